@@ -12,21 +12,6 @@ _IN = {"Wh": ("kWh", 1000), "mL": ("L", 1000), "g": ("kg", 1000), "m": ("km", 10
 _PLACES = 3
 
 
-def quantity_text(value: int | Fraction, unit: str) -> str:
-    """
-    Return a quantity with one decimal and its usual unit; other units unchanged.
-
-    Parameters
-    ----------
-    value : int or Fraction
-        [base units]
-    unit : str
-        Unit of the device class.
-    """
-    name, scale = _IN.get(unit, (unit, 1))
-    return f"{float(Fraction(value) / scale):,.1f} {name}"
-
-
 def amount_text(value: int | Fraction, unit: str) -> Text:
     """Return a quantity in base units as exact text in its usual unit."""
     name, scale = _IN.get(unit, (unit, 1))

@@ -169,14 +169,6 @@ def in_symbols(formula: str, symbols: Mapping[str, str]) -> str:
     return ast.unparse(_Symbols(symbols).visit(parsed(formula))).replace(" ** ", "^")
 
 
-def names_of(formula: str) -> list[str]:
-    """Return the names in a formula, without functions."""
-    tree = parsed(formula)
-    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
-    result = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
-    return list(dict.fromkeys(result))
-
-
 def _sum(values: Iterable[Fraction]) -> Fraction:
     return sum(values, start=ZERO)
 

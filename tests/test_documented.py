@@ -13,6 +13,7 @@ two figures.
 import ast
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,7 +149,8 @@ def test_the_page_is_what_the_table_says():
 def test_every_test_that_is_named_is_there():
     """A line would be shown by a test that was taken out."""
     rows = findings.resolved(FINDINGS, ROOT / findings.TESTS)
-    for named in [*docs.tests_of(TABLE), *(test for row in rows for test in row["tests"])]:
+    rows = [*rows, *tomllib.loads(TABLE)["line"]]
+    for named in [test for row in rows for test in row.get("tests", ())]:
         file, _, name = named.partition("::")
         tree = ast.parse((ROOT / file).read_text("utf-8"))
         name = name.partition("[")[0]

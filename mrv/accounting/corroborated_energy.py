@@ -265,19 +265,19 @@ class CorroboratedEnergy(Scan):
         days = int(place[-1]) + 1 if len(place) else 0
         begins = np.searchsorted(place, np.arange(days + 1)) + self.first
         edges = np.searchsorted(read.time_us, begins * INTERVAL_US)
-        inside: Any = slice(edges[0], edges[-1])
-        day = np.repeat(np.arange(days), np.diff(edges))
+        inside, length = slice(edges[0], edges[-1]), np.diff(edges)
         finite = np.isfinite(watts[inside])
-        if not finite.all():
-            day, inside = day[finite], np.flatnonzero(finite) + edges[0]
+        samples, total = (
+            np.where(length, np.add.reduceat(np.append(each, 0), edges[:-1] - edges[0]), 0)
+            for each in (finite.astype(np.int64), np.where(finite, np.abs(watts[inside]), 0.0))
+        )
         wh = np.bincount(place, claimed.value, days)
-        samples = np.bincount(day, minlength=days)
-        mean = np.bincount(day, np.abs(watts[inside]), days) / np.maximum(samples, 1)
+        mean = total / np.maximum(samples, 1)
         in_kw = (wh > 0) & (np.abs(mean * _DAY_H * _KILO - wh) <= _NEARLY * wh)
         if not in_kw.any():
             return watts
         scaled = watts.copy()
-        scaled[inside] = np.where(in_kw[day], watts[inside] * _KILO, watts[inside])
+        scaled[inside] *= np.repeat(np.where(in_kw, _KILO, 1.0), length)
         return scaled
 
     def _beyond_power(

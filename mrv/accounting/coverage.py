@@ -9,8 +9,7 @@ of the account; the period applies it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,23 +23,7 @@ from mrv.rounding import exact_sum
 # half-open, of interval numbers since the epoch, which stay below 2**32 for long
 Span = tuple[int, int]
 _NEVER = 1 << 32
-
-
-class Served(NamedTuple):
-    """Sums of a device's service, in place of its intervals to save memory."""
-
-    first: int
-    intervals: int
-    measured_us: int
-    estimated_us: int
-    unknown_us: int
-    missing_us: int
-    outside: int
-
-    @property
-    def last(self) -> int:
-        """Return the number after its last interval."""
-        return self.first + self.intervals
+_TIMES = "measured_us", "estimated_us", "unknown_us", "missing_us"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +47,11 @@ class Service:
         return len(self.value)
 
     @property
+    def last(self) -> int:
+        """Return the number after its last interval."""
+        return self.first + len(self)
+
+    @property
     def lost_us(self) -> int:
         """Return the time without known quantity. [us]"""
         return exact_sum(self.unknown_us) + exact_sum(self.missing_us)
@@ -71,27 +59,8 @@ class Service:
     def cut(self, first: int, last: int) -> Service:
         """Return the part within intervals [first, last)."""
         begin, end = (min(max(edge - self.first, 0), len(self)) for edge in (first, last))
-        return Service(
-            self.first + begin,
-            self.value[begin:end],
-            self.measured_us[begin:end],
-            self.estimated_us[begin:end],
-            self.unknown_us[begin:end],
-            self.missing_us[begin:end],
-            0,
-        )
-
-    def sums(self) -> Served:
-        """Return the sums of the intervals."""
-        return Served(
-            self.first,
-            len(self),
-            exact_sum(self.measured_us),
-            exact_sum(self.estimated_us),
-            exact_sum(self.unknown_us),
-            exact_sum(self.missing_us),
-            self.outside,
-        )
+        cut = {name: getattr(self, name)[begin:end] for name in ("value", *_TIMES)}
+        return replace(self, first=self.first + begin, outside=0, **cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +96,7 @@ def service(rows: IntervalRows, first: int, last: int, device: str) -> Service:
     _check(rows, device)
     inside = (place >= 0) & (place < last - first)
     columns = {}
-    for name in ("value", "measured_us", "estimated_us", "unknown_us"):
+    for name in ("value", *_TIMES[:3]):
         columns[name] = np.zeros(max(0, last - first), dtype=np.int64)
         columns[name][place[inside]] = getattr(rows, name)[inside]
     known = columns["measured_us"] + columns["estimated_us"] + columns["unknown_us"]
@@ -179,18 +148,31 @@ def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Spa
     for role, needs in methodology.roles.items():
         if needs.side != "project" or not needs.required:
             continue
-        served: list[Span] = []
-        for begin, end in sorted(
+        served = (
             service_intervals(project, bound, fleet.devices[fleet.by_id[bound.device]], "project")
             for bound in project.devices
             if bound.role == role and bound.device in fleet.by_id
-        ):
-            if served and begin <= served[-1][1] and begin < end:
-                served[-1] = (served[-1][0], max(served[-1][1], end))
-            elif begin < end:
-                served.append((begin, end))
-        result = common(result, served)
+        )
+        result = common(result, joined(served))
     return result
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Return spans in order, with those that touch or overlap joined."""
+    result = list[Span]()
+    for begin, end in sorted(s for s in spans if s[0] < s[1]):
+        if result and begin <= result[-1][1]:
+            result[-1] = result[-1][0], max(result[-1][1], end)
+        else:
+            result.append((begin, end))
+    return result
+
+
+def remaining(spans: Iterable[Span], begin: int, end: int) -> list[Span]:
+    """Return the parts of [begin, end) outside other spans, in order."""
+    inside = joined((max(first, begin), min(last, end)) for first, last in spans)
+    edges = [begin, *(edge for span in inside for edge in span), end]
+    return [span for span in zip(edges[::2], edges[1::2], strict=True) if span[0] < span[1]]
 
 
 def common(spans: Iterable[Span], other: Iterable[Span]) -> list[Span]:

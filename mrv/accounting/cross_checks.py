@@ -26,7 +26,7 @@ import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
-from mrv.accounting.device_period import Kind, Monitored
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.evidenced_time import (
     COVERED,
@@ -461,6 +461,5 @@ def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice) -> Fract
     if narrow and may_be_evidence(invoice) and any(cut.reason == LESS for cut in cuts):
         return Fraction(0)  # it counts in the meter's place
     span_us = invoice.from_us, invoice.to_us
-    own = (cut.within(span_us) for cut in cuts if cut.kind is not Kind.OWN_USE)
-    taken = sum(own, start=Fraction(0))
+    taken = sum((m.taken(span_us) for m in of), start=Fraction(0))
     return favours * max(Fraction(0), favours * (differs - taken))

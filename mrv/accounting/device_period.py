@@ -18,8 +18,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ingest import classes
-from ingest.model import HOUR_US, INTERVAL_US, Device, Int32
-from mrv.accounting.coverage import Gap, Served, Service
+from ingest.model import HOUR_US, INTERVAL_US, Device
+from mrv.accounting.coverage import Gap, Service, Span
 from mrv.model import MONTH, Activity, ClassLimit, RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.registry.declared import Calibration
@@ -83,15 +83,19 @@ class Cut:
 
     def within(self, span_us: tuple[int, int]) -> Fraction:
         """Return the part of the cut within a span, by time. [base units]"""
-        shared = min(self.end_us, span_us[1]) - max(self.start_us, span_us[0])
-        length = self.end_us - self.start_us
-        return self.quantity * Fraction(shared, length) if shared > 0 else Fraction(0)
+        return within(self.quantity, (self.start_us, self.end_us), span_us)
 
     def at_its_most(self) -> Cut | None:
         """Return the cut with a gap at its upper bound; None if no cut remains."""
         if self.lost is not None:
             return replace(self, quantity=-self.lost.bound)
         return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
+
+
+def within(quantity: Fraction, own: Span, span: Span) -> Fraction:
+    """Return the part of a span's quantity that lies in another one, by time. [base units]"""
+    shared = min(own[1], span[1]) - max(own[0], span[0])
+    return quantity * Fraction(shared, own[1] - own[0]) if shared > 0 else Fraction(0)
 
 
 def limit_of(device: Device, quantity: str) -> Fraction | None:
@@ -297,7 +301,7 @@ class Monitored:
     needs: RoleNeeds
     params: Mapping[str, Any]
     calibrations: tuple[Calibration, ...]
-    service: Served
+    service: Service
     uncovered: tuple[Uncovered, ...]
     parts: tuple[YearPart, ...]
     errors: tuple[Uncovered, ...] = ()
@@ -305,7 +309,6 @@ class Monitored:
     stretches: tuple[Stretch, ...] = ()
     rate: Fraction | None = None
     class_limit: ClassLimit | None = None
-    series: Int32 | None = None
     uncounted: Text | str = ""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
     above_power: tuple[AbovePower, ...] = ()
@@ -313,8 +316,7 @@ class Monitored:
     @property
     def span_us(self) -> tuple[int, int]:
         """Return its service in the period, end excluded. [us UTC]"""
-        begin = self.service.first * INTERVAL_US
-        return begin, begin + self.service.intervals * INTERVAL_US
+        return self.service.first * INTERVAL_US, self.service.last * INTERVAL_US
 
     @property
     def moved(self) -> bool:
@@ -339,6 +341,16 @@ class Monitored:
     def counted(self, part: YearPart) -> Fraction:
         """Return the quantity of a year after its cuts. [base units]"""
         return part.counted
+
+    def quantity(self, span_us: Span) -> int:
+        """Return the metered quantity of a time span. [base units]"""
+        begin, end = (max(0, us // INTERVAL_US - self.service.first) for us in span_us)
+        return exact_sum(self.service.value[begin:end]) if begin < end else 0
+
+    def taken(self, span_us: Span) -> Fraction:
+        """Return the cuts within a time span, own use excluded. [base units]"""
+        cuts = (cut for part in self.parts for cut in part.cuts if cut.kind is not Kind.OWN_USE)
+        return sum((cut.within(span_us) for cut in cuts), start=Fraction(0))
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
         """Return the activity for the methodology, before (gross) or after all cuts."""

@@ -19,7 +19,7 @@ from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Silent, SupportingData
-from mrv.rounding import Mode, figure, share_text, six_places
+from mrv.rounding import Mode, exact_sum, figure, share_text, six_places
 from mrv.texts import declared, text
 
 # kinds of cuts as release 0.1.0 listed them, and those that are no gaps
@@ -119,8 +119,10 @@ def _sign(monitored: Monitored) -> int:
 
 
 def _coverage(monitored: Monitored, period_us: int) -> Coverage:
-    _, intervals, measured, estimated, unknown, missing, _ = monitored.service
-    installed = intervals * INTERVAL_US
+    whole = monitored.service
+    times = whole.measured_us, whole.estimated_us, whole.unknown_us, whole.missing_us
+    measured, estimated, unknown, missing = map(exact_sum, times)
+    installed = len(whole) * INTERVAL_US
     calibrated = installed - sum(s.last - s.first for s in monitored.uncovered) * INTERVAL_US
     return Coverage(
         period_us=period_us,

@@ -92,16 +92,13 @@ def served(meters: Iterable[Monitored], first: int, last: int) -> int:
 
 
 def _within(meters: Iterable[Monitored], first: int, last: int) -> list[Span]:
-    cut = [
-        (max(m.service.first, first), min(m.service.first + m.service.intervals, last))
-        for m in meters
-    ]
+    cut = [(max(m.service.first, first), min(m.service.last, last)) for m in meters]
     return [(begin, end) for begin, end in cut if begin < end]
 
 
 def uncovered_share(meter: Monitored) -> Fraction:
     """Return the share of a meter's time in service without a valid certificate of that meter."""
-    first, last = meter.service.first, meter.service.first + meter.service.intervals
+    first, last = meter.service.first, meter.service.last
     spans = ((max(first, span.first), min(last, span.last)) for span in meter.uncovered)
     bare = sum(max(0, end - begin) for begin, end in spans)
     return Fraction(bare, last - first) if last > first else Fraction(1)

@@ -81,8 +81,8 @@ def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintag
 
 def covered_share(monitored: Sequence[Monitored]) -> str:
     """Return the measured or estimated share of all devices' time in service."""
-    installed = sum(m.service.intervals for m in monitored) * INTERVAL_US
-    lost = sum(m.service.unknown_us + m.service.missing_us for m in monitored)
+    installed = sum(len(m.service) for m in monitored) * INTERVAL_US
+    lost = sum(m.service.lost_us for m in monitored)
     return share_text(installed - lost, installed)
 
 

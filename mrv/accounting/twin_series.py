@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ingest.model import Int32, Int64
 
+Series = Int32 | Int64
 # lamps of a street burn the same hours; no two meters measure the same energy
 MEASURED = ("Wh", "mL", "m", "g")
 # quarter hours that one may be behind the other
@@ -71,13 +72,13 @@ class Twins(NamedTuple):
     equal: bool
 
 
-def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
+def twins(series: Sequence[Series], nearly: float = NEARLY) -> Iterator[Twins]:
     """
     Yield pairs of proportional or identical series.
 
     Parameters
     ----------
-    series : sequence of int32 array, n each
+    series : sequence of integer array, n each
         Quantity of each interval of the period, of meters of one quantity. [base units]
     nearly : float
         Permitted relative difference of quarter hours. [1]
@@ -105,7 +106,7 @@ def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
 
 
 def twins_between(
-    subset: Sequence[Int32], others: Sequence[Int32], *, closely: bool = True
+    subset: Sequence[Series], others: Sequence[Series], *, closely: bool = True
 ) -> Iterator[Twins]:
     """
     Yield pairs of proportional or identical series, one of each group.
@@ -115,7 +116,7 @@ def twins_between(
 
     Parameters
     ----------
-    subset, others : sequence of int32 array, n each
+    subset, others : sequence of integer array, n each
         Quantity of each interval of the time in which both groups serve. [base units]
     closely : bool
         Whether each pair is compared; else only those that are equal throughout.
@@ -130,7 +131,7 @@ def twins_between(
             if (same := known.get(other.tobytes())) is not None:
                 yield Twins(same, j, 0, True)
         return
-    table, there = np.array(subset), np.array(others)
+    table, there = (np.array(group, dtype=np.int64) for group in (subset, others))
     # of all values, so that noise cannot be placed on those that are compared
     chosen = np.random.default_rng(crc32(there.tobytes(), crc32(table.tobytes())))
     for i, item in enumerate(table):
@@ -142,7 +143,7 @@ def twins_between(
                 yield Twins(i, j, lag, kind)
 
 
-def _likely(own: Int32, others: Int32, chosen: np.random.Generator) -> list[tuple[int, int]]:
+def _likely(own: Int64, others: Int64, chosen: np.random.Generator) -> list[tuple[int, int]]:
     """
     Return other series that may be copies, and their lags, nearest first, by a sample.
 
@@ -155,19 +156,19 @@ def _likely(own: Int32, others: Int32, chosen: np.random.Generator) -> list[tupl
     if len(at) > _LOOKED_AT:
         at = chosen.choice(at, _LOOKED_AT, replace=False)
     lags = np.array(sorted(range(-LAGS, LAGS + 1), key=abs))
-    own, there = own[at].astype(np.float64), others[:, lags[:, None] + at].astype(np.float64)
+    mine, there = own[at].astype(np.float64), others[:, lags[:, None] + at].astype(np.float64)
     both = there > 0
     count = np.count_nonzero(both, axis=2)
-    ratio = np.sort(np.where(both, there / own, np.inf), axis=2)
+    ratio = np.sort(np.where(both, there / mine, np.inf), axis=2)
     middle = np.take_along_axis(ratio, np.maximum(count - 1, 0)[:, :, None] // 2, axis=2)
     with np.errstate(invalid="ignore"):
-        near = both & (np.abs(there - middle * own) <= _LIKELY * there)
+        near = both & (np.abs(there - middle * mine) <= _LIKELY * there)
     likely = np.count_nonzero(near, axis=2) >= _LIKELY_SHARE * count
     result = np.argwhere(likely | (count < _TOO_FEW)).tolist()
     return [(j, int(lags[k])) for j, k in sorted(result, key=lambda pair: pair[1])]
 
 
-def _moves(own: Int32, other: Int32, lag: int) -> bool | None:
+def _moves(own: Series, other: Series, lag: int) -> bool | None:
     """Return whether two series are equal at a lag (True), or nearly so (False); else None."""
     n = len(own)
     before, after = own[max(0, -lag) : n - max(0, lag)], other[max(0, lag) : n - max(0, -lag)]
@@ -191,14 +192,14 @@ def _moves(own: Int32, other: Int32, lag: int) -> bool | None:
     return next((equal for _, equal in kinds), None)
 
 
-def _telling(series: Int32 | NDArray[np.float64]) -> bool:
+def _telling(series: Series | NDArray[np.float64]) -> bool:
     """Return whether values vary enough for equal ones to be significant."""
     if series.std() < _VARIED * series.mean():
         return False
     return bool(np.unique(series, return_counts=True)[1].max() <= _COMMON * len(series))
 
 
-def copied(own: Int32, other: Int32) -> Twins | None:
+def copied(own: Series, other: Series) -> Twins | None:
     """
     Return the twins if two series are copies of each other where both have data; else None.
 
@@ -207,7 +208,7 @@ def copied(own: Int32, other: Int32) -> Twins | None:
 
     Parameters
     ----------
-    own, other : int32 array, n each
+    own, other : integer array, n each
         Quantity of each interval of the period, of two meters of one quantity. [base units]
     """
     least = max(LEAST, _COVERED * min(np.count_nonzero(own), np.count_nonzero(other)))

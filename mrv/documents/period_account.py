@@ -110,8 +110,19 @@ class FactorUsed(Form):
         return None if self.accepted_by_project is UNSET else self.accepted_by_project
 
 
+class MeasuredDay(Form):
+    """Mean of a parameter by the plant's analyser on a local day, and the flow, its weight."""
+
+    day: str
+    flow: Whole
+    mean: Number
+
+
 class FixedParameter(Form):
-    """A parameter fixed ex ante; `device` None: of the whole project."""
+    """
+    A parameter fixed ex ante, or measured or surveyed by its option; `device` None: of the whole
+    project.  `days`: the days of an analyser, of which a measured value is the mean.
+    """
 
     device: str | None
     parameter: str
@@ -122,6 +133,7 @@ class FixedParameter(Form):
     source: str
     certainty: str
     monitoring_option: str | UnsetType | None = UNSET
+    days: tuple[MeasuredDay, ...] | UnsetType = UNSET
 
 
 class Gap(Form):

@@ -36,6 +36,8 @@ Part = Literal["completeness", "information"]
 _WHOLE = "1.000000"
 # its rule: a value fixed ex ante without the dated document of a third party
 DOCUMENTED = "PAR-07"
+# of an analyser or gauge without a valid certificate on some days
+GAUGE = "PAR-06.gauge"
 _ASKED = ("CAR", "CL")
 # what a methodology that replaces equipment asks of a verifier
 REPLACES = "replaced"
@@ -181,6 +183,10 @@ def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
                 delayed = (before.due or before.valid_until) < late.performed
                 if delayed and late.found_error_percent is UNSET and late.performed > first:
                     yield words.filled("submission.no_found", parameter.device, late.certificate)
+    for finding in facts.subject.applicability:
+        for said in finding.texts or ():
+            if said.code == GAUGE:
+                yield f"{said.values['device']}: {said.values['channel']}"
 
 
 def _laboratories(facts: Facts, words: Words) -> Iterator[str]:
@@ -220,6 +226,10 @@ def _documented(facts: Facts, words: Words) -> Iterator[str]:
     for finding in facts.subject.applicability:
         if finding.rule == DOCUMENTED and not finding.holds:
             yield finding.words(words.language)
+    design, name = _declared(facts).design, facts.plan.project.id
+    for phase in design.phases if design else ():
+        if phase.commissioned and not phase.document:
+            yield f"projects[{name}].design.phases[{phase.name}].document"
 
 
 def _factors(facts: Facts, words: Words) -> Iterator[str]:

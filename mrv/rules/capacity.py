@@ -63,7 +63,7 @@ def consumption_of(methodology: Methodology, capacity: Capacity) -> Consumption 
 def _time_us(there: Sequence[Monitored]) -> int:
     """Return the time in which at least one of a plant's meters served. [us]"""
     first = min((m.service.first for m in there), default=0)
-    last = max((m.service.first + m.service.intervals for m in there), default=0)
+    last = max((m.service.last for m in there), default=0)
     return together_us(there, first, last)
 
 
@@ -123,7 +123,7 @@ def electricity(monitored: Sequence[Monitored], consumption: Consumption) -> Fra
     """Return the energy use of a service in the whole period, charges included. [base units]"""
     users = using(monitored, consumption)
     begin = min((m.service.first for m in users), default=0) * INTERVAL_US
-    end = max((m.service.first + m.service.intervals for m in users), default=0) * INTERVAL_US
+    end = max((m.service.last for m in users), default=0) * INTERVAL_US
     used = (used_of(m, 0, len(m.stretches), (begin, end), consumption) for m in users)
     return sum(used, start=Fraction(0))
 

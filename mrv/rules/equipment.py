@@ -63,11 +63,9 @@ def watts(monitored: Monitored) -> Fraction:
 
 def unknown_time(monitored: Monitored, number: Int64, begin: int, end: int) -> int:
     """Return the time of operation in intervals [begin, end) that are none of `number`. [s]"""
-    if monitored.series is None:
-        return 0
-    at = np.arange(monitored.service.first, monitored.service.first + len(monitored.series))
+    at = np.arange(monitored.service.first, monitored.service.first + len(monitored.service.value))
     beside = (at >= begin) & (at < end) & ~np.isin(at, number)
-    return exact_sum(monitored.series[beside].astype(np.int64)) if beside.any() else 0
+    return exact_sum(monitored.service.value[beside]) if beside.any() else 0
 
 
 def without_lost(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
@@ -205,10 +203,9 @@ def _on(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
     """Return a mask of intervals in which a group was on."""
     result = np.zeros(len(number), dtype=np.bool_)
     for meter in meters:
-        if meter.series is not None:
-            at = number - meter.service.first
-            inside = (at >= 0) & (at < len(meter.series))
-            result[inside] |= meter.series[at[inside]] > 0
+        at = number - meter.service.first
+        inside = (at >= 0) & (at < len(meter.service.value))
+        result[inside] |= meter.service.value[at[inside]] > 0
     return result
 
 
@@ -344,18 +341,20 @@ def performing(
 
 def _ratio(monitored: Monitored, delivered: Drawn) -> Fraction | None:
     """Return a device's output per unit of electricity; None if too little is known."""
-    if monitored.series is None:
-        return None
     at = delivered.number - monitored.service.first
-    kept = (at >= 0) & (at < len(monitored.series)) & without_lost([monitored], delivered.number)
+    kept = (
+        (at >= 0)
+        & (at < len(monitored.service.value))
+        & without_lost([monitored], delivered.number)
+    )
     at, value = at[kept], delivered.value[kept]
     if not len(at):
         return None
-    of_day = np.zeros(len(monitored.series) // _DAY + 1, dtype=np.int64)
+    of_day = np.zeros(len(monitored.service.value) // _DAY + 1, dtype=np.int64)
     np.add.at(of_day, at // _DAY, value)
     moved = of_day[at // _DAY] > 0
-    used = monitored.series[at[moved]].astype(np.int64)
-    total = exact_sum(monitored.series.astype(np.int64))
+    used = monitored.service.value[at[moved]]
+    total = exact_sum(monitored.service.value)
     known = exact_sum(used) if len(used) else 0
     if not known or known < _KNOWN * total:
         return None

@@ -22,21 +22,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise
 from typing import NamedTuple
-
-import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.device_period import Monitored
+from mrv.accounting.coverage import joined, remaining
+from mrv.accounting.device_period import Monitored, within
 from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span
 from mrv.accounting.period_result import INVOICE, Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Invoice, Project, SupportingData
-from mrv.rounding import exact_sum, tonnes_text
+from mrv.rounding import tonnes_text
 from mrv.rules.effects import Effect, Floor, RuleReport
 from mrv.rules.facts import Facts
 from mrv.texts import Text, Value, lines, text
@@ -87,14 +85,6 @@ class _Meter:
         begin, end = self.view.span_us
         return max(begin, span[0]), min(end, span[1])
 
-    def metered(self, span: Span) -> int:
-        """Return the metered quantity of a span. [base units]"""
-        series = self.view.series
-        if series is None:
-            return 0
-        begin, end = (max(0, us // INTERVAL_US - self.view.service.first) for us in span)
-        return exact_sum(series[begin:end].astype(np.int64)) if begin < end else 0
-
     def counts(self, span: Span) -> Fraction:
         """
         Return the counted quantity of a span: metered, lost, and charged by other rules. [base
@@ -102,7 +92,8 @@ class _Meter:
         """
         cuts = (cut for part in self.view.parts for cut in part.cuts)
         charged = [*self.added, *((c.start_us, c.end_us, -c.quantity) for c in cuts)]
-        return sum((_within(invoice, span) for invoice in charged), Fraction(self.metered(span)))
+        own = Fraction(self.view.quantity(span))
+        return sum((_within(charge, span) for charge in charged), own)
 
     def add(self, span: Span, quantity: Fraction) -> None:
         """Add a charge to a span."""
@@ -114,7 +105,7 @@ class _Meter:
 def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
     """Return the share of each meter and span by metered quantity, or else by time."""
     both = list(zip(meters, spans, strict=True))
-    result = [Fraction(meter.metered(span)) for meter, span in both]
+    result = [Fraction(meter.view.quantity(span)) for meter, span in both]
     if not any(result):
         served = (meter.service(span) for meter, span in both)
         result = [Fraction(max(0, end - begin)) for begin, end in served]
@@ -244,7 +235,7 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
             room = _BY_TIME * invoiced
         else:
             continue
-        keys = tuple(_key(m) for m in of if m.service.intervals)
+        keys = tuple(_key(m) for m in of if len(m.service))
         if keys:
             more = int(check.theirs) > int(check.ours)
             yield _Bill(
@@ -264,10 +255,8 @@ def _meets(span: Span, other: Span) -> bool:
 
 
 def _within(charge: _Charge, span: Span) -> Fraction:
-    """Return the part of a charge within a span, by time. [base units]"""
     begin, end, quantity = charge
-    shared = min(end, span[1]) - max(begin, span[0])
-    return quantity * Fraction(shared, end - begin) if shared > 0 else Fraction(0)
+    return within(quantity, (begin, end), span)
 
 
 def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
@@ -280,30 +269,16 @@ def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
     billed = joined(meter.service(span) for span in meter.billed)
     length = sum(end - begin for begin, end in billed)
     invoiced = meter.reported + sum((quantity for *_, quantity in meter.added), start=Fraction(0))
-    taken = joined(meter.service(span) for span in (*meter.billed, *others))
-    edges = meter.view.span_us
-    points = [edges[0], *(us for span in taken for us in span), edges[1]]
-    bare = [(begin, end) for begin, end in list(pairwise(points))[::2] if begin < end]
+    bare = remaining((*meter.billed, *others), *meter.view.span_us)
     if not bare or not length:
         return False
-    metered = sum(meter.metered(span) for span in bare)
+    metered = sum(meter.view.quantity(span) for span in bare)
     mean = invoiced * Fraction(sum(end - begin for begin, end in bare), length)
     maximum = min(mean, metered * invoiced / meter.reported) if meter.reported else mean
     more = maximum - sum((meter.counts(span) for span in bare), start=Fraction(0))
     for span, share in zip(bare, _weights([meter] * len(bare), bare), strict=True):
         meter.add(span, more * share)
     return more > 0
-
-
-def joined(spans: Iterable[Span]) -> list[Span]:
-    """Return spans in order, with those that touch or overlap joined."""
-    result = list[Span]()
-    for begin, end in sorted(s for s in spans if s[0] < s[1]):
-        if result and begin <= result[-1][1]:
-            result[-1] = result[-1][0], max(result[-1][1], end)
-        else:
-            result.append((begin, end))
-    return result
 
 
 # --- EVD-06: corrected invoices -----------------------------------------------------------

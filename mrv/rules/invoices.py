@@ -19,21 +19,19 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
-import numpy as np
-
 from ingest.model import INTERVAL_US
+from mrv.accounting.coverage import joined, remaining
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import BARE, LESS, Corroboration, Span, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.calendar import local_date, local_span, midnight_us
 from mrv.quantity_text import amount_text, plain_text
-from mrv.rounding import exact_sum
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
 from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, RuleReport
 from mrv.rules.facts import MATERIAL, Facts, node
-from mrv.rules.invoiced_use import MORE, joined
+from mrv.rules.invoiced_use import MORE
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, lines, text
 
@@ -60,7 +58,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     needed = any(
         m.bound.role in required and (m.bound.role in method.billed or m.moved)
         for m in views
-        if m.service.intervals
+        if len(m.service)
     )
     missing = [*_uncorroborated(facts, invoiced)] if needed else []
     unfavourable = dict[Text, None]()
@@ -100,7 +98,7 @@ def _limits(
                 share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
                 yield Floor(i, j, more * share, reason, facts.period_us, invoiced=True), by
     for there, carried, users in _by_electricity(facts, invoiced):
-        if carried < sum(exact_sum(facts.metered[i].whole.value) for i in there):
+        if carried < sum(views[i].metered for i in there):
             yield Cap(node(Level.PERIOD, there), carried, BARE), users
 
 
@@ -176,7 +174,7 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
 def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
     """Return why another amount applies: time without invoice, or a differing invoice."""
     differ = any([*facts.evidence.less(m), *facts.evidence.more(m)] for m in by)
-    bare = not differ and any(any(_bare(facts, m)) for m in by)
+    bare = not differ and any(_bare(facts, m) for m in by)
     return BARE if bare else differing
 
 
@@ -191,14 +189,10 @@ def _days_without(facts: Facts, meter: Monitored) -> Iterator[Text]:
             yield text("invoice.time", **local_span((first, last), facts.timezone))
 
 
-def _bare(facts: Facts, meter: Monitored) -> Iterator[Span]:
-    """Yield a meter's time without invoice. [us UTC]"""
-    reached, end = meter.span_us
-    spans = joined((c.from_us, c.to_us) for c in facts.evidence.showing(meter))
-    for first, last in (*spans, (end, end)):
-        if min(first, end) > reached:
-            yield reached, min(first, end)
-        reached = max(reached, last)
+def _bare(facts: Facts, meter: Monitored) -> list[Span]:
+    """Return a meter's time without invoice. [us UTC]"""
+    spans = ((c.from_us, c.to_us) for c in facts.evidence.showing(meter))
+    return remaining(spans, *meter.span_us)
 
 
 def _beyond_invoices(
@@ -260,21 +254,8 @@ def _by_electricity(
 
 def _in_time(facts: Facts, roles: Collection[str], bare: Sequence[Span]) -> Fraction:
     """Return the metered quantity of roles outside given time spans. [base units]"""
-    total = 0
-    for i in facts.of_role(*roles):
-        whole = facts.metered[i].whole
-        total += exact_sum(whole.value)
-        for span in bare:
-            begin, end = (max(0, us // INTERVAL_US - whole.first) for us in span)
-            total -= exact_sum(whole.value[begin:end])
-    return Fraction(total)
-
-
-def _places(meter: Monitored, check: CrossCheck) -> tuple[int, int]:
-    """Return the part of a meter's series in an invoice's time. [indices]"""
-    first = meter.service.first
-    begin, end = (max(0, us // INTERVAL_US - first) for us in (check.from_us, check.to_us))
-    return begin, end
+    there = [facts.views[i] for i in facts.of_role(*roles)]
+    return Fraction(sum(m.metered - sum(map(m.quantity, bare)) for m in there))
 
 
 # --- what invoices of a role come to ------------------------------------------------------
@@ -355,13 +336,8 @@ def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
     mine = {m.device.id for m in facts.views}
     metered = {name: 0 for name in check.devices if name in mine}
     for m in facts.views:
-        if m.device.id not in metered or m.needs.quantity != check.quantity:
-            continue
-        if m.series is None:
-            metered[m.device.id] += m.metered
-        else:
-            begin, end = _places(m, check)
-            metered[m.device.id] += exact_sum(m.series[begin:end].astype(np.int64))
+        if m.device.id in metered and m.needs.quantity == check.quantity:
+            metered[m.device.id] += m.quantity((check.from_us, check.to_us))
     whole = sum(metered.values())
     return {
         name: Fraction(value, whole) if whole else Fraction(1, len(metered))
@@ -429,7 +405,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | RuleReport]:
             counts, days, mean = Fraction(0), Fraction(0), Fraction(0)
             for i, a_day in of.items():
                 meter = facts.views[i]
-                served = max(Fraction(meter.service.intervals * INTERVAL_US, _DAY_US), Fraction(1))
+                served = max(Fraction(len(meter.service) * INTERVAL_US, _DAY_US), Fraction(1))
                 days += served
                 mean += a_day * served
                 counts += meter.counts

@@ -19,37 +19,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from ingest.model import INTERVAL_US
-from mrv.accounting.coverage import Service
-from mrv.accounting.device_period import Kind, Monitored
+from mrv.accounting.coverage import remaining
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
 from mrv.quantity_text import amount_text
-from mrv.rounding import decimal_text, exact_sum
+from mrv.rounding import decimal_text
 from mrv.rules.effects import Cap, Effect, Level, RuleReport
 from mrv.rules.facts import Facts, node
-from mrv.rules.invoiced_use import joined
 from mrv.texts import Text, text
 
 _PLACES = 6
-
-
-class _Meter(NamedTuple):
-    """Meter with its quantities as metered, and after earlier rules."""
-
-    whole: Service
-    view: Monitored
-
-    def metered(self, span: Span) -> int:
-        """Return the metered quantity of a span. [base units]"""
-        begin, end = (max(0, us // INTERVAL_US - self.whole.first) for us in span)
-        return exact_sum(self.whole.value[begin:end]) if begin < end else 0
-
-    def taken(self, span: Span) -> Fraction:
-        """Return the deduction by earlier rules in a span. [base units]"""
-        cuts = (cut for part in self.view.parts for cut in part.cuts)
-        own = (cut.within(span) for cut in cuts if cut.quantity and cut.kind is not Kind.OWN_USE)
-        return sum(own, start=Fraction(0))
 
 
 class _Stated(NamedTuple):
@@ -65,12 +45,11 @@ class _Stated(NamedTuple):
     beyond: Fraction
 
     @classmethod
-    def of(cls, check: CrossCheck, meters: Iterable[_Meter]) -> _Stated:
+    def of(cls, check: CrossCheck, meters: Iterable[Monitored]) -> _Stated:
         """Return the comparison of an invoice with its meters."""
-        span = check.from_us, check.to_us
-        there = (m for m in meters if m.view.device.id in check.devices)
-        of = (m for m in there if m.view.needs.quantity == check.quantity)
-        within = sum(meter.metered(span) for meter in of)
+        there = (m for m in meters if m.device.id in check.devices)
+        of = (m for m in there if m.needs.quantity == check.quantity)
+        within = sum(m.quantity((check.from_us, check.to_us)) for m in of)
         percent = Fraction(check.tolerance_percent)
         room = percent / 100 if percent > TOLERANCE * 100 else Fraction(0)
         beyond = within + check.outside - int(check.theirs) * (1 + room)
@@ -100,11 +79,8 @@ class _Stated(NamedTuple):
 def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-03: yield limits on a baseline's meters to what third-party invoices state."""
     documents, views = facts.evidence.documents, facts.views
-    meters = [_Meter(m.whole, view) for m, view in zip(facts.metered, views, strict=True)]
     compared = [
-        _Stated.of(c, meters)
-        for c in facts.checks
-        if c.against in documents and c.holds is not None
+        _Stated.of(c, views) for c in facts.checks if c.against in documents and c.holds is not None
     ]
     for names, quantity in _meters(stated.check for stated in compared if stated.less):
         of = [
@@ -118,7 +94,7 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
             if stated.check.quantity == quantity and names >= {*stated.check.devices}
         ]
         differing = [*_apart(mine)]
-        excess = _excess([meters[i] for i in of], mine, differing) if of else 0
+        excess = _excess([views[i] for i in of], mine, differing) if of else 0
         if excess <= 0:
             continue
         counted = sum((views[i].counts for i in of), start=Fraction(0))
@@ -179,7 +155,7 @@ def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
 
 
 def _excess(
-    meters: Sequence[_Meter], compared: Sequence[_Stated], differing: Sequence[_Stated]
+    meters: Sequence[Monitored], compared: Sequence[_Stated], differing: Sequence[_Stated]
 ) -> Fraction:
     """
     Return the counted quantity above the invoices, after other rules'
@@ -198,29 +174,17 @@ def _excess(
     if metered and net > 0:
         # of invoices that overlap, the one that costs less is of no time of its own
         checks = [o.check for o in compared if o in differing or not (o.less or o.more)]
-        bare = [*_bare(meters, checks)]
+        bare = [(meter, span) for meter in meters for span in _bare(meter, checks)]
         taken = sum((meter.taken(span) for meter, span in bare), start=Fraction(0))
-        alike = sum(meter.metered(span) for meter, span in bare) * net / metered
+        alike = sum(meter.quantity(span) for meter, span in bare) * net / metered
         more += max(Fraction(0), alike - taken)
     return more - made_up
 
 
-def _bare(
-    meters: Iterable[_Meter], compared: Iterable[CrossCheck]
-) -> Iterator[tuple[_Meter, Span]]:
-    """Yield meters' time without invoice. [us UTC]"""
-    every = [*compared]
-    for meter in meters:
-        reached, end = meter.view.span_us
-        mine = ((c.from_us, c.to_us) for c in every if meter.view.device.id in c.devices)
-        for begin, until in joined(mine):
-            if begin > reached:
-                yield meter, (reached, min(begin, end))
-            reached = max(reached, until)
-            if reached >= end:
-                break
-        if reached < end:
-            yield meter, (reached, end)
+def _bare(meter: Monitored, compared: Iterable[CrossCheck]) -> list[Span]:
+    """Return a meter's time without invoice. [us UTC]"""
+    mine = ((c.from_us, c.to_us) for c in compared if meter.device.id in c.devices)
+    return remaining(mine, *meter.span_us)
 
 
 def _figures(item: _Stated) -> Text:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int32, Int64, IntervalRows
+from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int64, IntervalRows
 from mrv import calendar
 from mrv.accounting.coverage import Gap, Service, Span, common, costed, gaps, role_needs, service
 from mrv.accounting.device_period import (
@@ -100,8 +100,12 @@ class Metered:
     """A device in its role with its metered quantity, before any rule."""
 
     base: Monitored
-    whole: Service
     stretches: tuple[int, ...]
+
+    @property
+    def whole(self) -> Service:
+        """Return its intervals in service."""
+        return self.base.service
 
     @property
     def baseline(self) -> bool:
@@ -244,13 +248,12 @@ class Reader:
             made = YearPart(year, exact_sum(part.value), tuple(cuts), month, edges=edges)
             parts.append(made)
         base = Monitored(
-            bound, device, needs, params, valid, whole.sums(), bare, tuple(parts),
+            bound, device, needs, params, valid, whole, bare, tuple(parts),
             errors=errors,
             nets=own is None or own.metered, rate=rate,
             class_limit=limits.class_limit(bound, needs),
-            series=_series(whole) if rated else None,
         )  # fmt: skip
-        return Metered(base, whole, limits.stretches)
+        return Metered(base, limits.stretches)
 
     @cached_property
     def _ordered(self) -> tuple[Int64, Int64]:
@@ -272,12 +275,6 @@ class Reader:
 def _end(bound: ProjectDevice, to_us: int) -> int:
     """Return the end of a device's assignment; without one, the period's. [us UTC]"""
     return to_us if bound.to_us is None else bound.to_us
-
-
-def _series(whole: Service) -> Int32:
-    """Return the quantity of each interval as int32, half the memory. [base units]"""
-    result: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
-    return result
 
 
 def _rate(

@@ -157,9 +157,9 @@ def project_side(facts: Facts) -> Iterator[Effect | RuleReport]:
     texts = []
     for view in views:
         whole = view.service
-        if view.needs.side != "project" or not whole.intervals or view.needs.unit not in _USED:
+        if view.needs.side != "project" or not len(whole) or view.needs.unit not in _USED:
             continue
-        if not whole.measured_us + whole.estimated_us:
+        if not (whole.measured_us + whole.estimated_us).any():
             texts.append(_without_data(facts, view))
         elif view.bound.role not in compared:
             texts += _still(facts, view, served)

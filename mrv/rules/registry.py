@@ -26,7 +26,7 @@ from itertools import combinations, islice, zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.model import HOUR_US, INTERVAL_US, Int32
+from ingest.model import HOUR_US, INTERVAL_US
 from ingest.profiles import file_registers
 from ingest.profiles.file_registers import Register
 from mrv.accounting.cross_checks import ONE_SIGNAL
@@ -107,11 +107,10 @@ def _found(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
     groups: defaultdict[tuple[str, int, int], list[Metered]] = defaultdict(list)
     for metered in facts.metered:
         needs = metered.base.needs
-        if metered.baseline and needs.unit in MEASURED and metered.base.series is not None:
+        if metered.baseline and needs.unit in MEASURED:
             groups[needs.quantity, metered.whole.first, len(metered.whole)].append(metered)
     for group in groups.values():
-        series = [metered.base.series for metered in group if metered.base.series is not None]
-        for twin in twins(series, NEARLY_INSIDE):
+        for twin in twins([metered.base.service.value for metered in group], NEARLY_INSIDE):
             yield group[twin.one].base.device.id, group[twin.other].base.device.id, twin
 
 
@@ -153,7 +152,7 @@ class Overlap:
         meter, first = self.later, self.later.service.first
         at = np.flatnonzero(self.both)
         span_us = (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
-        series = np.where(self.both, _series(meter), 0).astype(np.int64)
+        series = np.where(self.both, meter.service.value, 0)
         cost = Fraction(0)
         for part in meter.parts:
             a, b = (edge - first for edge in part.edges)
@@ -170,9 +169,8 @@ def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> li
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
     for i, meter in enumerate(monitored):
-        measured = meter.needs.side == side and meter.needs.unit in MEASURED
-        if measured and meter.series is not None:
-            groups[meter.needs.quantity][meter.service.first, len(meter.series)].append(i)
+        if meter.needs.side == side and meter.needs.unit in MEASURED:
+            groups[meter.needs.quantity][meter.service.first, len(meter.service)].append(i)
     overlaps = list[Overlap]()
     for services in groups.values():
         pairs = [sorted(pair, key=len) for pair in combinations(services.values(), 2)]
@@ -191,8 +189,7 @@ def _compared(
     if end - begin < FEW:
         return
     parts = [
-        [_series(monitored[i])[begin - monitored[i].service.first :][: end - begin] for i in group]
-        for group in (subset, others)
+        [monitored[i].service.cut(begin, end).value for i in group] for group in (subset, others)
     ]
     for result in twins_between(*parts, closely=closely):
         pair = subset[result.one], others[result.other]
@@ -209,17 +206,11 @@ def _overlap(
     whole = monitored[later]
     number = np.arange(*edges)
     inside = number[(number - lag >= edges[0]) & (number - lag < edges[1])]
-    there, here = _series(monitored[value]), _series(whole)
+    there, here = monitored[value].service.value, whole.service.value
     both = np.zeros(len(here), dtype=np.bool_)
     at = inside - whole.service.first
     both[at] = (there[inside - lag - monitored[value].service.first] > 0) & (here[at] > 0)
     return Overlap(later, monitored[value].device.id, whole, both, result.equal)
-
-
-def _series(monitored: Monitored) -> Int32:
-    if monitored.series is None:  # of a device that no bound is compared with
-        return np.zeros(0, dtype=np.int32)
-    return monitored.series
 
 
 # falls to about zero on as many days in a row are those of a counter of each day
@@ -303,7 +294,7 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
     for meter, after in zip_longest(views, views[1:]):
         first, last = _could_serve(facts, meter)
         until = after.service.first if after and after.bound == meter.bound else last
-        gaps = [(meter.service.first + meter.service.intervals, until)]
+        gaps = [(meter.service.last, until)]
         if before is None or before.bound != meter.bound:
             gaps.append((first, meter.service.first))
         before = meter
@@ -335,11 +326,7 @@ def _could_serve(facts: Facts, meter: Monitored) -> tuple[int, int]:
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
     """Return roles of the project's side without any serving device. [interval numbers]"""
     there = [m for m in views if m.needs.side == "project"]
-    meeting = (
-        m.bound.role
-        for m in there
-        if m.service.first < end and begin < m.service.first + m.service.intervals
-    )
+    meeting = (m.bound.role for m in there if m.service.first < end and begin < m.service.last)
     return tuple(sorted({m.bound.role for m in there}.difference(meeting)))
 
 

@@ -18,8 +18,6 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
-import numpy as np
-
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
@@ -269,7 +267,7 @@ def _own_power(facts: Facts, meter: Monitored) -> bool:
     drawn = facts.supporting.drawn.get(meter.device.id)
     if meter.needs.draws is None or drawn is None:
         return False
-    if len(drawn.number) < COVERED * meter.service.intervals:
+    if len(drawn.number) < COVERED * len(meter.service):
         return False
     edges = facts.stretches[0], facts.stretches[-1]
     groups = [m for m in facts.price.views if m.device.id == meter.device.id and m.needs.draws]
@@ -292,11 +290,10 @@ def _burnt(facts: Facts, invoice: Invoice) -> bool:
     first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
     taken = Fraction(0)
     for m in groups:
-        if m.series is None or served([m], first, last) < last - first:
+        if served([m], first, last) < last - first:
             return False
-        begin = first - m.service.first
-        seconds = exact_sum(m.series[begin : last - m.service.first].astype(np.int64))
-        taken += watts(m) * Fraction(seconds, _S_PER_HOUR)
+        hours = Fraction(m.quantity((invoice.from_us, invoice.to_us)), _S_PER_HOUR)
+        taken += watts(m) * hours
     return abs(taken - invoice.value) <= TOLERANCE * invoice.value
 
 
@@ -322,7 +319,7 @@ def project_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
         if m.needs.side == "project"
         and m.needs.unit == "Wh"
         and m.bound.role not in charging
-        and m.service.intervals
+        and len(m.service)
     ]
     if not there or reduction_t <= 0:
         return
@@ -386,7 +383,7 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Rule
 
 def _at_most(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
     """Return a meter's possible use above its counted one. [Wh, tCO2e]"""
-    rated = (meter.rate or Fraction(0)) * Fraction(meter.service.intervals * INTERVAL_US, HOUR_US)
+    rated = (meter.rate or Fraction(0)) * Fraction(len(meter.service) * INTERVAL_US, HOUR_US)
     more = max(rated, Fraction(_TIMES * meter.metered)) - meter.counts
     if more <= 0:
         return Fraction(0), Fraction(0)

@@ -318,6 +318,20 @@ class _Bench:
         return rows.start_us[mine] // INTERVAL_US, rows.value[mine]
 
 
+def daily_means(
+    spec: ParameterSpec, measured: Measured | None
+) -> Iterator[tuple[int, int, Fraction]]:
+    """
+    Yield start, flow and mean of each day with flow, of a parameter that one channel measures.
+
+    The mean is in the parameter's unit; start in us UTC, flow in base units.
+    """
+    _, *channels = spec.channels
+    for day in measured.days if measured and len(channels) == 1 else ():
+        if day.flow:
+            yield day.from_us, day.flow, day.load / day.flow / _SCALE / spec.per
+
+
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
     """
     Yield the channels' loads shifted by their errors; of two, the second in the other

@@ -27,7 +27,7 @@ from mrv.accounting.period_result import (
     Totals,
 )
 from mrv.accounting.rounded_figures import DESIGN
-from mrv.calendar import days, local_text, utc_text
+from mrv.calendar import days, local_date, local_text, utc_text
 from mrv.documents import monitoring as wire_monitoring
 from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
@@ -43,11 +43,13 @@ from mrv.documents.form import (
 )
 from mrv.methodologies import find
 from mrv.model import Calculation
+from mrv.quantity_text import plain_text
 from mrv.registry.calibration_interval import longest
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
 from mrv.rules import needs_of, severity_of
 from mrv.signatures import canonical
+from mrv.statement.analysers import daily_means
 from mrv.statement.conformity import conditions, planned, registered, since_before
 from mrv.statement.cross_check_json import (
     cross_check_out,
@@ -146,7 +148,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         credited=_credited(result),
         gwp=GWP,
         factors=tuple(_factor(factor, calculated.get(factor.id)) for factor in result.factors),
-        fixed_parameters=tuple(map(_fixed, result.parameters)),
+        fixed_parameters=tuple(_fixed(case, use) for use in result.parameters),
         monitoring_plan=tuple(_version(case.plan, version) for version in case.plan.versions),
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
         design_documents=tuple(map(document_out, case.plan.documents)) or UNSET,
@@ -321,9 +323,25 @@ def _factor(factor: FactorUse, how: Calculation | None) -> wire_account.FactorUs
     )
 
 
-def _fixed(use: ParameterUse) -> wire_account.FixedParameter:
+def _fixed(case: Case, use: ParameterUse) -> wire_account.FixedParameter:
     kind, option = wire_account.FixedParameter, use.option or None
-    return copied(kind, use, parameter=use.name, monitoring_option=option)
+    days_ = _analysed(case, use) or UNSET
+    return copied(kind, use, parameter=use.name, monitoring_option=option, days=days_)
+
+
+def _analysed(case: Case, use: ParameterUse) -> tuple[wire_account.MeasuredDay, ...]:
+    """Return the days of the analyser that measures a parameter by one channel."""
+    project = case.plan.project
+    spec = find(project.methodology, project.version).parameters.get(use.name)
+    if case.plan.accounting == FIRST or use.device or spec is None or not spec.channels:
+        return ()
+    return tuple(
+        wire_account.MeasuredDay(
+            day=str(local_date(from_us, project.timezone)), flow=str(flow),
+            mean=plain_text(mean, 12),
+        )
+        for from_us, flow, mean in daily_means(spec, case.channels.get(use.name))
+    )  # fmt: skip
 
 
 def _parameter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.MonitoredParameter:

@@ -109,7 +109,7 @@ class Case:
 
     def _reference_data(self) -> SupportingData:
         """Return data for comparison with the period; by later rules also from its readings."""
-        result = replace(self.plan.supporting(), channels=self._channels(), lit=self._lit())
+        result = replace(self.plan.supporting(), channels=self.channels, lit=self._lit())
         if self.plan.accounting == FIRST:
             return result
         compared, unrecorded, fleet = (
@@ -161,7 +161,8 @@ class Case:
             fallen=FallenRegisters.of(plan.project, self.fleet, period),
         )
 
-    def _channels(self) -> dict[str, Measured]:
+    @cached_property
+    def channels(self) -> dict[str, Measured]:
         """Return values of parameters by the plant's own analysers, where the rules use them."""
         analysers = self._analysers
         if analysers is None or not analysers.channels:

@@ -191,7 +191,11 @@ def _source(claims: Claims, parameter: str, device: str | None) -> str:
     ]
     documents = [d for d in claims.design_documents or () if d.parameter == parameter]
     named = (", ".join(text for text in (d.document, d.by, d.issued) if text) for d in documents)
-    return "; ".join(dict.fromkeys((*named, *(f"{f.value} {f.unit}: {f.source}" for f in fixed))))
+    return "; ".join(
+        dict.fromkeys(
+            (*named, *(f"{f.value} {f.unit}".removesuffix(" 1") + f": {f.source}" for f in fixed))
+        )
+    )
 
 
 def _of_meter(parameter: MonitoredParameter) -> str:

@@ -78,19 +78,29 @@ def collect(
     PeriodError
         If stored intervals do not follow from the readings; states which command to run.
     """
-    plan = plan_of(conn, project_id, from_us, to_us, supersedes)
-    plan = replace(plan, outside=metered_outside(conn, plan, from_us, to_us))
-    plan = with_common(conn, plan, (from_us, to_us))
+    plan, fleet, pairs, stored = compared(conn, project_id, (from_us, to_us), supersedes)
+    with conn.cursor() as cursor:
+        _refuse_older(cursor, sorted({fleet.devices[d].id for d, _ in pairs}), from_us, to_us)
+        frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
+    return Case(plan, frames, stored, from_us, to_us, load_book(conn))
+
+
+def compared(
+    conn: Connection, project_id: str, period_us: tuple[int, int], supersedes: str | None = None
+) -> tuple[MonitoringPlan, Fleet, set[tuple[int, int]], IntervalRows]:
+    """
+    Return a period's plan with the quantities compared outside it, its fleet, the monitored
+    devices with their quantities, and their stored intervals.
+    """
+    plan = plan_of(conn, project_id, *period_us, supersedes)
+    plan = replace(plan, outside=metered_outside(conn, plan, *period_us))
+    plan = with_common(conn, plan, period_us)
     fleet = plan.fleet()
     pairs = evidence.monitored(plan.project, fleet, plan.checks)
     with conn.cursor() as cursor:
         ids = [d.id for d in fleet.devices]
-        stored = evidence.select(
-            intervals_of(cursor, fleet, from_us, to_us, ids, marks=False), pairs, from_us, to_us
-        )
-        _refuse_older(cursor, sorted({fleet.devices[d].id for d, _ in pairs}), from_us, to_us)
-        frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
-    return Case(plan, frames, stored, from_us, to_us, load_book(conn))
+        rows = intervals_of(cursor, fleet, *period_us, ids, marks=False)
+        return plan, fleet, pairs, evidence.select(rows, pairs, *period_us)
 
 
 def _refuse_older(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> None:

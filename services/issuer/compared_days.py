@@ -21,6 +21,7 @@ import numpy as np
 from psycopg import Connection, Cursor
 
 from ingest.model import NULL, Fleet, Frame
+from mrv.accounting.coverage import remaining
 from mrv.calendar import instant_us
 from mrv.errors import LogError
 from mrv.log.entries import PARTS
@@ -305,12 +306,7 @@ def _held_elsewhere(
         ]
         if was == _before(conn, fleet, _job_of(body, (device,))):
             spans.append((_us(seal.begin), _us(seal.end)))
-    reached = job.from_us
-    for begin, end in sorted(spans):
-        if begin > reached:
-            break
-        reached = max(reached, end)
-    return reached >= job.to_us
+    return not remaining(spans, job.from_us, job.to_us)
 
 
 def _before(conn: Connection, fleet: Fleet, job: Job) -> list[DayLeaf]:

@@ -10,7 +10,7 @@ meter's quantity is reported.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from psycopg import Connection
 
 from ingest import classes
 from ingest.model import INTERVAL_US
+from mrv.accounting.coverage import remaining
 from mrv.methodologies import find
 from mrv.model import RoleNeeds
 from mrv.registry.project import Project
@@ -146,7 +147,7 @@ def unserved(
         # of another project it lowers what this one's meters import all the same
         theirs = () if generates else served[name]
         edges = [_common(span, (installed, removed)) for span in theirs]
-        spans = _without(edges, period_us)
+        spans = tuple(remaining(edges, *period_us))
         if spans:
             edges = sorted(edge for edge in edges if edge[0] < edge[1])
             result.append(
@@ -207,7 +208,7 @@ def _unclosed(
         for name, span in theirs:
             device = registry.devices[name]
             edge = _common(span, _lifetime(device))
-            spans = _without(closed, edge) if edge[0] < edge[1] else ()
+            spans = tuple(remaining(closed, *edge))
             if spans:
                 yield Unserved(name, device.class_id, spans, project=entry.id)
 
@@ -232,7 +233,7 @@ def unbound(
             continue
         installed, removed = _lifetime(device)
         begin, end = max(installed, period_us[0]), min(removed, period_us[1])
-        if begin < end and _without(served[device.id], (begin, end)):
+        if remaining(served[device.id], begin, end):
             yield device
 
 
@@ -258,18 +259,6 @@ def _lifetime(device: Device) -> Span:
     removed = device.removed
     end = 2**62 if removed is None else round(removed.timestamp()) * 1_000_000
     return round(device.installed.timestamp()) * 1_000_000, end
-
-
-def _without(spans: Sequence[Span], whole: Span) -> tuple[Span, ...]:
-    """Return the parts of a span outside other spans."""
-    reached, result = whole[0], []
-    for begin, end in sorted(spans):
-        if begin > reached and reached < whole[1]:
-            result.append((reached, min(begin, whole[1])))
-        reached = max(reached, end) if begin < end else reached
-    if reached < whole[1]:
-        result.append((reached, whole[1]))
-    return tuple(result)
 
 
 def _common(span: Span, other: Span) -> Span:

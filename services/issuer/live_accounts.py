@@ -8,8 +8,7 @@ when the meters' sums or the registry changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import date, timedelta
 from importlib.metadata import version
 from itertools import groupby
@@ -19,25 +18,23 @@ from psycopg import Connection
 
 from ingest.errors import TonneError
 from ingest.model import INTERVAL_US, Fleet, Frame
+from mrv.accounting.coverage import remaining
 from mrv.accounting.emission_rows import AccountDay
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.registry.project import Project
 from mrv.rules.account import check_costed
-from mrv.statement import evidence
 from mrv.statement.evidence_case import Case
 from services.clock import now_us
 from services.issuer import close
 from services.issuer.close import snapshot
-from services.issuer.collect_evidence import plan_of
-from services.issuer.outside_period import metered_outside, with_common
+from services.issuer.collect_evidence import compared
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import account_spans as spans
 from services.store.statements import evidence as periods
 from services.store.statements import statements
 from services.store.statements.account_spans import Span
-from services.store.timeseries.interval_rows import intervals_of
 
 _LOCK = "hashtextextended('tonne live accounts', 0)"
 # of statements that older releases made, so that a round ends
@@ -126,7 +123,7 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
         if month[-1] == today:
             end = min(end, now // INTERVAL_US * INTERVAL_US, _reported_until(conn, project, today))
         begin, end = max(begin, project.from_us), min(end, project.to_us)
-        for from_us, to_us in _uncovered(begin, end, closed):
+        for from_us, to_us in remaining(closed, begin, end):
             first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
             # of today the end tells what is new
             sums = [metered_days[day] for day in month if first <= day <= last and day < today]
@@ -150,35 +147,11 @@ def _reported_until(conn: Connection, project: Project, today: date) -> int:
     return spans.told_until(conn, sorted(charged), midnight) or now_us()
 
 
-def _uncovered(
-    begin: int, end: int, closed: Iterable[tuple[int, int]]
-) -> Iterator[tuple[int, int]]:
-    """Yield the parts of [begin, end) outside given spans, which are ascending."""
-    for from_us, to_us in closed:
-        if to_us <= begin or from_us >= end:
-            continue
-        if begin < from_us:
-            yield begin, from_us
-        begin = to_us
-    if begin < end:
-        yield begin, end
-
-
 def _accounted(conn: Connection, project: Project, span: Span) -> tuple[list[AccountDay], int]:
     """Return the account of a span as when closing it; readings are loaded one device at a time."""
     from_us, to_us = span.from_us, span.to_us
     with snapshot(conn):
-        plan = plan_of(conn, project.id, from_us, to_us)
-        plan = replace(plan, outside=metered_outside(conn, plan, from_us, to_us))
-        plan = with_common(conn, plan, (from_us, to_us))
-        fleet = plan.fleet()
-        pairs = evidence.monitored(plan.project, fleet, plan.checks)
-        ids = [d.id for d in fleet.devices]
-        with conn.cursor() as cursor:
-            rows = evidence.select(
-                intervals_of(cursor, fleet, from_us, to_us, ids, marks=False),
-                pairs, from_us, to_us,
-            )  # fmt: skip
+        plan, fleet, pairs, rows = compared(conn, project.id, (from_us, to_us))
         frames = _frames(conn, fleet, pairs, from_us, to_us)
         case = Case(plan, frames, rows, from_us, to_us, load_book(conn))
         check_costed(plan.project, fleet, (from_us, to_us), case.factors)

@@ -78,6 +78,8 @@ from services.store.timeseries.measured_energy import Beyond, all_series, beyond
 _NEAR, _HALF = 2.5e-2, 0.5
 # so many pairs are looked at in their quarter hours, whatever their days are: a second or two
 _PAIRS = 2_000
+# series whose days are compared in any order at once: a few megabytes
+_TOGETHER = 100
 # days of which quarter hours are looked at
 _DAYS, _DAY_US = 62, 86_400_000_000
 
@@ -224,11 +226,11 @@ def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
             if noise is not None:
                 remaining = remaining[remaining != k]
                 yield k, noise, moved is not others
-    for k in remaining.tolist():
-        ordered = in_order(item, others[k])
-        noise = None if ordered is None else noisy(item, ordered)
-        if noise is not None:
-            yield k, noise, True
+    for subset in np.array_split(remaining, len(remaining) // _TOGETHER + 1):
+        for k, ordered in in_order(item, others[subset]):
+            noise = noisy(item, ordered)
+            if noise is not None:
+                yield int(subset[k]), noise, True
 
 
 def _span(at: Looked, own: Int64) -> tuple[int, int]:

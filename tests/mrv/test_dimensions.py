@@ -6,6 +6,7 @@ constants are 1.  The quantity, brought to the declared unit, must be the number
 is missing, twice, or upside down shows, and so does a sum of unlike things.
 """
 
+import ast
 import re
 from fractions import Fraction
 from functools import cache
@@ -14,7 +15,7 @@ import pytest
 
 from mrv import methodologies
 from mrv.methodologies import tools
-from mrv.steps import BEFORE, CONSTANTS, FUNCTIONS, Step, _code, names_of
+from mrv.steps import BEFORE, CONSTANTS, FUNCTIONS, Step, _code, parsed
 
 EVERY = {**methodologies.load(), **tools.load()}
 STEPS = {one.id: one.steps for one in EVERY.values()}
@@ -63,6 +64,14 @@ def _units_of(one):
     found |= {key: getattr(spec, "unit", "") for key, spec in one.inputs.items()}
     found |= {part.name: part.unit for part in one.steps.parts}
     return {**found, **{key: unit for key, unit in OF.items() if key in found}}
+
+
+def names_of(formula):
+    """Return the names in a formula, without functions."""
+    tree = parsed(formula)
+    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    result = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
+    return list(dict.fromkeys(result))
 
 
 CASES = [

@@ -3,10 +3,11 @@
 from fractions import Fraction
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.coverage import Served
+from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck, EvidenceItem
@@ -87,7 +88,8 @@ def monitored():
     """Return a device as a day metered it."""
     return Monitored(
         ProjectDevice("inv-1", "generation"), plant.FLEET.devices[0],
-        find("jcm-vn-am007").roles["generation"], {}, (), Served(0, 96, 0, 0, 0, 0, 0), (),
+        find("jcm-vn-am007").roles["generation"], {}, (),
+        Service(0, *np.zeros((5, 96), dtype=np.int64), 0), (),
         (YearPart(2026, 120, ()),),
     )  # fmt: skip
 

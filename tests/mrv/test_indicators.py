@@ -138,22 +138,6 @@ def test_ozone_above_the_eight_hour_scale_goes_by_the_hour():
     assert evaluate("vn-aqi-daily", given)["sub_indices"]["o3"] == 200
 
 
-@pytest.mark.parametrize(("on", "exceeded"), [("2025-12-31", []), ("2026-01-01", ["24h.pm2_5"])])
-def test_the_limit_of_fine_dust_falls_in_2026(on, exceeded):
-    """A day of 47 ug/m3 would be judged by the wrong year's limit."""
-    means = {"24h": {"pm2_5": 47}, "1h": {"so2": 350}, "year": {"pm2_5": 25}}
-    result = evaluate("qcvn-05-2023", {"on": on, "mean_ug_m3": means})
-    assert result["exceeded"] == exceeded
-    assert result["limit_ug_m3"]["1h"]["so2"] == 350
-
-
-def test_toxic_gases_have_limits_too():
-    """A works that smells of hydrogen sulphide would have no limit to keep."""
-    means = {"1h": {"h2s": 43, "nh3": 200}, "24h": {"pb": Decimal("1.6"), "ch3sh": 20}}
-    result = evaluate("qcvn-05-2023", {"on": "2026-01-01", "mean_ug_m3": means})
-    assert result["exceeded"] == ["1h.h2s", "24h.pb"]
-
-
 def test_noise_beyond_the_golden_case():
     """The median and the American level would be missing."""
     given = {

@@ -1,7 +1,9 @@
 """A meter that is replaced by a device with an id of its own is one meter place all the same."""
 
+import numpy as np
+
 from ingest.model import INTERVAL_US
-from mrv.accounting.coverage import Served
+from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.evidenced_time import successive, together_us
 from mrv.methodologies import find
@@ -17,7 +19,7 @@ def served(first, count, role="power"):
     """Return a meter that serves some intervals."""
     return Monitored(
         ProjectDevice("x", role), PLANT.devices[0], METHOD.roles[role], {}, (),
-        Served(first, count, 0, 0, 0, 0, 0), (), (),
+        Service(first, *np.zeros((5, count), dtype=np.int64), 0), (), (),
     )  # fmt: skip
 
 

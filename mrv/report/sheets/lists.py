@@ -11,6 +11,7 @@ from mrv.documents.form import UNSET
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
+from mrv.parameters.inputs import rounded
 from mrv.report.dated_values import HEADS, dated_rows
 from mrv.report.opinion import (
     conclusion_rows,
@@ -23,6 +24,7 @@ from mrv.report.opinion import (
 )
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, MOST_ROWS, Grid
+from mrv.report.sheets.layout import Layout
 from mrv.report.translations import (
     DASH,
     calculated,
@@ -30,6 +32,7 @@ from mrv.report.translations import (
     certificate,
     error,
     kind,
+    meaning,
     methodology,
     period,
     plain_until,
@@ -75,6 +78,34 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
                 *((Fraction(us, _HOUR_US), "hours") for us in times),
             ],
         )
+
+
+def measured(sheet: Grid, report: Grid, layout: Layout, words: Words) -> None:
+    """Write the days of each analyser below the daily sums, and its mean as a formula."""
+    facts, at = layout.facts, FIRST + len(layout.facts.days) + 3
+    for row, item in enumerate(facts.subject.fixed_parameters or (), layout.fixed):
+        if not item.days:
+            continue
+        names = ("day", "parameter", "description", "unit", "value", "flow_weight")
+        sheet.head(at - 1, [words[name] for name in names])
+        for place, day in enumerate(item.days, at):
+            described = meaning(item, facts.subject, words)
+            sheet.row(place, [
+                (day.day, "text"), (item.parameter, "text"), (described, "text"),
+                (item.unit, "text"), (day.mean, "plain"), (int(day.flow), "whole"),
+            ])  # fmt: skip
+        means, flows = (
+            sheet.span(at, at + len(item.days), column) for column in (VALUE, VALUE + 1)
+        )
+        at += len(item.days) + 3
+        spec = facts.methodology.parameters[item.parameter]
+        flow = sum(int(day.flow) for day in item.days)
+        load = sum((Fraction(day.mean) * int(day.flow) for day in item.days), start=Fraction(0))
+        mean = Fraction(round(load / flow * 10**11), 10**11)
+        if rounded(mean, spec) == Fraction(item.value):
+            way = "UP" if spec.side == "project" and not spec.lower_of else "DOWN"
+            formula = f"=ROUND{way}(ROUND(SUMPRODUCT({means},{flows})/SUM({flows}),11),9)"
+            report.formula(row, layout.value, formula, Fraction(item.value), "plain")
 
 
 def gaps(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -330,6 +330,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     calculated = calculation(sheets["calculation"], reckoning, words, others)
     report(sheets["report"], facts, words, sheets["calculation"], calculated)
     lists.days(sheets["days"], facts, words)
+    lists.measured(sheets["days"], sheets["report"], Layout(facts, FIRST_COLUMN), words)
     charts(sheets["charts"], book, facts, words, sheets["days"])
     lists.gaps(sheets["gaps"], facts, words)
     lists.deductions(sheets["deductions"], facts, words, sheets["days"])

@@ -217,11 +217,6 @@ def conformity_page(text: str) -> str:
     return "\n".join(_conformity_page(tomllib.loads(text)["line"])) + "\n"
 
 
-def tests_of(text: str) -> list[str]:
-    """Return all tests named in a table, `file::function`."""
-    return [test for row in tomllib.loads(text)["line"] for test in row.get("tests", ())]
-
-
 def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield _MAP_HEAD
     tested = sum(bool(row.get("tests")) for row in rows)

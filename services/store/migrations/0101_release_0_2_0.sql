@@ -3106,13 +3106,17 @@ CROSS JOIN LATERAL (
 ) drift;
 
 -- Alarms as people see them.
+-- What came late is heard as well: a device's present silence begins after its newest reading.
 CREATE VIEW v_alarm AS
-SELECT a.id, a.kind, a.subject_type, a.subject, a.part, a.class, a.site, a.projects, a.severity, a.since, a.raised, a.cause,
+SELECT a.id, a.kind, a.subject_type, a.subject, a.part, a.class, a.site, a.projects, a.severity,
+       greatest(a.since, s.last_reading) AS since, a.raised,
+       CASE WHEN a.cause = 'never heard' AND s.last_reading >= a.since THEN 'silence' ELSE a.cause END AS cause,
        a.detail, a.devices, a.cost_t_per_day,
        a.cleared, k.at AS acknowledged, k.actor AS acknowledged_by,
        CASE WHEN a.cleared IS NOT NULL THEN 'cleared' WHEN k.at IS NOT NULL THEN 'acknowledged' ELSE 'open' END AS state
 FROM alarm a
-LEFT JOIN alarm_event k ON k.alarm_id = a.id AND k.event = 'acknowledged';
+LEFT JOIN alarm_event k ON k.alarm_id = a.id AND k.event = 'acknowledged'
+LEFT JOIN device_seen s ON s.device_id = a.subject AND a.kind = 'device_silent' AND a.cleared IS NULL;
 
 CREATE VIEW v_device_array AS
 SELECT a.device_id::text COLLATE "C" AS device_id, a.begins,

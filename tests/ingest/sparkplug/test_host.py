@@ -16,22 +16,6 @@ def _born():
     return host, edge
 
 
-def test_birth_then_data():
-    """The plain case: data by alias would have no meaning without its birth."""
-    host, edge = _born()
-    found, refused = host.take(edge.data("m-1", {E: 1.5, P: 2.5}))
-    assert found == [("n-1/m-1", edge.ts, {E: 1.5, P: 2.5})]
-    assert refused == []
-    assert host.wants_rebirth == []
-
-
-def test_a_birth_is_a_reading_too():
-    """The values at a birth would be lost, though a device may not change for hours."""
-    host, edge = Memory(), EdgeNode()
-    found, _ = host.take(edge.connect(), edge.birth("m-1", {E: 7.0}))
-    assert found == [("n-1/m-1", edge.ts, {E: 7.0})]
-
-
 def test_data_before_birth_is_refused_and_asked_for_again():
     """Aliases of an unknown birth would be read as whatever they meant elsewhere, or be lost."""
     host, edge = Memory(), EdgeNode()
@@ -119,16 +103,6 @@ def test_a_message_delivered_again_is_no_gap():
     assert len(found) == 200
     assert refused == []
     host.take(edge.data("m-1", {E: 300.0}))
-    host.sweep(60)
-    assert host.wants_rebirth == []
-
-
-def test_the_sequence_goes_around():
-    """A node would be asked for a rebirth after each 256 messages."""
-    host, edge = _born()
-    for k in range(600):
-        found, refused = host.take(edge.data("m-1", {E: float(k)}))
-        assert (found[0][2][E], refused) == (float(k), [])
     host.sweep(60)
     assert host.wants_rebirth == []
 

@@ -11,14 +11,6 @@ from mrv.environment.kinds import day_of
 from tests.mrv.environment.stations import AIR, DAY, HANOI, HOUR_US, known, of_day, of_hour
 
 
-def test_the_index_of_an_hour_is_that_of_the_decisions_example():
-    """An air warning of another number than the Decision's own example is no warning."""
-    dust = [24.6, 23.9, 20.1, 18.7, 17.6, 22.4, 26.1, 28.7, 28.0, 25.2, 22.0, 19.5]
-    (row,) = of_hour(known(pm2_5_1h_ug_m3=dust, no2_1h_ug_m3=[None] * 11 + [118.7]), 11)
-    assert (row.kind, row.value, row.grade) == ("vn-aqi-hourly", 59.0, "Trung binh")
-    assert row.detail["sub_indices"]["no2"] == 59
-
-
 @pytest.mark.parametrize(
     ("values", "there"),
     [

@@ -21,6 +21,11 @@ class _Closed(Case):
     asked: Any = None
 
     @cached_property
+    def channels(self):
+        """What the golden close had of the plant's analysers."""
+        return dict(self.asked.supporting.channels)
+
+    @cached_property
     def result(self):
         """What the golden close came to."""
         return close(*self.asked)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from io import BytesIO
 
 import pytest
@@ -18,8 +19,9 @@ from mrv.report.dated_values import HEADS, dated, dated_rows
 from mrv.report.page.basis import basis
 from mrv.report.translations import certificate
 from mrv.report.words import LANGUAGES, Words
+from tests.closes import corpus
 from tests.mrv.plant import FROM
-from tests.mrv.report import closed, sample
+from tests.mrv.report import closed, office, sample
 
 MONTH_US = 31 * 86_400_000_000
 
@@ -141,3 +143,33 @@ def test_measured_values_are_not_called_fixed():
     assert not symbols & {row[1] for row in fixed}
     book = load_workbook(BytesIO(make(measured, "xlsx", "en")))
     assert any(c.value == words["table_2_measured"] for c in book["Monitoring Report"]["A"])
+
+
+def test_a_measured_mean_is_a_formula_of_its_days(tmp_path):
+    """
+    A mean of measured days is a formula over the days of its sheet.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/FJ2C7L6BZD0EWTX/viewPublic
+    """
+    measured = next(
+        facts
+        for name in corpus.expected()
+        if name.startswith("2/ams-iii-h/")
+        for facts in [closed.facts_of(name)]
+        if any(p.days for p in facts.subject.fixed_parameters)
+    )
+    days = {p.parameter: p.days for p in measured.subject.fixed_parameters if p.days}
+    assert days
+    given = make(measured, "xlsx", "en")
+    typed = {p.parameter: Fraction(p.value) for p in measured.subject.fixed_parameters}
+    found = load_workbook(BytesIO(given))["Monitoring Report"]
+    at = {
+        row[8].value.split(",")[0]: row[4].coordinate
+        for row in found.iter_rows()
+        if isinstance(row[4].value, str) and "SUMPRODUCT" in row[4].value
+    }
+    assert at
+    data = office.calculated(tmp_path, {"sheet": given})["sheet"]
+    values = load_workbook(BytesIO(data), data_only=True)["Monitoring Report"]
+    for name, cell in at.items():
+        assert abs(Fraction(str(values[cell].value)) - typed[name]) < Fraction(1, 10**9)

@@ -230,7 +230,7 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
             JOINT_OF.format(f"quantity: flow, amount: 1, sha256: {'ab' * 32}"),
             "does not measure flow",
         ),
-        (JOINT_OF.format(f"quantity: storms, amount: 1, sha256: {'ab' * 32}"), "no metered"),
+        (JOINT_OF.format(f"quantity: storms, amount: 1, sha256: {'ab' * 32}"), "not a metered"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(database_url, tmp_path, shared, wrong):

@@ -43,7 +43,8 @@ def page(
     """Return the page of alarms that are not cleared, or of the newest ones."""
     signed_in(ask, "alarms")
     with ask.reading() as conn:
-        result, count = stored.standing(conn, ask.who.projects, MOST_ALARMS)
+        standing, count = stored.standing(conn, ask.who.projects, MOST_ALARMS)
+        result = standing
         if state == "all":
             result = stored.listed(conn, ask.who.projects, MOST_ALARMS, states=None)
         waiting = health.not_commissioned(conn, ask.who.projects)
@@ -52,7 +53,7 @@ def page(
         contacts = alarm_contacts.contacts(conn) if whole else []
         silences = alarm_contacts.silences(conn) if whole else []
     t = Words(language)
-    faults = held_back(ask, recalled(ask), t)
+    faults = held_back(ask, recalled(ask), t, standing)
     groups = [fault.group for fault in faults if fault.group is not None]
     return render(
         ask, language, "alarms.html", found=result, count=count, every=state == "all",

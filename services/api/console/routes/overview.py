@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -104,7 +104,11 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
     )
     base = ask.request.app.state.base
     drawn = sites_map(page_figures.sites, base) if page_figures.sites else None
-    faults = held_back(ask, page_figures, t)
+    standing: list[dict[str, Any]] = []
+    if ask.who.role != PUBLIC.role:
+        with ask.reading() as conn:
+            standing, _ = alarms.standing(conn, ask.who.projects, MOST_ALARMS)
+    faults = held_back(ask, page_figures, t, standing)
     return render(
         ask,
         language,
@@ -162,8 +166,10 @@ def _rows(page_figures: PageFigures) -> list[tuple[ProjectSums, ProjectYear | No
     return sorted(rows, key=lambda row: (-(row[1].short_t if row[1] else 0), row[0].id))
 
 
-def held_back(ask: Asked, page_figures: PageFigures, t: Words) -> list[Fault]:
-    """Return causes of missing tonnes: shortfalls, and alarms by cause (if visible)."""
+def held_back(
+    ask: Asked, page_figures: PageFigures, t: Words, standing: Sequence[dict[str, Any]]
+) -> list[Fault]:
+    """Return causes of missing tonnes: shortfalls, and current alarms by cause."""
     root, name = f"/console/{t.language}", namer(ask, t.language)
     sites = {site.id: name("site", site.id, site.name) for site in page_figures.sites}
 
@@ -181,10 +187,7 @@ def held_back(ask: Asked, page_figures: PageFigures, t: Words) -> list[Fault]:
 
     states = {project.id: project for project in page_figures.projects}
     faults = shortfalls(page_figures.of.projects, states, page_figures.plans, root, t, name, where)
-    if ask.who.role != PUBLIC.role:
-        with ask.reading() as conn:
-            standing, _ = alarms.standing(conn, ask.who.projects, MOST_ALARMS)
-        faults += [fault(group, root, t, where) for group in alarms.grouped(standing)]
+    faults += [fault(group, root, t, where) for group in alarms.grouped(standing)]
     return ordered(faults)
 
 

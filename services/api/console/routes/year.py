@@ -213,16 +213,18 @@ def shortfalls(
             if own is not None
             else t("fault.nothing")
         )
-        severity = "critical" if silent else "major" if own is None or own < NEAR else "minor"
+        unknown = own is None and not silent  # its account is not made yet: no shortfall
+        severity = "critical" if silent else "major" if own is not None and own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
         if not silent and of_year.project in plans:  # a finding on the plan, of no device
             why, todo = plan_why(plans[of_year.project], t), "fault.next.plan"
         faults.append(
             Fault(
-                t.tonnes(of_year.short_t), t("fault.short"), severity,
+                None if unknown else t.tonnes(of_year.short_t), t("fault.short"), severity,
                 short_name(name("project", of_year.project, of_year.name)), why,
                 t(todo),
-                f"{root}/projects/{of_year.project}", of_year.short_t, where((), [of_year.project]),
+                f"{root}/projects/{of_year.project}", Decimal(0) if unknown else of_year.short_t,
+                where((), [of_year.project]),
             )
         )  # fmt: skip
     return faults

@@ -169,15 +169,17 @@ def test_nothing_is_missing_where_nothing_is_asked_for(kind, name, shown):
 
 
 def test_what_is_near_its_expected_amount_is_no_fault():
-    """An officer would be sent to compare the months of a plant that is on its way."""
+    """An officer would be sent to a plant that is on its way, or whose account is not made yet."""
     usual = {"system": None, "ahead_t": None, "statements_t": None, "issued_t": 0, "counted": True}
     years = [
-        ProjectYear(project=f"p-{made}", name="P", avoided_t=Decimal(made), expected_t=Decimal(100),
-                    **usual)
-        for made in (94, 95)
+        ProjectYear(project=f"p-{made}", name="P", expected_t=Decimal(100),
+                    avoided_t=made and Decimal(made), **usual)
+        for made in (94, 95, None)
     ]  # fmt: skip
     found = shortfalls(years, {}, {}, "", Words("en"), lambda *said: said[-1], lambda *_: "")
-    assert [one.href for one in found] == ["/projects/p-94"]
+    assert [(one.href, one.amount) for one in found] == [
+        ("/projects/p-94", "6\N{NO-BREAK SPACE}t"), ("/projects/p-None", None),
+    ]  # fmt: skip
 
 
 def test_a_gap_leaves_its_place_empty():

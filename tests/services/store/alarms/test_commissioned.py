@@ -87,6 +87,8 @@ def test_a_device_that_never_came_is_missed_from_its_day_on(conn):
         "INSERT INTO device_seen VALUES ('wrong', now() - interval '6 hours', now(), '-infinity',"
         " repeat('0', 100)::bit(100))"
     )
+    late = "SELECT cause, extract(epoch FROM now() - since)::int / 3600 FROM v_alarm"
+    assert conn.execute(late).fetchone() == ("silence", 6)
     assert (watch(conn).cleared, watch(conn).raised) == (1, 1)
     cause, hours = conn.execute(
         "SELECT cause, extract(epoch FROM now() - since) / 3600 FROM alarm WHERE cleared IS NULL"

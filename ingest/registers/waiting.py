@@ -179,7 +179,9 @@ class Waiting(Steps):
             at, replaced = self._catch_up(mark, line.begin_us, line.first, rise)
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, KNOWN))
-            self.doubt_us = self.meter.runs_us(mark.read_us, line.begin_us)
+            self.doubt_us = line.begin_us - mark.read_us
+            if line.stands_us == DAILY_US:  # by night a solar meter counts nothing
+                self.doubt_us = self.meter.runs_us(mark.read_us, line.begin_us)
             if 0 < rise <= self.meter.allowance(LOOK_BACK_US):
                 # another meter's, or its own: read late, or too low for a while
                 self.doubt_us = max(self.doubt_us, self.meter.takes_us(rise))

@@ -155,6 +155,8 @@ def test_every_test_that_is_named_is_there():
         tree = ast.parse((ROOT / file).read_text("utf-8"))
         name = name.partition("[")[0]
         assert name in {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}, named
+        # what the test shows, not what would be without it
+        assert " would " not in docs.link_to(f"{file}::{name}"), named
 
 
 PAGES = [

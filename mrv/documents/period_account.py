@@ -111,11 +111,16 @@ class FactorUsed(Form):
 
 
 class MeasuredDay(Form):
-    """Mean of a parameter by the plant's analyser on a local day, and the flow, its weight."""
+    """
+    Mean of a parameter by the plant's analyser on a local day, and the flow, its weight.
+
+    `max_error_percent`: permissible error of the analyser, if it has no valid certificate.
+    """
 
     day: str
     flow: Whole
     mean: Number
+    max_error_percent: Number | UnsetType = field(default=UNSET, name="maxErrorPercent")
 
 
 class FixedParameter(Form):

@@ -293,7 +293,7 @@ METHODOLOGY = Methodology(
         "leakage_t": replace(
             LEAKAGE,
             meaning="annual emissions of a lower load factor of the remaining buses and taxis, if"
-            " it falls by more than 10 points, minus congestion and rebound effects",
+            " it falls by more than 10 points, and of reduced congestion and rebound effects",
         ),
     },
     applicability=(Check("AMS-III.U survey: shares of the modes", shares_sum, True),),

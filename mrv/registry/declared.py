@@ -403,11 +403,12 @@ def _precision(
     mean: Fraction, square: Fraction, n: int, confidence: int, required: Fraction
 ) -> Precision:
     table = next(level for level in _T if level >= min(confidence, max(_T)))
-    half = _student(table, n - 1) * _root(square)
+    half = student(table, n - 1) * _root(square)
     return Precision(half, 100 * half / abs(mean) if mean else None, table, required)
 
 
-def _student(confidence: int, freedom: int) -> Fraction:
+def student(confidence: int, freedom: int) -> Fraction:
+    """Return the two-sided quantile of Student's t at a tabulated confidence. [%]"""
     rows = _T[confidence].split()
     place = freedom - 1
     if freedom > _STEPS[0]:

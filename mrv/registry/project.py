@@ -428,12 +428,17 @@ class Lit(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A local day [us UTC], its flow, and the flow times the mean concentration. [base units]"""
+    """
+    A local day [us UTC], its flow, and the flow times the mean concentration. [base units]
+
+    `error` is the part of the load by the permissible error of a channel without a certificate.
+    """
 
     from_us: int
     to_us: int
     flow: int
     load: Fraction
+    error: Fraction = Fraction(0)
 
 
 class Silent(NamedTuple):

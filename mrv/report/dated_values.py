@@ -14,8 +14,9 @@ from mrv.documents.monitoring import CrossCheck, UnusualDays, UnusualReadings
 from mrv.documents.period_account import Comparison, Gap, Misstatements
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion
+from mrv.methodologies import find
 from mrv.quantity_text import plain_text
-from mrv.registry.declared import SMALL, Declared, Design, Event, Stratum, Survey, of_survey
+from mrv.registry.declared import Declared, Design, Event, Stratum, Survey, of_survey, required
 from mrv.report.blocks import Block, chapter, note, paragraph, table
 from mrv.report.translations import DASH, SHOWN, found_words, holds, quality_test, what, witness
 from mrv.report.words import Words
@@ -50,12 +51,12 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
     declared = subject.declared or Declared()
     units = {fixed.parameter: fixed.unit for fixed in subject.fixed_parameters or ()}
     for survey in declared.surveys:
-        precision = of_survey(survey, SMALL)
+        precision = of_survey(survey, least_of(subject))
         percent = (
             DASH if precision.percent is None else words.number(plain_text(precision.percent, 2))
         )
         strata = (
-            f"{s.name} {s.n}/{s.population}: {s.mean}, {_of_stratum(survey, s, words)} %"
+            f"{s.name} {s.n}/{s.population}: {s.mean}, {_of_stratum(survey, s, subject, words)} %"
             for s in survey.strata
         )
         how = (words[f"survey.{survey.method}"],) if survey.method else ()
@@ -99,13 +100,19 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
         yield from _of_design(declared.design, words)
 
 
-def _of_stratum(survey: Survey, part: Stratum, words: Words) -> str:
+def least_of(subject: Claims) -> tuple[int, int]:
+    """Return confidence and precision that the statement's methodology requires. [%]"""
+    method = subject.methodology
+    return required(method.id, find(method.id, method.version).programme)
+
+
+def _of_stratum(survey: Survey, part: Stratum, subject: Claims, words: Words) -> str:
     """Return the precision of one stratum alone. [%]"""
     alone = replace(
         survey, strata=(), clusters=None, population=part.population, n=part.n, mean=part.mean,
         sd=part.sd,
     )  # fmt: skip
-    percent = of_survey(alone, SMALL).percent
+    percent = of_survey(alone, least_of(subject)).percent
     return DASH if percent is None else words.number(plain_text(percent, 2))
 
 

@@ -217,7 +217,7 @@ class _Bench:
         read, read_flow = list(loads), 0
         errors, bare = list(loads), list[Text]()
         count = len(self.edges) - 1
-        flows, first = [0] * count, [Fraction(0)] * count
+        flows, first, erred = [0] * count, [Fraction(0)] * count, [Fraction(0)] * count
         for device in _serving(self.project, role):
             seen = self._seen(device, channels)
             if not seen:
@@ -235,8 +235,10 @@ class _Bench:
                 percents, told_of = self._errors(device, channels[k], compared)
                 bare += told_of
                 each = _loads(compared, gauged, low=gains == (k == 0))
-                errors[k] += sum((load * p / 100 for load, p in zip(each, percents, strict=True)),
-                                 start=Fraction(0))  # fmt: skip
+                by_error = [load * p / 100 for load, p in zip(each, percents, strict=True)]
+                errors[k] += sum(by_error, start=Fraction(0))
+                if k == 0:
+                    erred = [a + b for a, b in zip(erred, by_error, strict=True)]
             silent += self._silent(device, by_day, seen)
             flows = [a + int(b) for a, b in zip(flows, by_day.tolist(), strict=True)]
             per_day = _loads(by_day, seen[0], low=gains)
@@ -255,9 +257,9 @@ class _Bench:
             rounded(value, spec), message, hours, whole * len(of), tuple(silent),
             rounded(maximum, spec),
             tuple(
-                Loaded(*edges, *of_day)
-                for edges, of_day in zip(
-                    pairwise(self.edges.tolist()), zip(flows, first, strict=True), strict=True
+                Loaded(begin, end, by_flow, load, error)
+                for (begin, end), by_flow, load, error in zip(
+                    pairwise(self.edges.tolist()), flows, first, erred, strict=True
                 )
             ),
             tuple(rounded(value, spec) for value in off) if bare else (), tuple(bare),
@@ -320,16 +322,17 @@ class _Bench:
 
 def daily_means(
     spec: ParameterSpec, measured: Measured | None
-) -> Iterator[tuple[int, int, Fraction]]:
+) -> Iterator[tuple[Loaded, Fraction, Fraction]]:
     """
-    Yield start, flow and mean of each day with flow, of a parameter that one channel measures.
+    Yield each day with flow of a parameter that one channel measures, its mean and its error.
 
-    The mean is in the parameter's unit; start in us UTC, flow in base units.
+    The mean is in the parameter's unit; the error is that of time without a certificate. [%]
     """
     _, *channels = spec.channels
     for day in measured.days if measured and len(channels) == 1 else ():
         if day.flow:
-            yield day.from_us, day.flow, day.load / day.flow / _SCALE / spec.per
+            error = 100 * day.error / day.load if day.load else Fraction(0)
+            yield day, day.load / day.flow / _SCALE / spec.per, error
 
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:

@@ -337,10 +337,11 @@ def _analysed(case: Case, use: ParameterUse) -> tuple[wire_account.MeasuredDay, 
         return ()
     return tuple(
         wire_account.MeasuredDay(
-            day=str(local_date(from_us, project.timezone)), flow=str(flow),
+            day=str(local_date(day.from_us, project.timezone)), flow=str(day.flow),
             mean=plain_text(mean, 12),
+            max_error_percent=plain_text(error, 12) if error else UNSET,
         )
-        for from_us, flow, mean in daily_means(spec, case.channels.get(use.name))
+        for day, mean, error in daily_means(spec, case.channels.get(use.name))
     )  # fmt: skip
 
 

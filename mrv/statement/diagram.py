@@ -26,13 +26,15 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.texts import Text, render, signed_by_0_1_0, text
 
 _SHOWN = 6  # meters drawn a role
-_BOX = (324, 80)
-_GAP_X, _GAP_Y, _EDGE = 42, 18, 24
+_HEIGHT, _GAP_Y, _EDGE = 80, 18, 24
 _TOP = 92
-_CHARACTERS = {15: 35, 12: 47}  # of a font size that fit into a box
+# of a box: width, distance to the next, font size, and characters that fit by font size
+_Layout = tuple[int, int, int, dict[int, int]]
+_LAYOUT: _Layout = (324, 42, 12, {15: 35, 12: 47})
+_LAYOUT_0_1_0: _Layout = (300, 90, 11, {15: 32, 11: 47})
 STYLE = (
     "text{font-family:'DejaVu Sans',Verdana,Arial,sans-serif;fill:#1b2a36}"
-    ".t{font-size:15px;font-weight:bold}.s{font-size:12px}.h{font-size:19px;font-weight:bold}"
+    ".t{font-size:15px;font-weight:bold}.s{font-size:%dpx}.h{font-size:19px;font-weight:bold}"
     "rect{stroke-width:1.5}.baseline{fill:#e3f1e5;stroke:#2e7d4f}"
     ".project{fill:#fbeadd;stroke:#b4531a}.check{fill:#f4f4f4;stroke:#777;stroke-dasharray:5 3}"
     ".rest{fill:#ffffff;stroke:#777}.sum{fill:#e4ecf7;stroke:#2f5d9b}"
@@ -46,6 +48,7 @@ class _Drawing:
 
     language: str
     names: Mapping[str, str]
+    layout: _Layout = _LAYOUT
     parts: list[str] = field(default_factory=list)
     right: int = 0
     bottom: int = 0
@@ -66,21 +69,21 @@ class _Drawing:
         self, x: int, y: int, kind: str, title: str | Text, *lines: str | Text
     ) -> tuple[int, int, int, int]:
         """Draw a box with its texts; return its edges."""
-        width, height = _BOX
+        (width, _, small, _), height = self.layout, _HEIGHT
         self.parts.append(
             f'<rect class={quoteattr(kind)} x="{x}" y="{y}" width="{width}" height="{height}"'
             ' rx="6"/>'
         )
         self.text(x + 12, y + 22, "t", 15, title)
         for number, line in enumerate(lines):
-            self.text(x + 12, y + 40 + 16 * number, "s", 12, line)
+            self.text(x + 12, y + 40 + 16 * number, "s", small, line)
         self.right, self.bottom = max(self.right, x + width), max(self.bottom, y + height)
         return x, y, x + width, y + height
 
     def text(self, x: int, y: int, style: str, size: int, text: str | Text) -> None:
         """Draw a line of text, cut to the width of a box."""
         message = render(text, self.language) if isinstance(text, Text) else text
-        plain_text = plain(message, _CHARACTERS.get(size, 90))
+        plain_text = plain(message, self.layout[-1].get(size, 90))
         self.parts.append(f'<text class="{style}" x="{x}" y="{y}">{escape(plain_text)}</text>')
 
     def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
@@ -110,16 +113,18 @@ def diagram(
         If its methodology or a role of it is unknown.
     """
     project = plan.project
-    drawing = _Drawing(language, names or {})
+    # a pack's diagram is drawn again byte for byte
+    layout = _LAYOUT_0_1_0 if plan.accounting == FIRST else _LAYOUT
+    drawing = _Drawing(language, names or {}, layout)
     drawing.text(_EDGE, 38, "h", 19, f"{project.name} ({project.id})")
     title = text("diagram.no_plan")
     if plan.versions:
         begin = drawing.day(plan.versions[-1].begins)
         title = text("diagram.plan", version=plan.versions[-1].name, begin=begin)
     method = f"{project.methodology} {project.version}"
-    drawing.text(_EDGE, 60, "s", 12, text("diagram.monitoring", methodology=method, plan=title))
+    drawing.text(_EDGE, 60, "s", 0, text("diagram.monitoring", methodology=method, plan=title))
     ends, y = _meters(plan, drawing)
-    middle = max(_TOP, (_TOP + y - _GAP_Y - _BOX[1]) // 2)
+    middle = max(_TOP, (_TOP + y - _GAP_Y - _HEIGHT) // 2)
     _account(plan, drawing, ends, middle)
     return _page(drawing, render(text("diagram.title", project=project.name), language))
 
@@ -128,7 +133,7 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
     """Draw the meters of each role with their check meters; return the start points of lines."""
     methodology = find(plan.project.methodology, plan.project.version)
     devices = {device.id: device for device in plan.devices}
-    own = _EDGE + (_BOX[0] + _GAP_X if plan.checks else 0)
+    own = _EDGE + (sum(drawing.layout[:2]) if plan.checks else 0)
     ends, y = [], _TOP
     for role in sorted({d.role for d in plan.project.devices}):
         bound = [d for d in plan.project.devices if d.role == role]
@@ -138,23 +143,23 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
         for name in names[:count]:
             about = _about(plan, devices[name], role, drawing)
             box = drawing.box(own, y, needs.side, name, *about)
-            ends.append((box[2], y + _BOX[1] // 2))
+            ends.append((box[2], y + _HEIGHT // 2))
             checks = [c for c in plan.checks if c.main == name]
             for number, check in enumerate(checks):
-                top = y + number * (_BOX[1] + _GAP_Y)
+                top = y + number * (_HEIGHT + _GAP_Y)
                 texts = (
                     text("diagram.check_of", meter=name),
                     text("diagram.may_differ", percent=str(check.percent)),
                 )
                 beside = drawing.box(_EDGE, top, "check", check.check, *texts)
-                drawing.line((beside[2], top + _BOX[1] // 2), (own, y + _BOX[1] // 2), "dash")
-            y += max(1, len(checks)) * (_BOX[1] + _GAP_Y)
+                drawing.line((beside[2], top + _HEIGHT // 2), (own, y + _HEIGHT // 2), "dash")
+            y += max(1, len(checks)) * (_HEIGHT + _GAP_Y)
         if len(names) > count:
             rest = text("diagram.more_meters", count=len(names) - count)
             in_role = text("diagram.in_role", role=drawing.named("role", role))
             box = drawing.box(own, y, "rest", rest, in_role)
-            ends.append((box[2], y + _BOX[1] // 2))
-            y += _BOX[1] + _GAP_Y
+            ends.append((box[2], y + _HEIGHT // 2))
+            y += _HEIGHT + _GAP_Y
     return ends, y
 
 
@@ -183,8 +188,8 @@ def _about(
 
 def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]], y: int) -> None:
     """Draw the part after the meters: stream, store, account, responsible persons."""
-    width, height = _BOX
-    x = _EDGE + (2 if plan.checks else 1) * (width + _GAP_X)
+    height = _HEIGHT
+    x = _EDGE + (2 if plan.checks else 1) * sum(drawing.layout[:2])
     gateways = sorted({d.gateway for d in plan.devices if d.gateway})
     how = text("diagram.sent_itself")
     if gateways:
@@ -230,8 +235,9 @@ def _page(drawing: _Drawing, title: str) -> str:
     )
     body = "\n".join(drawing.parts)
     background = f'<rect width="{width}" height="{height}" fill="#ffffff" stroke="none"/>'
+    style = STYLE % drawing.layout[2]
     return (
-        f"{head}\n<title>{escape(plain(title, 200))}</title>\n<style>{STYLE}</style>\n"
+        f"{head}\n<title>{escape(plain(title, 200))}</title>\n<style>{style}</style>\n"
         f"{background}\n{body}\n</svg>\n"
     )
 
@@ -280,7 +286,7 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{bottom}"'
         f' viewBox="0 0 {width} {bottom}" role="img">\n<title>{title}</title>\n'
-        f"<style>{STYLE}</style>\n"
+        f"<style>{STYLE % _LAYOUT[2]}</style>\n"
         f'<rect width="{width}" height="{bottom}" fill="#ffffff" stroke="none"/>\n'
         f'<text class="t" x="{_MARGIN}" y="34">{title}</text>\n' + "\n".join(parts) + "\n</svg>\n"
     )

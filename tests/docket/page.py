@@ -11,7 +11,7 @@ PAGE = Path("docs/rules/docket.md")
 _HEAD = """\
 # Tests of the rules by labelled cases
 
-For: verifiers. Written by `make pages` from `tests/docket`; `make docket` closes the cases again.
+For: verifiers. Written by `make pages` from `tests/docket`; `make docket` recalculates the cases.
 
 This page shows how the rules treat {honest} honest and {frauds} fraudulent monitoring periods of
 {plants} simulated plants. In the honest cases the operator makes ordinary mistakes and provides

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.calendar import period_us
+from mrv.methodologies import find
 from mrv.registry.declared import Calibration
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.statement import analysers
@@ -49,8 +51,13 @@ def closed(
     return {p.name: Decimal(p.value) for p in result.parameters if p.device is None}
 
 
-def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, entered=COD, **flare):
+def ended(*of, **more):
     """Close two days."""
+    return case(*of, **more).result
+
+
+def case(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, entered=COD, **flare):
+    """Two days of a plant, before they are closed."""
     fleet = Fleet(DEVICES)
     second = TIMES >= BEGIN + 96 * QUARTER_US
     steps = np.where(second, FLOWS[1], FLOWS[0]) * 1_000_000
@@ -78,7 +85,7 @@ def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, en
     plan = MonitoringPlan(project, DEVICES, accounting=accounting, calibrations=papers)
     frames = [gas, one, power]
     rows = remeter(fleet, frames, monitored(project, fleet), BEGIN, END)
-    return Case(plan, frames, rows, BEGIN, END, factors.load()).result
+    return Case(plan, frames, rows, BEGIN, END, factors.load())
 
 
 def test_days_are_weighed_by_what_flowed():
@@ -127,6 +134,12 @@ def test_an_analyser_without_a_certificate_counts_by_its_permissible_error():
         paper(until="2026-02-02", channel="ch4_percent", accuracy_class="1 - 4 %"),
     )}  # fmt: skip
     assert closed((1000.0, 1000.0), papers=part)["ch4_fraction"] == Decimal("0.6324")
+    # the error of each day is in the statement and the sheet
+    spec = find("ams-iii-h", "19.0").parameters["ch4_fraction"]
+    days = analysers.daily_means(spec, case((1000.0, 1000.0), papers=part).channels["ch4_fraction"])
+    assert [(mean, error) for _, mean, error in days] == [
+        (Fraction(62, 100), 0), (Fraction(62, 100), 4),
+    ]  # fmt: skip
     # one more certificate lowers nothing
     both = {**PAPERS, "gas": (*of_gas["gas"], paper(channel="ch4_percent"))}
     assert closed((1000.0, 1000.0), papers=both) == whole

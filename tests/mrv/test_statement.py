@@ -169,7 +169,7 @@ def test_a_gap_has_its_cause_and_a_finding_its_remedy(change, code):
 
 
 def test_figures_are_exact_and_the_credit_rounds_down():
-    """Figures are exact; credits are rounded down."""
+    """Figures are exact; the credited amount is the reduction, rounded down."""
     subject = compose(packs.case(), packs.LABEL)["credentialSubject"]
     metered = int(subject["monitoredParameters"][0]["metered"])
     assert metered == 96 * 12_345

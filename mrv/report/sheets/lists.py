@@ -12,7 +12,8 @@ from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
 from mrv.parameters.inputs import rounded
-from mrv.report.dated_values import HEADS, dated_rows
+from mrv.registry.declared import Declared, of_survey, student
+from mrv.report.dated_values import HEADS, dated_rows, least_of
 from mrv.report.opinion import (
     conclusion_rows,
     condition_rows,
@@ -86,26 +87,34 @@ def measured(sheet: Grid, report: Grid, layout: Layout, words: Words) -> None:
     for row, item in enumerate(facts.subject.fixed_parameters or (), layout.fixed):
         if not item.days:
             continue
-        names = ("day", "parameter", "description", "unit", "value", "flow_weight")
+        names = ("day", "parameter", "description", "unit", "value", "flow_weight", "max_error")
         sheet.head(at - 1, [words[name] for name in names])
+        loads = [Fraction(0)] * 2
         for place, day in enumerate(item.days, at):
             described = meaning(item, facts.subject, words)
+            error = Fraction(day.max_error_percent or 0)
             sheet.row(place, [
                 (day.day, "text"), (item.parameter, "text"), (described, "text"),
                 (item.unit, "text"), (day.mean, "plain"), (int(day.flow), "whole"),
+                (error, "plain"),
             ])  # fmt: skip
-        means, flows = (
-            sheet.span(at, at + len(item.days), column) for column in (VALUE, VALUE + 1)
-        )
+            load = Fraction(day.mean) * int(day.flow)
+            loads = [loads[0] + load, loads[1] + load * error / 100]
+        spans = [sheet.span(at, at + len(item.days), VALUE + k) for k in range(3)]
         at += len(item.days) + 3
         spec = facts.methodology.parameters[item.parameter]
         flow = sum(int(day.flow) for day in item.days)
-        load = sum((Fraction(day.mean) * int(day.flow) for day in item.days), start=Fraction(0))
-        mean = Fraction(round(load / flow * 10**11), 10**11)
-        if rounded(mean, spec) == Fraction(item.value):
-            way = "UP" if spec.side == "project" and not spec.lower_of else "DOWN"
-            formula = f"=ROUND{way}(ROUND(SUMPRODUCT({means},{flows})/SUM({flows}),11),9)"
-            report.formula(row, layout.value, formula, Fraction(item.value), "plain")
+        way = "UP" if spec.side == "project" and not spec.lower_of else "DOWN"
+        for sign in (0, -1, 1):
+            mean = Fraction(round((loads[0] + sign * loads[1]) / flow * 10**11), 10**11)
+            if rounded(mean, spec) == Fraction(item.value):
+                shift = (
+                    f"{'+' if sign > 0 else '-'}SUMPRODUCT({','.join(spans)})/100" if sign else ""
+                )
+                load_ = f"SUMPRODUCT({spans[0]},{spans[1]}){shift}"
+                formula = f"=ROUND{way}(ROUND(({load_})/SUM({spans[1]}),11),9)"
+                report.formula(row, layout.value, formula, Fraction(item.value), "plain")
+                break
 
 
 def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
@@ -272,6 +281,32 @@ def dated(sheet: Grid, facts: Facts, words: Words) -> None:
         for row in dated_rows(facts.subject, words)
     ]
     listed(sheet, words, "dated", HEADS, rows)
+    _precisions(sheet, facts, words, [(row[1][0], row[2][0]) for row in rows])
+
+
+def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[str, str]]) -> None:
+    """Write the precision of each simple random sample as a formula, beside its row."""
+    for survey in (facts.subject.declared or Declared()).surveys:
+        if survey.strata or survey.clusters is not None or survey.n < 2:  # noqa: PLR2004 - a spread
+            continue
+        name = words.filled("dated.survey", survey.parameter, survey.n, survey.population)
+        row, first = FIRST + named.index((name, survey.taken.isoformat())), len(HEADS)
+        heads = ("sample_size", "population", "deviation", "student_t", "precision")
+        sheet.row(FIRST - 1, [(words[head], "head") for head in heads], first)
+        found = of_survey(survey, least_of(facts.subject))
+        sd = None if survey.sd is None else Fraction(survey.sd)
+        sheet.row(row, [
+            (survey.n, "whole"), (survey.population, "whole"),
+            (DASH, "text") if sd is None else (sd, "plain"),
+            (student(found.confidence, survey.n - 1), "plain"),
+        ], first)  # fmt: skip
+        mean, n, population, deviation, t = (
+            sheet.cell(row, column) for column in (3, *range(first, first + 4))
+        )
+        square = f"{mean}*(1-{mean})" if sd is None else f"{deviation}^2"
+        root = f"SQRT({square}*({population}-{n})/({population}-1)/{n})"
+        percent = found.percent or Fraction(0)
+        sheet.formula(row, first + 4, f"=100*{t}*{root}/ABS({mean})", percent, "six")
 
 
 def conditions(sheet: Grid, facts: Facts, words: Words) -> None:

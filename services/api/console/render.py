@@ -25,7 +25,7 @@ from mrv import calendar
 from mrv.report.printable_text import legible
 from mrv.report.translations import factor_kind
 from mrv.report.words import LANGUAGES, punctuated
-from mrv.rounding import decimal_text
+from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules import titled
 from mrv.texts import form
 from services.api.console import assets
@@ -216,6 +216,13 @@ def last_day(end: datetime | None, timezone: str) -> date | None:
     return end and (end - timedelta(microseconds=1)).astimezone(calendar.zone(timezone)).date()
 
 
+def of_ug(ug: object) -> str | None:
+    """Return micrograms as tonnes, with all digits; None where unknown."""
+    if ug is None:
+        return None
+    return decimal_text(Fraction(int(ug), UG_PER_T), 12, "down")  # type: ignore[call-overload]
+
+
 def warm() -> None:
     """Load texts, templates, static files and the coastline, before the first reader asks."""
     for language in LANGUAGES:
@@ -237,6 +244,7 @@ def _environment() -> jinja2.Environment:
         finalize=_finalize,
     )
     made.globals["asset"] = assets.address
+    made.globals["of_ug"] = of_ug
     made.globals["titled"] = titled
     made.globals["week_of"] = week_of
     made.globals["factor_kind"] = factor_kind

@@ -57,7 +57,7 @@ def sewers(
     cells: Sides = None,
 ) -> Response:
     """
-    Return assets that touch a window, by id, as a FeatureCollection.
+    Return sewer assets that intersect a bounding box, by id, as a FeatureCollection.
 
     If there are more, `next` is the value for `after`; with `cells` the window is returned as a
     grid of counts, for maps of a whole city.

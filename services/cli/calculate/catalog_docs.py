@@ -64,7 +64,8 @@ def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
     taken = {(_key(row["address"]), test) for row in rows for test in row["tests"]}
     for row in rows:
         key = _key(row["address"])
-        row["tests"] += tried.get((key, row["issue"]), [])
+        # a test of this very fault says more than one of the mechanism behind it
+        row["tests"] = tried.get((key, row["issue"])) or row["tests"]
         if not row["tests"]:
             names = dict.fromkeys(named.get(key, ()))
             row["tests"] = [test for test in names if (key, test) not in taken]

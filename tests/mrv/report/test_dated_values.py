@@ -11,11 +11,19 @@ from msgspec import UNSET, structs
 from openpyxl import load_workbook
 
 from mrv.documents.monitoring import CalibrationShown
-from mrv.registry.declared import Declared, Design, EmissionSource, Sample, Stratum, Survey
+from mrv.registry.declared import (
+    Declared,
+    Design,
+    EmissionSource,
+    Sample,
+    Stratum,
+    Survey,
+    of_survey,
+)
 from mrv.registry.project import ACCOUNTING
 from mrv.report import make
 from mrv.report.audit_rows import meter_rows
-from mrv.report.dated_values import HEADS, dated, dated_rows
+from mrv.report.dated_values import HEADS, dated, dated_rows, least_of
 from mrv.report.page.basis import basis
 from mrv.report.translations import certificate
 from mrv.report.words import LANGUAGES, Words
@@ -77,8 +85,8 @@ def test_a_survey_states_its_strata_and_how_it_was_taken(facts):
     said = row[5]
     for one in ("by telephone", "90 participants", "20 clusters", "3 drawn units replaced"):
         assert one in said
-    assert "old 20/50: 4, 7.56 %" in said
-    assert "new 20/50: 5, 24.2 %" in said
+    assert "old 20/50: 4, 9.15 %" in said
+    assert "new 20/50: 5, 29.3 %" in said
 
 
 def test_a_design_states_its_sources_and_the_life_of_what_it_replaces(facts):
@@ -173,3 +181,26 @@ def test_a_measured_mean_is_a_formula_of_its_days(tmp_path):
     values = load_workbook(BytesIO(data), data_only=True)["Monitoring Report"]
     for name, cell in at.items():
         assert abs(Fraction(str(values[cell].value)) - typed[name]) < Fraction(1, 10**9)
+
+
+def test_the_precision_of_a_sample_is_a_formula(facts, tmp_path):
+    """
+    The precision of a sample is a formula in the workbook, at the required confidence.
+
+    https://cdm.unfccc.int/IRCheck/poaiss_forms/PMEQ1H4FUDC628G/viewPublic
+    """
+    trips = Survey(
+        "trip_km", 41_000, 20, Decimal("7.9"), "tickets", date(2026, 1, 3), Decimal("4.1")
+    )
+    homes = Survey("share", 900, 80, Decimal("0.7"), "by lot", date(2026, 1, 4))
+    claims = structs.replace(facts.subject, declared=Declared(surveys=(trips, homes)))
+    other = replace(facts)
+    vars(other)["stated"] = structs.replace(facts.stated, credential_subject=claims)
+    data = office.calculated(tmp_path, {"sheet": make(other, "xlsx", "en")})["sheet"]
+    sheet = load_workbook(BytesIO(data), data_only=True)["Dated values"]
+    shown = [row[10].value for row in sheet.iter_rows(min_row=5) if row[10].value is not None]
+    least = least_of(claims)
+    for value, survey in zip(shown, (trips, homes), strict=True):
+        assert abs(value - float(of_survey(survey, least).percent)) < 1e-6
+    # a large-scale methodology requires 95 % confidence, on paper as in the rules
+    assert of_survey(trips, least).confidence == 95

@@ -104,7 +104,7 @@ def test_users_have_no_more_than_the_common_meter(database_url, tmp_path):
 
 def test_an_apportioned_amount_is_a_formula_and_its_meter_is_drawn(database_url, tmp_path):
     """
-    A sheet would have a number, and a diagram the meters without the point of delivery.
+    An apportioned amount is a formula in the workbook; its common meter is in the diagram.
 
     https://cdm.unfccc.int/IRCheck/iss_forms/AIPZOMCL6Q4UWV1/viewPublic
     """

@@ -131,7 +131,7 @@ def test_a_place_that_nobody_can_read_is_refused(database_url, tmp_path, monkeyp
 
 
 def test_columns_follow_what_feeds_what():
-    """The single-line diagram follows the direction of supply."""
+    """A single-line diagram is drawn from the registry: each meter and what it supplies."""
     points = {"inv-1": ("a", ("inv-2",)), "inv-2": (None, ("grid",))}
     plan, drawn = _drawn(points)
     assert plan.points == points

@@ -17,7 +17,6 @@ from ingest.errors import RegistryError
 from mrv.equivalents import diesel_litres
 from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import System
-from mrv.rounding import decimal_text
 from mrv.texts import Text
 from services.api.console.charts.quantities import declared
 from services.api.console.charts.small_charts import sparkline
@@ -51,7 +50,6 @@ from services.store.views.console import ProjectSums, SystemSums
 from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
-UG_PER_T = 10**12
 _WEEKS, _MOST_SHORT, MOST_ALARMS = 53, 4, 500
 YearQuery = Annotated[int | None, Query(ge=1990, le=2200)]
 # of all that is stored of stations, what tells most at a glance
@@ -129,11 +127,9 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
             > (page_figures.of.today.year, page_figures.of.today.month)
         ),
         cards=_cards(page_figures, t),
-        states=states,
         rows=_rows(page_figures),
         drawn=drawn,
         map=None if drawn is None else _map(page_figures, drawn, root, t, name),
-        of_ug=of_ug,
         beside=[project for project in page_figures.projects if project.id not in counted],
     )
 
@@ -367,10 +363,3 @@ def _programme(conn: Connection, year: int) -> dict[str, Any] | None:
         return progress_document(conn, year)
     except RegistryError:
         return None  # no programme is registered
-
-
-def of_ug(ug: object) -> str | None:
-    """Return micrograms as tonnes, with all digits; None where unknown."""
-    if ug is None:
-        return None
-    return decimal_text(Fraction(int(ug), UG_PER_T), 12, "down")  # type: ignore[call-overload]

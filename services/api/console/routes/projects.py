@@ -22,8 +22,7 @@ from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_names
 from services.api.console.charts.quantities import Bar, bars, cumulative_chart, hours_chart
 from services.api.console.maps.plots import SHARES, month_calendar
-from services.api.console.render import Language, last_day, render
-from services.api.console.routes.overview import of_ug
+from services.api.console.render import Language, last_day, of_ug, render
 from services.api.console.routes.year import plan_why
 from services.api.console.session import View
 from services.api.console.translations import Words
@@ -162,7 +161,6 @@ def project(
             }
             for item in serving
         ],
-        of_ug=of_ug,
     )
 
 

@@ -17,7 +17,6 @@ from mrv.calendar import days, instant_us, local_text, period_us, utc_text
 from mrv.documents.statement import Claims
 from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart
 from services.api.console.render import Language, render
-from services.api.console.routes.overview import of_ug
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
@@ -84,9 +83,7 @@ def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) 
     result = {name: _sums(rows_, _quantities(claims, name)) for name, rows_ in rows.items()}
     known = [row["reduction_ug"] for row in result.values() if row["reduction_ug"] is not None]
     total = sum(known) if known else None
-    return render(
-        ask, language, "day.html", stored=stored, day=day, of_ug=of_ug, found=result, total=total
-    )
+    return render(ask, language, "day.html", stored=stored, day=day, found=result, total=total)
 
 
 @router.get("/console/{language}/statements/{statement}/days/{day}/{device}")
@@ -125,7 +122,6 @@ def device_day(
         most=_MOST_READINGS,
         behind=None if at is None else _behind(at, rows, known, (since, until)),
         units=UNITS,
-        of_ug=of_ug,
         clock=lambda us: local_text(us, zone),
         us=lambda moment: int(moment.timestamp()) * 1_000_000,
     )

@@ -27,8 +27,7 @@ from mrv.statement.conditions import Unmet, reasons_of, unanswered, unmet
 from services.api.console.charts.small_charts import Drawn, Step, qr
 from services.api.console.charts.small_charts import steps as drawn_steps
 from services.api.console.maps.plots import month_calendar
-from services.api.console.render import Language, language_of, render
-from services.api.console.routes.overview import of_ug
+from services.api.console.render import Language, language_of, of_ug, render
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.request_context import Asked

@@ -290,6 +290,9 @@ class Reader(Waiting):
                 continue
             mark, line = self.mark, self.waits
             rise = swap.last - mark.value
+            # a protocol in whole kilowatt-hours leaves out what the last reading showed beyond
+            coarse = rise < 0 and not fell(self.meter.tolerance, mark.value, swap.last)
+            rise = 0 if coarse else rise
             known = 0 <= rise <= self.meter.allowance(swap.at_us - mark.changed_us)
             from_us = mark.read_us
             if line is not None:

@@ -11,6 +11,7 @@ from ingest.registers.lines import (
     CONFIRM_LINE,
     CONFIRM_LOST,
     CONFIRM_RISE,
+    DAILY_US,
     FEW,
     IMPOSSIBLE,
     INF,
@@ -142,7 +143,20 @@ class Waiting(Steps):
             and line.value - line.first > self.meter.tolerance
             and (first != LOST or time_us - mark.read_us >= LOST_US)
             and not self._lower(line, time_us)
+            and not self._repeats(mark, line)
         )
+
+    def _repeats(self, mark: Mark, line: Other) -> bool:
+        """
+        Return whether a waiting sequence shows nothing but values of the week before, as readings
+        that are sent again do; a counter of each day may.
+        """
+        since_us = line.begin_us - LOOK_BACK_US
+        if self.begin_us is not None and self.begin_us >= since_us:
+            self._rewrite(since_us)
+        before = {mark.value, *(t.value for t in self.trail if t.read_us >= since_us)}
+        values = (line.value, *(t.value for t in line.trail))
+        return line.stands_us != DAILY_US and before.issuperset(values)
 
     def _lower(self, line: Other, time_us: int) -> bool:
         """Return whether a former higher sequence may continue unseen, by plausible rises."""
@@ -165,7 +179,9 @@ class Waiting(Steps):
             at, replaced = self._catch_up(mark, line.begin_us, line.first, rise)
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, KNOWN))
-            self.doubt_us = self.meter.runs_us(mark.read_us, line.begin_us)
+            self.doubt_us = line.begin_us - mark.read_us
+            if line.stands_us == DAILY_US:  # by night a solar meter counts nothing
+                self.doubt_us = self.meter.runs_us(mark.read_us, line.begin_us)
             if 0 < rise <= self.meter.allowance(LOOK_BACK_US):
                 # another meter's, or its own: read late, or too low for a while
                 self.doubt_us = max(self.doubt_us, self.meter.takes_us(rise))

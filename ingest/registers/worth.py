@@ -39,7 +39,8 @@ WORTH = (
     ),
     Worth(
         "fall to the start of a climb of eight rises or more",
-        "as a fall to about zero",
+        "as a fall to about zero; from the second at the same time of day on, a rise past the "
+        "former value is no return",
         "a reading error does not climb in this way; a daily counter does",
     ),
     Worth(
@@ -54,8 +55,9 @@ WORTH = (
     ),
     Worth(
         "fall to about zero",
-        "unknown until it has risen over four readings without a gap of 26 hours",
-        "a dead meter also shows zeros, but they do not rise",
+        "unknown until it has risen over four readings without a gap of 26 hours, of which "
+        "one has a value that the week before had not",
+        "a dead meter also shows zeros, but they do not rise; readings sent again rise as before",
     ),
     Worth(
         "fall to any other value",

@@ -52,7 +52,7 @@ def recalibrated(world: World, on: str, until: str, performed: str) -> None:
 def replaced(
     world: World, on: str, at: str, *, entered: bool = True, first: int = 0,
     document: bool = True, used: bool = False, same: bool = False,
-    rollover: bool = False, later: bool = False,
+    rollover: bool = False, later: bool = False, whole: bool = False,
 ) -> None:  # fmt: skip
     """A meter was replaced by another one, which the registry says or not."""
     device, channel = at_channel(on)
@@ -68,10 +68,11 @@ def replaced(
         old, row["serial"] = row["serial"], row["serial"] + ("" if same else "-B")
         # as the generic profile has it
         name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
+        shown = last // unit if whole else round(last / unit, 1 if name == "h" else 6)
         swap = {
             "at": world.month.wall(at).isoformat(),
             "channel": f"{channel.rsplit('_', 1)[0]}_{name}",
-            "last": round(last / unit, 1) if name == "h" else last / unit,
+            "last": shown,
             "first": begin / unit,
             "reason": f"meter {old} was faulty",
         }

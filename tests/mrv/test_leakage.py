@@ -47,7 +47,7 @@ def test_the_methods_whose_text_names_leakage_take_it():
 
 @pytest.mark.parametrize("name", ["ams-iii-f", "ams-iii-h", "ams-iii-u"])
 def test_no_leakage_is_a_statement_that_a_document_shows(name):
-    """Leakage of zero is accepted only with a document."""
+    """Leakage of zero without a document is reported."""
     facts = closed.facts_of(closed.names()[name])
     codes = [
         each.code for one in facts.subject.applicability if not one.holds for each in one.texts

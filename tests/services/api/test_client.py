@@ -16,7 +16,7 @@ SPAN = ("2026-03-02", "2026-03-03")
 
 
 def test_an_auditor_reads_everything_there_is(served, tmp_path):
-    """The client library reads each published document."""
+    """The client library reads all data of a project."""
     with Client(served.url, served.tokens["auditor"]) as client:
         assert client.me().role == "auditor"
         assert [p.id for p in client.projects()] == ["bus", "pv"]

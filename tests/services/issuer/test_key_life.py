@@ -112,7 +112,7 @@ def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
 
 @pytest.mark.parametrize("role", ["operator", "verifier"])
 def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path, role):
-    """A revoked key invalidates later signatures only."""
+    """After a revocation, only signatures proven to be earlier are valid."""
     url, who, name = issued
     with issuer(url) as conn:
         closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")

@@ -45,7 +45,7 @@ def registration(**given):
 
 
 def test_who_owns_the_reductions_is_shown():
-    """The owner of the reductions is documented."""
+    """A missing document on the ownership of the reductions is reported."""
     assert [*claimed(facts(), registration())] == []
     (one,) = claimed(facts(), registration(rights=None))
     assert "who owns the reductions" in one

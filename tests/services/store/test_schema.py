@@ -359,7 +359,7 @@ def test_what_is_revoked_or_ended_stays_so(database_url):
 
 
 def test_functions_look_into_temporary_tables_last(shared):
-    """Database functions do not read temporary tables of a caller."""
+    """Database functions search temporary tables last."""
     found = shared.execute(
         "SELECT p.oid::regprocedure::text FROM pg_proc p"
         " WHERE p.pronamespace = 'public'::regnamespace"

@@ -162,7 +162,7 @@ def bounded(
     book: Factors, reduction: Callable[[Factors], Fraction]
 ) -> tuple[Factors, tuple[Choice, ...]]:
     """
-    Return the book with those factors of a registry file that do not raise the reduction.
+    Return the emission factors without those of a registry file that raise the reduction.
 
     Each factor is tried in order on top of those accepted before.
 

@@ -312,7 +312,7 @@ METHODOLOGY = Methodology(
         "Charging emits at the grid's own factor and losses, not at a reference factor.",
         "Distance beyond the baseline service is not credited; its electricity is an emission.",
         "Baseline vehicles have the same size and routes; their biofuel has no emissions.",
-        "A replaced vehicle that is sold, or has no evidence of scrapping, is leakage.",
+        "No leakage is calculated: the verifier confirms that replaced vehicles were scrapped.",
         "Electricity per km must lie in the range of the class; below it, the highest applies.",
         "Distance is limited to what the electricity allows at the type-approval consumption.",
         "Without charging invoices, distance is limited to the highest mean day of the class.",

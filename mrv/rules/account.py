@@ -74,10 +74,11 @@ def check_costed(
             free = _first_free(span, common([span], gaining))
             if free is not None and _costs(project, methodology, bound, free, factors):
                 raise PeriodError(
-                    f"device {bound.device} is installed at {utc_text(free * INTERVAL_US)}, and "
-                    f"no device has one of the roles {', '.join(wanted)} then; its consumption "
-                    "causes emissions: add the meters of that time to the project (missing data "
-                    "are treated conservatively)"
+                    f"device {bound.device} is in the project at"
+                    f" {utc_text(free * INTERVAL_US)}, but no"
+                    f" meter has one of the roles {', '.join(wanted)} at that time; assign the"
+                    " meters of that time to the project (their missing data are treated"
+                    " conservatively)"
                 )
 
 
@@ -316,7 +317,7 @@ class Account:
 
     @cached_property
     def views(self) -> list[Monitored]:
-        """Return the devices with the more conservative bound of lost quantities."""
+        """Return the devices, each with the more conservative bound for missing data."""
         own = self._own
         return worst(
             self.entered,

@@ -195,7 +195,7 @@ def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> Non
     if body.scope and methodology not in body.scope:
         raise EnrolmentError(
             f"accreditation {body.id!r} of {key.name!r} covers {', '.join(body.scope)},"
-            f" not {methodology}; have it verified by a body that is accredited for it"
+            f" not {methodology}; have the statement verified by a body accredited for it"
         )
     at = datetime.fromisoformat(created)
     early = body.valid_from is not None and at < datetime.fromisoformat(body.valid_from)

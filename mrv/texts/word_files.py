@@ -67,7 +67,9 @@ def faults(english: Words, own: Words) -> Iterator[Fault]:
             continue
         if wrong:
             needed = ", ".join(f"{{{name}}}" for name in fields(value).elements()) or "none"
-            yield Fault(key, f"its values differ from the English ones: {needed}")
+            yield Fault(
+                key, f"its placeholders differ from those of the English text; use {needed}"
+            )
     yield from (Fault(key, "unknown to English") for key in there if key not in here)
 
 

@@ -70,7 +70,7 @@ def _parser() -> ArgumentParser:
         action="append",
         default=[],
         choices=(*STATES[:-1], *WAIVERS),
-        help="a state or weakness that you accept",
+        help="accept this state or missing guarantee (docs/verify.md)",
     )
     parser.add_argument(
         "--at", help="time for which validity is checked (RFC 3339); now where absent"

@@ -227,9 +227,8 @@ def claims(subject: Subject) -> str:
     balance = int(stated.emissions.reduction.ug) + int(stated.carried.in_ug)
     if not _WHOLE.fullmatch(credited) or int(credited) > max(0, balance // UG_PER_T):
         raise PeriodError(
-            f"{credited} t are credited, but the reduction is {balance / UG_PER_T:.6f} t;"
-            f" credits are rounded "
-            "down"
+            f"{credited} t are credited, but the reduction with the balance carried forward is"
+            f" {balance / UG_PER_T:.6f} t, rounded down"
         )
     if stated.supersedes and stated.supersedes.statement == stated.statement:
         raise PeriodError(f"statement {stated.statement} supersedes itself")

@@ -142,8 +142,8 @@ def _before(subject: Subject, head: Checkpoint) -> None:
         raise NotCheckedError("the receipt of the statement was not checked")
     if head.size != receipt.index:
         raise LogError(
-            f"the head of seals.json has {head.size} entries but the statement is "
-            f"entry {receipt.index}: the seals were not made before it"
+            f"the signed head in seals.json covers {head.size} entries, but the statement is entry"
+            f" {receipt.index}: the file was not made when this statement was issued"
         )
     if root_before(receipt.index, issued.size, receipt.proof) != head.root:
         raise LogError(

@@ -27,6 +27,7 @@ from mrv.errors import (
 from mrv.log.policy import Policy, read_policy
 from mrv.packs.pack import FINDINGS, KEYS, SAMPLING, Pack
 from mrv.parameters.evidence import USUAL
+from mrv.program import named, program, same
 from mrv.registry.project import ACCOUNTING, FIRST
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule
@@ -396,11 +397,27 @@ def _take(number: int, step: Step, subject: Subject) -> StepResult:
     except PackFormatError as error:
         return StepResult(number, step.name, "failed", plain(str(error)), error.remedy)
     except InputError as error:
-        return StepResult(number, step.name, "failed", plain(str(error)), step.remedy)
+        return StepResult(
+            number, step.name, "failed", plain(str(error)), _remedy(subject, step.remedy)
+        )
     except _MALFORMED as error:
         # a document of the right kind with a field that is not of its type
         detail = f"a field is missing or malformed ({type(error).__name__}: {error})"
-        return StepResult(number, step.name, "failed", detail, step.remedy)
+        return StepResult(number, step.name, "failed", detail, _remedy(subject, step.remedy))
+
+
+def _remedy(subject: Subject, remedy: str) -> str:
+    """Return a remedy; before it the program to use, where another one made the pack."""
+    try:
+        made_by = subject.claims.code_version
+    except (InputError, *_MALFORMED):
+        return remedy
+    if same(made_by):
+        return remedy
+    return (
+        f"first verify with the program that made the pack, {named(plain(made_by))}; this"
+        f" one is {named(program())}. If that fails too: {remedy}"
+    )
 
 
 def _or_unknown(subject: Subject) -> str:

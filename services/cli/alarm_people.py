@@ -168,8 +168,8 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("id_", metavar="CONTACT")
-@click.option("--from", "begin", required=True, metavar=METAVAR, help="Start of the duty.")
-@click.option("--to", "end", required=True, metavar=METAVAR, help="End of the duty.")
+@click.option("--from", "begin", required=True, metavar=METAVAR, help="Start of the on-call time.")
+@click.option("--to", "end", required=True, metavar=METAVAR, help="End of the on-call time.")
 @click.option(
     "--every-weeks", type=click.IntRange(1, 52), help="Repeat the duty after this number of weeks."
 )

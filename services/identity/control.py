@@ -105,7 +105,7 @@ class Control:
 
     @property
     def lets_sparkplug(self) -> bool:
-        """Return whether the pipeline may read Sparkplug's topics there."""
+        """Return whether the broker permits the pipeline to read Sparkplug's topics."""
         ours = self.roles().get(PIPELINE, [])
         return any(acl["topic"].startswith(sparkplug.PREFIX) for acl in ours)
 

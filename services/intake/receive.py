@@ -109,7 +109,7 @@ class RefusedTopics:
             )  # fmt: skip
         if len(needed) < len(refused) and not self._optional <= self._known.keys():
             self._log.info(
-                "the broker admits no Sparkplug subscription here",
+                "the broker does not permit a subscription to Sparkplug topics",
                 remedy="none where no device speaks it; else `tonne broker config --sparkplug`",
             )
 

@@ -207,7 +207,7 @@ async def _make(admin: Any, wanted: Topic) -> None:
     for name, code, *message in answer.topic_errors:
         if code:
             why = words(for_code(code)(*message), f"make topic {name!r}")
-            raise ServerError(f"Kafka rejects topic {name!r}: {why}")
+            raise ServerError(f"topic {name!r} could not be created: {why}")
     await _wait_for_topic(admin, wanted.name)
 
 
@@ -232,7 +232,7 @@ async def _alter(
             if code:
                 error = for_code(code)(message)
                 why = words(error, f"change settings of topic {wanted.name!r}")
-                raise ServerError(f"Kafka changes no setting of {wanted.name!r}: {why}")
+                raise ServerError(f"settings of topic {wanted.name!r} could not be changed: {why}")
 
 
 async def _brokers(access: KafkaAccess) -> int:

@@ -113,10 +113,9 @@ def check_not_older(home: Path, data: bytes) -> None:
         return
     if trust_root.version <= own.version:
         raise EnrolmentError(
-            f"this is version {trust_root.version} of the trust root of"
-            f" {trust_root.programme}, and version {own.version} of another text is kept in"
-            f" {pinned(home)}: an old version may name keys that are no longer valid;"
-            " give the stored one"
+            f"version {trust_root.version} of the trust root of {trust_root.programme} is not newer"
+            f" than the stored version {own.version} in {pinned(home)}, and differs from it: an old"
+            " version may name keys that are no longer valid; use the stored or a newer version"
         )
     read_next(mine, data, _now())
 

@@ -170,7 +170,9 @@ class ApacheKafka(Server):
             check=False,
         )
         if done.returncode:
-            raise ServerError(f"Kafka does not format {self.folder / 'data'}: {done.stderr[-500:]}")
+            raise ServerError(
+                f"Kafka could not format {self.folder / 'data'}: {done.stderr[-500:]}"
+            )
 
     def ready(self, port: int) -> bool:
         """Return whether Kafka reports ready; its port opens earlier."""

@@ -194,7 +194,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         try:
             await asyncio.wait_for(self._ensure_consumer().commit(result), COMMIT_S)
         except (KafkaError, OSError) as error:
-            self.log.warning("Kafka does not take our offsets: %r", error)
+            self.log.warning("offsets could not be stored in Kafka, next attempt later: %r", error)
             return False
         return True
 
@@ -243,7 +243,7 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
                 except _SharedAnewError:
                     continue
                 except (AwayError, KafkaError) as error:
-                    self.log.warning("Kafka is waited for: %r", error)
+                    self.log.warning("Kafka is not reachable, next attempt later: %r", error)
                     await asyncio.sleep(_AGAIN_S)
             return {}
 

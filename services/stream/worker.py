@@ -184,7 +184,12 @@ async def _until(
         if not (leave.is_set() or storing.failed.is_set()):
             await _look(storing, progress)
     if app.crashed and storing.failure is None:
-        storing.fail(app.crash_reason or ServerError("Faust ended without a reason"))
+        storing.fail(
+            app.crash_reason
+            or ServerError(
+                "the stream worker ended without an error; read its log, and start it again"
+            )
+        )
 
 
 async def _look(storing: Storing, progress: Progress) -> None:

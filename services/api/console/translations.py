@@ -41,7 +41,7 @@ class Words(Numbers):
         return text.format(**values) if values else text
 
     def or_as_is(self, key: str, text: str) -> str:
-        """Return the text of a key, or else the given one."""
+        """Return the translation of a key, or the given text if there is none."""
         return self._texts.get(key, text)
 
     def and_more(self, names: Sequence[str], maximum: int = _NAMED) -> str:

@@ -111,10 +111,11 @@ def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
 def link_to(test: str) -> str:
     """
     Return a Markdown link to a test, `file::function`, with the first line of its docstring, or of
-    its file's, as text.
+    its file's, as text; for `file::function[issue]` with the outcome of that row.
     """
-    file, _, name = test.partition("[")[0].partition("::")
-    described = _descriptions(Path(file))[name]
+    of, _, issue = test.removesuffix("]").partition("[")
+    file, _, name = of.partition("::")
+    described = _outcomes(Path(file))[issue] if issue else _descriptions(Path(file))[name]
     return f"[{described}](../{file}{f'#{name}' if name else ''})"
 
 
@@ -126,6 +127,25 @@ def _descriptions(file: Path) -> dict[str, str]:
     lines = {node.name: ast.get_docstring(node) or node.name for node in found}
     lines[""] = ast.get_docstring(tree) or file.name
     return {name: text.splitlines()[0] for name, text in lines.items()}
+
+
+@cache
+def _outcomes(file: Path) -> dict[str, str]:
+    """Return what each row of `RETURNED` beside a test file results in, by its issue."""
+    rows = tomllib.loads(file.with_name(RETURNED.name).read_text("utf-8"))["row"]
+    return {row["issue"]: _outcome(row["at"], row["says"].strip(" :;,.")) for row in rows}
+
+
+def _outcome(place: str, message: str) -> str:
+    quoted = f'"{message.replace("|", "/")}"'
+    match place:
+        case "import":
+            return f"The import reports: {quoted}"
+        case "statement":
+            return f"The statement lists a requirement that is not met: {quoted}"
+        case "asked":
+            return f"The verifier has to describe: {quoted}"
+    return f"The check before submission reports, under `{place}`: {quoted}"
 
 
 def refreshed(page: str) -> str:

@@ -239,7 +239,7 @@ def _registry() -> Iterator[str]:
         yield "| key | value | meaning |"
         yield "|---|---|---|"
         for key, field in section["properties"].items():
-            needed = " (needed)" if key in section.get("required", ()) else ""
+            needed = " (required)" if key in section.get("required", ()) else ""
             yield f"| `{key}`{needed} | {_kind(field)} | {field['description']} |"
         yield ""
     yield _AUTHORITY

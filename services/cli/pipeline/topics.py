@@ -118,9 +118,10 @@ def apply_topic(
             (difference.topic, difference.what, difference.found, difference.wanted, difference.how)
             for difference in left
         ]
-        heads = ("topic", "setting", "is", "asked for", "change")
+        heads = ("topic", "setting", "is", "requested", "change")
         raise InputError(
-            f"different from the requested settings:\n{table(heads, rows_left, empty='')}"
+            f"Kafka topics differ from the requested settings; make each"
+            f" change:\n{table(heads, rows_left, empty='')}"
         )
 
 

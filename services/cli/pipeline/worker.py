@@ -132,10 +132,12 @@ def _leave_soon(code: int) -> None:
     type=click.IntRange(0),
     multiple=True,
     metavar="P",
-    help="With --from-..: only this partition; may be repeated.",
+    help="Only this partition; may be repeated. Needs --from-offset or --from-time.",
 )
 @wait_option
-@click.option("--json", "as_json", is_flag=True, help="With --from-..: print JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON. Needs --from-offset or --from-time."
+)
 def worker(
     topic: str,
     group: str,

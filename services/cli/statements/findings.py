@@ -126,7 +126,10 @@ def _drawn(name: str) -> dict[str, Any]:
     with _database() as conn:
         stored_document = stored.sample(conn, name)
     if stored_document is None:
-        raise InputError(f"no sample of {name} was drawn; the verifier draws it with --key")
+        raise InputError(
+            f"no sample of {name} was drawn; the verifier draws it: `tonne statement sample {name}"
+            " --key KEY`"
+        )
     return canonical.parse_object(stored_document)
 
 

@@ -176,7 +176,7 @@ def _root_keys(root: str) -> list[str]:
     "--after",
     "before",
     type=_file,
-    help="Previous version, whose keys also sign FILE; default: the stored one.",
+    help="Previous version; its root keys must sign FILE too. Default: the stored version.",
 )
 @json_option
 def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
@@ -220,7 +220,8 @@ def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
     key, holder = key_files.load(Settings().home, name)
     if holder.role != "programme":
         raise InputError(
-            f"{name!r} is a key of a {holder.role}; only a programme's key accepts factors"
+            f"key {name!r} has role {holder.role}; a programme's key accepts factors: name"
+            f" it by --key"
         )
     rows = signed_rows(read_files([file]), file.name, key)
     out.write_text(yaml.safe_dump({"acceptances": rows}, sort_keys=False), "utf-8")

@@ -31,7 +31,7 @@ class Weeks(NamedTuple):
 
 def cut(fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Weeks:
     """
-    Return spans of devices divided into weeks, by fleet index; endless spans stay whole. [us
+    Return the weeks of the devices' spans, by fleet index; an open span is not divided. [us
     UTC]
     """
     runs = [

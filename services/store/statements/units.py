@@ -74,9 +74,8 @@ def enter(conn: Connection, event: UnitEvent, author: str) -> int:
             ).fetchone()  # fmt: skip
     except errors.ExclusionViolation as error:
         raise InputError(
-            f"some of units {event.first} to {event.last} of vintage {event.vintage} are"
-            f" {event.event}"
-            f" already ({error.diag.constraint_name}); see `tonne units list`"
+            f"units {event.first} to {event.last} of vintage {event.vintage} are {event.event}"
+            " already, all or in part; choose others of `tonne units list`"
         ) from error
     except (errors.CheckViolation, errors.ForeignKeyViolation) as error:
         raise InputError(f"{error.diag.message_primary}; see `tonne units list`") from error

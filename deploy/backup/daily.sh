@@ -18,7 +18,7 @@ fi
 url=$1 to=$2 at=${3:-19:30} keep=${4:-7}
 due=$(echo "$at" | awk -F: '/^[0-9]+:[0-9]+$/ && $1 < 24 && $2 < 60 {print $1 * 3600 + $2 * 60}')
 if [ -z "$due" ]; then
-    echo "daily: $at is no time of day; give such as 19:30" >&2
+    echo "daily: $at is not a time of day; give such as 19:30" >&2
     exit 2
 fi
 

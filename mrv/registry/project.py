@@ -427,7 +427,8 @@ class Lit(NamedTuple):
     channels: tuple[str, ...]
 
 
-class Loaded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Loaded:
     """
     A local day [us UTC], its flow, and the flow times the mean concentration. [base units]
 

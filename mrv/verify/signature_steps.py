@@ -316,7 +316,9 @@ def verifier(subject: Subject) -> str:
     _threshold(subject, conclusion)
     stated = f"{conclusion.opinion}, {conclusion.level_of_assurance} assurance, by {key.name}"
     rows = len(conclusion.parameters or ()), len(conclusion.requirements or ())
-    return stated + (f"; {rows[0]} parameters, {rows[1]} requirements" if any(rows) else "")
+    return stated + (
+        f"; described: parameters {rows[0]}, requirements {rows[1]}" if any(rows) else ""
+    )
 
 
 def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:

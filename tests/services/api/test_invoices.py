@@ -67,10 +67,10 @@ def test_the_client_delivers(served):
         ({"from": "2020-01-01", "to": "2020-02-01"}, "outside of the crediting period"),
         ({"from": "0001-01-01"}, "within the years 1990 to 2200"),
         ({"to": "9999-12-31"}, "within the years"),
-        ({"quantity": "fame"}, "no metered quantity"),
+        ({"quantity": "fame"}, "not a metered quantity"),
         ({"amount": "0.0001", "unit": "kWh"}, "finer than one Wh"),
         ({"unit": "kg"}, "unit"),
-        ({"corrects": "nothing", "reason": "x"}, "no invoice of pv"),
+        ({"corrects": "nothing", "reason": "x"}, "not an invoice of pv"),
         ({"corrects": "nothing"}, "give both"),
         ({"amount": "-1"}, "amount"),
         (

@@ -68,7 +68,8 @@ def _registry():
         'C-1, accuracy_class: "0.5S"}': 'C-1, accuracy_class: "0.5S", serial: A1,'
         " laboratory: Quatest 1, accreditation: VILAS 001}",
         "C-2, max_error_percent: 0.5}": (
-            "C-2, max_error_percent: 0.5, serial: A2, laboratory: Quatest 1}"
+            "C-2, max_error_percent: 0.5, serial: A2, laboratory: Quatest 1,"
+            " accreditation: VILAS 001}"
         ),
         "    expected: {energy_kwh_per_year: 2400000, reduction_t_per_year: 799.2}": (
             "    parameters: {accept_factors: [jcm-vn-am007-case-1, jcm-vn-am007-case-3]}\n"
@@ -80,7 +81,7 @@ def _registry():
             "      devices: [{make: Maker, model: M-1, number: 2}]\n"
             "      sources: [{name: grid, gas: CO2, side: baseline, counted_by: generation}]\n"
             "      phases:",
-        )
+        ).replace("commissioned: 2026-01-20}", "commissioned: 2026-01-20, document: protocol 7}")
         + EVENTS
         + "    monitoring:\n",
     }

@@ -312,9 +312,9 @@ def test_command_reports_the_register(mqtt_url, store):
         (["--fleet", DEMO_FLEET, "--start", "2026-01-01"], 2, "offset"),
         (["--fleet", DEMO_FLEET, "--duration", "5"], 2, "duration"),
         (["--fleet", DEMO_FLEET, "--speed", "-1"], 2, "speed"),
-        (["--fleet", DEMO_FLEET, "--today", "--speed", "2"], 2, "omit"),
+        (["--fleet", DEMO_FLEET, "--today", "--speed", "2"], 2, "needs --fleet"),
         (["--fleet", DEMO_FLEET, "--silent", "none", "2026-01-01T00:00:00Z"], 2, "not a device"),
-        (["--replay", "x.csv", "--device", "a", "--today"], 2, "omit"),
+        (["--replay", "x.csv", "--device", "a", "--today"], 2, "needs --fleet"),
         (["--fleet", DEMO_FLEET, "--mqtt-url", "mqtt://127.0.0.1:1"], 3, "1"),
     ],
 )

@@ -131,7 +131,7 @@ FROM = "from: 2026-01-01T00:00:00Z"
         (f"channel: state, {FROM}, spike: 2", "reason: is missing"),
         (f"channel: state, {FROM}, reason: r, bound: [2, 1]", "low below"),
         (f"channel: state, {FROM}, reason: r, spyke: 2", "unknown key"),
-        (f"channel: state, {FROM}, reason: r, spike: 2, spike_of_rated: 1", "are identical"),
+        (f"channel: state, {FROM}, reason: r, spike: 2, spike_of_rated: 1", "set the same limit"),
         (f"channel: active_power_w, {FROM}, reason: r, bound: [2000, 9000]", "contains no value"),
         (f"channel: energy_export_wh, {FROM}, reason: r, spike: 2", "is for gauges"),
         (f"channel: state, {FROM}, reason: r, gap_s: 60", "limit of the channel time"),

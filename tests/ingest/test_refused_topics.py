@@ -134,7 +134,7 @@ def test_what_is_needed_and_refused_counts_until_it_is_granted():
     assert state() == (0, None)
     assert (
         "--sparkplug"
-        in events(stream)["the broker admits no Sparkplug subscription here"]["remedy"]
+        in events(stream)["the broker does not permit a subscription to Sparkplug topics"]["remedy"]
     )
     told.look(SUBSCRIPTIONS, off | {STATUS: "Quota exceeded"})
     assert state() == (1, f"the broker rejects {STATUS} (Quota exceeded)")

@@ -113,7 +113,7 @@ def test_wood_is_not_composted_for_nothing_while_no_meter_of_its_power_is_bound(
         bare = replace(_wood("wood"), devices=_without(begin, end))
         with pytest.raises(
             PeriodError,
-            match=r"weigh is installed at .* no device has one of the roles power, fuel",
+            match=r"weigh is in the project at .* no meter has one of the roles power, fuel",
         ):
             check_costed(bare, FLEET, day, BOOK)
     at = "2026-01-01T03:00:00Z"  # 10:00 in Hai Phong

@@ -57,7 +57,7 @@ def test_what_is_wrong_with_a_text_is_named(folders):
     file.write_text(f"{text}\n[odd]\none = 'x'\n", "utf-8")
     found = printed("words", "check", code=1)
     assert "text.more" in found
-    assert "its values differ from the English ones: {count}" in found
+    assert "its placeholders differ from those of the English text; use {count}" in found
     assert "braces: expected '}' before end of string" in found
     assert "{value:number}, {unit}" in found
     assert "unknown to English" in found

@@ -39,7 +39,7 @@ def statements() -> Iterator[Statement]:
     for part in PAGE.split("\n## ")[1:]:
         section = part.split("\n", 1)[0].replace("[]", "")
         for row in re.finditer(
-            r"^\| `(\w+)`( \(needed\))? \| (.+?) \| (.+) \|$", part, re.MULTILINE
+            r"^\| `(\w+)`( \(required\))? \| (.+?) \| (.+) \|$", part, re.MULTILINE
         ):
             yield Statement(section, row[1], bool(row[2]), row[3], row[4])
 

@@ -95,7 +95,7 @@ def test_a_rule_is_named(issued):
         with pytest.raises(InputError, match="credits 0 t"):
             enter(conn, _one(name, "issued", vintage=2025), "test")
         enter(conn, _one(name, "issued"), "test")
-        with pytest.raises(InputError, match="unit_issued_once"):
+        with pytest.raises(InputError, match="3 to 3 of vintage 2026 are issued already"):
             enter(conn, _one(name, "issued", 3, 3), "test")
         with pytest.raises(InputError, match="not all of them are first transferred"):
             enter(conn, _one(name, "transferred"), "test")

@@ -169,14 +169,19 @@ class Reader(Waiting):
         return about_zero and near and rises >= CLIMB and not same
 
     def _began_daily(self, before: Trail, mark: Mark, time_us: int) -> bool:
-        """Return whether the climb that a fall ends began by a fall at the same time of day."""
+        """
+        Return whether the climb that a fall ends began by a fall at the same time of day, or the
+        register fell so a day before and rose to its value again, as it does on equal days.
+        """
         at = bisect_left(self.trail, before.steps, key=attrgetter("steps"))
         while at > 0 and self.trail[at - 1].value <= self.trail[at].value:
             at -= 1
         if at == 0 and self.begin_us is not None:
             self._rewrite(mark.read_us - LOOK_BACK_US)
+        if at == 0:
+            return any(abs(time_us - us - DAY_US) <= SAME_TIME_US for us in self.dropped_us)
         apart_us = (time_us - self.trail[at].changed_us + SAME_TIME_US) % DAY_US
-        return at > 0 and apart_us <= 2 * SAME_TIME_US
+        return apart_us <= 2 * SAME_TIME_US
 
     def _is_back(
         self, mark: Mark, lines: Sequence[Other], time_us: int, value: int

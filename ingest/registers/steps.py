@@ -31,7 +31,8 @@ class Steps:
     `rewrites_us` is the time from which steps before the first mark would change: other results are
     then invalid.  `spread_from_us` is the earliest time of a withdrawn or distributed step.
     `doubt_us` is the part of the next step that stays unknown, since former sequences may have been
-    the meter's.
+    the meter's.  `dropped_us` are the beginnings of sequences that returned before they were
+    confirmed.
     """
 
     meter: Meter
@@ -47,6 +48,7 @@ class Steps:
     trail: list[Trail] = field(default_factory=list)
     begin_us: int | None = None
     doubt_us: float = 0
+    dropped_us: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Record the time from which earlier data are known."""

@@ -12,7 +12,6 @@ from ingest.registers.lines import (
     CONFIRM_LOST,
     CONFIRM_RISE,
     DAILY_US,
-    DAY_US,
     FEW,
     IMPOSSIBLE,
     INF,
@@ -21,7 +20,6 @@ from ingest.registers.lines import (
     LOST,
     LOST_US,
     RESET,
-    SAME_READING_US,
     SPARSE_GAP_US,
     STANDS_US,
     UNKNOWN,
@@ -80,6 +78,7 @@ class Waiting(Steps):
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Discard a waiting sequence; its time belongs to the old one, with doubtful steps."""
         self._doubt_line(mark, line, time_us, value)
+        self.dropped_us.append(line.begin_us)
         if line.steps_at == NULL:
             self._rewrite(mark.read_us)
         else:
@@ -151,21 +150,14 @@ class Waiting(Steps):
     def _repeats(self, mark: Mark, line: Other) -> bool:
         """
         Return whether a waiting sequence shows nothing but values of the week before, as readings
-        that are sent again do; a counter of each day may, at the times of day of the days before.
+        that are sent again do; a counter of each day may.
         """
         since_us = line.begin_us - LOOK_BACK_US
         if self.begin_us is not None and self.begin_us >= since_us:
             self._rewrite(since_us)
-        before = {t.value: t.changed_us for t in self.trail if t.read_us >= since_us}
-        before[mark.value] = mark.changed_us
+        before = {mark.value, *(t.value for t in self.trail if t.read_us >= since_us)}
         values = (line.value, *(t.value for t in line.trail))
-        if line.stands_us == DAILY_US or not before.keys() >= set(values):
-            return False
-        if not line.trail:
-            return True
-        last = line.trail[-1]
-        days, rest_us = divmod(last.changed_us - before[last.value] + SAME_READING_US, DAY_US)
-        return days < 1 or rest_us > 2 * SAME_READING_US
+        return line.stands_us != DAILY_US and before.issuperset(values)
 
     def _lower(self, line: Other, time_us: int) -> bool:
         """Return whether a former higher sequence may continue unseen, by plausible rises."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from math import fsum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -156,11 +157,11 @@ def by_rule(some: Iterable[Result]) -> list[OfRule]:
                 rule,
                 len(caught),
                 sum(one.open == {rule} for one in caught),
-                sum(cost[one.name][0] for one in frauds),
-                sum(cost[one.name][1] for one in frauds),
+                fsum(cost[one.name][0] for one in frauds),
+                fsum(cost[one.name][1] for one in frauds),
                 sum(rule in one.open and rule not in one.asked for one in honest),
                 len(cut),
-                sum(min(cost[one.name][0], one.lost_t) for one in cut),
+                fsum(min(cost[one.name][0], one.lost_t) for one in cut),
             )
         )
     return found
@@ -200,10 +201,10 @@ def by_methodology(some: Iterable[Result]) -> list[OfMethodology]:
         found.append(
             OfMethodology(
                 name, len(honest), sum(o.right for o in honest), sum(map(_free, honest)),
-                sum(o.right and _free(o) for o in honest), sum(o.lost_t for o in honest),
+                sum(o.right and _free(o) for o in honest), fsum(o.lost_t for o in honest),
                 sum(o.rests.get("D", 0) > _MOST for o in honest),
                 len(frauds), sum(o.more_t > 0 for o in frauds), len(passed),
-                sum(o.more_t for o in passed), sum(o.flattered for o in passed),
+                fsum(o.more_t for o in passed), sum(o.flattered for o in passed),
             )
         )  # fmt: skip
     return found

@@ -41,7 +41,7 @@ _FIRST_REMEDY = (
 )
 
 
-class _Beside(NamedTuple):
+class _Published(NamedTuple):
     """
     Entered value and the published ones for it: official, from a list, or a default.
 
@@ -92,7 +92,7 @@ def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
         yield RuleReport(holds, tuple(texts), severity, priced)
 
 
-def _entered(facts: Facts) -> Iterator[_Beside]:
+def _entered(facts: Facts) -> Iterator[_Published]:
     """Yield entered values that differ from the published ones."""
     for name, spec in facts.methodology.parameters.items():
         if name not in facts.price.measured:
@@ -102,7 +102,7 @@ def _entered(facts: Facts) -> Iterator[_Beside]:
         lacks = _unpublished(facts, name)
         documented = spec.by_publication and lacks is None
         if others and not documented and value not in {f.value for f in others}:
-            yield _Beside(name, value, kind, others, lacks)
+            yield _Published(name, value, kind, others, lacks)
 
 
 def _unpublished(facts: Facts, name: str) -> Text | None:
@@ -152,10 +152,10 @@ def is_published(
     kind, others = published_of(spec, project, factors)
     if "list" in kind and now in {f.value for f in others}:
         return False
-    return issued in {f.value for f in _near(_Beside("", now, kind, others))}
+    return issued in {f.value for f in _near(_Published("", now, kind, others))}
 
 
-def _near(beside: _Beside) -> tuple[Factor, ...]:
+def _near(beside: _Published) -> tuple[Factor, ...]:
     """Return the published values that may count: of a list those next to the entered one."""
     if "list" not in beside.kind:
         return beside.others
@@ -173,7 +173,7 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
     return bounded(facts.factors, lambda book: price.comes_to(price.stated, book))
 
 
-def _finding(facts: Facts, beside: _Beside, applied: Fraction) -> Text | None:
+def _finding(facts: Facts, beside: _Published, applied: Fraction) -> Text | None:
     """Return the text of the applied value, and of how the finding is resolved."""
     unit, factor = facts.methodology.parameters[beside.name].unit, beside.others[0]
     values: dict[str, Value] = {"parameter": beside.name, "amount": amount(beside.value, unit)}

@@ -218,9 +218,10 @@ class _Kept:
         self, name: str, devices: Sequence[str | None], value: Fraction
     ) -> tuple[Project, SupportingData]:
         project, supporting = self.project, self.supporting
+        rounded = Decimal(round(value * _SCALE)) / _SCALE
         for device in devices:
             project, supporting = put_in_place(
-                project, supporting, self.facts.methodology, device, name, _decimal(value)
+                project, supporting, self.facts.methodology, device, name, rounded
             )
         return project, supporting
 
@@ -238,10 +239,6 @@ def _source(facts: Facts, entered: Entered, end: Fraction) -> str:
 
 def _percent(share: Fraction) -> str:
     return decimal_text(share * 100, 1, "up")
-
-
-def _decimal(value: Fraction) -> Decimal:
-    return Decimal(round(value * _SCALE)) / _SCALE
 
 
 _NAMED = 3  # samples that a finding names

@@ -20,7 +20,7 @@ from services.api.file_cache import size_of
 from services.api.problems import ProblemError, status_of
 from services.api.reports import packed, set_report
 from services.api.request_context import Api
-from services.beside import Beside
+from services.background import Background
 from services.store.postgres.pool import connect
 from services.store.statements import file_jobs as jobs
 from services.store.statements import statements
@@ -34,7 +34,7 @@ _LOOK_S, _AGAIN_S, _FORGET_S = 5.0, 5.0, 3_600.0
 _GONE, _DEFECT = 404, 500
 
 
-class FileJobs(Beside):
+class FileJobs(Background):
     """
     Worker thread that makes files until it is stopped.
 

@@ -29,7 +29,7 @@ from mrv.log.note import Vkey, signature_lines
 from mrv.log.policy import Member, Policy, read_policy
 from mrv.log.receipt import Checkpoint
 from mrv.log.witness import Cosignature, cosignatures, make_request
-from services.beside import Beside
+from services.background import Background
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect
@@ -364,7 +364,7 @@ def require_enough(conn: Connection) -> None:
         )
 
 
-class Cosigning(Beside):
+class Cosigning(Background):
     """
     Requests cosignatures in its own thread until it is stopped.
 

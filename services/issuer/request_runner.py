@@ -17,7 +17,7 @@ import psycopg
 from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
-from services.beside import Beside
+from services.background import Background
 from services.issuer import requests as kinds
 from services.issuer.requests import Desk
 from services.metrics import Metrics
@@ -46,7 +46,7 @@ LANES = {
 }
 
 
-class Runner(Beside):
+class Runner(Background):
     """
     Executes requests in its own threads until it is stopped.
 

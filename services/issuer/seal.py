@@ -29,7 +29,7 @@ from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures.day_digests import Digest
 from mrv.statement.device_days import LATE_US, Arrived, rows_of
-from services.beside import Beside
+from services.background import Background
 from services.clock import now_us
 from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
@@ -354,7 +354,7 @@ FIRST_S = 600
 PULSE = "sealing"
 
 
-class Sealer(Beside):
+class Sealer(Background):
     """
     Seals in its own thread until it is stopped.
 

@@ -22,7 +22,7 @@ import psycopg
 from psycopg import Connection
 
 from ingest.errors import TonneError
-from services.beside import Beside
+from services.background import Background
 from services.clock import now_us
 from services.issuer import live_accounts
 from services.issuer.audit import audit
@@ -153,7 +153,7 @@ def _round(
     return of
 
 
-class Watcher(Beside):
+class Watcher(Background):
     """
     Watches the database in its own threads until it is stopped.
 

@@ -22,7 +22,7 @@ from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, TonneError
-from services.beside import Beside
+from services.background import Background
 from services.metrics import Metrics
 from services.store.api import alarm_contacts
 from services.store.api import webhooks as store
@@ -59,7 +59,7 @@ class Sent:
         return Sent(self.taken + other.taken, self.failed + other.failed, self.dead + other.dead)
 
 
-class Sender(Beside):
+class Sender(Background):
     """
     Sender thread that runs until it is stopped.
 

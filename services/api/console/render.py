@@ -216,11 +216,11 @@ def last_day(end: datetime | None, timezone: str) -> date | None:
     return end and (end - timedelta(microseconds=1)).astimezone(calendar.zone(timezone)).date()
 
 
-def of_ug(ug: object) -> str | None:
+def of_ug(ug: int | str | Decimal | None) -> str | None:
     """Return micrograms as tonnes, with all digits; None where unknown."""
     if ug is None:
         return None
-    return decimal_text(Fraction(int(ug), UG_PER_T), 12, "down")  # type: ignore[call-overload]
+    return decimal_text(Fraction(int(ug), UG_PER_T), 12, "down")
 
 
 def warm() -> None:

@@ -1,4 +1,4 @@
-"""Threads of a process that work beside it."""
+"""Background threads of a process, from its start to its end."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Self
 
 
-class Beside:
+class Background:
     """
-    Work in threads of its own, from `with` on until it ends.
+    Run functions in threads of their own inside a `with` block.
 
     Parameters
     ----------
     works : mapping of str to callable
-        By the name of the thread; each ends soon after `_stopping` is set.
+        Functions by thread name; each ends soon after `_stopping` is set.
 
     Attributes
     ----------
     patience_s : float or None
-        Wait for each thread at the end; None: until it has ended. [s]
+        Longest wait for each thread at the end; None: no limit. [s]
     """
 
     patience_s: ClassVar[float | None] = 5
@@ -31,19 +31,19 @@ class Beside:
         ]
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; what is under way and is not done in time is left to who comes next."""
+        """Stop the threads; work that does not end in time is repeated at the next start."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(timeout=self.patience_s)
 
     def wait(self) -> None:
-        """Stay until stopped."""
+        """Block until `stop` is called."""
         self._stopping.wait()
 
     def stop(self) -> None:

@@ -121,6 +121,11 @@ def load_ratings(conn: Connection) -> defaultdict[str, list[tuple[Rating, dateti
     return result
 
 
+def load_project_entry(conn: Connection, project: str) -> Project | None:
+    """Return a project's entry without the rest of the registry; None if there is none."""
+    return next((entry for entry in _projects(conn, names(conn)) if entry.id == project), None)
+
+
 def _projects(conn: Connection, called: Mapping[tuple[str, str], Any]) -> list[Project]:
     bound, plans, samples = _bound(conn), load_versions(conn), SAMPLES.load(conn)
     result = []

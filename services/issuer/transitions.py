@@ -386,7 +386,8 @@ def log_signer(conn: Connection, home: Path, name: str) -> Signer:
     """
     holders = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     now = datetime.fromtimestamp(now_us() / 1e6, UTC)
-    live = [key for key in holders if not _ended(key, now)]
+    until = ((key, key.valid_until) for key in holders)
+    live = [key for key, end in until if end is None or datetime.fromisoformat(end) > now]
     if not holders:
         if name not in keys.names(home):
             keys.create(home, name, "log")
@@ -407,7 +408,3 @@ def log_signer(conn: Connection, home: Path, name: str) -> Signer:
             " give the key file of that log with --log-key"
         )
     return signer
-
-
-def _ended(key: EnrolledKey, now: datetime) -> bool:
-    return key.valid_until is not None and datetime.fromisoformat(key.valid_until) <= now

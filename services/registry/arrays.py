@@ -52,7 +52,7 @@ def array(row: Row) -> PvArray:
     begins = row.required("from", row.moment("from"), "a time with its offset")
     result = values(row)
     if not row.problems and all(value is None for value in result.values()):
-        row.problem(None, f"has no value; give one of {', '.join(ARRAY_KEYS)}")
+        row.problem(None, f"has no value; enter one of {', '.join(ARRAY_KEYS)}")
     return PvArray(begins, **result, document=row.optional("document"))
 
 

@@ -199,7 +199,7 @@ def design(row: Row) -> Design:
     row.only(*DESIGN)
     latitude, longitude = row.number("latitude", -90, 90), row.number("longitude", -180, 180)
     if (latitude is None) != (longitude is None):
-        row.problem("latitude", "is given without longitude, or that without it; give both")
+        row.problem("latitude", "is given without longitude, or that without it; enter both")
     issued = row.required("date", row.day("date"), "the date of the document")
     sha256 = row.required("sha256", _hash(row), "the SHA-256 of its file")
     return Design(

@@ -83,7 +83,7 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
         if meter_keys and meter_keys[0].key == ENDED:
             yield device, "meter_keys: the first row ends a key, and there is none before it"
         if meter_keys and device.serial is None and device.id not in gateways:
-            yield device, "meter_keys: signed values name their meter by serial; give `serial` too"
+            yield device, "meter_keys: signed values name their meter by serial; enter `serial` too"
 
 
 def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
@@ -339,7 +339,7 @@ def calibrator(class_id: str) -> Callable[[Row], Calibration]:
         if calibration.accreditation and not calibration.laboratory:
             row.problem("laboratory", "is missing: `accreditation` is the number of a laboratory")
         if last_test and calibration.found_error_percent is None:
-            row.problem("found_error_percent", "is missing; give the error that the test found")
+            row.problem("found_error_percent", "is missing; enter the error that the test found")
         if not row.problems and not last_test and calibration.valid_until <= calibration.performed:
             row.problem(
                 "valid_until", f"{calibration.valid_until} is not after {calibration.performed}"

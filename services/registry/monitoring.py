@@ -59,7 +59,7 @@ def _version(row: Row) -> Version:
     for line in lines:
         row.problems.extend(line.problems)
     if not lines and not row.problems:
-        row.problem("lines", "is missing or empty; give a line for each role")
+        row.problem("lines", "is missing or empty; enter a line for each role")
     procedures = row.mapping("procedures")
     for key, text in procedures.items():
         if not isinstance(text, str):

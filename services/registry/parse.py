@@ -87,7 +87,7 @@ def _country(row: Row) -> str | None:
     if result and result not in countries.known():
         row.problem(
             "country",
-            f"{result!r} is not a country; give its two letters of ISO 3166-1, such as KE or DE",
+            f"{result!r} is not a country; enter its two letters of ISO 3166-1, such as KE or DE",
         )
     return result or None
 
@@ -115,7 +115,7 @@ def _names(row: Row) -> dict[str, str] | None:
     for language, text in result.items():
         if not dates.is_language(language):
             row.problem(
-                "names", f"{language!r} is not a language; give its tag, such as ja or pt-BR"
+                "names", f"{language!r} is not a language; enter its tag, such as ja or pt-BR"
             )
         elif not isinstance(text, str) or not text.strip() or len(text) > _LONGEST_NAME:
             row.problem("names", f"{language} = {text!r} must be text of 1 to 200 characters")
@@ -440,7 +440,7 @@ def _transfer(row: Row) -> TransferClass | None:
         number, inner.optional("measure"), inner.flag("corresponding_adjustment")
     )
     if transfer_class.measure is not None and number is None:
-        inner.problem("measure", "names a measure of Annex I without its list; give list: 1 or 2")
+        inner.problem("measure", "names a measure of Annex I without its list; enter list: 1 or 2")
     _gather(row, inner)
     return transfer_class
 

@@ -39,7 +39,7 @@ def tariff(row: Row) -> Tariff:
         row.problem("currency", f"{currency!r} is not a currency of ISO 4217, such as EUR or KES")
     prices = {name: row.number(name, 0, _HIGHEST) for name in PRICES}
     if not row.problems and all(price is None for price in prices.values()):
-        row.problem("import_per_kwh", f"is missing; give at least one of {', '.join(PRICES)}")
+        row.problem("import_per_kwh", f"is missing; enter at least one of {', '.join(PRICES)}")
     return Tariff(begins or date(2000, 1, 1), currency, **prices, source=row.optional("source"))
 
 

@@ -183,7 +183,7 @@ def odd(inputs: Inputs) -> None:
     if inputs["steam_kj_per_kg"] < inputs["feedwater_kj_per_kg"]:
         raise MethodologyError(
             f"steam_kj_per_kg = {float(inputs['steam_kj_per_kg']):g} is below feedwater_kj_per_kg ="
-            f" {float(inputs['feedwater_kj_per_kg']):g}; enter enthalpies, 2776 for saturated steam"
+            f" {float(inputs['feedwater_kj_per_kg']):g}; give enthalpies, 2776 for saturated steam"
             " at 10 bar"
         )
 

@@ -95,7 +95,7 @@ def plausible(inputs: Inputs) -> None:
     """Raise MethodologyError for a refrigerant with a global warming potential of zero."""
     if inputs["refrigerant_kg"] and not inputs["refrigerant_gwp"]:
         raise MethodologyError(
-            f"refrigerant_kg = {float(inputs['refrigerant_kg']):g} and refrigerant_gwp = 0; enter"
+            f"refrigerant_kg = {float(inputs['refrigerant_kg']):g} and refrigerant_gwp = 0; give"
             " the refrigerant's warming potential, such as 1924 for R-410A in AR5"
         )
 

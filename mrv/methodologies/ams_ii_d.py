@@ -72,7 +72,7 @@ def one_figure(inputs: Inputs, specific: str) -> None:
     """Raise MethodologyError if the furnace's electricity is given twice or not at all."""
     if (METERED in inputs) == (specific in inputs):
         raise MethodologyError(
-            f"enter either {specific} or {METERED}, the metered energy of the furnace"
+            f"give either {specific} or {METERED}, the metered energy of the furnace"
         )
 
 

@@ -177,7 +177,7 @@ def odd(inputs: Inputs) -> None:
     if not lowest <= per_km <= highest:
         raise MethodologyError(
             f"charging_mwh over distance_km is {float(per_km):.4g} kWh/km, and vehicles use"
-            f" {float(lowest)} to {float(highest)}; enter charging_mwh in MWh and distance_km in km"
+            f" {float(lowest)} to {float(highest)}; give charging_mwh in MWh and distance_km in km"
         )
 
 

@@ -67,7 +67,7 @@ def plausible(inputs: Inputs) -> None:
     count = len(inputs["waste_t_by_year"])
     if count < inputs["year"]:
         raise MethodologyError(
-            f"waste_t_by_year holds {count} years and year = {inputs['year']}; enter each year up "
+            f"waste_t_by_year holds {count} years and year = {inputs['year']}; give each year up "
             "to it, with 0 for years without waste"
         )
 

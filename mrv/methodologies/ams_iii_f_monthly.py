@@ -92,12 +92,12 @@ def plausible(inputs: Inputs) -> None:
     if count < needed:
         raise MethodologyError(
             f"waste_t_by_month holds {count} months and year = {inputs['year']} needs {needed}; "
-            "enter each month up to its end, with 0 for months without waste"
+            "give each month up to its end, with 0 for months without waste"
         )
     parts = len(inputs.get("month_parts", ()))
     if parts not in {0, _MONTHS}:
         raise MethodologyError(
-            f"month_parts holds {parts} months; enter all {_MONTHS} of the year, or leave it out"
+            f"month_parts holds {parts} months; give all {_MONTHS} of the year, or leave it out"
         )
 
 

@@ -78,7 +78,7 @@ def plausible(inputs: Inputs) -> None:
     total = sum(material["share"] for material in inputs["materials"].values())
     if total > 1:
         raise MethodologyError(
-            f"materials: the shares sum to {float(total):g}, more than the whole panel; enter mass"
+            f"materials: the shares sum to {float(total):g}, more than the whole panel; give mass"
             " shares of what is recovered"
         )
 

@@ -168,7 +168,7 @@ def plausible(inputs: Inputs) -> None:
     areas = {season["area_ha"] for season in inputs["seasons"]}
     if len(areas) == 1 and days > _DAYS_OF_YEAR:
         raise MethodologyError(
-            f"seasons: the same area is cultivated for {float(days):g} days of one year; enter the"
+            f"seasons: the same area is cultivated for {float(days):g} days of one year; give the"
             " seasons of one year"
         )
 

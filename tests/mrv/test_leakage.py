@@ -71,7 +71,7 @@ def test_refrigerant_that_is_filled_up_was_lost():
     leaky = {**inputs, "refrigerant_kg": 10, "refrigerant_gwp": 1924}
     lost = evaluate(method, leaky, BOOK, "x")
     assert clean.reduction_t - lost.reduction_t == Fraction("19.24")
-    with pytest.raises(MethodologyError, match="refrigerant_gwp = 0; enter the refrigerant's"):
+    with pytest.raises(MethodologyError, match="refrigerant_gwp = 0; give the refrigerant's"):
         evaluate(method, {**inputs, "refrigerant_kg": 10}, BOOK, "x")
 
 

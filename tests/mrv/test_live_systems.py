@@ -208,7 +208,7 @@ def test_a_furnace_has_one_figure_of_its_electricity():
     method = methodologies.find("ams-ii-d")
     assert methodologies.implausible(method, {"energy_mwh": 1}) is None
     for wrong in ({}, {"energy_mwh": 1, "sec_project_mwh_per_t": 1}):
-        assert "enter either sec_project" in methodologies.implausible(method, wrong)
+        assert "give either sec_project" in methodologies.implausible(method, wrong)
 
 
 def test_auxiliaries_of_a_waste_heat_plant_run_all_year():

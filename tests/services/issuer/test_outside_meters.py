@@ -143,7 +143,9 @@ def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, say
     if "in the account only" in told:
         assert "or show the verifier a third party's document of the place" in told
     else:
-        assert "Assign it to the project, or enter the reason for its exclusion in `boundary`" in told
+        assert (
+            "Assign it to the project, or enter the reason for its exclusion in `boundary`" in told
+        )
 
 
 DIAGRAM = (

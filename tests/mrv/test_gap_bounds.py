@@ -86,7 +86,7 @@ def test_a_certificate_whose_meter_left_has_not_expired():
     (kept,) = of_meter([paper], [at], None, plant.ZONE)
     begin = plant.FROM // 900_000_000
     (bare,) = uncovered([kept], "energy_export", plant.ZONE, begin, begin + 90 * 96)
-    said = "certificate C-1 ended with its meter, which was replaced; enter the new meter's certificate"
+    said = "certificate C-1 ended with its meter, which was replaced; enter the new"
     assert str(bare.reason).startswith(said)
     (late,) = uncovered([paper], "energy_export", plant.ZONE, begin + 800 * 96, begin + 900 * 96)
     assert str(late.reason) == "certificate C-1 has expired"

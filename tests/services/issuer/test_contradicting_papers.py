@@ -128,7 +128,7 @@ def test_one_file_is_one_paper(url, tmp_path):
     assert tonnes == 0
     said = unmet["EVD-09"]
     assert "a (EVN Hai Phong, a), b (EVN Hai Phong, b) name one file" in said
-    assert "Give each the hash of its own file" in said
+    assert "Enter for each the hash of its own file" in said
     assert "a: EVN Hai Phong, a names the same file as another document" in unmet[BILLED]
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         closed = close_period(conn, "house", *DAYS, "test")

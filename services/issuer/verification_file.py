@@ -115,7 +115,7 @@ def read(path: Path, claims: Claims) -> Words:
         ) from error
     if report.statement != claims.statement:
         raise InputError(
-            f"{path} is the report on {report.statement!r}, not on {claims.statement}; give "
+            f"{path} is the report on {report.statement!r}, not on {claims.statement}; pass "
             "the report on the latter"
         )
     stated = [(finding.rule, finding.text) for finding in report.findings]

@@ -49,7 +49,7 @@ def tariff(row: Row, item: Tariff) -> None:
         text = f"{item.currency!r} is not a currency of ISO 4217, such as EUR or KES"
         row.problem("currency", text)
     if not row.problems and all(getattr(item, name) is None for name in PRICES):
-        row.problem("import_per_kwh", f"is missing; give at least one of {', '.join(PRICES)}")
+        row.problem("import_per_kwh", f"is missing; enter at least one of {', '.join(PRICES)}")
 
 
 _KILO = 1000

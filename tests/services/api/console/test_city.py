@@ -269,7 +269,7 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     late = {"nck-pv": SimpleNamespace(state="not commissioned", silent_since=None)}
     assert "sent later" in shortfalls(found, late, plans, "", where=where, **by_name)[1].why
     assert (
-        "its plan does not match its plant" in finding(found[:1], {}, plans, 2026, **by_name).cause
+        "its plan exceeds what the plant can produce" in finding(found[:1], {}, plans, 2026, **by_name).cause
     )
 
 

@@ -22,6 +22,7 @@ from services.registry.entries import (
     MeterKey,
     Modules,
     Outside,
+    PersonRole,
     Programme,
     Project,
     ProjectDevice,
@@ -79,7 +80,13 @@ def load_registry(conn: Connection) -> Registry:
     if programme is not None:
         name, target, area, signatures, url = programme
         place = Area(**area) if area else None
-        entries.append(Programme(name, target, place, signatures, url, _actions(conn, called)))
+        roles = sorted((id_, result) for (kind, id_), result in called.items() if kind == "role")
+        entries.append(
+            Programme(
+                name, target, place, signatures, url, _actions(conn, called),
+                tuple(PersonRole(*role) for role in roles),
+            )
+        )  # fmt: skip
     entries += authority.load(conn)
     return Registry.of(entries)
 
@@ -91,7 +98,7 @@ def _tariffs(text: str | None) -> tuple[Tariff, ...] | None:
 
 def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:
     """
-    Return the names of sites, projects and actions in all languages, by kind and id.
+    Return the names of sites, projects, actions and roles in all languages, by kind and id.
 
     Sites are also found by the prefix `site` and their registered name.
     """

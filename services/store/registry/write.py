@@ -328,7 +328,8 @@ def _write_programme(cur: Cursor, programme: Programme) -> None:
             programme.public_url,
         ],
     )
-    cur.execute("DELETE FROM registry_names WHERE kind = 'action'")
+    cur.execute("DELETE FROM registry_names WHERE kind IN ('action', 'role')")
+    _write_names(cur, "role", {role.name: role.names for role in programme.roles})
     _write_names(cur, "action", {a.id: a.names for a in programme.actions})
     cur.execute("DELETE FROM programme_action")
     cur.executemany(

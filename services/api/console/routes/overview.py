@@ -184,7 +184,9 @@ def held_back(
         )
         lines = [t.and_more([sites.get(place, place) for place in places], 2)]
         named = dict.fromkeys(
-            person for project in own for person in page_figures.answering(ask, project)
+            name("role", person, person)
+            for project in own
+            for person in page_figures.answering(ask, project)
         )
         lines += [t("fault.responsible", name=t.and_more(list(named), 2))] if named else []
         return " · ".join(line for line in lines if line)

@@ -230,6 +230,11 @@ def _quality(conn: Connection) -> defaultdict[str, list[Quality]]:
     return qualities
 
 
+def load_project_entry(conn: Connection, project: str) -> Project | None:
+    """Return a project's entry without the rest of the registry; None if there is none."""
+    return next((entry for entry in _projects(conn, names(conn)) if entry.id == project), None)
+
+
 def _projects(conn: Connection, called: Called) -> list[Project]:
     bound = _bound(conn)
     plans = load_versions(conn)

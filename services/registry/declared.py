@@ -120,7 +120,7 @@ def default(row: Row, item: Default) -> None:
 def design(row: Row, item: Design) -> None:
     """Record a latitude without longitude."""
     if (item.latitude is None) != (item.longitude is None):
-        row.problem("latitude", "is given without longitude, or that without it; give both")
+        row.problem("latitude", "is given without longitude, or that without it; enter both")
 
 
 def population(row: Row, item: DesignedPopulation) -> None:

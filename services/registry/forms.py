@@ -75,7 +75,7 @@ def form(methodology: str, country: str) -> Form:
         raise RegistryError(f"methodology {methodology}: {render(elsewhere)}")
     taken = _asked_roles(method)
     notes: dict[tuple[str, str], str] = {}
-    if len(countries.known()[country]) > 1:
+    if countries.has_several_clocks(country):
         notes["sites", "timezone"] = f"{country} has several time zones: enter that of the site"
     book = load().within(country)
     project = _project(method, taken, book, notes)
@@ -120,7 +120,8 @@ def _device(role: str, needs: RoleNeeds, country: str) -> dict[str, Any]:
         "installed": f"{_DAY}{_TIME}{clock}", "maker": f"{PLACEHOLDER}MAKER",
         "serial": f"{PLACEHOLDER}SERIAL",
     }  # fmt: skip
-    if any(register.limit == "rated_power" for register in device_class.registers):
+    asked = [r for r in device_class.registers if r.quantity in needs.quantities]
+    if any(register.limit == "rated_power" for register in asked):
         result["rated_power_w"] = f"{PLACEHOLDER}NUMBER"
     if device_class.id == PV_INVERTER:
         names = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")

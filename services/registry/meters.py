@@ -67,7 +67,7 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
         if meter_keys and meter_keys[0].key == ENDED:
             yield device, "meter_keys: the first row ends a key, and there is none before it"
         if meter_keys and device.serial is None and device.id not in gateways:
-            yield device, "meter_keys: signed values name their meter by serial; give `serial` too"
+            yield device, "meter_keys: signed values name their meter by serial; enter `serial` too"
 
 
 def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
@@ -320,7 +320,7 @@ def calibration(row: Row, item: Calibration) -> None:
     if item.accreditation and not item.laboratory:
         row.problem("laboratory", "is missing: `accreditation` is the number of a laboratory")
     if item.last_test and item.found_error_percent is None:
-        row.problem("found_error_percent", "is missing; give the error that the test found")
+        row.problem("found_error_percent", "is missing; enter the error that the test found")
     if not row.problems and not item.last_test and item.valid_until <= item.performed:
         row.problem("valid_until", f"{item.valid_until} is not after {item.performed}")
 

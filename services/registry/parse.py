@@ -147,7 +147,7 @@ def _country(row: Row) -> str | None:
     if result and result not in countries.known():
         row.problem(
             "country",
-            f"{result!r} is not a country; give its two letters of ISO 3166-1, such as KE or DE",
+            f"{result!r} is not a country; enter its two letters of ISO 3166-1, such as KE or DE",
         )
     return result or None
 
@@ -167,7 +167,7 @@ def _names(row: Row, key: str) -> dict[str, str] | None:
     for language, text in result.items():
         if not dates.is_language(language):
             row.problem(
-                "names", f"{language!r} is not a language; give its tag, such as ja or pt-BR"
+                "names", f"{language!r} is not a language; enter its tag, such as ja or pt-BR"
             )
         elif not isinstance(text, str) or not text.strip() or len(text) > _LONGEST_NAME:
             row.problem("names", f"{language} = {text!r} must be text of 1 to 200 characters")
@@ -340,7 +340,7 @@ def _area(row: Row, area: Area) -> None:
 
 def _transfer(row: Row, item: TransferClass) -> None:
     if item.measure is not None and item.number is None:
-        row.problem("measure", "names a measure of Annex I without its list; give list: 1 or 2")
+        row.problem("measure", "names a measure of Annex I without its list; enter list: 1 or 2")
 
 
 def _url(row: Row) -> str | None:

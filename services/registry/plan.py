@@ -39,9 +39,9 @@ def factors(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, st
             yield (
                 key,
                 (
-                    "a factor that is registered is never changed; give the corrected one an id"
-                    f" of its own with `supersedes: {entry.id}`, valid from the day on which it"
-                    " counts: this one stays for the time before"
+                    "a factor that is registered is never changed; enter the corrected"
+                    f" factor with a new id and `supersedes: {entry.id}`, valid from the day from"
+                    " which it applies: this factor still applies to the time before"
                 ),
             )
 
@@ -60,7 +60,7 @@ def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, 
                     (
                         f"laboratory: sample {sample.sample} of {sample.laboratory} is stored with"
                         f" another value, {samples[place(sample)].value}; results are not changed:"
-                        " give"
+                        " enter"
                         " the corrected report's own number"
                     ),
                 )

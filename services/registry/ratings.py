@@ -49,7 +49,7 @@ def tariff(row: Row, item: Tariff) -> None:
         text = f"{item.currency!r} is not a currency of ISO 4217, such as EUR or KES"
         row.problem("currency", text)
     if not row.problems and all(getattr(item, name) is None for name in PRICES):
-        row.problem("import_per_kwh", f"is missing; give at least one of {', '.join(PRICES)}")
+        row.problem("import_per_kwh", f"is missing; enter at least one of {', '.join(PRICES)}")
 
 
 _KILO = 1000
@@ -75,7 +75,7 @@ def modules(row: Row, item: Device | PvArray) -> None:
         for key in filter(row.has, ARRAY_KEYS if item.class_id != PV_INVERTER else ()):
             row.problem(key, f"is of {PV_INVERTER}, and this is a {item.class_id}; leave it out")
     elif not row.problems and all(value is None for value in array_fields(item).values()):
-        row.problem(None, f"has no value; give one of {', '.join(ARRAY_KEYS)}")
+        row.problem(None, f"has no value; enter one of {', '.join(ARRAY_KEYS)}")
 
 
 def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:

@@ -27,8 +27,8 @@ SITE = "my-site"
 _SITE = """\
 sites:
   - id: {site}  # letters, digits, - and _
-    name: My industrial park
-    # names: {{de: "Mein Industriepark", ja: "私の工業団地"}}  # in the languages of the pages
+    name: My plant
+    # names: {{de: "Mein Werk", ja: "私の工場"}}  # in the languages of the pages
     latitude: {latitude}  # degrees, north is positive
     longitude: {longitude}  # degrees, east is positive
     timezone: {timezone}  # IANA name; days of this site begin by it{several}
@@ -48,13 +48,13 @@ _CALIBRATIONS = f"""\
     #     max_error_percent: 0.5
     #     serial: {PLACEHOLDER}SERIAL  # the meter that it names
 """
-_PROGRAMME = """\
+_PROGRAMME = f"""\
 programme:
   name: My city's programme
   actions:
     - id: "1"
-      name: Green industry
-      target_kt: 1477  # a year; kt CO2e, by the city's own model
+      name: Energy
+      # target_kt: {PLACEHOLDER}NUMBER  # a year; kt CO2e, by the city's own model
 """
 
 
@@ -98,14 +98,15 @@ def complete_template(country: str = FIRST_COUNTRY) -> str:
 
 def _site(country: str) -> str:
     latitude, longitude = _PLACES.get(country, _UNKNOWN)
-    zones = countries.known()[country]
     return _SITE.format(
         site=SITE,
         latitude=latitude,
         longitude=longitude,
-        timezone=zones[0],
+        timezone=countries.known()[country][0],
         country=country,
-        several="; check it, the country has several" if len(zones) > 1 else "",
+        several="; check it, the country has several"
+        if countries.has_several_clocks(country)
+        else "",
     ) + "".join(
         f"    grid: {PLACEHOLDER}GRID  # {', '.join(grids)}, or a name with its factor\n"
         for grids in [countries.grids(country)]

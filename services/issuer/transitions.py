@@ -287,9 +287,7 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
     """
     stored = have.stored
     took = int(have.claims.carried.in_ug)
-    devices = {
-        monitored_parameter.device for monitored_parameter in have.claims.monitored_parameters
-    }
+    devices = {p.device for p in have.claims.monitored_parameters}
     owed = carried.owed(conn, stored.project, devices, stored.from_us, stored.to_us)
     if owed.ug < took:
         raise StatementStateError(

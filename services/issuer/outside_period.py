@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import reduce
+from typing import Literal
 
 import numpy as np
 from psycopg import Connection
@@ -23,6 +24,7 @@ from ingest.model import INTERVAL_US, Fleet, Int64
 from mrv.accounting.cross_checks import Rows, outside
 from mrv.accounting.evidenced_time import TOLERANCE
 from mrv.calendar import days, period_us, utc_text
+from mrv.documents.form import UNSET, UnsetType
 from mrv.documents.plan import CommonMetered
 from mrv.errors import PeriodError
 from mrv.methodologies import find
@@ -63,7 +65,7 @@ def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]
 
 def _compared(
     shared: SharedMeter, quantity: str, main: int, users: int, share: str,
-    above: Iterable[str] = (), *, joint: bool = False,
+    above: Iterable[str] = (), joint: Literal[True] | UnsetType = UNSET,
 ) -> CommonMetered:  # fmt: skip
     return CommonMetered(
         main=shared.main, users=shared.users, quantity=quantity,

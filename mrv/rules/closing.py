@@ -358,7 +358,7 @@ def _check_rows(rows: IntervalRows, from_us: int, to_us: int) -> None:
     if len(wrong):
         raise PeriodError(
             f"an interval starts at {utc_text(int(start[wrong[0]]))}, off the 15-minute grid or"
-            f" outside of the period {utc_text(from_us)} to {utc_text(to_us)}; give only whole"
+            f" outside of the period {utc_text(from_us)} to {utc_text(to_us)}; enter only whole"
             " intervals of the period"
         )
 

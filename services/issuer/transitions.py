@@ -408,6 +408,6 @@ def log_signer(conn: Connection, home: Path, name: str) -> Signer:
     if signer.holder != current:
         raise EnrolmentError(
             f"the log is signed by {current.name!r} ({current.multikey}), not by {named!r};"
-            " give the key file of that log with --log-key"
+            " pass the key file of that log with --log-key"
         )
     return signer

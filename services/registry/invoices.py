@@ -17,20 +17,18 @@ from ingest.errors import RegistryError
 from mrv.calendar import period_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
+from mrv.registry.keys import YEARS
 from mrv.registry.project import Invoice, Project
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import signed_row, unsigned
 from services.clock import now_us
 from services.registry.fields import Row, amount
 from services.registry.files import read_document
-from services.registry.parse import YEARS
 
 TOLERANCE_PERCENT = 2
 _KEYS = ("id", "project", "issuer", "number", "issued", "devices", "quantity", "from", "to",
          "amount", "unit", "tolerance_percent", "sha256", "corrects", "reason",
          "signed")  # fmt: skip
-_HEX = frozenset("0123456789abcdef")
-_DIGEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +145,20 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
         )
     value = 0 if credit else amount(row, quantity)
     percent = row.number("tolerance_percent", 0, 100)
-    digest = row.optional("sha256")
-    if digest is not None and (len(digest) != _DIGEST or not set(digest) <= _HEX):
-        row.problem("sha256", "must be 64 lower-case hexadecimal digits")
+    digest = row.sha256("sha256")
     if project and project not in projects:
         row.problem("project", f"{project!r} is not registered; known: {', '.join(projects)}")
     for key, day in (("from", first), ("to", end)):
         if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
             row.problem(key, f"{day} is not within the years {YEARS[0]} to {YEARS[1]}")
     if issued is not None and issued > _latest():
-        row.problem("issued", f"{issued} is in the future; give the date on the invoice")
+        row.problem("issued", f"{issued} is in the future; enter the date on the invoice")
     if not row.problems and first >= end:
         row.problem("to", f"{end} is not after {first}; the span is half-open")
     corrects = row.identifier("corrects") if row.has("corrects") else None
     reason = row.optional("reason")
     if (corrects is None) != (reason is None):
-        row.problem("reason", "give both `corrects` and `reason`, or neither")
+        row.problem("reason", "enter both `corrects` and `reason`, or neither")
     if row.problems:
         return None
     begin_us, end_us = period_us(first, end, projects[project].timezone)
@@ -251,13 +247,13 @@ def _check(
             counted = sorted({quantities[d.role] for d in serving if d.role in quantities})
             result.append(
                 f"quantity: {invoice.id} is for {invoice.quantity}, but {project.methodology} uses"
-                f" {' and '.join(counted) or 'no quantity'} of {device}; give the `quantity` and"
+                f" {' and '.join(counted) or 'no quantity'} of {device}; enter the `quantity` and"
                 " `unit` that its meter measures"
             )
     if before is None and not invoice.value:
         result.append(
-            f"amount: {invoice.id} has the amount 0, which is not evidence; give the billed amount,"
-            " or omit the invoice"
+            f"amount: {invoice.id} has the amount 0, which is not evidence; enter the billed"
+            " amount, or omit the invoice"
         )
     row = None if before is not None else signed_row(project.id, invoice)
     if row is not None:

@@ -16,12 +16,11 @@ from mrv.registry.declared import Sample
 from mrv.rules.plausible_values import is_monitored
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import AnyRow, SignedRow, signed_row, unsigned
-from services.registry import arrays, authority, meters, monitoring, needs, ratings, rules
-from services.registry import meters as meter_keys
+from services.registry import authority, meters, monitoring, needs, ratings, rules
 from services.registry.entries import (
     Device,
     Entry,
-    Key,
+    EntryKey,
     Project,
     Published,
     Registry,
@@ -32,7 +31,7 @@ from services.registry.files import Incoming, updated
 from services.registry.service_times import timezone, whole_grid
 
 
-def factors(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
+def factors(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield factors of a file that differ from stored ones of the same id."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
@@ -40,14 +39,14 @@ def factors(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
             yield (
                 key,
                 (
-                    "a factor that is registered is never changed; give the corrected one an id"
-                    f" of its own with `supersedes: {entry.id}`, valid from the day on which it"
-                    " counts: this one stays for the time before"
+                    "a factor that is registered is never changed; enter the corrected"
+                    f" factor with a new id and `supersedes: {entry.id}`, valid from the day from"
+                    " which it applies: this factor still applies to the time before"
                 ),
             )
 
 
-def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
+def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield laboratory results of a file that differ from stored ones."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
@@ -61,13 +60,13 @@ def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]
                     (
                         f"laboratory: sample {sample.sample} of {sample.laboratory} is stored with"
                         f" another value, {samples[place(sample)].value}; results are not changed:"
-                        " give"
+                        " enter"
                         " the corrected report's own number"
                     ),
                 )
 
 
-def unknown(merged: Registry) -> Iterator[tuple[Key, str]]:
+def unknown(merged: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield laboratory results for parameters that the methodology does not have."""
     for key, entry in merged.entries.items():
         if not isinstance(entry, Project) or not entry.laboratory:
@@ -107,7 +106,7 @@ def closed_problems(
     merged: Registry,
     closed: Mapping[str, datetime],
     sealed: Mapping[str, datetime],
-) -> Iterator[tuple[Key, str]]:
+) -> Iterator[tuple[EntryKey, str]]:
     """
     Yield time zones that were changed for times in closed periods or sealed days.
 
@@ -120,7 +119,7 @@ def closed_problems(
     closed, sealed : mapping of device id, and of project id, to datetime
         End of the closed periods, and of the sealed days.
     """
-    result: dict[Key, tuple[str, str, date | None, str, datetime]] = {}
+    result: dict[EntryKey, tuple[str, str, date | None, str, datetime]] = {}
     now, devices = merged.projects, merged.devices
     for name, project in stored.projects.items():
         before, after = timezone(project, stored), timezone(now[name], merged)
@@ -151,7 +150,7 @@ def closed_problems(
 
 def _other_country(
     was: tuple[Project, Registry], now: tuple[Project, Registry], closed: Mapping[str, datetime]
-) -> Iterator[tuple[Key, str]]:
+) -> Iterator[tuple[EntryKey, str]]:
     """Yield an error if a country or grid used by closed periods is changed."""
     project, before, after = was[0], whole_grid(*was), whole_grid(*now)
     ends = [closed[d.device] for d in project.devices if d.device in closed]
@@ -239,33 +238,23 @@ def plan(
     """
     at = now or datetime.now(UTC)
     merged = ratings.dated(stored, updated(stored, incoming.registry), at)
-    merged = arrays.dated(stored, merged, at)
     findings = _Findings(incoming, strict=strict)
     for key, problems in incoming.problems.items():
         for text in problems:
             findings.add(key, text, warning=False)
-    for key, text in _moved(stored, merged):
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    for device, text in (
-        *ratings.problems(stored, merged, closed or {}),
-        *meter_keys.problems(stored, merged),
-        *arrays.problems(stored, merged),
-    ):
-        key = (device.kind, device.id)
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
     _same_meters(findings, stored, merged)
-    for key, text in closed_problems(stored, merged, closed or {}, sealed or {}):
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    of_devices = (*ratings.problems(stored, merged, closed or {}), *meters.problems(stored, merged))
     for key, text in (
+        *_moved(stored, merged),
+        *(((device.kind, device.id), text) for device, text in of_devices),
+        *closed_problems(stored, merged, closed or {}, sealed or {}),
         *factors(stored, incoming.registry),
         *rewritten(stored, incoming.registry),
         *unknown(merged),
+        *_rewritten(stored, incoming.registry),
+        *_documents(incoming.registry),
+        *(() if keys is None else _signatures(stored, incoming.registry, keys)),
     ):
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    for key, text in _rewritten(stored, incoming.registry):
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    _documents(findings, incoming.registry)
-    for key, text in () if keys is None else _signatures(stored, incoming.registry, keys):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     # rows that could not be read would only make others seem to lack something
     if not incoming.problems:
@@ -294,17 +283,15 @@ def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> Non
         findings.add(key, f"{findings.place(key)}{meters.alike_meter(device, other)}", warning=True)
 
 
-def _documents(findings: _Findings, registry: Registry) -> None:
-    """Record errors for documents of parameters that the methodology does not have."""
+def _documents(registry: Registry) -> Iterator[tuple[EntryKey, str]]:
+    """Yield documents of parameters that the methodology does not have."""
     for project in registry.projects.values():
-        key = (project.kind, project.id)
-        for text in needs.unknown_documents(project):
-            findings.add(key, f"{findings.place(key)}{text}", warning=False)
+        yield from (((project.kind, project.id), t) for t in needs.unknown_documents(project))
 
 
 def _signatures(
     stored: Registry, registry: Registry, keys: Sequence[EnrolledKey]
-) -> Iterator[tuple[Key, str]]:
+) -> Iterator[tuple[EntryKey, str]]:
     """Yield rows of a file with an invalid signature; stored rows were checked before."""
     for project in registry.projects.values():
         before = stored.projects.get(project.id)
@@ -347,7 +334,7 @@ def _whole(
         findings.add(key, text, warning=finding.warning or unchanged)
 
 
-def _outcome(stored: Registry, merged: Registry, key: Key) -> str:
+def _outcome(stored: Registry, merged: Registry, key: EntryKey) -> str:
     before, after = stored.entries.get(key), merged.entries.get(key)
     if after is None:
         return "error"
@@ -356,7 +343,7 @@ def _outcome(stored: Registry, merged: Registry, key: Key) -> str:
     return "unchanged" if before == after else "updated"
 
 
-def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
+def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield devices that change their class although they have readings."""
     for key, after in merged.entries.items():
         before = stored.entries.get(key)
@@ -370,7 +357,7 @@ def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
             yield key, text
 
 
-def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
+def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield stored versions of monitoring plans that a file changes."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
@@ -383,7 +370,7 @@ def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]
                 yield key, text
 
 
-def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
+def _rezoned(stored: Registry, merged: Registry) -> Iterator[EntryKey]:
     """Yield projects whose site changes its time zone (and so local days) or grid."""
     projects = merged.projects
     for name, project in stored.projects.items():
@@ -402,27 +389,27 @@ class _Findings:
     def __init__(self, incoming: Incoming, *, strict: bool) -> None:
         self._incoming = incoming
         self._strict = strict
-        self._messages: defaultdict[Key, list[str]] = defaultdict(list)
-        self._stopped: set[Key] = set()
+        self._messages: defaultdict[EntryKey, list[str]] = defaultdict(list)
+        self._stopped: set[EntryKey] = set()
 
     @property
-    def given(self) -> Collection[Key]:
+    def given(self) -> Collection[EntryKey]:
         """Return rows of the files."""
         return self._incoming.places.keys()
 
-    def place(self, key: Key) -> str:
+    def place(self, key: EntryKey) -> str:
         place = self._incoming.places.get(key)
         return f"{place}: {key[0]} {key[1]}: " if place else f"{key[0]} {key[1]}: "
 
-    def add(self, key: Key, text: str, *, warning: bool) -> None:
+    def add(self, key: EntryKey, text: str, *, warning: bool) -> None:
         self._messages[key].append(f"warning: {text}" if warning else text)
         if self._strict or not warning:
             self._stopped.add(key)
 
-    def ordered(self, outcomes: dict[Key, str]) -> list[Key]:
+    def ordered(self, outcomes: dict[EntryKey, str]) -> list[EntryKey]:
         """Return rows of the files first, then stored rows with a finding."""
         return [*outcomes, *(key for key in self._messages if key not in outcomes)]
 
-    def result(self, key: Key, outcomes: dict[Key, str]) -> Result:
+    def result(self, key: EntryKey, outcomes: dict[EntryKey, str]) -> Result:
         what = "error" if key in self._stopped else outcomes.get(key, "unchanged")
         return Result(*key, what, tuple(self._messages[key]))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ingest.errors import InputError, RegistryError
+from mrv.registry.declared import Sample
 from mrv.registry.project import Project
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.organisations import affiliated
@@ -73,7 +74,7 @@ def sign_file(
         signed_file.rows.append(Signed(row.name, row.message.decode(), into["signed"]))
     if not signed_file.rows:
         others = f"; it has {', '.join(signed_file.others)}" if signed_file.others else ""
-        raise InputError(f"{path}: no row is by {whose}{others}; give rows issued by {whose}")
+        raise InputError(f"{path}: no row is by {whose}{others}; pass rows issued by {whose}")
     signed_file.text = _text(path, parameters)
     return signed_file
 
@@ -86,13 +87,13 @@ def _rows(
     for row, into in zip(top.rows("invoices") or (), parameters.get("invoices") or (), strict=True):
         if zone is None:
             raise InputError(
-                f"{path}: give the project's --timezone; the days of invoices are local"
+                f"{path}: set --timezone to that of the project; the days of invoices are local"
             )
         yield _invoice(row, zone), into
     for row, into in zip(top.rows("projects") or (), parameters.get("projects") or (), strict=True):
         project = row.identifier("id")
         papers = limits.read(row) or {}
-        samples = [parse.sample(row) for row in row.rows("laboratory") or ()]
+        samples = [parse.read(row, Sample) for row in row.rows("laboratory") or ()]
         _refuse(top, row, *(row.rows("laboratory") or ()))
         for sample, place in zip(samples, into.get("laboratory") or (), strict=True):
             yield row_of(project, sample), place

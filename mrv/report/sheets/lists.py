@@ -297,7 +297,8 @@ def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[s
             continue
         name = words.filled("dated.survey", survey.parameter, survey.n, survey.population)
         row, first = FIRST + named.index((name, survey.taken.isoformat())), len(HEADS)
-        found, parts = of_survey(survey, least_of(facts.subject)), survey.strata or (survey,)
+        found = of_survey(survey, least_of(facts.subject))
+        parts: tuple[Survey | Stratum, ...] = survey.strata or (survey,)
         size = survey.n if survey.clusters is None else min(survey.n, survey.clusters)
         own = [] if survey.clusters is None else [(survey.clusters, "whole")]
         sheet.row(row, [
@@ -309,7 +310,7 @@ def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[s
             sheet.cell(row, column) for column in range(first, first + 6)
         )
         mean, terms, titles = sheet.cell(row, 3), [], list(heads)
-        at = [(n, population, mean, deviation)]
+        at: list[tuple[str, ...]] = [(n, population, mean, deviation)]
         if survey.strata:
             at = []
             for place, part in enumerate(survey.strata):
@@ -320,8 +321,8 @@ def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[s
                 ], column)  # fmt: skip
                 at.append(tuple(sheet.cell(row, column + k) for k in range(4)))
                 titles += ["sample_size", "population", "programme.mean", "deviation"]
-        for part, (size_, whole, of, sd) in zip(parts, at, strict=True):
-            square = f"{of}*(1-{of})" if part.sd is None else f"{sd}^2"
+        for each, (size_, whole, of, sd) in zip(parts, at, strict=True):
+            square = f"{of}*(1-{of})" if each.sd is None else f"{sd}^2"
             terms.append(f"{square}*MAX(0,{whole}-{size_})/MAX(1,{whole}-1)/{size_}*{whole}^2")
         sheet.row(FIRST - 1, [(words[title], "head") for title in titles], first)
         alike = "" if survey.clusters is None else f"*{n}/MIN({n},{clusters})"

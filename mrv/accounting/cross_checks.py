@@ -11,8 +11,7 @@ that also serves others is compared with the sum of the calibrated meters that i
 difference is assigned to the project.
 
 An estimated invoice and the next one, which corrects it, may differ singly and agree in sum.  Both
-are then accepted, and each names the other; so are invoices of two like meters, each of which
-agrees with the other meter, as where they transmit under each other's id.
+are then accepted, and each names the other.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from mrv.accounting.evidenced_time import (
     served,
     successive,
 )
-from mrv.accounting.period_result import EXCHANGED, INVOICE, METER, OFFSET, CrossCheck
+from mrv.accounting.period_result import INVOICE, METER, OFFSET, CrossCheck
 from mrv.calendar import utc_text
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import amount_text
@@ -401,7 +400,7 @@ def _exchanged(
     checks: Sequence[CrossCheck], evidence: Collection[str], alike: Mapping[str, Any]
 ) -> list[CrossCheck]:
     """
-    Return comparisons, with invoices of two meters accepted if each agrees with the other meter.
+    Return comparisons; differing invoices of two meters, each of the other one, name the remedy.
 
     Parameters
     ----------
@@ -418,8 +417,8 @@ def _exchanged(
             continue
         crossed = replace(one, ours=other.ours), replace(other, ours=one.ours)
         if all(_made_good([check]) for check in crossed):
-            result[i] = replace(one, holds=True, detail=text(EXCHANGED, device=second))
-            result[j] = replace(other, holds=True, detail=text(EXCHANGED, device=name))
+            result[i] = replace(one, detail=text("cross_check.exchanged", device=second))
+            result[j] = replace(other, detail=text("cross_check.exchanged", device=name))
     return result
 
 

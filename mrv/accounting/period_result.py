@@ -17,8 +17,8 @@ from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text,
 
 # kinds of what meters are compared with
 METER, INVOICE = "check meter", "invoice"
-# the detail of an invoice that others make up for, and of one that agrees with a like meter
-OFFSET, EXCHANGED = "cross_check.offset", "cross_check.exchanged"
+# the detail of an invoice that others make up for
+OFFSET = "cross_check.offset"
 # how a gap is counted: by its side, at the less favourable of both, or by an analyser's other days
 GapRule = Literal["baseline", "project", "both", "analyser"]
 # kinds of what carries a reduction
@@ -292,8 +292,8 @@ class CrossCheck:
 
     @property
     def is_offset(self) -> bool:
-        """Return whether the amounts differ, but other invoices offset it."""
-        return isinstance(self.detail, Text) and self.detail.code in {OFFSET, EXCHANGED}
+        """Return whether the amounts differ, but earlier or later invoices offset it."""
+        return isinstance(self.detail, Text) and self.detail.code == OFFSET
 
     @property
     def ours_within(self) -> int:

@@ -364,7 +364,8 @@ def keep_first(
     ours, texts, rest = reduction_by(now), list[Text](), list[_Corrected]()
     for item in changed:
         more = replace(now, replaced=(*now.replaced, item))
-        if _of_use(project, *item[:2]) and (theirs := reduction_by(more)) < ours:
+        of_use = _of_use(project, *item[:2]) and not _exchanged(project, item, changed)
+        if of_use and (theirs := reduction_by(more)) < ours:
             texts.append(text("EVD-06.first_counts", **_corrected(item, project, ours - theirs)))
             now, ours = more, theirs
         elif (theirs := reduction_by(_instead(now, [item], supporting))) < ours:
@@ -427,6 +428,18 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     }
     more = _scope(old) != _scope(new) or old.value > new.value
     return more and bool(of.difference(methodology.billed))
+
+
+def _exchanged(project: Project, item: _Corrected, every: Sequence[_Corrected]) -> bool:
+    """Return whether a correction gives one invoice of two like meters to the other, and back."""
+    old, new, _ = item
+    both = {*old.devices, *new.devices}
+    like = {(b.role, *sorted(b.params.items())) for b in project.devices if b.device in both}
+    return len(old.devices) == len(new.devices) == len(like) == 1 and any(
+        (_scope(old), old.value) == (_scope(replace(new, devices=old.devices)), new.value)
+        and (_scope(other), _scope(theirs)) == (_scope(new), _scope(old))
+        for other, theirs, _ in every
+    )
 
 
 def _instead(

@@ -174,6 +174,7 @@ def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
         first=register.to_file(swap.first),
         reason=swap.reason,
         document=swap.document,
+        same_meter=swap.same_meter or None,
     )
 
 

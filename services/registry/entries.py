@@ -106,7 +106,8 @@ class Replacement:
     """
     Replacement of a device's physical meter.
 
-    `channel` is the column of the device class, values are in its base units.
+    `channel` is the column of the device class, values are in its base units.  Of the `same_meter`
+    only the register began again.
     """
 
     channel: str
@@ -115,6 +116,7 @@ class Replacement:
     first: int
     reason: str
     document: str | None = None
+    same_meter: bool = False
 
 
 @dataclass(frozen=True, slots=True)

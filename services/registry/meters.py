@@ -354,7 +354,7 @@ def replacer(class_id: str) -> Callable[[Row], Replacement]:
     registers = file_registers.registers(class_id)
 
     def read(row: Row) -> Replacement:
-        row.only("at", "channel", "last", "first", "reason", "document")
+        row.only("at", "channel", "last", "first", "reason", "document", "same_meter")
         channel = row.text("channel")
         register = registers.get(channel)
         if register is None and channel:
@@ -367,6 +367,7 @@ def replacer(class_id: str) -> Callable[[Row], Replacement]:
             first=_base(row, "first", register),
             reason=row.text("reason"),
             document=row.optional("document"),
+            same_meter=bool(row.flag("same_meter")),
         )
 
     return read

@@ -123,11 +123,11 @@ def _actions(conn: Connection, called: Called) -> tuple[Action, ...]:
 
 def _devices(conn: Connection) -> list[Device]:
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
-    for device, channel, at, last, first, reason, paper in conn.execute(
-        "SELECT device_id, channel, at, last_value, first_value, reason, document "
-        "FROM device_replacement ORDER BY device_id, channel, at"
+    for device, channel, at, *of in conn.execute(
+        "SELECT device_id, channel, at, last_value, first_value, reason, document,"
+        " coalesce(same_meter, false) FROM device_replacement ORDER BY device_id, channel, at"
     ):
-        swaps[device].append(Replacement(channel, at.astimezone(UTC), last, first, reason, paper))
+        swaps[device].append(Replacement(channel, at.astimezone(UTC), *of))
     rows = conn.execute(
         "SELECT id, site, class, profile, gateway, rated_power_w, installed, removed, serial, "
         "attributes::text, check_of, check_percent, maker, model, commissioned FROM device"

@@ -207,12 +207,12 @@ def _write_arrays(cur: Cursor, devices: list[Device], author: str) -> None:
 def _write_swaps(cur: Cursor, devices: list[Device], author: str) -> None:
     """Write meter replacements; unchanged ones keep their author."""
     rows: list[tuple[Any, ...]] = [
-        (d.id, r.channel, r.at, r.last, r.first, r.reason, r.document)
+        (d.id, r.channel, r.at, r.last, r.first, r.reason, r.document, r.same_meter or None)
         for d in devices
         for r in d.replacements or ()
     ]
     same = (
-        "SELECT device_id, channel, at, last_value, first_value, reason, document"
+        "SELECT device_id, channel, at, last_value, first_value, reason, document, same_meter"
         " FROM device_replacement "
         "WHERE device_id = ANY(%s)"
     )
@@ -226,7 +226,7 @@ def _write_swaps(cur: Cursor, devices: list[Device], author: str) -> None:
     )
     cur.executemany(
         "INSERT INTO device_replacement (device_id, channel, at, last_value, first_value, reason,"
-        " document, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        " document, same_meter, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [(*r, author) for r in rows if r not in before],
     )
 

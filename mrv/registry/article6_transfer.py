@@ -13,8 +13,10 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from typing import Annotated
 
 from mrv import countries
+from mrv.registry.keys import Key
 from mrv.rounding import floor_credit
 from mrv.texts import Text, text
 
@@ -40,9 +42,9 @@ class TransferClass:
     `adjusted`: whether the host makes a corresponding adjustment; None: not set.
     """
 
-    number: int | None = None
+    number: Annotated[int | None, Key("list", low=1, high=2)] = None
     measure: str | None = None
-    adjusted: bool | None = None
+    adjusted: Annotated[bool | None, Key("corresponding_adjustment")] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ used.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import isqrt
-from typing import Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
+
+from mrv.registry.keys import MAX_EXPECTED, Id, Key, Sha256
 
 Side = Literal["baseline", "project", "leakage"]
 SIDES: tuple[Side, ...] = get_args(Side)
@@ -23,6 +25,7 @@ Method = Literal["visit", "measurement", "telephone", "internet", "records"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Happening = Literal["outage", "overhaul", "accident", "increase", "moved", "anomaly"]
 HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
+_MOST = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,10 @@ class Stratum:
     """
 
     name: str
-    population: int
-    n: int
-    mean: Decimal
-    sd: Decimal | None = None
+    population: Annotated[int, Key(lacks="how many there are", low=1)]
+    n: Annotated[int, Key(lacks="how many were asked, 2 or more", low=2)]
+    mean: Annotated[Decimal, Key(lacks="the mean of its sample", high=_MOST)]
+    sd: Annotated[Decimal | None, Key(high=_MOST)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +79,20 @@ class Survey:
     """
 
     parameter: str
-    population: int
-    n: int
-    mean: Decimal
+    population: Annotated[int, Key(lacks="how many there are", low=1)]
+    n: Annotated[int, Key(lacks="how many were asked, 2 or more", low=2)]
+    mean: Annotated[Decimal, Key(lacks="the mean of the sample", high=_MOST)]
     drawn: str
-    taken: date
-    sd: Decimal | None = None
-    confidence: Decimal | None = None
-    precision: Decimal | None = None
-    sha256: str | None = None
+    taken: Annotated[date, Key(lacks="the last local day of the survey")]
+    sd: Annotated[Decimal | None, Key(high=_MOST)] = None
+    confidence: Annotated[Decimal | None, Key(low=50, high=99)] = None
+    precision: Annotated[Decimal | None, Key(low=0.1, high=50)] = None
+    sha256: Sha256 | None = None
     strata: tuple[Stratum, ...] = ()
     method: Method | None = None
-    participants: int | None = None
+    participants: Annotated[int | None, Key(low=1)] = None
     replaced: int | None = None
-    clusters: int | None = None
+    clusters: Annotated[int | None, Key(low=2)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,10 @@ class Event:
     `anomaly` unusual readings.  `by` investigated it; `resolved` is the day on which it ended.
     """
 
-    begins: date
+    begins: Annotated[date, Key("from", "the first local day")]
+    ends: Annotated[date | None, Key("to")] = field(default=None, kw_only=True)
     what: Happening
     found: str
-    ends: date | None = None
     document: str | None = None
     devices: tuple[str, ...] = ()
     by: str | None = None
@@ -127,9 +130,9 @@ class DesignedDevice:
 
     make: str
     model: str
-    number: int
+    number: Annotated[int, Key(lacks="how many there are", low=1)]
     place: str | None = None
-    rated_power_w: int | None = None
+    rated_power_w: Annotated[int | None, Key(low=1)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +144,8 @@ class DesignedPopulation:
     """
 
     parameter: str
-    number: int
-    participants: int | None = None
+    number: Annotated[int, Key(lacks="how many units there are", low=1)]
+    participants: Annotated[int | None, Key(low=1)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ class Phase:
     """A phase of the implementation: planned and actual commissioning."""
 
     name: str
-    planned: date
+    planned: Annotated[date, Key(lacks="the day that the design names")]
     commissioned: date | None = None
     document: str | None = None
     reason: str | None = None
@@ -185,12 +188,12 @@ class Design:
 
     document: str
     version: str
-    issued: date
-    sha256: str
+    issued: Annotated[date, Key("date", "the date of the document")]
+    sha256: Annotated[str, Key(lacks="the SHA-256 of its file", form="sha256")]
     devices: tuple[DesignedDevice, ...] = ()
     phases: tuple[Phase, ...] = ()
-    latitude: Decimal | None = None
-    longitude: Decimal | None = None
+    latitude: Annotated[Decimal | None, Key(low=-90, high=90)] = None
+    longitude: Annotated[Decimal | None, Key(low=-180, high=180)] = None
     populations: tuple[DesignedPopulation, ...] = ()
     sources: tuple[EmissionSource, ...] = ()
     replaced_until: date | None = None
@@ -204,13 +207,13 @@ class JointReading:
     `value` is in base units of the quantity; `by` issued the record, whose file has `sha256`.
     """
 
-    begins: date
-    ends: date
+    begins: Annotated[date, Key("from", "the first local day that was read")]
+    ends: Annotated[date, Key("to", "the first local day after those")]
     quantity: str
-    value: int
+    value: Annotated[int, Key("amount", form="flat")]
     document: str
     by: str
-    sha256: str
+    sha256: Annotated[str, Key(lacks="the SHA-256 of the record's file", form="sha256")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +225,10 @@ class SharedMeter:
     the lower of these and the meter's own readings is used.
     """
 
-    main: str
+    main: Id
     users: tuple[str, ...]
-    lost: Decimal | None = None
-    readings: tuple[JointReading, ...] = ()
+    lost: Annotated[Decimal | None, Key(high=50)] = None
+    readings: Annotated[tuple[JointReading, ...], Key(order=("quantity", "begins"))] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,14 +283,14 @@ class Calibration:
     with its number of `accreditation` (ISO/IEC 17025).
     """
 
-    performed: date
+    performed: Annotated[date, Key(lacks="a date")]
     valid_until: date
     certificate: str
     accuracy_class: str | None = None
-    max_error_percent: Decimal | int | float | None = None
+    max_error_percent: Annotated[Decimal | int | float | None, Key(high=100)] = None
     serial: str | None = None
     channel: str | None = None
-    found_error_percent: Decimal | int | float | None = None
+    found_error_percent: Annotated[Decimal | int | float | None, Key(high=100)] = None
     last_test: bool = False
     laboratory: str | None = None
     accreditation: str | None = None
@@ -318,11 +321,11 @@ class Sample:
 
     parameter: str
     sample: str
-    taken: date
-    value: Decimal | int
+    taken: Annotated[date, Key(lacks="the local day on which it was taken")]
+    value: Annotated[Decimal | int, Key(lacks="what was found", high=MAX_EXPECTED)]
     method: str
     laboratory: str
-    sha256: str | None = None
+    sha256: Sha256 | None = None
     signed: str | None = None
 
 

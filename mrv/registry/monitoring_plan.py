@@ -9,12 +9,13 @@ methodology.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from mrv.calendar import instant_us, utc_text
+from mrv.registry.keys import Id, Key, Sha256
 from mrv.texts import Text, text
 
 Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]
@@ -49,14 +50,14 @@ class Line:
     """
 
     parameter: str
-    device: str | None
+    device: Id | None
     channel: str | None
     option: str
     frequency: str
     accuracy_class: str | None
     qa_qc: str
     responsible: str
-    error_percent: Decimal | None = None
+    error_percent: Annotated[Decimal | None, Key(high=50)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ class Approval:
     """
 
     by: str
-    day: date
+    day: Annotated[date, Key("date", "the day of the decision")]
     reference: str
-    sha256: str | None = None
+    sha256: Sha256 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +94,16 @@ class Version:
         Time of entry in the registry. [us UTC]
     """
 
-    name: str
-    begins: date
+    name: Annotated[str, Key("version")]
+    kind: Kind = field(default=REGISTERED, kw_only=True)
+    begins: Annotated[date, Key("from", "the local date from which it counts")]
+    ends: Annotated[date | None, Key("to")] = field(default=None, kw_only=True)
+    approval: Approval | None = field(default=None, kw_only=True)
     responsible: str
     reason: str
     procedures: Mapping[str, str]
     lines: tuple[Line, ...]
-    kind: Kind = REGISTERED
-    ends: date | None = None
-    approval: Approval | None = None
-    entered: int | None = None
+    entered: Annotated[int | None, Key(form="derived")] = None
 
     def line(self, role: str, device: str) -> Line | None:
         """Return the line for a device in a role, its own before that of the role."""

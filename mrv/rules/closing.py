@@ -34,7 +34,15 @@ from mrv.errors import PeriodError
 from mrv.factors import within
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import hosted, implausible, implausible_first
-from mrv.model import Candidate, CandidateDevice, Factor, Factors, Methodology, Reductions
+from mrv.model import (
+    TECHNOLOGY,
+    Candidate,
+    CandidateDevice,
+    Factor,
+    Factors,
+    Methodology,
+    Reductions,
+)
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.declared import Calibration
 from mrv.registry.project import FIRST, Project, SupportingData
@@ -362,7 +370,12 @@ def _candidate(project: Project, parameters: Inputs, monitored: Sequence[Monitor
         parameters=parameters,
         devices=tuple(
             CandidateDevice(
-                m.device.id, m.bound.role, m.device.class_id, len(m.calibrations), m.nets
+                m.device.id,
+                m.bound.role,
+                m.device.class_id,
+                len(m.calibrations),
+                m.nets,
+                m.bound.params.get(TECHNOLOGY),
             )
             for m in monitored
         ),

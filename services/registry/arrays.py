@@ -12,48 +12,27 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
 from services.registry.entries import ARRAY_KEYS, Device, PvArray, Registry, array_fields
 from services.registry.fields import Row
 
 CLASS = "pv_inverter"
-_MAX_DC_W = 10**12
-# crystalline silicon has -0.26 to -0.5 %/K, thin film -0.2 to -0.32
-_COEFFICIENT = (-1, 0)
 _PER_KELVIN = 0.05
 
 
-def values(row: Row, class_id: str = CLASS) -> dict[str, Any]:
-    """Return a row's module data by key; None for absent keys."""
-    result = {
-        "dc_power_w": row.whole("dc_power_w", 1, _MAX_DC_W),
-        "tilt": row.number("tilt", 0, 90),
-        "azimuth": row.number("azimuth", 0, 360),
-        "temperature_coefficient_percent": row.number(
-            "temperature_coefficient_percent", *_COEFFICIENT
-        ),
-    }
-    per_k = result["temperature_coefficient_percent"]
+def modules(row: Row, item: Device | PvArray) -> None:
+    """Record errors of a row's module data."""
+    per_k = item.temperature_coefficient_percent
     if per_k is not None and -_PER_KELVIN < per_k < 0:
         row.problem(
             "temperature_coefficient_percent",
             f"{per_k} looks like a share per kelvin; write percent per kelvin, as -0.35",
         )
-    for key in ARRAY_KEYS if class_id != CLASS else ():
-        if row.has(key):
-            row.problem(key, f"is of {CLASS}, and this is a {class_id}; leave it out")
-    return result
-
-
-def array(row: Row) -> PvArray:
-    """Return the PV modules of a row of `arrays`."""
-    row.only("from", *ARRAY_KEYS, "document")
-    begins = row.required("from", row.moment("from"), "a time with its offset")
-    result = values(row)
-    if not row.problems and all(value is None for value in result.values()):
+    if isinstance(item, Device):
+        for key in filter(row.has, ARRAY_KEYS if item.class_id != CLASS else ()):
+            row.problem(key, f"is of {CLASS}, and this is a {item.class_id}; leave it out")
+    elif not row.problems and all(value is None for value in array_fields(item).values()):
         row.problem(None, f"has no value; give one of {', '.join(ARRAY_KEYS)}")
-    return PvArray(begins, **result, document=row.optional("document"))
 
 
 def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:

@@ -22,7 +22,7 @@ from mrv.exports.registration import Registration
 from mrv.factors.records import factor_of
 from mrv.method_lives import Life, find_life, registration_refused
 from mrv.signatures import trust_root
-from services.registry.entries import Entered, Key, Registry
+from services.registry.entries import Entered, EntryKey, Registry
 
 if TYPE_CHECKING:
     from services.registry.fields import Row
@@ -116,7 +116,7 @@ def entered_records(registry: Registry) -> Authority:
 
 def problems(
     stored: Registry, merged: Registry, credited: Sequence[Credited] | None
-) -> Iterator[tuple[Key, str, bool]]:
+) -> Iterator[tuple[EntryKey, str, bool]]:
     """
     Yield entries that contradict each other, the registry, statements, or filed submissions.
 

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import yaml
 
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.profiles import file_registers
-from mrv.registry.article6_transfer import TransferClass
-from mrv.registry.declared import Calibration
-from services.registry import authority, declared, monitoring, ratings
+from mrv.registry.declared import Calibration, JointReading
+from services.registry import authority
+from services.registry.declaration import plain
 from services.registry.entries import (
-    CHECK_PERCENT,
     Device,
     Entered,
     Entry,
     Programme,
     Project,
-    ProjectDevice,
     Published,
-    Quality,
+    PvArray,
+    Rating,
     Registry,
     Replacement,
     Site,
     Topic,
-    array_fields,
 )
 from services.registry.located import NUMBER
 
@@ -36,13 +35,13 @@ from services.registry.located import NUMBER
 def document(entry: Entry) -> dict[str, Any]:
     """Return an entry with the keys of registry files, without empty optional keys."""
     writers: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
-        Site: _site,
+        Site: plain,
         Topic: asdict,
         Device: _device,
         Project: _project,
         Published: _published,
         Entered: authority.document,
-        Programme: _programme,
+        Programme: plain,
     }
     return writers[type(entry)](entry)
 
@@ -80,131 +79,54 @@ def dump(document: Any, *, flow: bool = False) -> str:
     )
 
 
-def _site(site: Site) -> dict[str, Any]:
-    later = [
-        {"from": timezone.begins, "timezone": timezone.timezone}
-        for timezone in site.timezones or ()
-    ]
-    return _present(**{**asdict(site), "timezones": later, "tariffs": ratings.rows(site)})
-
-
 def _device(device: Device) -> dict[str, Any]:
-    return _present(
-        id=device.id,
-        site=device.site,
-        **{"class": device.class_id},
-        profile=device.profile,
-        gateway=device.gateway,
-        rated_power_w=device.rated_power_w,
-        installed=_time(device.installed),
-        removed=_time(device.removed) if device.removed else None,
-        commissioned=device.commissioned,
-        serial=device.serial,
-        attributes=dict(device.attributes),
-        calibrations=[_calibration(device.class_id, c) for c in device.calibrations or ()],
+    registers = file_registers.registers(device.class_id).values()
+    names = {register.column: register.name for register in registers}
+    return plain(
+        device,
+        calibrations=[_calibration(c, names) for c in device.calibrations or ()],
         replacements=[_replacement(device.class_id, r) for r in device.replacements or ()],
-        quality=[_quality(q) for q in device.quality or ()],
-        maker=device.maker,
-        model=device.model,
-        ratings=_ratings(device),
-        meter_keys=[
-            {"from": _time(k.begins)} | _present(key=k.key, document=k.document)
-            for k in device.meter_keys or ()
-        ],
-        **array_fields(device),
-        arrays=_arrays(device),
-        check_of=device.check_of,
-        check_percent=None if device.check_percent == CHECK_PERCENT else device.check_percent,
+        ratings=_dated(device, device.ratings or ()),
+        arrays=_dated(device, device.arrays or ()),
     )
 
 
-def _ratings(device: Device) -> list[dict[str, Any]]:
-    """Return the dated ratings of a device; empty if it has only the initial one."""
-    stored = device.ratings or ()
-    if len(stored) == 1 and stored[0].begins == device.installed and stored[0].document is None:
-        return []
-    return [
-        {"from": _time(r.begins)}
-        | _present(rated_power_w=r.rated_power_w, document=r.document, sha256=r.sha256)
-        for r in stored
-    ]
+def _dated(device: Device, rows: Sequence[Rating | PvArray]) -> Sequence[Rating | PvArray]:
+    """Return dated rows of a device; empty if it has only the initial one."""
+    first = len(rows) == 1 and rows[0].begins == device.installed and rows[0].document is None
+    return () if first else rows
 
 
-def _arrays(device: Device) -> list[dict[str, Any]]:
-    """Return the dated modules of a device; empty if it has only the initial ones."""
-    pv_arrays = device.arrays or ()
-    if (
-        len(pv_arrays) == 1
-        and pv_arrays[0].begins == device.installed
-        and pv_arrays[0].document is None
-    ):
-        return []
-    return [
-        {"from": _time(a.begins)} | _present(**array_fields(a), document=a.document)
-        for a in pv_arrays
-    ]
-
-
-def _calibration(class_id: str, calibration: Calibration) -> dict[str, Any]:
-    registers = {
-        register.column: register.name for register in file_registers.registers(class_id).values()
-    }
+def _calibration(calibration: Calibration, names: Mapping[str, str]) -> dict[str, Any]:
     channel = calibration.channel
-    return _present(
-        performed=calibration.performed,
+    return plain(
+        calibration,
         valid_until=None if calibration.last_test else calibration.valid_until,
-        certificate=calibration.certificate,
-        accuracy_class=calibration.accuracy_class,
-        max_error_percent=calibration.max_error_percent,
-        serial=calibration.serial,
-        channel=channel and registers.get(channel, channel),
-        found_error_percent=calibration.found_error_percent,
-        last_test=calibration.last_test or None,
-        laboratory=calibration.laboratory,
-        accreditation=calibration.accreditation,
+        channel=channel and names.get(channel, channel),
     )
 
 
 def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
     register = file_registers.of_column(class_id, swap.channel)
-    return _present(
-        at=_time(swap.at),
-        channel=register.name,
-        last=register.to_file(swap.last),
-        first=register.to_file(swap.first),
-        reason=swap.reason,
-        document=swap.document,
-        same_meter=swap.same_meter or None,
-    )
-
-
-def _quality(quality: Quality) -> dict[str, Any]:
-    begins = {"channel": quality.channel, "from": _time(quality.begins)}
-    return begins | dict(quality.limits) | {"reason": quality.reason}
+    last, first = register.to_file(swap.last), register.to_file(swap.first)
+    return plain(swap, channel=register.name, last=last, first=first)
 
 
 def _project(project: Project) -> dict[str, Any]:
-    modules = project.modules
-    return _present(
-        id=project.id,
-        name=project.name,
-        names=dict(project.names or {}),
-        methodology=project.methodology,
-        version=project.version,
-        crediting_period={"from": project.crediting_from, "to": project.crediting_to},
-        devices=[_project_device(d) for d in project.devices],
-        parameters=dict(project.parameters),
-        expected=dict(project.expected),
-        modules=asdict(modules) if modules else None,
-        action=project.action,
-        system=project.system,
-        transfer=_transfer(project.transfer),
-        monitoring=[monitoring.document(version) for version in project.monitoring or ()],
-        boundary=[_present(**asdict(outside)) for outside in project.boundary or ()],
-        documents=dict(project.documents or {}),
-        laboratory=[_present(**asdict(sample)) for sample in project.laboratory or ()],
-        **declared.document(project),
+    period = {"from": project.crediting_from, "to": project.crediting_to}
+    return plain(
+        project,
+        crediting_from=period,
+        shared_meters=[
+            plain(meter, readings=[_reading(reading) for reading in meter.readings])
+            for meter in project.shared_meters or ()
+        ],
     )
+
+
+def _reading(reading: JointReading) -> dict[str, Any]:
+    unit = QUANTITIES[QUANTITY_INDEX[reading.quantity]].unit
+    return plain(reading, value={"amount": reading.value, "unit": unit})
 
 
 def _published(factor: Published) -> dict[str, Any]:
@@ -213,51 +135,6 @@ def _published(factor: Published) -> dict[str, Any]:
         k: date.fromisoformat(record[k]) for k in ("valid_from", "valid_to") if k in record
     }
     return {**record, "value": Decimal(record["value"]), **days}
-
-
-def _transfer(transfer_class: TransferClass | None) -> dict[str, Any] | None:
-    if transfer_class is None:
-        return None
-    return _present(
-        list=transfer_class.number,
-        measure=transfer_class.measure,
-        corresponding_adjustment=transfer_class.adjusted,
-    )
-
-
-def _project_device(bound: ProjectDevice) -> dict[str, Any]:
-    dates = {"from": bound.from_date, "to": bound.to_date}
-    return _present(device=bound.device, role=bound.role, **bound.params, **dates)
-
-
-def _programme(programme: Programme) -> dict[str, Any]:
-    actions = [
-        _present(
-            id=a.id,
-            name=a.name,
-            names=dict(a.names or {}),
-            target_kt=a.target_kt,
-            target_year=a.target_year,
-            reported=[asdict(r) for r in a.reported],
-        )
-        for a in programme.actions
-    ]
-    return _present(
-        name=programme.name,
-        target_kt=programme.target_kt,
-        area=asdict(programme.area) if programme.area else None,
-        issue_signatures=programme.issue_signatures,
-        public_url=programme.public_url,
-        actions=actions,
-    )
-
-
-def _present(**keys: Any) -> dict[str, Any]:
-    return {key: value for key, value in keys.items() if value not in (None, {}, [], ())}
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 class _Dumper(yaml.SafeDumper):

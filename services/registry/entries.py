@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import cos, radians
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from mrv.calendar import joined
 from mrv.exports.entered import Acceptance, Authorization, Facility, Submission
@@ -25,16 +25,29 @@ from mrv.registry.declared import (
     SharedMeter,
     Survey,
 )
+from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS, Id, Key, Sha256
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import Document
 
-Key = tuple[str, str]  # kind and id
+EntryKey = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
 # about a hundred metres, in degrees of latitude
 _NEAR_DEG = 0.001
 # attribute of a device: months from one calibration to the next
 CALIBRATION_EVERY = "calibration_every"
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
+_Names = Annotated[Mapping[str, str] | None, Key(form="names")]
+_Latitude = Annotated[float, Key(lacks="decimal degrees", low=-90, high=90)]
+_Longitude = Annotated[float, Key(lacks="decimal degrees", low=-180, high=180)]
+_Watt = Annotated[int | None, Key(low=1, high=MAX_WATT)]
+_Tilt = Annotated[Decimal | int | None, Key(high=90)]
+_Azimuth = Annotated[Decimal | int | None, Key(high=360)]
+# crystalline silicon has -0.26 to -0.5 %/K, thin film -0.2 to -0.32
+_PerKelvin = Annotated[Decimal | int | None, Key(low=-1, high=0)]
+# a kWh costs some 3,000 VND or 1,500 IDR; a higher price is an error of the unit
+_Price = Annotated[Decimal | int | None, Key(high=1_000_000)]
+_Kilotonnes = Annotated[Decimal | int | None, Key(high=MAX_EXPECTED)]
+_Since = Annotated[datetime, Key("from")]
 
 
 def calibration_every(value: object) -> int | None:
@@ -56,7 +69,7 @@ UNTIL = "valid_until"
 class LaterZone:
     """A site's time zone from its first local date on."""
 
-    begins: date
+    begins: Annotated[date, Key("from", form="year")]
     timezone: str
 
 
@@ -64,11 +77,11 @@ class LaterZone:
 class Tariff:
     """Prices of a kWh at a site from a local day on, in one currency; no effect on tonnes."""
 
-    begins: date
+    begins: Annotated[date, Key("from", "the first local day of the prices")]
     currency: str
-    import_per_kwh: Decimal | int | None = None
-    export_per_kwh: Decimal | int | None = None
-    feed_in_per_kwh: Decimal | int | None = None
+    import_per_kwh: _Price = None
+    export_per_kwh: _Price = None
+    feed_in_per_kwh: _Price = None
     source: str | None = None
 
 
@@ -83,16 +96,16 @@ class Site:
     """
 
     kind: ClassVar[str] = "site"
-    id: str
+    id: Id
     name: str
-    latitude: float
-    longitude: float
+    latitude: _Latitude
+    longitude: _Longitude
     timezone: str
-    park: str | None = None
-    names: Mapping[str, str] | None = None
-    timezones: tuple[LaterZone, ...] | None = None
+    park: Id | None = None
+    names: _Names = None
+    timezones: Annotated[tuple[LaterZone, ...] | None, Key(order=("begins",))] = None
     country: str | None = None
-    tariffs: tuple[Tariff, ...] | None = None
+    tariffs: Annotated[tuple[Tariff, ...] | None, Key(order=("begins",))] = None
     grid: str | None = None
 
     @property
@@ -110,10 +123,10 @@ class Replacement:
     only the register began again.
     """
 
-    channel: str
     at: datetime
-    last: int
-    first: int
+    channel: str
+    last: Annotated[int, Key(column="last_value")]
+    first: Annotated[int, Key(column="first_value")]
     reason: str
     document: str | None = None
     same_meter: bool = False
@@ -127,10 +140,10 @@ class Rating:
     A row with a hash corrects the previous one of the same time.
     """
 
-    begins: datetime
-    rated_power_w: int
+    begins: _Since
+    rated_power_w: Annotated[int, Key(lacks="whole watts", low=1, high=MAX_WATT)]
     document: str | None
-    sha256: str | None = None
+    sha256: Sha256 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +155,11 @@ class PvArray:
     and `azimuth` clockwise from north [degrees], the temperature coefficient that of power [%/K].
     """
 
-    begins: datetime
-    dc_power_w: int | None
-    tilt: Decimal | int | None
-    azimuth: Decimal | int | None
-    temperature_coefficient_percent: Decimal | int | None
+    begins: _Since
+    dc_power_w: _Watt
+    tilt: _Tilt
+    azimuth: _Azimuth
+    temperature_coefficient_percent: _PerKelvin
     document: str | None
 
 
@@ -158,7 +171,7 @@ class MeterKey:
     `key` is in hex, or `ended`: from then on there is none.
     """
 
-    begins: datetime
+    begins: _Since
     key: str
     document: str | None
 
@@ -167,7 +180,7 @@ class MeterKey:
 class Outside:
     """Meter at a project's site outside its boundary: the reason, and the meters it supplies."""
 
-    device: str
+    device: Id
     reason: str
     upstream_of: tuple[str, ...] = ()
 
@@ -180,8 +193,8 @@ class Quality:
     """
 
     channel: str
-    begins: datetime
-    limits: Mapping[str, Any]
+    begins: _Since
+    limits: Annotated[Mapping[str, Any], Key(form="flat")]
     reason: str
 
 
@@ -197,31 +210,31 @@ class Device:
     """
 
     kind: ClassVar[str] = "device"
-    id: str
-    site: str
-    class_id: str
+    id: Id
+    site: Id
+    class_id: Annotated[str, Key("class", column="class")]
     profile: str
-    gateway: str | None
-    rated_power_w: int | None
+    gateway: Id | None
+    rated_power_w: _Watt
     installed: datetime
     removed: datetime | None
+    commissioned: Annotated[date | None, Key(form="year")] = field(default=None, kw_only=True)
     serial: str | None
     attributes: Mapping[str, Any]
-    calibrations: tuple[Calibration, ...] | None
-    replacements: tuple[Replacement, ...] | None
-    quality: tuple[Quality, ...] | None = None
-    check_of: str | None = None
-    check_percent: Decimal | int = CHECK_PERCENT
+    calibrations: Annotated[tuple[Calibration, ...] | None, Key(order=("performed", "certificate"))]
+    replacements: Annotated[tuple[Replacement, ...] | None, Key(order=("channel", "at"))]
+    quality: Annotated[tuple[Quality, ...] | None, Key(order=("channel", "begins"))] = None
     maker: str | None = None
     model: str | None = None
-    ratings: tuple[Rating, ...] | None = None
-    meter_keys: tuple[MeterKey, ...] | None = None
-    dc_power_w: int | None = None
-    tilt: Decimal | int | None = None
-    azimuth: Decimal | int | None = None
-    temperature_coefficient_percent: Decimal | int | None = None
-    arrays: tuple[PvArray, ...] | None = None
-    commissioned: date | None = None
+    ratings: Annotated[tuple[Rating, ...] | None, Key(order=("begins", "sha256"))] = None
+    meter_keys: Annotated[tuple[MeterKey, ...] | None, Key(order=("begins",))] = None
+    dc_power_w: _Watt = None
+    tilt: _Tilt = None
+    azimuth: _Azimuth = None
+    temperature_coefficient_percent: _PerKelvin = None
+    arrays: Annotated[tuple[PvArray, ...] | None, Key(order=("begins",))] = None
+    check_of: Id | None = None
+    check_percent: Decimal | int = CHECK_PERCENT
 
 
 def array_fields(array: Device | PvArray) -> dict[str, Any]:
@@ -234,7 +247,7 @@ class Topic:
     """A template of a fleet's own topics; tonne does not subscribe to an inactive one."""
 
     kind: ClassVar[str] = "topic"
-    id: str
+    id: Id
     template: str
     active: bool
 
@@ -243,19 +256,19 @@ class Topic:
 class ProjectDevice:
     """A device in a role; enter local dates only if they differ from the crediting period's."""
 
-    device: str
+    device: Id
     role: str
-    params: Mapping[str, Any]
-    from_date: date | None = None
-    to_date: date | None = None
+    params: Annotated[Mapping[str, Any], Key(form="flat")]
+    from_date: Annotated[date | None, Key("from")] = None
+    to_date: Annotated[date | None, Key("to")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Modules:
     """Number of PV modules, and rated power of each. [W]"""
 
-    count: int
-    watt: Decimal | int
+    count: Annotated[int, Key(lacks="the number of modules", low=1)]
+    watt: Annotated[Decimal | int, Key(lacks="the rated power of one in W", low=1, high=10_000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,29 +283,31 @@ class Project:
     """
 
     kind: ClassVar[str] = "project"
-    id: str
+    id: Id
     name: str
+    names: _Names = field(default=None, kw_only=True)
     methodology: str
     version: str
-    crediting_from: date
-    crediting_to: date
+    crediting_from: Annotated[date, Key("crediting_period")]
+    crediting_to: Annotated[date, Key(form="derived")]
     devices: tuple[ProjectDevice, ...]
     parameters: Mapping[str, Any]
     expected: Mapping[str, Any]
     modules: Modules | None
     action: str | None
+    system: Id | None = None
     transfer: TransferClass | None = None
-    system: str | None = None
     monitoring: tuple[Version, ...] | None = None
-    boundary: tuple[Outside, ...] | None = None
-    laboratory: tuple[Sample, ...] | None = None
+    boundary: Annotated[tuple[Outside, ...] | None, Key(order=("device",))] = None
     documents: Mapping[str, str | Mapping[str, Any]] | None = None
-    names: Mapping[str, str] | None = None
-    surveys: tuple[Survey, ...] | None = None
-    events: tuple[Event, ...] | None = None
+    laboratory: Annotated[
+        tuple[Sample, ...] | None, Key(order=("laboratory", "sample", "parameter"))
+    ] = None
+    surveys: Annotated[tuple[Survey, ...] | None, Key(order=("parameter", "taken"))] = None
+    events: Annotated[tuple[Event, ...] | None, Key(order=("begins", "what", "found"))] = None
+    shared_meters: Annotated[tuple[SharedMeter, ...] | None, Key(order=("main",))] = None
+    defaults: Annotated[tuple[Default, ...] | None, Key(order=("factor",))] = None
     design: Design | None = None
-    shared_meters: tuple[SharedMeter, ...] | None = None
-    defaults: tuple[Default, ...] | None = None
 
     @property
     def declared(self) -> Declared:
@@ -310,8 +325,8 @@ class Project:
 class Reported:
     """Reduction of an action in a year by the city's model. [kt CO2e]"""
 
-    year: int
-    kt: Decimal | int
+    year: Annotated[int, Key(lacks="a calendar year", low=YEARS[0], high=YEARS[1])]
+    kt: Annotated[Decimal | int, Key(lacks="the reduction in kt CO2e", high=MAX_EXPECTED)]
     source: str
 
 
@@ -323,22 +338,22 @@ class Action:
     Target and `reported` are the city's modelled account, separate from projects.
     """
 
-    id: str
+    id: Id
     name: str
-    target_kt: Decimal | int | None
-    target_year: int | None = None
-    reported: tuple[Reported, ...] = ()
-    names: Mapping[str, str] | None = None
+    names: _Names = field(default=None, kw_only=True)
+    target_kt: _Kilotonnes
+    target_year: Annotated[int | None, Key(low=YEARS[0], high=YEARS[1])] = None
+    reported: Annotated[tuple[Reported, ...], Key(order=("year",))] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
     """Bounding box of a city. [degrees]"""
 
-    south: float
-    north: float
-    west: float
-    east: float
+    south: _Latitude
+    north: _Latitude
+    west: _Longitude
+    east: _Longitude
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,11 +369,11 @@ class Programme:
 
     kind: ClassVar[str] = "programme"
     name: str
-    actions: tuple[Action, ...]
-    target_kt: Decimal | int | None = None
+    target_kt: _Kilotonnes = None
     area: Area | None = None
-    issue_signatures: int | None = None
+    issue_signatures: Annotated[int | None, Key(low=1, high=9)] = None
     public_url: str | None = None
+    actions: tuple[Action, ...] = ()
 
     @property
     def id(self) -> str:
@@ -395,7 +410,7 @@ Entry = Site | Device | Topic | Published | Project | Programme | Entered
 class Registry:
     """All entries by kind and id, in the order of the file."""
 
-    entries: dict[Key, Entry] = field(default_factory=dict)
+    entries: dict[EntryKey, Entry] = field(default_factory=dict)
 
     @staticmethod
     def of(entries: Iterable[Entry]) -> Registry:

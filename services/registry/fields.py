@@ -7,6 +7,7 @@ All errors of a row are collected, so that a large file can be corrected at once
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from ingest.errors import InputError
 from ingest.units import factor
 from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native, number
 
+SHA256 = re.compile("[0-9a-f]{64}")
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 # 100.000 is a hundred here and a hundred thousand there
 # a number with a unit, a decimal comma or separators
@@ -117,6 +119,20 @@ class Row:
             return ()
         return tuple(dict.fromkeys(map(str, value)))
 
+    def sha256(self, key: str) -> str | None:
+        """Return the SHA-256 of a file, or None where the key is absent."""
+        result = self.optional(key)
+        if result is not None and not SHA256.fullmatch(result):
+            self.problem(key, f"{result!r} is not a SHA-256 of a file: 64 digits 0-9 a-f")
+        return result
+
+    def one_of(self, key: str, known: Sequence[str]) -> str | None:
+        """Return one of some words, or None where the key is absent."""
+        result = self.optional(key)
+        if result is not None and result not in known:
+            self.problem(key, f"{result!r} must be one of {', '.join(known)}")
+        return result
+
     def number(self, key: str, low: float, high: float) -> int | Decimal | None:
         """Return a number within inclusive bounds, or None where the key is absent."""
         if not self.has(key):
@@ -207,9 +223,14 @@ class Row:
         return dict(native(self.table))
 
     def row(self, key: str) -> Row:
-        """Return a mapping as a separate row."""
+        """Return a mapping as a separate row; an absent one is its error."""
         line = self.table.lines.get(key, self.table.line)
-        return Row(self.table.cells[key], self.file, f"{self.path}.{key}", line)
+        return Row(self.table.cells.get(key, ""), self.file, f"{self.path}.{key}", line)
+
+    def gather(self, *inner: Row) -> None:
+        """Record the errors of inner rows."""
+        for row in inner:
+            self.problems.extend(row.problems)
 
     def rows(self, key: str) -> list[Row] | None:
         """Return the rows of a list, or None where the key is absent."""

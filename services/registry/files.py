@@ -14,11 +14,12 @@ from ingest.errors import RegistryError
 from mrv.registry.declared import Sample
 from mrv.registry.monitoring_plan import Version
 from services.registry import authority, parse
+from services.registry.declaration import keys
 from services.registry.entries import (
     ARRAY_KEYS,
     Device,
     Entry,
-    Key,
+    EntryKey,
     Project,
     Registry,
     Site,
@@ -55,8 +56,8 @@ class Incoming:
     """Parsed files: valid entries, the position of each, and errors by row."""
 
     registry: Registry = field(default_factory=Registry)
-    places: dict[Key, str] = field(default_factory=dict)
-    problems: dict[Key, list[str]] = field(default_factory=dict)
+    places: dict[EntryKey, str] = field(default_factory=dict)
+    problems: dict[EntryKey, list[str]] = field(default_factory=dict)
 
 
 def read_files(paths: Sequence[Path]) -> Incoming:
@@ -133,7 +134,7 @@ def parse_document(name: str, data: bytes, csv_section: str) -> Value:
     if suffix == SUFFIX:
         return read_workbook(data, name)
     if suffix == ".csv":
-        known = parse.DEVICE_KEYS if csv_section == "devices" else None
+        known = keys(Device) if csv_section == "devices" else None
         return Table(1, {csv_section: list(read_csv(decoded(data, name), name, known))}, {})
     if suffix in (".yaml", ".yml"):
         return read_yaml(decoded(data, name), name)

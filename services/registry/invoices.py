@@ -17,20 +17,18 @@ from ingest.errors import RegistryError
 from mrv.calendar import period_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
+from mrv.registry.keys import YEARS
 from mrv.registry.project import Invoice, Project
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import signed_row, unsigned
 from services.clock import now_us
 from services.registry.fields import Row, amount
 from services.registry.files import read_document
-from services.registry.parse import YEARS
 
 TOLERANCE_PERCENT = 2
 _KEYS = ("id", "project", "issuer", "number", "issued", "devices", "quantity", "from", "to",
          "amount", "unit", "tolerance_percent", "sha256", "corrects", "reason",
          "signed")  # fmt: skip
-_HEX = frozenset("0123456789abcdef")
-_DIGEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +145,7 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
         )
     value = 0 if credit else amount(row, quantity)
     percent = row.number("tolerance_percent", 0, 100)
-    digest = row.optional("sha256")
-    if digest is not None and (len(digest) != _DIGEST or not set(digest) <= _HEX):
-        row.problem("sha256", "must be 64 lower-case hexadecimal digits")
+    digest = row.sha256("sha256")
     if project and project not in projects:
         row.problem("project", f"{project!r} is not registered; known: {', '.join(projects)}")
     for key, day in (("from", first), ("to", end)):

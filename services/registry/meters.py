@@ -14,10 +14,10 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
+from typing import cast
 
 from ingest import classes
 from ingest.profiles import file_registers
@@ -33,10 +33,8 @@ from mrv.texts import Text, text
 from services.registry.entries import (
     CALIBRATION_EVERY,
     Device,
-    MeterKey,
     Project,
     Registry,
-    Replacement,
     calibration_every,
 )
 from services.registry.fields import MAX_WHOLE, Row
@@ -45,17 +43,14 @@ from services.registry.located import Finding
 ENDED = "ended"
 
 
-def meter_key(row: Row) -> MeterKey:
-    """Return the public key in a row of `meter_keys`."""
-    row.only("from", "key", "document")
-    begins = row.required("from", row.moment("from"), "a time with its offset")
+def meter_key(row: Row) -> str:
+    """Return the public key in a row of `meter_keys`, in hex; or `ended`."""
     text = row.text("key")
     try:
-        key = text if text in ("", ENDED) else parse_key(text).hex
+        return text if text in ("", ENDED) else parse_key(text).hex
     except SignedValueError as error:
         row.problem("key", str(error))
-        key = ""
-    return MeterKey(begins, key, row.optional("document"))
+        return ""
 
 
 def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
@@ -303,77 +298,54 @@ def _warning(project: Project, words: str) -> Finding:
     return Finding(project.kind, project.id, f"meters: {words}", warning=True)
 
 
-def calibrator(class_id: str) -> Callable[[Row], Calibration]:
-    """Return a parser for certificates, with the channel names of the class."""
+def calibrated_channel(class_id: str) -> Callable[[Row], str | None]:
+    """Return a parser for the column of a certificate's channel, as files name it."""
     columns = {r.name: r.column for r in file_registers.registers(class_id).values()}
     device_class = classes.load().get(class_id)
     if device_class is not None:
         columns |= {n: n for n, c in device_class.channels.items() if c.kind == "gauge"}
 
-    def read(row: Row) -> Calibration:
-        row.only(*(f.name for f in fields(Calibration)))
-        performed = row.required("performed", row.day("performed"), "a date")
-        last_test = bool(row.flag("last_test"))
-        ends = row.day("valid_until")
-        if last_test and ends is not None:
-            row.problem(
-                "valid_until", "goes with no `last_test`: the meter was removed; leave it out"
-            )
+    def read(row: Row) -> str | None:
         channel = row.optional("channel")
         if channel is not None and channel not in columns:
             known = ", ".join(sorted(columns))
             row.problem("channel", f"{channel!r} is not a channel of {class_id!r}; known: {known}")
-        calibration = Calibration(
-            performed=performed,
-            valid_until=performed if last_test else row.required("valid_until", ends, "a date"),
-            certificate=row.text("certificate"),
-            accuracy_class=row.optional("accuracy_class"),
-            max_error_percent=row.number("max_error_percent", 0, 100),
-            serial=row.optional("serial"),
-            channel=columns.get(channel or ""),
-            found_error_percent=row.number("found_error_percent", 0, 100),
-            last_test=last_test,
-            laboratory=row.optional("laboratory"),
-            accreditation=row.optional("accreditation"),
-        )
-        if calibration.accreditation and not calibration.laboratory:
-            row.problem("laboratory", "is missing: `accreditation` is the number of a laboratory")
-        if last_test and calibration.found_error_percent is None:
-            row.problem("found_error_percent", "is missing; give the error that the test found")
-        if not row.problems and not last_test and calibration.valid_until <= calibration.performed:
-            row.problem(
-                "valid_until", f"{calibration.valid_until} is not after {calibration.performed}"
-            )
-        return calibration
+        return columns.get(channel or "")
 
     return read
 
 
-def replacer(class_id: str) -> Callable[[Row], Replacement]:
-    """Return a parser for meter replacements, whose values are in the class's payload unit."""
-    registers = file_registers.registers(class_id)
-
-    def read(row: Row) -> Replacement:
-        row.only("at", "channel", "last", "first", "reason", "document", "same_meter")
-        channel = row.text("channel")
-        register = registers.get(channel)
-        if register is None and channel:
-            known = ", ".join(registers) or "none"
-            row.problem("channel", f"{channel!r} is not a register of {class_id!r}; known: {known}")
-        return Replacement(
-            channel=register.column if register else "",
-            at=row.required("at", row.moment("at"), "a time with its offset"),
-            last=_base(row, "last", register),
-            first=_base(row, "first", register),
-            reason=row.text("reason"),
-            document=row.optional("document"),
-            same_meter=bool(row.flag("same_meter")),
-        )
-
-    return read
+def valid_until(row: Row) -> date | None:
+    """Return the due date of a certificate; of a last test, its own day."""
+    ends = row.day("valid_until")
+    if not row.flag("last_test"):
+        return cast("date | None", row.required("valid_until", ends, "a date"))
+    if ends is not None:
+        row.problem("valid_until", "goes with no `last_test`: the meter was removed; leave it out")
+    return row.day("performed")
 
 
-def _base(row: Row, key: str, register: Register | None) -> int:
+def calibration(row: Row, item: Calibration) -> None:
+    """Record errors of a certificate."""
+    if item.accreditation and not item.laboratory:
+        row.problem("laboratory", "is missing: `accreditation` is the number of a laboratory")
+    if item.last_test and item.found_error_percent is None:
+        row.problem("found_error_percent", "is missing; give the error that the test found")
+    if not row.problems and not item.last_test and item.valid_until <= item.performed:
+        row.problem("valid_until", f"{item.valid_until} is not after {item.performed}")
+
+
+def register_of(row: Row, registers: Mapping[str, Register], class_id: str) -> Register | None:
+    """Return the register in a row of `replacements`; an unknown one is its error."""
+    channel = row.text("channel")
+    register = registers.get(channel)
+    if register is None and channel:
+        known = ", ".join(registers) or "none"
+        row.problem("channel", f"{channel!r} is not a register of {class_id!r}; known: {known}")
+    return register
+
+
+def in_base(row: Row, key: str, register: Register | None) -> int:
     """Return a register's value in base units, exactly."""
     result = row.required(key, row.number(key, 0, MAX_WHOLE), "the register's value")
     if result is None or register is None:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Any
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
-from mrv.registry.monitoring_plan import (
-    DEVIATION,
-    KINDS,
-    REGISTERED,
-    Approval,
-    Kind,
-    Line,
-    Version,
-    approval_out,
-    blank,
-)
+from mrv.registry.monitoring_plan import DEVIATION, KINDS, REGISTERED, Approval, Version, blank
 from mrv.registry.plan_departures import departures, imprecise, seldom
 from mrv.statement.conformity import meter, wet_gas
 from mrv.texts import Text
@@ -29,128 +16,34 @@ from services.registry.entries import Device, Project
 from services.registry.fields import Row
 from services.registry.located import Finding
 
-_HASH = re.compile(r"^[0-9a-f]{64}$")
-_KEYS = ("parameter", "device", "channel", "option", "frequency", "accuracy_class", "qa_qc",
-         "responsible", "error_percent")  # fmt: skip
-# by which a plan may correct a reading [%]; more is not an error of a meter
-_MOST_PERCENT = 50
 
-
-def versions(row: Row) -> tuple[Version, ...] | None:
-    """Return the versions in a project's `monitoring`; None if the file omits it."""
-    rows = row.rows("monitoring")
-    if rows is None:
-        return None
-    result = tuple(_version(row) for row in rows)
-    for item in rows:
-        row.problems.extend(item.problems)
-    names = [version.name for version in result]
+def versions(row: Row, item: Project) -> None:
+    """Record versions of a project's plan that are given twice."""
+    names = [version.name for version in item.monitoring or ()]
     for name in sorted({n for n in names if names.count(n) > 1}):
         row.problem("monitoring", f"version {name!r} is given twice; number them")
-    return result
 
 
-def _version(row: Row) -> Version:
-    row.only(
-        "version", "kind", "from", "to", "approval", "responsible", "reason", "procedures", "lines"
-    )
-    lines = row.rows("lines") or []
-    result = tuple(_line(row) for row in lines)
-    for line in lines:
-        row.problems.extend(line.problems)
-    if not lines and not row.problems:
+def version(row: Row, item: Version) -> None:
+    """Record errors of a version of a plan."""
+    if not item.lines and not row.problems:
         row.problem("lines", "is missing or empty; give a line for each role")
-    procedures = row.mapping("procedures")
+    procedures: Mapping[str, object] = item.procedures
     for key, text in procedures.items():
         if not isinstance(text, str):
             row.problem("procedures", f"{key} = {text!r} must be text, in quotes")
-    kind = _kind(row)
-    ends = row.day("to")
     begins = row.day("from")
-    if begins is not None and ends is not None and ends <= begins:
-        row.problem("to", f"{ends} is not after from: {begins}")
-    approval = _approval(row)
-    responsible = row.text("responsible")
-    if approval is not None and _same(approval.by, responsible):
-        row.problem("approval", f"by {approval.by!r} is who answers for the plan; name who decided")
-    return Version(
-        kind=kind,
-        ends=ends,
-        approval=approval,
-        name=row.text("version"),
-        begins=row.required("from", begins, "the local date from which it counts"),
-        responsible=responsible,
-        reason=row.text("reason"),
-        procedures=procedures,
-        lines=result,
-    )
+    if begins and item.ends and item.ends <= begins:
+        row.problem("to", f"{item.ends} is not after from: {begins}")
+    by = item.approval.by if item.approval else ""
+    if by.split() and by.casefold().split() == item.responsible.casefold().split():
+        row.problem("approval", f"by {by!r} is who answers for the plan; name who decided")
 
 
-def _kind(row: Row) -> Kind:
-    given = row.optional("kind") or REGISTERED
-    known: Kind | None = next((kind for kind in KINDS if kind == given), None)
-    if known is None:
-        row.problem("kind", f"{given!r} must be one of {', '.join(KINDS)}")
-    return known or REGISTERED
-
-
-def _approval(row: Row) -> Approval | None:
-    if not row.has("approval"):
-        return None
-    given = row.row("approval")
-    given.only("by", "date", "reference", "sha256")
-    day = given.required("date", given.day("date"), "the day of the decision")
-    if day is not None and day > datetime.now(UTC).date():
-        given.problem("date", f"{day} is in the future; enter the decision once it is taken")
-    digest = given.optional("sha256")
-    if digest is not None and not _HASH.match(digest):
-        given.problem("sha256", f"{digest!r} is not a SHA-256 of 64 hexadecimal digits")
-    approval = Approval(given.text("by"), day, given.text("reference"), digest)
-    row.problems.extend(given.problems)
-    return None if given.problems else approval
-
-
-def _same(value: str, other: str) -> bool:
-    return value.split() != [] and value.casefold().split() == other.casefold().split()
-
-
-def _line(row: Row) -> Line:
-    row.only(*_KEYS)
-    error = row.number("error_percent", 0, _MOST_PERCENT)
-    return Line(
-        parameter=row.text("parameter"),
-        device=row.identifier("device") if row.has("device") else None,
-        channel=row.optional("channel"),
-        option=row.text("option"),
-        frequency=row.text("frequency"),
-        accuracy_class=row.optional("accuracy_class"),
-        qa_qc=row.text("qa_qc"),
-        responsible=row.text("responsible"),
-        error_percent=None if error is None else Decimal(error),
-    )
-
-
-def document(version: Version) -> dict[str, Any]:
-    """Return a version with the keys of registry files."""
-    lines = [
-        {key: value for key in _KEYS if (value := getattr(line, key)) is not None}
-        for line in version.lines
-    ]
-    result: dict[str, Any] = {"version": version.name}
-    if version.kind != REGISTERED:
-        result["kind"] = version.kind
-    result["from"] = version.begins
-    if version.ends is not None:
-        result["to"] = version.ends
-    if version.approval is not None:
-        result["approval"] = approval_out(version.approval)
-    return {
-        **result,
-        "responsible": version.responsible,
-        "reason": version.reason,
-        "procedures": dict(version.procedures),
-        "lines": lines,
-    }
+def approval(row: Row, item: Approval) -> None:
+    """Record a decision in the future."""
+    if not row.problems and item.day > datetime.now(UTC).date():
+        row.problem("date", f"{item.day} is in the future; enter the decision once it is taken")
 
 
 def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:

@@ -488,6 +488,7 @@ def _candidate(
                 devices[d.device].class_id,
                 len(devices[d.device].calibrations or ()),
                 {methodology.roles[d.role].less} <= {"", *_metered(devices[d.device])},
+                d.params.get(TECHNOLOGY),
             )
             for d in project.devices
         ),

@@ -1,83 +1,143 @@
-"""Parsers from rows of registry files to entries; the keys are the public format."""
+"""
+Parsers from rows of registry files to entries; the keys are the public format.
+
+The types of the entries declare keys, units and limits.  What concerns several keys of a row is in
+the functions of `_CHECKS`.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
-from datetime import date
+from dataclasses import is_dataclass
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
+from ingest.profiles import file_registers
 from mrv import countries
 from mrv.errors import FactorError
 from mrv.factors.records import factor_of
+from mrv.registry import declared as types
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
-from mrv.registry.declared import Design, Sample
+from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS
+from mrv.registry.monitoring_plan import Approval, Version
 from mrv.statement.conformity import GAS_BASES
 from mrv.texts import dates
 from services.registry import arrays, declared, limits, meters, monitoring, ratings
-from services.registry import limits as estimates
-from services.registry import limits as parameter_documents
-from services.registry import ratings as tariffs
+from services.registry.declaration import Field, fields_of, keys
 from services.registry.entries import (
-    ARRAY_KEYS,
     CALIBRATION_EVERY,
     CHECK_PERCENT,
-    Action,
     Area,
     Device,
-    LaterZone,
-    Modules,
-    Outside,
+    MeterKey,
     Programme,
     Project,
     ProjectDevice,
     Published,
-    Reported,
+    PvArray,
+    Rating,
+    Replacement,
     Site,
+    Tariff,
     Topic,
     calibration_every,
-    place,
 )
-from services.registry.fields import Row
-from services.registry.limits import MAX_EXPECTED
-from services.registry.meters import calibrator, replacer
+from services.registry.fields import MAX_WHOLE, Row, amount
 
 Item = TypeVar("Item")
-_MOST_SIGNATURES = 9
 _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
 _MOST_NAME, _MOST_FED = 200, 50
 _DAYS = [[begin, end] for begin in range(24) for end in range(begin + 1, 25)]
 MAX_CADENCE_S = 31 * 86_400
-YEARS = 1990, 2200
-DEVICE_KEYS = (
-    "id", "site", "class", "profile", "gateway", "rated_power_w", "installed", "removed",
-    "commissioned", "serial", "attributes", "calibrations", "replacements", "quality", "check_of",
-    "check_percent", "maker", "model", "ratings", "meter_keys", *ARRAY_KEYS, "arrays",
-)  # fmt: skip
 _LONGEST_NAME = 200
 # read, transcribed, second-hand, back-solved, from memory
 CERTAINTIES = ("R", "T", "r", "B", "M")
 
 
+_EMPTY: dict[Any, Any] = {str: "", int: 0, float: 0.0, Decimal: Decimal(0)}
+_LACKS: dict[Any, str] = {str: "text", date: "a local date", datetime: "a time with its offset"}
+
+
+def read(row: Row, kind: type[Item], *more: str, **own: Callable[[Row], Any]) -> Item:
+    """
+    Return the entry in a row, or a row of an entry; its errors are recorded in the row.
+
+    Parameters
+    ----------
+    more : str
+        Keys beside those of the fields.
+    own : by name of the field
+        What reads the field, where its type does not determine it: a key of the row, or each row of
+        a list.
+    """
+    row.only(*keys(kind), *more)
+    item = kind(
+        **{field.name: _value(row, field, own.get(field.name)) for field in fields_of(kind)}
+    )
+    if kind in _CHECKS:
+        _CHECKS[kind](row, item)
+    return item
+
+
+def _value(row: Row, field: Field, own: Callable[[Row], Any] | None) -> Any:
+    if field.item is not None:
+        value = _list(row, field, own or partial(read, kind=field.item))
+        return () if value is None and field.required else field.default if value is None else value
+    if own is not None or field.mark.form == "derived":
+        return field.default if own is None else own(row)
+    if isinstance(field.hint, type) and is_dataclass(field.hint):
+        if not row.has(field.key):
+            return field.default
+        inner = row.row(field.key)
+        result: Any = read(inner, field.hint)
+        row.gather(inner)
+        return result
+    value = _plain(row, field)
+    if field.required:
+        row.required(field.key, value, field.mark.lacks or _LACKS.get(field.hint, "text"))
+    default = _EMPTY.get(field.hint) if field.required else field.default
+    return default if value is None else value
+
+
+def _plain(row: Row, field: Field) -> Any:
+    """Return the value of a key that is no row; None where it is absent."""
+    key, hint, mark = field.key, field.hint, field.mark
+    reader = _READERS.get(mark.form) or _READERS.get(get_origin(hint)) or _READERS.get(hint)
+    if reader is not None:
+        return reader(row, key) if row.has(key) or mark.form != "id" else None
+    if get_origin(hint) is Literal:
+        return row.one_of(key, get_args(hint))
+    if hint is int:
+        return row.whole(key, int(mark.low), MAX_WHOLE if mark.high is None else int(mark.high))
+    number = row.number(key, mark.low, MAX_EXPECTED if mark.high is None else mark.high)
+    exact = number is None or isinstance(hint, tuple)
+    return number if exact else hint(number)
+
+
+def _list(row: Row, field: Field, reader: Callable[[Row], Any]) -> tuple[Any, ...] | None:
+    """Return the rows of a list, in its order; None where the key is absent."""
+    rows = row.rows(field.key)
+    if rows is None:
+        return None
+    items = [reader(inner) for inner in rows]
+    row.gather(*rows)
+    if row.problems:
+        return ()
+    order = field.mark.order
+    items.sort(key=lambda item: [getattr(item, name) or "" for name in order])
+    placed = [tuple(getattr(item, name) for name in order) for item in items]
+    if order and len(set(placed)) < len(placed):
+        row.problem(field.key, "has the same entry twice; keep one")
+    return tuple(items)
+
+
 def site(row: Row) -> Site:
     """Return the site in a row."""
-    row.only(*(f.name for f in fields(Site)))
-    return Site(
-        id=row.identifier("id"),
-        name=row.text("name"),
-        latitude=_degrees(row, "latitude", 90),
-        longitude=_degrees(row, "longitude", 180),
-        timezone=row.text("timezone"),
-        park=row.identifier("park") if row.has("park") else None,
-        names=_names(row),
-        timezones=_list(row, "timezones", _later_zone, lambda z: (z.begins,)),
-        country=_country(row),
-        tariffs=_list(row, "tariffs", tariffs.tariff, lambda t: (t.begins,)),
-        grid=row.text("grid") if row.has("grid") else None,
-    )
+    return read(row, Site, country=_country)
 
 
 def _country(row: Row) -> str | None:
@@ -92,12 +152,6 @@ def _country(row: Row) -> str | None:
     return result or None
 
 
-def _later_zone(row: Row) -> LaterZone:
-    row.only("from", "timezone")
-    begins = row.required("from", _dated(row, "from"), "a local date")
-    return LaterZone(begins or date(YEARS[0], 1, 1), row.text("timezone"))
-
-
 def _dated(row: Row, key: str) -> date | None:
     """Return a local date within the permitted years."""
     day = row.day(key)
@@ -107,11 +161,9 @@ def _dated(row: Row, key: str) -> date | None:
     return day
 
 
-def _names(row: Row) -> dict[str, str] | None:
+def _names(row: Row, key: str) -> dict[str, str] | None:
     """Return an entry's names in other languages."""
-    if not row.has("names"):
-        return None
-    result = row.mapping("names")
+    result = row.mapping(key)
     for language, text in result.items():
         if not dates.is_language(language):
             row.problem(
@@ -124,36 +176,31 @@ def _names(row: Row) -> dict[str, str] | None:
 
 def device(row: Row) -> Device:
     """Return the device in a row, with its certificates and meter replacements."""
-    row.only(*DEVICE_KEYS)
     class_id = row.text("class")
-    rated = row.whole("rated_power_w", 1, ratings.MAX_RATED_W)
-    return Device(
-        id=row.identifier("id"),
-        site=row.identifier("site"),
-        class_id=class_id,
-        profile=row.text("profile"),
-        gateway=row.identifier("gateway") if row.has("gateway") else None,
-        rated_power_w=rated,
-        installed=row.required("installed", row.moment("installed"), "a time with its offset"),
-        removed=row.moment("removed"),
-        commissioned=_dated(row, "commissioned"),
-        serial=row.optional("serial"),
-        attributes=_attributes(row),
-        calibrations=_list(
-            row, "calibrations", calibrator(class_id), lambda c: (c.performed, c.certificate)
+    registers = file_registers.registers(class_id)
+    channel = meters.calibrated_channel(class_id)
+
+    def replacement(inner: Row) -> Replacement:
+        register = meters.register_of(inner, registers, class_id)
+        return read(
+            inner,
+            Replacement,
+            channel=lambda _: register.column if register else "",
+            last=lambda row: meters.in_base(row, "last", register),
+            first=lambda row: meters.in_base(row, "first", register),
+        )
+
+    return read(
+        row,
+        Device,
+        attributes=_attributes,
+        calibrations=lambda inner: read(
+            inner, types.Calibration, channel=channel, valid_until=meters.valid_until
         ),
-        replacements=_list(row, "replacements", replacer(class_id), lambda r: (r.channel, r.at)),
-        quality=_list(
-            row, "quality", limits.reader(class_id, rated), lambda q: (q.channel, q.begins)
-        ),
-        check_of=row.identifier("check_of") if row.has("check_of") else None,
-        check_percent=_share(row),
-        maker=row.optional("maker"),
-        model=row.optional("model"),
-        ratings=_list(row, "ratings", ratings.rating, lambda r: (r.begins, r.sha256 or "")),
-        meter_keys=_list(row, "meter_keys", meters.meter_key, lambda k: (k.begins,)),
-        **arrays.values(row, class_id),
-        arrays=_list(row, "arrays", arrays.array, lambda a: (a.begins,)),
+        replacements=replacement,
+        quality=limits.reader(class_id, row.whole("rated_power_w", 1, MAX_WATT)),
+        meter_keys=lambda inner: read(inner, MeterKey, key=meters.meter_key),
+        check_percent=_share,
     )
 
 
@@ -203,9 +250,7 @@ def _placed(values: Mapping[str, Any]) -> Iterator[str]:
 
 def topic(row: Row) -> Topic:
     """Return the topic template in a row."""
-    row.only(*(f.name for f in fields(Topic)))
-    active = row.flag("active")
-    return Topic(row.identifier("id"), row.text("template"), active is None or active)
+    return read(row, Topic, active=lambda row: row.flag("active") in (None, True))
 
 
 def published(row: Row) -> Published:
@@ -229,7 +274,7 @@ def published(row: Row) -> Published:
         **{key: day.isoformat() for key, day in days.items() if day},
         "verified": bool(row.required("verified", row.flag("verified"), "true or false")),
         **{key: text for key in ("bound", "supersedes") if (text := row.optional(key))},
-        **({"document": stated} if (stated := parameter_documents.stated(row)) else {}),
+        **({"document": stated} if (stated := limits.stated(row)) else {}),
         **({"calculation": _exact(row.mapping("calculation"))} if row.has("calculation") else {}),
     }
     if not row.problems:
@@ -252,90 +297,50 @@ def _exact(value: Any) -> Any:
 
 def project(row: Row) -> Project:
     """Return the project in a row, with its devices."""
-    row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
-             "expected", "modules", "action", "system", "transfer", "monitoring",
-             "boundary", "laboratory", "documents", "names", "surveys", "events",
-             "design", "shared_meters", "defaults")  # fmt: skip
-    crediting = _checked_row(row, "crediting_period", "from", "to")
+    crediting = row.row("crediting_period")
+    crediting.only("from", "to")
     first, end = _days(crediting)
-    devices = row.rows("devices") or []
-    if not devices and not row.problems:
+    row.gather(crediting)
+    if not row.rows("devices") and not row.problems:
         row.problem("devices", "is missing or empty; name at least one device and its role")
-    entries = tuple(_project_device(d, first, end) for d in devices)
-    _gather(row, crediting, *devices)
-    return Project(
-        id=row.identifier("id"),
-        name=row.text("name"),
-        methodology=row.text("methodology"),
-        version=row.text("version"),
-        crediting_from=first,
-        crediting_to=end,
-        devices=entries,
-        parameters=row.mapping("parameters"),
-        expected=estimates.expected(row),
-        modules=_modules(row),
-        action=row.optional("action"),
-        transfer=_transfer(row),
-        system=row.identifier("system") if row.has("system") else None,
-        monitoring=monitoring.versions(row),
-        boundary=_list(row, "boundary", _outside, lambda o: o.device),
-        laboratory=_list(row, "laboratory", sample, place),
-        documents=parameter_documents.read(row),
-        names=_names(row),
-        surveys=_list(row, "surveys", declared.survey, lambda s: (s.parameter, s.taken)),
-        events=_list(row, "events", declared.event, lambda e: (e.begins, e.what, e.found)),
-        design=_design(row),
-        shared_meters=_list(row, "shared_meters", declared.shared_meter, lambda s: s.main),
-        defaults=_list(row, "defaults", declared.default, lambda d: d.factor),
+    return read(
+        row,
+        Project,
+        crediting_from=lambda _: first,
+        crediting_to=lambda _: end,
+        devices=lambda inner: _project_device(inner, first, end),
+        expected=limits.expected,
+        documents=limits.read,
+        shared_meters=lambda inner: read(
+            inner, types.SharedMeter, users=declared.users, readings=_joint
+        ),
     )
 
 
-def _design(row: Row) -> Design | None:
-    if not row.has("design"):
-        return None
-    inner = _checked_row(row, "design", *declared.DESIGN)
-    design = declared.design(inner)
-    _gather(row, inner)
-    return design
-
-
-def sample(row: Row) -> Sample:
-    """Return the laboratory result in a row."""
-    row.only("parameter", "sample", "taken", "value", "method", "laboratory", "sha256", "signed")
-    sha256 = row.optional("sha256")
-    if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
-        row.problem("sha256", f"{sha256!r} is not a SHA-256 of a file: 64 digits 0-9 a-f")
-    return Sample(
-        parameter=row.text("parameter"),
-        sample=row.text("sample"),
-        taken=row.required("taken", row.day("taken"), "the local day on which it was taken"),
-        value=row.required("value", row.number("value", 0, MAX_EXPECTED), "what was found") or 0,
-        method=row.text("method"),
-        laboratory=row.text("laboratory"),
-        sha256=sha256,
-        signed=row.optional("signed"),
-    )
-
-
-def _outside(row: Row) -> Outside:
-    row.only("device", "reason", "upstream_of")
-    return Outside(row.identifier("device"), row.text("reason"), row.identifiers("upstream_of"))
+def _joint(row: Row) -> types.JointReading:
+    quantity = row.optional("quantity") or ""
+    return read(row, types.JointReading, "unit", value=lambda row: amount(row, quantity))
 
 
 def programme(row: Row) -> Programme:
     """Return the programme in a row, with its actions."""
-    row.only("name", "actions", "target_kt", "area", "issue_signatures", "public_url")
-    actions = row.rows("actions") or []
-    result = tuple(_action(a) for a in actions)
-    area = _area(row)
-    _gather(row, *actions)
-    for name in {a.id for a in result if [b.id for b in result].count(a.id) > 1}:
+    return read(row, Programme, public_url=_url)
+
+
+def _actions(row: Row, item: Programme) -> None:
+    names = [action.id for action in item.actions]
+    for name in sorted({name for name in names if names.count(name) > 1}):
         row.problem("actions", f"action {name!r} is given twice; keep one")
-    target, signatures = (
-        row.number("target_kt", 0, MAX_EXPECTED),
-        row.whole("issue_signatures", 1, _MOST_SIGNATURES),
-    )
-    return Programme(row.text("name"), result, target, area, signatures, _url(row))
+
+
+def _area(row: Row, area: Area) -> None:
+    if not row.problems and (area.south >= area.north or area.west >= area.east):
+        row.problem("south", "south must be below north, and west below east")
+
+
+def _transfer(row: Row, item: TransferClass) -> None:
+    if item.measure is not None and item.number is None:
+        row.problem("measure", "names a measure of Annex I without its list; give list: 1 or 2")
 
 
 def _url(row: Row) -> str | None:
@@ -347,60 +352,11 @@ def _url(row: Row) -> str | None:
     return result
 
 
-def _area(row: Row) -> Area | None:
-    if not row.has("area"):
-        return None
-    inner = _checked_row(row, "area", "south", "north", "west", "east")
-    area = Area(
-        _degrees(inner, "south", 90),
-        _degrees(inner, "north", 90),
-        _degrees(inner, "west", 180),
-        _degrees(inner, "east", 180),
-    )
-    if not inner.problems and (area.south >= area.north or area.west >= area.east):
-        inner.problem("south", "south must be below north, and west below east")
-    _gather(row, inner)
-    return area
-
-
 def _share(row: Row) -> Decimal | int:
     if row.has("check_percent") and not row.has("check_of"):
         row.problem("check_percent", "has no effect without check_of; name the meter it checks")
     result = row.number("check_percent", 0.01, 100)
     return CHECK_PERCENT if result is None else result
-
-
-def _degrees(row: Row, key: str, maximum: int) -> float:
-    return float(row.required(key, row.number(key, -maximum, maximum), "decimal degrees") or 0)
-
-
-def _list(
-    row: Row, key: str, read: Callable[[Row], Item], order: Callable[[Item], Any]
-) -> tuple[Item, ...] | None:
-    rows = row.rows(key)
-    if rows is None:
-        return None
-    items = [read(r) for r in rows]
-    _gather(row, *rows)
-    if row.problems:
-        return ()
-    items.sort(key=order)
-    keys = [order(i) for i in items]
-    if len(set(keys)) < len(keys):
-        row.problem(key, "has the same entry twice; keep one")
-    return tuple(items)
-
-
-def _checked_row(row: Row, key: str, *known: str) -> Row:
-    value = row.table.cells.get(key, "")
-    inner = Row(value, row.file, f"{row.path}.{key}", row.table.lines.get(key, row.table.line))
-    inner.only(*known)
-    return inner
-
-
-def _gather(row: Row, *inner: Row) -> None:
-    for item in inner:
-        row.problems.extend(item.problems)
 
 
 def _days(row: Row) -> tuple[Any, Any]:
@@ -421,49 +377,37 @@ def _project_device(row: Row, first: Any, end: Any) -> ProjectDevice:
     return ProjectDevice(row.identifier("device"), row.text("role"), params, begins, ends)
 
 
-def _modules(row: Row) -> Modules | None:
-    if not row.has("modules"):
-        return None
-    inner = _checked_row(row, "modules", "count", "watt")
-    count = inner.required("count", inner.whole("count", 1), "the number of modules")
-    watt = inner.required("watt", inner.number("watt", 1, 10_000), "the rated power of one in W")
-    _gather(row, inner)
-    return Modules(count, watt)
-
-
-def _transfer(row: Row) -> TransferClass | None:
-    if not row.has("transfer"):
-        return None
-    inner = _checked_row(row, "transfer", "list", "measure", "corresponding_adjustment")
-    number = inner.whole("list", 1, 2)
-    transfer_class = TransferClass(
-        number, inner.optional("measure"), inner.flag("corresponding_adjustment")
-    )
-    if transfer_class.measure is not None and number is None:
-        inner.problem("measure", "names a measure of Annex I without its list; give list: 1 or 2")
-    _gather(row, inner)
-    return transfer_class
-
-
-def _action(row: Row) -> Action:
-    row.only("id", "name", "target_kt", "target_year", "reported", "names")
-    years = row.rows("reported") or []
-    reported = tuple(sorted((_reported(y) for y in years), key=lambda r: r.year))
-    _gather(row, *years)
-    if len({r.year for r in reported}) < len(reported):
-        row.problem("reported", "has the same year twice; keep one")
-    return Action(
-        row.identifier("id"),
-        row.text("name"),
-        row.number("target_kt", 0, MAX_EXPECTED),
-        row.whole("target_year", *YEARS),
-        reported,
-        _names(row),
-    )
-
-
-def _reported(row: Row) -> Reported:
-    row.only("year", "kt", "source")
-    year = row.required("year", row.whole("year", *YEARS), "a calendar year")
-    kt = row.required("kt", row.number("kt", 0, MAX_EXPECTED), "the reduction in kt CO2e")
-    return Reported(year or 0, kt or 0, row.text("source"))
+_READERS: dict[Any, Callable[[Row, str], Any]] = {
+    "id": Row.identifier,
+    "names": _names,
+    "sha256": Row.sha256,
+    "year": _dated,
+    Mapping: Row.mapping,
+    tuple: Row.identifiers,
+    bool: Row.flag,
+    date: Row.day,
+    datetime: Row.moment,
+    str: Row.optional,
+}
+_CHECKS: dict[type[Any], Callable[[Row, Any], None]] = {
+    Approval: monitoring.approval,
+    Area: _area,
+    Device: arrays.modules,
+    Programme: _actions,
+    Project: monitoring.versions,
+    PvArray: arrays.modules,
+    Rating: ratings.rating,
+    Tariff: ratings.tariff,
+    TransferClass: _transfer,
+    Version: monitoring.version,
+    types.Calibration: meters.calibration,
+    types.Default: declared.default,
+    types.Design: declared.design,
+    types.DesignedPopulation: declared.population,
+    types.EmissionSource: declared.source,
+    types.Event: declared.event,
+    types.JointReading: declared.joint_reading,
+    types.SharedMeter: declared.shared_meter,
+    types.Stratum: declared.stratum,
+    types.Survey: declared.survey,
+}

@@ -21,7 +21,7 @@ from services.registry import meters as meter_keys
 from services.registry.entries import (
     Device,
     Entry,
-    Key,
+    EntryKey,
     Project,
     Published,
     Registry,
@@ -32,7 +32,7 @@ from services.registry.files import Incoming, updated
 from services.registry.service_times import timezone, whole_grid
 
 
-def factors(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
+def factors(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield factors of a file that differ from stored ones of the same id."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
@@ -47,7 +47,7 @@ def factors(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
             )
 
 
-def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
+def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield laboratory results of a file that differ from stored ones."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
@@ -67,7 +67,7 @@ def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]
                 )
 
 
-def unknown(merged: Registry) -> Iterator[tuple[Key, str]]:
+def unknown(merged: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield laboratory results for parameters that the methodology does not have."""
     for key, entry in merged.entries.items():
         if not isinstance(entry, Project) or not entry.laboratory:
@@ -107,7 +107,7 @@ def closed_problems(
     merged: Registry,
     closed: Mapping[str, datetime],
     sealed: Mapping[str, datetime],
-) -> Iterator[tuple[Key, str]]:
+) -> Iterator[tuple[EntryKey, str]]:
     """
     Yield time zones that were changed for times in closed periods or sealed days.
 
@@ -120,7 +120,7 @@ def closed_problems(
     closed, sealed : mapping of device id, and of project id, to datetime
         End of the closed periods, and of the sealed days.
     """
-    result: dict[Key, tuple[str, str, date | None, str, datetime]] = {}
+    result: dict[EntryKey, tuple[str, str, date | None, str, datetime]] = {}
     now, devices = merged.projects, merged.devices
     for name, project in stored.projects.items():
         before, after = timezone(project, stored), timezone(now[name], merged)
@@ -151,7 +151,7 @@ def closed_problems(
 
 def _other_country(
     was: tuple[Project, Registry], now: tuple[Project, Registry], closed: Mapping[str, datetime]
-) -> Iterator[tuple[Key, str]]:
+) -> Iterator[tuple[EntryKey, str]]:
     """Yield an error if a country or grid used by closed periods is changed."""
     project, before, after = was[0], whole_grid(*was), whole_grid(*now)
     ends = [closed[d.device] for d in project.devices if d.device in closed]
@@ -304,7 +304,7 @@ def _documents(findings: _Findings, registry: Registry) -> None:
 
 def _signatures(
     stored: Registry, registry: Registry, keys: Sequence[EnrolledKey]
-) -> Iterator[tuple[Key, str]]:
+) -> Iterator[tuple[EntryKey, str]]:
     """Yield rows of a file with an invalid signature; stored rows were checked before."""
     for project in registry.projects.values():
         before = stored.projects.get(project.id)
@@ -347,7 +347,7 @@ def _whole(
         findings.add(key, text, warning=finding.warning or unchanged)
 
 
-def _outcome(stored: Registry, merged: Registry, key: Key) -> str:
+def _outcome(stored: Registry, merged: Registry, key: EntryKey) -> str:
     before, after = stored.entries.get(key), merged.entries.get(key)
     if after is None:
         return "error"
@@ -356,7 +356,7 @@ def _outcome(stored: Registry, merged: Registry, key: Key) -> str:
     return "unchanged" if before == after else "updated"
 
 
-def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
+def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield devices that change their class although they have readings."""
     for key, after in merged.entries.items():
         before = stored.entries.get(key)
@@ -370,7 +370,7 @@ def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
             yield key, text
 
 
-def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
+def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
     """Yield stored versions of monitoring plans that a file changes."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
@@ -383,7 +383,7 @@ def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]
                 yield key, text
 
 
-def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
+def _rezoned(stored: Registry, merged: Registry) -> Iterator[EntryKey]:
     """Yield projects whose site changes its time zone (and so local days) or grid."""
     projects = merged.projects
     for name, project in stored.projects.items():
@@ -402,27 +402,27 @@ class _Findings:
     def __init__(self, incoming: Incoming, *, strict: bool) -> None:
         self._incoming = incoming
         self._strict = strict
-        self._messages: defaultdict[Key, list[str]] = defaultdict(list)
-        self._stopped: set[Key] = set()
+        self._messages: defaultdict[EntryKey, list[str]] = defaultdict(list)
+        self._stopped: set[EntryKey] = set()
 
     @property
-    def given(self) -> Collection[Key]:
+    def given(self) -> Collection[EntryKey]:
         """Return rows of the files."""
         return self._incoming.places.keys()
 
-    def place(self, key: Key) -> str:
+    def place(self, key: EntryKey) -> str:
         place = self._incoming.places.get(key)
         return f"{place}: {key[0]} {key[1]}: " if place else f"{key[0]} {key[1]}: "
 
-    def add(self, key: Key, text: str, *, warning: bool) -> None:
+    def add(self, key: EntryKey, text: str, *, warning: bool) -> None:
         self._messages[key].append(f"warning: {text}" if warning else text)
         if self._strict or not warning:
             self._stopped.add(key)
 
-    def ordered(self, outcomes: dict[Key, str]) -> list[Key]:
+    def ordered(self, outcomes: dict[EntryKey, str]) -> list[EntryKey]:
         """Return rows of the files first, then stored rows with a finding."""
         return [*outcomes, *(key for key in self._messages if key not in outcomes)]
 
-    def result(self, key: Key, outcomes: dict[Key, str]) -> Result:
+    def result(self, key: EntryKey, outcomes: dict[EntryKey, str]) -> Result:
         what = "error" if key in self._stopped else outcomes.get(key, "unchanged")
         return Result(*key, what, tuple(self._messages[key]))

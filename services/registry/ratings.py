@@ -12,60 +12,38 @@ Prices do not affect emissions. Consumption costs `import_per_kwh`; generation e
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
 from babel.numbers import list_currencies
 
 from ingest import classes
-from services.registry.entries import Device, Rating, Registry, Site, Tariff
+from services.registry.entries import Device, Rating, Registry, Tariff
 from services.registry.fields import Row
 
 PRICES = ("import_per_kwh", "export_per_kwh", "feed_in_per_kwh")
-# a kWh costs some 3,000 VND or 1,500 IDR; dearer than this is a slip in the unit
-_HIGHEST = 1_000_000
 
 
-def tariff(row: Row) -> Tariff:
-    """Return the prices in a row of `tariffs`."""
-    row.only("from", "currency", *PRICES, "source")
-    begins = row.required("from", row.day("from"), "the first local day of the prices")
-    currency = row.text("currency")
-    if currency and currency not in list_currencies():
-        row.problem("currency", f"{currency!r} is not a currency of ISO 4217, such as EUR or KES")
-    prices = {name: row.number(name, 0, _HIGHEST) for name in PRICES}
-    if not row.problems and all(price is None for price in prices.values()):
+def tariff(row: Row, item: Tariff) -> None:
+    """Record errors of a row of `tariffs`."""
+    if item.currency and item.currency not in list_currencies():
+        text = f"{item.currency!r} is not a currency of ISO 4217, such as EUR or KES"
+        row.problem("currency", text)
+    if not row.problems and all(getattr(item, name) is None for name in PRICES):
         row.problem("import_per_kwh", f"is missing; give at least one of {', '.join(PRICES)}")
-    return Tariff(begins or date(2000, 1, 1), currency, **prices, source=row.optional("source"))
 
 
-def rows(site: Site) -> list[dict[str, Any]]:
-    """Return the energy prices of a site in the form of registry files."""
-    whole = ({"from": tariff.pop("begins"), **tariff} for tariff in map(asdict, site.tariffs or ()))
-    return [{key: value for key, value in tariff.items() if value is not None} for tariff in whole]
-
-
-MAX_RATED_W = 10**12
 _KILO = 1000
 # modules and their inverter are not ten times apart
 _FAR = 10
 
 
-def rating(row: Row) -> Rating:
-    """Return the rated power in a row of `ratings`."""
-    row.only("from", "rated_power_w", "document", "sha256")
-    watt = row.required("rated_power_w", row.whole("rated_power_w", 1, MAX_RATED_W), "whole watts")
-    begins = row.required("from", row.moment("from"), "a time with its offset")
-    document, sha256 = row.optional("document"), row.optional("sha256")
-    if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
-        row.problem("sha256", f"{sha256!r} is not a SHA-256 in hex; run sha256sum over the file")
-    if sha256 is not None and document is None:
+def rating(row: Row, item: Rating) -> None:
+    """Record a hash without the name of its document."""
+    if item.sha256 is not None and item.document is None:
         row.problem("document", "is missing; name what the file with that `sha256` is")
-    return Rating(begins, watt or 0, document, sha256)
 
 
 def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import copy
 import tomllib
-import types
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -24,41 +22,12 @@ from ingest import classes, profiles
 from ingest.limits import NAMES, PAIRS
 from mrv import methodologies
 from mrv.model import Direction
-from mrv.registry.article6_transfer import TransferClass
-from mrv.registry.declared import (
-    Calibration,
-    Default,
-    Design,
-    DesignedDevice,
-    DesignedPopulation,
-    EmissionSource,
-    Event,
-    Happening,
-    JointReading,
-    Method,
-    Phase,
-    Sample,
-    SharedMeter,
-    Side,
-    Stratum,
-    Survey,
-)
-from mrv.registry.monitoring_plan import Approval, Kind, Line, Version
 from services.registry import authority, entries
+from services.registry.declaration import Field, fields_of
 from services.registry.fields import ID
-from services.registry.parse import CERTAINTIES, DEVICE_KEYS
+from services.registry.parse import CERTAINTIES
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_TYPES = {
-    "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
-    "Sample": Sample, "Survey": Survey, "Event": Event, "SharedMeter": SharedMeter,
-    "Design": Design, "Default": Default, "JointReading": JointReading,
-    "DesignedPopulation": DesignedPopulation, "EmissionSource": EmissionSource,
-    "Method": Method, "Side": Side,
-    "DesignedDevice": DesignedDevice, "Stratum": Stratum, "Phase": Phase, "Happening": Happening,
-    "Approval": Approval, "Kind": Kind,
-    "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,
-}  # fmt: skip
 _SIMPLE: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -68,41 +37,11 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
     date: {"type": "string", "format": "date"},
     datetime: {"type": "string", "format": "date-time"},
 }
-# entry and field, as a file names them
-_NAMES = {
-    ("Device", "class_id"): "class",
-    ("LaterZone", "begins"): "from",
-    ("Event", "begins"): "from",
-    ("Event", "ends"): "to",
-    ("JointReading", "begins"): "from",
-    ("JointReading", "ends"): "to",
-    ("JointReading", "value"): "amount",
-    ("Design", "issued"): "date",
-    ("Tariff", "begins"): "from",
-    ("Quality", "begins"): "from",
-    ("Rating", "begins"): "from",
-    ("MeterKey", "begins"): "from",
-    ("PvArray", "begins"): "from",
-    ("ProjectDevice", "from_date"): "from",
-    ("ProjectDevice", "to_date"): "to",
-    ("TransferClass", "number"): "list",
-    ("TransferClass", "adjusted"): "corresponding_adjustment",
-    ("Version", "name"): "version",
-    ("Version", "begins"): "from",
-    ("Version", "ends"): "to",
-    ("Approval", "day"): "date",
-}
-# what an import adds by itself
-_OWN = {("Version", "entered")}
 # what a file may leave out although the entry always has it
 _OPTIONAL = {
     ("Topic", "active"), ("Device", "attributes"), ("Project", "parameters"),
     ("Project", "expected"), ("Version", "procedures"), ("Programme", "actions"),
 }  # fmt: skip
-_IDS = {("Site", "id"), ("Site", "park"), ("Device", "id"), ("Device", "site"),
-        ("Device", "gateway"), ("Device", "check_of"), ("Topic", "id"), ("Project", "id"),
-        ("Project", "system"), ("ProjectDevice", "device"), ("Action", "id"),
-        ("Line", "device"), ("Outside", "device")}  # fmt: skip
 
 
 def schema() -> dict[str, Any]:
@@ -149,55 +88,38 @@ def _at(properties: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _entry(kind: Any) -> dict[str, Any]:
-    hints = get_type_hints(kind, vars(entries) | _TYPES)
-    properties: dict[str, Any] = {}
-    required = []
-    for field in fields(kind):
-        key = kind.__name__, field.name
-        if key in _OWN:
-            continue
-        name = _NAMES.get(key, field.name)
-        properties[name] = (
-            {"type": "string", "pattern": ID.pattern}
-            if key in _IDS
-            else (_value(hints[field.name]))
-        )
-        if _always(field, hints[field.name]) and key not in _OPTIONAL:
-            required.append(name)
+    written = [field for field in fields_of(kind) if field.mark.form != "derived"]
     return {
         "type": "object",
         "description": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
-        "properties": properties,
-        "required": required,
+        "properties": {field.key: _value(field) for field in written},
+        "required": [
+            field.key
+            for field in written
+            if field.required and (kind.__name__, field.name) not in _OPTIONAL
+        ],
         "additionalProperties": False,
     }
 
 
-def _always(item: Any, hint: Any) -> bool:
-    given = item.default is not MISSING or item.default_factory is not MISSING
-    return not given and type(None) not in get_args(hint)
-
-
-def _value(hint: Any) -> dict[str, Any]:
-    origin, inner = get_origin(hint), get_args(hint)
+def _value(field: Field) -> dict[str, Any]:
+    hint, origin = field.hint, get_origin(field.hint)
+    if field.mark.form == "id":
+        return {"type": "string", "pattern": ID.pattern}
     if origin is Literal:
-        return {"enum": list(inner)}
-    if origin in (Union, types.UnionType):
-        kinds = [kind for kind in inner if kind is not type(None)]
-        numbers = {kind for kind in kinds if kind in (int, float, Decimal)}
-        return {"type": "number"} if len(numbers) > 1 else _value(kinds[0])
-    if origin is Literal:
-        return {"enum": list(inner)}
+        return {"enum": list(get_args(hint))}
     if origin is tuple:
-        return {"type": "array", "items": _value(inner[0])}
+        item = get_args(hint)[0]
+        return {"type": "array", "items": _entry(item) if field.item else dict(_SIMPLE[item])}
     if origin is Mapping:
         return {"type": "object"}
+    if isinstance(hint, tuple):
+        return {"type": "number"}
     return dict(_SIMPLE[hint]) if hint in _SIMPLE else _entry(hint)
 
 
 def _device() -> dict[str, Any]:
     made = _entry(entries.Device)
-    made["properties"] = {key: made["properties"][key] for key in DEVICE_KEYS}
     properties = made["properties"]
     properties["class"] = {"enum": list(classes.load())}
     properties["replacements"]["items"]["properties"] |= {
@@ -232,11 +154,7 @@ def _project() -> dict[str, Any]:
     made = _entry(entries.Project)
     properties = made["properties"]
     period = {key: dict(_SIMPLE[date]) for key in ("from", "to")}
-    for key in ("crediting_from", "crediting_to"):
-        del properties[key]
-        made["required"].remove(key)
     properties["crediting_period"] = _closed(period, list(period))
-    made["required"].append("crediting_period")
     properties["methodology"] = {"enum": sorted({m.id for m in methodologies.load().values()})}
     number = {"type": "number", "minimum": 0}
     expected = ("energy_kwh_per_year", "reduction_t_per_year")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ingest.errors import InputError, RegistryError
+from mrv.registry.declared import Sample
 from mrv.registry.project import Project
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.organisations import affiliated
@@ -92,7 +93,7 @@ def _rows(
     for row, into in zip(top.rows("projects") or (), parameters.get("projects") or (), strict=True):
         project = row.identifier("id")
         papers = limits.read(row) or {}
-        samples = [parse.sample(row) for row in row.rows("laboratory") or ()]
+        samples = [parse.read(row, Sample) for row in row.rows("laboratory") or ()]
         _refuse(top, row, *(row.rows("laboratory") or ()))
         for sample, place in zip(samples, into.get("laboratory") or (), strict=True):
             yield row_of(project, sample), place

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from ingest import classes
+from services.registry.declaration import keys
+from services.registry.entries import Device
 from services.registry.fields import PLACEHOLDER
-from services.registry.parse import DEVICE_KEYS
 from services.registry.schema import schema
 from services.registry.template import complete_template, template
 from tests.invoked import tonne
@@ -128,7 +129,7 @@ def test_modules_of_an_unknown_place_do_not_face_south(country: str) -> None:
 def test_every_key_of_a_device_is_shown() -> None:
     """A key that no example shows is found by nobody."""
     text = template("energy_meter") + template("pv_inverter")
-    assert [key for key in DEVICE_KEYS if f" {key}:" not in text] == []
+    assert [key for key in keys(Device) if f" {key}:" not in text] == []
 
 
 def test_the_example_of_another_country_is_of_nothing_vietnamese(tmp_path: Path) -> None:

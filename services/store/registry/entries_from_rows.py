@@ -79,7 +79,7 @@ def load_registry(conn: Connection) -> Registry:
     if programme is not None:
         name, target, area, signatures, url = programme
         place = Area(**area) if area else None
-        entries.append(Programme(name, _actions(conn, called), target, place, signatures, url))
+        entries.append(Programme(name, target, place, signatures, url, _actions(conn, called)))
     entries += authority.load(conn)
     return Registry.of(entries)
 
@@ -116,7 +116,7 @@ def _actions(conn: Connection, called: Called) -> tuple[Action, ...]:
         "SELECT id, name, target_kt, target_year FROM programme_action ORDER BY position"
     )
     return tuple(
-        Action(name, title, target, year, tuple(reported[name]), called.get(("action", name)))
+        Action(name, title, target, year, tuple(reported[name]), names=called.get(("action", name)))
         for name, title, target, year in rows
     )
 
@@ -127,7 +127,7 @@ def _devices(conn: Connection) -> list[Device]:
         "SELECT device_id, channel, at, last_value, first_value, reason, document,"
         " coalesce(same_meter, false) FROM device_replacement ORDER BY device_id, channel, at"
     ):
-        swaps[device].append(Replacement(channel, at.astimezone(UTC), *of))
+        swaps[device].append(Replacement(at.astimezone(UTC), channel, *of))
     rows = conn.execute(
         "SELECT id, site, class, profile, gateway, rated_power_w, installed, removed, serial, "
         "attributes::text, check_of, check_percent, maker, model, commissioned FROM device"
@@ -221,6 +221,11 @@ def _quality(conn: Connection) -> defaultdict[str, list[Quality]]:
     ):
         qualities[device].append(Quality(channel, begins.astimezone(UTC), limits, reason))
     return qualities
+
+
+def load_project_entry(conn: Connection, project: str) -> Project | None:
+    """Return a project's entry without the rest of the registry; None if there is none."""
+    return next((entry for entry in _projects(conn, names(conn)) if entry.id == project), None)
 
 
 def _projects(conn: Connection, called: Called) -> list[Project]:

@@ -12,7 +12,7 @@ from psycopg import Connection, Cursor
 
 from mrv.calendar import period_us, utc_text
 from mrv.method_lives import lives
-from services.registry import ratings
+from services.registry.declaration import plain
 from services.registry.entries import (
     Device,
     Entered,
@@ -80,7 +80,7 @@ def _upsert(table: str, columns: str) -> str:
 def _write_sites(cur: Cursor, sites: list[Site]) -> None:
     rows = [
         (s.id, s.name, s.latitude, s.longitude, s.clock, s.park, s.country,
-         jsonb(ratings.rows(s)) if s.tariffs else None, s.grid)
+         jsonb([plain(t) for t in s.tariffs]) if s.tariffs else None, s.grid)
         for s in sites
     ]  # fmt: skip
     fields = "id name latitude longitude timezone park country tariffs grid"

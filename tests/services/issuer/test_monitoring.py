@@ -299,7 +299,7 @@ def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
         ("by: Joint Committee", "by: energy  Manager", "is who answers for the plan"),
         ("date: 2025-12-15", "date: 2999-01-01", "in the future"),
         ("reference: JC-2025-17", "reference: ''", "reference"),
-        ("sha256: ab", "sha256: xy", "64 hexadecimal digits"),
+        ("sha256: ab", "sha256: xy", "64 digits"),
     ],
 )
 def test_an_import_refuses_a_version_that_does_not_say_what_it_is(run, tmp_path, old, new, word):

@@ -292,7 +292,7 @@ IN_FORCE = Calibration(date(2025, 1, 1), date(2027, 1, 1), "K-1", None, Decimal(
 BY_OPERATOR = replace(IN_FORCE, laboratory="EVN Hai Phong Branch")
 BY_MAKER = replace(IN_FORCE, laboratory="SMA")
 CERTIFICATE = Calibration(date(2025, 1, 1), date(2027, 1, 1), "K-1", None, Decimal("0.5"), None)
-SWAP = Replacement("energy_import_wh", INSTALLED, 5, 0, "broken")
+SWAP = Replacement(INSTALLED, "energy_import_wh", 5, 0, "broken")
 LEFT = Unserved("d", "ev_charger", (PERIOD,), "cars of the office")
 LIFE = find_life("ams-i-d", "18.0", ["Verra"])
 FILE = "ab" * 32

@@ -94,7 +94,7 @@ def version(name, begins, kind="registered", **changed):
     line = {"channel": "energy_export_kwh", "option": "C", "frequency": "continuous",
             "accuracy_class": "0.5S", "qa_qc": "x", "responsible": "y", **changed}  # fmt: skip
     lines = (Line("generation", None, **line),)
-    return Version(name, date.fromisoformat(begins), "manager", "reason", {}, lines, kind)
+    return Version(name, date.fromisoformat(begins), "manager", "reason", {}, lines, kind=kind)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from services.registry.entries import (
     Entry,
     LaterZone,
     Outside,
+    PersonRole,
     Programme,
     Project,
     ProjectDevice,
@@ -69,8 +70,11 @@ def load_registry(conn: Connection) -> Registry:
             "SELECT id, name, target_kt, target_year FROM programme_action ORDER BY position"
         )
     )
+    roles = sorted((id_, named) for (kind, id_), named in called.items() if kind == "role")
+    persons = tuple(PersonRole(*role) for role in roles)
     result += [
-        Programme(**values, actions=actions) for (values,) in entries(conn, "programme", Programme)
+        Programme(**values, actions=actions, roles=persons)
+        for (values,) in entries(conn, "programme", Programme)
     ]
     result += authority.load(conn)
     return Registry.of(result)
@@ -83,7 +87,7 @@ def _tariffs(text: str | None) -> tuple[Tariff, ...] | None:
 
 def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:
     """
-    Return the names of sites, projects and actions in all languages, by kind and id.
+    Return the names of sites, projects, actions and roles in all languages, by kind and id.
 
     Sites are also found by the prefix `site` and their registered name.
     """

@@ -157,7 +157,8 @@ def _range(begin_us: int, end_us: int) -> str:
 
 def _write_programme(cur: Cursor, programme: Programme) -> None:
     upsert(cur, "programme", [written(programme)], "only_one")
-    cur.execute("DELETE FROM registry_names WHERE kind = 'action'")
+    cur.execute("DELETE FROM registry_names WHERE kind IN ('action', 'role')")
+    _write_names(cur, "role", {role.name: role.names for role in programme.roles})
     _write_names(cur, "action", {a.id: a.names for a in programme.actions})
     cur.execute("DELETE FROM programme_action")
     actions = [written(a) | {"position": i} for i, a in enumerate(programme.actions)]

@@ -126,7 +126,7 @@ def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
         refused = import_registry(conn, read_files([file]), author="test")
     told = [text for one in refused.results for text in one.messages]
     assert not any("'fr'" in text for text in told)
-    assert any("'xx' is not a language; give" in text for text in told)
+    assert any("'xx' is not a language; enter" in text for text in told)
 
 
 def texts_of(workbook):

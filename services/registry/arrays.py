@@ -30,7 +30,10 @@ def modules(row: Row, item: Device | PvArray) -> None:
         )
     if isinstance(item, Device):
         for key in filter(row.has, ARRAY_KEYS if item.class_id != CLASS else ()):
-            row.problem(key, f"is of {CLASS}, and this is a {item.class_id}; leave it out")
+            row.problem(
+                key,
+                f"is a key of the class {CLASS}, but this device is a {item.class_id}; remove it",
+            )
     elif not row.problems and all(value is None for value in array_fields(item).values()):
         row.problem(None, f"has no value; enter one of {', '.join(ARRAY_KEYS)}")
 
@@ -73,7 +76,7 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
             )
             continue
         if pv_arrays and device.class_id != CLASS:
-            yield device, f"arrays: only a {CLASS} has modules; leave them out"
+            yield device, f"arrays: only a {CLASS} has modules; remove `arrays`"
         for pv_array, other in pairwise(pv_arrays):
             if other.begins <= pv_array.begins:
                 yield (

@@ -43,7 +43,7 @@ _FAR = 10
 def rating(row: Row, item: Rating) -> None:
     """Record a hash without the name of its document."""
     if item.sha256 is not None and item.document is None:
-        row.problem("document", "is missing; name what the file with that `sha256` is")
+        row.problem("document", "is missing; enter the title of the file with that `sha256`")
 
 
 def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:

@@ -295,7 +295,7 @@ def _successive(checks: Iterable[CrossCheck], sign: int) -> Iterator[CrossCheck]
 def _apart(
     role: Sequence[Monitored], of: Callable[[Monitored], Iterator[CrossCheck]]
 ) -> Iterator[CrossCheck]:
-    """Yield non-overlapping comparisons of a role's meters that count as evidence."""
+    """Yield non-overlapping comparisons of a role's meters that are accepted as evidence."""
     checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}
     sign = 1 if role[0].needs.side == "baseline" else -1
     return _successive(checks.values(), sign)

@@ -86,7 +86,7 @@ def _statement_faults(
         ("verificationSha256", have.verification),
     ):
         if canonical.sha256_hex(canonical.encode(document)) != issued[key]:
-            yield f"statement {stored.id}: its document differs from the one whose {key} is in the log"
+            yield f"statement {stored.id}: its document differs from the {key} in the log"
     if manifest or "evidence" in logged:
         yield from _evidence(conn, stored, have, logged.get("evidence"))
 

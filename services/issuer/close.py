@@ -318,7 +318,8 @@ def _check_unclaimed(conn: Connection, project: str, from_us: int, to_us: int) -
         if others:
             raise PeriodError(
                 f"days of the period are in issued {', '.join(others[:_SHOWN])}, and a tonne is"
-                " claimed once: enter a later period, or exactly the issued period to see its correction"
+                " claimed once: enter a later period, or exactly the issued period to see its"
+                " correction"
             )
 
 

@@ -225,7 +225,8 @@ def _of_design(project: Project, own: Design, known: Sequence[str]) -> Iterator[
     for source in own.sources:
         if source.counted_by is not None and source.counted_by not in known:
             text = (
-                f"design.sources: {source.counted_by!r} is not a monitored quantity of {project.methodology};"
+                f"design.sources: {source.counted_by!r} is not a monitored quantity of"
+                f" {project.methodology};"
                 f" known: {', '.join(known)}"
             )
             yield Finding(project.kind, project.id, text)

@@ -112,7 +112,7 @@ def unknown_documents(project: Project) -> Iterator[str]:
 def _outside(project: Project, condition: Check, broken: Text) -> Finding:
     if condition.refuses:
         return _finding(project, f"{condition.clause}: {broken}")
-    text = f"{condition.clause}: {broken}; until this condition is met, statements report it as not met"
+    text = f"{condition.clause}: {broken}; until it is met, each statement reports it"
     return Finding(project.kind, project.id, text, warning=True)
 
 
@@ -344,7 +344,7 @@ def _undeclared(
     for bound in project.devices:
         needs, class_id = methodology.roles[bound.role], devices[bound.device].class_id
         if is_declared(needs, class_id) and TECHNOLOGY not in bound.params:
-            text = f"devices[{bound.device}]: {UNDECLARED}; until then the electricity is treated as solar"
+            text = f"devices[{bound.device}]: {UNDECLARED}; until then it is treated as solar"
             yield Finding(project.kind, project.id, text, warning=True)
 
 

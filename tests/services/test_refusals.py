@@ -272,4 +272,4 @@ def test_what_can_still_be_mended_is_only_said(tmp_path):
     refused, told = _planned(tmp_path, WIND.replace("20}", "14}"))
     assert not refused
     assert "warning: " in told
-    assert "m has no calibration certificate; until this condition is met" in told
+    assert "m has no calibration certificate; until it is met" in told

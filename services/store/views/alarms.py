@@ -48,7 +48,7 @@ TO_DO = {
     ),
     "not commissioned": (
         "docs/runbook.md#devicesnotcommissioned",
-        "No alarm: connect the device, or set the day `commissioned`; tonne devices watch shows data.",
+        "No alarm: connect the device, or set its day `commissioned` (tonne devices watch).",
     ),
     "never heard": (
         "docs/runbook.md#devicessilent",

@@ -26,7 +26,7 @@ from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS
 from mrv.registry.monitoring_plan import Approval, Version
 from mrv.statement.conformity import GAS_BASES
 from mrv.texts import dates
-from services.registry import arrays, declared, limits, meters, monitoring, ratings
+from services.registry import declared, limits, meters, monitoring, ratings
 from services.registry.declaration import Field, fields_of, keys
 from services.registry.entries import (
     CALIBRATION_EVERY,
@@ -392,10 +392,10 @@ _READERS: dict[Any, Callable[[Row, str], Any]] = {
 _CHECKS: dict[type[Any], Callable[[Row, Any], None]] = {
     Approval: monitoring.approval,
     Area: _area,
-    Device: arrays.modules,
+    Device: ratings.modules,
     Programme: _actions,
     Project: monitoring.versions,
-    PvArray: arrays.modules,
+    PvArray: ratings.modules,
     Rating: ratings.rating,
     Tariff: ratings.tariff,
     TransferClass: _transfer,

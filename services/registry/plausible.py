@@ -378,7 +378,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
         return
     unrated = [d.id for d in inverters if d.rated_power_w is None]
     if unrated:
-        text = f"rated_power_w of {', '.join(unrated)} is not given; energy cannot be checked"
+        text = f"rated_power_w of {', '.join(unrated)} is not entered; energy cannot be checked"
         yield Finding(project.kind, project.id, text, warning=True)
         return
     rated_kw = Decimal(sum(d.rated_power_w or 0 for d in inverters)) / 1000

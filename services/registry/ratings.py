@@ -73,7 +73,11 @@ def modules(row: Row, item: Device | PvArray) -> None:
         )
     if isinstance(item, Device):
         for key in filter(row.has, ARRAY_KEYS if item.class_id != PV_INVERTER else ()):
-            row.problem(key, f"is of {PV_INVERTER}, and this is a {item.class_id}; leave it out")
+            row.problem(
+                key,
+                f"is a key of the class {PV_INVERTER}, but this device is a {item.class_id};"
+                " remove it",
+            )
     elif not row.problems and all(value is None for value in array_fields(item).values()):
         row.problem(None, f"has no value; enter one of {', '.join(ARRAY_KEYS)}")
 

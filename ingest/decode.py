@@ -365,11 +365,18 @@ def _frames(buckets: list[Bucket], out: Decoded) -> list[Frame]:
         if converted.columns:
             by_class.setdefault(bucket.class_id, []).append((bucket, converted.columns))
         elif not converted.rejected:
-            out.rejected.extend(
-                Rejected(k, "no_known_channel", f"{', '.join(bucket.shape)[:200] or 'no channel'}")
-                for k in bucket.message
-            )
+            detail = _unknown(bucket)
+            out.rejected.extend(Rejected(k, "no_known_channel", detail) for k in bucket.message)
     return [_frame(class_id, parts, out) for class_id, parts in by_class.items()]
+
+
+def _unknown(bucket: Bucket) -> str:
+    """Return the names in a message without a known channel, and those that its profile reads."""
+    channels = profiles.load()[bucket.class_id, bucket.profile].channels.values()
+    return (
+        f"{', '.join(bucket.shape)[:200] or 'no channel'}; profile {bucket.profile} of class "
+        f"{bucket.class_id} reads {', '.join(sorted({c.path for c in channels}))[:400]}"
+    )
 
 
 def _frame(class_id: str, parts: list[tuple[Bucket, dict[str, Column]]], out: Decoded) -> Frame:

@@ -214,13 +214,18 @@ class Reductions:
 
 @dataclass(frozen=True, slots=True)
 class CandidateDevice:
-    """A project's device as input of an applicability check; `nets`: its `less` is metered."""
+    """
+    A project's device as input of an applicability check.
+
+    `nets`: its `less` is metered; `technology`: the declared energy source.
+    """
 
     id: str
     role: str
     class_id: str
     certificates: int
     nets: bool = True
+    technology: Any = None
 
 
 @dataclass(frozen=True, slots=True)

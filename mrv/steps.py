@@ -47,9 +47,9 @@ ZERO = Fraction(0)
 # Numbers that a formula may name: conversions of units, and ratios of molar masses.
 CONSTANTS: Mapping[str, Fraction] = MappingProxyType({
     "KG_PER_T": Fraction(1000), "G_PER_T": Fraction(10**6), "KWH_PER_MWH": Fraction(1000),
-    "KW_PER_MW": Fraction(1000), "H_PER_D": Fraction(24), "GJ_PER_TJ": Fraction(1000),
-    "MJ_PER_TJ": Fraction(10**6), "KJ_PER_MJ": Fraction(1000), "G_PER_KM": Fraction(10),
-    "MONTHS_PER_YEAR": Fraction(12), "N2O_PER_N": Fraction(44, 28),
+    "KW_PER_MW": Fraction(1000), "W_PER_MW": Fraction(10**6), "H_PER_D": Fraction(24),
+    "GJ_PER_TJ": Fraction(1000), "MJ_PER_TJ": Fraction(10**6), "KJ_PER_MJ": Fraction(1000),
+    "G_PER_KM": Fraction(10), "MONTHS_PER_YEAR": Fraction(12), "N2O_PER_N": Fraction(44, 28),
     "CH4_PER_C": Fraction(16, 12),
 })  # fmt: skip
 # The value of the same step in the row before it; 0 in the first.
@@ -339,9 +339,9 @@ def steps(
     flat: list[Part] = []
     for part in parts:
         flat += [part] if isinstance(part, Published | Step) else part
-    names = {part.name for part in flat}
-    if BASELINE in names:
-        flat += [step for step in _ELSE if step.name not in names]
+    if any(part.name == BASELINE for part in flat):
+        always = {part.name for part in flat if not (isinstance(part, Step) and part.when)}
+        flat += [step for step in _ELSE if step.name not in always]
     return Steps(tuple(flat), lists or {}, defaults or {}, functions or {}, extra)
 
 

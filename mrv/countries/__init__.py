@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 from mrv.calendar import zones
 
@@ -72,6 +74,14 @@ def known() -> Mapping[str, tuple[str, ...]]:
     """Return all countries, each with its time zones."""
     text = (resources.files(__package__) / "zones.toml").read_text("utf-8")
     return {country: tuple(some) for country, some in tomllib.loads(text)["zones"].items()}
+
+
+@cache
+def has_several_clocks(country: str) -> bool:
+    """Return whether the clocks of a country's time zones differ, in January or July 2026."""
+    days = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 7)]
+    zones = known()[country]
+    return len({tuple(day.astimezone(ZoneInfo(z)).utcoffset() for day in days) for z in zones}) > 1
 
 
 def country_of(located: Located) -> str | None:

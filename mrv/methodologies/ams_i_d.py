@@ -5,7 +5,9 @@ CDM AMS-I.D version 18.0.  Equations, weights and the limit of 15 MW: [M].  The 
 margin of the grid is fixed ex ante: calculate it with `tonne evaluate tool07`, or enter
 the value that the Department of Climate Change announces (published as one number; its
 weights were not available).  Net electricity is export minus import: the import of the
-plant's own meter is deducted when a period closes.
+plant's own meter is deducted when a period closes.  A reservoir of water power emits methane by
+CDM ACM0002, to which AMS-I.D refers: 90 kgCO2e/MWh of all electricity generated where the power
+density is at most 10 W/m2; a plant of at most 4 W/m2 is not eligible [M].
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.methodologies._live import import_is_metered
+from mrv.errors import MethodologyError
+from mrv.methodologies._live import POWER_ROLE, WH_PER_MWH, import_is_metered, total
 from mrv.methodologies._shared import EF_GRID, NOTHING
 from mrv.model import (
     DECLARED,
     TECHNOLOGY,
+    WATER,
     Activity,
     Candidate,
     Check,
@@ -30,14 +34,13 @@ from mrv.model import (
 )
 from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.quantity_text import significant
-from mrv.steps import Step, steps
+from mrv.steps import CONSTANTS, Published, Step, steps
 from mrv.texts import Text, text
 
 ID = "ams-i-d"
 VERSION = "18.0"
 ADDITIVE = True
 
-_WH_PER_MWH = 10**6
 _LIMIT_MWH = 15 * 8784
 # Whole micrograms a watt-hour, so that rows add up to the period exactly.
 _EF_EX_ANTE = replace(EF_GRID, places=6, meaning="combined margin of the grid", side="baseline")
@@ -63,6 +66,40 @@ _TECHNOLOGY = ParameterSpec(
     frequency="once, before the first period",
     side="baseline",
 )
+_AREA = ParameterSpec(
+    unit="m2",
+    meaning="area of the reservoir at its full water level; 0 of a run-of-river plant",
+    required=False,
+    maximum="100000000000",
+    source="topographic survey, map or satellite image of each year",
+    symbol="A_PJ",
+    side="project",
+)
+_CAPACITY = ParameterSpec(
+    unit="MW",
+    meaning="installed capacity",
+    maximum="100000",
+    source="project design",
+    symbol="Cap_PJ",
+    side="baseline",
+)
+# of a plant with a reservoir; what was there before is 0 where it is not entered
+_RESERVOIR = {
+    "reservoir_m2": _AREA,
+    "reservoir_before_m2": replace(
+        _AREA,
+        meaning="area of the reservoir at its full water level before the project; 0 of a new one",
+        symbol="A_BL",
+    ),
+    "capacity_before_mw": replace(
+        _CAPACITY,
+        meaning="installed capacity before the project; 0 of a new plant",
+        required=False,
+        symbol="Cap_BL",
+    ),
+}
+# [W/m2]
+_ELIGIBLE, _EMITTING = 4, 10
 
 
 def meters_are_certified(candidate: Candidate) -> Text | None:
@@ -79,6 +116,36 @@ def within_capacity(candidate: Candidate) -> Text | None:
     return text("condition.capacity", mw=significant(capacity))
 
 
+def _sparse(values: Inputs, density: int) -> bool:
+    """Return whether a new or enlarged reservoir has at most a power density. [W/m2]"""
+    before = values.get("reservoir_before_m2", NOTHING)
+    flooded = values.get("reservoir_m2", NOTHING) - before
+    added = values.get("capacity_mw", NOTHING) - values.get("capacity_before_mw", NOTHING)
+    return bool(flooded > 0 and added * CONSTANTS["W_PER_MW"] <= flooded * density)
+
+
+def reservoir_is_known(candidate: Candidate) -> Text | None:
+    """Return a finding if the emissions of a reservoir cannot be calculated; else None. [M]"""
+    generating = [d for d in candidate.devices if d.role == "generation"]
+    if "reservoir_m2" not in candidate.parameters:
+        water = tuple(d.id for d in generating if d.technology == WATER)
+        return text("condition.no_reservoir", device=water) if water else None
+    others = tuple(d.id for d in generating if d.technology != WATER)
+    if others:
+        return text("condition.no_water", device=others)
+    if _sparse(candidate.parameters, _EMITTING) and len(generating) == len(candidate.devices):
+        return text("condition.no_role", roles=("auxiliary",))
+    return None
+
+
+def plausible(inputs: Inputs) -> None:
+    """Raise MethodologyError for a power density that is not eligible, or without an area. [M]"""
+    if "reservoir_m2" in inputs and inputs["reservoir_m2"] <= inputs.get("reservoir_before_m2", 0):
+        raise MethodologyError("reservoir_m2 is not above reservoir_before_m2; leave both out")
+    if _sparse(inputs, _ELIGIBLE):
+        raise MethodologyError(str(text("condition.power_density", least=_ELIGIBLE)))
+
+
 def within_generation(inputs: Inputs, result: Reductions) -> Text | None:
     """Return a finding if generation exceeds what 15 MW can generate in a year; else None. [M]"""
     del result
@@ -90,14 +157,22 @@ def within_generation(inputs: Inputs, result: Reductions) -> Text | None:
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Return generation [Wh] as [MWh], and the factor fixed ex ante."""
+    """Return electricity [Wh] as [MWh], the factor fixed ex ante, and the area that was flooded."""
     del factors, year
+    before = parameters.get("reservoir_before_m2", NOTHING)
+    flooded = parameters.get("reservoir_m2", NOTHING) > before
     return {
-        "eg_mwh": sum((a.value for a in activities), start=NOTHING) / _WH_PER_MWH,
+        "eg_mwh": total(activities, "generation") / WH_PER_MWH,
         "eg_hist_mwh": NOTHING,  # a live project is a new plant
         "sigma_hist_mwh": NOTHING,
         "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
+        **({key: parameters.get(key, NOTHING) for key in _FLOODING} if flooded else {}),
+        **({"own_use_mwh": total(activities, "auxiliary") / WH_PER_MWH} if flooded else {}),
     }
+
+
+_FLOODING = ("capacity_mw", *_RESERVOIR)
+_ACM = "ACM0002 v20, emissions from water reservoirs"
 
 
 STEPS = steps(
@@ -116,6 +191,46 @@ STEPS = steps(
         "added_mwh * ef_grid_t_per_mwh",
         "AMS-I.D v18, baseline emissions",
         "baseline emissions",
+    ),
+    Published(
+        "reservoir_kg_per_mwh",
+        "EF_Res",
+        "kgCO2e/MWh",
+        "water.reservoir",
+        "consumed",
+        "reservoir_m2",
+    ),
+    Step(
+        "power_density_w_per_m2",
+        "PD",
+        "W/m2",
+        "(capacity_mw - capacity_before_mw) * W_PER_MW / (reservoir_m2 - reservoir_before_m2)",
+        f"{_ACM}: power density",
+        "power density of the plant",
+        when="reservoir_m2",
+    ),
+    Step(
+        "generated_mwh",
+        "TEG_y",
+        "MWh",
+        "eg_mwh + own_use_mwh",
+        f"{_ACM}: total electricity produced, including internal loads",
+        "all electricity generated: to the grid and for the plant's own use",
+        when="reservoir_m2",
+    ),
+    Step(
+        "project_t",
+        "PE_HP,y",
+        "tCO2e",
+        "0 if max(0, power_density_w_per_m2 - 10)"
+        " else generated_mwh * reservoir_kg_per_mwh / KG_PER_T",
+        f"{_ACM}: above 10 W/m2 none",
+        "project emissions",
+        when="reservoir_m2",
+    ),
+    defaults=dict.fromkeys(
+        ("reservoir_m2", "reservoir_before_m2", "capacity_mw", "capacity_before_mw", "own_use_mwh"),
+        NOTHING,
     ),
 )
 
@@ -139,17 +254,19 @@ METHODOLOGY = Methodology(
             frequency="hourly or finer",
             params={TECHNOLOGY: _TECHNOLOGY},
             made_from=DECLARED,
-        )
+        ),
+        "auxiliary": replace(
+            POWER_ROLE,
+            classes=("energy_meter",),
+            required=False,
+            symbol="EC_own",
+            source="import register of the meter of the plant's own use, from the grid or not",
+        ),
     },
     parameters={
         "ef_grid_t_per_mwh": _EF_EX_ANTE,
-        "capacity_mw": ParameterSpec(
-            unit="MW",
-            meaning="installed capacity",
-            maximum="100000",
-            source="project design",
-            side="baseline",
-        ),
+        "capacity_mw": replace(_CAPACITY, symbol=""),
+        **_RESERVOIR,
     },
     inputs={
         "eg_mwh": ParameterSpec(
@@ -169,20 +286,38 @@ METHODOLOGY = Methodology(
             symbol="sigma_hist",
         ),
         "ef_grid_t_per_mwh": replace(_EF_EX_ANTE, places=None),
+        "capacity_mw": replace(_CAPACITY, required=False),
+        **_RESERVOIR,
+        "own_use_mwh": ParameterSpec(
+            unit="MWh",
+            meaning="electricity for the plant's own use, from its generators or the grid",
+            required=False,
+            maximum="10000000",
+            source="meter of the plant's own use",
+            symbol="EC_own",
+            option="C",
+            frequency="hourly or finer",
+            side="project",
+        ),
     },
     applicability=(
         Check("AMS-I.D monitoring: certified meter at the grid", meters_are_certified),
         Check("AMS-I.D monitoring: export less import", import_is_metered),
         Check("AMS-I.D limit: 15 MW", within_capacity, True),
+        Check("ACM0002 reservoirs of water power", reservoir_is_known, True, quiet=True),
     ),
+    plausible=plausible,
+    uses=("water.",),
     inputs_of=inputs_of,
     steps=STEPS,
     conditions=(Condition("AMS-I.D limit, 15 MW", within_generation),),
-    dated=(TECHNOLOGY,),
+    dated=(TECHNOLOGY, *_RESERVOIR),
     rules=(
         "A retrofit is credited only above the historical mean plus its standard deviation.",
         "A metered project is a new plant; a retrofit is evaluated by year.",
         "Import is deducted; missing import data are charged at the rated power.",
+        "A reservoir's methane counts at a power density of at most 10 W/m2; at most 4 is rejected.",
+        "All electricity generated is the net electricity plus the plant's own use, as metered.",
         "A meter is solar unless its class (wind turbine) or a dated document shows otherwise.",
     ),
 )

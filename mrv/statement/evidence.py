@@ -43,12 +43,6 @@ def monitored(
     project: Project, fleet: Fleet, checks: Iterable[CheckMeter] = ()
 ) -> set[tuple[int, int]]:
     """Return the (device, quantity) pairs that the project's roles use, and their checks."""
-    pairs = monitored_names(project, checks)
-    return {(fleet.by_id[name], QUANTITY_INDEX[quantity]) for name, quantity in pairs}
-
-
-def monitored_names(project: Project, checks: Iterable[CheckMeter] = ()) -> set[tuple[str, str]]:
-    """Return monitored (device id, quantity name) pairs, and their checks."""
     methodology = find(project.methodology, project.version)
     of = tuple(checks)
     pairs = set()
@@ -56,7 +50,13 @@ def monitored_names(project: Project, checks: Iterable[CheckMeter] = ()) -> set[
         needs = role_needs(methodology, bound, f"device {bound.device}")
         pairs |= {(bound.device, quantity) for quantity in needs.quantities}
         pairs |= {(c.check, needs.quantity) for c in of if c.main == bound.device}
-    return pairs
+    return {(fleet.by_id[name], QUANTITY_INDEX[quantity]) for name, quantity in pairs}
+
+
+def monitored_parameters(project: Project) -> set[tuple[str, str]]:
+    """Return (device id, quantity name) of each monitored parameter of a statement."""
+    roles = find(project.methodology, project.version).roles
+    return {(bound.device, roles[bound.role].quantity) for bound in project.devices}
 
 
 def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:

@@ -238,7 +238,10 @@ def _check(names: Sequence[str], wanted: Sequence[str], before: int) -> None:
         ("two columns", [name for name in wanted if names.count(name) > 1]),
     ):
         if result:
-            raise ValueError(f"line {before + 1}: {fault} {', '.join(map(repr, result))}")
+            raise ValueError(
+                f"line {before + 1}: {fault} {', '.join(map(repr, result))}; the file has"
+                f" {', '.join(map(repr, names)) or 'no header'}"
+            )
 
 
 def _record(
@@ -270,7 +273,9 @@ def _time(text: str, line: int, source: CsvFolder) -> str:
     try:
         moment = datetime.fromisoformat(text) if form is None else datetime.strptime(text, form)  # noqa: DTZ007 - below
     except ValueError:
-        wanted = "write 2026-01-31T12:00:00+01:00" if form is None else f"its form is {form}"
+        wanted = f"its form is {form}"
+        if form is None:
+            wanted = 'write 2026-01-31T12:00:00+01:00, or set time_format, such as "%d/%m/%Y %H:%M"'
         raise ValueError(f"line {line}: {text!r} is not a time; {wanted}") from None
     if moment.tzinfo is None:
         if source.timezone is None:

@@ -115,7 +115,7 @@ class Recorder:
 WINDOW = 500
 _ALL = 1_000
 FIRST_S, LONGEST_S = 3.0, 300.0
-_ASK_S = 10.0
+_ASK_S, _UNANSWERED = 10.0, 4  # warn of this many questions without an answer
 _KEEPALIVE_S = 30
 # a sixth of a quota that is for a minute comes back meanwhile
 OVER_QUOTA, _REST_S = "rate", 10.0
@@ -193,6 +193,7 @@ class Link:
         self._ask_s = self._connect_s = self._rest_until_s = 0.0
         self._subscribe_s: float | None = None
         self._kept_from = False
+        self._asked = 0
         self._told_s = -LONGEST_S
         self._ahead_ms = 0
         self._back_off_s = _RECONNECT_S[0]
@@ -253,6 +254,13 @@ class Link:
         if self._ready and now_s >= self._ask_s and not self._timed:
             self._ask_s = now_s + _ASK_S
             self._say_online()
+            self._asked += 1
+            if self._asked == _UNANSWERED:
+                self._log.warning(
+                    "tonne does not answer; nothing is sent, readings are stored here",
+                    gateway=self._gateway,
+                    remedy="start `tonne run`; import this gateway into the registry",
+                )
         if self.up and now_s >= self._rest_until_s:
             self._send(now_s)
         self._client.loop(wait_s)
@@ -349,7 +357,7 @@ class Link:
         wrong = abs(self._ahead_ms) > TRUSTED_MS
         tell = self._log.warning if wrong else self._log.info
         tell("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
-        self._timed = True
+        self._timed, self._asked = True, 0
         self._say_online()  # once more: tonne's operator learns how far off this clock is
 
     def _take_receipt(self, device: str, ids: list[str]) -> None:

@@ -8,9 +8,11 @@ role; without a day it is open now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from fractions import Fraction
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
@@ -20,6 +22,7 @@ from mrv.calendar import instant_us, local_date
 from mrv.exports.registration import Registration
 from mrv.methodologies import find
 from mrv.model import Methodology
+from mrv.registry.calibration import class_percent
 from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import DEVIATION, PROCEDURES, Version, at
 from mrv.registry.plan_departures import SURVEY_MONTHS, again, frequency_of
@@ -36,9 +39,10 @@ from services.registry.entries import Registry
 from services.registry.files import KEPT
 from services.store.registry import authority
 from services.store.registry import load as registry
-from services.store.registry.entries_from_rows import load_registry, load_samples
+from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.load import load_project
 from services.store.registry.monitoring_plans import load_versions
+from services.store.registry.rows import SAMPLES
 from services.store.statements import statements
 from services.store.views.city_year import estimates
 from services.store.views.programme_report import report_document
@@ -170,7 +174,7 @@ def _surveys(known: _Known) -> Iterator[Due]:
 
 def _samples(conn: Connection, known: _Known) -> Iterator[Due]:
     last: dict[str, date] = {}
-    for sample in load_samples(conn)[known.project.id]:
+    for sample in SAMPLES.load(conn, [known.project.id])[known.project.id]:
         last[sample.parameter] = max(sample.taken, last.get(sample.parameter, sample.taken))
     for parameter, taken in last.items():
         day = known.next(parameter, taken, None)
@@ -277,13 +281,26 @@ def diagram_of(
     return line_diagram(plan) if single_line else diagram(plan)
 
 
+_HEAD = """\
+# Complete each empty entry (''), and add the programme's decision as `approval`, for example:
+#   responsible: Energy manager                  a role, not a person
+#   approval: {by: Joint Committee, date: 2025-12-15, reference: JC-2025-17, sha256: ..}
+#   organisation: the operator reads the meters
+#   data flow: meter to gateway to tonne, four times an hour
+#   emergency: a failed meter is replaced within a week
+#   missing data: no reduction is credited
+#   retention: ten years
+#   qa_qc: compared with the monthly invoice
+"""
+
+
 def draft_of(conn: Connection, project_id: str) -> str:
     """
     Return a draft of a project's next plan version as a registry file.
 
-    It has the lines and procedures of the last version.  Entries known only to the plant are empty;
-    an import names each of them.  Data that an import keeps if a file omits them, such as
-    documents, are omitted, so that an old draft never restores them.
+    It has the lines and procedures of the last version, and the accuracy classes of certificates.
+    Entries known only to the plant are empty; an import names each of them.  Data that an import
+    keeps if a file omits them, such as documents, are omitted: an old draft never restores them.
 
     Raises
     ------
@@ -309,7 +326,7 @@ def draft_of(conn: Connection, project_id: str) -> str:
         ],
     }
     needed = {key: value for key, value in known.items() if key not in KEPT}
-    return dump({"projects": [{**needed, "monitoring": [version]}]})
+    return _HEAD + dump({"projects": [{**needed, "monitoring": [version]}]})
 
 
 def _lines(project: entries.Project, stored: Registry) -> list[dict[str, Any]]:
@@ -325,13 +342,29 @@ def _lines(project: entries.Project, stored: Registry) -> list[dict[str, Any]]:
         }
         more = {"channel": min(channels, default="")}
         if need.quantity.startswith("energy"):
-            more["accuracy_class"] = ""
+            more["accuracy_class"] = _least_accurate(bound)
         if bound:
             lines.append(_line(role, "C", method, **more))
     lines += [
         _line(name, spec.option, method) for name, spec in method.parameters.items() if spec.option
     ]
     return lines
+
+
+def _least_accurate(devices: Iterable[entries.Device]) -> str:
+    """Return the least accurate class that the certificates state; empty if a meter has none."""
+    result, percent = "", Fraction(0)
+    for device in devices:
+        found = {
+            c.accuracy_class: class_percent(c.accuracy_class) for c in device.calibrations or ()
+        }
+        stated = {name: of for name, of in found.items() if name and of}
+        if not stated:
+            return ""
+        name, of = max(stated.items(), key=itemgetter(1))
+        if of > percent:
+            result, percent = name, of
+    return result
 
 
 def _line(parameter: str, option: str, method: Methodology, **more: str) -> dict[str, Any]:

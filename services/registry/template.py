@@ -20,15 +20,15 @@ from mrv import countries, methodologies
 from mrv.countries import FIRST_COUNTRY
 from mrv.model import Methodology
 from services.nearest import did_you_mean
-from services.registry import arrays
 from services.registry.fields import PLACEHOLDER
+from services.registry.ratings import PV_INVERTER
 
 SITE = "my-site"
 _SITE = """\
 sites:
   - id: {site}  # letters, digits, - and _
-    name: My industrial park
-    # names: {{de: "Mein Industriepark", ja: "私の工業団地"}}  # in the languages of the pages
+    name: My plant
+    # names: {{de: "Mein Werk", ja: "私の工場"}}  # in the languages of the pages
     latitude: {latitude}  # degrees, north is positive
     longitude: {longitude}  # degrees, east is positive
     timezone: {timezone}  # IANA name; days of this site begin by it{several}
@@ -48,13 +48,13 @@ _CALIBRATIONS = f"""\
     #     max_error_percent: 0.5
     #     serial: {PLACEHOLDER}SERIAL  # the meter that it names
 """
-_PROGRAMME = """\
+_PROGRAMME = f"""\
 programme:
   name: My city's programme
   actions:
     - id: "1"
-      name: Green industry
-      target_kt: 1477  # a year; kt CO2e, by the city's own model
+      name: Energy
+      # target_kt: {PLACEHOLDER}NUMBER  # a year; kt CO2e, by the city's own model
 """
 
 
@@ -98,14 +98,15 @@ def complete_template(country: str = FIRST_COUNTRY) -> str:
 
 def _site(country: str) -> str:
     latitude, longitude = _PLACES.get(country, _UNKNOWN)
-    zones = countries.known()[country]
     return _SITE.format(
         site=SITE,
         latitude=latitude,
         longitude=longitude,
-        timezone=zones[0],
+        timezone=countries.known()[country][0],
         country=country,
-        several="; check it, the country has several" if len(zones) > 1 else "",
+        several="; check it, the country has several"
+        if countries.has_several_clocks(country)
+        else "",
     ) + "".join(
         f"    grid: {PLACEHOLDER}GRID  # {', '.join(grids)}, or a name with its factor\n"
         for grids in [countries.grids(country)]
@@ -133,7 +134,7 @@ def _device(device_class: DeviceClass, country: str) -> Iterator[str]:
     yield f"    profile: generic  # or a model: {models}\n"
     rated = any(c.limit == "rated_power" for c in device_class.registers)
     yield f"    {'' if rated else '# '}rated_power_w: 100000  # bound of what its meter may count\n"
-    if device_class.id == arrays.CLASS:
+    if device_class.id == PV_INVERTER:
         yield "    dc_power_w: 120000  # modules, nameplate; no performance ratio without it\n"
         yield "    tilt: 10  # of the modules, degrees from the horizontal\n"
         yield f"    azimuth: {_azimuth(country)}  # degrees clockwise from north: 180 is south;"
@@ -170,7 +171,7 @@ def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
     if any(c.limit == "rated_power" for c in device_class.registers):
         yield "    # ratings:  # where its rated power is another one from a time on\n"
         yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
-    if device_class.id == arrays.CLASS:
+    if device_class.id == PV_INVERTER:
         yield "    # arrays:  # where its modules are others from a time on\n"
         yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
         yield "    #     dc_power_w: 120000\n"

@@ -24,8 +24,8 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 PAGE = (ROOT / "docs/backup.md").read_text()
-ROAD = re.search(r"To the compose files.*?```sh\n(.*?)```", PAGE, re.DOTALL)[1]
-CLUSTER = re.search(r"To Kubernetes:.*?```sh\n(.*?)```", PAGE, re.DOTALL)[1]
+ROAD = re.search(r"installation to the compose files.*?```sh\n(.*?)```", PAGE, re.DOTALL)[1]
+CLUSTER = re.search(r"installation to Kubernetes.*?```sh\n(.*?)```", PAGE, re.DOTALL)[1]
 DAY = ("2026-03-03", "2026-03-04")
 
 

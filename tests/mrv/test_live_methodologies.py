@@ -42,7 +42,7 @@ def test_wind_counts_whole_micrograms_a_watt_hour():
 
 def test_wind_outside_its_conditions_is_named():
     """A plant of 20 MW would be credited under a small-scale methodology."""
-    assert _tested("ams-i-d", _candidate(WIND)) == [None, None, None]
+    assert _tested("ams-i-d", _candidate(WIND)) == [None] * 4
     large = _candidate({**WIND, "capacity_mw": Fraction(20)}, 0, nets=False)
     assert _tested("ams-i-d", large) == [
         "m-1 has no calibration certificate",
@@ -51,7 +51,43 @@ def test_wind_outside_its_conditions_is_named():
             " meter also send energy_import_kwh"
         ),
         "capacity_mw = 20 is above 15; a larger plant needs ACM0002",
+        None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("area", "devices", "finding"),
+    [
+        (None, "w", "m-1 generates electricity from water, and reservoir_m2 is missing"),
+        (10**6, "ws", "register m-2 in another project"),
+        (10**6, "w", "no device has the role auxiliary"),
+        (10**6, "wa", None),
+        (0, "w", None),
+        (900_000, "w", None),
+    ],
+)
+def test_emissions_of_a_reservoir_can_be_calculated(area, devices, finding):
+    """A water power plant of 10 MW would be credited without the methane of its reservoir."""
+    made = tuple(
+        CandidateDevice(
+            f"m-{i}", "auxiliary" if of == "a" else "generation", "energy_meter", 1, True,
+            {"w": 2, "s": 1, "a": None}[of],
+        )
+        for i, of in enumerate(devices, 1)
+    )  # fmt: skip
+    values = {**WIND, "capacity_mw": Fraction(10), "reservoir_m2": area}
+    values = {key: value for key, value in values.items() if value is not None}
+    *_, told = _tested("ams-i-d", Candidate(values, made, 2026, None, "VN"))
+    assert told is finding is None or finding in told
+
+
+def test_a_reservoir_emits_by_the_hour_as_by_the_period():
+    """Rows of a quarter hour would not add up to the methane of the period."""
+    method, book = methodologies.find("ams-i-d"), factors.load().within("VN")
+    values = {**WIND, "capacity_mw": Fraction(10), "reservoir_m2": Fraction(10**6)}
+    for role in ("generation", "auxiliary"):
+        unit = methodologies.unit_reductions(method, role, {}, values, book, 2026)
+        assert unit.project_t * 10**12 == 90_000
 
 
 def test_a_chiller_earns_by_its_ratio():

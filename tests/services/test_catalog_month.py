@@ -18,6 +18,7 @@ from mrv.calendar import instant_us, local_date, period_us
 from mrv.documents.statement import claims_of
 from mrv.rounding import share_text
 from mrv.statement.conditions import unmet
+from mrv.statement.evidence import monitored_parameters
 from services.cli.local.demo import REAL
 from services.cli.local.demo_devices import RECORDING, REPLAY_SPAN, REPLAYED
 from services.issuer import live_accounts
@@ -103,6 +104,7 @@ def _coverage(conn, project, claims, from_us, to_us):
     zone = project.timezone
     pairs = sorted({(one.device, one.parameter) for one in claims.monitored_parameters})
     edges = local_date(from_us, zone), local_date(to_us, zone)
+    assert pairs == sorted(monitored_parameters(project))  # those of the project's page
     found = coverage_days(conn, project.id, zone, pairs, *edges)
     known = sum(one.measured_us + one.estimated_us for one in found)
     return share_text(known, sum(one.serving_us for one in found))

@@ -6,6 +6,7 @@ import json
 from datetime import date
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Path
 from starlette.responses import JSONResponse, Response
 
@@ -14,11 +15,16 @@ from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Asked, Reader
 from services.issuer.planning import Due, due, rows_json
+from services.registry.document import document
+from services.registry.schema import schema
+from services.store.registry.entries_from_rows import load_project_entry
 from services.store.views import console, listing
 from services.store.views.device_page import device_page
 
 router = APIRouter(tags=["registry"])
 IdPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+_ENTRY = {"content": {"application/json": {"schema": schema()["properties"]["projects"]["items"]}}}
+_EXACT = msgspec.json.Encoder(decimal_format="number")
 
 
 @router.get("/projects", response_model=shapes.pages(shapes.Project))
@@ -42,6 +48,16 @@ def project(ask: Reader, project: IdPath) -> Response:
             _account(account_source) for account_source in console.account_sources(conn, project)
         ]
     return current({**_project(result[0]), "devices": devices, "account": account})
+
+
+@router.get("/projects/{project}/entry", responses={200: _ENTRY}, response_model=None)
+def entry(ask: Reader, project: IdPath) -> Response:
+    """Return a project's registry entry: plan, surveys, events, design, documents, samples."""
+    with ask.reading() as conn:
+        stored = load_project_entry(conn, project) if ask.who.sees(project) else None
+    if stored is None:
+        raise unknown("project", project)
+    return Response(_EXACT.encode(document(stored)), media_type="application/json")
 
 
 @router.get("/projects/{project}/due", response_model=shapes.Schedule)

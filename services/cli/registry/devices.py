@@ -145,7 +145,11 @@ def unknown(*, refused: bool, as_json: bool) -> None:
         for k, lines in zip(unknown, letters, strict=True)
     ]  # fmt: skip
     head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
-    none = "no message of a device was rejected" if refused else "all senders are registered"
+    none = (
+        "no message of a device was rejected"
+        if refused
+        else "no unregistered device has sent readings"
+    )
     click.echo(table(head, rows, empty=none))
     if unknown and not refused:
         click.echo(

@@ -24,6 +24,7 @@ MATRIX = {
     ("GET", "/v1/projects/{project}"): READ | {"stranger": 404},
     ("GET", "/v1/projects/{project}/money"): READ | {"stranger": 404},
     ("GET", "/v1/projects/{project}/due"): READ | {"stranger": 404},
+    ("GET", "/v1/projects/{project}/entry"): READ | {"stranger": 404},
     ("GET", "/v1/devices"): READ,
     ("GET", "/v1/alarms"): READ,
     ("GET", "/v1/alarms/{alarm}"): READ | {"stranger": 404},

@@ -13,6 +13,8 @@ import zipfile
 from pathlib import Path
 
 import httpx
+import jsonschema_rs
+import msgspec
 import psycopg
 import pytest
 import structlog
@@ -23,9 +25,11 @@ from mrv.signatures import canonical
 from services.api import problems
 from services.issuer import keys
 from services.issuer import transitions as life
+from services.registry.document import document
 from services.sewers.asset_files import read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
+from services.store.registry.entries_from_rows import load_registry
 from services.store.timeseries import queries as series
 from services.vault.part import VaultError
 from tests.invoked import tonne
@@ -149,6 +153,21 @@ def everything(served, path, who, limit, **query):
         cursor = page["next"]
         if cursor is None:
             return items
+
+
+def test_an_entry_is_that_of_the_registry(served):
+    """Plan, surveys and design of a project could be read within a signed statement alone."""
+    with connect(served.database_url) as conn:
+        stored = load_registry(conn).projects["pv"]
+    found = served.ask("/v1/projects/pv/entry", "auditor").json()
+    assert found == json.loads(
+        msgspec.json.Encoder(decimal_format="number").encode(document(stored))
+    )
+    assert found["monitoring"][0]["lines"]
+    operation = served.ask("/v1/openapi.json", None).json()["paths"]["/v1/projects/{project}/entry"]
+    jsonschema_rs.validate(
+        operation["get"]["responses"]["200"]["content"]["application/json"]["schema"], found
+    )
 
 
 @pytest.mark.parametrize("limit", [7, 1000])

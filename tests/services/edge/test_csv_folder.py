@@ -91,10 +91,10 @@ def test_a_file_is_read_as_its_program_meant_it(folder, data):
         (GOOD.replace("1235,5", "1.235,5").encode(), "line 3, Chỉ số: '1.235,5' is not a number"),
         (GOOD.replace("1235,5", "nan").encode(), "line 3, Chỉ số: 'nan' is not a measurement"),
         (GOOD.replace("c-2", "c/2").encode(), "line 3: 'c/2' is not a device id"),
-        (GOOD.replace("Chỉ số", "Chi so").encode(), "line 1: no column 'Chỉ số'"),
+        (GOOD.replace("Chỉ số", "Chi so").encode(), "line 1: no column 'Chỉ số'; the file has "),
         (
             GOOD.replace("2026-01-01 00:15", "01/01/2026").encode(),
-            "line 3: '01/01/2026' is not a time",
+            "line 3: '01/01/2026' is not a time; write 2026-01-31T12:00:00+01:00, or set ",
         ),
         (GOOD.replace(";c-2", "").encode(), "line 3 has 2 cells but the header 3"),
         (

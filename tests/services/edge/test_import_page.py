@@ -22,7 +22,8 @@ from services.logs import get_logger
 PAGE = (Path(__file__).parents[3] / "docs" / "import.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILES = ["InfluxDB line protocol", "SMA", "SolarEdge", "Huawei FusionSolar"]
+FILES = ["Past readings in CSV files", "InfluxDB line protocol", "SMA", "SolarEdge"]
+FILES.append("Huawei FusionSolar")
 BROKERS = ["ChirpStack (LoRaWAN)", "ThingsBoard", "Home Assistant"]
 KNOWN = {name for one in classes.load() for name in slots(one, OWN)}
 

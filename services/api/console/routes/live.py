@@ -10,6 +10,7 @@ from services.api.console.render import Language, names_in, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import texts
 from services.api.problems import ProblemError
+from services.store.messages.unknown_devices import UnknownDevice, unknown_devices
 from services.store.views import alarms
 
 router = APIRouter(include_in_schema=False)
@@ -24,6 +25,12 @@ def page(ask: View, language: Language) -> Response:
     with ask.reading() as conn:
         rows, devices = live.snapshot(conn, ask.who, _ROWS)
         result, count = alarms.standing(conn, ask.who.projects, _ALARMS)
+
+        def senders() -> list[UnknownDevice]:
+            return unknown_devices(conn)[:_ALARMS]
+
+        memory = ask.request.app.state.memory
+        unknown = memory.get("unregistered", senders) if ask.who.sees_all else []
     lines = ("class.", "channel.")
     names = {key: text for key, text in texts(language).items() if key.startswith(lines)}
     content = names_in(ask, language)
@@ -31,7 +38,7 @@ def page(ask: View, language: Language) -> Response:
     return render(
         ask, language, "live.html",
         rows=rows, count=devices, most=_ROWS, names=names,
-        found=result, alarms=count,
+        found=result, alarms=count, unregistered=unknown,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from mrv.calendar import local_date, local_text, period_us
 from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
-from mrv.statement.evidence import monitored_names
+from mrv.statement.evidence import monitored_parameters
 from services.api.console.charts.quantities import Bar, bars, cumulative_chart, hours_chart
 from services.api.console.maps.plots import SHARES, month_calendar
 from services.api.console.render import Language, last_day, of_ug, render
@@ -206,7 +206,7 @@ def _of_month(
 ) -> ProjectRow:
     name, zone, end = sums.id, sums.timezone, _following(first)
     emissions = console.account_days(conn, name, first, end)
-    pairs = sorted(monitored_names(registry.load_project(conn, name)))
+    pairs = sorted(monitored_parameters(registry.load_project(conn, name)))
     coverage = coverage_days(conn, name, zone, pairs, first, end)
     expected = console.expected_days(conn, name, zone, first, end)
     emission_days = {emission.day: emission for emission in emissions}

@@ -92,7 +92,7 @@ def kept_days(days: int, info: Any) -> int:
     """Return a retention in days; refuse one below the minimum."""
     least = LEAST_DAYS[info.field_name]
     if 0 < days < least:
-        raise ValueError(f"is {days}; give at least {least} days, or 0 for no limit")
+        raise ValueError(f"is {days}; set at least {least} days, or 0 for no limit")
     return days
 
 
@@ -101,7 +101,7 @@ def quota(most: int, info: Any) -> int:
     # a message may have 256 KiB, and a meter may send each second
     least = 60 if info.field_name == "principal_messages_a_minute" else 1_000_000
     if 0 < most < least:
-        raise ValueError(f"is {most}; give at least {least}, or 0 for no limit")
+        raise ValueError(f"is {most}; set at least {least}, or 0 for no limit")
     return most
 
 

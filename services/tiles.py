@@ -318,7 +318,7 @@ def follow(
     """
     raw = source.get(_CHECKPOINT)
     if raw is None:
-        raise InputError("there is no checkpoint; give the folder or URL that contains it")
+        raise InputError("there is no checkpoint; pass the folder or URL that contains it")
     note = _text(raw)
     key, head = _verified(note, keys)
     folder = place(home, key)

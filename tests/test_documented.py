@@ -1,4 +1,4 @@
-"""What README and docs name: links, make's targets, commands with their options, settings.
+"""Links, make targets, commands, options and settings named in README and docs exist.
 
 The conformity map says what tests show, and nothing else.
 

@@ -122,7 +122,7 @@ def _check(rows: IntervalRows, device: str) -> None:
     if len(twice):
         raise PeriodError(
             f"device {device}: the interval at {utc_text(int(starts[twice[0]]))} appears twice; "
-            "give each interval once"
+            "enter each interval once"
         )
 
 

@@ -136,10 +136,10 @@ def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str
     registers = classes.load()[device.class_id].registers
     by_power = any(c.limit == "rated_power" for c in registers if c.quantity == needs.quantity)
     if by_power:
-        return f"{message} give its `rated_power_w` in the registry"
+        return f"{message} enter its `rated_power_w` in the registry"
     if rated and needs.quantity == FUEL:
         return (
-            f"{message} give in its `rated_power_w` the power of all engines and burners"
+            f"{message} enter in its `rated_power_w` the power of all engines and burners"
             " that it feeds [W], such as 150000; they take"
             f" {float(rated_fuel(1000) / 1000):.3g} L/h for each kW at most"
         )

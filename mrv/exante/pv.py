@@ -65,7 +65,7 @@ def beyond_clear_sky(sky: Year, known: list[Fraction] | None) -> Iterator[Flag]:
             "irradiation",
             "impossible",
             f"ghi_kwh_per_m2[{at}] = {float(known[at]):g} is above the clear-sky "
-            f"irradiation there, {clear[at]:.0f} kWh/m2; give kWh/m2 of the month "
+            f"irradiation there, {clear[at]:.0f} kWh/m2; enter kWh/m2 of the month "
             "(not of a day, not MJ)",
         )
 
@@ -94,7 +94,7 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
     known = inputs.get("ghi_kwh_per_m2")
     if known is not None and len(known) not in (1, 12):
         raise MethodologyError(
-            f"{where}: ghi_kwh_per_m2 has {len(known)} numbers; give 12 monthly "
+            f"{where}: ghi_kwh_per_m2 has {len(known)} numbers; enter 12 monthly "
             "values, January first, or one value of the year"
         )
     if known is not None and not any(known):
@@ -104,7 +104,7 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         )
     if known and inputs.get("air_c") is None:
         raise MethodologyError(
-            f"{where}: air_c is missing: give the mean air temperature by day [degC], from the"
+            f"{where}: air_c is missing: enter the mean air temperature by day [degC], from the"
             " source of the irradiation"
         )
     latitude, longitude, tilt = (float(inputs[k]) for k in ("latitude", "longitude", "tilt"))
@@ -148,7 +148,7 @@ def _powers(inputs: Inputs, where: str) -> tuple[Fraction, Fraction]:
         peak = modules["count"] * modules["watt"] / Fraction(1000)
         return peak, peak if rated is None else rated
     if rated is None:
-        raise MethodologyError(f"{where}: give rated_kw, or modules with count and watt, or both")
+        raise MethodologyError(f"{where}: enter rated_kw, or modules with count and watt, or both")
     return rated, rated
 
 
@@ -169,7 +169,7 @@ def _method(factors: Factors) -> str:
     grid: str | None = getattr(factors, "grid", None)
     if grid is None:
         raise MethodologyError(
-            "the plant's country is not known; give --country, such as VN or DE: it determines "
+            "the plant's country is not known; use --country, such as VN or DE: it determines "
             "methodology and grid factor"
         )
     return _METHODS.get(grid[:2], _ELSEWHERE)
@@ -196,7 +196,7 @@ def _withheld(flags: list[Flag], *, known: bool) -> str | None:
     if not known:
         return (
             "no irradiation of the place was given, so only the upper limit is "
-            "known; give ghi_kwh_per_m2, ghi_source and air_c, such as the long-term "
+            "known; enter ghi_kwh_per_m2, ghi_source and air_c, such as the long-term "
             "means of a solar atlas"
         )
     return None

@@ -218,7 +218,7 @@ def _row(
     """Return the common columns of a row of actions or holdings."""
     if units.statement not in statements:
         draft.lacks(
-            table, "quantity", f"also give the issued statement {units.statement}, or its pack"
+            table, "quantity", f"also pass the issued statement {units.statement}, or its pack"
         )
     if units.unit_first is not None and span != (units.first, units.last):
         # the serials were entered for the whole range, and no part of them is guessed

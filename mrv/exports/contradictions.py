@@ -244,7 +244,7 @@ def _registration(registration: Registration) -> Iterator[str]:
             yield (
                 f"{where}.place.country {registration.place.country!r} is not an ISO 3166-1 alpha-3"
                 " "
-                "code; give one such as VNM"
+                "code; enter one such as VNM"
             )
     yield from _disjoint(f"{where}.units", registration.units)
     yield from _participants(f"{where}.participants", registration.participants)
@@ -366,7 +366,7 @@ def _authorization(authorization: Authorization) -> Iterator[str]:
         if source.country(entity.country) is None:
             yield (
                 f"{where}.entities[{entity.id}].country {entity.country!r} is not an "
-                "ISO 3166-1 alpha-3 code; give one such as VNM"
+                "ISO 3166-1 alpha-3 code; enter one such as VNM"
             )
     yield from _words(authorization, where)
     total = sum(units.quantity for units in authorization.units)

@@ -120,7 +120,7 @@ def inventory_form(country: str | None) -> CellMap:
     if result is None:
         raise ExportError(
             f"no inventory form of {country or 'an unknown country'} is included "
-            "in tonne; give the authority's own form with --template FORM.xlsx "
+            "in tonne; pass the authority's own form with --template FORM.xlsx "
             "and --map MAP.toml, see docs/exports.md"
         )
     return read_map(result, f"countries/{country}/facility.toml")
@@ -252,7 +252,7 @@ def _official(template: bytes) -> Workbook:
             lost = next((n for n in archive.namelist() if n.startswith(_LOST)), None)
         if lost is not None:
             raise ExportError(
-                f"the template contains {lost}, which would be lost; give a copy without "
+                f"the template contains {lost}, which would be lost; pass a copy without "
                 "drawings, pictures and macros"
             )
         return load_workbook(BytesIO(template))

@@ -147,7 +147,7 @@ def check_together(sources: Sequence[Source]) -> None:
             before.claims.monitoring_period.to, "UTC"
         ):
             raise ExportError(
-                f"{before.name} and {source.name} cover the same time; give the valid one"
+                f"{before.name} and {source.name} cover the same time; pass only the valid one"
             )
         last[source.claims.project.id] = source
 

@@ -347,8 +347,8 @@ def row_to_write(kind: str, at: date) -> str:
 def _no_national(kind: str, grid: str | None, at: date | None) -> str:
     if grid is None:
         return (
-            f"no factor of kind {kind!r}: the country of the project is not known; give its site"
-            " `country`, such as DE, or a command `--country DE`"
+            f"no factor of kind {kind!r}: the country of the project is not known; enter"
+            " `country` of its site, such as DE, or use `--country DE` of a command"
         )
     return (
         f"no factor of the grid of {grid} is known{(f' for {at}' if at else '')}, "

@@ -85,7 +85,7 @@ def _table(indicator: Indicator, configured: Table | None) -> Table:
         raise IndicatorError(
             # in these words databases of 0.1.0 hold it
             f"{indicator.id}: the limits of {indicator.reference} could not be read when this was"
-            " written, and none are assumed; give them with --limits FILE, a TOML like"
+            " written, and none are assumed; enter them with --limits FILE, a TOML like"
             f' mrv/countries/vn/limits/qcvn_40_2011.toml with id = "{indicator.id}"'
         )
     return limits.NONE if indicator.table is None else limits.load(indicator.table)

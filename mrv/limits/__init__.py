@@ -201,7 +201,7 @@ def _curve(entry: Mapping[str, Any], where: str) -> Curve:
     points = tuple(_number(x, where) for x in entry.get("points", ()))
     values = tuple(_number(x, where) for x in entry.get("values", ()))
     if not points or len(points) != len(values) or list(points) != sorted(set(points)):
-        raise IndicatorError(f"{where}: give one value per point, and points in ascending order")
+        raise IndicatorError(f"{where}: enter one value per point, and points in ascending order")
     return Curve(
         points, values, _optional(entry, "before", where), _optional(entry, "beyond", where)
     )

@@ -207,6 +207,6 @@ class _Reading:
 
     def _new(self, name: str, so_far: int) -> None:
         if name == NONE or name in self.witnesses or name in self.groups:
-            raise LogError(f"the name {name!r} is taken; give another one")
+            raise LogError(f"the name {name!r} is taken; choose another one")
         if so_far >= _MOST:
             raise LogError(f"the policy has more than {_MOST} lines of one kind; remove some")

@@ -177,7 +177,7 @@ def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) ->
             return (
                 f"{key} = {factor.text} is {factor.id}, a factor for avoided electricity; "
                 "for the project's own consumption it would overstate the reduction: "
-                "give the official factor of the grid"
+                "enter the official factor of the grid"
             )
     return None
 

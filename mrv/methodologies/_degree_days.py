@@ -65,7 +65,7 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     except ModuleNotFoundError as error:
         raise MethodologyError(
             "a regression needs scipy, which is not installed: install tonne's "
-            "extra `estimate`, or give intercept_mwh and slope_mwh_per_cdd"
+            "extra `estimate`, or enter intercept_mwh and slope_mwh_per_cdd"
         ) from error
     x, y = [float(v) for v in degree_days], [float(v) for v in energy]
     mean = sum(x) / len(x)
@@ -73,7 +73,7 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     for name, values in (("cdd", x), ("energy_mwh", y)):
         if len(set(values)) == 1:
             raise MethodologyError(
-                f"all months have the same {name}, so no slope can be fitted; give more months"
+                f"all months have the same {name}, so no slope can be fitted; enter more months"
             )
     result = stats.linregress(x, y)
     residual = float(result.stderr) * sqrt(spread)

@@ -145,13 +145,13 @@ def plausible(inputs: Inputs) -> None:
     line = [key for key in _LINE if key in inputs]
     if "history" in inputs and line:
         raise MethodologyError(
-            f"{line[0]} and history are two baselines; give either the months or the regression "
+            f"{line[0]} and history are two baselines; enter either the months or the regression "
             "line with the lower bounds of its two-sided 95 % confidence intervals"
         )
     missing = [key for key in _LINE if key not in inputs]
     if "history" not in inputs and missing:
         raise MethodologyError(
-            f"{missing[0]!r} is missing; give the regression line, or `history` with the "
+            f"{missing[0]!r} is missing; enter the regression line, or `history` with the "
             "months before the project"
         )
     if "history" not in inputs and inputs["months"] != _YEAR:
@@ -160,7 +160,7 @@ def plausible(inputs: Inputs) -> None:
         )
     if len(inputs.get("history", _YEAR * [None])) < _YEAR:
         raise MethodologyError(
-            f"history has {len(inputs['history'])} months; give at least {_YEAR}"
+            f"history has {len(inputs['history'])} months; enter at least {_YEAR}"
         )
 
 

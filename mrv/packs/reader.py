@@ -184,7 +184,7 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
         return Pack({STATEMENT: data}, budget=budget)
     if not (path / STATEMENT).is_file():
         raise InputError(
-            f"{path} is not an evidence pack: it has no {STATEMENT}; give a folder "
+            f"{path} is not an evidence pack: it has no {STATEMENT}; pass a folder "
             "that `tonne statement export` made, or the file of a statement"
         )
     contents = _FolderContents(budget)

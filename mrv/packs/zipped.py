@@ -71,7 +71,7 @@ def _unpack(path: Path, folder: Path, budget: Budget) -> Path:
     if not (result / STATEMENT).is_file():
         raise InputError(
             f"{path} contains no evidence pack: {STATEMENT} is neither at its top "
-            "nor in its only folder; give a zip file of one pack and nothing else"
+            "nor in its only folder; pass a zip file of one pack and nothing else"
         )
     return result
 
@@ -149,7 +149,7 @@ def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path, budget: Budg
         raise InputError(
             f"{path} has {unpacked} bytes when it is unpacked, but {folder.parent} "
             f"has {free} free; set TMPDIR to a folder with more space, or unpack "
-            "it there and give the folder"
+            "it there and pass the folder"
         )
     return limit
 

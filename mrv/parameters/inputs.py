@@ -243,7 +243,7 @@ def read(spec: Spec | Mapping[str, ParameterSpec], values: object, where: str) -
             )
         elif item.required:
             unit = f" [{item.unit}]" if isinstance(item, ParameterSpec) else ""
-            raise MethodologyError(f"{where}: {key!r} is missing; give {item.meaning}{unit}")
+            raise MethodologyError(f"{where}: {key!r} is missing; enter {item.meaning}{unit}")
     return result
 
 

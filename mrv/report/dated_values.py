@@ -18,7 +18,16 @@ from mrv.methodologies import find
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Declared, Design, Event, Stratum, Survey, of_survey, required
 from mrv.report.blocks import Block, chapter, note, paragraph, table
-from mrv.report.translations import DASH, SHOWN, found_words, holds, quality_test, what, witness
+from mrv.report.translations import (
+    DASH,
+    SHOWN,
+    described,
+    found_words,
+    holds,
+    quality_test,
+    what,
+    witness,
+)
 from mrv.report.words import Words
 
 # of the columns: whose it is, what, from, value, unit, source
@@ -173,12 +182,18 @@ def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, st
             if fixed.parameter == paper.parameter:
                 yield (
                     fixed.device or words["whole_project"],
-                    words.filled("dated.design", paper.parameter, paper.by or DASH),
+                    words.filled(
+                        "dated.design", _meaning(paper.parameter, subject, words), paper.by or DASH
+                    ),
                     paper.issued or DASH,
                     (paper.by_device or {}).get(fixed.device or "", paper.value or DASH),
                     fixed.unit,
                     paper.document,
                 )
+
+
+def _meaning(parameter: str, subject: Claims, words: Words) -> str:
+    return described(("parameter",), subject.methodology.id, parameter, words) or parameter
 
 
 def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
@@ -201,7 +216,7 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
     for sample in subject.laboratory or ():
         yield (
             words["whole_project"],
-            words.filled("dated.sample", sample.parameter, sample.sample),
+            words.filled("dated.sample", _meaning(sample.parameter, subject, words), sample.sample),
             sample.taken,
             sample.value,
             units.get(sample.parameter, DASH),

@@ -207,9 +207,11 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
                 yield Cap(node(Level.WEEK, week.of, run), week.limit, reason)
         delivered = sum((week.served for week in weeks), start=Fraction(0))
         whole = sum((week.limit for week in weeks), start=Fraction(0))
+        severity: Severity | None = None
         if not texts and delivered < _LEAST_LOAD * whole:
             texts.append(_below_fifth(facts.methodology, item, capacity * delivered / whole))
-        severity: Severity | None = "observation" if texts and all(covered.values()) else None
+            severity = "CL"  # a plant may be used little
+        severity = "observation" if texts and all(covered.values()) else severity
         yield RuleReport(not texts, tuple(texts or diluted), severity)
 
 
@@ -300,9 +302,11 @@ def design_load(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def _beyond_severity(facts: Facts, capacity: Capacity, texts: list[Text]) -> Severity | None:
-    """Return the severity where a plant only uses less electricity than its design."""
-    taken = consumption_of(facts.methodology, capacity)
-    if taken is None or {each.code for each in texts} != {"MTR-07.load_beyond"}:
+    """Return the severity where a plant is used little, or uses less than its design."""
+    taken, codes = consumption_of(facts.methodology, capacity), {each.code for each in texts}
+    if codes == {"MTR-07.below_fifth"}:
+        return "CL"
+    if taken is None or codes != {"MTR-07.load_beyond"}:
         return None
     users = using(facts.views, taken)
     return "observation" if all(facts.agreeing(m) for m in users) else "CL"

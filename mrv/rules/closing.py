@@ -147,33 +147,32 @@ class _Closing:
             self._known[key] = self._engine.passed(project, supporting)
         return self._known[key]
 
+    def _net_gross_ug(self, project: Project, supporting: SupportingData) -> tuple[int, int]:
+        return self._passed(project, supporting).account.net_gross_ug
+
     def chosen(self, project: Project, supporting: SupportingData) -> tuple[Passed, list[Finding]]:
         """Return a pass with the most conservative registered, issued and entered values."""
-        period_us = self._engine.period_us
-        odd = list[Finding]()
+        period_us, result = self._engine.period_us, list[Finding]()
+        if supporting.fixed or supporting.late:
+            now = replace(supporting, fixed=(), late=())
+            project, result = choose(
+                project, supporting, local_date(period_us[0], project.timezone),
+                self._engine.factors,
+                lambda project: self.chosen(project, now)[0].account.net_gross_ug[0],
+            )  # fmt: skip
+            supporting = now
         if supporting.accounting > FIRST:
             project, supporting, odd = keep_plausible(
-                project,
-                supporting,
-                period_us,
-                lambda *values: self._passed(*values).account.net_gross_ug,
+                project, supporting, period_us, self._net_gross_ug
             )
-        if not supporting.fixed and not supporting.late:
-            if supporting.accounting > FIRST and supporting.required is not None:
+            result = [*odd, *result]
+            if supporting.required is not None:
                 project, supporting, weak = apply_required_grades(
                     project, supporting, supporting.required,
-                    self._passed(project, supporting).facts,
-                    lambda *values: self._passed(*values).account.net_gross_ug,
+                    self._passed(project, supporting).facts, self._net_gross_ug,
                 )  # fmt: skip
-                odd = [*odd, *weak]
-            return self._passed(project, supporting), odd
-        now = replace(supporting, fixed=(), late=())
-        project, result = choose(
-            project, supporting, local_date(period_us[0], project.timezone), self._engine.factors,
-            lambda project: self.chosen(project, now)[0].account.net_gross_ug[0],
-        )  # fmt: skip
-        passed, more = self.chosen(project, now)
-        return passed, [*more, *result, *(finding for finding in odd if finding not in more)]
+                result = [*result, *weak]
+        return self._passed(project, supporting), result
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
         """Return the result of the period for the statement."""
@@ -359,7 +358,7 @@ def _check_rows(rows: IntervalRows, from_us: int, to_us: int) -> None:
     if len(wrong):
         raise PeriodError(
             f"an interval starts at {utc_text(int(start[wrong[0]]))}, off the 15-minute grid or"
-            f" outside of the period {utc_text(from_us)} to {utc_text(to_us)}; give only whole"
+            f" outside of the period {utc_text(from_us)} to {utc_text(to_us)}; enter only whole"
             " intervals of the period"
         )
 

@@ -254,17 +254,14 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
         of = [(i, j) for i, j, p in parts if views[i].bound.role == role and p.year == year]
         _cap_counted(views, of, maximum)
     # what a share is of is the same for all, whichever is taken off first
-    counted = [bound if not bound.share else replace(bound, at_most=_at_least(views, bound))
-               for bound in bounds if bound.node.level > Level.PERIOD]  # fmt: skip
+    counted = [
+        replace(b, at_most=max(b.at_most, b.share * sum(views[i].counts for i in b.node.of)))
+        for b in bounds if b.node.level > Level.PERIOD
+    ]  # fmt: skip
     for node, cap in _tightest(counted):
         of = [(i, j) for i, j, _ in parts if i in node.of]
         _cap_counted(views, of, cap.at_most, cap)
     return Solved([device.kept for device in devices], seen, tuple(views))
-
-
-def _at_least(views: Sequence[Monitored], cap: Cap) -> Fraction:
-    remaining = sum((views[i].counts for i in cap.node.of), start=ZERO)
-    return max(cap.at_most, cap.share * remaining)
 
 
 def _tightest(caps: Iterable[Cap]) -> list[tuple[Node, Cap]]:

@@ -119,8 +119,8 @@ def _report_texts(common: Common, holds: bool) -> Iterator[Text]:
 
 JUDGES = (
     Judging("REG-01", "registry", registry.known_meters),
-    Judging("CLM-02", "registry", registry.copies_elsewhere),
-    Judging("MTR-03", "registry", registry.copies_inside),
+    Judging("CLM-02", "registry", partial(registry.excluded, "CLM-02")),
+    Judging("MTR-03", "registry", partial(registry.excluded, "MTR-03")),
     Judging("MTR-03", "registry", registry.twin_series),
     Judging("MTR-01", "meter", meters.device_limits),
     Judging("MTR-02", "meter", meters.own_channels),
@@ -368,7 +368,7 @@ def _finding(
     idle = judge.rule in dropped and judge.stage in _BOUNDS and not report.holds
     if idle:
         cost, severity = Cost(Fraction(0), Fraction(0)), severity or "observation"
-    texts = [_costed(each, cost) for each in texts_of(report.texts)]
+    texts = texts_of(report.texts)
     reported = (*lines(texts), *((text("text.not_applied"),) if idle else ()))
     # of a severity of its own nothing is applied, but where the rule says so
     priced = report.severity is None if report.priced is None else report.priced
@@ -377,14 +377,6 @@ def _finding(
         cost.text if cost is not None and priced and not report.holds else "",
         devices_of(texts),
     )  # fmt: skip
-
-
-def _costed(item: Text, cost: Cost | None) -> Text:
-    """Return a text without code with its deduction filled in."""
-    if item.code != "text.plain":
-        return item
-    filled = "0.000000" if cost is None else cost.text
-    return text(item.code, words=str(dict(item.values)["words"]).replace("{cost}", filled))
 
 
 def _design(facts: Facts) -> Design:

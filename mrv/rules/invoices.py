@@ -14,7 +14,7 @@ Project emissions count in any case.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
 from typing import NamedTuple
@@ -277,28 +277,22 @@ class Billed(NamedTuple):
     outside: Fraction
 
 
-def _successive(checks: Iterable[CrossCheck], sign: int) -> Iterator[CrossCheck]:
+def _apart(
+    role: Sequence[Monitored], of: Callable[[Monitored], Iterator[CrossCheck]]
+) -> Iterator[CrossCheck]:
     """
-    Yield comparisons in order of time, without overlap for the same meters.
+    Yield comparisons of a role's meters that count as evidence, in order of time, without overlap.
 
-    Of invoices of the same time it is the lowest for `sign` 1, the highest for -1.
+    Of invoices of the same time the lowest on the baseline side, the highest on the project side.
     """
-    reached: dict[str, int] = {}
+    checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}.values()
+    sign, reached = 1 if role[0].needs.side == "baseline" else -1, dict[str, int]()
     for check in sorted(
         checks, key=lambda c: (c.from_us, c.to_us, sign * int(c.theirs), c.against)
     ):
         if all(check.from_us >= reached.get(name, check.from_us) for name in check.devices):
             reached |= dict.fromkeys(check.devices, check.to_us)
             yield check
-
-
-def _apart(
-    role: Sequence[Monitored], of: Callable[[Monitored], Iterator[CrossCheck]]
-) -> Iterator[CrossCheck]:
-    """Yield non-overlapping comparisons of a role's meters that count as evidence."""
-    checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}
-    sign = 1 if role[0].needs.side == "baseline" else -1
-    return _successive(checks.values(), sign)
 
 
 def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:

@@ -163,7 +163,11 @@ class Reader:
         from_us, to_us = self.period_us
         period = from_us // INTERVAL_US, to_us // INTERVAL_US
         bound = sorted(
-            (b for b in project.devices if b.from_us < to_us and _end(b, to_us) > from_us),
+            (
+                b
+                for b in project.devices
+                if b.from_us < to_us and (b.to_us is None or b.to_us > from_us)
+            ),
             key=lambda b: (b.device, b.role, b.from_us),
         )
         if not bound:
@@ -270,11 +274,6 @@ class Reader:
         mine = order[begin:end]
         number = self.rows.start_us[mine] // INTERVAL_US
         return self.rows.take(mine[(number >= window[0]) & (number < window[1])])
-
-
-def _end(bound: ProjectDevice, to_us: int) -> int:
-    """Return the end of a device's assignment; without one, the period's. [us UTC]"""
-    return to_us if bound.to_us is None else bound.to_us
 
 
 def _rate(

@@ -259,14 +259,8 @@ class _Values:
         """Apply a document's value if it is more conservative than the entered one."""
         document = next((d for d in self.supporting.documents if d.parameter == place.name), None)
         value = None if document is None else document.stated(place.device)
-        issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.supporting.fixed}
         measured = {*self.supporting.channels, *(s.parameter for s in self.supporting.samples)}
-        if (
-            document is None
-            or value in (None, place.value)
-            or place.name in measured
-            or (place.device, place.name, place.value) in issued
-        ):
+        if document is None or value in (None, place.value) or place.name in measured:
             return
         stated = _decimal(value, down=False)
         values = {**place.values, "document": document.document, "stated": amount(value)}

@@ -233,35 +233,21 @@ def known_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
         for metered in facts.metered
         if metered.base.needs.unit == "Wh" and metered.base.device.rated_power_w is None
     }
-    yield from _excluded(facts, "REG-01", unrated)
+    yield from excluded("REG-01", facts, unrated)
 
 
-def copies_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
+def excluded(
+    rule: str, facts: Facts, unrated: Mapping[str, Text] | None = None
+) -> Iterator[Effect | RuleReport]:
     """
-    CLM-02: yield exclusions of meters with the series of another project's meter, or of an
-    earlier time.
+    REG-01, CLM-02, MTR-03: yield exclusions of baseline meters by the registry's rule, in one
+    finding.
     """
-    yield from _excluded(facts, "CLM-02", {})
-
-
-def copies_inside(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-03: yield exclusions of meters with the series of another of the project's, also
-    outside the period.
-    """
-    yield from _excluded(facts, "MTR-03", {})
-
-
-def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effect | RuleReport]:
-    """Exclude baseline meters by a rule of the registry, and report them in one finding."""
-    by_registry = {
-        excluded.device: excluded.reason
-        for excluded in facts.supporting.excluded
-        if excluded.rule == rule
-    }
-    result = dict[Text, None]()
+    by_registry = {item.device: item.reason for item in facts.supporting.excluded
+                   if item.rule == rule}  # fmt: skip
+    why, result = {**(unrated or {}), **by_registry}, dict[Text, None]()
     for i, metered in enumerate(facts.metered):
-        reason = {**why, **by_registry}.get(metered.base.device.id)
+        reason = why.get(metered.base.device.id)
         if metered.baseline and reason is not None:
             result[reason] = None
             yield Exclude(i, reason)

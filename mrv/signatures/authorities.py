@@ -59,7 +59,7 @@ class Authority:
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable():
             raise EnrolmentError(
-                f"the name of a time-stamp authority is {self.name!r}; give a name"
+                f"the name of a time-stamp authority is {self.name!r}; enter a name"
             )
         if not self.roots:
             raise EnrolmentError(

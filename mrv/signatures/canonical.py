@@ -99,7 +99,7 @@ def parse_object(data: bytes, *, allow_floats: bool = False) -> dict[str, Any]:
     value = parse(data, allow_floats=allow_floats)
     if not isinstance(value, dict):
         raise CanonicalError(
-            f"expected a JSON object {{...}}, found {type(value).__name__}; give an object"
+            f"expected a JSON object {{...}}, found {type(value).__name__}; pass an object"
         )
     return value
 

@@ -260,5 +260,5 @@ def _as_list(context: object) -> list[Any]:
 
 def _utc_text(moment: datetime) -> str:
     if moment.tzinfo is None:
-        raise SignatureError(f"created {moment.isoformat()} has no time zone; give it in UTC")
+        raise SignatureError(f"created {moment.isoformat()} has no time zone; pass it in UTC")
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

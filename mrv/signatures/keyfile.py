@@ -71,7 +71,7 @@ def read_secret(
         signs = opened(record.pop(_SIGNER))
         key = DistantKey(str(record.get("publicKeyMultibase")), signs)
     else:
-        raise SignatureError(f"key file has no {_SECRET}; give the signer's own key file")
+        raise SignatureError(f"key file has no {_SECRET}; pass the signer's own key file")
     holder = EnrolledKey.from_json(record)
     _check_pair(key, holder)
     return key, holder

@@ -71,7 +71,7 @@ class SigningKey:
                 " TONNE_KEY_PASSPHRASE_FILE to its passphrase"
             ) from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise SignatureError("the secret key is not an Ed25519 key; give the signer's own file")
+            raise SignatureError("the secret key is not an Ed25519 key; pass the signer's own file")
         return cls(key.private_bytes_raw())
 
     def encrypted(self, passphrase: bytes) -> str:
@@ -172,7 +172,7 @@ class EnrolledKey:
 
     def __post_init__(self) -> None:
         if not self.name.strip():
-            raise EnrolmentError("an enrolled key needs the name of its holder; give a name")
+            raise EnrolmentError("an enrolled key needs the name of its holder; enter a name")
         if self.role not in ROLES:
             raise EnrolmentError(
                 f"role {self.role!r} of key {self.name!r} is unknown; use one of {', '.join(ROLES)}"
@@ -290,7 +290,7 @@ def public_multikey(data: bytes) -> str:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SignatureError("the file holds no public key in PEM; export it again") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise SignatureError("the public key is not an Ed25519 key; give the signer's public key")
+        raise SignatureError("the public key is not an Ed25519 key; pass the signer's public key")
     return encode_multikey(key.public_bytes_raw())
 
 

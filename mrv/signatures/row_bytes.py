@@ -164,7 +164,7 @@ def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[
             return _floats(name, values, mask)
         case "U" | "O":
             return np.where(mask, values.astype(object), ""), mask
-    raise CanonicalError(f"column {name!r} contains {values.dtype}; give numbers or texts")
+    raise CanonicalError(f"column {name!r} contains {values.dtype}; pass numbers or texts")
 
 
 def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
@@ -175,7 +175,7 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
     if not (kinds <= {int, bool} or kinds <= {float}):
         value_text = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise CanonicalError(
-            f"column {name!r} mixes or contains {value_text}; give one kind of value"
+            f"column {name!r} mixes or contains {value_text}; pass one kind of value"
         )
     try:
         return np.where(mask, values, 0).astype(np.float64 if float in kinds else np.int64)
@@ -185,7 +185,7 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
 
 def _integers(name: str, values: _Array, mask: _Mask) -> _Array:
     if values.dtype.kind not in "biu":
-        raise CanonicalError(f"column {name!r} contains {values.dtype}; give whole numbers")
+        raise CanonicalError(f"column {name!r} contains {values.dtype}; pass whole numbers")
     whole = values if mask.all() else np.where(mask, values, np.zeros((), values.dtype))
     if whole.dtype.kind == "u" and len(whole) and int(whole.max()) >= 2**63:
         raise CanonicalError(f"column {name!r} has {whole.max()}, beyond a signed 64-bit integer")

@@ -93,7 +93,7 @@ class TrustRoot:
             )
         if self.version < 1 or not self.programme.strip():
             raise EnrolmentError(
-                "a trust root needs a programme, and a version from 1 on; give both"
+                "a trust root needs a programme, and a version from 1 on; enter both"
             )
         time_of(self.expires, "expires of the trust root")
         for multikey in self.root_keys:

@@ -84,7 +84,7 @@ def parse_key(text: str) -> MeterKey:
         return _supported(decode_key(text))
     except NotCheckedError as error:
         raise SignedValueError(
-            f"this key cannot be used: {error}; give the meter's public key in hex or base64"
+            f"this key cannot be used: {error}; pass the meter's public key in hex or base64"
         ) from error
 
 
@@ -108,7 +108,7 @@ def decode_key(text: str) -> MeterKey:
             raw = b""
     if not raw or len(raw) > _LONGEST or raw[0] not in (*_POINT, _SEQUENCE):
         raise SignedValueError(
-            f"{text.strip()[:24]!r} is not a public key; give DER or a point, in hex, base64 or PEM"
+            f"{text.strip()[:24]!r} is not a public key; pass DER or a point, in hex, base64 or PEM"
         )
     return MeterKey(raw)
 
@@ -154,7 +154,7 @@ def _supported(key: MeterKey) -> MeterKey:
             continue
         return key
     raise SignedValueError(
-        f"point {key.hex[:16]}.. is not on a supported curve; give the key as DER"
+        f"point {key.hex[:16]}.. is not on a supported curve; pass the key as DER"
     )
 
 
@@ -275,12 +275,12 @@ def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
             continue
         if len(parts) == 1:
             raise SignedValueError(
-                f"line {number}: give an id or serial number, a blank, and a key"
+                f"line {number}: pass an id or serial number, a blank, and a key"
             )
         try:
             own_keys[parts[0]] = (*own_keys.get(parts[0], ()), parse_key(parts[1]))
         except SignedValueError as error:
             raise SignedValueError(f"line {number}: {error}") from error
     if not own_keys:
-        raise SignedValueError("it contains no key; give a line `NAME KEY` for each meter")
+        raise SignedValueError("it contains no key; pass a line `NAME KEY` for each meter")
     return own_keys

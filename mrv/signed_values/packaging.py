@@ -79,7 +79,7 @@ def read_items(content: bytes) -> list[Item]:
             items = _lines(text) or [Item(plain(text))]
     if not items:
         raise SignedValueError(
-            "the file contains no signed value; give OCMF, XML of S.A.F.E., or COSE_Sign1"
+            "the file contains no signed value; pass OCMF, XML of S.A.F.E., or COSE_Sign1"
         )
     return items
 

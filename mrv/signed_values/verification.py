@@ -148,7 +148,7 @@ def _check_batch(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
     at = datetime.fromtimestamp(batch.at_ms / 1_000, UTC)
     known, ended = _known(keys.get(batch.signer, ()), at, item.received)
     if not known:
-        unknown = f"no key of {batch.signer} is known for that time; register or give the key"
+        unknown = f"no key of {batch.signer} is known for that time; register or pass the key"
         checked = Checked(REFUSED, ended) if ended else Checked(NOT_CHECKED, unknown)
         return replace(checked, batch=batch)
     return replace(_batch_by_keys(batch, known), batch=batch)
@@ -248,7 +248,7 @@ def _by_keys(record: Record, known: Sequence[DatedKey]) -> Checked:
 
 def _by_sent_key(record: Record, item: Item) -> Checked:
     """Return the result of the check by the key sent with a value; it can refuse but not verify."""
-    unknown = f"no key of {record.name} is known for that time; register or give the key"
+    unknown = f"no key of {record.name} is known for that time; register or pass the key"
     if item.key is None:
         return Checked(NOT_CHECKED, unknown)
     try:

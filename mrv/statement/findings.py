@@ -207,7 +207,7 @@ def _event(
     named = related(statement["id"], canonical.encode(statement))
     if finding.id != statement["id"] or document["relatedResource"] != [named]:
         raise CanonicalError(
-            f"{document['id']!r} belongs to another statement or another text; give the "
+            f"{document['id']!r} belongs to another statement or another text; use the "
             "event of this statement"
         )
     number = str(document["id"]).rpartition(":")[2]
@@ -257,7 +257,7 @@ def _check_about(subject: About, event: What, claims: Claims) -> None:
     if subject.from_ is UNSET or subject.to is UNSET:
         if subject.from_ is not subject.to:
             raise StatementStateError(
-                "a finding's days have both `from` and `to`; give both or neither"
+                "a finding's days have both `from` and `to`; enter both or neither"
             )
         return
     period = claims.monitoring_period
@@ -276,7 +276,7 @@ def _check_about(subject: About, event: What, claims: Claims) -> None:
     if not date.fromisoformat(first) <= begin < until <= end + timedelta(days=1):
         raise StatementStateError(
             f"the days {begin} to {until} (the day after) are not within {claims.statement}: "
-            f"{first} to {end + timedelta(days=1)}; give days of the period"
+            f"{first} to {end + timedelta(days=1)}; enter days of the period"
         )
 
 

@@ -296,7 +296,7 @@ def check_sampling(
 
 def _units(text: str) -> int:
     if not text.isdecimal():
-        raise CanonicalError(f"{text!r} is not a number of units; give a whole number")
+        raise CanonicalError(f"{text!r} is not a number of units; enter a whole number")
     return int(text)
 
 

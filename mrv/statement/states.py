@@ -173,7 +173,7 @@ def check_named(key: EnrolledKey) -> None:
         raise EnrolmentError(
             f"key {key.name!r} ({key.role}) names no {' and no '.join(lacks)}: operator and "
             "verifier must be two organisations, and the verifier accredited; add it to the key's "
-            "entry in the file of `tonne keys public`, and give that file to `tonne keys enroll`"
+            "entry in the file of `tonne keys public`, and pass that file to `tonne keys enroll`"
         )
 
 

@@ -366,7 +366,7 @@ def _authority(
             f"{stamp.time:%Y-%m-%dT%H:%M:%SZ}: the authority could not stamp at that time"
         )
     raise UnknownAuthorityError(
-        f"the token of {stamp.signer} is not from an authority that you trust "
+        f"the token of {stamp.signer} is not from one of your trusted authorities "
         f"({', '.join(authority.name for authority in authorities)}); if you trust it, add its "
         "certificate"
     )

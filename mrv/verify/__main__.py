@@ -59,7 +59,7 @@ def _parser() -> ArgumentParser:
         "--policy", help="policy of witnesses that must have cosigned (C2SP tlog-policy)"
     )
     parser.add_argument(
-        "--authorities", help="time-stamp authorities that you trust: JSON, or certificates in PEM"
+        "--authorities", help="trusted time-stamp authorities: JSON, or certificates in PEM"
     )
     parser.add_argument(
         "--meter-keys", help="keys of meters and gateways that sign: one line NAME KEY each"

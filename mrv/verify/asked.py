@@ -35,12 +35,12 @@ def asked_at(text: str | None) -> datetime:
         at = time_of(text, "--at").astimezone(UTC)
     except OverflowError as error:
         raise InputError(
-            f"--at is {text!r}, which is not between the years 1 and 9999 in UTC; give another time"
+            f"--at is {text!r}, which is not between the years 1 and 9999 in UTC; pass another time"
         ) from error
     if at > now + _AHEAD:
         raise InputError(
             f"--at is {text}, but now it is {now:%Y-%m-%dT%H:%M:%SZ}: the time is "
-            "in the future; omit --at for the present, or give a past time"
+            "in the future; omit --at for the present, or pass a past time"
         )
     return at
 
@@ -57,7 +57,7 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--keys {file} is part of the pack, so its maker chose the keys; give "
+            f"--keys {file} is part of the pack, so its maker chose the keys; pass "
             "keys that you obtained from operator, verifier and log, or omit --keys "
             "to check the pack alone"
         )
@@ -86,7 +86,7 @@ def own_policy(file: str, pack: str) -> Policy:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--policy {file} is part of the pack, so its maker chose the witnesses; give your own "
+            f"--policy {file} is part of the pack, so its maker chose the witnesses; pass your own "
             "policy"
         )
     return _policy(given(file, "--policy"), f"--policy {file}")
@@ -110,7 +110,7 @@ def own_authorities(file: str, pack: str) -> StampRule:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--authorities {file} is part of the pack, so its maker chose the authorities; give "
+            f"--authorities {file} is part of the pack, so its maker chose the authorities; pass "
             "certificates that you obtained from the authorities"
         )
     try:
@@ -130,7 +130,7 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--meter-keys {file} is part of the pack, so its maker chose the keys; give the keys "
+            f"--meter-keys {file} is part of the pack, so its maker chose the keys; pass the keys "
             "on the meters' labels or in the manufacturers' lists"
         )
     try:
@@ -144,4 +144,4 @@ def given(file: str, option: str) -> bytes:
     try:
         return read_file(file)
     except OSError as error:
-        raise InputError(f"{option} {file}: {error.strerror}; give a file to read") from error
+        raise InputError(f"{option} {file}: {error.strerror}; pass a file to read") from error

@@ -24,7 +24,7 @@ WAIVERS = (
     "older-rules",
     "unbound-keys",
 )
-_KEYS = "give the keys that you trust with --keys FILE"
+_KEYS = "pass your file of trusted keys with --keys FILE"
 # from which state on a reader needs the key of a role
 _ROLES = {"operator": "submitted", "verifier": "verified", "log": "issued"}
 _STEPS = {
@@ -45,7 +45,7 @@ _STEPS = {
 def note_missing(subject: Subject) -> None:
     """Record missing evidence that the steps could not examine."""
     if subject.pack.bare:
-        subject.lack("evidence", "draft", "the evidence", "give the pack's folder or its zip file")
+        subject.lack("evidence", "draft", "the evidence", "pass the pack's folder or its zip file")
     order = ("draft", "submitted", "verified", "issued")
     reached = order.index(subject.state)
     for state in order[reached + 1 :]:
@@ -59,18 +59,18 @@ def note_missing(subject: Subject) -> None:
             "status",
             "issued",
             "the project's status list: whether the statement was superseded or revoked since",
-            "get the newest list from the operator and give it with --status FILE",
+            "get the newest list from the operator and pass it with --status FILE",
         )
 
 
 def _note_keys(subject: Subject) -> None:
     if subject.trusted is None:
-        subject.lack("keys", "submitted", "keys that you trust", _KEYS)
+        subject.lack("keys", "submitted", "trusted keys", _KEYS)
         return
     roles = {key.role for key in subject.trusted}
     for role, state in _ROLES.items():
         if role not in roles:
-            what = f"a key of {a(role)} that you trust"
+            what = f"a trusted key of {a(role)}"
             subject.lack(f"key-{role}", state, what, f"{_KEYS}; it has none of that role")
     _note_unnamed(subject)
     _note_unbound(subject)
@@ -90,7 +90,7 @@ def _note_unnamed(subject: Subject) -> None:
                 _ROLES[key.role],
                 f"{value} of {key.name!r} ({key.role}) in your keys: operator and verifier must be "
                 "two organisations, and the verifier accredited",
-                f"give keys that name it (`tonne keys create --{value}`, or a trust root), "
+                f"pass keys that name it (`tonne keys create --{value}`, or a trust root), "
                 "or accept this with --accept unbound-keys",
                 "unbound-keys",
             )
@@ -115,7 +115,7 @@ def _note_unbound(subject: Subject) -> None:
             f"the projects for which {' and '.join(map(repr, result))} may sign: "
             "your keys are of several operators, and any of them could have signed "
             f"for project {subject.claims.project.id}",
-            "give keys that name the projects (`tonne keys create --project`, or "
+            "pass keys that name the projects (`tonne keys create --project`, or "
             "a trust root), or accept this with --accept unbound-keys",
             "unbound-keys",
         )
@@ -197,9 +197,7 @@ def _dates(subject: Subject) -> Iterator[str]:
     stamped = subject.stamped
     if stamped is None or not stamped.stamps:
         yield "dates in signatures: stated by each signer"
-        yield (
-            "a clock independent of the operator: no authority that you trust stamped the statement"
-        )
+        yield ("a clock independent of the operator: no trusted authority stamped the statement")
         return
     yield "dates in signatures: stated by each signer; only time stamps limit them (not later)"
     for name, end in stamped.ends:
@@ -229,7 +227,7 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
         )
     if subject.head is not None and not subject.witnesses:
         yield (
-            "a witness: no witness that you trust signed the log's head, so only "
+            "a witness: no trusted witness signed the log's head, so only "
             "the log itself confirms it"
         )
     if subject.state == "issued" and not subject.arrived:
@@ -252,6 +250,6 @@ def _signing_keys(subject: Subject) -> Iterator[str]:
     if signers and subject.meter_keys is None:
         yield (
             f"keys of {', '.join(signers)}, used for signed values: taken from the "
-            "operator's registry; give those of the labels, or of the manufacturers' "
+            "operator's registry; pass those of the labels, or of the manufacturers' "
             "lists, with --meter-keys FILE"
         )

@@ -358,7 +358,7 @@ def _stamped(report: Report) -> Iterator[str]:
     if unseen and len(unseen) < len(report.stamped_days):
         yield (
             f"time stamps: the seals of {len(unseen)} of {len(report.stamped_days)} "
-            "days were stamped by too few authorities that you trust"
+            "days were stamped by too few trusted authorities"
         )
 
 

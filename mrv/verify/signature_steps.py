@@ -269,7 +269,7 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
     logs = [key for key in ring if key.role == "log"]
     if all(key.name != origin for key in logs):
         raise NotCheckedError(
-            f"no key of log {origin!r} that you trust; add it to your trusted keys"
+            f"your trusted keys include no key of log {origin!r}; add it to the file of --keys"
         )
     result = [key for key in logs if (key.name, NoteKey(*_named(key)).key_id) in ids]
     if len(result) != 1:
@@ -391,7 +391,7 @@ def log(subject: Subject) -> str:
             "log",
             "issued",
             f"the log's key: {why}",
-            "give a keyring that has it with --keys FILE; `tonne keys export` writes one",
+            "pass a keyring that has it with --keys FILE; `tonne keys export` writes one",
         )
         raise
     return f"included in {head.origin} ({head.size} entries){_seen(subject)}"
@@ -412,7 +412,7 @@ def status(subject: Subject) -> str:
     if not subject.lists:
         raise NotApplicableError(
             "no status list is given, so it is not known whether the statement was superseded or "
-            "revoked; get the newest list from the operator and give it with --status"
+            "revoked; get the newest list from the operator and pass it with --status"
         )
     subject.needs_keys("operator")
     made = [_listed(subject, where, document) for where, document in subject.named_lists]
@@ -450,7 +450,7 @@ def _by_an_ended_key(subject: Subject, item: _List) -> None:
         f"a status list with a key valid at {subject.at:%Y-%m-%dT%H:%M:%SZ}: "
         f"the list of {item.document['validFrom']} is by {item.signer.name!r}, "
         "whose key has ended",
-        "get the newest list from the operator and give it with --status, or "
+        "get the newest list from the operator and pass it with --status, or "
         "accept this one with --accept ended-keys",
         "ended-keys",
     )
@@ -481,7 +481,7 @@ def _current(subject: Subject, document: Mapping[str, Any]) -> None:
         )
     if signed - AHEAD > subject.at:
         raise SignatureError(
-            f"the status list was signed at {signed}, after {subject.at}; give the list of "
+            f"the status list was signed at {signed}, after {subject.at}; pass the list of "
             "that time, or a later --at"
         )
     made = max(time_of(proofs_of(d)[0]["created"], "created") for d, _ in _signed(subject))
@@ -491,6 +491,6 @@ def _current(subject: Subject, document: Mapping[str, Any]) -> None:
             "issued",
             f"a status list for {subject.at:%Y-%m-%dT%H:%M:%SZ}: the list given "
             f"is of {document['validFrom']}, and valid until {end:%Y-%m-%dT%H:%M:%SZ}",
-            "get the newest list from the operator and give it with --status, or "
-            "give the time of the check with --at",
+            "get the newest list from the operator and pass it with --status, or "
+            "pass the time of the check with --at",
         )

@@ -436,9 +436,9 @@ def _state(subject: Subject) -> str:
 
 def _keys(subject: Subject) -> str:
     if subject.trusted is not None:
-        return f"{len(subject.trusted)} keys that you trust, by {subject.source}"
+        return f"{len(subject.trusted)} trusted keys, from {subject.source}"
     source = "the pack itself" if KEYS in subject.pack.files else "the statement itself"
     return (
-        f"keys taken from {source}: anyone could have made it; give the keys "
-        "that you trust with --keys"
+        f"keys taken from {source}: anyone could have made it; pass your "
+        "file of trusted keys with --keys"
     )

@@ -261,8 +261,8 @@ class Subject:
         lacks = [role for role in roles if role not in have]
         if lacks:
             raise NotCheckedError(
-                f"no key of {' and '.join(map(a, lacks))} that you trust; add it to your "
-                "trusted keys"
+                f"your trusted keys include no key of {' and '.join(map(a, lacks))}; add it to "
+                "the file of --keys"
             )
 
     def lack(self, code: str, state: str, what: str, remedy: str, waiver: str = "") -> None:

@@ -349,7 +349,7 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
         "submitted",
         f"proof that {key.name!r} ({key.role}) signed before its key ended ({until or place}): "
         "only the signature itself states it",
-        "give with --keys a newer keyring, which states at which log entry "
+        "pass with --keys a newer keyring, which states at which log entry "
         "the key ended, or accept this with --accept ended-keys",
         "ended-keys",
     )
@@ -366,7 +366,7 @@ def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
         "verified",
         f"proof that {key.name!r} ({key.role}) signed before the accreditation "
         f"ended ({until}): only the signature itself states it",
-        "get the pack with earlier time stamps of authorities that you trust, "
+        "get the pack with earlier time stamps of trusted authorities, "
         "or earlier cosignatures of witnesses, or accept this with --accept "
         "ended-keys",
         "ended-keys",
@@ -415,5 +415,5 @@ def _ask_for_final(subject: Subject, what: str) -> None:
         "issued",
         what,
         "export the pack again, with a receipt under a head of the current "
-        "log; and give a keyring with that log with --keys",
+        "log; and pass a keyring with that log with --keys",
     )

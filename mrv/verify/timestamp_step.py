@@ -81,7 +81,7 @@ def _checked(subject: Subject, stored_tokens: StoredTokens, rule: StampRule) -> 
     if len(every) < rule.threshold:
         _lack(subject, rule, len(every))
     message = "; ".join(f"{name} at {_moment(stamp.time)}" for name, stamp in sorted(every.items()))
-    return (message or "none of an authority that you trust") + _tail(subject, strange)
+    return (message or "none by a trusted authority") + _tail(subject, strange)
 
 
 class _Seen(NamedTuple):
@@ -247,8 +247,8 @@ def _lack(subject: Subject, rule: StampRule, result: int) -> None:
     subject.lack(
         "timestamps",
         "issued",
-        f"time stamps of the statement by {rule.threshold} of the authorities "
-        f"that you trust ({names}): {result} stamped it",
+        f"time stamps of the statement by {rule.threshold} of your trusted "
+        f"authorities ({names}): {result} stamped it",
         "have the operator request them again (`tonne timestamp request`) and "
         "export the pack again, or accept this with --accept no-timestamps",
         "no-timestamps",

@@ -88,7 +88,7 @@ def witnesses(subject: Subject) -> str:
     if not keys and not _enrolled(subject) and all(p.reached(()) for p in subject.policies):
         _check_logs(subject, note)
         raise NotApplicableError(
-            "the keys that you trust include no witness" + _unknown(subject, note, keys)
+            "your trusted keys include no witness" + _unknown(subject, note, keys)
         )
     result, false = _cosignatures(note, keys)
     sealed, false_seals = _of_seals(subject, keys)
@@ -98,9 +98,7 @@ def witnesses(subject: Subject) -> str:
     enough = _quorum(subject, good, len(result) - len(good))
     _check_logs(subject, note)
     names = [f"{c.witness.name} at {_moment(c.time_s)}" for c in good]
-    message = (
-        f"{', '.join(names) or 'no witness that you trust'} cosigned {subject.head.size} entries"
-    )
+    message = f"{', '.join(names) or 'no trusted witness'} cosigned {subject.head.size} entries"
     message += "" if enough else ", too few"
     return message + _before(sealed) + _unknown(subject, note, keys)
 
@@ -128,7 +126,7 @@ def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
     keys = {cosignature.witness for cosignature in good}
     lacks = [text for policy in subject.policies if (text := policy.lacks(keys)) is not None]
     if not subject.policies and not keys:
-        lacks = [f"one of the witnesses that you trust ({_names(subject)})"]
+        lacks = [f"one of your trusted witnesses ({_names(subject)})"]
     more = f"; {late} cosigned after the time of your check" if late else ""
     for text in lacks:
         subject.lack(

@@ -61,8 +61,7 @@ from services.api.routes import (
     webhooks,
     writes,
 )
-from services.issuer.request_runner import Runner
-from services.issuer.requests import Desk
+from services.issuer.requests import Desk, Runner
 from services.issuer.timestamps import Policy, no_authority
 from services.metrics import Metrics
 from services.settings import FILES_BYTES

@@ -56,7 +56,7 @@ def _check_one(text: str, size: int) -> None:
         raise ProblemError(400, "Range is malformed; write it as `bytes=0-1023`, `1024-` or `-512`")
     if first and last and int(first) > int(last):
         raise ProblemError(
-            400, f"Range {first}-{last} ends before it begins; give the first byte first"
+            400, f"Range {first}-{last} ends before it begins; send the first byte first"
         )
     if int(first or 0) >= size or (not first and not int(last)):
         raise ProblemError(

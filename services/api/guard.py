@@ -173,7 +173,7 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
     for once in (b"authorization", b"host"):
         if sum(name == once for name, _ in scope["headers"]) > 1:
             # which of them counts is not the same for everyone on the way here
-            return problem(400, f"give one {once.decode().title()} header, not several")
+            return problem(400, f"send one {once.decode().title()} header, not several")
     declared = headers.get(b"content-length", b"0")
     if (
         not declared.isdigit()

@@ -102,7 +102,7 @@ def read(options: Mapping[str, str], depth: int = 0) -> Query:
             raise InputError(f"{name[:60]!r} is not an option; options: {', '.join(_OPTIONS)}")
     count = options.get("$count", "false")
     if count not in {"true", "false"}:
-        raise InputError(f"$count={count[:20]!r}: give true or false")
+        raise InputError(f"$count={count[:20]!r}: send true or false")
     return Query(
         _read_filter(options["$filter"]) if "$filter" in options else None,
         _orders(options.get("$orderby", "")),
@@ -116,7 +116,7 @@ def read(options: Mapping[str, str], depth: int = 0) -> Query:
 
 def _number(name: str, text: str, maximum: int) -> int:
     if not re.fullmatch("[0-9]{1,9}", text) or int(text) > maximum:
-        raise InputError(f"{name}={text[:20]!r}: give a whole number from 0 to {maximum:,}")
+        raise InputError(f"{name}={text[:20]!r}: send a whole number from 0 to {maximum:,}")
     return int(text)
 
 

@@ -61,7 +61,7 @@ def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
     """
     if principal.role == "public":
         raise ProblemError(
-            401, "a token is required; give `Authorization: Bearer TOKEN`", CHALLENGE
+            401, "a token is required; send `Authorization: Bearer TOKEN`", CHALLENGE
         )
     raise ProblemError(
         403,

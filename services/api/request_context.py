@@ -59,7 +59,7 @@ async def authenticate(authorization: str, reads: ConnectionPool, oidc: Tokens |
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
-        raise ProblemError(401, "give `Authorization: Bearer TOKEN`", CHALLENGE)
+        raise ProblemError(401, "send `Authorization: Bearer TOKEN`", CHALLENGE)
     if oidc is not None and token.count(".") == _JWT_DOTS:
         return await oidc.principal(token)
     if not api_keys.is_token(token):

@@ -83,7 +83,7 @@ def find_or_make(conn: Connection, url: str | None) -> Archive:
     if url is None:
         raise InputError(
             "no location is set for the archive; set TONNE_ARCHIVE_URL to a folder or an s3:// "
-            "URL, or give --url"
+            "URL, or use --url"
         )
     place = archived.opened(url)
     place.make()

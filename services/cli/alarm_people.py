@@ -198,7 +198,7 @@ def duty(
     """
     if times > 1 and every_weeks is None:
         raise InputError(
-            "--times needs --every-weeks: give the number of weeks after which the duty repeats"
+            "--times needs --every-weeks: pass the number of weeks after which the duty repeats"
         )
     with _database() as conn:
         edges = [_moment(conn, name, text) for name, text in (("--from", begin), ("--to", end))]

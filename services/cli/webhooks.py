@@ -193,7 +193,7 @@ def replay(
       tonne webhooks replay registry --since 2026-03-01
     """
     if not (events or since or dead):
-        raise InputError("give one of --event ID, --since TIME and --dead")
+        raise InputError("use one of --event ID, --since TIME and --dead")
     with _database() as conn:
         begin = (
             None

@@ -135,7 +135,7 @@ def _forms(language: str) -> dict[str, str]:
         locale = None
     if locale is None:
         raise InputError(
-            f"language {language!r} is not a language tag of Unicode CLDR; give one such as fr "
+            f"language {language!r} is not a language tag of Unicode CLDR; enter one such as fr "
             "or pt-BR"
         )
     symbols, spans = locale.number_symbols["latn"], locale.interval_formats["yMMMd"]

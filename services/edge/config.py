@@ -173,10 +173,10 @@ def read(path: Path) -> Config:
 def _problems(config: Config) -> Iterator[str]:
     yield from (f"broker: {text}" for text in _broker(config.broker))
     if _needs_identity(config.broker) and config.identity is None:
-        yield "identity: is missing; give the folder that issue-credentials made"
+        yield "identity: is missing; enter the folder that issue-credentials made"
     if config.enrolment is not None:
         if config.identity is None:
-            yield "enrolment: also give identity, the folder of the certificate"
+            yield "enrolment: also enter identity, the folder of the certificate"
         if not config.enrolment.startswith("https://"):
             yield f"enrolment: {config.enrolment!r} is not an https:// address"
     yield from _signing(config.signing)
@@ -232,7 +232,7 @@ def _source(source: Source) -> Iterator[str]:
     if isinstance(source, CsvFolder):
         ways = [source.device, source.device_column, source.devices or None]
         if ways == [None] * 3 or None not in ways[:2] or (source.device and source.devices):
-            yield "give either device or device_column, or devices alone"
+            yield "enter either device or device_column, or devices alone"
         if source.timezone is not None:
             try:
                 ZoneInfo(source.timezone)

@@ -53,7 +53,7 @@ def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) 
     if not (folder / CA).exists():
         if ca_sha256 is None:
             raise InputError(
-                f"{folder / CA} is missing: give the authority's digest by --ca-sha256, "
+                f"{folder / CA} is missing: pass the authority's digest by --ca-sha256, "
                 "as `tonne registry enrol-token` printed it, or copy ca.crt there"
             )
         write(folder / CA, _authority(url, ca_sha256), PUBLIC)

@@ -125,7 +125,7 @@ def _token(authorization: str) -> tuple[str, str]:
         user, _, token = _decoded(rest.encode(), "Basic").decode(errors="replace").partition(":")
         return user, token
     raise EnrolmentError(
-        "give the one-time token, as Basic authentication with the device's id or as Bearer"
+        "send the one-time token, as Basic authentication with the device's id or as Bearer"
     )
 
 

@@ -69,7 +69,7 @@ def read_request(data: bytes) -> Wanted:
         raise InputError("the request is not signed by its own key; make it again")
     if len(names) != 1:
         raise InputError(
-            f"the request has {len(names)} common names; give the device's id as the only one"
+            f"the request has {len(names)} common names; enter the device's id as the only one"
         )
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
         return Wanted(str(names[0].value), key)

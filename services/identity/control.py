@@ -77,7 +77,7 @@ class Control:
         self._wait(lambda: self._granted is not None, "an answer")
         if not self._granted:
             raise ServerError(
-                f"{self._place} does not permit {ADMIN} to change permissions; give it the "
+                f"{self._place} does not permit {ADMIN} to change permissions; install there the "
                 "dynamic-security.json of `tonne broker config`"
             )
 

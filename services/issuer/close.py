@@ -289,7 +289,7 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
     if to_us > now:
         raise PeriodError(
             "a preview ends at the present at the latest, "
-            f"{utc_text(now // 1_000_000 * 1_000_000)}, and not to {utc_text(to_us)}; give an "
+            f"{utc_text(now // 1_000_000 * 1_000_000)}, and not to {utc_text(to_us)}; enter an "
             "earlier `--to`"
         )
     with snapshot(conn):
@@ -318,7 +318,7 @@ def _check_unclaimed(conn: Connection, project: str, from_us: int, to_us: int) -
         if others:
             raise PeriodError(
                 f"days of the period are in issued {', '.join(others[:_SHOWN])}, and a tonne is"
-                " claimed once: give a period after it, or exactly that one to see its correction"
+                " claimed once: enter a period after it, or exactly that one to see its correction"
             )
 
 

@@ -46,6 +46,7 @@ from services.store.registry import monitoring_plans as monitoring
 from services.store.registry import signing_keys
 from services.store.registry.factors import load_book
 from services.store.registry.programme import issue_signatures, public_url
+from services.store.registry.rows import CALIBRATIONS
 from services.store.statements import carry_over as carried
 from services.store.statements import evidence as periods
 from services.store.statements import statements
@@ -143,13 +144,14 @@ def plan_of(
     outcome = judged(facts)
     home, signers = Settings().home, set[RowSigner]()
     keys = third_parties(home, (enrolment.key for enrolment in signing_keys.load(conn)))
+    certificates = CALIBRATIONS.load(conn, ids)
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
         serials=periods.load_serials(conn, ids),
         calibrations={
-            name: tuple(one for one in certificates if not by_operator(facts, one))
-            for name, certificates in registry.load_calibrations(conn, ids).items()
+            name: tuple(one for one in certificates[name] if not by_operator(facts, one))
+            for name in ids
         },
         carried_ug=owed.ug,
         carried_from=owed.statements,

@@ -108,7 +108,7 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
     """
     if pack.bare:
         raise CanonicalError(
-            "a statement's file alone has no evidence to export; give the pack's folder"
+            "a statement's file alone has no evidence to export; pass the pack's folder"
         )
     report = verify.verify(pack, trusted, status)
     if (bad := report.failure) is not None:
@@ -293,8 +293,7 @@ def jcm_files(
     elif form is None and not methodology.startswith(JCM):
         raise ExportError(
             f"{methodology} is not a methodology of the JCM, whose forms this export fills;"
-            f" give the"
-            " official file and its map with --template and --map, or use `tonne report`"
+            " pass the official file and its map with --template and --map, or use `tonne report`"
         )
     own = {
         "issuance-request": shipped("jcm-issuance"),

@@ -33,6 +33,7 @@ from mrv.rounding import exact_sum, exact_text, share_text
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from services.store.registry import load as registry
+from services.store.registry.rows import CALIBRATIONS
 from services.store.statements import statements
 from services.store.timeseries import underived
 from services.store.timeseries.interval_rows import intervals_of, older_rows
@@ -190,7 +191,7 @@ def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan)
     """Yield the time of invoices that also cover calibrated meters of others, with these meters."""
     mine = plan.fleet().by_id.keys()
     named = sorted({name for invoice in invoices for name in invoice.devices} - mine)
-    certificates = registry.load_calibrations(conn, named) if named else {}
+    certificates = CALIBRATIONS.load(conn, named)
     zone = plan.project.timezone
     for invoice in invoices:
         first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US

@@ -2,41 +2,69 @@
 Evidence packs, written from the database.
 
 Each document has exactly one form, so that the same statement gives identical bytes; archived days
-are included as the archive's own files.  The folder is written completely or not at all.
+are included as the archive's own files.  The folder is written completely or not at all.  At issue
+the manifest is entered in the log in the same transaction: a later change of a file is detected.
 """
 
 from __future__ import annotations
 
 import shutil
+from base64 import b64encode
 from collections.abc import Mapping
+from datetime import date
+from io import BytesIO
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
 from ingest.errors import InputError
+from mrv.calendar import days, instant_us
+from mrv.documents.statement import Claims, claims_of
+from mrv.errors import StatementStateError
 from mrv.log.entries import EVIDENCE
+from mrv.log.merkle import inclusion_proof
+from mrv.log.note import signature_lines
+from mrv.log.receipt import Checkpoint
+from mrv.packs import tables
 from mrv.packs.pack import (
+    APPROVALS,
+    DEAD_LETTERS,
+    DIGESTS,
+    FINDINGS,
+    GUIDE,
     KEYS,
+    MANIFEST,
     MANIFEST_RECEIPT,
+    PLAN,
     README,
     RECEIPT,
+    SAMPLING,
     SEALS,
     STATEMENT,
     TIMESTAMPS,
     VERIFICATION,
+    manifest_of,
 )
 from mrv.signatures import canonical
+from mrv.signatures.day_digests import DayLeaf
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey
-from services.issuer import bundle, timestamps
+from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_reader import read_plan
+from mrv.verify.seal_step import readings_root
+from mrv.verify.time_step import guide
+from services.issuer import timestamps
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
+from services.issuer.documents import Documents, documents
 from services.issuer.signed_evidence import by_name, fitting
 from services.issuer.signed_evidence import files as case_files
-from services.issuer.transitions import Documents, documents
+from services.store.messages import dead_letter_query as dead_letters
 from services.store.registry import signing_keys as enrolled
-from services.store.statements import evidence, statements
+from services.store.statements import evidence, signed_documents, statements
+from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 
 
@@ -93,8 +121,8 @@ def _documents(
     """Return all documents of a pack; for an issued statement those in the log's manifest."""
     receipt = log.receipt(conn, statement)
     if receipt is None:
-        signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)
-        return bundle.complete(conn, signed, files, logged=False)
+        signed = StatementDocuments(have.statement, have.verification, have.signers)
+        return complete(conn, signed, files, logged=False)
     result = {STATEMENT: canonical.encode(have.statement), RECEIPT: receipt.encode()}
     if have.verification is not None:
         result[VERIFICATION] = canonical.encode(have.verification)
@@ -122,3 +150,153 @@ def _as_first_released(conn: Connection, have: Documents) -> dict[str, bytes]:
     # that version's keys had no times of validity, and it takes none
     keys = [EnrolledKey(key.name, key.role, key.multikey) for key in (*have.signers, *logs[:1])]
     return {KEYS: write_keyring(keys), README: text.encode()}
+
+
+class OtherReadingsError(StatementStateError):
+    """A day of a statement has other readings than those sealed in the log."""
+
+    def __init__(self, project: str, day: date) -> None:
+        self.project, self.day = project, day
+        super().__init__(f"the readings of {day} are not those that the log sealed")
+
+
+class StatementDocuments(NamedTuple):
+    """A statement's documents, and the keys of their signers."""
+
+    statement: dict[str, Any]
+    verification: dict[str, Any] | None
+    signers: tuple[EnrolledKey, ...]
+
+    @property
+    def claims(self) -> Claims:
+        """Return the statement's claims."""
+        return claims_of(self.statement)
+
+
+def complete(
+    conn: Connection, documents: StatementDocuments, files: Mapping[str, bytes], *, logged: bool
+) -> dict[str, bytes]:
+    """
+    Return the complete pack: the given tables, all other files, and the manifest.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        Plan, factors, digests and tables.
+    logged : bool
+        The statement is in the log, or enters it in this transaction.
+
+    Raises
+    ------
+    OtherReadingsError
+        If days of a statement that enters the log are sealed with other readings.
+    """
+    plan = read_plan(canonical.parse_object(files[PLAN]))
+    result = {
+        **files,
+        STATEMENT: canonical.encode(documents.statement),
+        GUIDE: guide(documents.claims),
+        KEYS: write_keyring(_keys(conn, documents, logged=logged)),
+        SEALS: canonical.legible(_seals(conn, documents, plan, files) if logged else _NO_SEALS),
+        f"{DEAD_LETTERS}.parquet": _letters(conn, documents, plan),
+    }
+    if documents.verification is not None:
+        result[VERIFICATION] = canonical.encode(documents.verification)
+    raised = _findings(conn, documents)
+    if raised:
+        result[FINDINGS] = canonical.legible(raised)
+    drawn = signed_documents.sample(conn, documents.claims.statement)
+    if drawn is not None:
+        result[SAMPLING] = drawn
+    approved = _approvals(conn, documents)
+    if approved:
+        result[APPROVALS] = canonical.legible(approved)
+    hashes = {name: canonical.sha256_hex(data) for name, data in result.items()}
+    return {**result, MANIFEST: manifest_of(hashes)}
+
+
+# Documents that stand in the statement's steps already.
+SIGNED = (STATEMENT, VERIFICATION)
+_NO_SEALS: dict[str, Any] = {"days": [], "head": None}
+
+
+def _keys(conn: Connection, documents: StatementDocuments, *, logged: bool) -> list[EnrolledKey]:
+    """Return the keys of all signers, also of findings, and of the log in the receipt."""
+    every = [enrolment.key for enrolment in enrolled.load(conn)]
+    signed = {
+        document["issuer"]["id"]
+        for document in (*_findings(conn, documents), *_approvals(conn, documents))
+    }
+    drawn = signed_documents.sample(conn, documents.claims.statement)
+    if drawn is not None:
+        signed.add(canonical.parse_object(drawn)["issuer"]["id"])
+    more = [key for key in every if key.did in signed and key not in documents.signers]
+    log_keys = [key for key in every if key.role == "log"]
+    # the last one signs the head under which the statement enters the log
+    return [*documents.signers, *more, *(log_keys[-1:] if logged else [])]
+
+
+def _findings(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
+    name = documents.claims.statement
+    return [canonical.parse_object(data) for data in signed_documents.events(conn, name)]
+
+
+def _approvals(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
+    name = documents.claims.statement
+    return [canonical.parse_object(data) for data in signed_documents.approvals(conn, name)]
+
+
+def _letters(conn: Connection, documents: StatementDocuments, plan: MonitoringPlan) -> bytes:
+    begin, end = _period(documents)
+    ids = {d.id for d in plan.devices} | {d.gateway for d in plan.devices if d.gateway}
+    out = BytesIO()
+    tables.write_letters(out, dead_letters.of_period(conn, sorted(ids), begin, end))
+    return out.getvalue()
+
+
+def _seals(
+    conn: Connection,
+    documents: StatementDocuments,
+    plan: MonitoringPlan,
+    files: Mapping[str, bytes],
+) -> dict[str, Any]:
+    """Return the seals of the period's days that cover this evidence, with their proofs."""
+    edges = _period(documents)
+    project = plan.project
+    leaves = [
+        DayLeaf.from_json(leaf) for leaf in canonical.parse_object(files[DIGESTS])["readings"]
+    ]
+    head = log.checkpoint(conn)
+    result = []
+    for day, begin, end in days(*edges, project.timezone):
+        if begin < edges[0] or end > edges[1]:
+            continue
+        entries = [log.at(conn, index)[0] for index in seals.of_day(conn, project.id, day)]
+        bodies = [(entry.index, canonical.parse_object(entry.body)) for entry in entries]
+        fitting = [
+            (index, body)
+            for index, body in bodies
+            if readings_root(project, leaves, body) == body["readings"]["root"]
+        ]
+        if bodies and not fitting:
+            raise OtherReadingsError(project.id, day)
+        result += fitting[-1:]
+    if head is None or not result:
+        return _NO_SEALS
+    hashes = log.leaves(conn)[: Checkpoint.from_text(signature_lines(head)[0]).size]
+    return {
+        "head": head,
+        "days": [
+            {
+                "index": index,
+                "entry": body,
+                "proof": [b64encode(h).decode() for h in inclusion_proof(index, hashes)],
+            }
+            for index, body in result
+        ],
+    }
+
+
+def _period(documents: StatementDocuments) -> tuple[int, int]:
+    period = documents.claims.monitoring_period
+    return instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")

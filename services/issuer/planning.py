@@ -39,9 +39,10 @@ from services.registry.entries import Registry
 from services.registry.files import KEPT
 from services.store.registry import authority
 from services.store.registry import load as registry
-from services.store.registry.entries_from_rows import load_registry, load_samples
+from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.load import load_project
 from services.store.registry.monitoring_plans import load_versions
+from services.store.registry.rows import SAMPLES
 from services.store.statements import statements
 from services.store.views.city_year import estimates
 from services.store.views.programme_report import report_document
@@ -173,7 +174,7 @@ def _surveys(known: _Known) -> Iterator[Due]:
 
 def _samples(conn: Connection, known: _Known) -> Iterator[Due]:
     last: dict[str, date] = {}
-    for sample in load_samples(conn)[known.project.id]:
+    for sample in SAMPLES.load(conn, [known.project.id])[known.project.id]:
         last[sample.parameter] = max(sample.taken, last.get(sample.parameter, sample.taken))
     for parameter, taken in last.items():
         day = known.next(parameter, taken, None)

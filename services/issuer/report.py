@@ -281,7 +281,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
     """
     if pack.bare:
         raise CanonicalError(
-            "a statement's file alone has no evidence to report; give the pack's folder"
+            "a statement's file alone has no evidence to report; pass the pack's folder"
         )
     report = verify.verify(pack, trusted)
     bad = next((step for step in report.steps if step.outcome in _BAD), None)

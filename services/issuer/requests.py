@@ -5,6 +5,9 @@ On one machine the API executes them itself, as its login has the accounting rol
 queues them in the database, and `tonne signer` executes them; the web process can then neither sign
 nor write signed rows.
 
+Slow kinds of requests have their own lane and thread, so that an issue does not wait for a close.
+A request that ends the process five times is refused.
+
 The issue of a statement includes its time stamps: of the statement before, of the log's head after.
 """
 
@@ -13,10 +16,12 @@ from __future__ import annotations
 import time
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID, uuid4
 
+import psycopg
 from psycopg import Connection
 
 from ingest.errors import InputError, RegistryError, ServerError
@@ -25,6 +30,7 @@ from mrv.errors import EnrolmentError, StatementStateError, VerificationError
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.states import check_step
+from services.background import Background
 from services.issuer import close, keys, timestamps
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
@@ -34,12 +40,19 @@ from services.issuer.cosigning import require_enough
 from services.issuer.documents import Signer
 from services.issuer.keys import LOG_KEY
 from services.issuer.timestamps import Policy
+from services.metrics import Metrics
 from services.processing.registry_import import import_registry
 from services.registry.files import read_bytes
+from services.scraping import Pulse
+from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
+from services.store.statements import file_jobs, statements
 from services.store.statements import signer_requests as queue
-from services.store.statements import statements
+from services.store.statements.file_jobs import Progress
 from services.store.statements.signer_requests import Answer, Request
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 
 class Issued(NamedTuple):
@@ -346,3 +359,138 @@ def named(error: Exception) -> str:
 def kind_of(answer: Answer) -> type[Exception]:
     """Return the class of the error in an answer; RuntimeError for a defect of tonne."""
     return _ERRORS.get(answer.error or "", RuntimeError)
+
+
+# --- the queue ---------------------------------------------------------------------------
+
+_LOOK_S = 5.0
+_MOST_ATTEMPTS = 5
+_AGAIN = (
+    ServerError,
+    psycopg.OperationalError,
+    psycopg.errors.UniqueViolation,  # somebody did another step between
+)
+STEPS = "steps"
+LANES = {STEPS: tuple(kind for kind in KINDS if kind not in LONG), "accounts": LONG}
+
+
+class Runner(Background):
+    """
+    Executes requests in its own threads until it is stopped.
+
+    Parameters
+    ----------
+    url : str
+        Database; the login must be granted `tonne_mrv`.
+    pulse : Pulse, optional
+        Health signal of a process that does nothing else.
+    """
+
+    patience_s = None  # the current request is answered
+
+    def __init__(
+        self,
+        url: str,
+        desk: Desk,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        *,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._url, self._metrics = url, metrics
+        self._desk = desk._replace(begun=self._tell)
+        self._log, self._pulse = log, pulse
+        for kind in KINDS:
+            for result in ("done", "refused", "failed", "again"):
+                metrics.signer_requests.labels(kind, result)  # told of from the start, as 0
+        super().__init__({name: partial(self._serve, name, of) for name, of in LANES.items()})
+
+    def _serve(self, name: str, of: Sequence[str]) -> None:
+        while not self._stopping.is_set():
+            try:
+                with connect(
+                    self._url, role="tonne_mrv", name="tonne signer", autocommit=True
+                ) as conn:
+                    conn.execute(f"LISTEN {queue.CHANNEL}".encode())
+                    self._answer_all(conn, name, of)
+            except (ServerError, psycopg.Error) as error:
+                self._log.warning("queue not read", error=" ".join(str(error).split())[:300])
+                self._rest(name, _LOOK_S)
+
+    def _answer_all(self, conn: Connection, name: str, of: Sequence[str]) -> None:
+        while not self._stopping.is_set():
+            self._beat(name)
+            while not self._stopping.is_set() and self.once(conn, of):
+                self._beat(name)
+            # told of at once; looked for all the same
+            for _ in conn.notifies(timeout=_LOOK_S / 5, stop_after=1):
+                pass
+
+    def _tell(self, id_: UUID, number: int, of: int, step: str) -> None:
+        """Store the progress of a request outside its transaction; failures are ignored."""
+        try:
+            with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
+                file_jobs.tell(conn, id_, Progress(number - 1, of, step))
+        except (ServerError, psycopg.Error) as error:
+            self._log.warning("progress not stored", error=" ".join(str(error).split())[:300])
+
+    def _beat(self, name: str) -> None:
+        # a close may take minutes: that is not standstill
+        if self._pulse is not None and name == STEPS:
+            self._pulse.beat(name)
+
+    def _rest(self, name: str, pause_s: float) -> None:
+        if self._pulse is not None and name == STEPS:
+            self._pulse.pause(name, pause_s, self._stopping)
+        else:
+            self._stopping.wait(pause_s)
+
+    def once(self, conn: Connection, of: Sequence[str] = KINDS) -> bool:
+        """Execute the next request of given kinds; return whether there was one."""
+        with queue.taken(conn, of) as request:
+            if request is None:
+                return False
+            self._do(conn, request, queue.begin(conn, request.id))
+            return True
+
+    def _do(self, conn: Connection, request: Request, attempt: int) -> None:
+        entry = self._log.bind(request=str(request.id), kind=request.kind, subject=request.subject)
+        if attempt > _MOST_ATTEMPTS:
+            entry.error("given up", attempts=attempt - 1)
+            why = f"it was begun {attempt - 1} times and did not end; the signer's log says why"
+            self._refuse(conn, request, named(ServerError()), why)
+            return
+        try:
+            self._done(conn, request)
+        except _AGAIN as error:
+            reason = " ".join(str(error).split())[:300]
+            self._count(request, "again")
+            entry.warning("to be done again", attempt=attempt, reason=reason)
+        except InputError as error:
+            entry.info("refused", reason=" ".join(str(error).split())[:300], actor=request.actor)
+            self._refuse(conn, request, named(error), str(error))
+        except Exception as error:  # noqa: BLE001 - one request must not end the signer
+            number = uuid4().hex
+            entry.error("defect", number=number, exc_info=error)
+            self._refuse(conn, request, DEFECT, number)
+        else:
+            self._count(request, "done")
+            entry.info("done", actor=request.actor)
+
+    def _done(self, conn: Connection, request: Request) -> None:
+        if request.kind in REPEATABLE:
+            done = do(conn, request, self._desk)
+            queue.answer(conn, request.id, done.result, created=done.created)
+            return
+        with conn.transaction():
+            if request.kind in SNAPSHOT:
+                conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            done = do(conn, request, self._desk)
+            queue.answer(conn, request.id, done.result, created=done.created)
+
+    def _refuse(self, conn: Connection, request: Request, error: str, detail: str) -> None:
+        self._count(request, "refused" if error != DEFECT else "failed")
+        queue.refuse(conn, request.id, error, detail)
+
+    def _count(self, request: Request, result: str) -> None:
+        self._metrics.signer_requests.labels(request.kind, result).inc()

@@ -19,7 +19,7 @@ import numpy as np
 from psycopg import Connection
 
 from ingest.model import INTERVAL_US, Int32, Int64
-from mrv.accounting.twin_series import FAR_LAGS, MANY, MEASURED, Twins, agreeing, copied, twins
+from mrv.accounting.twin_series import FAR_LAGS, MANY, MEASURED, agreeing, copied, twins
 from mrv.methodologies import find
 from mrv.quantity_text import plain_text
 from mrv.registry.project import Project, ProjectDevice
@@ -234,12 +234,15 @@ def same_elsewhere(energy: Energy) -> Same:
         for name, other in near:
             if other in beside and name not in result.excluded():
                 there = kept(other, quantity)
-                same = copied(series[name], there) or _moving(series[name], there)
+                own = series[name]
+                # else over the whole period, by the accounting's test
+                same = copied(own, there) or next(twins([own, there]), None)
                 if same is not None:
                     result.pairs.add((name, other))
                     second = same.equal and energy.is_second(name, other)
                     # the other one's close may not see that it is the same
-                    if not same.equal or second or _shorter(series[name], there):
+                    short = np.count_nonzero(own) < _SHORTER * np.count_nonzero(there)
+                    if not same.equal or second or short:
                         result.copies.append(
                             Copy(name, other, beside[other], same.equal, excluded=second)
                         )
@@ -272,18 +275,6 @@ def _inside(
                 result.copies.append(Copy(name, other, None, same.equal, excluded=same.equal))
                 if same.equal:
                     again.add(name)
-
-
-def _moving(own: Int32, there: Int32) -> Twins | None:
-    """
-    Return how two series agree over the whole period, by the accounting's test; None if they
-    do not.
-    """
-    return next(twins([own, there]), None)
-
-
-def _shorter(own: Int32, there: Int32) -> bool:
-    return bool(np.count_nonzero(own) < _SHORTER * np.count_nonzero(there))
 
 
 def _baseline(

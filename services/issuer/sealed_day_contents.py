@@ -69,24 +69,11 @@ class _Serving:
 
     def on(self, from_us: int, to_us: int) -> tuple[str, ...]:
         """Return the devices that belong to a day."""
+        spans = ((d.device, d.from_us, to_us if d.to_us is None else d.to_us) for d in self.bound)
         if self.project:
-            result = {d.device for d in self.bound if _overlaps(d, from_us, to_us)}
-        else:
-            whole = {d.device for d in self.bound if _covers(d, from_us, to_us)}
-            result = set(self.others) - whole
-        return tuple(sorted(result))
-
-
-def _overlaps(project_device: ProjectDevice, from_us: int, to_us: int) -> bool:
-    return project_device.from_us < to_us and (
-        project_device.to_us is None or project_device.to_us > from_us
-    )
-
-
-def _covers(project_device: ProjectDevice, from_us: int, to_us: int) -> bool:
-    return project_device.from_us <= from_us and (
-        project_device.to_us is None or project_device.to_us >= to_us
-    )
+            return tuple(sorted({name for name, a, b in spans if a < to_us and b > from_us}))
+        whole = {name for name, a, b in spans if a <= from_us and b >= to_us}
+        return tuple(sorted({*self.others} - whole))
 
 
 def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
@@ -197,7 +184,8 @@ def parts_of(cursor: Cursor, fleet: Fleet, run: Sequence[Job]) -> list[dict[str,
 
     zone, begin_us, end_us = run[0].timezone, run[0].from_us, run[-1].to_us
     known = [name for name in run[0].devices if name in fleet.by_id]
-    for subset in _batched(known):
+    for at in range(0, len(known), _DEVICES_AT_ONCE):
+        subset = known[at : at + _DEVICES_AT_ONCE]
         index = [fleet.by_id[name] for name in subset]
         for class_id, members in marks.by_class(fleet, index).items():
             after = dict.fromkeys(members, begin_us - 1)
@@ -212,8 +200,3 @@ def parts_of(cursor: Cursor, fleet: Fleet, run: Sequence[Job]) -> list[dict[str,
         key = stored.device[order], stored.start_us[order]
         add("emissions", leaves(fleet, "interval_emission", key, columns, zone))
     return [{name: digest_leaves(some) for name, some in parts.items()} for parts in result]
-
-
-def _batched(names: list[str]) -> Iterator[list[str]]:
-    for at in range(0, len(names), _DEVICES_AT_ONCE):
-        yield names[at : at + _DEVICES_AT_ONCE]

@@ -50,7 +50,7 @@ from services.store.archive import catalog as archived
 from services.store.messages import signed_values as store
 from services.store.messages.signed_values import Candidate
 from services.store.registry import authority
-from services.store.registry.entries_from_rows import load_meter_keys
+from services.store.registry.rows import METER_KEYS
 from services.store.statements import signed_documents
 from services.store.statements.evidence import load_serials
 from services.vault import table
@@ -200,7 +200,7 @@ def signed_of(
 def _keys(
     conn: Connection, ids: Sequence[str], serials: Mapping[str, str | None]
 ) -> Iterator[SigningKeyNamed]:
-    every = load_meter_keys(conn)
+    every = METER_KEYS.load(conn)
     for device in ids:
         for meter_key in every.get(device, ()):
             begins = utc_text(_us(meter_key.begins))

@@ -33,7 +33,6 @@ from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities
 from mrv.signatures.data_integrity import time_of
-from mrv.signatures.trust_root import TrustRoot
 from mrv.timestamps import token as tokens
 from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, TokenSummary, summaries, write
 from services.clock import now_us
@@ -294,7 +293,8 @@ def policy_of(settings: Settings) -> Policy | None:
     urls = tuple(filter(None, (settings.timestamp_urls or "").split(",")))
     file = settings.timestamp_authorities
     try:
-        root = _pinned(settings)
+        data = trust.kept_trust_root(settings.home)
+        root = None if data is None else trust.checked(data)
     except EnrolmentError:
         if urls:
             raise
@@ -320,11 +320,6 @@ def policy_of(settings: Settings) -> Policy | None:
     except OSError as error:
         raise SettingsError(f"TONNE_TIMESTAMP_AUTHORITIES {file}: {error.strerror}") from error
     return Policy(urls, rule, settings.timestamp_required, str(file))
-
-
-def _pinned(settings: Settings) -> TrustRoot | None:
-    data = trust.kept_trust_root(settings.home)
-    return None if data is None else trust.checked(data)
 
 
 def stamp(

@@ -37,8 +37,8 @@ from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import State, check_named, check_other, check_role, check_step
 from mrv.statement.status import sign_list
 from services.clock import now_us
-from services.issuer import bundle, keys
 from services.issuer import external_signatures as accept
+from services.issuer import keys, pack
 from services.issuer.close import snapshot
 from services.issuer.compared_days import why_other
 from services.issuer.documents import Documents, Signer, documents, may_sign, records
@@ -186,7 +186,7 @@ def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey 
     for attempt in range(_ATTEMPTS):
         try:
             return _issue(conn, statement, log_signer, by)
-        except bundle.OtherReadingsError as error:
+        except pack.OtherReadingsError as error:
             with snapshot(conn):
                 why = why_other(conn, error.project, error.day)
             raise StatementStateError(f"{error}: {why}") from error
@@ -300,10 +300,10 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
 
 def _seal_pack(conn: Connection, have: Documents, statement: str) -> None:
     """Complete the stored evidence, enter its manifest in the log, and make it final."""
-    signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)
+    signed = pack.StatementDocuments(have.statement, have.verification, have.signers)
     kept = evidence.kept(conn, statement)
-    whole = bundle.complete(conn, signed, kept, logged=True)
-    mine = {n: d for n, d in whole.items() if n not in kept and n not in bundle.SIGNED}
+    whole = pack.complete(conn, signed, kept, logged=True)
+    mine = {n: d for n, d in whole.items() if n not in kept and n not in pack.SIGNED}
     evidence.keep(conn, statement, mine)
     entry = evidence_entry(statement, whole[MANIFEST])
     log.append(conn, EVIDENCE, statement, entry)
@@ -386,7 +386,8 @@ def log_signer(conn: Connection, home: Path, name: str) -> Signer:
     """
     holders = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     now = datetime.fromtimestamp(now_us() / 1e6, UTC)
-    live = [key for key in holders if not _ended(key, now)]
+    until = ((key, key.valid_until) for key in holders)
+    live = [key for key, end in until if end is None or datetime.fromisoformat(end) > now]
     if not holders:
         if name not in keys.names(home):
             keys.create(home, name, "log")
@@ -404,10 +405,6 @@ def log_signer(conn: Connection, home: Path, name: str) -> Signer:
     if signer.holder != current:
         raise EnrolmentError(
             f"the log is signed by {current.name!r} ({current.multikey}), not by {named!r};"
-            " give the key file of that log with --log-key"
+            " pass the key file of that log with --log-key"
         )
     return signer
-
-
-def _ended(key: EnrolledKey, now: datetime) -> bool:
-    return key.valid_until is not None and datetime.fromisoformat(key.valid_until) <= now

@@ -212,7 +212,7 @@ def signed_rows(incoming: Incoming, name: str, key: SigningKey) -> list[dict[str
         if acceptance.id not in incoming.registry.factors:
             raise RegistryError(
                 f"{name}: {acceptance.id} is accepted but not listed under `factors` of the "
-                "file; give the file that contains it, because the signature covers its value "
+                "file; pass the file that contains it, because the signature covers its value "
                 "too"
             )
         accepted = acceptance.of(factor_of(incoming.registry.factors[acceptance.id].record).sha256)

@@ -19,7 +19,7 @@ from mrv.documents.form import Form
 from mrv.documents.statement import Claims
 from mrv.documents.verification import ParameterVerified, RequirementVerified
 from mrv.report.words import Words as Language
-from mrv.statement.conditions import Unmet, unmet
+from mrv.statement.conditions import unmet
 from mrv.statement.verifiers_words import Words, known
 
 _WIDTH = 96
@@ -116,20 +116,14 @@ def read(path: Path, claims: Claims) -> Words:
         ) from error
     if report.statement != claims.statement:
         raise InputError(
-            f"{path} is the report on {report.statement!r}, not on {claims.statement}; give "
+            f"{path} is the report on {report.statement!r}, not on {claims.statement}; pass "
             "the report on the latter"
         )
-    every = unmet(claims)
-    if [(finding.rule, finding.text) for finding in report.findings] != [
-        _named(condition) for condition in every
-    ]:
+    stated = [(finding.rule, finding.text) for finding in report.findings]
+    if stated != [(item.rule, str(item)) for item in unmet(claims)]:
         raise InputError(
             f"{path} lists other findings than {claims.statement} has; get them by"
             f" `tonne statement template {claims.statement}`"
         )
     reasons = tuple(finding.reason for finding in report.findings)
     return Words(report.parameters, report.requirements, reasons)
-
-
-def _named(item: Unmet) -> tuple[str, str]:
-    return item.rule, str(item)

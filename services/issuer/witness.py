@@ -47,7 +47,7 @@ def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: in
     question = parse_request(request)
     log_key = _log_key(question.checkpoint, keys)
     path = home / "witness" / hashlib.sha256(log_key.vkey.encode()).hexdigest()[:16]
-    last = _last(path, log_key)
+    last = verify_checkpoint(path.read_text("utf-8"), log_key) if path.exists() else None
     check_request(question, log_key, last)
     line = cosign(question.checkpoint, signer.holder.name, signer.key, now_s)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,12 +66,6 @@ def _log_key(note: str, keys: bytes) -> NoteKey:
             "the key that signs"
         )
     return NoteKey(result[0].name, result[0].public)
-
-
-def _last(path: Path, log_key: NoteKey) -> Checkpoint | None:
-    if not path.exists():
-        return None
-    return verify_checkpoint(path.read_text(encoding="utf-8"), log_key)
 
 
 def keep(conn: Connection, note: str) -> list[str]:

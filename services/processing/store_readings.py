@@ -34,7 +34,7 @@ from services.store.archive import archived_readings as cold
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.values import FAR_US, stamp
-from services.store.registry.entries_from_rows import load_meter_keys
+from services.store.registry.rows import METER_KEYS
 from services.store.statements.late_readings import Completed
 from services.store.timeseries import day_marks, readings
 
@@ -277,7 +277,7 @@ class Signatures:
             get_logger("signatures").warning("signature rejected", device=name, why=why[:300])
 
     def _load(self, cursor: Cursor) -> dict[str, list[DatedKey]]:
-        every = load_meter_keys(cursor.connection)
+        every = METER_KEYS.load(cursor)
         rows = cursor.execute("SELECT id, serial FROM device WHERE serial IS NOT NULL").fetchall()
         serials: dict[str, str] = {str(name): str(serial) for name, serial in rows}
         behind: dict[str, dict[str, str]] = {}

@@ -63,7 +63,7 @@ def entry(kind: str, row: Row) -> Entered:
         row.problem(None, f"{error}; docs/{page}.md lists the keys")
         return Entered(kind, "", Registration(project=""))
     if isinstance(record, Authorization) and not record.document:
-        row.problem("document", "is missing; give the letter by which it was authorized")
+        row.problem("document", "is missing; enter the letter by which it was authorized")
     if isinstance(record, Acceptance):
         for key, text in _lacks(record):
             row.problem(key, text)
@@ -74,7 +74,7 @@ def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
     """Yield the missing required fields of an acceptance."""
     for key, what in (("by", "the body that accepted it"), ("document", "its letter")):
         if not getattr(record, key).strip():
-            yield key, f"is empty; give {what}"
+            yield key, f"is empty; enter {what}"
     if record.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", record.sha256):
         yield "sha256", f"{record.sha256!r} is not a SHA-256 in hex; run sha256sum over the letter"
     if record.signature is not None and record.subject != "factor":

@@ -8,7 +8,6 @@ from decimal import Decimal
 from difflib import get_close_matches
 from itertools import pairwise
 
-from ingest import classes
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
@@ -27,6 +26,7 @@ from mrv.statement.conditions import WANTED, reasoned
 from services.registry.entries import Device, Project, Registry
 from services.registry.fields import Row
 from services.registry.located import Finding
+from services.registry.meters import counted
 
 # a mean is rounded to a thousandth of it at most
 _ROUNDED = 1_000
@@ -120,7 +120,7 @@ def default(row: Row, item: Default) -> None:
 def design(row: Row, item: Design) -> None:
     """Record a latitude without longitude."""
     if (item.latitude is None) != (item.longitude is None):
-        row.problem("latitude", "is given without longitude, or that without it; give both")
+        row.problem("latitude", "is given without longitude, or that without it; enter both")
 
 
 def population(row: Row, item: DesignedPopulation) -> None:
@@ -174,12 +174,6 @@ def _of_meter(
     else:
         return
     yield Finding(project.kind, project.id, f"shared_meters: {wrong}")
-
-
-def counted(device: Device) -> set[str]:
-    """Return the quantities that a device counts."""
-    known = classes.load().get(device.class_id)
-    return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:

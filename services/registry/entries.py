@@ -345,6 +345,14 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonRole:
+    """Role that monitoring plans name as responsible, and its names in other languages."""
+
+    name: str
+    names: _Names = None
+
+
+@dataclass(frozen=True, slots=True)
 class Area:
     """Bounding box of a city. [degrees]"""
 
@@ -372,6 +380,7 @@ class Programme:
     issue_signatures: Annotated[int | None, Key(low=1, high=9)] = None
     public_url: str | None = None
     actions: tuple[Action, ...] = ()
+    roles: Annotated[tuple[PersonRole, ...], Key(order=("name",))] = ()
 
     @property
     def id(self) -> str:

@@ -176,7 +176,7 @@ class Row:
     def required(self, key: str, value: Any, what: str) -> Any:
         """Return the value; a missing one is recorded, unless another error was."""
         if value is None and not self.has(key):
-            self.problem(key, f"is missing; give {what}")
+            self.problem(key, f"is missing; enter {what}")
         return value
 
     def day(self, key: str) -> date | None:

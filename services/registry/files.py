@@ -14,9 +14,8 @@ from ingest.errors import RegistryError
 from mrv.registry.declared import Sample
 from mrv.registry.monitoring_plan import Version
 from services.registry import authority, parse
-from services.registry.declaration import keys
+from services.registry.declaration import fields_of, keys
 from services.registry.entries import (
-    ARRAY_KEYS,
     Device,
     Entry,
     EntryKey,
@@ -30,7 +29,6 @@ from services.registry.fields import Row
 from services.registry.located import Table, Value, decoded, read_csv, read_yaml
 from services.registry.workbook import SUFFIX, read_workbook
 
-_LISTS = ("arrays", "calibrations", "meter_keys", "quality", "ratings", "replacements")
 SECTIONS: dict[str, Callable[[Row], Entry]] = {
     "sites": parse.site,
     "devices": parse.device,
@@ -219,14 +217,11 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
     """
     if isinstance(entry, Project):
         before = stored if isinstance(stored, Project) else None
+        lists = [name for name in KEPT if name not in ("design", "laboratory", "documents")]
         return replace(
             entry,
+            **{name: _entry_list(entry, before, name) for name in lists},
             monitoring=merged(before.monitoring or () if before else (), entry.monitoring),
-            boundary=_entry_list(entry, before, "boundary"),
-            surveys=_entry_list(entry, before, "surveys"),
-            events=_entry_list(entry, before, "events"),
-            shared_meters=_entry_list(entry, before, "shared_meters"),
-            defaults=_entry_list(entry, before, "defaults"),
             design=_own_value(entry.design, before and before.design),
             laboratory=with_samples(before.laboratory or () if before else (), entry.laboratory),
             documents={**(before.documents or {} if before else {}), **(entry.documents or {})},
@@ -239,22 +234,12 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
 
 def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
     known = stored if isinstance(stored, Device) else None
-    lists = {name: _entry_list(entry, known, name) for name in _LISTS}
-    arrays = lists["arrays"]
-    modules = array_fields(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
-    return replace(
-        entry,
-        **lists,
-        dc_power_w=_own_value(entry.dc_power_w, modules["dc_power_w"]),
-        tilt=_own_value(entry.tilt, modules["tilt"]),
-        azimuth=_own_value(entry.azimuth, modules["azimuth"]),
-        temperature_coefficient_percent=_own_value(
-            entry.temperature_coefficient_percent, modules["temperature_coefficient_percent"]
-        ),
-        # files of 0.1.0 do not speak of them
-        maker=entry.maker or (known.maker if known else None),
-        model=entry.model or (known.model if known else None),
-    )
+    lists = {f.name: _entry_list(entry, known, f.name) for f in fields_of(Device) if f.item}
+    modules = array_fields(lists["arrays"][-1]) if lists["arrays"] else {}
+    own = {key: _own_value(getattr(entry, key), value) for key, value in modules.items()}
+    # files of 0.1.0 do not have maker and model
+    maker, model = (known.maker, known.model) if known else (None, None)
+    return replace(entry, **lists, **own, maker=entry.maker or maker, model=entry.model or model)
 
 
 def _entry_list(entry: Entry, stored: Entry | None, name: str) -> Any:

@@ -26,9 +26,9 @@ from mrv.statement.conformity import GASES
 from mrv.texts import render
 from services.clock import now_us
 from services.nearest import did_you_mean
-from services.registry import arrays
 from services.registry.document import dump
 from services.registry.fields import PLACEHOLDER
+from services.registry.ratings import PV_INVERTER
 from services.registry.workbook import write_workbook
 
 _SITE, _PROJECT = "my-site", "my-project"
@@ -123,7 +123,7 @@ def _device(role: str, needs: RoleNeeds, country: str) -> dict[str, Any]:
     asked = [r for r in device_class.registers if r.quantity in needs.quantities]
     if any(register.limit == "rated_power" for register in asked):
         result["rated_power_w"] = f"{PLACEHOLDER}NUMBER"
-    if device_class.id == arrays.CLASS:
+    if device_class.id == PV_INVERTER:
         names = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
         result |= dict.fromkeys(names, f"{PLACEHOLDER}NUMBER")
     if needs.quantity in GASES:

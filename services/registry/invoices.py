@@ -152,13 +152,13 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
         if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
             row.problem(key, f"{day} is not within the years {YEARS[0]} to {YEARS[1]}")
     if issued is not None and issued > _latest():
-        row.problem("issued", f"{issued} is in the future; give the date on the invoice")
+        row.problem("issued", f"{issued} is in the future; enter the date on the invoice")
     if not row.problems and first >= end:
         row.problem("to", f"{end} is not after {first}; the span is half-open")
     corrects = row.identifier("corrects") if row.has("corrects") else None
     reason = row.optional("reason")
     if (corrects is None) != (reason is None):
-        row.problem("reason", "give both `corrects` and `reason`, or neither")
+        row.problem("reason", "enter both `corrects` and `reason`, or neither")
     if row.problems:
         return None
     begin_us, end_us = period_us(first, end, projects[project].timezone)
@@ -247,13 +247,13 @@ def _check(
             counted = sorted({quantities[d.role] for d in serving if d.role in quantities})
             result.append(
                 f"quantity: {invoice.id} is for {invoice.quantity}, but {project.methodology} uses"
-                f" {' and '.join(counted) or 'no quantity'} of {device}; give the `quantity` and"
+                f" {' and '.join(counted) or 'no quantity'} of {device}; enter the `quantity` and"
                 " `unit` that its meter measures"
             )
     if before is None and not invoice.value:
         result.append(
-            f"amount: {invoice.id} has the amount 0, which is not evidence; give the billed amount,"
-            " or omit the invoice"
+            f"amount: {invoice.id} has the amount 0, which is not evidence; enter the billed"
+            " amount, or omit the invoice"
         )
     row = None if before is not None else signed_row(project.id, invoice)
     if row is not None:

@@ -41,7 +41,7 @@ def expected(row: Row) -> dict[str, Any]:
         inner.problems.extend(item.problems)
     begins = [entry["from"] for entry in dated if "from" in entry]
     if begins != sorted(set(begins)):
-        inner.problem("dated", f"{', '.join(begins)}: give each day once, the earliest first")
+        inner.problem("dated", f"{', '.join(begins)}: enter each day once, the earliest first")
     row.problems.extend(inner.problems)
     return {**result, **({"dated": dated} if dated else {})}
 
@@ -141,7 +141,7 @@ def _read(
             row.problem(column, f"{key}: {name} = {value!r} must be text")
             return {}
     if "document" not in texts:
-        row.problem(column, f"{key}: document is missing; give its title and number")
+        row.problem(column, f"{key}: document is missing; enter its title and number")
     for name in ("issued", UNTIL):
         if name in texts and not _is_day(texts[name]):
             wrong = f"{name} = {parameters[name]!r} is not a date such as 2025-03-01"
@@ -166,7 +166,7 @@ def _number(row: Row, key: str, value: object, column: str) -> str:
         number = Decimal(str(value))
         if number.is_finite() and abs(number.adjusted()) <= _DIGITS:
             return format(number.normalize(), "f")
-    row.problem(column, f"{key}: value = {value!r} is not a number; give what the document states")
+    row.problem(column, f"{key}: value = {value!r} is not a number; enter what the document states")
     return "0"
 
 

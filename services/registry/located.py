@@ -248,7 +248,7 @@ class _Reading:
             at = key.start_mark.line + self._first
             if not isinstance(key, ScalarNode) or key.value in table.cells:
                 raise RegistryError(
-                    f"{self._name}:{at}: key {key.value!r} is given twice or is not text; give "
+                    f"{self._name}:{at}: key {key.value!r} is given twice or is not text; enter "
                     "each key once, as text"
                 )
             table.cells[key.value] = self.value(value, depth + 1)

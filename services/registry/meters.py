@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import pairwise
 from typing import cast
 
 from ingest import classes
@@ -39,6 +38,7 @@ from services.registry.entries import (
 )
 from services.registry.fields import MAX_WHOLE, Row
 from services.registry.located import Finding
+from services.registry.ratings import fixed
 
 ENDED = "ended"
 
@@ -61,24 +61,13 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
         before = earlier.get(device.id)
         known = (before.meter_keys if before else None) or ()
         meter_keys = device.meter_keys or ()
-        if meter_keys[: len(known)] != known:
-            yield (
-                device,
-                (
-                    "meter_keys: a registered row cannot be changed or omitted; add a row with"
-                    " the time from which the new key applies"
-                ),
-            )
-        for key, other in pairwise(meter_keys):
-            if other.begins <= key.begins:
-                yield (
-                    device,
-                    f"meter_keys: from {other.begins} is not after {key.begins}; order them",
-                )
+        remedy = "add a row with the time from which the new key applies"
+        for words in fixed(known, meter_keys, "meter_keys", remedy):
+            yield device, words
         if meter_keys and meter_keys[0].key == ENDED:
             yield device, "meter_keys: the first row ends a key, and there is none before it"
         if meter_keys and device.serial is None and device.id not in gateways:
-            yield device, "meter_keys: signed values name their meter by serial; give `serial` too"
+            yield device, "meter_keys: signed values name their meter by serial; enter `serial` too"
 
 
 def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
@@ -168,20 +157,21 @@ def _read(device: Device) -> str:
 
 
 def _together(device: Device, other: Device) -> bool:
-    if not _quantities(device) & _quantities(other):
+    if not counted(device) & counted(other):
         return False
     ends = [d.removed or datetime.max.replace(tzinfo=UTC) for d in (device, other)]
     return device.installed < ends[1] and other.installed < ends[0]
 
 
+def counted(device: Device) -> set[str]:
+    """Return the quantities that a device counts."""
+    known = classes.load().get(device.class_id)
+    return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
+
+
 def _made(device: Device, other: Device) -> bool:
     """Return whether two meters may have the same maker."""
     return not (device.maker and other.maker) or stem(device.maker) == stem(other.maker)
-
-
-def _quantities(device: Device) -> set[str]:
-    known = classes.load().get(device.class_id)
-    return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
 
 
 def duplicate_meter(device: Device, other: Device) -> Text:
@@ -330,7 +320,7 @@ def calibration(row: Row, item: Calibration) -> None:
     if item.accreditation and not item.laboratory:
         row.problem("laboratory", "is missing: `accreditation` is the number of a laboratory")
     if item.last_test and item.found_error_percent is None:
-        row.problem("found_error_percent", "is missing; give the error that the test found")
+        row.problem("found_error_percent", "is missing; enter the error that the test found")
     if not row.problems and not item.last_test and item.valid_until <= item.performed:
         row.problem("valid_until", f"{item.valid_until} is not after {item.performed}")
 

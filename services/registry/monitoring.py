@@ -27,7 +27,7 @@ def versions(row: Row, item: Project) -> None:
 def version(row: Row, item: Version) -> None:
     """Record errors of a version of a plan."""
     if not item.lines and not row.problems:
-        row.problem("lines", "is missing or empty; give a line for each role")
+        row.problem("lines", "is missing or empty; enter a line for each role")
     procedures: Mapping[str, object] = item.procedures
     for key, text in procedures.items():
         if not isinstance(text, str):

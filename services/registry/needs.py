@@ -435,7 +435,7 @@ def _roles(
     for role, need in methodology.roles.items():
         if need.required and role not in taken:
             kinds = " or ".join(need.classes)
-            yield f"devices: no device has the role {role!r}; give it to a {kinds}"
+            yield f"devices: no device has the role {role!r}; assign it to a {kinds}"
     for bound in project.devices:
         role_need = methodology.roles.get(bound.role)
         where = f"devices[{bound.device}]"

@@ -26,7 +26,7 @@ from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS
 from mrv.registry.monitoring_plan import Approval, Version
 from mrv.statement.conformity import GAS_BASES
 from mrv.texts import dates
-from services.registry import arrays, declared, limits, meters, monitoring, ratings
+from services.registry import declared, limits, meters, monitoring, ratings
 from services.registry.declaration import Field, fields_of, keys
 from services.registry.entries import (
     CALIBRATION_EVERY,
@@ -147,7 +147,7 @@ def _country(row: Row) -> str | None:
     if result and result not in countries.known():
         row.problem(
             "country",
-            f"{result!r} is not a country; give its two letters of ISO 3166-1, such as KE or DE",
+            f"{result!r} is not a country; enter its two letters of ISO 3166-1, such as KE or DE",
         )
     return result or None
 
@@ -167,7 +167,7 @@ def _names(row: Row, key: str) -> dict[str, str] | None:
     for language, text in result.items():
         if not dates.is_language(language):
             row.problem(
-                "names", f"{language!r} is not a language; give its tag, such as ja or pt-BR"
+                "names", f"{language!r} is not a language; enter its tag, such as ja or pt-BR"
             )
         elif not isinstance(text, str) or not text.strip() or len(text) > _LONGEST_NAME:
             row.problem("names", f"{language} = {text!r} must be text of 1 to 200 characters")
@@ -340,7 +340,7 @@ def _area(row: Row, area: Area) -> None:
 
 def _transfer(row: Row, item: TransferClass) -> None:
     if item.measure is not None and item.number is None:
-        row.problem("measure", "names a measure of Annex I without its list; give list: 1 or 2")
+        row.problem("measure", "names a measure of Annex I without its list; enter list: 1 or 2")
 
 
 def _url(row: Row) -> str | None:
@@ -392,10 +392,10 @@ _READERS: dict[Any, Callable[[Row, str], Any]] = {
 _CHECKS: dict[type[Any], Callable[[Row, Any], None]] = {
     Approval: monitoring.approval,
     Area: _area,
-    Device: arrays.modules,
+    Device: ratings.modules,
     Programme: _actions,
     Project: monitoring.versions,
-    PvArray: arrays.modules,
+    PvArray: ratings.modules,
     Rating: ratings.rating,
     Tariff: ratings.tariff,
     TransferClass: _transfer,

@@ -16,8 +16,7 @@ from mrv.registry.declared import Sample
 from mrv.rules.plausible_values import is_monitored
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import AnyRow, SignedRow, signed_row, unsigned
-from services.registry import arrays, authority, meters, monitoring, needs, ratings, rules
-from services.registry import meters as meter_keys
+from services.registry import authority, meters, monitoring, needs, ratings, rules
 from services.registry.entries import (
     Device,
     Entry,
@@ -40,9 +39,9 @@ def factors(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, st
             yield (
                 key,
                 (
-                    "a factor that is registered is never changed; give the corrected one an id"
-                    f" of its own with `supersedes: {entry.id}`, valid from the day on which it"
-                    " counts: this one stays for the time before"
+                    "a factor that is registered is never changed; enter the corrected"
+                    f" factor with a new id and `supersedes: {entry.id}`, valid from the day from"
+                    " which it applies: this factor still applies to the time before"
                 ),
             )
 
@@ -61,7 +60,7 @@ def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, 
                     (
                         f"laboratory: sample {sample.sample} of {sample.laboratory} is stored with"
                         f" another value, {samples[place(sample)].value}; results are not changed:"
-                        " give"
+                        " enter"
                         " the corrected report's own number"
                     ),
                 )
@@ -239,33 +238,23 @@ def plan(
     """
     at = now or datetime.now(UTC)
     merged = ratings.dated(stored, updated(stored, incoming.registry), at)
-    merged = arrays.dated(stored, merged, at)
     findings = _Findings(incoming, strict=strict)
     for key, problems in incoming.problems.items():
         for text in problems:
             findings.add(key, text, warning=False)
-    for key, text in _moved(stored, merged):
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    for device, text in (
-        *ratings.problems(stored, merged, closed or {}),
-        *meter_keys.problems(stored, merged),
-        *arrays.problems(stored, merged),
-    ):
-        key = (device.kind, device.id)
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
     _same_meters(findings, stored, merged)
-    for key, text in closed_problems(stored, merged, closed or {}, sealed or {}):
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
+    of_devices = (*ratings.problems(stored, merged, closed or {}), *meters.problems(stored, merged))
     for key, text in (
+        *_moved(stored, merged),
+        *(((device.kind, device.id), text) for device, text in of_devices),
+        *closed_problems(stored, merged, closed or {}, sealed or {}),
         *factors(stored, incoming.registry),
         *rewritten(stored, incoming.registry),
         *unknown(merged),
+        *_rewritten(stored, incoming.registry),
+        *_documents(incoming.registry),
+        *(() if keys is None else _signatures(stored, incoming.registry, keys)),
     ):
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    for key, text in _rewritten(stored, incoming.registry):
-        findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    _documents(findings, incoming.registry)
-    for key, text in () if keys is None else _signatures(stored, incoming.registry, keys):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
     # rows that could not be read would only make others seem to lack something
     if not incoming.problems:
@@ -294,12 +283,10 @@ def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> Non
         findings.add(key, f"{findings.place(key)}{meters.alike_meter(device, other)}", warning=True)
 
 
-def _documents(findings: _Findings, registry: Registry) -> None:
-    """Record errors for documents of parameters that the methodology does not have."""
+def _documents(registry: Registry) -> Iterator[tuple[EntryKey, str]]:
+    """Yield documents of parameters that the methodology does not have."""
     for project in registry.projects.values():
-        key = (project.kind, project.id)
-        for text in needs.unknown_documents(project):
-            findings.add(key, f"{findings.place(key)}{text}", warning=False)
+        yield from (((project.kind, project.id), t) for t in needs.unknown_documents(project))
 
 
 def _signatures(

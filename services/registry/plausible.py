@@ -70,7 +70,7 @@ def _flow(device: Device, registry: Registry) -> Iterator[Finding]:
         return
     keys = {"of", "from", "to"}
     if not isinstance(flow, dict) or set(flow) != keys:
-        text = "attributes.flow: give exactly of, from and to"
+        text = "attributes.flow: enter exactly of, from and to"
         yield Finding(device.kind, device.id, text)
         return
     if flow["of"] not in FLOWS:
@@ -105,7 +105,7 @@ def _system(project: Project) -> Iterator[Finding]:
 def _action(project: Project, programme: Programme) -> Iterator[Finding]:
     names = [a.id for a in programme.actions]
     if project.action is None:
-        row = f'write `action: "{names[0]}"`' if names else "give `actions` there, and one here"
+        row = f'write `action: "{names[0]}"`' if names else "enter `actions` there, and one here"
         known = f", or another of {', '.join(names)}" if names[1:] else ""
         text = (
             f"action: is missing, and its tonnes are in no total of {programme.name}; {row}{known};"
@@ -311,7 +311,7 @@ def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
     what, _ = factors.national(factor.kind)
     unit, maximum = factors.UNITS[what], _MOST[what]
     if factor.unit != unit:
-        return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
+        return f"unit: {factor.unit!r} is not that of {factor.kind}; enter the value in {unit}"
     right = factors.DIRECTIONS[what]
     if factor.direction != right and country != countries.FIRST_COUNTRY:
         return f"direction: {factor.kind} is used as {right}; write `direction: {right}`"
@@ -321,7 +321,7 @@ def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
         )
     if factor.document is None and factor.kind not in kinds:
         return (
-            f"document: is missing, and tonne publishes no {factor.kind}; give the document in"
+            f"document: is missing, and tonne publishes no {factor.kind}; enter the document in"
             f" which the authority of {country} states the value:"
             f" {factors.row_to_write(factor.kind, factor.valid_from or date(2026, 1, 1))}"
         )

@@ -1,9 +1,13 @@
 """
-Rated powers and electricity prices, each from a time on.
+Rated powers, PV modules and electricity prices, each from a time on.
 
 A rating limits a meter's plausible values, so it never changes for times in closed periods.  A
 `rated_power_w` in a file without `ratings` applies from the import on.  An error is corrected by a
 row of the same time with the hash of the data sheet.
+
+Performance ratios of past days depend on nameplate, tilt, azimuth and temperature coefficient of
+the modules, so their rows never change; other modules are a new row.  Values in a file without
+`arrays` apply from its import on.
 
 Prices do not affect emissions. Consumption costs `import_per_kwh`; generation earns
 `feed_in_per_kwh` if all of it is sold, else it saves consumption; a grid meter's export earns
@@ -16,13 +20,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
+from typing import TypeVar
 
 from babel.numbers import list_currencies
 
 from ingest import classes
-from services.registry.entries import Device, Rating, Registry, Tariff
+from services.registry.entries import (
+    ARRAY_KEYS,
+    Device,
+    MeterKey,
+    PvArray,
+    Rating,
+    Registry,
+    Tariff,
+    array_fields,
+)
 from services.registry.fields import Row
 
+PV_INVERTER = "pv_inverter"
+_PER_KELVIN = 0.05
+_Row = TypeVar("_Row", MeterKey, PvArray)
 PRICES = ("import_per_kwh", "export_per_kwh", "feed_in_per_kwh")
 
 
@@ -32,7 +49,7 @@ def tariff(row: Row, item: Tariff) -> None:
         text = f"{item.currency!r} is not a currency of ISO 4217, such as EUR or KES"
         row.problem("currency", text)
     if not row.problems and all(getattr(item, name) is None for name in PRICES):
-        row.problem("import_per_kwh", f"is missing; give at least one of {', '.join(PRICES)}")
+        row.problem("import_per_kwh", f"is missing; enter at least one of {', '.join(PRICES)}")
 
 
 _KILO = 1000
@@ -44,6 +61,21 @@ def rating(row: Row, item: Rating) -> None:
     """Record a hash without the name of its document."""
     if item.sha256 is not None and item.document is None:
         row.problem("document", "is missing; name what the file with that `sha256` is")
+
+
+def modules(row: Row, item: Device | PvArray) -> None:
+    """Record errors of a row's module data."""
+    per_k = item.temperature_coefficient_percent
+    if per_k is not None and -_PER_KELVIN < per_k < 0:
+        row.problem(
+            "temperature_coefficient_percent",
+            f"{per_k} looks like a share per kelvin; write percent per kelvin, as -0.35",
+        )
+    if isinstance(item, Device):
+        for key in filter(row.has, ARRAY_KEYS if item.class_id != PV_INVERTER else ()):
+            row.problem(key, f"is of {PV_INVERTER}, and this is a {item.class_id}; leave it out")
+    elif not row.problems and all(value is None for value in array_fields(item).values()):
+        row.problem(None, f"has no value; give one of {', '.join(ARRAY_KEYS)}")
 
 
 def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
@@ -74,27 +106,31 @@ def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, 
 
 
 def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
-    """Return ratings changed by a file without a time, dated at the import."""
-    entries = dict(merged.entries)
-    for key, entry in merged.entries.items():
-        if isinstance(entry, Device):
-            before = stored.entries.get(key)
-            entries[key] = _dated(before if isinstance(before, Device) else None, entry, now)
+    """Return ratings and modules that a file changes without a time, dated at the import."""
+    earlier, entries = stored.devices, dict(merged.entries)
+    for device in merged.devices.values():
+        before = earlier.get(device.id)
+        entries[device.kind, device.id] = _modules_dated(before, _dated(before, device, now), now)
     return Registry(entries)
+
+
+def _modules_dated(before: Device | None, device: Device, now: datetime) -> Device:
+    pv_arrays = device.arrays or ()
+    wanted = array_fields(device)
+    if all(value is None for value in wanted.values()):
+        return replace(device, **array_fields(pv_arrays[-1])) if pv_arrays else device
+    if pv_arrays and array_fields(pv_arrays[-1]) == wanted:
+        return device
+    begins = now if pv_arrays or (before and before.arrays) else device.installed
+    return replace(device, arrays=(*pv_arrays, PvArray(begins, **wanted, document=None)))
 
 
 def _dated(before: Device | None, device: Device, now: datetime) -> Device:
     known = (before.ratings if before else None) or ()
     ratings = _with_corrected(known, device.ratings or ())
-    if (
-        known
-        and ratings
-        and ratings[-1] not in known
-        and device.rated_power_w == known[-1].rated_power_w
-    ):
-        device = replace(
-            device, rated_power_w=ratings[-1].rated_power_w
-        )  # the one that was corrected
+    corrected = known and ratings and ratings[-1] not in known
+    if corrected and device.rated_power_w == known[-1].rated_power_w:
+        device = replace(device, rated_power_w=ratings[-1].rated_power_w)
     device = replace(device, ratings=ratings) if ratings != (device.ratings or ()) else device
     watt = device.rated_power_w
     if watt is None or (ratings and ratings[-1].rated_power_w == watt):
@@ -111,11 +147,24 @@ def _with_corrected(known: tuple[Rating, ...], ratings: tuple[Rating, ...]) -> t
     return tuple(sorted([*kept, *(r for r in ratings if r not in known)], key=lambda r: r.begins))
 
 
+def fixed(
+    known: Sequence[_Row] | None, rows: Sequence[_Row] | None, name: str, remedy: str
+) -> Iterator[str]:
+    """Yield errors of rows in order of time, of which registered ones do not change."""
+    known, rows = known or (), rows or ()
+    if rows[: len(known)] != known:
+        yield f"{name}: a registered row cannot be changed or omitted; {remedy}"
+        return
+    for row, other in pairwise(rows):
+        if other.begins <= row.begins:
+            yield f"{name}: from {other.begins} is not after {row.begins}; order them"
+
+
 def problems(
     stored: Registry, merged: Registry, closed: Mapping[str, datetime]
 ) -> Iterator[tuple[Device, str]]:
     """
-    Yield ratings changed for times in closed periods.
+    Yield ratings changed for times in closed periods, and modules that were changed.
 
     Parameters
     ----------
@@ -123,35 +172,40 @@ def problems(
         End of the closed periods.
     """
     earlier = stored.devices
+    remedy = "add a row with the time from which the new modules are installed"
     for device in merged.devices.values():
         before = earlier.get(device.id)
-        known = (before.ratings if before else None) or ()
-        ratings = device.ratings or ()
-        left_out = [rating for rating in known if rating not in ratings]
-        if left_out:
+        own = (before.ratings if before else None) or ()
+        texts = [
+            *_of_ratings(own, device.ratings or (), closed.get(device.id)),
+            *fixed(before.arrays if before else None, device.arrays, "arrays", remedy),
+        ]
+        if device.arrays and device.class_id != PV_INVERTER:
+            texts.append(f"arrays: only a {PV_INVERTER} has modules; leave them out")
+        yield from ((device, text) for text in texts)
+
+
+def _of_ratings(
+    known: Sequence[Rating], ratings: Sequence[Rating], closed: datetime | None
+) -> Iterator[str]:
+    left_out = [rating for rating in known if rating not in ratings]
+    if left_out:
+        yield (
+            f"ratings: {left_out[0].rated_power_w:,} W from {left_out[0].begins} is"
+            " registered, and cannot be changed or omitted; add a row with the time from"
+            " which the new rating applies, or correct it by a row with the same `from`,"
+            " and with `document` and `sha256` of the data sheet"
+        )
+        return
+    for item, other in pairwise(ratings):
+        if other.begins < item.begins or (other.begins == item.begins and other.sha256 is None):
+            yield f"ratings: from {other.begins} is not after {item.begins}; order them"
+    for item in ratings if known else ():
+        if item not in known and closed is not None and item.begins < closed:
             yield (
-                device,
-                (
-                    f"ratings: {left_out[0].rated_power_w:,} W from {left_out[0].begins} is"
-                    " registered, and cannot be changed or omitted; add a row with the time from"
-                    " which the new rating applies, or correct it by a row with the same `from`,"
-                    " and with `document` and `sha256` of the data sheet"
-                ),
+                f"ratings: from {item.begins} lies in a period that is closed, up to"
+                f" {closed}, and is not changed for it: let the rating begin at {closed} or later"
             )
-            continue
-        for item, other in pairwise(ratings):
-            if other.begins < item.begins or (other.begins == item.begins and other.sha256 is None):
-                yield device, f"ratings: from {other.begins} is not after {item.begins}; order them"
-        end = closed.get(device.id)
-        for item in ratings if known else ():
-            if item not in known and end is not None and item.begins < end:
-                yield (
-                    device,
-                    (
-                        f"ratings: from {item.begins} lies in a period that is closed, up to"
-                        f" {end}, and is not changed for it: let the rating begin at {end} or later"
-                    ),
-                )
 
 
 def unlikely(class_id: str, watt: int | None) -> str | None:

@@ -122,7 +122,7 @@ def _country(site: Site) -> Iterator[Finding]:
     own = country_of(Site(site.id, "", 0, 0, site.timezone))
     if site.country is None and own is None:
         text = (
-            f"country: is missing, and time zone {site.timezone} is of no country; give its two"
+            f"country: is missing, and time zone {site.timezone} is of no country; enter its two"
             " letters of ISO 3166-1, such as DE: no factor of a grid counts until then"
         )
     elif site.country is None:

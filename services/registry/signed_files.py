@@ -74,7 +74,7 @@ def sign_file(
         signed_file.rows.append(Signed(row.name, row.message.decode(), into["signed"]))
     if not signed_file.rows:
         others = f"; it has {', '.join(signed_file.others)}" if signed_file.others else ""
-        raise InputError(f"{path}: no row is by {whose}{others}; give rows issued by {whose}")
+        raise InputError(f"{path}: no row is by {whose}{others}; pass rows issued by {whose}")
     signed_file.text = _text(path, parameters)
     return signed_file
 
@@ -87,7 +87,7 @@ def _rows(
     for row, into in zip(top.rows("invoices") or (), parameters.get("invoices") or (), strict=True):
         if zone is None:
             raise InputError(
-                f"{path}: give the project's --timezone; the days of invoices are local"
+                f"{path}: set --timezone to that of the project; the days of invoices are local"
             )
         yield _invoice(row, zone), into
     for row, into in zip(top.rows("projects") or (), parameters.get("projects") or (), strict=True):

@@ -20,8 +20,8 @@ from mrv import countries, methodologies
 from mrv.countries import FIRST_COUNTRY
 from mrv.model import Methodology
 from services.nearest import did_you_mean
-from services.registry import arrays
 from services.registry.fields import PLACEHOLDER
+from services.registry.ratings import PV_INVERTER
 
 SITE = "my-site"
 _SITE = """\
@@ -134,7 +134,7 @@ def _device(device_class: DeviceClass, country: str) -> Iterator[str]:
     yield f"    profile: generic  # or a model: {models}\n"
     rated = any(c.limit == "rated_power" for c in device_class.registers)
     yield f"    {'' if rated else '# '}rated_power_w: 100000  # bound of what its meter may count\n"
-    if device_class.id == arrays.CLASS:
+    if device_class.id == PV_INVERTER:
         yield "    dc_power_w: 120000  # modules, nameplate; no performance ratio without it\n"
         yield "    tilt: 10  # of the modules, degrees from the horizontal\n"
         yield f"    azimuth: {_azimuth(country)}  # degrees clockwise from north: 180 is south;"
@@ -171,7 +171,7 @@ def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
     if any(c.limit == "rated_power" for c in device_class.registers):
         yield "    # ratings:  # where its rated power is another one from a time on\n"
         yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
-    if device_class.id == arrays.CLASS:
+    if device_class.id == PV_INVERTER:
         yield "    # arrays:  # where its modules are others from a time on\n"
         yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
         yield "    #     dc_power_w: 120000\n"

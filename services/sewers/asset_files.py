@@ -62,7 +62,7 @@ class Cells:
         result = self.text(key)
         if result is None:
             if needed:
-                self.problems.append(f"{key} is missing; give an id")
+                self.problems.append(f"{key} is missing; enter an id")
         elif not ID.match(result):
             self.problems.append(f"{key} = {result!r}: use 1 to 64 letters, digits, '_' or '-'")
         return result

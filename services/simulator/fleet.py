@@ -140,7 +140,7 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     """
     devices = list(_devices(_content(path), path, cadence_s))
     if not devices:
-        raise SimulatorError(f"{path} holds no device to simulate; give `fleet:` or `devices:`")
+        raise SimulatorError(f"{path} holds no device to simulate; enter `fleet:` or `devices:`")
     counted = Counter(device.id for device in devices)
     for name, times in counted.most_common(1):
         if times > 1:
@@ -257,7 +257,7 @@ def _device(
             f"device id {name!r} cannot be part of a topic; it must not contain / + #"
         )
     if cadence_s < 1:
-        raise SimulatorError(f"device {name!r} has cadence_s {cadence_s}; give at least 1 second")
+        raise SimulatorError(f"device {name!r} has cadence_s {cadence_s}; enter at least 1 second")
     power = USUAL_POWER_W.get(kind, 0) if power_w is None else power_w
     amount = USUAL_PER_DAY.get(kind, 0.0) if per_day is None else per_day
     return Device(

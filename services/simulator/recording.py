@@ -95,7 +95,7 @@ def _given(row: Sequence[str], at: int) -> bool:
 def _power_column(path: Path, header: Sequence[str]) -> str:
     names = [name for name in header if "ac_power" in name]
     if not names:
-        raise SimulatorError(f"{path} names no column ac_power; give --column, of {header}")
+        raise SimulatorError(f"{path} names no column ac_power; use --column, of {header}")
     return next((name for name in names if name.startswith("inv")), names[0])
 
 
@@ -173,7 +173,7 @@ def _moment(path: Path, line: int, text: str, zone: tzinfo | None) -> datetime:
         raise SimulatorError(f"{path} line {line}: {text!r} is not a time; write 2022-01-02 00:15")
     if moment.tzinfo is None and zone is None:
         raise SimulatorError(
-            f"{path} line {line}: {text!r} has no offset; give --timezone, such as America/Denver"
+            f"{path} line {line}: {text!r} has no offset; use --timezone, such as America/Denver"
         )
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
 
@@ -221,7 +221,7 @@ class Replayed:
             self._rows = int(np.searchsorted(times, times[0] + duration_ms))
         if not self._rows:
             raise SimulatorError(
-                "the duration is shorter than the first interval; give a longer --duration"
+                "the duration is shorter than the first interval; use a longer --duration"
             )
         self._times, self._recording = times[: self._rows], recording
         peak_w = round(max(recording.power_w))

@@ -180,7 +180,7 @@ def _bucket(url: str) -> Any:
         what = f"option {min(unknown)!r}" if unknown else "host part"
         raise InputError(
             f"archive s3 URL: its {what} is not supported; write s3://bucket/prefix with "
-            f"{', '.join(sorted(_OPTIONS))}, and give credentials as AWS_ACCESS_KEY_ID and "
+            f"{', '.join(sorted(_OPTIONS))}, and set the credentials AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY"
         )
     patience = _seconds(options.pop("timeout_s", str(_REQUEST_S)))

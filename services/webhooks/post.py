@@ -69,9 +69,9 @@ def target_of(url: str) -> Target:
         host = (parts.hostname or "").encode("idna").decode()
         port = parts.port
     except (ValueError, UnicodeError) as error:
-        raise InputError(f"{label} is not a URL: {error}; give https://host/path") from None
+        raise InputError(f"{label} is not a URL: {error}; enter https://host/path") from None
     if parts.scheme not in {"http", "https"} or not host or len(url) > _LONGEST:
-        raise InputError(f"{label}: give https://host/path, at most {_LONGEST} characters")
+        raise InputError(f"{label}: enter https://host/path, at most {_LONGEST} characters")
     if not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
         raise InputError(f"{label} holds a character that must be percent-encoded; encode it")
     if parts.username is not None or parts.password is not None or parts.fragment:
@@ -121,7 +121,7 @@ def check(target: Target, address: Address, allowed: Sequence[Network]) -> None:
         )
     if not target.secure:
         raise InputError(
-            f"{target.host} is public: give https://, so that others cannot read events"
+            f"{target.host} is public: enter https://, so that others cannot read events"
         )
 
 

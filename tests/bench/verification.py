@@ -11,7 +11,7 @@ from mrv.statement.compose import Label, compose
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.verify import verify
-from services.issuer import bundle
+from services.issuer import pack
 from services.issuer.collect_evidence import plan_of
 from services.issuer.signed_evidence import files as case_files
 from services.store.postgres.pool import connect
@@ -35,8 +35,8 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
         frame = month.frame(range(len(fleet)), month.MINUTE_US)
         rows = remeter(fleet, [frame], monitored(plan.project, fleet), *span)
         case = Case(plan, [frame], rows, *span, load_book(conn))
-        documents = bundle.StatementDocuments(compose(case, Label(1, program())), None, ())
-        whole = bundle.complete(conn, documents, case_files(case), logged=False)
+        documents = pack.StatementDocuments(compose(case, Label(1, program())), None, ())
+        whole = pack.complete(conn, documents, case_files(case), logged=False)
     for name, data in whole.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)

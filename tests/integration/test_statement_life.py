@@ -97,7 +97,7 @@ def test_from_readings_to_an_issued_statement(signed, tmp_path):
     without = signed("verify", tmp_path / "pack", *trusted, code=4).stdout
     assert "--status FILE" in without.splitlines()[-1]
     alone = signed("verify", tmp_path / "pack", code=4).stdout
-    assert "missing: keys that you trust; give the keys that you trust with --keys FILE" in alone
+    assert "missing: trusted keys; pass your file of trusted keys with --keys FILE" in alone
     zipped = shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path / "pack")
     signed("verify", zipped, *given)
     files = sorted(p for p in (tmp_path / "pack").rglob("*") if p.is_file())

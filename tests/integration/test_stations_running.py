@@ -107,7 +107,7 @@ def test_a_station_that_nobody_knows_is_named(pipeline: Pipeline):
     for words, says in (
         (("--device", "st-nobody"), "device 'st-nobody' is not registered"),
         (("--site", "nowhere"), "site 'nowhere' is not registered"),
-        ((), "give either --device ID or --site ID"),
+        ((), "use either --device ID or --site ID"),
     ):
         with pytest.raises(RuntimeError, match=says):
             pipeline.tonne("indicators", *words, *DAY)

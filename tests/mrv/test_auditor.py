@@ -67,7 +67,7 @@ def test_a_pack_is_verified_without_any_server(site, pack):
     assert report["ok"]
     alone = _verify(site, pack)
     assert alone.returncode == 4
-    assert "give the keys that you trust with --keys FILE" in alone.stdout
+    assert "pass your file of trusted keys with --keys FILE" in alone.stdout
     assert {s["name"] for s in report["steps"] if s["outcome"] == "ok"} >= {"metering", "account"}
 
 

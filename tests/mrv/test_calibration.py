@@ -141,7 +141,7 @@ def test_an_absurd_error_is_refused(percent):
 
 @given(st.lists(st.tuples(st.integers(-50, 420), st.integers(0, 200)), max_size=6), st.randoms())
 def test_uncovered_time_is_what_no_certificate_covers(spans, chance):
-    """Time is uncovered if no certificate covers it, in any order of the certificates."""
+    """Time that no certificate covers is found, for certificates entered in any order."""
     certificates = [cert(begin, begin + length) for begin, length in spans]
     chance.shuffle(certificates)
     days = {d for first, last, *_ in found(certificates) for d in range(int(first), int(last))}

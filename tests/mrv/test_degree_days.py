@@ -117,8 +117,8 @@ def test_the_line_that_was_fitted_elsewhere_still_counts():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"history": HISTORY[:11]}, "history has 11 months; give at least 12"),
-        ({"history": None}, "'intercept_mwh' is missing; give the regression line, or `history`"),
+        ({"history": HISTORY[:11]}, "history has 11 months; enter at least 12"),
+        ({"history": None}, "'intercept_mwh' is missing; enter the regression line, or `history`"),
         ({"intercept_mwh": 1}, "intercept_mwh and history are two baselines"),
         ({"history": [{**m, "cdd": 100} for m in HISTORY]}, "same cdd, so no slope can be fitted"),
         (
@@ -143,7 +143,7 @@ def test_bad_input_is_named(changed, said):
 def test_without_scipy_the_remedy_is_named(monkeypatch):
     """A lean installation would end in a traceback."""
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(MethodologyError, match="extra `estimate`, or give interc"):
+    with pytest.raises(MethodologyError, match="extra `estimate`, or enter interc"):
         _run()
 
 
@@ -173,14 +173,14 @@ def test_a_line_that_cannot_be_fitted_says_why(monkeypatch):
     """An engineer would be told of no remedy, or of none at all."""
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(5), Fraction(5), Fraction(5)], [Fraction(1), Fraction(2), Fraction(3)])
-    message = "all months have the same cdd, so no slope can be fitted; give more months"
+    message = "all months have the same cdd, so no slope can be fitted; enter more months"
     assert str(found.value) == message
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(1), Fraction(2), Fraction(3)], [Fraction(1), Fraction(2), Fraction(3)])
     assert str(found.value) == (
         "a regression needs scipy, which is not installed: install tonne's extra `estimate`,"
-        " or give intercept_mwh and slope_mwh_per_cdd"
+        " or enter intercept_mwh and slope_mwh_per_cdd"
     )
 
 

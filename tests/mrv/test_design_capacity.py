@@ -221,6 +221,6 @@ def test_what_invoices_cover_is_counted_above_the_design_and_said_so():
     assert all("the capacity is applied" in detail for detail in unmet(limited).values())
     (finding,) = [f for f in whole.applicability if f.rule == "MTR-07" and not f.holds]
     assert finding.severity == "observation"
-    assert "invoices cover the service, so it is credited in full" in finding.detail
+    assert "invoices cover the service, so the capacity does not limit it" in finding.detail
     counted = [next(d.counted for d in r.devices if d.device == "in") for r in (limited, whole)]
     assert Fraction(counted[0]) < Fraction(counted[1]) * Fraction(9, 10)

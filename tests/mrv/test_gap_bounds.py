@@ -46,7 +46,7 @@ def test_a_diesel_meter_that_never_told_closes_by_the_power_of_what_it_feeds():
     """The remedy in the message was of no use: `rated_power_w` was not read for fuel."""
     with pytest.raises(PeriodError, match=r"fuel: no reading from 2026-01-01T00:00:00\+07:00 on"):
         composted(None)
-    with pytest.raises(PeriodError, match="give in its `rated_power_w` the power of all engines"):
+    with pytest.raises(PeriodError, match="enter in its `rated_power_w` the power of all engines"):
         composted(None)
     truth, found = composted(2_000), composted(None, WATT)
     (gap,) = (g for g in found.gaps if g.device == "fuel")
@@ -86,7 +86,7 @@ def test_a_certificate_whose_meter_left_has_not_expired():
     (kept,) = of_meter([paper], [at], None, plant.ZONE)
     begin = plant.FROM // 900_000_000
     (bare,) = uncovered([kept], "energy_export", plant.ZONE, begin, begin + 90 * 96)
-    said = "certificate C-1 ended with its meter, which was replaced; give the new meter's"
+    said = "certificate C-1 ended with its meter, which was replaced; enter the new"
     assert str(bare.reason).startswith(said)
     (late,) = uncovered([paper], "energy_export", plant.ZONE, begin + 800 * 96, begin + 900 * 96)
     assert str(late.reason) == "certificate C-1 has expired"

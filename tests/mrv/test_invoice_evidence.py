@@ -143,7 +143,7 @@ def test_a_condition_says_why_an_invoice_does_not_count():
 
 
 def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
-    """An invoice issued before the end of its period is no evidence."""
+    """An invoice issued before the end of its period is not evidence."""
     last = date(2026, 2, 25)  # of the period
     for issued, earns in ((last - timedelta(days=1), True), (last - timedelta(days=2), False)):
         invoices = (BILLS[0], billed("power", issued=issued))

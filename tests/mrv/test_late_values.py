@@ -57,7 +57,7 @@ def kept(changes, project, reduction_by):
 
 
 def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
-    """A value raised without a document is applied as before."""
+    """If a value is raised without a document, the earlier value is applied."""
     now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
 
     def left(one):

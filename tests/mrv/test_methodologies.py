@@ -51,7 +51,7 @@ def test_roles_ask_for_what_classes_deliver(method):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.id)
 def test_every_input_says_its_unit_source_and_certainty(method):
-    """Each input states unit, source and certainty."""
+    """Each input states its unit, its source, and how the text of the source was available."""
     for one in _numbers([*method.inputs.values(), *method.parameters.values()]):
         assert one.unit
         assert one.source

@@ -83,7 +83,7 @@ def test_what_does_not_hold_is_named(made, good):
     asked = token.request(MESSAGE)
     _refused("token is for another document", good, MESSAGE + b"!", [east])
     _refused("belongs to another request", good, MESSAGE, [east], nonce=asked.nonce)
-    _refused("is not from an authority", good, MESSAGE, [made["west"].trusted])
+    _refused("is not from one of your trusted", good, MESSAGE, [made["west"].trusted])
     _refused(
         "could not stamp at that time",
         stamped(made["ended"], MESSAGE),
@@ -108,7 +108,7 @@ def test_certificates_that_come_along_are_not_believed(made, good):
     """Certificates inside a pack are not trusted as time-stamp authorities."""
     false = stamped(made["made-up"], MESSAGE)
     own = [pem(made["made-up"].root), pem(made["made-up"].between), pem(made["made-up"].signer)]
-    _refused("is not from an authority", false, MESSAGE, [made["east"].trusted], between=own)
+    _refused("is not from one of your trusted", false, MESSAGE, [made["east"].trusted], between=own)
     foreign = [pem(made["west"].between), pem(made["west"].root)]
     assert token.verify(good, MESSAGE, [made["east"].trusted], foreign).authority == "east"
 
@@ -247,7 +247,7 @@ def test_too_few_or_none_that_count(made, both):
     report = _report(made, own, "east")
     assert report.exit_code == 4
     assert [one.code for one in report.missing] == ["timestamps"]
-    assert "is not from an authority that you trust" in _step(report).detail
+    assert "is not from one of your trusted authorities" in _step(report).detail
     assert report.stamps == ()
     assert _report(made, own, "east", accept=["no-timestamps"]).exit_code == 0
     two = _rule(made, "east", "west", threshold=2)
@@ -261,7 +261,7 @@ def test_too_few_or_none_that_count(made, both):
     assert _report(made, own, rule=later).exit_code == 0
     plain = verify(packs.pack(FILES), packs.HOLDERS.values(), _status())
     assert plain.exit_code == 0
-    assert "no authority that you trust stamped the statement" in "\n".join(plain.not_relied)
+    assert "no trusted authority stamped the statement" in "\n".join(plain.not_relied)
 
 
 def test_tokens_of_something_else_are_false(made, both):

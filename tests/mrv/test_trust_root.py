@@ -45,7 +45,7 @@ def test_an_auditor_relies_on_whom_the_programme_names():
     trusted = read_trusted(FIRST, THEN)
     report = verify(WHOLE, trusted, STATUS, at=ASKED)
     assert report.exit_code == 0
-    assert report.keys == "3 keys that you trust, by version 1 of the trust root of city"
+    assert report.keys == "3 trusted keys, from version 1 of the trust root of city"
 
 
 def test_too_few_signatures_are_not_enough():

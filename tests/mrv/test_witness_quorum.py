@@ -130,17 +130,14 @@ def test_a_witness_of_the_keyring_is_enough_where_there_is_no_policy():
     holder = EnrolledKey(NAMES["w1"], "witness", SECRETS["w1"].public_multikey)
     assert outcome(with_lines(line("w1")), None, (*RING, holder)).exit_code == 0
     report = outcome(PACK, None, (*RING, holder))
-    assert (report.exit_code, "one of the witnesses that you trust" in missing(report)[0]) == (
-        4,
-        True,
-    )
+    assert (report.exit_code, "one of your trusted witnesses" in missing(report)[0]) == (4, True)
     report = outcome(with_lines(spoilt("w1")), None, (*RING, holder))
     assert report.exit_code == 1
     # and none are asked for where the reader trusts none
     report = outcome(with_lines(line("w1")), None)
     assert (report.exit_code, step(report).outcome) == (0, "not applicable")
     assert "not counted: witness.example/w1" in step(report).detail
-    assert any("a witness: no witness that you trust" in said for said in report.not_relied)
+    assert any("a witness: no trusted witness" in said for said in report.not_relied)
 
 
 def test_both_policies_have_to_be_met():

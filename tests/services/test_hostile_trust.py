@@ -73,7 +73,7 @@ def test_a_time_to_come_is_no_time_to_ask_for(home, pack):
     soon = datetime.now(UTC) + timedelta(minutes=10)
     for at in (LATER, f"{soon:%Y-%m-%dT%H:%M:%SZ}"):
         code, told = verified(home, pack, home / "ring.json", at=("--at", at))
-        assert (code, "give a past time" in told) == (2, True), told
+        assert (code, "pass a past time" in told) == (2, True), told
 
 
 def test_a_root_that_its_programme_did_not_sign_is_nobodys_word(home, pack):

@@ -118,7 +118,7 @@ def _evaluate(name, **changed):
     ("name", "changed", "key", "clause", "remedy"),
     [
         ("acm0012", {"eg_mwh": 42000, "f_cap": "absent"}, "'f_cap' is missing",
-         "part of the energy that the old plant could have released [1]", "give"),
+         "part of the energy that the old plant could have released [1]", "enter"),
         ("ams-iii-c", {"charging_kwh": 3450}, "unknown key 'charging_kwh'", "", "known keys: sfc"),
         ("ams-iii-c", {"charging_mwh": 3.45}, "charging_mwh divided by distance_km",
          "ams-iii-c, plausibility", "check the meter that did not advance, and the units"),
@@ -140,7 +140,7 @@ def _evaluate(name, **changed):
                                      "improvement": 1} for n in ("car", "bus")}},
          "modes: the shares sum to 1.2", "ams-iii-u, plausibility", "leave out those"),
         ("ams-ii-d-cupola", {"ef_grid_t_per_mwh": 0.333}, "ef_grid_t_per_mwh = 0.333",
-         "direction of factors", "give the official factor of the grid"),
+         "direction of factors", "enter the official factor of the grid"),
         ("tool07", {"low_cost_share": 0.6}, "low_cost_share = 0.6", "[1]", "must be below 0.5"),
         ("jcm-vn-am007@2.0", {}, "jcm-vn-am007 has no version '2.0'", "", "known versions: 1.0"),
         ("tool07@6.0", {}, "tool07 has no version '6.0'", "", "; available:"),

@@ -281,7 +281,7 @@ MALFORMED = [
 @pytest.mark.parametrize("url", INSIDE)
 def test_no_address_inside_is_reached(url):
     """A webhook cannot reach internal addresses."""
-    with pytest.raises(InputError, match=r"TONNE_WEBHOOK_NETWORKS|give https"):
+    with pytest.raises(InputError, match=r"TONNE_WEBHOOK_NETWORKS|enter https"):
         addresses.addresses_of(addresses.target_of(url), ())
     found = post(addresses.target_of(url), b"{}", {}, (), 1.0)
     assert found.refused

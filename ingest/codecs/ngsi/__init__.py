@@ -83,8 +83,8 @@ def _readings(i: int, entity: Any) -> Iterator[Stated]:
         raise PayloadError(
             "time_missing",
             (
-                f"{_CODEC}: entity {i} has no time: give one of {', '.join(_TIMES)}, or observedAt "
-                "in its attributes"
+                f"{_CODEC}: entity {i} has no time: enter one of {', '.join(_TIMES)}, or "
+                "observedAt in its attributes"
             ),
         )
     for at, those in times.items():

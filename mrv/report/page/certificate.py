@@ -40,7 +40,7 @@ def certificate(facts: Facts, words: Words) -> Iterator[Block]:
     rows = findings(facts, words)
     yield {
         "kind": "certificate",
-        "state": state(facts, words),
+        "state": _state(facts, words),
         "tone": _TONES.get(facts.state, "warn"),
         "warning": _warning(facts, words),
         "title": words["page.title_statement" if facts.opinion is None else "page.title"],
@@ -86,6 +86,14 @@ def fits(rows: list[list[str]]) -> bool:
     """Return whether findings fit on the first page."""
     letters = sum(len(text) for row in rows for text in row)
     return len(rows) <= _MOST_ROWS and letters <= _MOST_LETTERS
+
+
+def _state(facts: Facts, words: Words) -> str:
+    """Return the state, of an issued statement with the day of the verifier's opinion."""
+    if facts.state != "issued" or facts.opinion is None:
+        return state(facts, words)
+    day = _day(facts.opinion.valid_from, facts.subject.monitoring_period.timezone)
+    return words.filled("page.issued", state(facts, words), words.day(day))
 
 
 def _warning(facts: Facts, words: Words) -> str:

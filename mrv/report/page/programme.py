@@ -177,7 +177,7 @@ def _held_back(
     )
     rows = [
         [words.tonnes(_decimal(_short(item))), _short_name(item["name"]),
-         legible(item["plan_error"] or "", _LONG)
+         legible(item["plan_error"] or "", 2 * _LONG)
          or words.filled("programme.reaches", _percent(_reached(item), words))]
         for item in short[:_MOST_SHORT]
     ] + [

@@ -94,7 +94,7 @@ def consistency(
     if first > len(leaves):
         raise ProblemError(
             422,
-            f"`first` is {first}, but the log had only {len(leaves)} entries then; give a "
+            f"`first` is {first}, but the log had only {len(leaves)} entries then; send a "
             "smaller `first`",
         )
     return _json(

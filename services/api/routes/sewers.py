@@ -107,7 +107,7 @@ def window(text: str | None) -> stored.Box | None:
             return west, south, east, north
     raise ProblemError(
         422,
-        f"bbox = {text!r}: give west,south,east,north in degrees, with west "
+        f"bbox = {text!r}: send west,south,east,north in degrees, with west "
         "below east and south below north",
     )
 

@@ -100,7 +100,7 @@ def rotate(ask: Admin, webhook: WebhookId, body: shapes.NewSecret) -> Response:
 def replay(ask: Admin, webhook: WebhookId, body: shapes.Replay) -> Response:
     """Resend events with their original ids, all or none."""
     if not (body.events or body.since or body.dead):
-        raise ProblemError(422, "give one of `events`, `since` and `dead`")
+        raise ProblemError(422, "send one of `events`, `since` and `dead`")
     if body.since is not None and body.since.tzinfo is None:
         raise ProblemError(422, "`since` has no offset; write for example 2026-03-01T00:00:00Z")
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from mrv.methodologies import find
 from mrv.model import Methodology
+from mrv.report.words import Words
 from services.registry.entries import Project
 from services.registry.files import read_files
 
@@ -144,8 +145,10 @@ def _outcome(place: str, message: str) -> str:
         case "statement":
             return f"The statement lists a requirement that is not met: {quoted}"
         case "asked":
-            return f"The verifier has to describe: {quoted}"
-    return f"The check before submission reports, under `{place}`: {quoted}"
+            subject = Words("en")[f"requirement.{message}"]
+            return f'An unqualified opinion requires the verifier\'s text on: "{subject}"'
+    subject = Words("en")[f"submission.{place}"]
+    return f'`tonne submission check` lists {quoted} as missing under "{subject}"'
 
 
 def refreshed(page: str) -> str:

@@ -74,7 +74,7 @@ def estimate(
         return
     if inputs is None:
         raise click.UsageError(
-            f"INPUTS is missing: give a JSON file with {', '.join(model.inputs)}, or --describe"
+            f"INPUTS is missing: pass a JSON file with {', '.join(model.inputs)}, or --describe"
         )
     given = read_json(inputs, model.inputs, model.id)
     outcome = exante.estimate(model, given, factors.load().within(country), name_of(inputs))

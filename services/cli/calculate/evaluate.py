@@ -75,7 +75,7 @@ def indicator(
         return
     if inputs is None:
         raise click.UsageError(
-            f"INPUTS is missing: give a JSON file with {', '.join(indicator.inputs)}, or --describe"
+            f"INPUTS is missing: pass a JSON file with {', '.join(indicator.inputs)}, or --describe"
         )
     given = read_json(inputs, indicator.inputs, indicator.id)
     result = indicators.evaluate(indicator, given, name_of(inputs), _table(table))
@@ -179,7 +179,7 @@ def evaluate(
         return
     if inputs is None:
         raise click.UsageError(
-            f"INPUTS is missing: give a JSON file with {', '.join(method.inputs)}, or --describe"
+            f"INPUTS is missing: pass a JSON file with {', '.join(method.inputs)}, or --describe"
         )
     click.echo(write_json(_computed(method, inputs, country), compact=compact))
 

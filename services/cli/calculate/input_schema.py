@@ -79,7 +79,7 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
         ) from None
     if isinstance(document, dict) and "inputs" in document and "inputs" not in wanted:
         raise MethodologyError(
-            f"{name}: 'inputs' is not a key of {asked}; give only the object under 'inputs'"
+            f"{name}: 'inputs' is not a key of {asked}; enter only the object under 'inputs'"
         )
     return document
 
@@ -89,7 +89,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise MethodologyError(f"key {twice!r} appears twice; give it once")
+        raise MethodologyError(f"key {twice!r} appears twice; enter it once")
     return result
 
 

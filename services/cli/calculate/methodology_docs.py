@@ -36,9 +36,11 @@ _COUNTRY = (
     " add the factors of another country."
 )
 _FOR = (
-    "Direction: tonne applies an `avoided` factor to baseline emissions, a `consumed` factor to "
-    "project emissions and leakage, and an `either` factor to both. A value that a project enters, "
-    "such as an official combined margin, is listed in its statement as a project value."
+    "Direction: the side on which the value is conservative: `avoided` for baseline emissions, "
+    "`consumed` for project emissions and leakage, `either` for both (a property of a fuel or gas)."
+    " A value that a project enters, such as an official combined margin, is listed in its"
+    " statement as a project value; the grid's official factor is listed as `consumed` also where"
+    " the equations use the same value on both sides."
 )
 _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
 # parameters of a device of which the most in a day is asked for
@@ -49,8 +51,7 @@ _NOTE = "Written by `make pages`."
 _LEGEND = (
     'Words in parentheses after a source, such as "primary source", state how its text was'
     " available ([certainty](../statement-figures.md#certainty-of-a-source)). Without such words,"
-    " the source is cited, but its text was not compared. `direction` is the side of a factor whose"
-    " rounding is conservative; `either` applies to both.\n"
+    " the source is cited, but its text was not compared.\n"
 )
 
 

@@ -19,7 +19,7 @@ from ingest.mqtt.tls import Tls
 from services.api.guard import Measures
 from services.edge.metrics import COUNTERS, GAUGES
 from services.intake.broker_queue import BrokerQueue, Room
-from services.issuer.watch_metrics import Looked
+from services.issuer.watcher import Looked
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.registry.schema import descriptions, schema

@@ -138,7 +138,7 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
     kept = days or Settings().dead_letter_days
     if not kept:
         raise click.UsageError(
-            "TONNE_DEAD_LETTER_DAYS is 0, so all dead letters are kept: give --days"
+            "TONNE_DEAD_LETTER_DAYS is 0, so all dead letters are kept: use --days"
         )
     before = datetime.now(UTC) - timedelta(days=kept)
     with connect(database_url(), name=NAME, autocommit=True) as conn:
@@ -204,7 +204,7 @@ def replay(
     """
     if not (letters or reason or device or principal or begin or end):
         raise click.UsageError(
-            "no dead letter is named; give numbers, --reason, --device, --principal, --from or --to"
+            "no dead letter is named; pass numbers, --reason, --device, --principal, --from or --to"
         )
     with connect(database_url(), name=NAME, autocommit=True) as conn:
         wanted = selected(

@@ -52,7 +52,7 @@ def intervals(
       tonne intervals --project roof-1 --from 2026-01-01 --to 2026-01-02 --json
     """
     if (device is None) == (project is None):
-        raise click.UsageError("give either --device ID or --project ID")
+        raise click.UsageError("use either --device ID or --project ID")
     with connect(database_url(), role="tonne_mrv", name="tonne intervals", autocommit=True) as conn:
         if device is not None:
             zone = series.device_timezone(conn, device)
@@ -125,7 +125,7 @@ def indicators(
       tonne indicators --site port --from 2026-01-01 --to 2026-02-01 --name pm2_5_24h_ug_m3
     """
     if (device is None) == (site is None):
-        raise click.UsageError("give either --device ID or --site ID")
+        raise click.UsageError("use either --device ID or --site ID")
     url = database_url()
     with connect(url, role="tonne_mrv", name="tonne indicators", autocommit=True) as conn:
         zone = (

@@ -222,7 +222,7 @@ def demo(*, once: bool, resume: bool) -> None:
       tonne demo --resume
     """
     if once and resume:
-        raise click.UsageError("give --once or --resume, not both")
+        raise click.UsageError("use --once or --resume, not both")
     stage = Stage(Settings().home.absolute())
     if resume and not any(stage.packs.glob("TN-*")):
         raise InputError(f"no demo was run in {stage.home}; run `tonne demo` first")

@@ -225,8 +225,8 @@ def _devices(connection: psycopg.Connection) -> Finding:
     if "not commissioned" not in counts:
         return Finding("devices", "ok", alarms)
     fix = (
-        'tonne devices list --state "not commissioned": connect them, or give `commissioned` in the'
-        " registry to be alarmed from that day on"
+        'tonne devices list --state "not commissioned": connect them, or enter `commissioned` in'
+        " the registry to be alarmed from that day on"
     )
     return Finding("devices", "missing", alarms, fix)
 

@@ -241,7 +241,7 @@ def simulate(**given: Any) -> None:
     if options.sparkplug is not None and (
         not options.sparkplug or set(options.sparkplug) & set("/+#")
     ):
-        raise SimulatorError(f"--sparkplug {options.sparkplug!r}: give a group without / + #")
+        raise SimulatorError(f"--sparkplug {options.sparkplug!r}: pass a group without / + #")
     sender = Sender(
         url,
         [source.device for source in sources],
@@ -284,7 +284,7 @@ def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int,
     are endless.
     """
     if (options.fleet is None) == (options.replay is None):
-        raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
+        raise SimulatorError("use either --fleet FILE or --replay FILE.csv --device ID")
     if options.today and (options.fleet is None or options.speed != 1):
         raise SimulatorError(
             "--today needs --fleet, without --replay and --speed: it simulates today up to now, "

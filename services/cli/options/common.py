@@ -17,7 +17,7 @@ def _known(context: click.Context, option: click.Parameter, code: str | None) ->
     del context, option
     if code is not None and code.upper() not in countries.known():
         raise click.BadParameter(
-            f"{code!r} is not a country; give its two letters of ISO 3166-1, such as KE or DE"
+            f"{code!r} is not a country; enter its two letters of ISO 3166-1, such as KE or DE"
         )
     return None if code is None else code.upper()
 

@@ -225,7 +225,7 @@ def _check(url: str) -> None:
 def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:
     if not url.startswith("mqtts://"):
         raise InputError(
-            f"{url.partition('://')[0]}:// does not support identities; give an mqtts:// URL"
+            f"{url.partition('://')[0]}:// does not support identities; pass an mqtts:// URL"
         )
     folder = identity_folder(settings)
     local = Mosquitto(settings.home)

@@ -17,8 +17,7 @@ from services.issuer import timestamps
 from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses
 from services.issuer.keys import LOG_KEY
-from services.issuer.request_runner import Runner
-from services.issuer.requests import Desk
+from services.issuer.requests import Desk, Runner
 from services.issuer.seal import EVERY_S, Sealer
 from services.issuer.watcher import AUDIT_S, LOOK_S, Keep, Watcher
 from services.logs import get_logger

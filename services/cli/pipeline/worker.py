@@ -166,7 +166,7 @@ def worker(
     log = get_logger("worker")
     replaying = from_offset is not None or from_time is not None
     if from_offset is not None and from_time is not None:
-        raise click.UsageError("give --from-offset or --from-time, not both")
+        raise click.UsageError("use --from-offset or --from-time, not both")
     if (partitions or as_json) and not replaying:
         raise click.UsageError("--partition and --json need --from-offset or --from-time")
     if replaying:

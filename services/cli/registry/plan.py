@@ -187,7 +187,7 @@ def diagram(
         drawn = diagram_of(conn, project, begin, single_line=single_line)
     if drawn is None:
         raise InputError(
-            f"no meter of {project} states which load it feeds; give `point` and `feeds` among the "
+            f"no meter of {project} states which load it feeds; enter `point` and `feeds` in the "
             "`attributes` of its devices"
         )
     if out is not None:

@@ -88,7 +88,7 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
     wanted = FORMATS.get("" if out is None else out.suffix.lower())
     if out is not None and wanted is None:
         raise InputError(
-            f"--out {out} is not a PDF or workbook; give a name that ends in .pdf or .xlsx"
+            f"--out {out} is not a PDF or workbook; pass a name that ends in .pdf or .xlsx"
         )
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
         document = programme_report(conn, year, language)

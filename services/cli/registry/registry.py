@@ -80,7 +80,7 @@ def template_(
       tonne registry template --methodology ams-i-d --country KE --xlsx solar.xlsx
     """
     if (class_id is not None and methodology is not None) or (xlsx and methodology is None):
-        raise click.UsageError("give CLASS, or --methodology ID with or without --xlsx FILE")
+        raise click.UsageError("pass CLASS, or --methodology ID with or without --xlsx FILE")
     if methodology is not None:
         content = forms.form(methodology, country)
         if xlsx is not None:

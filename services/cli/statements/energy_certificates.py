@@ -188,7 +188,7 @@ def _span(conn: Connection, device: str, begin: str, end: str) -> tuple[datetime
     """
     edges = span_us(begin, end, device_timezone(conn, device))
     if any(edge % INTERVAL_US for edge in edges):
-        raise InputError(f"--from {begin} --to {end}: give the start of 15-minute intervals")
+        raise InputError(f"--from {begin} --to {end}: pass the start of 15-minute intervals")
     first, last = (datetime.fromtimestamp(edge / 1e6, UTC) for edge in edges)
     return first, last
 

@@ -50,7 +50,7 @@ _out = click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="New folder to write."
 )
 _keys = click.option(
-    "--keys", "keys_file", type=_file, help="Public keys that you trust, if a pack is given."
+    "--keys", "keys_file", type=_file, help="File of trusted public keys, if a pack is given."
 )
 _status = click.option(
     "--status", "status_file", type=_file, help="The project's status list, if a pack is given."

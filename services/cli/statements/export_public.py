@@ -55,7 +55,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="File for the disclosures, which open hidden texts; keep it secret.",
 )
 @click.option(
-    "--keys", "keys_file", type=_file, help="Public keys that you trust, if a pack is given."
+    "--keys", "keys_file", type=_file, help="File of trusted public keys, if a pack is given."
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder to write.")
 @click.option("--publish", is_flag=True, help="Also publish it in the API and the console.")
@@ -96,7 +96,7 @@ def public_(
     signer = keys.load(Settings().home, key_name)
     if signer[1].role != "operator":
         raise InputError(
-            f"--key {key_name} is a key of the role {signer[1].role}; give a key of the operator"
+            f"--key {key_name} is a key of the role {signer[1].role}; pass a key of the operator"
         )
     from services.issuer.documents import Signer  # noqa: PLC0415
 
@@ -122,7 +122,7 @@ def public_(
 
 @click.command("check-public")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--keys", "keys_file", required=True, type=_file, help="Public keys that you trust.")
+@click.option("--keys", "keys_file", required=True, type=_file, help="File of trusted public keys.")
 @click.option("--disclosures", type=_file, help="File of disclosures, if you received it.")
 @json_option
 def check_public_(

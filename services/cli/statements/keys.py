@@ -181,9 +181,7 @@ def _elsewhere(
         return key_files.public_key(where, make=make), {"pkcs11": where}
     if module is None and command and public_key is not None and not make:
         return public_multikey(public_key.read_bytes()), {"command": list(command)}
-    raise InputError(
-        "give --pkcs11 with --token, or --signer with --public-key, but not both pairs"
-    )
+    raise InputError("use --pkcs11 with --token, or --signer with --public-key, but not both pairs")
 
 
 def _try_enroll(home: Path, made: EnrolledKey) -> str:
@@ -196,7 +194,7 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
     except (ServerError, SettingsError):
         return (
             f"not enrolled, as no database is set; later: tonne keys enroll {made.name}, "
-            f"or give the file of `tonne keys public {made.name} --out FILE` to "
+            f"or send the file of `tonne keys public {made.name} --out FILE` to "
             "its operator"
         )
     except EnrolmentError:

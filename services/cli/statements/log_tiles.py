@@ -205,7 +205,7 @@ def monitor(
             if enrolled_key.role == "log"
         ]
     if not keys:
-        raise click.UsageError("give the log's key, --key VKEY or --keys FILE")
+        raise click.UsageError("pass the log's key, --key VKEY or --keys FILE")
     notes = [path.read_text(encoding="utf-8") for path in heads]
     while True:
         code = _round(where, keys, watched, notes, as_json=as_json, again=every is not None)
@@ -247,7 +247,7 @@ def _source(where: str) -> Iterator[Source]:
             yield source
         return
     if not Path(where).is_dir():
-        raise InputError(f"{where} is neither a folder nor a URL; give the one with `checkpoint`")
+        raise InputError(f"{where} is neither a folder nor a URL; pass the one with `checkpoint`")
     yield Folder(Path(where))
 
 

@@ -51,7 +51,7 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     subject = _subject(what)
     name = _name(subject)
     if subject.state != "draft":
-        raise InputError(f"{what}: {name} is {subject.state}, already signed; give a draft")
+        raise InputError(f"{what}: {name} is {subject.state}, already signed; pass a draft")
     _walk(subject.pack)
     key, holder = _signer(key_name, "operator", name)
     accept.check_body(name, subject.statement, strict=Settings().require_accepted_factors)
@@ -104,7 +104,7 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     subject = _submitted(what)
     if subject.pack.bare:
         raise InputError(
-            f"{what} is a statement without its evidence; download the pack and give its folder"
+            f"{what} is a statement without its evidence; download the pack and pass its folder"
         )
     _walk(subject.pack)
     key, holder = _signer(key_name, "verifier", _name(subject))
@@ -127,7 +127,7 @@ def approval(what: str, key_name: str) -> dict[str, Any]:
     subject = _subject(what)
     if subject.state != "verified" or subject.pack.bare or subject.verification is None:
         raise InputError(
-            f"{what}: {_name(subject)} is {subject.state}, not verified; give the "
+            f"{what}: {_name(subject)} is {subject.state}, not verified; pass the "
             "pack of a verified statement"
         )
     _walk(subject.pack)
@@ -150,7 +150,7 @@ def _submitted(what: str) -> Subject:
     subject = _subject(what)
     if subject.state != "submitted":
         raise InputError(
-            f"{what}: {_name(subject)} is {subject.state}, not submitted; give the "
+            f"{what}: {_name(subject)} is {subject.state}, not submitted; pass the "
             "folder of a submitted statement"
         )
     return subject

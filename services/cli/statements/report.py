@@ -38,7 +38,7 @@ from services.store.postgres.pool import connect
     "--keys",
     "keys_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Public keys that you trust, if a pack is given.",
+    help="File of trusted public keys, if a pack is given.",
 )
 @json_option
 def report(
@@ -77,7 +77,7 @@ def _format_of(out: Path) -> Format:
     if ending not in get_args(Format):
         known = ", ".join(get_args(Format))
         raise InputError(
-            f"--out {out} does not end in one of {known}; give the format with --format"
+            f"--out {out} does not end in one of {known}; pass the format with --format"
         )
     return cast("Format", ending)
 

@@ -51,7 +51,7 @@ _path = click.Path(exists=True, path_type=Path)
     "given",
     multiple=True,
     metavar="[NAME=]KEY",
-    help="Public key of a meter or gateway that you trust: a file, hex or base64. Instead of the"
+    help="Trusted public key of a meter or gateway: a file, hex or base64. Instead of the"
     " registry.",
 )
 @click.option(
@@ -95,12 +95,12 @@ def verify(
     """
     if file is None:
         if given or files:
-            raise click.UsageError("--key and --registry are for a FILE; give FILE, or omit them")
+            raise click.UsageError("--key and --registry are for a FILE; pass FILE, or omit them")
         values = _stored(device, begin, end)
     else:
         if device or begin or end:
             raise click.UsageError(
-                "--device, --from and --to are for stored values; give them without FILE"
+                "--device, --from and --to are for stored values; pass them without FILE"
             )
         values = _of_file(file, given, files)
     _show(values, as_json=as_json)

@@ -301,7 +301,7 @@ def template(what: str, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"statement": what, "file": out, "yaml": None if out else text})
     else:
-        line = f"{out}: fill it in, then give it as --report"
+        line = f"{out}: fill it in, then pass it as --report"
         click.echo(line if out else text, nl=out is not None)
 
 

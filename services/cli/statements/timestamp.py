@@ -82,7 +82,7 @@ def add_log(vkey: str, *, as_json: bool) -> None:
     """
     key = Vkey.parse(vkey)
     if key.kind == COSIGNATURE:
-        raise InputError(f"{key.name} is the key of a witness (type 0x04); give the log's own key")
+        raise InputError(f"{key.name} is the key of a witness (type 0x04); pass the log's own key")
     with State(_folder()) as state:
         new = state.add_log(key, _now_s())
     message = f"log {key.name} {('is cosigned from now on' if new else 'was already known')}"

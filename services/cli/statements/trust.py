@@ -141,7 +141,7 @@ def create(  # noqa: PLR0917 - options of one command
     multikeys = tuple(key for root in roots for key in _root_keys(root))
     keys = read_keyring(ring.read_bytes())
     if issue_since is not None and issue_signatures is None:
-        raise InputError("--issue-since has no effect without --issue-signatures; give both")
+        raise InputError("--issue-since has no effect without --issue-signatures; pass both")
     since = issue_since or "1970-01-01T00:00:00Z"
     rule = None if issue_signatures is None else IssueRule(issue_signatures, since)
     stamps = None if stampers is None else read_authorities(stampers.read_bytes())

@@ -54,7 +54,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--authorities",
     "authorities_file",
     type=_file,
-    help="Time-stamp authorities that you trust: JSON, or their certificates in PEM; they replace "
+    help="Trusted time-stamp authorities: JSON, or their certificates in PEM; they replace "
     "those of a trust root.",
 )
 @click.option(
@@ -157,7 +157,7 @@ def _check_not_older(file: Path) -> None:
 def _pack(path: str, budget: Budget) -> Iterator[Pack]:
     if not path.startswith(("http://", "https://")):
         if not Path(path).exists():
-            raise InputError(f"{path} does not exist; give a pack's folder or zip file, or a URL")
+            raise InputError(f"{path} does not exist; pass a pack's folder or zip file, or a URL")
         with opened_pack(path, budget) as pack:
             yield pack
         return
@@ -181,11 +181,11 @@ def _downloaded(url: str, out: Path, limit: int) -> Path:
         parts.port  # noqa: B018 - read once, so that one that is none is refused here
     except ValueError as error:
         raise InputError(
-            f"{url} is not a URL: {error}; give https://HOST/v1/statements/ID"
+            f"{url} is not a URL: {error}; pass https://HOST/v1/statements/ID"
         ) from error
     base, separator, rest = parts.path.partition("/v1/statements/")
     name = rest.removesuffix("/evidence").strip("/")
     if not separator or not name or "/" in name:
-        raise InputError(f"{url} is not a URL of a statement; give https://HOST/v1/statements/ID")
+        raise InputError(f"{url} is not a URL of a statement; pass https://HOST/v1/statements/ID")
     with Client(f"{parts.scheme}://{parts.netloc}{base}", Settings().api_token) as client:
         return client.evidence(name, out, limit)

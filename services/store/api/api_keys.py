@@ -64,7 +64,7 @@ def create(
     _refuse_unknown(conn, projects)
     if expires is not None and expires.year >= _LAST_YEAR:
         raise InputError(
-            f"the key would expire at {expires}; give a time before the year {_LAST_YEAR}"
+            f"the key would expire at {expires}; choose a time before the year {_LAST_YEAR}"
         )
     id_ = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
     secret = secrets.token_urlsafe(32)
@@ -76,7 +76,7 @@ def create(
     ).fetchone()  # fmt: skip
     if row is None:
         raise InputError(
-            f"the key would expire at {expires}, which is in the past; give a later time"
+            f"the key would expire at {expires}, which is in the past; choose a later time"
         )
     return _key(row), f"{PREFIX}_{id_}_{secret}"
 

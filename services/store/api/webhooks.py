@@ -132,7 +132,7 @@ def add(
             raise InputError(f"webhook {id_!r} exists or existed; use another id") from error
         except errors.CheckViolation as error:
             raise InputError(
-                f"webhook {id_!r}: give an id of a-z, 0-9 and -, and topics of {', '.join(TOPICS)}"
+                f"webhook {id_!r}: use an id of a-z, 0-9 and -, and topics of {', '.join(TOPICS)}"
             ) from error
         conn.execute(
             "INSERT INTO webhook_secret (webhook_id, number, secret) VALUES (%s, 1, %s)",

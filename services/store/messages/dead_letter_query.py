@@ -40,7 +40,7 @@ def expire(conn: Connection, before: datetime, author: str) -> int:
     try:
         row = conn.execute("SELECT tonne_expire_dead_letters(%s, %s)", [before, author]).fetchone()
     except InvalidParameterValue as error:
-        raise InputError(f"{error.diag.message_primary}; give at least {LEAST_DAYS} days") from None
+        raise InputError(f"{error.diag.message_primary}; use at least {LEAST_DAYS} days") from None
     return 0 if row is None else int(row[0])
 
 

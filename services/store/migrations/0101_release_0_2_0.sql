@@ -1007,10 +1007,10 @@ GRANT EXECUTE ON FUNCTION tonne_expected_ahead_t TO tonne_mrv, tonne_api, tonne_
 
 -- NAMES
 
--- Names of sites, projects and actions in further languages, beside the name that documents carry.
+-- Names of sites, projects, actions and responsible persons' roles in further languages, beside the name that documents carry.
 -- No statement rests on them.
 CREATE TABLE registry_names (
-    kind  text COLLATE "C" NOT NULL CHECK (kind IN ('site', 'project', 'action')),
+    kind  text COLLATE "C" NOT NULL CHECK (kind IN ('site', 'project', 'action', 'role')),
     id    text COLLATE "C" NOT NULL,
     names jsonb NOT NULL CHECK (jsonb_typeof(names) = 'object'),
     PRIMARY KEY (kind, id)

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from ingest.model import Device, Fleet, QualityLimits, Replacement
-from mrv.registry.declared import Calibration
 from mrv.registry.project import Project, ProjectDevice
 from services.store.postgres.values import exact
 from services.store.registry.known import unknown
@@ -211,23 +210,3 @@ def load_project(conn: Connection, project_id: str) -> Project:
     for project in _load_projects(conn, [project_id]):
         return project
     raise unknown(conn, "project", project_id)
-
-
-def load_calibrations(
-    conn: Connection, devices: Sequence[str]
-) -> dict[str, tuple[Calibration, ...]]:
-    """Return the certificates of devices, oldest first; each device has an entry."""
-    calibrations: dict[str, list[Calibration]] = {device: [] for device in devices}
-    rows = conn.execute(
-        "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent, "
-        "serial, channel, found_error_percent, coalesce(last_test, false), laboratory,"
-        " accreditation FROM calibration"
-        " WHERE device_id = ANY(%s)",
-        [list(devices)],
-    )
-    for device, *row in rows:
-        calibrations[device].append(Calibration(*row))
-    return {
-        d: tuple(sorted(c, key=lambda c: (c.performed, c.certificate)))
-        for d, c in calibrations.items()
-    }

@@ -62,7 +62,7 @@ def enter(conn: Connection, event: UnitEvent, author: str) -> int:
     if not 1 <= event.first <= event.last:
         raise InputError(
             f"units {event.first} to {event.last} are not a range; units are numbered from 1: "
-            "give the lower number first"
+            "enter the lower number first"
         )
     try:
         with conn.transaction():

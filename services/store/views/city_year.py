@@ -71,14 +71,10 @@ class ProjectYear:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Changes since a day ago: daily tonnes of the counted projects, alarms, statements."""
+    """Tonnes of the counted projects yesterday and the day before."""
 
     yesterday_t: Decimal | None
     day_before_t: Decimal | None
-    raised: int
-    cleared: int
-    open: int
-    issued: tuple[tuple[str, int], ...]
 
 
 def years(conn: Connection) -> list[int]:
@@ -228,8 +224,8 @@ def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> lis
     ]  # fmt: skip
 
 
-def changes(conn: Connection, days: Sequence[Accounted], counted: Collection[str]) -> Change:
-    """Return the changes since a day ago, by the account's days of this year."""
+def changes(days: Sequence[Accounted], counted: Collection[str]) -> Change:
+    """Return the tonnes of yesterday and the day before, by the account's days of this year."""
     today = {zone: local_date(now_us(), zone) for zone in {day.timezone for day in days}}
     yesterday, before = (
         added(
@@ -239,14 +235,4 @@ def changes(conn: Connection, days: Sequence[Accounted], counted: Collection[str
         )
         for ago in (1, 2)
     )
-    alarms = conn.execute(
-        "SELECT count(*) FILTER (WHERE raised > now() - INTERVAL '1 day'),"
-        " count(*) FILTER (WHERE cleared > now() - INTERVAL '1 day'),"
-        " count(*) FILTER (WHERE cleared IS NULL) FROM v_alarm"
-    ).fetchone()
-    issued = conn.execute(
-        "SELECT s.id, s.credit_t FROM statement_event e JOIN statement s ON s.id = e.statement_id"
-        " WHERE e.state = 'issued' AND e.at > now() - INTERVAL '1 day' ORDER BY e.at"
-    ).fetchall()
-    raised, cleared, open_ = alarms or (0, 0, 0)
-    return Change(yesterday, before, raised, cleared, open_, tuple(issued))
+    return Change(yesterday, before)

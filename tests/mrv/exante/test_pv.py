@@ -140,7 +140,7 @@ def test_every_assumption_is_shown_with_its_source():
     ("changed", "said"),
     [
         ({"rated_kw": None}, "rated_kw = null must be a number"),
-        ({"ghi_kwh_per_m2": [100, 100]}, "has 2 numbers; give 12"),
+        ({"ghi_kwh_per_m2": [100, 100]}, "has 2 numbers; enter 12"),
         ({"ghi_kwh_per_m2": [0]}, "ghi_kwh_per_m2 = 0 all year"),
         ({"ghi_kwh_per_m2": [0] * 12}, "ghi_kwh_per_m2 = 0 all year"),
         ({"tilt": 91}, "tilt = 91 must not be more than 90"),
@@ -172,5 +172,5 @@ def test_without_pvlib_the_remedy_is_named(monkeypatch):
 
 def test_no_power_at_all():
     """Nothing could be said of a plant without a size."""
-    with pytest.raises(MethodologyError, match="give rated_kw, or modules"):
+    with pytest.raises(MethodologyError, match="enter rated_kw, or modules"):
         exante.estimate(exante.find("pv"), {"latitude": 1, "longitude": 2}, BOOK, "plan.json")

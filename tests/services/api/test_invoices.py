@@ -71,15 +71,15 @@ def test_the_client_delivers(served):
         ({"amount": "0.0001", "unit": "kWh"}, "finer than one Wh"),
         ({"unit": "kg"}, "unit"),
         ({"corrects": "nothing", "reason": "x"}, "not an invoice of pv"),
-        ({"corrects": "nothing"}, "give both"),
+        ({"corrects": "nothing"}, "enter both"),
         ({"amount": "-1"}, "amount"),
         (
             {"amount": "0"},
-            "amount: C-2 has the amount 0, which is not evidence; give the billed amount",
+            "amount: C-2 has the amount 0, which is not evidence; enter the billed amount",
         ),
         (
             {"quantity": "mass", "unit": "kg"},
-            "quantity: C-2 is for mass, but jcm-vn-am007 uses energy_export of inv-1; give the",
+            "quantity: C-2 is for mass, but jcm-vn-am007 uses energy_export of inv-1; enter the",
         ),
         ({"amount": 1.5}, "amount"),
         ({"amount": "1e9"}, "amount"),

@@ -19,8 +19,7 @@ from mrv.statement.sampling import Size, sign_sampling
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.request_runner import Runner
-from services.issuer.requests import Desk
+from services.issuer.requests import Desk, Runner
 from services.local.machine import POSTGRES_BIN
 from services.metrics import Metrics
 from services.store.postgres.pool import connect

@@ -69,7 +69,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
     assert not _said(claims, "FAC-01")[0][0]
     nothing = ACCEPTED.format("DAE").replace("vn-grid-2026", "vn-grid-2023")
     assert "is not a factor of a registry file" in _import(url, tmp_path, nothing)
-    assert "give the body that accepted it" in _import(url, tmp_path, ACCEPTED.format('" "'))
+    assert "enter the body that accepted it" in _import(url, tmp_path, ACCEPTED.format('" "'))
     # the programme's
     assert _import(url, tmp_path, ACCEPTED.format("DAE")) == ""
     name = logged.issue(url, who, project="bus")

@@ -213,7 +213,7 @@ def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
     tonnes, unmet = closed(url)
     assert tonnes == 0
     assert "corroborates power" not in unmet[RULE]
-    assert "(the-operator, 2) is by an operator of the plant" in unmet["EVD-08"]
+    assert "(the-operator, 2) was issued by an operator of the plant" in unmet["EVD-08"]
     billed(url, tmp_path, "EVN Hai Phong again", "Hydrometeorological service")
     tonnes, unmet = closed(url)
     assert tonnes > 1

@@ -202,7 +202,7 @@ def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
     assert make(facts, "pdf", "en")
     assert "capacity_kw: 1000" in to_yaml(stored)
     for old, new, wrong in (
-        ("from: 2026-03-03", "from: 2026-03-01", "give each day once"),
+        ("from: 2026-03-03", "from: 2026-03-01", "enter each day once"),
         (
             "energy_kwh_per_year: 1000000,\n       reduction_t_per_year: 400",
             "by_month: []",

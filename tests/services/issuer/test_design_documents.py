@@ -139,7 +139,7 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     report = verify(read_pack(tmp_path / "pack"))
     assert report.failure is None, report.failure
     rows = {row[1]: row[2:] for row in dated_rows(claims, Words("en"))}
-    assert rows[f"design_mass_t_per_d, stated by {OFFICE}"] == (
+    assert rows[f"design capacity of the plant (stated by {OFFICE})"] == (
         "2025-03-01", "3", "t/d", "licence 12/2025",
     )  # fmt: skip
 

@@ -98,7 +98,7 @@ KEPT_OUT = {
     ),
     "removed, and no reason": (
         [{"more": ", removed: 2026-02-20T00:00:00+07:00"}],
-        "it reported until 2026-03-02T17:00:00Z. Bind it",
+        "it reported until 2026-03-02T17:00:00Z. Assign it",
     ),
     "installed later": (
         [{"reason": True, "installed": "2026-05-01T00:00:00+07:00"}],
@@ -143,7 +143,9 @@ def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, say
     if "in the account only" in told:
         assert "or show the verifier a third party's document of the place" in told
     else:
-        assert "Bind it to the project, or enter the reason for its exclusion in `boundary`" in told
+        assert (
+            "Assign it to the project, or enter the reason for its exclusion in `boundary`" in told
+        )
 
 
 DIAGRAM = (

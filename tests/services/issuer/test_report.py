@@ -80,7 +80,7 @@ def test_a_pack_that_does_not_hold_gets_no_report(spoilt):
 def test_a_statement_alone_has_no_evidence_to_report(issued):
     """A report without its readings would show empty days as if nothing had been measured."""
     pack = issued[2]
-    with pytest.raises(CanonicalError, match="give the pack's folder"):
+    with pytest.raises(CanonicalError, match="pass the pack's folder"):
         facts_of_pack(read_pack(pack / "statement.json"))
 
 

@@ -49,7 +49,7 @@ def test_keys_of_meters_are_read_once_and_never_changed(load):
     [
         (_keyed(ROW.format(day="2026-01-01", key="3059")), "key"),
         (_keyed(ROW.format(day="2026-01-01", key="04" + "11" * 64)), "is not on a supported curve"),
-        (_keyed(ROW.format(day="2026-01-01", key=KEY), serial=""), "give `serial` too"),
+        (_keyed(ROW.format(day="2026-01-01", key=KEY), serial=""), "enter `serial` too"),
         (_keyed(*[ROW.format(day="2026-01-01", key=KEY)] * 2), "twice"),
     ],
 )
@@ -97,7 +97,7 @@ def test_modules_of_an_inverter_are_dated_and_never_changed(load):
         ("azimuth: 361", "361 must be from 0 to 360"),
         ("temperature_coefficient_percent: -0.0035", "write percent per kelvin, as -0.35"),
         ("temperature_coefficient_percent: 0.35", "0.35 must be from -1 to 0"),
-        ("arrays: [{from: 2026-01-01T00:00:00Z}]", "has no value; give one of dc_power_w"),
+        ("arrays: [{from: 2026-01-01T00:00:00Z}]", "has no value; enter one of dc_power_w"),
         ("class: energy_meter, dc_power_w: 5", "is of pv_inverter, and this is a energy_meter"),
     ],
 )

@@ -113,7 +113,7 @@ factors:
     [
         (
             ("unit: tCO2/MWh", "unit: kgCO2/kWh"),
-            "is not that of grid.de; give the value in tCO2/MWh",
+            "is not that of grid.de; enter the value in tCO2/MWh",
         ),
         (("0.363", "363"), "is above 2, the maximum of any grid"),
         (
@@ -165,7 +165,7 @@ def test_a_factor_without_its_document_needs_a_published_one_beside_it(load):
     assert not load(BASE + later).refused
     assert "`de-grid-2025` and `de-2025`".replace("`", "'") in messages(load(BASE + bare))
     planned = load(BASE + bare.replace("grid.de", "grid.np"))
-    assert "tonne publishes no grid.np; give the document" in messages(planned)
+    assert "tonne publishes no grid.np; enter the document" in messages(planned)
     assert planned.refused
 
 

@@ -143,7 +143,7 @@ def test_needed_is_what_the_import_asks_for(document, tmp_path) -> None:
         del holder(left_out, row)[row.key]
         for new in (left_out, changed(document, row, None)):
             reasons = problems(new, tmp_path)
-            missing = [text for text in reasons if re.search(r"is missing|give ", text)]
+            missing = [text for text in reasons if re.search(r"is missing|enter ", text)]
             # "if", "unless" and "for" depend on more than the key that goes with it
             if not re.search(r"Needed (if|unless|for)", row.meaning):
                 assert bool(missing) == (row.needed or " Needed w" in row.meaning), missing

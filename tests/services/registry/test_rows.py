@@ -117,7 +117,7 @@ def test_swapped_coordinates_are_warned_of(load):
         (("T00:00:00Z", "T00:00:00"), "must be a time with its offset"),
         (("T00:00:00Z", ""), "must be a time with its offset"),
         (("id: inv", "id: inv/1"), "'inv/1' is not an id"),
-        (("id: inv, ", ""), "id: is missing; give text"),
+        (("id: inv, ", ""), "id: is missing; enter text"),
         (("latitude: 20.9", "latitude: 209"), "209 must be from -90 to 90"),
         (("devices:", "device:"), "device: unknown key; known here: sites"),
         (("id: inv, ", "id: inv, id: inw, "), "key 'id' is given twice"),

@@ -126,7 +126,7 @@ def test_money_has_a_sheet_of_its_own_and_is_in_no_tonnes(filled):
     ("row", "said"),
     [
         ("{from: 2026-01-01, currency: euro, import_per_kwh: 0.3}", "'euro' is not a currency"),
-        ("{from: 2026-01-01, currency: EUR}", "give at least one of"),
+        ("{from: 2026-01-01, currency: EUR}", "enter at least one of"),
         ("{from: 2026-01-01, currency: EUR, import_per_kwh: -0.3}", "must be from 0"),
         ("{from: 2026-01-01, currency: EUR, price: 0.3}", "price"),
     ],

@@ -11,13 +11,8 @@ from mrv import factors
 from services.intake.registry_watch import Plans
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.load import (
-    load_calibrations,
-    load_fleet,
-    load_project,
-    load_projects,
-    registry_version,
-)
+from services.store.registry.load import load_fleet, load_project, load_projects, registry_version
+from services.store.registry.rows import CALIBRATIONS
 from tests.invoked import tonne as invoke
 from tests.registering import imported
 
@@ -100,7 +95,7 @@ def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
     with connect(database_url) as conn:
         fleet = load_fleet(conn)
         projects = {p.id: p for p in load_projects(conn)}
-        certificates = load_calibrations(conn, ["nrel-rsf2-inv2", "nck-meter-1"])
+        certificates = CALIBRATIONS.load(conn, ["nrel-rsf2-inv2", "nck-meter-1"])
         with pytest.raises(RegistryError, match="known: cat-ba-ebus, nck-pv, nrel-pv"):
             load_project(conn, "nowhere")
     inverter = fleet.devices[fleet.by_id["nck-inv-1"]]
@@ -115,7 +110,7 @@ def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
     nrel = projects["nrel-pv"]
     assert (nrel.timezone, nrel.from_us) == ("America/New_York", 1_641_013_200_000_000)
     assert nrel.devices[0].params == {"case": 1}
-    assert [len(c) for c in certificates.values()] == [1, 0]
+    assert [len(certificates[name]) for name in ("nrel-rsf2-inv2", "nck-meter-1")] == [1, 0]
 
 
 def test_an_import_says_who_changed_what(database_url, tmp_path):

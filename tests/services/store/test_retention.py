@@ -213,7 +213,7 @@ def test_an_event_that_is_not_for_a_webhook_is_named(conn):
 )
 def test_the_page_and_the_settings_agree(setting, least):
     """Somebody would rely on days that no setting keeps."""
-    with pytest.raises(TonneError, match=f"give at least {least} days, or 0 for no limit"):
+    with pytest.raises(TonneError, match=f"set at least {least} days, or 0 for no limit"):
         Settings(**{setting: least - 1})
     assert getattr(Settings(**{setting: least}), setting) == least
     assert getattr(Settings(**{setting: 0}), setting) == 0

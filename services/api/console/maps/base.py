@@ -169,7 +169,7 @@ def load(path: Path | None) -> Base:
                 places.append(Place(str(label), dict(properties.get("names", {})), (at[0], at[1])))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RegistryError(
-                f"{path}: feature {number} is not drawn ({error}); give a Point, LineString or"
+                f"{path}: feature {number} is not drawn ({error}); use a Point, LineString or"
                 " Polygon in longitude and latitude, and its name in properties"
             ) from None
         if kind != "Point":

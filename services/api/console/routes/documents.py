@@ -105,7 +105,7 @@ def file(
 def _cells(form: Upload) -> dict[str, Plain]:
     """Return the keys of an invoice from its form; ProblemError for an amount without unit."""
     if not form.said("unit"):
-        raise ProblemError(422, "unit: give the unit of the amount, such as kWh, m3, km or t")
+        raise ProblemError(422, "unit: enter the unit of the amount, such as kWh, m3, km or t")
     cells = {key: Plain(form.said(key)) for key in _KEYS if form.said(key)}
     return {**cells, "amount": Plain(_decimal(form.said("amount")))}
 

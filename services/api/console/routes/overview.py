@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, NamedTuple
@@ -51,6 +51,7 @@ from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
 _WEEKS, _MOST_SHORT, MOST_ALARMS = 53, 4, 500
+_FIRST_WEEK = 7
 YearQuery = Annotated[int | None, Query(ge=1990, le=2200)]
 # of all that is stored of stations, what tells most at a glance
 _CHOSEN = {
@@ -130,8 +131,15 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         rows=_rows(page_figures),
         drawn=drawn,
         map=None if drawn is None else _map(page_figures, drawn, root, t, name),
+        since=_since(page_figures),
         beside=[project for project in page_figures.projects if project.id not in counted],
     )
+
+
+def _since(page_figures: PageFigures) -> date | None:
+    """Return the first day with figures; None if they begin with the year."""
+    first = min((part.first for part in page_figures.of.parts), default=None)
+    return None if first is None or first <= date(first.year, 1, _FIRST_WEEK) else first
 
 
 def _actions(page_figures: PageFigures) -> dict[str, str | None]:
@@ -167,7 +175,7 @@ def held_back(
 ) -> list[Fault]:
     """Return causes of missing tonnes: shortfalls, and current alarms by cause."""
     root, name = f"/console/{t.language}", namer(ask, t.language)
-    sites = {site.id: name("site", site.id, site.name) for site in page_figures.sites}
+    sites = {site.id: short_name(name("site", site.id, site.name)) for site in page_figures.sites}
 
     def where(at: Iterable[str], projects: Iterable[str]) -> str:
         own = dict.fromkeys(projects)
@@ -176,7 +184,9 @@ def held_back(
         )
         lines = [t.and_more([sites.get(place, place) for place in places], 2)]
         named = dict.fromkeys(
-            person for project in own for person in page_figures.answering(ask, project)
+            name("role", person, person)
+            for project in own
+            for person in page_figures.answering(ask, project)
         )
         lines += [t("fault.responsible", name=t.and_more(list(named), 2))] if named else []
         return " · ".join(line for line in lines if line)
@@ -212,7 +222,7 @@ def _map(
         if site.expected and site.heard < site.expected:
             note += f" · {site.heard}/{site.expected}"
         if site.id in drawn.far_km:
-            note += f" · {drawn.far_km[site.id]} km"
+            note += f" · {t('sites.away', km=drawn.far_km[site.id])}"
         values = {
             "name": message, "short": short_name(message), "at": (site.longitude, site.latitude),
             "t": total, "far": site.id in drawn.far_km, "of": site.expected,
@@ -274,7 +284,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
                     city_year.project_years(conn, of, days),
                     city_year.avoided_by_day(days, of),
                     city_year.expected_by_month(conn, of),
-                    city_year.changes(conn, days, counted) if of == today.year else None,
+                    city_year.changes(days, counted) if of == today.year else None,
                     today,
                     city_year.parts(days, of, counted),
                 ),

@@ -95,7 +95,7 @@ def template(
     del language  # its words are keys of the registry
     signed_in_for_all(ask, "a form of the registry")
     if country.upper() not in countries.known():
-        raise ProblemError(422, f"{country!r} is not a country; give two letters such as DE")
+        raise ProblemError(422, f"{country!r} is not a country; enter two letters such as DE")
     try:
         data = forms.form(methodology, country.upper()).workbook()
     except RegistryError as error:

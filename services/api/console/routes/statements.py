@@ -17,6 +17,7 @@ from mrv.calendar import instant_us
 from mrv.documents.form import Issuer, read_bytes
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, SamplingList, Verification
+from mrv.equivalents import diesel_litres
 from mrv.report.blocks import Block, sampled
 from mrv.report.dated_values import dated, designed, held
 from mrv.report.translations import certainty, described
@@ -120,6 +121,7 @@ def one_tonne(ask: View, language: Language) -> Response:
         verified=(verified := _verified(opinion, keys)),
         verified_on=verified and _local_day(verified.at, claims),
         opinion=opinion and opinion.credential_subject,
+        litres=diesel_litres(Fraction(1)),
         whole={
             side: t.tonnes(getattr(claims.emissions_before_deductions, side).t)
             for side in ("baseline", "project", "reduction")

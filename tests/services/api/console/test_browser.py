@@ -355,7 +355,7 @@ def test_a_log_that_nobody_knows_is_not_said_to_hold(tab, served, pack, tmp_path
     told = tab.locator("#verdict").inner_text()
     assert "they hold" not in told
     assert "could not be verified because a key is missing" in told
-    assert "a key of the log that you trust" in told
+    assert "the key of the log in your file of trusted keys" in told
 
 
 def test_a_spoiled_document_is_named_in_the_browser(tab, served, pack, tmp_path):

@@ -105,6 +105,9 @@ def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
     assert "Wind on Bach Long Vi" not in text
     assert "Cat Ba Island" in html.unescape(get(city, "/console/en/").text)
     assert "ナムカウキエン工業団地" in shown(city, "/console/ja/parks/nam-cau-kien?year=2026")
+    due = "/console/{}/projects/bach-long-vi-wind/due"
+    assert "Quản lý trang trại điện gió" in shown(city, due.format("vi"))
+    assert "Manager of the wind farm" in shown(city, due.format("en"))
     file = tmp_path / "again.yaml"
     with connect(city.database_url) as conn:
         stored = load_registry(conn)
@@ -123,7 +126,7 @@ def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
         refused = import_registry(conn, read_files([file]), author="test")
     told = [text for one in refused.results for text in one.messages]
     assert not any("'fr'" in text for text in told)
-    assert any("'xx' is not a language; give" in text for text in told)
+    assert any("'xx' is not a language; enter" in text for text in told)
 
 
 def texts_of(workbook):
@@ -269,7 +272,8 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     late = {"nck-pv": SimpleNamespace(state="not commissioned", silent_since=None)}
     assert "sent later" in shortfalls(found, late, plans, "", where=where, **by_name)[1].why
     assert (
-        "its plan does not match its plant" in finding(found[:1], {}, plans, 2026, **by_name).cause
+        "its plan exceeds what the plant can produce"
+        in finding(found[:1], {}, plans, 2026, **by_name).cause
     )
 
 

@@ -90,7 +90,7 @@ def test_an_amount_is_read_as_bills_write_it(served, typed, wh):
 
 @pytest.mark.parametrize(
     ("change", "wrong"),
-    [({"amount": "24.583"}, "can mean two numbers"), ({"unit": ""}, "give the unit")],
+    [({"amount": "24.583"}, "can mean two numbers"), ({"unit": ""}, "enter the unit")],
 )
 def test_an_amount_is_not_guessed(served, change, wrong):
     """An invoice of 24,583 kWh would count as 24.583, or 712 litres as cubic metres."""

@@ -267,7 +267,7 @@ function signed(subject) {
 function needsKeys(subject, ...roles) {
   const held = new Set([...subject.ring.values()].map((key) => key.role));
   const lacks = roles.filter((role) => !held.has(role));
-  if (lacks.length) throw new NotChecked(`no key of ${lacks.join(" and ")} that you trust`);
+  if (lacks.length) throw new NotChecked(`your trusted keys include no key of ${lacks.join(" and ")}`);
 }
 
 /** Keys that came with what is checked. */
@@ -308,7 +308,7 @@ async function logKey(ring, note) {
   const { text, lines } = signatures(note);
   const origin = text.split("\n")[0];
   const logs = [...ring.values()].filter((key) => key.role === "log");
-  if (!logs.some((key) => key.name === origin)) throw new NotChecked(`no key of log ${short(origin)} that you trust`);
+  if (!logs.some((key) => key.name === origin)) throw new NotChecked(`your trusted keys include no key of log ${short(origin)}`);
   const found = [];
   for (const key of logs) {
     const id = await noteId(key);

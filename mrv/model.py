@@ -156,8 +156,6 @@ class RoleNeeds:
     made_from : str
         Energy source of a role of the baseline: `SUN`, "heat", or `DECLARED` for the device's
         `technology`.
-    net : bool
-        Whether it is what a whole site imports, which generation at the site lowers.
     """
 
     classes: tuple[str, ...]
@@ -175,7 +173,6 @@ class RoleNeeds:
     draws: tuple[str, tuple[str, ...]] | None = None
     delivers: tuple[str, str, str] | None = None
     made_from: str = ""
-    net: bool = False
 
     @property
     def beside(self) -> str:

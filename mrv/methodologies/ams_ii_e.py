@@ -257,9 +257,7 @@ METHODOLOGY = Methodology(
             symbol="CDD",
             source="weather station of the regression: its sum of degree days",
         ),
-        "power": replace(
-            POWER_ROLE, symbol="E_PJ", source="import register of the building", net=True
-        ),
+        "power": replace(POWER_ROLE, symbol="E_PJ", source="import register of the building"),
     },
     parameters={
         **{key: replace(spec, required=True) for key, spec in _LINE_SPECS.items()},

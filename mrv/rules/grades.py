@@ -208,6 +208,8 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
     """
     for entered in _entered(facts, account):
         grade, shown_by = _grade(facts, account, entered)
+        if entered.name in facts.supporting.lit:
+            grade = max(grade, "C")  # by which hours it counts, the plant's own detector shows
         # a case is not an amount: it carries what the least favourable one would not give
         effects = [] if entered.spec.choices else [abs(_effect(account, entered))]
         if grade > "B":

@@ -201,6 +201,7 @@ def _beyond_invoices(
     """Return by role the gain of its meters over invoices."""
     method, views = facts.methodology, facts.views
     compared = {*asks}.union(*(consumption.uses for consumption in method.consumptions))
+    compared |= {m.bound.role for m in views if m.needs.side == "baseline"}
     roles: dict[str, list[Monitored]] = {}
     for role in dict.fromkeys(m.bound.role for m in views if m.bound.role in compared):
         of = [m for m in views if m.bound.role == role]

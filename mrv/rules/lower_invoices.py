@@ -10,7 +10,7 @@ estimate.
 For an invoice at another point than the meter (after losses, of part of its load, of unsold goods)
 `tolerance_percent` is the permitted difference.  Above 5 % it does not corroborate the meter, and
 limits it only beyond that tolerance; a difference within it is reported, as the claimant entered
-the tolerance.
+the tolerance.  Of invoices that corroborate, `invoices.invoiced_quantities` applies a lower sum.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ def apply_required_grades(
     )
 
     def lacks(item: EvidenceItem, entered: Entered) -> bool:
-        # what an analyser of the plant measured is a quantity
-        measured = entered.name in supporting.channels
+        # what an analyser of the plant measured is a quantity; a flare's flame as well
+        measured = entered.name in {*supporting.channels, *supporting.lit}
         return item.grade > (required.quantities if measured else required.parameters)
 
     small = [o for o in graded if lacks(*o) and Fraction(o[0].tonnes) <= maximum]

@@ -10,7 +10,7 @@ meter's quantity is reported.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -55,8 +55,8 @@ class Unserved(NamedTuple):
         Another project that has it, without a closed statement.
     upstream_of : tuple of str
         Meters of the project that it supplies, by the project's `boundary`.
-    generates : bool
-        Whether it generates behind the project's meters, whatever project has it.
+    lowers : str
+        Its quantity that lowers what the project's meters import, whatever project has it; or none.
     """
 
     device: str
@@ -71,7 +71,7 @@ class Unserved(NamedTuple):
     project: str | None = None
     ended: bool = False
     upstream_of: tuple[str, ...] = ()
-    generates: bool = False
+    lowers: str = ""
 
     @property
     def is_excluded(self) -> bool:
@@ -83,12 +83,15 @@ class Unserved(NamedTuple):
         return self.reason is not None and not any(others)
 
 
-def counted(project: Project, class_id: str, *, left_out: bool) -> frozenset[str]:
+def counted(project: Project, class_id: str, *, left_out: bool, lowers: str = "") -> frozenset[str]:
     """Return the quantities of a device class that count as project emissions."""
-    return frozenset(needs.quantity for _, needs in roles_of(project, class_id, left_out=left_out))
+    roles = roles_of(project, class_id, left_out=left_out, lowers=lowers)
+    return frozenset(needs.quantity for _, needs in roles)
 
 
-def roles_of(project: Project, class_id: str, *, left_out: bool) -> Iterator[tuple[str, RoleNeeds]]:
+def roles_of(
+    project: Project, class_id: str, *, left_out: bool, lowers: str = ""
+) -> Iterator[tuple[str, RoleNeeds]]:
     """
     Yield the roles on the project emissions side that a meter of a class could have.
 
@@ -96,36 +99,70 @@ def roles_of(project: Project, class_id: str, *, left_out: bool) -> Iterator[tup
     ----------
     left_out : bool
         Whether each register of imported electricity counts, whatever the class, so that a wrong
-        class of device does not hide consumption; also generation at a site whose import counts.
+        class of device does not hide consumption.
+    lowers : str
+        The one quantity that counts, of a meter that lowers what the project imports.
     """
     registers = {register.quantity for register in classes.load()[class_id].registers}
     for role, needs in find(project.methodology, project.version).roles.items():
         if needs.side != "project":
             continue
-        if class_id in needs.classes or (left_out and needs.quantity in registers & {_ELECTRICITY}):
+        if lowers and needs.quantity == _ELECTRICITY:
+            yield role, replace(needs, quantity=lowers)
+        elif class_id in needs.classes or (
+            left_out and needs.quantity in registers & {_ELECTRICITY}
+        ):
             yield role, needs
-        if left_out and needs.net and _GENERATION in registers:
-            yield role, replace(needs, quantity=_GENERATION)
 
 
-def _generates(registry: Registry, project: Project, device: Device) -> bool:
-    """Return whether a device generates, by class or role, and so lowers what is imported."""
-    roles = [needs for _, needs in roles_of(project, device.class_id, left_out=True)]
-    if not any(needs.quantity == _GENERATION for needs in roles):
-        return False
-    others = (
-        find(entry.methodology, entry.version).roles[bound.role].quantity
+def importing(project: Project) -> list[str]:
+    """Return the project's meters of imported electricity."""
+    roles = find(project.methodology, project.version).roles
+    needs = [(bound.device, roles[bound.role]) for bound in project.devices]
+    return [d for d, n in needs if (n.quantity, n.side) == (_ELECTRICITY, "project")]
+
+
+def may_lower(registry: Registry, project: Project) -> Iterator[tuple[str, str, int]]:
+    """
+    Yield meters at the sites that could lower a project's import: with quantity and its sign.
+
+    These are generators, -1, and meters of electricity that another project saves, 1.
+    """
+    mine = {bound.device for bound in project.devices}
+    devices = registry.devices
+    around = registry.around({devices[name].site for name in mine if name in devices})
+    claimed = {
+        bound.device
         for entry in registry.projects.values()
         for bound in entry.devices
-        if entry.id != project.id and bound.device == device.id
-    )
-    return _GENERATION in others or not any(device.class_id in needs.classes for needs in roles)
+        if find(entry.methodology, entry.version).roles[bound.role].side == "baseline"
+    }
+    for name in sorted(devices.keys() - mine):
+        device = devices[name]
+        registers = {register.quantity for register in classes.load()[device.class_id].registers}
+        if device.site not in around:
+            continue
+        if _GENERATION in registers and (name in claimed or device.class_id != "energy_meter"):
+            yield name, _GENERATION, -1
+        elif name in claimed and _ELECTRICITY in registers:
+            yield name, _ELECTRICITY, 1
 
 
 def unserved(
-    conn: Connection, registry: Registry, project: Project, period_us: Span
+    conn: Connection,
+    registry: Registry,
+    project: Project,
+    period_us: Span,
+    lowering: Mapping[str, str],
 ) -> list[Unserved]:
-    """Return the meters that serve no project in a part of a period, by id."""
+    """
+    Return the meters that serve no project in a part of a period, by id.
+
+    Parameters
+    ----------
+    lowering : mapping of str to str
+        Meters that lower what the project imports, and their quantity.
+    """
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     outside = registry.projects[project.id].boundary or ()
     upstream = {outside.device: outside.upstream_of for outside in outside}
@@ -140,12 +177,13 @@ def unserved(
     for name in sorted(devices.keys() - forwarding):
         device = devices[name]
         near = device.site in around or name in reasons or name in before
-        if not near or not counted(project, device.class_id, left_out=name not in mine):
+        lowers = lowering.get(name, "")
+        counts = counted(project, device.class_id, left_out=name not in mine, lowers=lowers)
+        if not near or not counts:
             continue
         installed, removed = _lifetime(device)
-        generates = name not in mine and _generates(registry, project, device)
         # of another project it lowers what this one's meters import all the same
-        theirs = () if generates else served[name]
+        theirs = () if lowers else served[name]
         edges = [_common(span, (installed, removed)) for span in theirs]
         spans = tuple(remaining(edges, *period_us))
         if spans:
@@ -160,7 +198,7 @@ def unserved(
                     device.check_of if device.check_of in mine else None,
                     ended=bool(edges) or device.removed is not None,
                     upstream_of=tuple(meter for meter in upstream.get(name, ()) if meter in mine),
-                    generates=generates,
+                    lowers=lowers,
                 )
             )  # fmt: skip
     near_by = {name for name, device in devices.items() if device.site in sites or name in before}

@@ -34,7 +34,15 @@ from mrv.quantity_text import amount_text
 from mrv.registry.project import Document, Project
 from mrv.rounding import decimal_text
 from mrv.texts import Text, Value, text
-from services.issuer.left_out_meters import Span, Unserved, counted, roles_of, unserved
+from services.issuer.left_out_meters import (
+    Span,
+    Unserved,
+    counted,
+    importing,
+    may_lower,
+    roles_of,
+    unserved,
+)
 from services.registry.entries import Registry
 from services.store.messages.dead_letter_query import Filter, list_letters
 from services.store.registry import load as registry_rows
@@ -121,12 +129,54 @@ def _follows(mine: Float64, steps: Float64) -> bool:
     Return whether a meter can contain the steps of others, by regression of its steps on
     theirs.
     """
+    share, error = _share(mine, steps)
+    return share + _SURE * error >= _SHOWN
+
+
+def _share(mine: Float64, steps: Float64) -> tuple[float, float]:
+    """Return the part of others' steps in a meter's own, and its standard error; 1 without any."""
     squares = float(np.dot(steps, steps))
     if not squares:
-        return True
+        return 1.0, 0.0
     share = float(np.dot(mine, steps)) / squares
-    error = float(np.sqrt(np.mean((mine - share * steps) ** 2) / squares))
-    return share + _SURE * error >= _SHOWN
+    return share, float(np.sqrt(np.mean((mine - share * steps) ** 2) / squares))
+
+
+def _lowering(
+    conn: Connection, fleet: Fleet, registry: Registry, project: Project, period_us: Span
+) -> dict[str, str]:
+    """
+    Return the meters that lower what a project's meter imports, by readings, and their quantity.
+
+    What differs from the mean of its hour of the day moves with the import, or against it.
+    """
+    there = [one for one in may_lower(registry, project) if one[0] in fleet.by_id]
+    mine = [name for name in importing(project) if name in fleet.by_id]
+    if not there or not mine:
+        return {}
+    with conn.cursor() as cursor:
+        names = [*mine, *(name for name, *_ in there)]
+        rows = intervals_of(cursor, fleet, *period_us, names, marks=False)
+    imports = [_unusual(rows, fleet.by_id[name], "energy_import", period_us) for name in mine]
+    result = dict[str, str]()
+    for name, quantity, sign in there:
+        steps = sign * _unusual(rows, fleet.by_id[name], quantity, period_us)
+        shares = [_share(own, steps) for own in imports] if steps.any() else []
+        if any(share >= _SHOWN and share > _SURE * error for share, error in shares):
+            result[name] = quantity
+    return result
+
+
+def _unusual(rows: IntervalRows, device: int, quantity: str, period_us: Span) -> Float64:
+    """Return the hourly steps of a meter, less the mean step of the hour of the day."""
+    number = next(i for i, known in enumerate(QUANTITIES) if known.name == quantity)
+    own = rows.take((rows.device == device) & (rows.quantity == number))
+    first, days = period_us[0] // HOUR_US, (period_us[1] - period_us[0]) // _DAY_US
+    hour = own.start_us // HOUR_US - first
+    inside = (hour >= 0) & (hour < 24 * days)
+    hourly = np.bincount(hour[inside], own.value[inside], 24 * days).reshape(days, 24)
+    steps = np.diff((hourly - hourly.mean(axis=0)).ravel()) if days else np.zeros(0)
+    return steps.astype(np.float64)
 
 
 # why a rating that is too low refuses what a meter reports
@@ -201,7 +251,8 @@ def left_out(
         [us UTC]
     """
     fleet = registry_rows.load_fleet(conn)
-    meters = unserved(conn, registry, project, period_us)
+    lowering = _lowering(conn, fleet, registry, project, period_us)
+    meters = unserved(conn, registry, project, period_us, lowering)
     known = [meter for meter in meters if meter.device in fleet.by_id]
     if not known:
         return
@@ -211,7 +262,7 @@ def left_out(
         rows = intervals_of(cursor, fleet, *period_us, names, marks=False)
     for item in known:
         index = fleet.by_id[item.device]
-        wanted = counted(project, item.class_id, left_out=True)
+        wanted = counted(project, item.class_id, left_out=True, lowers=item.lowers)
         if item.checks and _agrees(rows, index, fleet.by_id[item.checks], wanted):
             continue
         measured, last_us, unknown_us = _measured(rows, index, item.spans, wanted)
@@ -346,7 +397,7 @@ def reported(
     year = local_date(period_us[0], project.timezone).year
 
     def priced(measured: Mapping[str, int]) -> list[dict[str, Value]]:
-        return _priced(project, factors, year, of.class_id, measured)
+        return _priced(project, factors, year, of, measured)
 
     texts = [text("BND-01.measured", **values) for values in priced(out.measured)]
     if texts and of.ended:
@@ -372,7 +423,7 @@ def reported(
 
 def _compared(out: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[str, Value]]]:
     """Yield a meter's comparisons with the meters it supplies, and their amounts for texts."""
-    roles = roles_of(project, out.of.class_id, left_out=True)
+    roles = roles_of(project, out.of.class_id, left_out=True, lowers=out.of.lowers)
     units = {needs.quantity: needs.unit for _, needs in roles}
     for result in out.beneath:
         unit = units[result.quantity]
@@ -407,7 +458,7 @@ def _why(item: Unserved) -> list[Text]:
     """Return the reasons why a meter is excluded."""
     if item.project is not None:
         return [text("BND-01.unclosed", project=item.project)]
-    texts = [text("BND-01.generates")] if item.generates else []
+    texts = [text("BND-01.lowers")] if item.lowers else []
     if item.reason is not None:
         texts.append(text("BND-01.reason", reason=item.reason))
     if item.installed_us is not None:
@@ -424,14 +475,14 @@ def _why(item: Unserved) -> list[Text]:
 
 
 def _priced(
-    project: Project, factors: Factors, year: int, class_id: str, measured: Mapping[str, int]
+    project: Project, factors: Factors, year: int, of: Unserved, measured: Mapping[str, int]
 ) -> list[dict[str, Value]]:
     """Return the emissions by quantity, in the project's role that emits most. [tCO2e]"""
     method = find(project.methodology, project.version)
     parameters = parameters_of(method, project.parameters, f"project {project.id}")
     params = {bound.role: bound.params for bound in project.devices}
     maximum: dict[str, tuple[Fraction, str, str]] = {}
-    for role, needs in roles_of(project, class_id, left_out=True):
+    for role, needs in roles_of(project, of.class_id, left_out=True, lowers=of.lowers):
         if measured.get(needs.quantity, 0) <= 0 or (needs.params and role not in params):
             continue
         unit = unit_reductions(

@@ -75,7 +75,7 @@ def modules(row: Row, item: Device | PvArray) -> None:
         for key in filter(row.has, ARRAY_KEYS if item.class_id != PV_INVERTER else ()):
             row.problem(key, f"is of {PV_INVERTER}, and this is a {item.class_id}; leave it out")
     elif not row.problems and all(value is None for value in array_fields(item).values()):
-        row.problem(None, f"has no value; give one of {', '.join(ARRAY_KEYS)}")
+        row.problem(None, f"has no value; enter one of {', '.join(ARRAY_KEYS)}")
 
 
 def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:

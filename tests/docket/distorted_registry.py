@@ -270,9 +270,12 @@ def display(world: World, of: list[str], name: str) -> None:
 
 
 @said
-def outside(world: World, like: str, name: str, per_day: float, reason: str = "") -> None:
-    """A meter of the site serves something else: it is in no project."""
+def outside(
+    world: World, like: str, name: str, per_day: float, reason: str = "", kind: str = ""
+) -> None:
+    """A meter of the site, of the class `kind`, serves something else: it is in no project."""
     row = {**deepcopy(world.registered(like)), "id": name}
+    row["class"] = kind or row["class"]
     row["serial"] = f"S-{seed_of(name) % 10**7}"
     row.pop("calibrations", None)
     world.document["devices"].append(row)
@@ -282,7 +285,21 @@ def outside(world: World, like: str, name: str, per_day: float, reason: str = ""
     register = next(n for n, v in some.columns.items() if v.dtype.kind == "i")
     passed = some.time_us - some.time_us[0]
     values = np.floor(passed / DAY_US * per_day).astype(np.int64)
-    world.readings[name] = Readings(some.class_id, some.time_us.copy(), {register: values})
+    world.readings[name] = Readings(row["class"], some.time_us.copy(), {register: values})
+
+
+@said
+def handed_over(world: World, to: str, last: str) -> None:
+    """After a statement another project has all devices, and this one had them to a day."""
+
+    def change(file: dict[str, Any]) -> None:
+        first = file["projects"][0]
+        file["projects"].append({**deepcopy(first), "id": to})
+        for one in first["devices"]:
+            one["to"] = date.fromisoformat(last)
+
+    world.later.append(change)
+    world.closed = (PROJECT, to)
 
 
 @said

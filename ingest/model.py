@@ -34,17 +34,22 @@ LOOK_BACK_US: int = 7 * 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A meter replacement: last value of the old register, first of the new. [base units]"""
+    """
+    A meter replacement: last value of the old register, first of the new. [base units]
+
+    `same_meter`: only the register began again, as by an update; its certificate remains valid.
+    """
 
     channel: str
     at_us: int
     last: int
     first: int
+    same_meter: bool = False
 
     @property
-    def is_rollover(self) -> bool:
-        """Return whether the register of the same meter passed its last digit."""
-        return self.first == 0 and str(self.last).strip("0") == "1"
+    def keeps_certificate(self) -> bool:
+        """Return whether the meter is the same: its register was reset or rolled over."""
+        return self.same_meter or (self.first == 0 and str(self.last).strip("0") == "1")
 
 
 @dataclass(frozen=True, slots=True)

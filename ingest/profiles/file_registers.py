@@ -14,6 +14,9 @@ from functools import cache
 from ingest import classes, profiles
 from ingest.units import factor
 
+# of a base unit: what a value with six decimals, such as one third of an hour, may be off by
+_ROUNDED = Decimal("0.01")
+
 
 @dataclass(frozen=True, slots=True)
 class Register:
@@ -26,13 +29,16 @@ class Register:
     denominator: int
 
     def to_base(self, value: Decimal) -> int | None:
-        """Return whole base units; None where the value has a fraction of one."""
+        """Return whole base units; None where the value has a fraction of one, beyond rounding."""
         base = value * self.numerator / self.denominator
-        return int(base) if base == base.to_integral_value() else None
+        whole = base.to_integral_value()
+        return int(whole) if abs(base - whole) <= _ROUNDED else None
 
     def to_file(self, base: int) -> Decimal:
-        """Return base units in the unit of registry files."""
-        return Decimal(base) * self.denominator / self.numerator
+        """Return base units in the unit of registry files, with at most six decimals."""
+        exact = Decimal(base) * self.denominator / self.numerator
+        rounded = round(exact, 6)
+        return exact if exact == rounded else rounded
 
 
 @cache

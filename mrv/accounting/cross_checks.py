@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ from mrv.texts import Text, text
 _TOLERANCE_PLACES = 4
 # two meters of class 2 (IEC 62053-21 [M]): what an invoice and a meter may differ by in time that
 # is not accounted, so that a long invoice does not cover a difference in a short period [%]
-_ALIKE_OUTSIDE = Fraction(2)
+ALIKE = Fraction(2)
 # to tell one meter from two: quarter hours of a day, what they add up to [base units], and the part
 # of them that is equal; the sun's quarter hours share an edge of the day otherwise than others do
 _DAY, _MANY, _NEARLY = 96, 2_000_000, 0.95
@@ -150,7 +151,8 @@ def cross_checks(
     checks = [bench.by_invoice(invoice) for invoice in invoices]
     if not bench.by_first:
         evidence = {name_of(invoice) for invoice in invoices if may_be_evidence(invoice)}
-        checks = _offset(checks, evidence)
+        alike = {m.device.id: (m.bound.role, *sorted(m.params.items())) for m in monitored}
+        checks = _offset(_exchanged(checks, evidence, alike), evidence)
     yield from checks
 
 
@@ -385,6 +387,41 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
 
+def _differing(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[int]:
+    """Return the places of invoices that are evidence and differ from meters known all the time."""
+    return [
+        i for i, c in enumerate(checks)
+        if c.holds is False and c.against in evidence
+        and Fraction(c.coverage) >= COVERED and Fraction(c.tolerance_percent) <= TOLERANCE * 100
+    ]  # fmt: skip
+
+
+def _exchanged(
+    checks: Sequence[CrossCheck], evidence: Collection[str], alike: Mapping[str, Any]
+) -> list[CrossCheck]:
+    """
+    Return comparisons; differing invoices of two meters, each of the other one, name the remedy.
+
+    Parameters
+    ----------
+    alike : mapping
+        Role and parameters by device, equal where the account is the same under either id.
+    """
+    result = list(checks)
+    for i, j in combinations(_differing(checks, evidence), 2):
+        one, other = checks[i], checks[j]
+        if (one.quantity, one.from_us, one.to_us) != (other.quantity, other.from_us, other.to_us):
+            continue
+        (name, *more), (second, *others) = one.devices, other.devices
+        if more or others or name == second or alike.get(name, 0) != alike.get(second):
+            continue
+        crossed = replace(one, ours=other.ours), replace(other, ours=one.ours)
+        if all(_made_good([check]) for check in crossed):
+            result[i] = replace(one, detail=text("cross_check.exchanged", device=second))
+            result[j] = replace(other, detail=text("cross_check.exchanged", device=name))
+    return result
+
+
 def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[CrossCheck]:
     """
     Return comparisons with invoices, where those that offset each other are accepted.
@@ -393,11 +430,7 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
     each.
     """
     result = list(checks)
-    differing = [
-        i for i, c in enumerate(checks)
-        if c.holds is False and c.against in evidence and not c.outside
-        and Fraction(c.coverage) >= COVERED and Fraction(c.tolerance_percent) <= TOLERANCE * 100
-    ]  # fmt: skip
+    differing = [i for i in _differing(checks, evidence) if not checks[i].outside]
     while differing:
         run = [differing.pop(0)]
         for i in differing:
@@ -446,7 +479,7 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     if not beside.whole or not theirs or percent > TOLERANCE * 100:
         return percent
     share = min(Fraction(1), Fraction(beside.value, theirs))
-    both = percent * (1 - share) + min(percent, _ALIKE_OUTSIDE) * share
+    both = percent * (1 - share) + min(percent, ALIKE) * share
     return Fraction(decimal_text(both, _TOLERANCE_PLACES, "down"))
 
 

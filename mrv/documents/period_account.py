@@ -145,9 +145,9 @@ class Gap(Form):
     """
     A gap, its cause, its rule, its deduction, and the maximum reduction not credited.
 
-    `rule`: baseline (counted as 0), project (at the highest plausible rate), both (the less
-    favourable of the two) or analyser (the less favourable of 0 and the highest daily value).
-    tonne 0.1.0 wrote no cause, and `rule` in words.
+    `rule`: baseline (counted as 0), project (at the highest plausible rate, or as invoiced if
+    less), both (the less favourable of the two) or analyser (the less favourable of 0 and the
+    highest daily value).  tonne 0.1.0 wrote no cause, and `rule` in words.
     """
 
     device: str

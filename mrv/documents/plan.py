@@ -58,12 +58,17 @@ class ProjectExtract(Form):
 
 
 class MeterReplaced(Form):
-    """A meter replacement: last value of the old register, first of the new. [base units]"""
+    """
+    A meter replacement: last value of the old register, first of the new. [base units]
+
+    Of the `same_meter` only the register began again; its certificate remains valid.
+    """
 
     channel: str
     at: Time
     last: Whole
     first: Whole
+    same_meter: Literal[True] | UnsetType = UNSET
 
 
 class PlaceExtract(Form):

@@ -272,13 +272,16 @@ def of_meters(
     return {
         name: of_meter(
             limited(certificates, intervals.get(name)),
-            [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements if not r.is_rollover],
+            [
+                r.at_us for r in fleet.devices[fleet.by_id[name]].replacements
+                if not r.keeps_certificate
+            ],
             serials.get(name),
             timezone,
         )
         for name, certificates in calibrations.items()
         if name in fleet.by_id
-    }
+    }  # fmt: skip
 
 
 def _cut_short(calibration: Calibration, day: date) -> Calibration:

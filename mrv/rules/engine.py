@@ -12,7 +12,7 @@ a missing meter the ratio of the known time applies.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
 
@@ -331,16 +331,21 @@ class Engine:
             self.reader = Reader(self.project, method, self.fleet, certificates, self.rows,
                                  self.period_us)  # fmt: skip
         metered = self.reader.metered(project, limits)
-        solved = solve(metered, (), {})
         terms = Terms(
             method, params, supporting, factors,
             parts_of_years(project, method, self.fleet, self.period_us), limits.stretches,
         )  # fmt: skip
+
+        solved = solve(metered, (), {})
         facts = Facts(
             project, method, params, supporting, self.period_us, first, limits.stretches,
             years(*self.period_us, timezone), factors, self._bench, metered, solved,
             lambda: Account.of(terms, solved.views, ()),
         )  # fmt: skip
+        if supporting.accounting > FIRST and (gaps := invoiced_use.invoiced_gaps(facts)):
+            settled = solve(gaps, (), {})
+            facts = facts.after(settled, lambda: Account.of(terms, settled.views, ()))
+            facts = replace(facts, metered=gaps)
         return facts, terms
 
     def _certificates(self, supporting: SupportingData) -> Mapping[str, Sequence[Calibration]]:

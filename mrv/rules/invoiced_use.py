@@ -9,6 +9,8 @@ the mean of the invoices.  An invoice that reaches beyond the period counts less
 quantity outside; if that is unknown it is divided by time, if at least a week lies in the period,
 and used only if its share exceeds the counted quantity by half.
 
+A gap of these meters counts no more than an invoice of its time leaves (`invoiced_gaps`).
+
 EVD-06: since an owner may have an invoice corrected, the period is also evaluated with the first
 invoice. For the project's own use the first one counts if more conservative, for deliveries the
 correction.  A corrected amount of the same file is a typing error, which the file shows: it counts.
@@ -27,7 +29,8 @@ from typing import NamedTuple
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.coverage import joined, remaining
-from mrv.accounting.device_period import Monitored, within
+from mrv.accounting.cross_checks import ALIKE
+from mrv.accounting.device_period import Cut, Kind, Monitored, within
 from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span
 from mrv.accounting.period_result import INVOICE, Finding
 from mrv.calendar import local_date
@@ -37,6 +40,7 @@ from mrv.registry.project import Invoice, Project, SupportingData
 from mrv.rounding import tonnes_text
 from mrv.rules.effects import Effect, Floor, RuleReport
 from mrv.rules.facts import Facts
+from mrv.rules.metering import Metered
 from mrv.texts import Text, Value, lines, text
 
 MORE = text("invoice.more")
@@ -59,7 +63,7 @@ class _Bill(NamedTuple):
     Invoice on the project side, limited to the period. [us UTC, base units]
 
     `room` is its tolerance, `by_time` whether it is divided by time, `more` whether it exceeds its
-    meters, `keys` these meters.
+    meters, `narrow` whether it is of the same point as these meters, `keys`.
     """
 
     name: str
@@ -68,6 +72,7 @@ class _Bill(NamedTuple):
     room: Fraction
     by_time: bool
     more: bool
+    narrow: bool
     keys: tuple[_Key, ...]
 
 
@@ -175,6 +180,62 @@ def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text
         )  # fmt: skip
 
 
+def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
+    """
+    Return the devices with each gap of the project's side at most at what its invoices leave; empty
+    if no invoice limits one.
+
+    An invoice of all of a gap's time leaves what it states beyond its meters, or the meters' mean
+    rate if it states no more than they do.  Of several invoices the largest remainder applies.
+    """
+    cuts = {
+        (_key(one.base), cut)
+        for one in facts.metered
+        if not one.baseline
+        for part in one.base.parts
+        for cut in part.cuts
+        if cut.kind is Kind.GAP
+    }
+    shares: dict[tuple[_Key, Cut], Fraction] = {}
+    views = {_key(one.base): one.base for one in facts.metered}
+    for bill in _bills(facts, facts.evidence) if cuts else ():
+        inside = [
+            (key, cut) for key, cut in cuts
+            if key in bill.keys and bill.span[0] <= cut.start_us and cut.end_us <= bill.span[1]
+        ]  # fmt: skip
+        metered = sum(views[key].quantity(bill.span) for key in bill.keys)
+        charged = -sum((cut.quantity for _, cut in inside), start=Fraction(0))
+        if bill.by_time or not (bill.narrow and charged and metered <= bill.invoiced + bill.room):
+            continue
+        mean = sum((_mean(views[key], bill.span, cut) for key, cut in inside), start=Fraction(0))
+        leaves = max(bill.invoiced - metered, Fraction(0)) or mean
+        share = min(Fraction(1), leaves / charged)
+        shares |= {one: max(share, shares.get(one, share)) for one in inside}
+    if not shares:
+        return ()
+    return tuple(
+        replace(one, base=replace(one.base, parts=tuple(
+            replace(part, cuts=tuple(
+                replace(cut, quantity=cut.quantity * shares.get((_key(one.base), cut), 1))
+                for cut in part.cuts
+            ))
+            for part in one.base.parts
+        )))
+        for one in facts.metered
+    )  # fmt: skip
+
+
+def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
+    """Return a gap at the mean of the metered time of a span; at its charge without any."""
+    begin, end = (us // INTERVAL_US for us in span)
+    part = meter.service.cut(begin, end)
+    known_us = len(part) * INTERVAL_US - part.lost_us
+    assert cut.lost is not None  # noqa: S101 - a gap has it
+    if not known_us:
+        return -cut.quantity
+    return Fraction(meter.quantity(span) * cut.lost.gap.time_us, known_us)
+
+
 def applied(facts: Facts) -> dict[str, list[Span]]:
     """Return by device the time of invoices that exceed the meters and therefore apply. [us UTC]"""
     result = defaultdict[str, list[Span]](list)
@@ -238,8 +299,9 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         keys = tuple(_key(m) for m in of if len(m.service))
         if keys:
             more = int(check.theirs) > int(check.ours)
+            narrow = not check.is_offset and Fraction(check.tolerance_percent) <= ALIKE
             yield _Bill(
-                check.against, (begin, end), invoiced, room, check.holds is None, more, keys
+                check.against, (begin, end), invoiced, room, check.holds is None, more, narrow, keys
             )
 
 
@@ -302,7 +364,8 @@ def keep_first(
     ours, texts, rest = reduction_by(now), list[Text](), list[_Corrected]()
     for item in changed:
         more = replace(now, replaced=(*now.replaced, item))
-        if _of_use(project, *item[:2]) and (theirs := reduction_by(more)) < ours:
+        of_use = _of_use(project, *item[:2]) and not _exchanged(project, item, changed)
+        if of_use and (theirs := reduction_by(more)) < ours:
             texts.append(text("EVD-06.first_counts", **_corrected(item, project, ours - theirs)))
             now, ours = more, theirs
         elif (theirs := reduction_by(_instead(now, [item], supporting))) < ours:
@@ -365,6 +428,18 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     }
     more = _scope(old) != _scope(new) or old.value > new.value
     return more and bool(of.difference(methodology.billed))
+
+
+def _exchanged(project: Project, item: _Corrected, every: Sequence[_Corrected]) -> bool:
+    """Return whether a correction gives one invoice of two like meters to the other, and back."""
+    old, new, _ = item
+    both = {*old.devices, *new.devices}
+    like = {(b.role, *sorted(b.params.items())) for b in project.devices if b.device in both}
+    return len(old.devices) == len(new.devices) == len(like) == 1 and any(
+        (_scope(old), old.value) == (_scope(replace(new, devices=old.devices)), new.value)
+        and (_scope(other), _scope(theirs)) == (_scope(new), _scope(old))
+        for other, theirs, _ in every
+    )
 
 
 def _instead(

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import combinations, islice, zip_longest
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,6 +219,8 @@ _DAYS = 3
 # about zero: so small a part of where the register stood
 _FOOT = 20
 _DIGITS = range(3, 13)
+# of a jump: what two meters may have counted between the readings at which they change their ids
+_SAME_LINE = Fraction(1, 50)
 
 
 # --- meters that do not count --------------------------------------------------------------
@@ -323,10 +326,33 @@ def left_lines(facts: Facts) -> Iterator[Effect | RuleReport]:
         for view in facts.price.views
         if (fallen := facts.supporting.fallen.get((view.device.id, view.needs.quantity), ()))
         for falls, gaps in _causes(view, fallen, facts.price.pricing)
-        for each in _named(view, [*_left_by(falls[0], fallen), *falls], gaps, facts.timezone)
+        for each in (
+            *_named(view, [*_left_by(falls[0], fallen), *falls], gaps, facts.timezone),
+            *_exchanged(view, falls[0], facts),
+        )
     ]
     if texts:
         yield RuleReport(False, tuple(texts))
+
+
+def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
+    """Yield the like device whose values a register continues from a break on, and vice versa."""
+    near = abs(fall.after - fall.before) * _SAME_LINE
+    for one in facts.views:
+        name, like = one.device.id, _kind(one) == _kind(meter)
+        for other in facts.supporting.fallen.get((name, one.needs.quantity), ()) if like else ():
+            at_once = abs(other.at_us - fall.at_us) < HOUR_US
+            if (
+                at_once
+                and max(abs(other.after - fall.before), abs(fall.after - other.before)) < near
+            ):
+                at = local_text(fall.at_us, facts.timezone)
+                yield text("REG-03.exchanged", device=meter.device.id, other=name, at=at)
+
+
+def _kind(meter: Monitored) -> tuple[Any, ...]:
+    """Return what two meters have in common whose account is the same under either id."""
+    return meter.bound.role, meter.params, meter.device.rated_power_w
 
 
 def _causes(

@@ -372,7 +372,11 @@ class MonitoringPlan:
             serial=self.serials.get(device.id),
             replacements=tuple(
                 MeterReplaced(
-                    channel=r.channel, at=utc_text(r.at_us), last=str(r.last), first=str(r.first)
+                    channel=r.channel,
+                    at=utc_text(r.at_us),
+                    last=str(r.last),
+                    first=str(r.first),
+                    same_meter=r.same_meter or UNSET,
                 )
                 for r in device.replacements
             ),

@@ -202,7 +202,7 @@ def _device_in(record: DeviceExtract) -> Device:
         installed_us=time_us(record.installed),
         removed_us=time_in(record.removed),
         replacements=tuple(
-            Replacement(r.channel, time_us(r.at), int(r.last), int(r.first))
+            Replacement(r.channel, time_us(r.at), int(r.last), int(r.first), bool(r.same_meter))
             for r in record.replacements
         ),
         quality=tuple(

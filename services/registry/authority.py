@@ -167,7 +167,7 @@ def _unknown(
             yield from () if refused is None else (f"registered: {refused}",)
     if credited is None:
         return
-    issued = {credited.name for credited in credited}
+    issued = {statement.name for statement in credited}
     named = {units.statement for units in record.units}
     if isinstance(record, Registration):
         named |= {verification.statement for verification in record.verifications}

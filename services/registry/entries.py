@@ -119,7 +119,8 @@ class Replacement:
     """
     Replacement of a device's physical meter.
 
-    `channel` is the column of the device class, values are in its base units.
+    `channel` is the column of the device class, values are in its base units.  Of the `same_meter`
+    only the register began again.
     """
 
     at: datetime
@@ -128,6 +129,7 @@ class Replacement:
     first: Annotated[int, Key(column="first_value")]
     reason: str
     document: str | None = None
+    same_meter: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,15 @@ def corrected(
 
 
 @said
+def exchanged(world: World, of: list[str]) -> None:
+    """The invoices of two meters were entered for each other, and are entered again."""
+    first, second = (next(i for i in world.invoices if one in i["devices"]) for one in of)
+    for one, devices in ((first, second["devices"]), (second, first["devices"])):
+        more = {"id": f"{one['id']}-2", "corrects": one["id"], "reason": "ids were exchanged"}
+        world.invoices.append({**one, **more, "devices": devices})
+
+
+@said
 def billed_parts(
     world: World, of: list[str], edges: list[str], issuers: list[str] | None = None,
     by: list[float] | None = None,
@@ -220,9 +229,10 @@ def credited(world: World, of: str, more: float) -> None:
 
 
 @said
-def offset(world: World, of: str, share: float) -> None:
-    """Of a meter's invoices the first one is too low by a share, and the second one adds that."""
-    first, second = [one for one in world.invoices if of in one["devices"]][:2]
-    less = rounded(first["amount"] * share, first["unit"])
-    first["amount"] = rounded(first["amount"] - less, first["unit"])
-    second["amount"] = rounded(second["amount"] + less, second["unit"])
+def offset(world: World, of: str, share: float, estimates: int = 1) -> None:
+    """Of a meter's invoices the first ones are too low by a share, and the next one adds that."""
+    *low, last = [one for one in world.invoices if of in one["devices"]][: estimates + 1]
+    for one in low:
+        less = rounded(one["amount"] * share, one["unit"])
+        one["amount"] = rounded(one["amount"] - less, one["unit"])
+        last["amount"] = rounded(last["amount"] + less, last["unit"])

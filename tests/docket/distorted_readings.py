@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 
-from tests.docket.distorting import PAYLOAD, at_channel, moment_of, said, span_of, times_within
+from tests.docket.distorting import at_channel, moment_of, restarted, said, span_of, times_within
 from tests.docket.shapes import DAY_US, HOUR_US, STEP_US
 from tests.docket.world import Readings, World
 
@@ -302,11 +300,33 @@ def standby(world: World, on: str, watt: float) -> None:
 
 @said
 def swapped(
-    world: World, on: str, with_: str, first: str | None = None, last: str | None = None
-) -> None:
+    world: World, on: str, with_: str, first: str | None = None, last: str | None = None,
+    entered: bool = False,
+) -> None:  # fmt: skip
     """Two meters of one class send under each other's name, always or for some days."""
     some = (world.readings[on], world.readings[with_])
     inside = [times_within(world, one.time_us, first, last) for one in some]
+    for name, own, other in ((on, 0, 1), (with_, 1, 0)) if entered else ():
+        world.registered(name)["replacements"] = [
+            restarted(
+                world,
+                f"{name}.{channel}",
+                moment_of(world, at),
+                before,
+                after,
+                document="the gateway's log",
+                same_meter=True,
+            )
+            for at, pair in ((first, (own, other)), (last, (other, own)))
+            for channel, values in some[own].columns.items()
+            if values.dtype.kind == "i"
+            for before, after in [
+                tuple(
+                    int(some[k].columns[channel][some[k].time_us < moment_of(world, str(at))][-1])
+                    for k in pair
+                )
+            ]
+        ]
     for name, own, other in ((on, 0, 1), (with_, 1, 0)):
         times = np.concatenate(
             [some[own].time_us[~inside[own]], some[other].time_us[inside[other]]]
@@ -409,12 +429,10 @@ def starts_anew(world: World, on: str, hour: float, entered: bool = False) -> No
     _, place, of = np.unique(day, return_index=True, return_inverse=True)
     some.columns[channel] = values - values[place][of]
     if entered:
-        name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
-        row = {"channel": f"{channel.rsplit('_', 1)[0]}_{name}", "reason": "counter of the day",
-               "document": "display at each day's end", "first": 0}  # fmt: skip
+        more = {"document": "display at each day's end", "same_meter": True}
         ends, lasts = some.time_us[place[1:]].tolist(), np.diff(values[place]).tolist()
         world.registered(device)["replacements"] = [
-            row | {"at": datetime.fromtimestamp(end / 10**6, UTC).isoformat(), "last": last / unit}
+            restarted(world, on, end, last, 0, **more)
             for end, last in zip(ends, lasts, strict=True)
         ]
 
@@ -427,11 +445,8 @@ def digits(world: World, on: str, modulus: int, entered: bool = False) -> None:
     round_ = some.columns[channel] // modulus
     some.columns[channel] = some.columns[channel] % modulus
     if entered:
-        name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
-        row = {"channel": f"{channel.rsplit('_', 1)[0]}_{name}", "reason": "passed its last digit",
-               "first": 0, "last": modulus / unit, "document": "photograph"}  # fmt: skip
         world.registered(device)["replacements"] = [
-            row | {"at": datetime.fromtimestamp(us / 10**6, UTC).isoformat()}
+            restarted(world, on, us, modulus, 0, document="photograph")
             for us in some.time_us[1:][np.diff(round_) > 0].tolist()
         ]
 

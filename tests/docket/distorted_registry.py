@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.docket.distorted_readings import commissioned, copied
-from tests.docket.distorting import PAYLOAD, at_channel, moment_of, said, times_within
+from tests.docket.distorting import at_channel, moment_of, restarted, said, times_within
 from tests.docket.shapes import DAY_US
 from tests.docket.world import PROJECT, Readings, World, paper, seed_of, sha
 
@@ -36,6 +36,14 @@ def certificate(world: World, on: str, **values: Any) -> None:
     row["calibrations"][0].update(values)
     for key in [k for k, v in values.items() if v == ""]:
         del row["calibrations"][0][key]
+
+
+@said
+def mistyped(world: World, on: str, serial: str) -> None:
+    """The serial on a certificate is wrong in the registry until the month's end."""
+    right = world.registered(on)["calibrations"][0]["serial"]
+    certificate(world, on, serial=serial)
+    world.later.append(lambda _: certificate(world, on, serial=right))
 
 
 @said
@@ -66,16 +74,9 @@ def replaced(
     if entered:
         row = world.registered(device)
         old, row["serial"] = row["serial"], row["serial"] + ("" if same else "-B")
-        # as the generic profile has it
-        name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
-        shown = last // unit if whole else round(last / unit, 1 if name == "h" else 6)
-        swap = {
-            "at": world.month.wall(at).isoformat(),
-            "channel": f"{channel.rsplit('_', 1)[0]}_{name}",
-            "last": shown,
-            "first": begin / unit,
-            "reason": f"meter {old} was faulty",
-        }
+        swap = restarted(world, on, moment, last, begin, reason=f"meter {old} was faulty")
+        if whole:
+            swap["last"] //= 1
         if document:
             swap["document"] = "protocol of the replacement, with photographs"
         if later:  # entered after the readings came, as the serial and certificate are
@@ -84,9 +85,10 @@ def replaced(
             return
         row.setdefault("replacements", []).append(swap)
         if same:
-            swap["reason"] = "update of the firmware; the meter is the same"
+            swap |= {"reason": "update of the firmware", "same_meter": True}
             if rollover:
-                swap["last"] = 10 ** len(str(last // unit))
+                swap["last"] = 10 ** len(str(int(swap["last"])))
+                del swap["same_meter"]
             return
         _certified_anew(row, at)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
+from ingest.profiles.file_registers import of_column
 from tests.docket.shapes import DAY_US
 from tests.docket.world import World
 
 Distortion = Callable[..., None]
-# units of the generic profile by base unit
-PAYLOAD = {
-    "wh": ("kwh", 1000), "m": ("km", 1000), "ml": ("m3", 10**6), "nml": ("nm3", 10**6),
-    "g": ("kg", 1000), "count": ("count", 1), "s": ("h", 3600),
-}  # fmt: skip
 HAPPENED: dict[str, Distortion] = {}
 SAID: dict[str, Distortion] = {}
 
@@ -32,6 +30,20 @@ def said(found: Distortion) -> Distortion:
 def at_channel(on: str) -> tuple[str, str]:
     device, _, channel = on.partition(".")
     return device, channel
+
+
+def restarted(
+    world: World, on: str, at_us: int, last: int, first: int, **more: Any
+) -> dict[str, Any]:
+    """Return a row of `replacements`; hours in tenths, as displays have them."""
+    device, channel = at_channel(on)
+    register = of_column(world.registered(device)["class"], channel)
+    shown, begins = (register.to_file(value) for value in (last, first))
+    return {
+        "at": datetime.fromtimestamp(at_us / 10**6, UTC).isoformat(), "channel": register.name,
+        "last": round(float(shown), 1 if register.name.endswith("_h") else 6),
+        "first": float(begins), "reason": "read at the change", **more,
+    }  # fmt: skip
 
 
 def moment_of(world: World, text: str) -> int:

@@ -24,7 +24,7 @@ ALTER TABLE interval_quantity
 -- of a project's boundary, and why.  What was registered before has none of them, and stays.
 ALTER TABLE device ADD COLUMN maker text, ADD COLUMN model text;
 ALTER TABLE calibration ADD COLUMN serial text;
-ALTER TABLE device_replacement ADD COLUMN document text;
+ALTER TABLE device_replacement ADD COLUMN document text, ADD COLUMN same_meter boolean;
 -- empty where nothing is said, so that the hashes of rows that are sealed stay
 ALTER TABLE project ADD COLUMN boundary jsonb, ADD COLUMN documents jsonb;
 

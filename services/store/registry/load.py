@@ -27,8 +27,9 @@ _DEVICES = (
     " WHERE %(ids)s::text[] IS NULL OR d.id = ANY(%(ids)s) ORDER BY d.id"
 )
 _SWAPS = (
-    f"SELECT device_id, channel, {_US.format('at')}, last_value, first_value "
-    "FROM device_replacement WHERE %(ids)s::text[] IS NULL OR device_id = ANY(%(ids)s)"
+    f"SELECT device_id, channel, {_US.format('at')}, last_value, first_value,"
+    " coalesce(same_meter, false) FROM device_replacement"
+    " WHERE %(ids)s::text[] IS NULL OR device_id = ANY(%(ids)s)"
     " ORDER BY device_id, at, channel"
 )
 _QUALITY = (
@@ -141,8 +142,8 @@ def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
     """Return the given devices, or all."""
     arguments = {"ids": ids}
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
-    for device, channel, at_us, last, first in conn.execute(_SWAPS, arguments):
-        swaps[device].append(Replacement(channel, at_us, last, first))
+    for device, *of in conn.execute(_SWAPS, arguments):
+        swaps[device].append(Replacement(*of))
     quality: defaultdict[str, list[QualityLimits]] = defaultdict(list)
     for device, channel, begins_us, limits in conn.execute(_QUALITY, arguments):
         quality[device].append(QualityLimits(channel, begins_us, limits))

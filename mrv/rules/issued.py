@@ -10,7 +10,7 @@ more are tried one after the other, by name, and all together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from functools import partial
@@ -26,6 +26,7 @@ from mrv.model import Factors
 from mrv.parameters.inputs import exact
 from mrv.registry.project import FIRST, ChangedLate, Document, FixedBefore, Project, SupportingData
 from mrv.rounding import decimal_of, exact_text, tonnes_text
+from mrv.rules.plausible_values import with_value
 from mrv.rules.published import is_published
 from mrv.texts import Text, lines, text, texts_of
 
@@ -109,8 +110,9 @@ def choose(
 
 def _with(project: Project, every: Sequence[_Candidate], subset: frozenset[int]) -> Project:
     for k in sorted(subset):
-        for value in every[k].values:
-            project = with_value(project, *value)
+        for device, name, value in every[k].values:
+            decimal = None if value is None else decimal_of(value)
+            project = with_value(project, device, name, decimal)
     return project
 
 
@@ -135,31 +137,6 @@ def _least(
         remaining,
         key=lambda chosen: (remaining[chosen], -len(chosen), sorted(every[k].name for k in chosen)),
     )
-
-
-def with_value(project: Project, device: str | None, parameter: str, value: str | None) -> Project:
-    """Return a project with another value of a parameter, its own or a device's; None: without."""
-    if device is None:
-        return replace(project, parameters=_changed(project.parameters, parameter, value))
-    roles = find(project.methodology, project.version).roles
-    return replace(
-        project,
-        devices=tuple(
-            replace(bound, params=_changed(bound.params, parameter, value))
-            if bound.device == device and parameter in roles[bound.role].params
-            else bound
-            for bound in project.devices
-        ),
-    )
-
-
-def _changed(values: Mapping[str, Any], parameter: str, decimal: str | None) -> dict[str, Any]:
-    """Return values with one of them replaced, added, or, for None, removed."""
-    if decimal is None:
-        return {key: value for key, value in values.items() if key != parameter}
-    value = decimal_of(decimal)
-    whole = value == value.to_integral_value()
-    return {**values, parameter: int(value) if whole else value}
 
 
 def _now(project: Project, device: str | None, parameter: str, before: str | None) -> str | None:

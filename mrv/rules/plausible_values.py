@@ -304,41 +304,41 @@ class _Values:
         return {"applied": amount(Fraction(least)), "effect": effect}
 
     def _with(self, place: _Place, value: Decimal) -> tuple[Project, SupportingData]:
-        return put_in_place(
-            self.project, self.supporting, self.methodology, place.device, place.name, value
-        )
+        return put_in_place(self.project, self.supporting, place.device, place.name, value)
 
 
 def put_in_place(
-    project: Project,
-    supporting: SupportingData,
-    methodology: Methodology,
-    device: str | None,
-    name: str,
-    value: Decimal,
+    project: Project, supporting: SupportingData, device: str | None, name: str, value: Decimal
 ) -> tuple[Project, SupportingData]:
     """Return project and supporting data with a value of the registry or the samples replaced."""
-    # an issued statement that has that value already says nothing more
-    fixed = tuple(
-        f
-        for f in supporting.fixed
-        if (f.device, f.parameter, Decimal(f.value)) != (device, name, value)
-    )
-    supporting = replace(supporting, fixed=fixed)
-    put = {name: int(value) if value == value.to_integral_value() else value}
-    if device is not None:
-        devices = tuple(
-            replace(b, params={**b.params, **put})
-            if b.device == device and name in methodology.roles[b.role].params
-            else b
-            for b in project.devices
-        )
-        return replace(project, devices=devices), supporting
-    values: Mapping[str, Any] = {**project.parameters, **put}
-    samples = supporting.samples
-    if methodology.parameters[name].option in MONITORED:
-        samples = tuple(replace(s, value=put[name]) if s.parameter == name else s for s in samples)
-    return replace(project, parameters=values), replace(supporting, samples=samples)
+    specs = find(project.methodology, project.version).parameters
+    if device is None and specs[name].option in MONITORED:
+        put = _whole(value)
+        samples = (replace(s, value=put) if s.parameter == name else s for s in supporting.samples)
+        supporting = replace(supporting, samples=tuple(samples))
+    return with_value(project, device, name, value), supporting
+
+
+def with_value(project: Project, device: str | None, name: str, value: Decimal | None) -> Project:
+    """Return a project with another value of a parameter, its own or a device's; None: without."""
+
+    def changed(values: Mapping[str, Any]) -> dict[str, Any]:
+        rest = {key: known for key, known in values.items() if key != name}
+        return rest if value is None else {**values, name: _whole(value)}
+
+    if device is None:
+        return replace(project, parameters=changed(project.parameters))
+    roles = find(project.methodology, project.version).roles
+    devices = tuple(
+        replace(b, params=changed(b.params))
+        if b.device == device and name in roles[b.role].params else b
+        for b in project.devices
+    )  # fmt: skip
+    return replace(project, devices=devices)
+
+
+def _whole(value: Decimal) -> int | Decimal:
+    return int(value) if value == value.to_integral_value() else value
 
 
 def _decimal(value: Fraction, *, down: bool) -> Decimal:

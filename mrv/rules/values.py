@@ -220,9 +220,7 @@ class _Kept:
         project, supporting = self.project, self.supporting
         rounded = Decimal(round(value * _SCALE)) / _SCALE
         for device in devices:
-            project, supporting = put_in_place(
-                project, supporting, self.facts.methodology, device, name, rounded
-            )
+            project, supporting = put_in_place(project, supporting, device, name, rounded)
         return project, supporting
 
 

@@ -60,13 +60,8 @@ def of_result(case: Case, result: PeriodResult) -> list[AccountDay]:
     net, device = result.net, case.fleet.by_id
     sums = Sums(net.baseline.ug, net.project.ug, net.leakage.ug, net.reduction.ug)
     counted = [
-        Counted(
-            device[outcome.device],
-            QUANTITY_INDEX[outcome.quantity],
-            outcome.side,
-            _ug(outcome.emissions_t),
-        )
-        for outcome in result.devices
+        Counted(device[o.device], QUANTITY_INDEX[o.quantity], o.side, _ug(o.emissions_t))
+        for o in result.devices
     ]
     zone = case.plan.project.timezone
     return by_day(sums, counted, case.rows, case.from_us, case.to_us, zone)
@@ -78,27 +73,17 @@ def of_statement(conn: Connection, stored: Stored, claims: Claims) -> list[Accou
     sides = totals.baseline, totals.project, totals.leakage, totals.reduction
     sums = Sums(*(int(side.ug) for side in sides))
     fleet = registry.load_fleet(conn)
-    known = sorted(
-        {monitored_parameter.device for monitored_parameter in claims.monitored_parameters}
-        & fleet.by_id.keys()
-    )
+    device = fleet.by_id
+    mine = [p for p in claims.monitored_parameters if p.device in device]
+    known = sorted({p.device for p in mine})
     with conn.cursor() as cursor:
         rows = intervals_of(cursor, fleet, stored.from_us, stored.to_us, known, marks=False)
     zone = claims.monitoring_period.timezone
-    counted = _of_claims(claims, fleet.by_id)
+    counted = [
+        Counted(device[p.device], QUANTITY_INDEX[p.parameter], p.side, _ug(p.emissions_t))
+        for p in mine
+    ]
     return by_day(sums, counted, rows, stored.from_us, stored.to_us, zone)
-
-
-def _of_claims(claims: Claims, device: dict[str, int]) -> Iterator[Counted]:
-    for monitored_parameter in claims.monitored_parameters:
-        if monitored_parameter.device in device:
-            quantity = QUANTITY_INDEX[monitored_parameter.parameter]
-            yield Counted(
-                device[monitored_parameter.device],
-                quantity,
-                monitored_parameter.side,
-                _ug(monitored_parameter.emissions_t),
-            )
 
 
 def _ug(tonnes: str) -> int:
@@ -254,15 +239,11 @@ def _keep_days(conn: Connection, case: Case, statement: str) -> None:
     evidence.
     """
     project = case.plan.project
+    span = account_spans.Span(case.from_us, case.to_us, statement)
     account_spans.write(
-        conn,
-        project.id,
-        account_spans.Span(case.from_us, case.to_us, statement),
-        project.timezone,
-        of_result(case, case.result),
-        statement=statement,
-        before_evidence_ug=case.result.before_evidence_ug,
-    )
+        conn, project.id, span, project.timezone, of_result(case, case.result),
+        statement=statement, before_evidence_ug=case.result.before_evidence_ug,
+    )  # fmt: skip
 
 
 def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> Closed:
@@ -367,15 +348,9 @@ def supersede(
     check_reason(reason)
     stored = statements.find(conn, statement)
     check_step(stored.id, stored.state, "superseded")
+    span = stored.from_us, stored.to_us
     return close_period(
-        conn,
-        stored.project,
-        stored.from_us,
-        stored.to_us,
-        actor,
-        supersedes=stored.id,
-        reason=reason,
-        begun=begun,
+        conn, stored.project, *span, actor, supersedes=stored.id, reason=reason, begun=begun
     )
 
 
@@ -431,8 +406,7 @@ def open_corrections(conn: Connection) -> list[Correction]:
 
 def _correct(conn: Connection, issued: Stored) -> Correction:
     try:
-        span = issued.from_us, issued.to_us
-        closed = close_period(conn, issued.project, *span, ACTOR)
+        closed = close_period(conn, issued.project, issued.from_us, issued.to_us, ACTOR)
     except InputError as error:
         return Correction(issued.id, None, str(error))
     return Correction(issued.id, closed.statement, None)

@@ -156,17 +156,12 @@ def compare(
     late = differences(before, now["readings"].leaves)
     by_hand: list[Difference] = []
     was, is_ = ({x.key: x.rows for x in leaves} for leaves in (sealed["readings"], before))
-    for difference in differences(sealed["readings"], before):
-        key = (difference.device.encode(), difference.day.encode(), difference.table.encode())
+    for off in differences(sealed["readings"], before):
+        key = (off.device.encode(), off.day.encode(), off.table.encode())
         grew = is_.get(key, 0) >= was.get(key, 0)
-        (late if grew and (difference.device, difference.day) in noted else by_hand).append(
-            difference
-        )
-    derived = [
-        difference
-        for name in ("intervals", "emissions")
-        for difference in differences(sealed[name], now[name].leaves)
-    ]
+        (late if grew and (off.device, off.day) in noted else by_hand).append(off)
+    derived = [off for name in ("intervals", "emissions")
+               for off in differences(sealed[name], now[name].leaves)]  # fmt: skip
     return Changes(late, by_hand, derived)
 
 
@@ -269,8 +264,7 @@ def _compared(
     old = () if "arrival" in day.body else _whole_days(cursor.connection)
     changes = compare(day.leaves, now, before, old)
     joined = _joined(cursor.connection, fleet, day, changes) if accept_joined else set()
-    by_hand = [difference for difference in changes.by_hand if difference.device not in joined]
-    changes = changes._replace(by_hand=by_hand)
+    changes = changes._replace(by_hand=[x for x in changes.by_hand if x.device not in joined])
     return Compared(day, changes, tuple(sorted(joined)), now, notes.ids)
 
 
@@ -299,11 +293,7 @@ def _held_elsewhere(
     for seal in over:
         entry, detail = log.at(conn, seal.entry)
         body = canonical.parse_object(entry.body)
-        was = [
-            reading
-            for reading in sealed_leaves(body, detail)["readings"]
-            if reading.device == device
-        ]
+        was = [leaf for leaf in sealed_leaves(body, detail)["readings"] if leaf.device == device]
         if was == _before(conn, fleet, _job_of(body, (device,))):
             spans.append((_us(seal.begin), _us(seal.end)))
     return not remaining(spans, job.from_us, job.to_us)

@@ -24,7 +24,7 @@ from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 from mrv.statement.approval import check_approval
 from mrv.statement.compose import TYPES
 from mrv.statement.findings import SIGNED_BY, Event, Record, What, fold, read_event, sign_event
-from mrv.statement.states import State, check_role, issuer
+from mrv.statement.states import State, check_role, check_step, issuer
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import signed_documents, statements
@@ -80,6 +80,14 @@ def documents(conn: Connection, statement: str) -> Documents:
     if verification is not None:
         signers.append(verify_proof(verification, trusted))
     return Documents(stored, signed, verification, tuple(signers))
+
+
+def in_verification(conn: Connection, statement: str) -> Documents:
+    """Return the documents of a statement whose verification can begin or has begun."""
+    have = documents(conn, statement)
+    if have.stored.state != "under_verification":
+        check_step(statement, have.stored.state, "under_verification")
+    return have
 
 
 def check_body(statement: str, signed: Mapping[str, Any], body: Mapping[str, Any]) -> None:
@@ -144,15 +152,11 @@ def take(
     meanwhile.
     """
     try:
+        data = None if document is None else canonical.encode(document)
         statements.step(
-            conn,
-            statement,
-            state,
-            holder.name,
-            multikey=holder.multikey,
-            document=None if document is None else canonical.encode(document),
-            principal=principal,
-        )
+            conn, statement, state, holder.name,
+            multikey=holder.multikey, document=data, principal=principal,
+        )  # fmt: skip
     except (errors.CheckViolation, errors.UniqueViolation) as error:
         # somebody took the step between our look and our write
         reason = " ".join(str(error).split())

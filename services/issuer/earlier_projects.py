@@ -96,20 +96,11 @@ def before_elsewhere(
 def _counted(claims: Claims) -> dict[_Counted, _Span]:
     """Return the time in which each device of the baseline counts, by quantity."""
     result: dict[_Counted, _Span] = {}
-    for monitored_parameter in claims.monitored_parameters:
-        if monitored_parameter.side != "baseline":
-            continue
-        begin, end = (
-            instant_us(monitored_parameter.from_, "UTC"),
-            instant_us(monitored_parameter.to, "UTC"),
-        )
-        first, last = result.get(
-            (monitored_parameter.device, monitored_parameter.parameter), (begin, end)
-        )
-        result[monitored_parameter.device, monitored_parameter.parameter] = (
-            min(begin, first),
-            max(end, last),
-        )
+    for p in claims.monitored_parameters:
+        if p.side == "baseline":
+            begin, end = instant_us(p.from_, "UTC"), instant_us(p.to, "UTC")
+            first, last = result.get((p.device, p.parameter), (begin, end))
+            result[p.device, p.parameter] = min(begin, first), max(end, last)
     return result
 
 
@@ -210,21 +201,13 @@ def _under_another_name(
     mine = sorted({bound.device for bound in project.devices})
     days = [local_date(us, project.timezone) for us in (period_us[0], period_us[1] - 1)]
     others = [
-        load_other
-        for load_other in load_others(conn, project.id, mine)
-        if load_other.imported_us <= first.imported_us
-        and load_other.entry["methodology"] == project.methodology
-    ]
-    if not others:
-        return []
-    taken = TakenOver(conn, project, period_us)
-    project_versions = [other for other in others if taken.of(_serving(other.entry, *days))]
-    last = project_versions[-1].entry["id"] if project_versions else None
-    return [
-        project_version
-        for project_version in project_versions
-        if project_version.entry["id"] == last
-    ]
+        other for other in load_others(conn, project.id, mine)
+        if other.imported_us <= first.imported_us
+        and other.entry["methodology"] == project.methodology
+    ]  # fmt: skip
+    taken = TakenOver(conn, project, period_us) if others else None
+    had = [o for o in others if taken is not None and taken.of(_serving(o.entry, *days))]
+    return [other for other in had if other.entry["id"] == had[-1].entry["id"]]
 
 
 def _serving(entry: Mapping[str, Any], first: date, last: date) -> set[str]:

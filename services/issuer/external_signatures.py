@@ -230,9 +230,7 @@ def finding(
         If it has another form, or is not signed by an authorised key.
     """
     with conn.transaction():
-        have = steps.documents(conn, name)
-        if have.stored.state != "under_verification":
-            check_step(name, have.stored.state, "under_verification")
+        have = steps.in_verification(conn, name)
         event = read_event(document, have.statement)
         add(steps.records(conn, have), event)
         role = SIGNED_BY[event.what]
@@ -356,9 +354,7 @@ def sampling(
     go_on = _through(SAMPLING, begun)
     go_on()
     with snapshot(conn):
-        have = steps.documents(conn, name)
-        if have.stored.state != "under_verification":
-            check_step(name, have.stored.state, "under_verification")
+        have = steps.in_verification(conn, name)
         holder = _verifier(conn, have, document, principal)
         case = case or recompute(conn, have.stored, go_on)
         go_on()

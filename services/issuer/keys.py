@@ -144,14 +144,19 @@ def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """
     import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
 
-    match = _NUMBERED.fullmatch(where["key"])
-    base, number = (match[1], int(match[2]) + 1) if match else (where["key"], 2)
+    base, number = _following(where["key"])
     with _session(where, write=True) as session:
         while list(session.get_objects({pkcs11.Attribute.LABEL: f"{base}-{number}"})):
             number += 1
         _make(session, f"{base}-{number}")
     following = {**where, "key": f"{base}-{number}"}
     return public_key(following), following
+
+
+def _following(name: str) -> tuple[str, int]:
+    """Return base and number of the name after one: `plant-2` follows `plant`."""
+    match = _NUMBERED.fullmatch(name)
+    return (match[1], int(match[2]) + 1) if match else (name, 2)
 
 
 def _make(session: Any, label: str) -> None:
@@ -300,10 +305,7 @@ def token_of(home: Path, name: str) -> dict[str, str] | None:
 def follow_in_token(
     home: Path, holder: EnrolledKey, made: tuple[str, Mapping[str, str]]
 ) -> EnrolledKey:
-    """
-    Store a key created by `signers.next_in_token`, with the name, role and limits of its
-    predecessor.
-    """
+    """Store a key of `next_in_token` with the name, role and limits of its predecessor."""
     multikey, where = made
     new = EnrolledKey(holder.name, holder.role, multikey, bounds=holder.bounds)
     return adopt(home, new, {"pkcs11": dict(where)})
@@ -339,7 +341,6 @@ def _path(home: Path, name: str) -> Path:
 
 
 _ROTATED = "log_key"
-_NUMBER = re.compile(r"(.*)-([0-9]+)")
 
 
 def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKey:
@@ -372,7 +373,7 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
         old, head = holders[-1], log.checkpoint(conn)
         if old.valid_until is None:
             enrolled.revoke(conn, name, now)
-        following = _next_name(name)
+        following = "{}-{}".format(*_following(name))
         # one that was made before, as in a token, is taken
         made = load(home, following)[1] if following in names(home) else _made(home, old, following)
         enrolled.enroll(conn, made)
@@ -402,8 +403,3 @@ def _go_on(conn: Connection, new: Signer, old: EnrolledKey, head: str) -> None:
     }
     log.append(conn, _ROTATED, None, canonical.encode(entry))
     log.sign_head(conn, new.holder.name, new.key)
-
-
-def _next_name(name: str) -> str:
-    match = _NUMBER.fullmatch(name)
-    return f"{match[1]}-{int(match[2]) + 1}" if match else f"{name}-2"

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import reduce
+from typing import Literal
 
 import numpy as np
 from psycopg import Connection
@@ -23,6 +24,7 @@ from ingest.model import INTERVAL_US, Fleet, Int64
 from mrv.accounting.cross_checks import Rows, outside
 from mrv.accounting.evidenced_time import TOLERANCE
 from mrv.calendar import days, period_us, utc_text
+from mrv.documents.form import UNSET, UnsetType
 from mrv.documents.plan import CommonMetered
 from mrv.errors import PeriodError
 from mrv.methodologies import find
@@ -49,12 +51,10 @@ def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]
     roles = find(plan.project.methodology, plan.project.version).roles
     bound = [(device.device, roles[device.role].quantity) for device in plan.project.devices]
     common_metered = []
-    for shared_meter in plan.declared.shared_meters:
-        for quantity in sorted(
-            {quantity for device, quantity in bound if device in shared_meter.users}
-        ):
-            joint = [r for r in shared_meter.readings if r.quantity == quantity]
-            arguments = conn, shared_meter, quantity, span_us, plan.project.timezone
+    for shared in plan.declared.shared_meters:
+        for quantity in sorted({quantity for device, quantity in bound if device in shared.users}):
+            joint = [r for r in shared.readings if r.quantity == quantity]
+            arguments = conn, shared, quantity, span_us, plan.project.timezone
             own = _metered(*arguments)
             # a meter that is read by people alone sends nothing
             if not joint or Fraction(own.compared_share):
@@ -64,77 +64,61 @@ def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]
     return replace(plan, common=tuple(common_metered))
 
 
+def _compared(
+    shared: SharedMeter, quantity: str, main: int, users: int, share: str,
+    above: Iterable[str] = (), joint: Literal[True] | UnsetType = UNSET,
+) -> CommonMetered:  # fmt: skip
+    return CommonMetered(
+        main=shared.main, users=shared.users, quantity=quantity,
+        main_metered=str(main), users_metered=str(users), compared_share=share,
+        lost_percent=exact_text(_lost(shared)), days_above=tuple(above), joint=joint,
+    )  # fmt: skip
+
+
+def _lost(shared: SharedMeter) -> Fraction:
+    return Fraction(_LOST if shared.lost is None else shared.lost)
+
+
 def _jointly(
-    conn: Connection,
-    shared_meter: SharedMeter,
-    quantity: str,
-    span_us: tuple[int, int],
-    timezone: str,
+    conn: Connection, shared: SharedMeter, quantity: str, span_us: tuple[int, int], timezone: str
 ) -> CommonMetered:
     """Return the comparison of a common meter with the sum of its users' meters."""
     fleet = registry.load_fleet(conn)
     main = together = covered_us = 0
     with conn.cursor() as cursor:
-        for reading in shared_meter.readings:
+        for reading in shared.readings:
             begin, end = period_us(reading.begins, reading.ends, timezone)
             inside = min(end, span_us[1]) - max(begin, span_us[0])
             if reading.quantity != quantity or inside <= 0:
                 continue
-            rows = Rows(
-                intervals_of(cursor, fleet, begin, end, [*shared_meter.users], marks=False), fleet
-            )
-            together += sum(
-                exact_sum(rows.known(name, quantity).value) for name in shared_meter.users
-            )
+            users = [*shared.users]
+            rows = Rows(intervals_of(cursor, fleet, begin, end, users, marks=False), fleet)
+            together += sum(exact_sum(rows.known(name, quantity).value) for name in users)
             main += reading.value
             covered_us += inside
-    return CommonMetered(
-        main=shared_meter.main,
-        users=shared_meter.users,
-        quantity=quantity,
-        main_metered=str(main),
-        users_metered=str(together),
-        compared_share=share_text(covered_us, span_us[1] - span_us[0]),
-        lost_percent=exact_text(
-            Fraction(_LOST if shared_meter.lost is None else shared_meter.lost)
-        ),
-        days_above=(),
-        joint=True,
-    )
+    share = share_text(covered_us, span_us[1] - span_us[0])
+    return _compared(shared, quantity, main, together, share, joint=True)
 
 
 def _metered(
-    conn: Connection,
-    shared_meter: SharedMeter,
-    quantity: str,
-    span_us: tuple[int, int],
-    timezone: str,
+    conn: Connection, shared: SharedMeter, quantity: str, span_us: tuple[int, int], timezone: str
 ) -> CommonMetered:
     fleet = registry.load_fleet(conn)
-    names = [shared_meter.main, *shared_meter.users]
+    names = [shared.main, *shared.users]
     with conn.cursor() as cursor:
         rows = Rows(intervals_of(cursor, fleet, *span_us, names, marks=False), fleet)
     known = [rows.known(name, quantity) for name in names]
     number = reduce(np.intersect1d, (known.number for known in known))
     main, *users = (known.value[np.searchsorted(known.number, number)] for known in known)
     together: Int64 = sum(users, start=np.zeros(len(number), dtype=np.int64))
-    lost = Fraction(_LOST if shared_meter.lost is None else shared_meter.lost)
     above = []
     for day, begin_us, end_us in days(*span_us, timezone):
         begin, end = np.searchsorted(number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
         sums = exact_sum(main[begin:end]), exact_sum(together[begin:end])
-        if sums[1] * 100 > sums[0] * (100 + lost):
+        if sums[1] * 100 > sums[0] * (100 + _lost(shared)):
             above.append(day.isoformat())
-    return CommonMetered(
-        main=shared_meter.main,
-        users=shared_meter.users,
-        quantity=quantity,
-        main_metered=str(exact_sum(main)),
-        users_metered=str(exact_sum(together)),
-        compared_share=share_text(len(number), (span_us[1] - span_us[0]) // INTERVAL_US),
-        lost_percent=exact_text(lost),
-        days_above=tuple(above),
-    )
+    share = share_text(len(number), (span_us[1] - span_us[0]) // INTERVAL_US)
+    return _compared(shared, quantity, exact_sum(main), exact_sum(together), share, above)
 
 
 # devices whose intervals are read together

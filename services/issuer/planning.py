@@ -23,7 +23,7 @@ from mrv.exports.registration import Registration
 from mrv.methodologies import find
 from mrv.model import Methodology
 from mrv.registry.calibration import class_percent
-from mrv.registry.declared import Declared
+from mrv.registry.declared import Declared, Sample, Survey
 from mrv.registry.monitoring_plan import DEVIATION, PROCEDURES, Version, at
 from mrv.registry.plan_departures import SURVEY_MONTHS, again, frequency_of
 from mrv.registry.project import Project
@@ -127,8 +127,8 @@ def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
     )
     rows = [
         *_calibrations(conn, known),
-        *_surveys(known),
-        *_samples(conn, known),
+        *_taken(known, "survey", known.declared.surveys, SURVEY_MONTHS),
+        *_taken(known, "sample", SAMPLES.load(conn, [project])[project], None),
         *_plan(known),
         *_statements(conn, known),
         *_registered(conn, known),
@@ -141,15 +141,10 @@ def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
 def rows_json(rows: Sequence[Due], today: date) -> list[dict[str, str | None]]:
     """Return due tasks as JSON objects."""
     return [
-        {
-            "kind": row.kind,
-            "what": row.what,
-            "due": None if row.day is None else str(row.day),
-            "state": row.state(today),
-            "responsible": row.responsible,
-        }
+        {"kind": row.kind, "what": row.what, "due": None if row.day is None else str(row.day),
+         "state": row.state(today), "responsible": row.responsible}
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 def _calibrations(conn: Connection, known: _Known) -> Iterator[Due]:
@@ -163,23 +158,17 @@ def _calibrations(conn: Connection, known: _Known) -> Iterator[Due]:
         yield Due("calibration", device, until, known.responsible(role, device))
 
 
-def _surveys(known: _Known) -> Iterator[Due]:
+def _taken(
+    known: _Known, kind: Kind, rows: Iterable[Survey | Sample], months: int | None
+) -> Iterator[Due]:
+    """Yield the next survey or sample of each parameter; no sample that nothing requires."""
     last: dict[str, date] = {}
-    for survey in known.declared.surveys:
-        last[survey.parameter] = max(survey.taken, last.get(survey.parameter, survey.taken))
+    for row in rows:
+        last[row.parameter] = max(row.taken, last.get(row.parameter, row.taken))
     for parameter, taken in last.items():
-        day = known.next(parameter, taken, SURVEY_MONTHS)
-        yield Due("survey", parameter, day, known.responsible(parameter))
-
-
-def _samples(conn: Connection, known: _Known) -> Iterator[Due]:
-    last: dict[str, date] = {}
-    for sample in SAMPLES.load(conn, [known.project.id])[known.project.id]:
-        last[sample.parameter] = max(sample.taken, last.get(sample.parameter, sample.taken))
-    for parameter, taken in last.items():
-        day = known.next(parameter, taken, None)
-        if day is not None:
-            yield Due("sample", parameter, day, known.responsible(parameter))
+        day = known.next(parameter, taken, months)
+        if day is not None or kind == "survey":
+            yield Due(kind, parameter, day, known.responsible(parameter))
 
 
 def _plan(known: _Known) -> Iterator[Due]:

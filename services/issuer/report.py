@@ -38,7 +38,6 @@ from mrv.packs.pack import (
     KEYS,
     PLAN,
     SAMPLING,
-    STATEMENT,
     TIMESTAMPS,
     Pack,
     rows_of,
@@ -288,37 +287,23 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
     if bad is not None:
         raise VerificationError(f"step {bad.number}, {bad.name}", bad.detail, bad.remedy)
     subject = Subject(pack)
+    opinion = None if subject.conclusion is None else subject.conclusion.opinion
+    index = None if subject.receipt is None else parse_receipt(subject.receipt).index
+    events = read_events(pack.files[FINDINGS], subject.statement) if FINDINGS in pack.files else ()
     return Facts(
         statement=subject.statement,
         verification=subject.verification,
         plan=subject.plan,
         rows=rows_of(pack, subject.fleet),
         factors=_book(pack.files[FACTORS]),
-        state=_state(subject),
-        raised=_raised(pack),
-        log_index=None if subject.receipt is None else parse_receipt(subject.receipt).index,
+        # what the documents prove: a later supersession is not included
+        state="rejected" if opinion in REJECTING else subject.state,
+        raised=tuple(event.credential_form() for event in events),
+        log_index=index,
         sampling=canonical.parse_object(pack.files[SAMPLING]) if SAMPLING in pack.files else None,
-        stamps=summaries(
-            pack.files.get(TIMESTAMPS),
-            None if subject.receipt is None else parse_receipt(subject.receipt).index,
-        ),
+        stamps=summaries(pack.files.get(TIMESTAMPS), index),
         organisations=_organisations(read_keyring(pack.files[KEYS]) if KEYS in pack.files else ()),
     )
-
-
-def _state(subject: Subject) -> str:
-    """Return the state proved by a pack's documents; a later supersession is not included."""
-    if subject.conclusion is not None and subject.conclusion.opinion in REJECTING:
-        return "rejected"
-    return subject.state
-
-
-def _raised(pack: Pack) -> tuple[FindingShown, ...]:
-    data = pack.files.get(FINDINGS)
-    if data is None:
-        return ()
-    statement = canonical.parse_object(pack.files[STATEMENT])
-    return tuple(read_event.credential_form() for read_event in read_events(data, statement))
 
 
 def _book(data: bytes) -> Factors:

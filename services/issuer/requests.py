@@ -190,19 +190,10 @@ def _submit(conn: Connection, request: Request, desk: Desk) -> Done:
 def _sample(conn: Connection, request: Request, desk: Desk) -> Done:
     document = canonical.parse_object(request.said)
     begun = _steps(request, desk, accept.SAMPLING)
-    random, by_risk, population = accept.sampling(
-        conn, request.subject, document, request.principal, begun=begun
-    )
-    return Done(
-        created=True,
-        result={
-            "statement": request.subject,
-            "state": "under_verification",
-            "random": random,
-            "by_risk": by_risk,
-            "population": population,
-        },
-    )
+    drawn = accept.sampling(conn, request.subject, document, request.principal, begun=begun)
+    sizes = dict(zip(("random", "by_risk", "population"), drawn, strict=True))
+    state = "under_verification"
+    return Done(created=True, result={"statement": request.subject, "state": state, **sizes})
 
 
 def _finding(conn: Connection, request: Request, desk: Desk) -> Done:

@@ -41,7 +41,14 @@ from services.issuer import external_signatures as accept
 from services.issuer import keys, pack
 from services.issuer.close import snapshot
 from services.issuer.compared_days import why_other
-from services.issuer.documents import Documents, Signer, documents, may_sign, records
+from services.issuer.documents import (
+    Documents,
+    Signer,
+    documents,
+    in_verification,
+    may_sign,
+    records,
+)
 from services.issuer.documents import approvers as approvers_of
 from services.issuer.earlier_projects import counted_elsewhere
 from services.issuer.registry_facts import lives_of
@@ -132,9 +139,7 @@ def sample(conn: Connection, statement: str, signer: Signer, size: Size) -> dict
     StatementStateError
         If a list was drawn before, or the statement is not being verified.
     """
-    have = documents(conn, statement)
-    if have.stored.state != "under_verification":
-        check_step(statement, have.stored.state, "under_verification")
+    have = in_verification(conn, statement)
     now = may_sign(conn, signer.holder, "verifier", statement)
     with snapshot(conn):
         case = accept.recompute(conn, have.stored)
@@ -287,9 +292,7 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
     """
     stored = have.stored
     took = int(have.claims.carried.in_ug)
-    devices = {
-        monitored_parameter.device for monitored_parameter in have.claims.monitored_parameters
-    }
+    devices = {p.device for p in have.claims.monitored_parameters}
     owed = carried.owed(conn, stored.project, devices, stored.from_us, stored.to_us)
     if owed.ug < took:
         raise StatementStateError(

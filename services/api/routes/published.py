@@ -18,7 +18,7 @@ from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator
 from services.api.routes.registry import unknown
 from services.api.routes.statements import conditional
-from services.api.routes.writes import Body, Named
+from services.api.routes.writes import Named, described, signed
 from services.issuer import external_signatures as accept
 from services.issuer import trust
 from services.store.statements import signed_documents
@@ -62,13 +62,16 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
 
 
 @router.post(
-    "/status-list", status_code=_CREATED, response_model=shapes.TakenList, responses=ACCEPTED_STEP
+    "/status-list",
+    status_code=_CREATED,
+    response_model=shapes.TakenList,
+    responses=ACCEPTED_STEP,
+    openapi_extra=described("status-list"),
 )
 def take_status_list(
     ask: Operator,
     project: ProjectQuery,
-    request_body: shapes.StatusList,
-    body: Body,
+    body: Annotated[bytes, signed("status-list")],
     named: Named = None,
     prefer: Preferred = None,
 ) -> Response:
@@ -77,8 +80,7 @@ def take_status_list(
 
     Refused (409) if it contradicts the state of a statement.
     """
-    # declared for OpenAPI; `step` reads them, and the bytes are what is stored
-    del named, prefer, request_body
+    del named, prefer
 
     def check(conn: Connection) -> None:
         del conn

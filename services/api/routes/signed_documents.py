@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter
 from psycopg import Connection
 from starlette.responses import PlainTextResponse, Response
 
+from mrv.documents.form import read_bytes
+from mrv.documents.verification import FindingEvent
 from mrv.signatures import canonical
 from mrv.statement.findings import SIGNED_BY
 from services.api import schemas as shapes
@@ -17,7 +20,7 @@ from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator, Party, Verifier
 from services.api.routes.statements import StatementId, conditional, own, owned, visible
-from services.api.routes.writes import Body, Named
+from services.api.routes.writes import Body, Named, described, signed
 from services.issuer import documents as steps
 from services.issuer.verification_file import template as write_template
 from services.store.statements import signed_documents as stored
@@ -73,12 +76,12 @@ def template(ask: Ask, statement: StatementId) -> Response:
     status_code=_CREATED,
     response_model=shapes.Judged,
     responses=ACCEPTED_STEP,
+    openapi_extra=described("verification"),
 )
 def judge(
     ask: Verifier,
     statement: StatementId,
-    request_body: shapes.Verification,
-    body: Body,
+    body: Annotated[bytes, signed("verification")],
     named: Named = None,
     prefer: Preferred = None,
 ) -> Response:
@@ -88,7 +91,7 @@ def judge(
     Refused (409) if the recalculation gives another statement, or an open finding contradicts the
     opinion.
     """
-    del named, prefer, request_body
+    del named, prefer
     return ask.step("verify", statement, body, owned(ask, statement))
 
 
@@ -116,12 +119,12 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
     status_code=_CREATED,
     response_model=shapes.TakenApproval,
     responses=ACCEPTED_STEP,
+    openapi_extra=described("approval"),
 )
 def approve(
     ask: Operator,
     statement: StatementId,
-    request_body: shapes.IssueApproval,
-    body: Body,
+    body: Annotated[bytes, signed("approval")],
     named: Named = None,
     prefer: Preferred = None,
 ) -> Response:
@@ -130,8 +133,7 @@ def approve(
 
     If the programme requires two approvals, `issue` is refused until both exist.
     """
-    # declared for OpenAPI; `step` reads them, and the bytes are what is stored
-    del named, prefer, request_body
+    del named, prefer
 
     return ask.step("approve", statement, body, owned(ask, statement))
 
@@ -170,12 +172,12 @@ def _as_signed(ask: Ask, documents: Sequence[bytes], state: str) -> Response:
     status_code=_CREATED,
     response_model=shapes.TakenEvent,
     responses=ACCEPTED_STEP,
+    openapi_extra=described("finding"),
 )
 def take_event(
     ask: Party,
     statement: StatementId,
-    request_body: shapes.FindingEvent,
-    body: Body,
+    body: Annotated[bytes, signed("finding")],
     named: Named = None,
     prefer: Preferred = None,
 ) -> Response:
@@ -188,7 +190,7 @@ def take_event(
 
     def check(conn: Connection) -> None:
         own(ask, conn, statement)
-        role = SIGNED_BY[request_body.subject.event]
+        role = SIGNED_BY[read_bytes(FindingEvent, body, "the event").credential_subject.event]
         if ask.who.role != role:
             refuse(ask.who, (role,))
 
@@ -218,12 +220,12 @@ def sampling_list(ask: Ask, statement: StatementId) -> Response:
     status_code=_CREATED,
     response_model=shapes.Sampled,
     responses=ACCEPTED_STEP,
+    openapi_extra=described("sampling-list"),
 )
 def take_sampling(
     ask: Verifier,
     statement: StatementId,
-    request_body: shapes.SamplingList,
-    body: Body,
+    body: Annotated[bytes, signed("sampling-list")],
     named: Named = None,
     prefer: Preferred = None,
 ) -> Response:
@@ -232,7 +234,6 @@ def take_sampling(
 
     It is drawn again from the evidence, and puts the statement under verification.
     """
-    # declared for OpenAPI; `step` reads them, and the bytes are what is stored
-    del named, prefer, request_body
+    del named, prefer
 
     return ask.step("sample", statement, body, owned(ask, statement))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Depends, Header, Request
 from psycopg import Connection
 from starlette.responses import Response
 
+from mrv.documents.schemas import DOCUMENTS, schema
+from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.statement.conditions import check_reason
 from services.api import schemas as shapes
 from services.api.jobs import ACCEPTED_STEP, Preferred
 from services.api.paging import span_us
+from services.api.problems import ProblemError
 from services.api.request_context import Operator
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, own, owned
@@ -37,6 +41,36 @@ async def _bytes(request: Request) -> bytes:
 
 
 Body = Annotated[bytes, Depends(_bytes)]
+
+
+def signed(name: str) -> Any:
+    """
+    Return the parameter of a signed document's bytes, checked against the type of the document.
+
+    A body of another form is refused: 400, or 422 with the path of the first wrong field.
+    """
+
+    async def checked(request: Request) -> bytes:
+        data = await request.body()
+        try:
+            msgspec.json.decode(data)
+            msgspec.convert(canonical.parse(data), DOCUMENTS[name])
+        except (CanonicalError, msgspec.ValidationError) as error:
+            detail = f"the body does not match the schema /v1/schemas/{name}: {error}"
+            raise ProblemError(422, detail) from error
+        except (ValueError, RecursionError) as error:
+            raise ProblemError(400, "the body is not JSON") from error
+        if b"\0" in data or b"\\u0000" in data:  # no database keeps it
+            raise ProblemError(422, "the body has the character NUL; remove it")
+        return data
+
+    return Depends(checked)
+
+
+def described(name: str) -> dict[str, Any]:
+    """Return the OpenAPI of a body that is a signed document."""
+    content = {"application/json": {"schema": schema(name)}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 @router.post(

@@ -114,9 +114,16 @@ SIGNED = {
     "@context": ["x"],
     "id": "x",
     "type": ["x"],
-    "issuer": {},
-    "validFrom": "x",
-    "proof": {},
+    "issuer": {"id": "x", "name": "x"},
+    "validFrom": "2026-03-04T00:00:00Z",
+    "proof": {
+        "type": "DataIntegrityProof",
+        "cryptosuite": "eddsa-jcs-2022",
+        "created": "2026-03-04T00:00:00Z",
+        "verificationMethod": "x",
+        "proofPurpose": "assertionMethod",
+        "proofValue": "z1",
+    },
     "relatedResource": [],
 }
 EVENT = {
@@ -131,7 +138,6 @@ OPINION = {
     "opinion": "adverse",
     "levelOfAssurance": "limited",
     "materiality_percent": "5",
-    "misstatements": {},
     "findings": [],
     "procedure": "x",
 }

@@ -91,7 +91,7 @@ def test_from_draft_to_issued_with_keys_that_never_leave_their_holders(served, h
     with Client(served.url, served.tokens["operator"]) as operator, Client(*of) as verifier:
         pack = unpacked(verifier, name, tmp_path / "pack")
         raised = say(holder, pack, out, "add", pack, "--kind", "CAR", "--effect", "0.003",
-                     "--key", "the-verifier")  # fmt: skip
+                     "--device", "inv-1", "--key", "the-verifier")  # fmt: skip
         taken = verifier.take_finding(name, raised)
         assert (taken.finding.finding, taken.finding.state) == ("CAR-1", "open")
         assert canonical.parse(verifier.finding_events(name)) == [canonical.parse(raised)]
@@ -112,6 +112,7 @@ def test_from_draft_to_issued_with_keys_that_never_leave_their_holders(served, h
         assert (found.state, found.effect_t, found.events[0].by) == ("closed", "0", "the-verifier")
         pack = unpacked(verifier, name, tmp_path / "again")
         words = reported(holder, pack, tmp_path)
+        words = *words, "--reviewer", "Le Van Minh:technical reviewer"
         holder("verify", pack, "--key", "the-verifier", *OPINION, *words, "--out", out)
         assert verifier.verify(name, out.read_bytes()).state == "verified"
         assert verifier.verification(name) == out.read_bytes()

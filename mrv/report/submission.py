@@ -43,6 +43,7 @@ _ASKED = ("CAR", "CL")
 REPLACES = "replaced"
 # kinds of published factors of which a supplier's or a measured value comes first (TOOL03)
 _OF_FUEL = (".ncv", ".co2")
+_WEIGHTS = {1: "solar", "pv_inverter": "solar", 4: "wind", "wind_turbine": "wind"}
 _HOUR_S, _DAY_S = 3600, 86_400
 # longest time between readings of a frequency, with a tenth of room; a register that counts
 # continuously is recorded hourly [s]
@@ -86,7 +87,9 @@ def lines(facts: Facts, words: Words, reasons: Mapping[str, Sequence[str]]) -> t
     result = []
     for part, check, chapter, asks in CHECKS:
         lacking = tuple(reasons[check] if asks is None else asks(facts, words))
-        result.append(Line(part, check, lacking, words[chapter], pages.get(words[chapter])))
+        # a chapter of the verification is not there before it
+        heading = words[chapter] if words[chapter] in pages else words["page.conclusion"]
+        result.append(Line(part, check, lacking, heading, pages.get(heading)))
     return tuple(result)
 
 
@@ -282,16 +285,28 @@ def _defaults(facts: Facts, words: Words) -> Iterator[str]:
     del words
     known = {default.factor for default in _declared(facts).defaults}
     brought = {factor.id for factor in facts.factors if factor.brought}
-    for factor in facts.subject.factors:
-        if factor.kind.endswith(_OF_FUEL) and factor.id not in brought and factor.kind not in known:
-            yield factor.kind
+    used = (factor.kind for factor in facts.subject.factors if factor.id not in brought)
+    # the two bounds of a property are of one kind
+    yield from dict.fromkeys(k for k in used if k.endswith(_OF_FUEL) and k not in known)
 
 
 def _calculated(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield the factors supplied by the project."""
-    del words
+    """Yield factors supplied by the project without calculation, or with others' weights."""
     used = {factor.id for factor in facts.subject.factors}
+    method, devices = facts.subject.methodology, {d.id: d.class_id for d in facts.plan.devices}
+    roles = find(method.id, method.version).roles
+    entered = {Fraction(fixed.value) for fixed in facts.subject.fixed_parameters or ()}
+    # of TOOL07: wind and sun have weights of their own
+    sources = {
+        _WEIGHTS.get(bound.params.get(TECHNOLOGY, devices.get(bound.device)))
+        for bound in facts.plan.project.devices
+        if roles[bound.role].made_from
+    }
     for factor in facts.factors:
+        weights = factor.calculation.inputs.get("technology") if factor.calculation else None
+        applied = factor.id in used or factor.value in entered
+        if sources and applied and weights in {"wind", "solar"} - sources:
+            yield words.filled("submission.weights", factor.id, weights)
         documented = factor.calculation is not None or (
             factor.documented and factor.document is not None
         )
@@ -318,11 +333,12 @@ def _sources(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield surveys without the way in which their units were examined."""
-    del words
+    """Yield surveys without the way in which their units were examined, or without their data."""
     for survey in _declared(facts).surveys:
         if survey.method is None:
             yield f"{survey.parameter} ({survey.taken})"
+        elif survey.sha256 is None:
+            yield words.filled("submission.no_survey_data", survey.parameter, survey.taken)
 
 
 def _lifetime(facts: Facts, words: Words) -> Iterator[str]:

@@ -359,8 +359,7 @@ class _Device:
         a, b = metered.edges[j]
         low, high = a - first, b - first
         made = part.less(*self._implausible(a, low, high), *self._elsewhere(a, low, high))
-        taken = self.taken[j]
-        total = sum((taken.quantity for taken in taken), start=ZERO)
+        total = sum((taken.quantity for taken in self.taken[j]), start=ZERO)
         if not total:
             return made
         share = min(Fraction(1), max(ZERO, made.counted) / total)
@@ -369,7 +368,7 @@ class _Device:
                 Kind.SERVICE, taken.quantity * share, max(taken.first, a) * INTERVAL_US,
                 min(taken.last, b) * INTERVAL_US, _why(taken.cap.reason), rule=taken.cap.rule,
             )
-            for taken in taken
+            for taken in self.taken[j]
             if taken.quantity * share
         ))  # fmt: skip
 

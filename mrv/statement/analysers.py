@@ -299,7 +299,7 @@ class _Bench:
         """Return the readings of all channels of a device; empty where a channel has none."""
         index = self.fleet.by_id[device]
         gauged = [self.gauged.get((index, channel)) for channel in channels]
-        seen = [gauged for gauged in gauged if gauged is not None and gauged.number.any()]
+        seen = [gauge for gauge in gauged if gauge is not None and gauge.number.any()]
         return seen if len(seen) == len(channels) else []
 
     def _flow(self, device: str, role: str) -> Int64:

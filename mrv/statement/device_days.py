@@ -161,8 +161,8 @@ def rows_of(arrived: Mapping[str, Arrived]) -> list[tuple[str, str]]:
 def check_sealed(day: str, sealed: object, arrived: Mapping[str, Arrived], root: str) -> None:
     """Refuse arrivals that differ from root and sums of a day's seal; LogError."""
     named = sealed if isinstance(sealed, dict) else {}
-    late = sum(arrived.late for arrived in arrived.values())
-    sums = {"root": root, "readings": str(sum(arrived.readings for arrived in arrived.values()))}
+    late = sum(day.late for day in arrived.values())
+    sums = {"root": root, "readings": str(sum(day.readings for day in arrived.values()))}
     if {name: named.get(name) for name in (*sums, "late")} != sums | {"late": str(late)}:
         raise LogError(
             f"plan.json states that {late} readings of {day} arrived late, but the log sealed "

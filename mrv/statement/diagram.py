@@ -2,8 +2,9 @@
 Diagrams as SVG: monitoring (meters to account), and single-line (supplies and loads).
 
 Drawn only from the plan extract, so that a pack's diagram can be drawn again and compared byte for
-byte.  Texts come from registry files: they are escaped, cut to their box, and freed of control
-characters. If a role has too many meters, the first ones and their number are drawn.
+byte.  Texts come from registry files: they are escaped, wrapped in their box (cut by 0.1.0), and
+freed of control characters.  If a role has too many meters, the first ones and their number are
+drawn.  A drawing is as wide as a printed page, where its letters have 8 points.
 
 In the single-line diagram meters name what they feed: a meter, a bus bar, a consumer, the grid;
 each column is fed by those before it (longest path, as in Sugiyama's first step).
@@ -11,17 +12,19 @@ each column is fed by those before it (longest path, as in Sugiyama's first step
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 from ingest.model import Device
 from mrv.accounting.coverage import role_needs
 from mrv.methodologies import find
-from mrv.registry.project import FIRST
+from mrv.registry.project import FIRST, CheckMeter
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.texts import Text, render, signed_by_0_1_0, text
 
@@ -32,6 +35,8 @@ _TOP = 92
 _Layout = tuple[int, int, int, dict[int, int]]
 _LAYOUT: _Layout = (324, 42, 12, {15: 35, 12: 47})
 _LAYOUT_0_1_0: _Layout = (300, 90, 11, {15: 32, 11: 47})
+# A4 between its margins: 174 mm by 207 mm, at 12 px for 8 points
+_PAGE_W, _PAGE_H = 738, 880
 STYLE = (
     "text{font-family:'DejaVu Sans',Verdana,Arial,sans-serif;fill:#1b2a36}"
     ".t{font-size:15px;font-weight:bold}.s{font-size:%dpx}.h{font-size:19px;font-weight:bold}"
@@ -69,22 +74,34 @@ class _Drawing:
         self, x: int, y: int, kind: str, title: str | Text, *lines: str | Text
     ) -> tuple[int, int, int, int]:
         """Draw a box with its texts; return its edges."""
-        (width, _, small, _), height = self.layout, _HEIGHT
+        width, _, small, _ = self.layout
+        heads = self.lines(15, title)
+        below = [part for line in lines for part in self.lines(small, line)]
+        height = max(_HEIGHT, 30 + 18 * (len(heads) - 1) + 16 * len(below))
         self.parts.append(
             f'<rect class={quoteattr(kind)} x="{x}" y="{y}" width="{width}" height="{height}"'
             ' rx="6"/>'
         )
-        self.text(x + 12, y + 22, "t", 15, title)
-        for number, line in enumerate(lines):
-            self.text(x + 12, y + 40 + 16 * number, "s", small, line)
+        self.texts(x + 12, y + 22, "t", heads)
+        self.texts(x + 12, y + 22 + 18 * len(heads), "s", below)
         self.right, self.bottom = max(self.right, x + width), max(self.bottom, y + height)
         return x, y, x + width, y + height
 
-    def text(self, x: int, y: int, style: str, size: int, text: str | Text) -> None:
-        """Draw a line of text, cut to the width of a box."""
+    def lines(self, size: int, text: str | Text, columns: int = 90) -> list[str]:
+        """Return a text in lines as wide as a box, or as some columns; by 0.1.0 one, cut."""
         message = render(text, self.language) if isinstance(text, Text) else text
-        plain_text = plain(message, self.layout[-1].get(size, 90))
-        self.parts.append(f'<text class="{style}" x="{x}" y="{y}">{escape(plain_text)}</text>')
+        maximum = self.layout[-1].get(size, columns)
+        if self.layout == _LAYOUT_0_1_0:
+            return [plain(message, self.layout[-1].get(size, 90))]
+        return wrapped(message, maximum)
+
+    def texts(self, x: int, y: int, style: str, lines: list[str]) -> None:
+        """Draw lines of text, the first at `y`."""
+        step = {"h": 24, "t": 18}.get(style, 16)
+        self.parts += [
+            f'<text class="{style}" x="{x}" y="{y + step * number}">{escape(line)}</text>'
+            for number, line in enumerate(lines)
+        ]
 
     def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
         """Draw a line with two bends."""
@@ -116,25 +133,34 @@ def diagram(
     # a pack's diagram is drawn again byte for byte
     layout = _LAYOUT_0_1_0 if plan.accounting == FIRST else _LAYOUT
     drawing = _Drawing(language, names or {}, layout)
-    drawing.text(_EDGE, 38, "h", 19, f"{project.name} ({project.id})")
     title = text("diagram.no_plan")
     if plan.versions:
-        begin = drawing.day(plan.versions[-1].begins)
-        title = text("diagram.plan", version=plan.versions[-1].name, begin=begin)
+        day = drawing.day(plan.versions[-1].begins)
+        title = text("diagram.plan", version=plan.versions[-1].name, begin=day)
     method = f"{project.methodology} {project.version}"
-    drawing.text(_EDGE, 60, "s", 0, text("diagram.monitoring", methodology=method, plan=title))
-    ends, y = _meters(plan, drawing)
-    middle = max(_TOP, (_TOP + y - _GAP_Y - _HEIGHT) // 2)
+    heads = drawing.lines(0, f"{project.name} ({project.id})", 58)
+    drawing.texts(_EDGE, 38, "h", heads)
+    begin = drawing.lines(0, text("diagram.monitoring", methodology=method, plan=title), 105)
+    top = 60 + 24 * (len(heads) - 1)
+    drawing.texts(_EDGE, top, "s", begin)
+    top += 32 + 16 * (len(begin) - 1)
+    ends, y = _meters(plan, drawing, top)
+    middle = max(top, (top + y - _GAP_Y - _HEIGHT) // 2)
     _account(plan, drawing, ends, middle)
     return _page(drawing, render(text("diagram.title", project=project.name), language))
 
 
-def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, int]], int]:
-    """Draw the meters of each role with their check meters; return the start points of lines."""
+def _meters(plan: MonitoringPlan, drawing: _Drawing, y: int) -> tuple[list[tuple[int, int]], int]:
+    """
+    Draw the meters of each role with their check meters; return the start points of lines.
+
+    Check meters have boxes of their own by 0.1.0, and are a line of their meter's box since.
+    """
     methodology = find(plan.project.methodology, plan.project.version)
     devices = {device.id: device for device in plan.devices}
-    own = _EDGE + (sum(drawing.layout[:2]) if plan.checks else 0)
-    ends, y = [], _TOP
+    first = drawing.layout == _LAYOUT_0_1_0
+    own = _EDGE + (sum(drawing.layout[:2]) if plan.checks and first else 0)
+    ends = []
     for role in sorted({d.role for d in plan.project.devices}):
         bound = [d for d in plan.project.devices if d.role == role]
         names = sorted({d.device for d in bound})
@@ -142,17 +168,21 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
         count = _SHOWN if len(names) > _SHOWN + 1 else len(names)
         for name in names[:count]:
             about = _about(plan, devices[name], role, drawing)
-            box = drawing.box(own, y, needs.side, name, *about)
-            ends.append((box[2], y + _HEIGHT // 2))
             checks = [c for c in plan.checks if c.main == name]
+            beside = [] if first else [_checked_by(check) for check in checks]
+            box = drawing.box(own, y, needs.side, name, *about, *beside)
+            ends.append((box[2], (box[1] + box[3]) // 2))
+            if not first:
+                y = box[3] + _GAP_Y
+                continue
             for number, check in enumerate(checks):
                 top = y + number * (_HEIGHT + _GAP_Y)
                 texts = (
                     text("diagram.check_of", meter=name),
                     text("diagram.may_differ", percent=str(check.percent)),
                 )
-                beside = drawing.box(_EDGE, top, "check", check.check, *texts)
-                drawing.line((beside[2], top + _HEIGHT // 2), (own, y + _HEIGHT // 2), "dash")
+                left = drawing.box(_EDGE, top, "check", check.check, *texts)
+                drawing.line((left[2], top + _HEIGHT // 2), (own, y + _HEIGHT // 2), "dash")
             y += max(1, len(checks)) * (_HEIGHT + _GAP_Y)
         if len(names) > count:
             rest = text("diagram.more_meters", count=len(names) - count)
@@ -161,6 +191,10 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
             ends.append((box[2], y + _HEIGHT // 2))
             y += _HEIGHT + _GAP_Y
     return ends, y
+
+
+def _checked_by(check: CheckMeter) -> Text:
+    return text("diagram.checked_by", meter=check.check, percent=str(check.percent))
 
 
 def _about(
@@ -188,27 +222,26 @@ def _about(
 
 def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]], y: int) -> None:
     """Draw the part after the meters: stream, store, account, responsible persons."""
-    height = _HEIGHT
-    x = _EDGE + (2 if plan.checks else 1) * sum(drawing.layout[:2])
+    first = plan.accounting == FIRST  # as tonne 0.1.0 drew it
+    x = _EDGE + (2 if plan.checks and first else 1) * sum(drawing.layout[:2])
     gateways = sorted({d.gateway for d in plan.devices if d.gateway})
     how = text("diagram.sent_itself")
     if gateways:
         how = text("diagram.sent_by_gateways", count=len(gateways))
     data = drawing.box(x, y, "sum", text("diagram.readings"), how)
     for end in ends:
-        drawing.line(end, (x, y + height // 2))
-    below = y + height + _GAP_Y * 2
-    first = plan.accounting == FIRST  # as tonne 0.1.0 drew it
+        drawing.line(end, (x, (y + data[3]) // 2))
+    below = data[3] + _GAP_Y * 2
     missing = signed_by_0_1_0("no_responsible") if first else text("diagram.not_stated")
     answers = text(
         "diagram.responsible", who=plan.versions[-1].responsible if plan.versions else missing
     )
     methodology = f"{plan.project.methodology} {plan.project.version}"
-    drawing.box(x, below, "sum", text("diagram.account"), methodology, answers)
+    account = drawing.box(x, below, "sum", text("diagram.account"), methodology, answers)
     middle = (data[0] + data[2]) // 2
-    drawing.parts.append(f'<path d="M{middle} {y + height}V{below}"/>')
+    drawing.parts.append(f'<path d="M{middle} {data[3]}V{below}"/>')
     if plan.invoices:
-        lower = below + height + _GAP_Y * 2
+        lower = account[3] + _GAP_Y * 2
         drawing.box(
             x,
             lower,
@@ -216,7 +249,7 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
             text("diagram.invoices", count=len(plan.invoices)),
             signed_by_0_1_0("invoices") if first else text("diagram.cross_checked"),
         )
-        drawing.parts.append(f'<path class="dash" d="M{middle} {lower}V{below + height}"/>')
+        drawing.parts.append(f'<path class="dash" d="M{middle} {lower}V{account[3]}"/>')
 
 
 def plain(text: str, maximum: int) -> str:
@@ -225,6 +258,38 @@ def plain(text: str, maximum: int) -> str:
         c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
     return kept if len(kept) <= maximum else kept[: maximum - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def wrapped(message: str, columns: int) -> list[str]:
+    """Return text in lines of some columns, of which a character of East Asia takes two."""
+    line = plain(message, _ELSE)
+    wide = any(unicodedata.east_asian_width(c) in "WF" for c in line)
+    return textwrap.wrap(line, columns * 5 // 9 if wide else columns) or [""]
+
+
+def in_pages(drawn: str) -> list[str]:
+    """Return a drawing in parts that a printed page has room for; no box is cut."""
+    found = re.search(r'width="(\d+)" height="(\d+)" viewBox="0 0 \1 \2"', drawn)
+    if found is None:
+        return [drawn]
+    width, height = map(int, found.groups())
+    boxes = [
+        (int(y), int(y) + int(tall))
+        for y, tall in re.findall(r'<rect class="[^>]* y="(\d+)" width="\d+" height="(\d+)"', drawn)
+    ]
+    edges = [0]
+    while height - edges[-1] > _PAGE_H:
+        reach = edges[-1] + _PAGE_H
+        between = [y - 4 for y, _ in boxes if not any(a < y - 4 < b for a, b in boxes)]
+        edges.append(max((y for y in between if edges[-1] < y <= reach), default=reach))
+    return [
+        drawn.replace(
+            found[0],
+            f'width="{width}" height="{end - begin}" viewBox="0 {begin} {width} {end - begin}"',
+            1,
+        )
+        for begin, end in pairwise([*edges, height])
+    ]
 
 
 def _page(drawing: _Drawing, title: str) -> str:
@@ -242,10 +307,11 @@ def _page(drawing: _Drawing, title: str) -> str:
     )
 
 
-_LINE_W, _LINE_GAP_X, _LINE_GAP_Y, _MARGIN, _LINE_TOP = 250, 80, 20, 24, 60
+_LINE_GAP_Y, _MARGIN, _LINE_TOP = 20, 24, 60
+# of boxes: at most and at least, and the distance between two, three and more columns
+_WIDEST, _NARROWEST, _WIDE_GAP, _GAP = 250, 100, 80, 40
 _LINE, _HEAD = 15, 24
-# of the smaller font that fit into a box, counted wide
-_COLUMNS = 36
+_CHARACTER = 6.4
 _MOST = 24  # meters that feed the same
 _ELSE = 200  # characters of a name
 
@@ -258,29 +324,35 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
     drawn, more = _limited(feeds)
     names = sorted({*drawn, *(to for each in drawn.values() for to in each)})
     level = _levels(drawn, names)
+    count = max(level.values()) + 1
+    gap = _WIDE_GAP if count < 3 else _GAP  # noqa: PLR2004 - columns
+    room = (_PAGE_W - 2 * _MARGIN - (count - 1) * gap) // count
+    wide = max(_NARROWEST, min(_WIDEST, room))
     boxes: dict[str, tuple[int, int, int]] = {}
     parts: list[str] = []
     bottom = _LINE_TOP
-    for column in range(max(level.values()) + 1):
+    for column in range(count):
         y = _LINE_TOP
         for name in (name for name in names if level[name] == column):
-            lines = _lines(plan, name, more, language)
+            texts = _lines(plan, name, more, language)
+            lines = [w for one in texts for w in wrapped(one, int((wide - 20) / _CHARACTER))]
             height = _HEAD + _LINE * len(lines)
-            x = _MARGIN + column * (_LINE_W + _LINE_GAP_X)
-            parts += _box(x, y, height, "baseline" if name in plan.points else "sum", lines)
+            x = _MARGIN + column * (wide + gap)
+            kind = "baseline" if name in plan.points else "sum"
+            parts += _box((x, y, wide, height), kind, lines)
             boxes[name] = (x, y, height)
             y += height + _LINE_GAP_Y
         bottom = max(bottom, y)
-    lanes = _lanes(drawn, level)
+    lanes = _lanes(drawn, level, gap)
     for name, targets in sorted(drawn.items()):
         x, y, height = boxes[name]
         for to in targets:
             to_x, to_y, to_height = boxes[to]
             # each meter has a lane of its own, so that no line seems to lead elsewhere
-            begin, lane = x + _LINE_W, x + _LINE_W + lanes[name]
+            begin, lane = x + wide, x + wide + lanes[name]
             at, end = y + height // 2, to_y + to_height // 2
             parts.append(f'<path d="M{begin} {at}H{lane}V{end}H{to_x}"/>')
-    width = _MARGIN * 2 + (max(level.values()) + 1) * (_LINE_W + _LINE_GAP_X) - _LINE_GAP_X
+    width = max(_PAGE_W, _MARGIN * 2 + count * (wide + gap) - gap)
     title = render(text("diagram.single_line", project=plan.project.id), language)
     title = escape(plain(title, _ELSE))
     return (
@@ -326,14 +398,16 @@ def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str,
     return {name: used.index(at) for name, at in level.items()}
 
 
-def _lanes(feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int]) -> dict[str, int]:
+def _lanes(
+    feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int], gap: int
+) -> dict[str, int]:
     """Return where the line of each meter bends behind its box; one lane for equal feeds."""
     lanes: dict[str, int] = {}
     for column in set(level.values()):
         kinds = sorted({to for name, to in feeds.items() if level[name] == column})
         for name, to in feeds.items():
             if level[name] == column:
-                lanes[name] = _LINE_GAP_X * (kinds.index(to) + 1) // (len(kinds) + 1)
+                lanes[name] = gap * (kinds.index(to) + 1) // (len(kinds) + 1)
     return lanes
 
 
@@ -346,11 +420,12 @@ def _lines(plan: MonitoringPlan, name: str, more: Mapping[str, int], language: s
         lines += [render(text("diagram.serial", serial=serial), language)] if serial else []
     if name in more:
         lines.append(render(text("diagram.more_meters", count=more[name]), language))
-    return [line for text in lines for line in textwrap.wrap(plain(text, _ELSE), _COLUMNS) or [""]]
+    return lines
 
 
-def _box(x: int, y: int, height: int, kind: str, lines: list[str]) -> list[str]:
-    result = [f'<rect class="{kind}" x="{x}" y="{y}" width="{_LINE_W}" height="{height}" rx="4"/>']
+def _box(place: tuple[int, int, int, int], kind: str, lines: list[str]) -> list[str]:
+    x, y, wide, height = place
+    result = [f'<rect class="{kind}" x="{x}" y="{y}" width="{wide}" height="{height}" rx="4"/>']
     for number, line in enumerate(lines):
         at = y + 20 + _LINE * number
         result.append(f'<text class="s" x="{x + 10}" y="{at}">{escape(line)}</text>')

@@ -165,7 +165,7 @@ def unserved(
     """
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     outside = registry.projects[project.id].boundary or ()
-    upstream = {outside.device: outside.upstream_of for outside in outside}
+    upstream = {meter.device: meter.upstream_of for meter in outside}
     mine = {d.device for d in project.devices}
     sites = {devices[name].site for name in mine if name in devices}
     around = registry.around(sites)

@@ -108,8 +108,8 @@ def _metered(
     with conn.cursor() as cursor:
         rows = Rows(intervals_of(cursor, fleet, *span_us, names, marks=False), fleet)
     known = [rows.known(name, quantity) for name in names]
-    number = reduce(np.intersect1d, (known.number for known in known))
-    main, *users = (known.value[np.searchsorted(known.number, number)] for known in known)
+    number = reduce(np.intersect1d, (series.number for series in known))
+    main, *users = (series.value[np.searchsorted(series.number, number)] for series in known)
     together: Int64 = sum(users, start=np.zeros(len(number), dtype=np.int64))
     above = []
     for day, begin_us, end_us in days(*span_us, timezone):

@@ -319,10 +319,10 @@ def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
         for new, old in facts.invoices.foreign
         if new.id in of_period
     ]  # fmt: skip
-    for sha256, cited in facts.invoices.shared.items():
-        mine = [cited for cited in cited if cited.project == facts.project.id]
+    for sha256, every in facts.invoices.shared.items():
+        mine = [cited for cited in every if cited.project == facts.project.id]
         if any(cited.kind == "document" or cited.name in of_period for cited in mine):
-            names = dict.fromkeys(_cited(cited, facts, of_period) for cited in cited)
+            names = dict.fromkeys(_cited(cited, facts, of_period) for cited in every)
             texts.append(
                 text("EVD-09.one_file", documents=tuple(names), sha256=f"{sha256[:_DIGITS]}...")
             )

@@ -91,7 +91,7 @@ def fitting(conn: Connection, case: Case) -> list[Reused]:
 def without(frame: Frame, fleet: Fleet, reused: Iterable[Reused]) -> Frame:
     """Return the readings that are in no reused file."""
     kept: NDArray[np.bool_] = np.ones(len(frame), dtype=np.bool_)
-    for part in (reused.part for reused in reused if reused.part.class_id == frame.class_id):
+    for part in (file.part for file in reused if file.part.class_id == frame.class_id):
         devices = [fleet.by_id[name] for name in part.leaves]
         inside = (frame.time_us >= part.day.from_us) & (frame.time_us < part.day.to_us)
         kept &= ~(inside & np.isin(frame.device, devices))
@@ -129,8 +129,8 @@ def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
 def by_name(reused: Sequence[Reused]) -> dict[str, Reused]:
     """Return archived files by their name in a pack."""
     return {
-        f"{READINGS}/{reused.part.class_id}/{reused.part.path.rpartition('/')[2]}": reused
-        for reused in reused
+        f"{READINGS}/{file.part.class_id}/{file.part.path.rpartition('/')[2]}": file
+        for file in reused
     }
 
 
@@ -189,7 +189,7 @@ def signed_of(
     keys = keys_of(named, devices, serials)
     checked = zip(candidates, check_items(items, keys), items, strict=True)
     kept = list(_bounded(_taken(checked, devices, period)))
-    signers = {kept.signer for kept in kept}
+    signers = {value.signer for value in kept}
     return SignedExtract(
         keys=tuple(key for key in named if key.device in signers),
         values=tuple(kept),
@@ -265,7 +265,7 @@ def _first(
 def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
     """Yield signed values, without the middle days if there are too many; the ends are needed."""
     kept = list(every)
-    step, whole = 1, sum(len(kept.data) for kept in kept)
+    step, whole = 1, sum(len(value.data) for value in kept)
     while whole > MOST_BYTES * step:
         step += 1
     by_device: dict[tuple[str, str], list[SignedValueKept]] = {}
@@ -273,4 +273,4 @@ def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
         by_device.setdefault((item.device, item.kind), []).append(item)
     for of in by_device.values():
         ends = {0, len(of) - 1}
-        yield from (kept for place, kept in enumerate(of) if place in ends or not place % step)
+        yield from (value for place, value in enumerate(of) if place in ends or not place % step)

@@ -35,24 +35,22 @@ from mrv.report.opinion import (
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, methodology, period
 from mrv.report.words import Words
-from mrv.statement.diagram import diagram, line_diagram
+from mrv.statement.diagram import diagram, in_pages, line_diagram
 
 
 def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
     """Return the audit file: data flow and responsibilities."""
     yield part(words["page.audit_file"])
     yield chapter(words["page.data_flow"])
-    yield {
-        "kind": "drawing",
-        "svg": diagram(facts.plan, words.language, words.all),
-        "alt": words["page.data_flow"],
-    }
+    for drawn in in_pages(diagram(facts.plan, words.language, words.all)):
+        yield {"kind": "drawing", "svg": drawn, "alt": words["page.data_flow"]}
     yield chapter(words["page.line_diagram"])
-    drawn = line_diagram(facts.plan, words.language)
-    if drawn is None:
+    single = line_diagram(facts.plan, words.language)
+    if single is None:
         yield paragraph(words["page.no_line_diagram"], small=True)
     else:
-        yield {"kind": "drawing", "svg": drawn, "alt": words["page.line_diagram"]}
+        for drawn in in_pages(single):
+            yield {"kind": "drawing", "svg": drawn, "alt": words["page.line_diagram"]}
         heads = [
             (words["device"], "l", 1.0), (words["monitoring_point"], "l", 2.0),
             (words["feeds"], "l", 2.0),

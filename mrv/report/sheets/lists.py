@@ -12,7 +12,7 @@ from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
 from mrv.parameters.inputs import rounded
-from mrv.registry.declared import Declared, of_survey, student
+from mrv.registry.declared import Declared, Stratum, Survey, of_survey, student
 from mrv.report.dated_values import HEADS, dated_rows, least_of
 from mrv.report.opinion import (
     conclusion_rows,
@@ -285,28 +285,54 @@ def dated(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[str, str]]) -> None:
-    """Write the precision of each simple random sample as a formula, beside its row."""
+    """
+    Write the precision of each sample as a formula, beside its row.
+
+    After the precision come the number of clusters, and of each stratum size, population, mean and
+    deviation.
+    """
+    heads = ("sample_size", "population", "deviation", "student_t", "precision", "clusters")
     for survey in (facts.subject.declared or Declared()).surveys:
-        if survey.strata or survey.clusters is not None or survey.n < 2:  # noqa: PLR2004 - a spread
+        if survey.n < 2:  # noqa: PLR2004 - a spread
             continue
         name = words.filled("dated.survey", survey.parameter, survey.n, survey.population)
         row, first = FIRST + named.index((name, survey.taken.isoformat())), len(HEADS)
-        heads = ("sample_size", "population", "deviation", "student_t", "precision")
-        sheet.row(FIRST - 1, [(words[head], "head") for head in heads], first)
         found = of_survey(survey, least_of(facts.subject))
-        sd = None if survey.sd is None else Fraction(survey.sd)
+        parts: tuple[Survey | Stratum, ...] = survey.strata or (survey,)
+        size = survey.n if survey.clusters is None else min(survey.n, survey.clusters)
+        own = [] if survey.clusters is None else [(survey.clusters, "whole")]
         sheet.row(row, [
-            (survey.n, "whole"), (survey.population, "whole"),
-            (DASH, "text") if sd is None else (sd, "plain"),
-            (student(found.confidence, survey.n - 1), "plain"),
+            (survey.n, "whole"), (survey.population, "whole"), _deviation(survey),
+            (student(found.confidence, max(1, size - len(parts))), "plain"),
         ], first)  # fmt: skip
-        mean, n, population, deviation, t = (
-            sheet.cell(row, column) for column in (3, *range(first, first + 4))
+        sheet.row(row, own, first + 5)
+        n, population, deviation, t, _, clusters = (
+            sheet.cell(row, column) for column in range(first, first + 6)
         )
-        square = f"{mean}*(1-{mean})" if sd is None else f"{deviation}^2"
-        root = f"SQRT({square}*({population}-{n})/({population}-1)/{n})"
+        mean, terms, titles = sheet.cell(row, 3), [], list(heads)
+        at: list[tuple[str, ...]] = [(n, population, mean, deviation)]
+        if survey.strata:
+            at = []
+            for place, part in enumerate(survey.strata):
+                column = first + 6 + 4 * place
+                sheet.row(row, [
+                    (part.n, "whole"), (part.population, "whole"), (Fraction(part.mean), "plain"),
+                    _deviation(part),
+                ], column)  # fmt: skip
+                at.append(tuple(sheet.cell(row, column + k) for k in range(4)))
+                titles += ["sample_size", "population", "programme.mean", "deviation"]
+        for each, (size_, whole, of, sd) in zip(parts, at, strict=True):
+            square = f"{of}*(1-{of})" if each.sd is None else f"{sd}^2"
+            terms.append(f"{square}*MAX(0,{whole}-{size_})/MAX(1,{whole}-1)/{size_}*{whole}^2")
+        sheet.row(FIRST - 1, [(words[title], "head") for title in titles], first)
+        alike = "" if survey.clusters is None else f"*{n}/MIN({n},{clusters})"
+        root = f"SQRT(({'+'.join(terms)}){alike})/{population}"
         percent = found.percent or Fraction(0)
         sheet.formula(row, first + 4, f"=100*{t}*{root}/ABS({mean})", percent, "six")
+
+
+def _deviation(part: Survey | Stratum) -> tuple[Any, str]:
+    return (DASH, "text") if part.sd is None else (Fraction(part.sd), "plain")
 
 
 def conditions(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -194,14 +194,21 @@ def test_the_precision_of_a_sample_is_a_formula(facts, tmp_path):
         "trip_km", 41_000, 20, Decimal("7.9"), "tickets", date(2026, 1, 3), Decimal("4.1")
     )
     homes = Survey("share", 900, 80, Decimal("0.7"), "by lot", date(2026, 1, 4))
-    claims = structs.replace(facts.subject, declared=Declared(surveys=(trips, homes)))
+    strata = Stratum("a", 500, 40, Decimal("0.6")), Stratum("b", 400, 40, Decimal("0.825"))
+    models = Survey("models", 900, 80, Decimal("0.7"), "lot", date(2026, 1, 5), strata=strata)
+    wells = Survey(
+        "wells", 900, 60, Decimal("3.2"), "by well", date(2026, 1, 6), Decimal("0.9"), clusters=12
+    )
+    every = Survey("all", 300, 300, Decimal("2.5"), "all", date(2026, 1, 7), Decimal("0.4"))
+    surveys = trips, homes, models, wells, every
+    claims = structs.replace(facts.subject, declared=Declared(surveys=surveys))
     other = replace(facts)
     vars(other)["stated"] = structs.replace(facts.stated, credential_subject=claims)
     data = office.calculated(tmp_path, {"sheet": make(other, "xlsx", "en")})["sheet"]
     sheet = load_workbook(BytesIO(data), data_only=True)["Dated values"]
     shown = [row[10].value for row in sheet.iter_rows(min_row=5) if row[10].value is not None]
     least = least_of(claims)
-    for value, survey in zip(shown, (trips, homes), strict=True):
+    for value, survey in zip(shown, surveys, strict=True):
         assert abs(value - float(of_survey(survey, least).percent)) < 1e-6
     # a large-scale methodology requires 95 % confidence, on paper as in the rules
     assert of_survey(trips, least).confidence == 95

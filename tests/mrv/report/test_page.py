@@ -294,7 +294,7 @@ def test_the_first_page_is_a_certificate(pages, facts, language):
 
 
 def test_no_heading_stands_alone_and_no_row_is_cut():
-    """A page would hold a heading alone, and a row below the paper's edge would be lost."""
+    """Headings stay with their content, no page of the report is blank, and no row is cut."""
     words, said = Words("en"), " ".join(["certificate and serial of the meter"] * 8)
     tall = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 400"/>'
     heads = [("Meter", "l", 1.0), ("Source", "l", 1.0), ("Opinion", "l", 1.0)]
@@ -309,6 +309,7 @@ def test_no_heading_stands_alone_and_no_row_is_cut():
         (True, False), (False, True),
     ]  # fmt: skip
     assert "m-0" in sheets[1]
+    assert all(len(one.split()) > 9 for one in sheets)  # none is blank
     rows = [len(re.findall(r"\bm-\d+\b", one)) for one in sheets]
     assert sum(rows) == 12
     assert max(rows) < 10

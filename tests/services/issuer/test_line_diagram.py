@@ -10,13 +10,15 @@ import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from io import BytesIO
+from itertools import pairwise
 
 import pytest
 from pypdf import PdfReader
 
 from mrv.packs.reader import read_pack
+from mrv.registry.project import CheckMeter
 from mrv.report import make
-from mrv.statement.diagram import line_diagram
+from mrv.statement.diagram import diagram, in_pages, line_diagram
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.verify import verify
@@ -159,3 +161,25 @@ def test_rings_hostile_names_and_two_thousand_meters_are_drawn():
     drawn = line_diagram(MonitoringPlan(PV, FLEET.devices[:1], points=points))
     assert "and 1976 more meters" in " ".join(_texts(drawn))
     assert len(drawn) < 30_000
+    parts = [ET.fromstring(part) for part in in_pages(drawn)]  # noqa: S314
+    views = [[int(n) for n in part.get("viewBox").split()] for part in parts]
+    assert all(wide == 738 and 0 < high <= 880 for _, _, wide, high in views)  # 8 points on A4
+    rects = [(int(e.get("y") or 0), int(e.get("height"))) for e in parts[0].iter() if e.get("rx")]
+    inside = sum(top <= y and y + h <= top + high for y, h in rects for _, top, _, high in views)
+    assert inside == len(rects) == 26
+
+
+@pytest.mark.parametrize("levels", [2, 3, 5])
+def test_a_drawing_is_as_wide_as_a_page_and_cuts_nothing(levels):
+    """Serial numbers and due dates of certificates would print cut, or below 8 points."""
+    names = [f"meter-{i}-of-a-rather-long-name" for i in range(levels)]
+    points = {a: ("low-voltage side of the transformer", (b,)) for a, b in pairwise(names)}
+    drawn = _drawn(points)[1]
+    assert 'width="738"' in drawn
+    assert "\u2026" not in drawn
+    plan = MonitoringPlan(PV, FLEET.devices[:2], {"inv-1": "SERIAL-" * 9})
+    flow = diagram(replace(plan, accounting=2, checks=(CheckMeter("inv-1", "inv-2", 2),)))
+    assert "\u2026" not in flow
+    assert "SERIAL-" * 9 in "".join(_texts(flow)).replace("\n", "")
+    assert "check meter inv-2, may differ by 2 %" in " ".join(_texts(flow))
+    assert f'width="{24 * 2 + 324 * 2 + 42}"' in flow

@@ -348,7 +348,7 @@ WRONG = {
     "own invoice": (
         {"invoices": replace(INVOICES, every=(("p", _invoice("i"), None, None),),
                              operators=(OPERATOR,))},
-        "EVD-08", "Invoice i (EVN, i) is by an operator",
+        "EVD-08", "Invoice i (EVN, i) was issued by an operator",
     ),
     "other issuer": (
         {"invoices": replace(INVOICES, every=(("p", _invoice("i"), None, None),

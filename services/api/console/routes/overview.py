@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, NamedTuple
@@ -51,7 +51,6 @@ from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
 _WEEKS, _MOST_SHORT, MOST_ALARMS = 53, 4, 500
-_FIRST_WEEK = 7
 YearQuery = Annotated[int | None, Query(ge=1990, le=2200)]
 # of all that is stored of stations, what tells most at a glance
 _CHOSEN = {
@@ -131,15 +130,8 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         rows=_rows(page_figures),
         drawn=drawn,
         map=None if drawn is None else _map(page_figures, drawn, root, t, name),
-        since=_since(page_figures),
         beside=[project for project in page_figures.projects if project.id not in counted],
     )
-
-
-def _since(page_figures: PageFigures) -> date | None:
-    """Return the first day with figures; None if they begin with the year."""
-    first = min((part.first for part in page_figures.of.parts), default=None)
-    return None if first is None or first <= date(first.year, 1, _FIRST_WEEK) else first
 
 
 def _actions(page_figures: PageFigures) -> dict[str, str | None]:

@@ -33,7 +33,7 @@ from services.issuer.planning import unfit_plans
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
-from services.store.views.city_year import percent
+from services.store.views.city_year import added, percent
 from services.store.views.console import EmissionDay, ProjectSums
 from services.store.views.coverage import CoverageDay, coverage_days
 from services.store.views.parks import Money, of_project
@@ -60,10 +60,10 @@ class Row(NamedTuple):
 
     name: str
     leads: str | None
-    baseline: str | None
-    project: str | None
-    avoided: str | None
-    expected: str | None
+    baseline: Decimal | None
+    project: Decimal | None
+    avoided: Decimal | None
+    expected: Decimal | None
     coverage: int | None
 
 
@@ -326,9 +326,9 @@ def _parts(project_row: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...
 def _compared(project_row: ProjectRow) -> list[tuple[Decimal, Decimal]]:
     """Return avoided and expected tonnes of each month or day with both."""
     return [
-        (Decimal(row.avoided), Decimal(row.expected))
+        (row.avoided, row.expected)
         for row in project_row.rows
-        if row.leads and row.avoided is not None and row.expected and Decimal(row.expected)
+        if row.leads and row.avoided is not None and row.expected
     ]
 
 
@@ -367,12 +367,10 @@ def _label(kind: str, row: Row, t: Words) -> str:
 
 def _total(project_row: ProjectRow, t: Words) -> tuple[str, int | None] | None:
     """Return the avoided tonnes of the span, and their share of the expected ones [%]"""
-    avoided = [Decimal(row.avoided) for row in project_row.rows if row.avoided is not None]
-    if not avoided:
-        return None
-    expected = sum((Decimal(row.expected) for row in project_row.rows if row.expected), Decimal(0))
-    total = sum(avoided, Decimal(0))
-    return t.tonnes(total), percent(total, expected)
+    total, expected = (
+        added(getattr(row, of) for row in project_row.rows) for of in ("avoided", "expected")
+    )
+    return None if total is None else (t.tonnes(total), percent(total, expected))
 
 
 def _picker(project_row: ProjectRow, t: Words) -> list[tuple[str, str, str]]:
@@ -404,21 +402,12 @@ def _cumulative(project_row: ProjectRow, t: Words) -> Markup | None:
     if project_row.kind == "day":
         return None
     rows = [
-        (
-            _label(project_row.kind, row, t),
-            t.span(row.name),
-            _decimal(row.avoided),
-            _decimal(row.expected),
-        )
+        (_label(project_row.kind, row, t), t.span(row.name), row.avoided, row.expected)
         for row in project_row.rows
     ]
     return cumulative_chart(
         rows, "t", t("avoided"), t, f"{project_row.sums.id}-{project_row.name}-cumulative"
     )
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
 
 
 def _hours(project_row: ProjectRow, t: Words) -> Markup | None:
@@ -441,11 +430,14 @@ def _following(first: date) -> date:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _grams(value: Decimal | None) -> str | None:
-    return None if value is None else decimal_text(Fraction(value), 6, "down")
+def _grams(value: Decimal | None) -> Decimal | None:
+    return None if value is None else Decimal(decimal_text(Fraction(value), 6, "down"))
 
 
-def _tonnes(emission_days: Sequence[EmissionDay]) -> tuple[str | None, str | None, str | None]:
+_Sums = tuple[Decimal | None, Decimal | None, Decimal | None]
+
+
+def _tonnes(emission_days: Sequence[EmissionDay]) -> _Sums:
     """Return the sums of baseline, project emissions and reduction of days."""
     if not emission_days:
         return None, None, None
@@ -453,8 +445,10 @@ def _tonnes(emission_days: Sequence[EmissionDay]) -> tuple[str | None, str | Non
     return _three([sum(getattr(e, side) for e in emission_days) for side in sides])
 
 
-def _three(sums_ug: Sequence[int]) -> tuple[str | None, str | None, str | None]:
-    baseline, project_, avoided = map(of_ug, sums_ug)
+def _three(sums_ug: Sequence[int]) -> _Sums:
+    baseline, project_, avoided = (
+        None if (text := of_ug(ug)) is None else Decimal(text) for ug in sums_ug
+    )
     return baseline, project_, avoided
 
 
@@ -467,7 +461,7 @@ def _share(coverage_day: CoverageDay | None) -> int | None:
 
 
 def _around(project_row: ProjectRow) -> dict[str, str | None]:
-    """Return the previous, the next and the larger span, within stored time."""
+    """Return the previous and the next span, within stored time."""
     sums = project_row.sums
     stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]
     days = [day for day in stored if day is not None] + [sums.today]
@@ -480,8 +474,6 @@ def _around(project_row: ProjectRow) -> dict[str, str | None]:
     return {
         "before": span(before) if span(before) >= span(min(days)) else None,
         "after": span(project_row.end) if span(project_row.end) <= span(max(days)) else None,
-        "year": None if project_row.kind == "year" else f"{project_row.first:%Y}",
-        "month": f"{project_row.first:%Y-%m}" if project_row.kind == "day" else None,
     }
 
 

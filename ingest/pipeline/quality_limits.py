@@ -61,7 +61,7 @@ class Series:
         return len(self.time_us)
 
     def of(self, value: Float64) -> Series:
-        """Return a series of other values of the same readings."""
+        """Return this series with other values for the same readings."""
         return Series(self.device, self.time_us, self.limits, self.head, value)
 
     def take(self, rows: NDArray[np.bool_]) -> Series:

@@ -55,7 +55,7 @@ class Waiting(Steps):
         self.waits = Other(value, time_us, count, value, at, [], stands, time_us)
 
     def _astray(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Return whether a reading may belong to a former sequence, or is a stray one."""
+        """Return whether a reading may belong to a former sequence, or is an outlier."""
         if self.waits is not None:
             return self.waits.count < ASTRAY
         return any(
@@ -167,7 +167,7 @@ class Waiting(Steps):
         )
 
     def _settle(self, mark: Mark, line: Other, time_us: int) -> None:
-        """Make the waiting sequence the register's own; its steps count."""
+        """Accept the waiting sequence as that of the register; its steps are counted."""
         if line.steps_at == NULL or line.mark is None:
             self._rewrite(mark.read_us)
             self.mark, self.waits = Mark(line.value, line.read_us, line.read_us), None

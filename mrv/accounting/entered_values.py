@@ -82,7 +82,7 @@ def subject(parameter: str, devices: Sequence[str | None] = ()) -> Text:
 def undocumented(
     name: str, parameters: Mapping[str, object], documents: Sequence[Document], last: date
 ) -> Text | None:
-    """Return the text why no document in force on a day supports a value; None where one does."""
+    """Return why no document valid on a day supports a value; None if a document does."""
     if name not in parameters:
         return text("document.no_value")
     document = next((d for d in documents if d.parameter == name), None)

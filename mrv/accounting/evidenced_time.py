@@ -190,7 +190,7 @@ class Corroboration:
                 yield check
 
     def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield a device's comparisons with invoices that count as evidence."""
+        """Yield a device's comparisons with invoices that are accepted as evidence."""
         for check in self.of(meter):
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             if check.against in self.documents and narrow and _agrees(check):

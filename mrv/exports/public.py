@@ -324,6 +324,6 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
         if value_text != digest:
             raise SignatureError(
                 f"the {name} has the digest {value_text}, but the public version was made from "
-                f"{digest}; get both from the issuer again"
+                f"{digest}; obtain both again from the issuer"
             )
     return dict(made)

@@ -83,7 +83,7 @@ class FactorBook:
 
     def with_more(self, more: Iterable[Factor]) -> FactorBook:
         """
-        Return a book with further factors; a factor whose id is already in the book is ignored.
+        Return a factor book with further factors; a factor with an id of this book is ignored.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class FactorBook:
 
     def within(self, grid: str | None) -> FactorBook:
         """
-        Return a book of the factors that apply at a grid: international, national, and its
+        Return a factor book of the factors that apply at a grid: international, national, and its
         own.
         """
         if grid not in self._within:
@@ -113,7 +113,7 @@ class FactorBook:
 
     def with_factor(self, factor: Factor) -> FactorBook:
         """
-        Return a book with one more factor; other kinds are unchanged.
+        Return a factor book with one more factor; other kinds are unchanged.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class FactorBook:
         return book
 
     def kinds(self) -> list[str]:
-        """Return all kinds in the book."""
+        """Return all kinds in the factor book."""
         return sorted(self._by_kind)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
@@ -183,7 +183,7 @@ class FactorBook:
 
 
 def within(book: Iterable[Factor], grid: str | None) -> FactorBook:
-    """Return a book of the factors that apply at a grid, from any iterable of factors."""
+    """Return a factor book of the factors that apply at a grid, from any iterable of factors."""
     whole = book if isinstance(book, FactorBook) else FactorBook(book)
     return whole.within(grid)
 
@@ -191,7 +191,7 @@ def within(book: Iterable[Factor], grid: str | None) -> FactorBook:
 @cache
 def load() -> FactorBook:
     """
-    Return the book of all factor files of this package.
+    Return the factor book of all factor files of this package.
 
     Raises
     ------

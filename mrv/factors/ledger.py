@@ -35,22 +35,22 @@ class Ledger:
 
     @property
     def grid(self) -> str | None:
-        """Return the grid of the underlying book."""
+        """Return the grid of the underlying factor book."""
         return getattr(self._book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
-        """Return the factor selected from the underlying book, and record it."""
+        """Return the factor selected from the underlying factor book, and record it."""
         factor = self._book.select(kind, direction, at)
         self._used[factor.id, factor.provisional] = factor
         return factor
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors of the book without recording them."""
+        """Yield all factors of the factor book without recording them."""
         return iter(self._book)
 
     @property
     def book(self) -> Factors:
-        """Return the underlying book."""
+        """Return the underlying factor book."""
         return self._book
 
     def used(self) -> list[Factor]:
@@ -59,7 +59,7 @@ class Ledger:
 
 
 def centres(factors: Iterable[Factor]) -> FactorBook:
-    """Return a book of the central values, without uncertainty bounds."""
+    """Return a factor book of the central values, without uncertainty bounds."""
     kept = (factor for factor in factors if not factor.bound)
     return FactorBook(kept, getattr(factors, "grid", None))
 
@@ -140,7 +140,7 @@ class Choice(NamedTuple):
 
 
 def published(book: Iterable[Factor]) -> FactorBook:
-    """Return the book without factors of registry files, except those stated by a third party."""
+    """Return the factor book without registry files' factors that no third party states."""
     every = list(book)
     kept = [factor for factor in every if not factor.brought or factor.documented]
     if isinstance(book, FactorBook) and len(kept) == len(every):
@@ -149,7 +149,7 @@ def published(book: Iterable[Factor]) -> FactorBook:
 
 
 def without(book: Factors, withheld: Collection[str]) -> FactorBook:
-    """Return the book without some factors of registry files, by id."""
+    """Return the factor book without some factors of registry files, by id."""
     counted = published(book)
     for factor in book:
         if factor.brought and factor.id not in withheld:

@@ -25,7 +25,7 @@ _MARKS = ("brought", "documented")
 
 
 def records_of(kinds: Iterable[str], book: Iterable[Factor]) -> list[dict[str, Any]]:
-    """Return the records of all factors of some kinds, in the book's order."""
+    """Return the records of all factors of some kinds, in the factor book's order."""
     required, grid = set(kinds), getattr(book, "grid", None)
     wanted = required.union(*(kinds_in(national(kind)[0], grid) for kind in required))
     return [to_record(factor) for factor in book if factor.kind in wanted]

@@ -90,7 +90,7 @@ def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -
 
 
 def _below_fifth(methodology: Methodology, capacity: Capacity, rate: Fraction) -> Text:
-    """Return the text that a capacity sets no limit, as little of it was delivered."""
+    """Return the text on a capacity that is no limit, since less than a fifth was delivered."""
     unit = methodology.parameters[capacity.parameter].unit
     return text("MTR-07.below_fifth", value=figure(rate), unit=unit, parameter=capacity.parameter)
 

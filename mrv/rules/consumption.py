@@ -159,7 +159,7 @@ def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction | None:
-    """Return the highest specific use of weeks in which all meters moved; None without such."""
+    """Return the highest specific use of weeks in which all registers advanced; None if none is."""
     whole = [week.specific(of) for week in weeks if not week.still]
     inside = [value for value in whole if span is None or span[0] <= value <= span[1]]
     return max(inside, default=None)

@@ -248,7 +248,7 @@ def above_power(
 
 
 def measured_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
-    """Yield measured powers that count in place of entered ones, as parameters of a statement."""
+    """Yield measured powers applied in place of entered ones, as parameters of a statement."""
     by = "the electricity that the device measured", "import register of the device"
     for meter in monitored:
         for name, value in meter.measured.items():

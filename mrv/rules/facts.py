@@ -44,7 +44,7 @@ class _Unpriced(Pricing):
     """Prices of 0, for comparisons that are priced later."""
 
     def __init__(self) -> None:
-        """Create it without a methodology."""
+        """Create facts without a methodology."""
 
     def rate(self, meter: Monitored, year: int) -> Fraction:  # noqa: ARG002 - as `Pricing`
         """Return 0."""

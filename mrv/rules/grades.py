@@ -335,7 +335,7 @@ def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
 
 
 def values_of(account: Account, entered: Entered) -> dict[Fraction, list[str | None]]:
-    """Return the values that count, each with its devices; None of the project."""
+    """Return the applied values, each with its devices; None for a value of the project."""
     if not entered.role:
         return {Fraction(account.parameters[entered.name]): [None]}
     result: dict[Fraction, list[str | None]] = {}

@@ -242,7 +242,7 @@ def _of_change(
 
 
 def _lacks(change: ChangedLate, now: str | None, last: date) -> Text | None:
-    """Return the text why no document supports the new value; None where one does."""
+    """Return why no document supports the new value; None if a document does."""
     if now is None:
         return text("document.no_value")
     documents = [] if change.document is None else [change.document]

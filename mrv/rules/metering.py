@@ -183,7 +183,7 @@ class Reader:
         self, project: Project, bound: ProjectDevice, period: Span, gaining: Sequence[Span],
         limits: Limits,
     ) -> list[Metered]:  # fmt: skip
-        """Return a device in each part of its service that can count."""
+        """Return a device in each part of its service whose quantity can be counted."""
         where = f"project {project.id}: device {bound.device}"
         needs = role_needs(self.methodology, bound, where)
         if bound.device not in self.fleet.by_id:

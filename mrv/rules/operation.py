@@ -100,7 +100,7 @@ def own_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 def _carries(monitored: Monitored, wh: Fraction, maximum: Fraction, share: Fraction) -> Text:
     """
-    Return the text of the hours that count by a group's share of its
+    Return the text on the hours credited by a group's share of its
     controller's electricity.
     """
     hours = maximum / watts(monitored) / _S_PER_HOUR

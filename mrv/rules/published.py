@@ -106,7 +106,7 @@ def _entered(facts: Facts) -> Iterator[_Published]:
 
 
 def _unpublished(facts: Facts, name: str) -> Text | None:
-    """Return the text why no publication of any day supports a value; None where one does."""
+    """Return why no publication of any day supports a value; None if a publication does."""
     documents = facts.supporting.documents
     lacks = undocumented(name, facts.price.measured, documents, date.max)
     silent = (d.document for d in documents if d.parameter == name and d.stated() is None)
@@ -156,7 +156,7 @@ def is_published(
 
 
 def _near(beside: _Published) -> tuple[Factor, ...]:
-    """Return the published values that may count: of a list those next to the entered one."""
+    """Return the published values that may be applied: of a list, those next to the entered one."""
     if "list" not in beside.kind:
         return beside.others
     below = [f for f in beside.others if f.value < beside.value]
@@ -255,18 +255,18 @@ class _Changed:
 
     @property
     def grid(self) -> str | None:
-        """Return the grid of the book."""
+        """Return the grid of the factor book."""
         return getattr(self.book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
-        """Return the factor of the book, or the changed one."""
+        """Return the factor of the factor book, or the changed one."""
         factor = self.book.select(kind, direction, at)
         return (
             replace(factor, value=factor.value * self.times) if factor.id == self.factor else factor
         )
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors of the book."""
+        """Yield all factors of the factor book."""
         return iter(self.book)
 
 
@@ -285,7 +285,7 @@ def _moves(price: Account, factor: Factor) -> bool:
 
 
 def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
-    """Return the defaults of development banks that count where a country's authority has none."""
+    """Return the defaults of development banks that apply where a country's authority has none."""
     values = facts.price.measured
     beside = [
         factor

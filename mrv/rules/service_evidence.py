@@ -147,7 +147,7 @@ def _missing(facts: Facts, capacity: Capacity) -> Iterator[Text]:
 
 
 def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[str], set[str]]:
-    """Return devices whose quantity does not count, and parameters that count 0."""
+    """Return devices whose quantity is not counted, and parameters applied as 0."""
     devices, zero = set[str](), set[str]()
     for capacity, names, _ in bare:
         strong = {c.of for c in methodology.capacities if c.of and c.serves == capacity.serves}

@@ -263,7 +263,7 @@ def _phases(design: Design, last: date) -> Iterator[Text]:
 
 
 def _commissioned(plan: MonitoringPlan, result: PeriodResult, design: Design) -> Iterator[Text]:
-    """Yield the meter that counts before the first phase was commissioned."""
+    """Yield a finding on a meter that is counted before the first phase was commissioned."""
     phases = [phase for phase in design.phases if phase.commissioned]
     begun = min(phases, key=lambda phase: phase.commissioned or date.max, default=None)
     first = None if begun is None or begun.reason else begun.commissioned

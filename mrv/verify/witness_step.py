@@ -104,7 +104,7 @@ def witnesses(subject: Subject) -> str:
 
 
 def _of_seals(subject: Subject, keys: tuple[Vkey, ...]) -> tuple[list[Cosignature], list[str]]:
-    """Return the same for the earlier head under which the days were sealed."""
+    """Return cosignatures and faults of the earlier head under which the days were sealed."""
     if SEALS not in subject.pack.files:
         return [], []
     head = canonical.parse_object(subject.pack.files[SEALS]).get("head")
@@ -162,7 +162,7 @@ def _check_logs(subject: Subject, note: str) -> None:
 
 
 def _unknown(subject: Subject, note: str, keys: tuple[Vkey, ...]) -> str:
-    """Return the text of witnesses whose cosignatures do not count, as they are not trusted."""
+    """Return the text on cosignatures of witnesses that are not trusted."""
     logs = [NoteKey(key.name, key.public) for key in subject.ring if key.role == "log"]
     try:
         names = strangers(note, *keys, *logs)

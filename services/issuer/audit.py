@@ -292,7 +292,7 @@ def _seal_rows(walk: Walk) -> Iterator[str]:
         if logged.get(index) != stored.get(index):
             yield (
                 f"entry {index} seals {logged.get(index, 'no day')},"
-                f" data_seal says {stored.get(index, 'nothing')}"
+                f" table data_seal has {stored.get(index, 'nothing')}"
             )
 
 

@@ -55,7 +55,7 @@ def standing(conn: Connection, entries: Sequence[Entry]) -> Iterator[str]:
             logged[entry.statement][entry.kind] = body
     stored = {stored.id: stored for stored in statements.all_of(conn)}
     for name in sorted(logged.keys() - stored.keys()):
-        yield f"statement {name} is in the log and nowhere else"
+        yield f"statement {name} is in the log, but not in the table of statements"
     for name, item in sorted(stored.items()):
         try:
             yield from _statement_faults(
@@ -86,7 +86,7 @@ def _statement_faults(
         ("verificationSha256", have.verification),
     ):
         if canonical.sha256_hex(canonical.encode(document)) != issued[key]:
-            yield f"statement {stored.id}: its document is not the one whose {key} is in the log"
+            yield f"statement {stored.id}: its document differs from the {key} in the log"
     if manifest or "evidence" in logged:
         yield from _evidence(conn, stored, have, logged.get("evidence"))
 
@@ -97,14 +97,14 @@ def _evidence(
     """Yield a finding if the files of a statement's pack differ from its manifest in the log."""
     kept = evidence.digests(conn, stored.id)
     if manifest is None:
-        yield f"statement {stored.id}: the log holds no manifest of its evidence"
+        yield f"statement {stored.id}: the log has no manifest of its evidence"
         return
     signed = {STATEMENT: have.statement, VERIFICATION: have.verification}
     own = manifest_of(
         {n: canonical.sha256_hex(canonical.encode(value)) for n, value in signed.items()} | kept
     )
     if not canonical.sha256_hex(own) == manifest["manifestSha256"] == kept.get(MANIFEST):
-        yield f"statement {stored.id}: its evidence is not the one whose manifest is in the log"
+        yield f"statement {stored.id}: its evidence differs from the manifest in the log"
 
 
 def _figures(conn: Connection, stored: Stored) -> Iterator[str]:

@@ -130,7 +130,7 @@ def check_over(conn: Connection, project: Project, from_us: int, to_us: int, now
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
 _SHOWN = 3
 PREVIEW = "preview, not kept"
-CAME_LATER = "evidence that came or changed after issue"
+CAME_LATER = "evidence added or changed after the issue"
 STEPS = ("earlier statements", "plan, readings and intervals", "figures", "draft")
 
 
@@ -299,7 +299,8 @@ def _check_unclaimed(conn: Connection, project: str, from_us: int, to_us: int) -
         if others:
             raise PeriodError(
                 f"days of the period are in issued {', '.join(others[:_SHOWN])}, and a tonne is"
-                " claimed once: enter a period after it, or exactly that one to see its correction"
+                " claimed once: enter a later period, or exactly the issued period to see its"
+                " correction"
             )
 
 

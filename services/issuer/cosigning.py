@@ -124,7 +124,7 @@ def _asked(
             return _read(question, witness, (status, text), times[0])
         match = _SIZE.fullmatch(text)
         if match is None or int(match[1]) == old:
-            return Outcome("refused", f"it answers 409 with {text[:40]!r}, which is no other size")
+            return Outcome("refused", f"it answers 409 with {text[:40]!r}, which is not a size")
         old = int(match[1])
         if old > size:
             return Outcome(
@@ -132,7 +132,7 @@ def _asked(
                 f"it cosigned {old} entries, and this log has {size}: was the database restored"
                 " from an older copy?",
             )
-    return Outcome("refused", "it names another size each time it is asked")
+    return Outcome("refused", "it states another size at each request")
 
 
 def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int, str]:
@@ -174,9 +174,11 @@ def _cosigned(question: Question, witness: Member, lines: str, now_s: float) -> 
         return Outcome("refused", f"its answer does not verify: {error}")
     timed = [cosignature for cosignature in result if cosignature.time_s]
     if not timed:
-        return Outcome("refused", f"its answer holds no cosignature of {witness.key}"[:200])
+        return Outcome("refused", f"its answer contains no cosignature of {witness.key}"[:200])
     if abs(timed[0].time_s - now_s) > _APART_S:
-        return Outcome("refused", f"its clock is {timed[0].time_s - now_s:+.0f} s from ours")
+        return Outcome(
+            "refused", f"its clock is {timed[0].time_s - now_s:+.0f} s from this server's"
+        )
     return Outcome("cosigned", cosignature=timed[0])
 
 

@@ -330,7 +330,7 @@ def _reason(now: Compared) -> str:
     """Return why a day is sealed again."""
     if now.joined:
         return f"the registry says that {', '.join(now.joined)} served on that day"
-    return "late readings" if now.found.late else "derived rows made again"
+    return "late readings" if now.found.late else "derived rows recalculated"
 
 
 def _append(run: _Run, made: Sequence[Prepared]) -> None:
@@ -425,7 +425,7 @@ class Sealer(Background):
         for what in report.refused[:10]:
             self._log.error("changed by hand, not sealed", what=what)
         for what in report.late[:10]:
-            self._log.warning("late, waits until that is settled", what=what)
+            self._log.warning("late; sealed after the manual change is resolved", what=what)
         for what in report.corrections:
             self._log.warning("issued statement to be corrected", what=what)
         if report.days or report.again or report.entries:

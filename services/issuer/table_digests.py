@@ -124,7 +124,7 @@ def backdated(conn: Connection, sealed: Rows, now: Mapping[str, list[RowHash]]) 
         new = [key for key, _ in rows if key not in sealed.get(name, {})]
         if new and name in WRITTEN:
             older = older_than(conn, name, WRITTEN[name], last.appended, new)
-            result += [f"{name} {key!r} was added behind the seal" for key in older]
+            result += [f"{name} {key!r} was added after the seal" for key in older]
     return result
 
 
@@ -142,7 +142,7 @@ def append_changes(
         stated = {} if state.last is None else canonical.parse_object(state.last.body)
         by_hand = kind in IMPORTED and stated and stated["registryVersion"] == version
         if by_hand and accept is None:
-            refused += [f"{what}, and no import did that" for what in result]
+            refused += [f"{what}, and no import made this change" for what in result]
             continue
         entry = tables_entry(kind, state.now, registryVersion=version, reason=accept)
         _append(conn, signer, kind, entry, tables_detail(state.now))

@@ -200,7 +200,7 @@ def without_login(url: str) -> str:
 
 
 def _away(url: str, why: str) -> ServerError:
-    return ServerError(f"time-stamp authority {without_login(url)} is away: {why}")
+    return ServerError(f"time-stamp authority {without_login(url)} is not available: {why}")
 
 
 # how far this machine's clock and an authority's may be apart

@@ -223,18 +223,18 @@ class Watcher(Background):
         if done.raised or done.cleared:
             self._log.info("alarms", raised=done.raised, cleared=done.cleared)
 
-    @_round("today not added up", pause_s=_shared)
+    @_round("sums of today not calculated", pause_s=_shared)
     def add_up_today(self, conn: Connection) -> None:
         """Update the sums of yesterday and today, apart from older days, which may take long."""
         gauges.refresh_today(conn)
 
-    @_round("days not added up", pause_s=lambda s: min(_DAYS_SHARE * s, DAYS_S) - _MINUTE_S)
+    @_round("daily sums not calculated", pause_s=lambda s: min(_DAYS_SHARE * s, DAYS_S) - _MINUTE_S)
     def add_up(self, conn: Connection) -> None:
         """Update the sums of changed days; a failed round is repeated by the next."""
         if made := gauges.refresh_days(conn):
             self._log.debug("days added up", devices=made)
 
-    @_round("expectations not worked out", pause_s=_shared)
+    @_round("expected amounts not calculated", pause_s=_shared)
     def look_ahead(self, conn: Connection) -> None:
         """Calculate expected energy before days are summed, as pages need it and it is slow."""
         silence_rates.refresh(conn)
@@ -243,7 +243,7 @@ class Watcher(Background):
         if seen.skies or seen.trends:
             self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
 
-    @_round("open time not accounted", pause_s=_shared)
+    @_round("open period not calculated", pause_s=_shared)
     def account(self, conn: Connection) -> None:
         """Update outdated preliminary accounts."""
         if made := live_accounts.refresh(conn):
@@ -296,7 +296,7 @@ class Watcher(Background):
         report = audit(conn, now_us())
         self._looked.audited(report)
         if report.first_break is not None:
-            self._log.error("the log does not hold", first_break=report.first_break)
+            self._log.error("the audit found differences", first_break=report.first_break)
         self._compare(conn)
 
     def _compare(self, conn: Connection) -> None:
@@ -321,7 +321,9 @@ class Watcher(Background):
         self._looked.compared(len(chosen), len(differences))
         for difference in differences[:10]:
             self._log.error(
-                "differs from its readings", table=difference.table, key=" ".join(difference.key)
+                "interval differs from its readings",
+                table=difference.table,
+                key=" ".join(difference.key),
             )
 
     def _repeat(self, work: Callable[[], None], pause_s: float) -> None:

@@ -94,8 +94,8 @@ def _beside_official(
         if Fraction(value) != official.value:
             text = (
                 f"parameters: {name} = {value}, and {official.id} = {official.text} {official.unit}"
-                " is published: the more conservative one counts; enter the published value, or"
-                " what the authority publishes of this grid under `factors`, with its document"
+                " is published: the more conservative value applies; enter the published value,"
+                " or the authority's value for this grid under `factors`, with its document"
             )
             yield Finding(project.kind, project.id, text, warning=True)
 

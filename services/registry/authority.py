@@ -173,7 +173,7 @@ def _unknown(
         named |= {verification.statement for verification in record.verifications}
         named |= {issuance.statement for issuance in record.issuances}
     for name in sorted(named - issued):
-        yield f"statement: {name} is not issued, or was superseded; name the one that counts"
+        yield f"statement: {name} is not issued, or was superseded; name the valid statement"
 
 
 def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
@@ -213,7 +213,7 @@ def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
         elif device.site != facility.site:
             yield f"{where} is at {device.site}; name a meter of the facility"
         elif device.check_of is not None:
-            yield f"{where} checks {device.check_of}, which counts the same; name that one"
+            yield f"{where} checks {device.check_of}, which measures the same; name that meter"
         else:
             counted = {str(r.quantity) for r in classes.load()[device.class_id].registers}
             if supply.quantity not in counted:

@@ -81,7 +81,9 @@ def event(row: Row, item: Event) -> None:
     if begins and resolved and resolved < begins:
         row.problem("resolved", f"{resolved} is before {begins}, the first day of the event")
     if resolved and resolved > datetime.now(UTC).date() + timedelta(days=1):
-        row.problem("resolved", f"{resolved} is in the future; enter it once it is done")
+        row.problem(
+            "resolved", f"{resolved} is in the future; enter the day after the event is resolved"
+        )
     if resolved and not row.has("by"):
         row.problem("by", "is missing: name the person who investigated the event")
 
@@ -108,7 +110,9 @@ def shared_meter(row: Row, item: SharedMeter) -> None:
 def joint_reading(row: Row, item: JointReading) -> None:
     """Record errors of a joint reading."""
     if not row.problems and item.ends <= item.begins:
-        row.problem("to", f"{item.ends} is not after {item.begins}; the days are half-open")
+        row.problem(
+            "to", f"{item.ends} is not after {item.begins}; `to` is the first day after the period"
+        )
 
 
 def default(row: Row, item: Default) -> None:
@@ -120,7 +124,7 @@ def default(row: Row, item: Default) -> None:
 def design(row: Row, item: Design) -> None:
     """Record a latitude without longitude."""
     if (item.latitude is None) != (item.longitude is None):
-        row.problem("latitude", "is given without longitude, or that without it; enter both")
+        row.problem("latitude", "and longitude belong together; enter both")
 
 
 def population(row: Row, item: DesignedPopulation) -> None:
@@ -215,7 +219,8 @@ def _of_design(project: Project, own: Design, known: Sequence[str]) -> Iterator[
     for source in own.sources:
         if source.counted_by is not None and source.counted_by not in known:
             text = (
-                f"design.sources: {source.counted_by!r} counts nothing of {project.methodology};"
+                f"design.sources: {source.counted_by!r} is not a monitored quantity of"
+                f" {project.methodology};"
                 f" known: {', '.join(known)}"
             )
             yield Finding(project.kind, project.id, text)

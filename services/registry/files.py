@@ -109,7 +109,9 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
             else [path]
         )
         if not inside:
-            raise RegistryError(f"{path} holds no {', '.join(FORMATS)} file; name another folder")
+            raise RegistryError(
+                f"{path} contains no {', '.join(FORMATS)} file; name another folder"
+            )
         result += inside
     return result
 
@@ -168,7 +170,9 @@ def _add(incoming: Incoming, kind: str, row: Row, entry: Entry) -> None:
     place = f"{row.file}:{row.table.line}"
     key = (kind, entry.id or row.path)
     if key in incoming.places:
-        row.problem(None, f"{kind} {entry.id} also stands at {incoming.places[key]}; keep one")
+        row.problem(
+            None, f"{kind} {entry.id} is also defined at {incoming.places[key]}; remove one of them"
+        )
     incoming.places.setdefault(key, place)
     if row.problems:
         incoming.problems.setdefault(key, []).extend(row.problems)

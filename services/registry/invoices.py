@@ -154,7 +154,9 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
     if issued is not None and issued > _latest():
         row.problem("issued", f"{issued} is in the future; enter the date on the invoice")
     if not row.problems and first >= end:
-        row.problem("to", f"{end} is not after {first}; the span is half-open")
+        row.problem(
+            "to", f"{end} is not after {first}; `to` is the day after the last invoiced day"
+        )
     corrects = row.identifier("corrects") if row.has("corrects") else None
     reason = row.optional("reason")
     if (corrects is None) != (reason is None):
@@ -223,9 +225,8 @@ def _check(
     before = known.get(invoice.id)
     if before is not None and before[:3] != (entered.project, invoice, entered.corrects):
         result.append(
-            f"{invoice.id} is stored and says otherwise; a document is not rewritten: enter it"
-            " under"
-            f" an id of its own with corrects: {invoice.id} and the reason"
+            f"{invoice.id} is stored with other contents, and a stored invoice is not changed:"
+            f" enter it under a new id with corrects: {invoice.id} and the reason"
         )
     if entered.corrects is not None:
         result += _correction(entered, known)

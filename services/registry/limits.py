@@ -221,7 +221,7 @@ def _problems(
         if value is None:
             continue
         if name.endswith("_of_rated") and rated_w is None:
-            yield name, "is a share of rated_power_w, which this device does not give; add it"
+            yield name, "is a share of rated_power_w, which this device does not have; enter it"
         if problem := _misplaced(name, known_channel):
             yield name, problem
     if known_channel is not None:

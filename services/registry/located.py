@@ -81,7 +81,7 @@ def rows(text: str, name: str, known: Sequence[str] | None) -> Iterator[tuple[in
     """
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise RegistryError(f"{name}:{line}: holds a zero byte; save the file as 'CSV UTF-8'")
+        raise RegistryError(f"{name}:{line}: contains a zero byte; save the file as 'CSV UTF-8'")
     head = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

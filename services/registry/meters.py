@@ -204,8 +204,8 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     if unrated:
         yield _warning(
             project,
-            f"rated_power_w of {_listed(unrated)} is not given, and without this limit no"
-            " reduction is credited; add it",
+            f"rated_power_w of {_listed(unrated)} is not entered, and without this limit no"
+            " reduction is credited; enter it",
         )
 
 
@@ -224,7 +224,7 @@ def outside(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding
             elif devices[name].site != site:
                 wrong = f"{name!r} is of site {devices[name].site!r}, and the meter of {site!r}"
             elif item.device in mine:
-                wrong = f"{item.device!r} serves the project itself; leave it out of `boundary`"
+                wrong = f"{item.device!r} is a meter of the project; remove it from `boundary`"
             else:
                 continue
             text = f"boundary[{item.device}].upstream_of: {wrong}"
@@ -252,7 +252,7 @@ def outlasting(
                 yield _warning(
                     project,
                     f"{name}: certificate {calibration.certificate} ({calibration.performed} to"
-                    f" {calibration.valid_until}) is longer than {every.months} months"
+                    f" {calibration.valid_until}) exceeds {every.months} months"
                     f" ({every.source or CALIBRATION_EVERY}); from {due.valid_until} on it counts"
                     " as expired; enter the calibrations in between",
                 )
@@ -311,7 +311,9 @@ def valid_until(row: Row) -> date | None:
     if not row.flag("last_test"):
         return cast("date | None", row.required("valid_until", ends, "a date"))
     if ends is not None:
-        row.problem("valid_until", "goes with no `last_test`: the meter was removed; leave it out")
+        row.problem(
+            "valid_until", "is not allowed with `last_test`, since the meter was removed; remove it"
+        )
     return row.day("performed")
 
 

@@ -21,7 +21,9 @@ def versions(row: Row, item: Project) -> None:
     """Record versions of a project's plan that are given twice."""
     names = [version.name for version in item.monitoring or ()]
     for name in sorted({n for n in names if names.count(n) > 1}):
-        row.problem("monitoring", f"version {name!r} is given twice; number them")
+        row.problem(
+            "monitoring", f"version {name!r} appears twice; give each version its own number"
+        )
 
 
 def version(row: Row, item: Version) -> None:
@@ -37,13 +39,15 @@ def version(row: Row, item: Version) -> None:
         row.problem("to", f"{item.ends} is not after from: {begins}")
     by = item.approval.by if item.approval else ""
     if by.split() and by.casefold().split() == item.responsible.casefold().split():
-        row.problem("approval", f"by {by!r} is who answers for the plan; name who decided")
+        row.problem(
+            "approval", f"by {by!r} is responsible for the plan; enter the body that approved it"
+        )
 
 
 def approval(row: Row, item: Approval) -> None:
     """Record a decision in the future."""
     if not row.problems and item.day > datetime.now(UTC).date():
-        row.problem("date", f"{item.day} is in the future; enter the decision once it is taken")
+        row.problem("date", f"{item.day} is in the future; enter the decision after its date")
 
 
 def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
@@ -75,8 +79,8 @@ def without_kind(stored: tuple[Version, ...], values: tuple[Version, ...] | None
     for version in every:
         if (version.kind == DEVIATION) != (version.ends is not None):
             yield (
-                f"monitoring: version {version.name!r}: to is needed of a {DEVIATION}, and of no"
-                " other version"
+                f"monitoring: version {version.name!r}: `to` is required for a"
+                f" {DEVIATION}, and not allowed in another version"
             )
     for version in every[1:]:
         if version.kind == REGISTERED and version.name not in known:

@@ -104,7 +104,7 @@ def unknown_documents(project: Project) -> Iterator[str]:
     for name in sorted((project.documents or {}).keys() - known):
         near = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
         yield (
-            f"documents: {name!r} is not a parameter of {methodology.id}; {near} Name the "
+            f"documents: {name!r} is not a parameter of {methodology.id}; {near}; name the "
             "parameter whose value the document states"
         )
 
@@ -112,7 +112,7 @@ def unknown_documents(project: Project) -> Iterator[str]:
 def _outside(project: Project, condition: Check, broken: Text) -> Finding:
     if condition.refuses:
         return _finding(project, f"{condition.clause}: {broken}")
-    text = f"{condition.clause}: {broken}; until it is met, statements report it as not met"
+    text = f"{condition.clause}: {broken}; until it is met, each statement reports it"
     return Finding(project.kind, project.id, text, warning=True)
 
 
@@ -309,7 +309,7 @@ def _not_entered(
         if any(amount is not None and amount > usual for amount in each):
             text = (
                 f"parameters: {name} is not entered, and the project's country has no value of its"
-                f" own: the most conservative one counts; enter {name} ({spec.meaning}) and, in"
+                f" own: the most conservative value applies; enter {name} ({spec.meaning}) and, in"
                 f" `documents`, a third party's document that states it"
             )
             yield Finding(project.kind, project.id, text, warning=True)
@@ -344,7 +344,7 @@ def _undeclared(
     for bound in project.devices:
         needs, class_id = methodology.roles[bound.role], devices[bound.device].class_id
         if is_declared(needs, class_id) and TECHNOLOGY not in bound.params:
-            text = f"devices[{bound.device}]: {UNDECLARED}; until then it counts as the sun's"
+            text = f"devices[{bound.device}]: {UNDECLARED}; until then it is treated as solar"
             yield Finding(project.kind, project.id, text, warning=True)
 
 
@@ -427,8 +427,8 @@ def _roles(
 ) -> Iterator[str]:
     if not methodology.roles:
         yield (
-            f"methodology: no device class delivers what {methodology.id} monitors; keep it out of"
-            " the live account and use `tonne evaluate` with figures from documents"
+            f"methodology: no device class measures the quantities that {methodology.id}"
+            " monitors; remove the project, and use `tonne evaluate` with figures from documents"
         )
         return
     taken = {d.role for d in project.devices}

@@ -131,7 +131,7 @@ def _list(row: Row, field: Field, reader: Callable[[Row], Any]) -> tuple[Any, ..
     items.sort(key=lambda item: [getattr(item, name) or "" for name in order])
     placed = [tuple(getattr(item, name) for name in order) for item in items]
     if order and len(set(placed)) < len(placed):
-        row.problem(field.key, "has the same entry twice; keep one")
+        row.problem(field.key, "contains an entry twice; remove one of them")
     return tuple(items)
 
 
@@ -363,7 +363,7 @@ def _days(row: Row) -> tuple[Any, Any]:
     first = row.required("from", row.day("from"), "a local date")
     end = row.required("to", row.day("to"), "a local date, the first that no longer counts")
     if not row.problems and first >= end:
-        row.problem("to", f"{end} is not after {first}; the period is half-open")
+        row.problem("to", f"{end} is not after {first}; `to` is the first day after the period")
     return first, end
 
 

@@ -79,8 +79,8 @@ def _flow(device: Device, registry: Registry) -> Iterator[Finding]:
     for end in ("from", "to"):
         if flow[end] not in registry.sites and flow[end] not in AROUND:
             text = (
-                f"attributes.flow.{end}: {flow[end]!r} is not a site; register it, or say what lies"
-                f" around the park: {', '.join(AROUND)}"
+                f"attributes.flow.{end}: {flow[end]!r} is not a site; register it, or enter one of"
+                f" {', '.join(AROUND)} (outside the park)"
             )
             yield Finding(device.kind, device.id, text)
 
@@ -91,7 +91,7 @@ def _system(project: Project) -> Iterator[Finding]:
     known = systems.load()
     system = known.get(project.system)
     if system is None:
-        text = f"system: {project.system!r} is none; known: {', '.join(known)}"
+        text = f"system: {project.system!r} is not a system; known: {', '.join(known)}"
         yield Finding(project.kind, project.id, text)
     elif project.methodology not in system.methods:
         methods = ", ".join(system.methods) or f"none, because {system.reason}"
@@ -378,7 +378,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
         return
     unrated = [d.id for d in inverters if d.rated_power_w is None]
     if unrated:
-        text = f"rated_power_w of {', '.join(unrated)} is not given; energy cannot be checked"
+        text = f"rated_power_w of {', '.join(unrated)} is not entered; energy cannot be checked"
         yield Finding(project.kind, project.id, text, warning=True)
         return
     rated_kw = Decimal(sum(d.rated_power_w or 0 for d in inverters)) / 1000

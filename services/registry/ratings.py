@@ -60,7 +60,7 @@ _FAR = 10
 def rating(row: Row, item: Rating) -> None:
     """Record a hash without the name of its document."""
     if item.sha256 is not None and item.document is None:
-        row.problem("document", "is missing; name what the file with that `sha256` is")
+        row.problem("document", "is missing; enter the title of the file with that `sha256`")
 
 
 def modules(row: Row, item: Device | PvArray) -> None:
@@ -73,7 +73,11 @@ def modules(row: Row, item: Device | PvArray) -> None:
         )
     if isinstance(item, Device):
         for key in filter(row.has, ARRAY_KEYS if item.class_id != PV_INVERTER else ()):
-            row.problem(key, f"is of {PV_INVERTER}, and this is a {item.class_id}; leave it out")
+            row.problem(
+                key,
+                f"is a key of the class {PV_INVERTER}, but this device is a {item.class_id};"
+                " remove it",
+            )
     elif not row.problems and all(value is None for value in array_fields(item).values()):
         row.problem(None, f"has no value; enter one of {', '.join(ARRAY_KEYS)}")
 
@@ -181,7 +185,7 @@ def problems(
             *fixed(before.arrays if before else None, device.arrays, "arrays", remedy),
         ]
         if device.arrays and device.class_id != PV_INVERTER:
-            texts.append(f"arrays: only a {PV_INVERTER} has modules; leave them out")
+            texts.append(f"arrays: only a {PV_INVERTER} has modules; remove `arrays`")
         yield from ((device, text) for text in texts)
 
 

@@ -222,5 +222,5 @@ def reread(connection: Connection, position: Position) -> Position:
 def _fenced(position: Position) -> FencedError:
     return FencedError(
         f"another worker took over partition {position.partition} of {position.topic!r}; nothing"
-        " was stored twice. Start this one again; let all workers of a topic have one --group"
+        " was stored twice. Start this worker again, with the --group of the other workers"
     )

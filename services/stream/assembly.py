@@ -98,7 +98,9 @@ class StoredOffsets:
             self._connection = None
 
 
-REMEDY = "give bridges and workers a new --topic; devices send again what has no receipt"
+REMEDY = (
+    "start bridges and workers with a new --topic; devices send readings without a receipt again"
+)
 
 
 class Continuity:
@@ -182,8 +184,8 @@ class Continuity:
 
     def _another(self, partition: int, record: int) -> ServerError:
         return ServerError(
-            f"record {record} of partition {partition} of {self._view.topic!r} is not the one that"
-            " was stored: the topic was made again, or its log was cut and written anew;"
+            f"record {record} of partition {partition} of {self._view.topic!r} differs from"
+            " the stored one: the topic was created again, or its log was truncated and rewritten;"
             f" {REMEDY}"
         )
 
@@ -283,7 +285,7 @@ class Lag:
         elif left_out and now_s - self._asked_s >= ASK_AGAIN_S:
             self._asked_s = now_s
             self._log.warning(
-                "partitions without a worker, sharing anew", partitions=count, without=left_out
+                "partitions without a worker, redistributed", partitions=count, without=left_out
             )
             self._sharing.anew()
 

@@ -226,8 +226,8 @@ class StreamChain:
         )
         if not result:
             self._log.warning(
-                "no partition is left for this worker: it waits for another to leave; more"
-                " partitions would give it work, see docs/scaling.md",
+                "no partition is left for this worker: it waits until another worker stops; more"
+                " partitions would be assigned to it, see docs/scaling.md",
                 partitions=self._own.count,
             )
         return result

@@ -154,7 +154,8 @@ async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
     elif not done:
         raise ServerError(
             f"Kafka's group {group!r} has not accepted this worker for {START_S:.0f} s. Restart "
-            "it; if that does not help, give all workers another --group: the database records "
+            "it; if that does not help, start all workers with another --group: the database"
+            " records "
             "how far the topic is stored"
         )
     return starting in done

@@ -206,7 +206,7 @@ def send_one(
         raise InputError(f"tonne simulate failed: {out}{err}")
     if NOT_SAFE in err:
         raise ServerError(
-            f"tonne run gave no receipt for {_SILENT_MIN} minutes, and {err.strip()}; "
+            f"tonne run sent no receipt for {_SILENT_MIN} minutes, and {err.strip()}; "
             f"see {stage.packs / 'run.log'}"
         )
     brief(out.splitlines()[0])

@@ -69,7 +69,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     "accepted",
     multiple=True,
     type=Choice((*STATES[:-1], *WAIVERS)),
-    help="A state or weakness that you accept; repeatable.",
+    help="Accept this state or missing guarantee (docs/verify.md); repeatable.",
 )
 @click.option(
     "--at",

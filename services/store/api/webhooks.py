@@ -253,9 +253,9 @@ def _require(conn: Connection, id_: str, events: Sequence[UUID]) -> None:
     if not rows:
         return
     first = oldest(conn)
-    kept = f"the oldest that is kept is of {_utc(first)}" if first else "none is kept"
+    kept = f"the oldest stored event is of {_utc(first)}" if first else "none is kept"
     lines = [
-        f"event {event} was removed, or never was"
+        f"event {event} was removed, or never existed"
         if type_ is None
         else f"event {event}, {type_} of {', '.join(projects)}, is not for webhook {id_!r}"
         for event, type_, projects in rows[:_SHOWN]

@@ -282,14 +282,14 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
             given = give_back(conn)
         pending = [m for m in migrations if m.version not in done]
         _apply_all(conn, [m for m in pending if m.version <= BASE])
-        with _whole(conn, "making the tables of readings"):
+        with _whole(conn, "creating the tables of readings"):
             tables = reading_tables.make(conn, classes.load())
         _apply_all(conn, [m for m in pending if m.version > BASE])
         notes = [columnstore.switch_on(conn), *map(_shorter, chunk_intervals.shorten(conn))]
     if given:
         notes.append(given)
     if tables and done:
-        notes.append(f"made or widened for device classes: {', '.join(tables)}")
+        notes.append(f"tables created or extended for device classes: {', '.join(tables)}")
     return Report(tuple(_label(m) for m in pending), migrations[-1].version, tuple(notes))
 
 

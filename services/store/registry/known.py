@@ -35,7 +35,7 @@ def unknown(conn: Connection, kind: str, name: str, more: Collection[str] = ()) 
     """Return the error for an unregistered name, with similar names."""
     known = sorted({*names(conn, kind), *more})
     if not known:
-        hint = f"no {kind} is; add it with `tonne registry import FILE`"
+        hint = f"no {kind} is registered; add one with `tonne registry import FILE`"
     else:
         listed = ", ".join(known[:_FEW]) + (f" and {len(known) - _FEW} more" * (len(known) > _FEW))
         hint = did_you_mean(name, known) or f"known: {listed}"

@@ -121,7 +121,7 @@ def take(conn: Connection) -> FileJob | None:
         job = _job(tuple(known), 0)
         if attempts <= MOST_ATTEMPTS:
             return job
-        why = f"it was begun {MOST_ATTEMPTS} times and did not end; the API's log says why"
+        why = f"it was started {MOST_ATTEMPTS} times and did not end; see the log of the API"
         end(conn, job.id, 500, detail=why)
 
 

@@ -25,22 +25,22 @@ from services.store.views.city_year import added
 
 # where docs/alarms.md says what to do, and that in a sentence
 TO_DO = {
-    "removed": ("", "Nothing: the registry says that it was taken away."),
+    "removed": ("", "No action: the registry lists the device as removed."),
     "unknown": (
         "docs/runbook.md#deadlettersrising",
         "Register it: tonne devices accept, then tonne deadletter replay --reason unknown_device.",
     ),
     "gateway": (
         "docs/runbook.md#gatewaydark",
-        "See to the gateway: its power, its uplink, its outbox. The device itself may be well.",
+        "Check the gateway: power supply, uplink, then outbox. The device itself may be in order.",
     ),
     "refused": (
         "docs/runbook.md#deadlettersrising",
-        "Its messages are rejected: tonne deadletter show NUMBER, then tonne deadletter replay.",
+        "Messages are rejected: run tonne deadletter show NUMBER, then tonne deadletter replay.",
     ),
     "credential": (
         "docs/runbook.md#devicessilent",
-        "It has no valid credential: issue one with tonne registry issue-credentials.",
+        "No valid credential: issue one with tonne registry issue-credentials.",
     ),
     "will": (
         "docs/runbook.md#devicessilent",
@@ -48,15 +48,15 @@ TO_DO = {
     ),
     "not commissioned": (
         "docs/runbook.md#devicesnotcommissioned",
-        "No alarm: connect it, watch it (tonne devices watch), or set its day (commissioned).",
+        "No alarm: connect the device, or set its day `commissioned` (tonne devices watch).",
     ),
     "never heard": (
         "docs/runbook.md#devicessilent",
-        "Compare its id and credential with the registry; watch it: tonne devices watch.",
+        "Compare id and credential with the registry, and run tonne devices watch.",
     ),
     "silence": (
         "docs/runbook.md#devicessilent",
-        "It does not report: check its power supply and network.",
+        "No data: check power supply and network of the device.",
     ),
     "": ("", ""),
 }

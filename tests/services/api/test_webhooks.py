@@ -31,7 +31,7 @@ def test_a_webhook_from_its_beginning_to_its_end(served):
     assert count >= 5  # of an issued statement and a draft
     assert found.json()["oldest_kept"] > "2026"
     gone = _post(served, "/registry/replay", events=[str(UUID(int=7))])
-    assert (gone.status_code, "was removed, or never was" in gone.text) == (422, True)
+    assert (gone.status_code, "was removed, or never existed" in gone.text) == (422, True)
     page = served.ask("/v1/webhooks/registry/deliveries", "admin", params={"limit": 2}).json()
     assert [one["state"] for one in page["items"]] == ["waiting", "waiting"]
     more = served.ask(

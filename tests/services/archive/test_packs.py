@@ -223,4 +223,4 @@ def test_a_kept_file_that_became_another_is_found(sealed_url, folder):
     with connect(sealed_url, role="tonne_mrv", autocommit=True) as conn:
         found = audit(conn, logged.NOW, ()).first_break
     assert found is not None
-    assert "evidence is not the one" in found
+    assert "evidence differs from the manifest" in found

@@ -116,7 +116,7 @@ def test_a_plant_elsewhere_than_designed_is_a_finding(database_url, who, tmp_pat
     half = registering.told(
         database_url, tmp_path, _with(DESIGN.replace("      longitude: 106.6\n", "")), "owner"
     )
-    assert "design.latitude: is given without longitude" in str(half.results)
+    assert "design.latitude: and longitude belong together" in str(half.results)
 
 
 def test_energy_before_a_plant_is_commissioned_is_a_finding(database_url, who, tmp_path):

@@ -86,7 +86,7 @@ def test_time_past_the_interval_costs_the_permissible_error(url, tmp_path):
     before, none = _of(_closed(url))
     assert none == []
     said = _import(url, tmp_path, plant.REGISTRY.replace(VALID, LONG))
-    assert "certificate C-1 (2019-12-20 to 2031-12-20) is longer than 72 months" in said
+    assert "certificate C-1 (2019-12-20 to 2031-12-20) exceeds 72 months" in said
     assert "from 2025-12-20 on it counts as expired" in said
     claims = _closed(url)
     one, why = _of(claims)

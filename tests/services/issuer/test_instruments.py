@@ -84,7 +84,7 @@ def test_what_a_late_calibration_found_is_in_the_statement_and_counts(url, tmp_p
     ("row", "wrong"),
     [
         ("channel: no_such", "'no_such' is not a channel of 'pv_inverter'; known: "),
-        ("last_test: true, found_error_percent: 1", "goes with no `last_test`"),
+        ("last_test: true, found_error_percent: 1", "is not allowed with `last_test`"),
         ("found_error_percent: 101", "found_error_percent"),
     ],
 )

@@ -280,7 +280,7 @@ def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
     more = more.replace("from: 2026-01-01", "from: 2026-03-01")
     text = plant.REGISTRY.replace(PLAN, PLAN + more)
     refused = _import(run, tmp_path, text.replace("\n        to: 2026-03-02", ""))
-    assert "to is needed of a temporary_deviation" in refused.output
+    assert "`to` is required for a temporary_deviation" in refused.output
     assert _import(run, tmp_path, text).exit_code == 0
     subject = _closed(database_url)
     assert [(v["version"], v.get("to")) for v in subject["monitoringPlan"]] == [
@@ -295,8 +295,8 @@ def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
     [
         ("kind: permanent_change", "kind: other", "must be one of"),
         ("kind: permanent_change", "kind: registered", "cannot be 'registered'"),
-        ("kind: permanent_change", "to: 2026-05-01", "to is needed of a temporary_deviation"),
-        ("by: Joint Committee", "by: energy  Manager", "is who answers for the plan"),
+        ("kind: permanent_change", "to: 2026-05-01", "`to` is required for a temporary_deviation"),
+        ("by: Joint Committee", "by: energy  Manager", "is responsible for the plan"),
         ("date: 2025-12-15", "date: 2999-01-01", "in the future"),
         ("reference: JC-2025-17", "reference: ''", "reference"),
         ("sha256: ab", "sha256: xy", "64 digits"),

@@ -180,7 +180,7 @@ def test_a_year_reported_twice(tmp_path):
     file = tmp_path / "r.yaml"
     file.write_text(PROGRAMME.replace("year: 2025", "year: 2026"))
     told = "\n".join(t for texts in read_files([file]).problems.values() for t in texts)
-    assert "has the same entry twice" in told
+    assert "reported: contains an entry twice" in told
 
 
 def test_no_programme(tonne):

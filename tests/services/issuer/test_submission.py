@@ -93,7 +93,7 @@ def test_what_is_there_holds_and_what_lacks_is_named(database_url, issued, tmp_p
     assert found["identified"]["lacking"] == ["inv-1", "inv-2"]
     assert "registrations[pv].project_id" in found["form"]["lacking"]
     assert "registrations[pv].consultation" in found["form"]["lacking"]
-    assert "LACKS" in tonne("submission", "check", issued[1], code=4).stdout
+    assert "MISSING" in tonne("submission", "check", issued[1], code=4).stdout
     registering.register(database_url, tmp_path, FULL)
     found = _checks(database_url, issued[1])[1]
     ended, left = found["form"].lacking

@@ -57,7 +57,7 @@ def test_warnings_of_stored_rows_are_not_those_of_an_import(load):
     # what the import itself changes for another row is told
     worse = of_pv(load(BASE.replace("rated_power_w: 100000,", ""), first.merged))
     assert worse
-    assert all("rated_power_w of inv is not given" in said for said in worse)
+    assert all("rated_power_w of inv is not entered" in said for said in worse)
 
 
 _WHOLE = f"document: licence 12, by: Department, issued: 2024-12-01, sha256: {'ab' * 32}"

@@ -98,7 +98,10 @@ def test_modules_of_an_inverter_are_dated_and_never_changed(load):
         ("temperature_coefficient_percent: -0.0035", "write percent per kelvin, as -0.35"),
         ("temperature_coefficient_percent: 0.35", "0.35 must be from -1 to 0"),
         ("arrays: [{from: 2026-01-01T00:00:00Z}]", "has no value; enter one of dc_power_w"),
-        ("class: energy_meter, dc_power_w: 5", "is of pv_inverter, and this is a energy_meter"),
+        (
+            "class: energy_meter, dc_power_w: 5",
+            "is a key of the class pv_inverter, but this device is a energy_meter",
+        ),
     ],
 )
 def test_modules_that_cannot_be_are_refused(load, said, told):

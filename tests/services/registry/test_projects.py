@@ -79,7 +79,7 @@ def test_a_methodology_of_documents_alone_is_refused(load, monkeypatch):
     monkeypatch.setattr(needs, "find", lambda *_: bare)
     planned = load(BASE + PROJECT)
     assert planned.refused
-    assert "no device class delivers what jcm-vn-am007 monitors" in messages(planned)
+    assert "no device class measures the quantities that jcm-vn-am007 monitors" in messages(planned)
 
 
 @pytest.mark.parametrize(

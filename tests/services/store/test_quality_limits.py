@@ -152,7 +152,7 @@ def test_limits_that_contradict_are_refused_where_they_stand(planned, row, words
 def test_two_limits_of_one_moment_are_refused(planned):
     """Which of them holds would depend on the order of a file."""
     row = f"      - {{channel: state, {FROM}, spike: 2, reason: r}}\n"
-    assert "same entry twice" in str(planned(BASE + "    quality:\n" + row * 2).results)
+    assert "contains an entry twice" in str(planned(BASE + "    quality:\n" + row * 2).results)
 
 
 def test_a_share_of_a_power_that_is_not_given_is_refused(planned):

@@ -178,7 +178,7 @@ def test_an_event_is_gone_or_is_sent_again(conn, database_url, monkeypatch):
             removing.execute("SELECT tonne_expire_events(%s, 1)", [before])
             asked = pool.submit(webhooks.replay, other, "w", events=[young, oldest])
             _waits(conn, other, asked)
-        told = f"event {oldest} was removed, or never was; the oldest that is kept is of 20"
+        told = f"event {oldest} was removed, or never existed; the oldest stored event is of 20"
         with pytest.raises(InputError, match=told):
             asked.result(60)
         assert conn.execute(made).fetchall() == was[1:]  # not even the one that is there

@@ -218,7 +218,7 @@ def replay(
 @json_option
 def remove(id_: str, *, reason: str, as_json: bool) -> None:
     """
-    Remove a webhook: no more events are sent, and waiting events count as failed.
+    Remove a webhook: no more events are sent, and waiting events fail.
 
     \b
     Example:

@@ -32,21 +32,21 @@ sites:
     latitude: {latitude}  # degrees, north is positive
     longitude: {longitude}  # degrees, east is positive
     timezone: {timezone}  # IANA name; days of this site begin by it{several}
-    country: {country}  # ISO 3166-1; its grid's factors count
-    # park: my-park  # group of sites that give each other energy, water, waste
+    country: {country}  # ISO 3166-1; selects the grid emission factor
+    # park: my-park  # group of sites that exchange energy, water or waste
 """
 # where the example of the first country is; of another one it is for the reader to say
 _PLACES = {FIRST_COUNTRY: ("20.94", "106.60")}
 _OFFSET = "+07:00"
 _UNKNOWN = (f"{PLACEHOLDER}LATITUDE", f"{PLACEHOLDER}LONGITUDE")
 _CALIBRATIONS = f"""\
-    # calibrations:  # certificates of the meter; a gap between two costs tonnes
+    # calibrations:  # for time without one, the permissible error is deducted
     #   - performed: {PLACEHOLDER}DAY
     #     valid_until: {PLACEHOLDER}DAY  # first day that it does not cover
     #     certificate: {PLACEHOLDER}CERTIFICATE
     #     accuracy_class: "0.5S"
     #     max_error_percent: 0.5
-    #     serial: {PLACEHOLDER}SERIAL  # the meter that it names
+    #     serial: {PLACEHOLDER}SERIAL  # serial number on the certificate
 """
 _PROGRAMME = f"""\
 programme:
@@ -133,7 +133,7 @@ def _device(device_class: DeviceClass, country: str) -> Iterator[str]:
     models = ", ".join(_models(device_class.id)) or "none is known"
     yield f"    profile: generic  # or a model: {models}\n"
     rated = any(c.limit == "rated_power" for c in device_class.registers)
-    yield f"    {'' if rated else '# '}rated_power_w: 100000  # bound of what its meter may count\n"
+    yield f"    {'' if rated else '# '}rated_power_w: 100000  # limit of the register's increase\n"
     if device_class.id == PV_INVERTER:
         yield "    dc_power_w: 120000  # modules, nameplate; no performance ratio without it\n"
         yield "    tilt: 10  # of the modules, degrees from the horizontal\n"
@@ -161,7 +161,7 @@ def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
     registers = list(file_registers.registers(device_class.id).values())
     if registers:
         register = registers[0]
-        yield "    # replacements:  # swaps of the meter: last of the old, first of the new\n"
+        yield "    # replacements:  # last value of the old meter, first value of the new one\n"
         yield "    #   - at: 2027-03-01T09:00:00+07:00\n"
         yield f"    #     channel: {register.name}\n"
         yield f"    #     last: {PLACEHOLDER}READING  # {register.unit}\n"
@@ -169,7 +169,7 @@ def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
         yield f"    #     reason: {PLACEHOLDER}REASON\n"
         yield f"    #     document: {PLACEHOLDER}PROTOCOL  # with both values\n"
     if any(c.limit == "rated_power" for c in device_class.registers):
-        yield "    # ratings:  # where its rated power is another one from a time on\n"
+        yield "    # ratings:  # changes of the rated power, each from a time on\n"
         yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
     if device_class.id == PV_INVERTER:
         yield "    # arrays:  # where its modules are others from a time on\n"
@@ -185,14 +185,14 @@ def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
     yield f"    #     document: {PLACEHOLDER}DOCUMENT\n"
     gauge = next((c.name for c in device_class.channels.values() if c.kind == "gauge"), None)
     if gauge is not None:
-        yield "    # quality:  # limits of the quality tests, where this device needs others\n"
+        yield "    # quality:  # limits of the quality tests for this device\n"
         yield f"    #   - channel: {gauge}\n"
         yield "    #     from: 2026-06-01T00:00:00+07:00\n"
-        yield "    #     flat_s: 7200  # longest standstill\n"
+        yield "    #     flat_s: 7200  # longest time without a change [s]\n"
         yield f"    #     reason: {PLACEHOLDER}REASON\n"
     if any(r.unit == "Wh" for r in device_class.registers):
-        yield "    # check_of: main-meter  # the meter that this one checks\n"
-        yield "    # check_percent: 2  # by how much they may differ\n"
+        yield "    # check_of: main-meter  # the main meter of this check meter\n"
+        yield "    # check_percent: 2  # permitted difference [%]\n"
 
 
 def _models(class_id: str) -> list[str]:
@@ -214,7 +214,7 @@ def _project(device_class: DeviceClass, country: str) -> Iterator[str]:
     method, role = result[0]
     served = ", ".join(sorted({f"{m.id} ({r})" for m, r in result}))
     yield f"# Methodologies in which it has a role: {served}.\n"
-    yield f"# What each asks for: tonne evaluate {method.id} --describe\n"
+    yield f"# Inputs of a methodology: tonne evaluate {method.id} --describe\n"
     yield from (f"# {line}\n" for line in _project_lines(device_class, method, role))
 
 
@@ -224,7 +224,7 @@ def _project_lines(device_class: DeviceClass, method: Methodology, role: str) ->
     yield "    name: My project"
     yield f"    methodology: {method.id}  # {method.title}"
     yield f'    version: "{method.version}"'
-    yield "    crediting_period: {from: 2026-01-01, to: 2036-01-01}  # local days, without the last"
+    yield "    crediting_period: {from: 2026-01-01, to: 2036-01-01}  # `to`: first day after it"
     yield "    devices:"
     own = {key: _example(spec) for key, spec in method.roles[role].params.items() if spec.required}
     more = "".join(f", {key}: {value}" for key, value in own.items())

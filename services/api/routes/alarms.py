@@ -74,7 +74,7 @@ def one(ask: Reader, alarm: AlarmId) -> Response:
 def acknowledge(
     ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark, named: Named = None
 ) -> Response:
-    """Record that the caller acknowledges an alarm; 409 if another operator has."""
+    """Record that the caller acknowledges an alarm; 409 if already acknowledged."""
     del named  # read by `write`, declared for OpenAPI
 
     def work(conn: Connection) -> tuple[int, Any]:

@@ -136,7 +136,7 @@ def submission(
     year: Year,
     version: Annotated[int, Query(ge=1, le=1000)] = 1,
 ) -> Response:
-    """Return a Party's agreed electronic format of a year (Article 6.2), as filed if it was."""
+    """Return a Party's agreed electronic format of a year (Article 6.2), or its submission."""
     with ask.api.files.connection() as conn:
         authority = registered(conn, Authority())
         names = sorted({u.statement for a in authority.authorizations for u in a.units})

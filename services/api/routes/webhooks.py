@@ -82,10 +82,7 @@ def deliveries(
 
 @router.post("/webhooks/{webhook}/secret", response_model=shapes.MadeSecret)
 def rotate(ask: Admin, webhook: WebhookId, body: shapes.NewSecret) -> Response:
-    """
-    Replace the signing secret; the previous one is used as well for some hours. Shown only
-    once.
-    """
+    """Replace the signing secret, shown only once; the previous one is valid for some hours."""
     _refuse_name(ask)
     secret = post.new_secret()
 
@@ -113,7 +110,7 @@ def replay(ask: Admin, webhook: WebhookId, body: shapes.Replay) -> Response:
 
 @router.post("/webhooks/{webhook}/end", response_model=shapes.Webhook)
 def end(ask: Admin, webhook: WebhookId, body: shapes.Ending) -> Response:
-    """Remove a webhook: nothing more is sent, and waiting events count as failed."""
+    """Remove a webhook: no more events are sent, and waiting events fail."""
 
     def work(conn: Connection) -> tuple[int, Any]:
         store.by_id(conn, webhook)

@@ -94,7 +94,7 @@ def _columnstore(conn: Connection) -> Finding:
             f"not compressed, the oldest of {late[0].table}, {late[0].age_days:.0f} "
             "days"
         )
-        return Finding("columnstore", "wrong", text, "`tonne columnstore run` says why")
+        return Finding("columnstore", "wrong", text, "`tonne columnstore run` states the reason")
     days = columnstore.OVERDUE_DAYS
     return Finding("columnstore", "ok", f"every chunk older than {days} days is compressed")
 
@@ -211,7 +211,7 @@ def retention(conn: Connection, settings: Settings) -> Finding:
             "retention",
             "wrong",
             f"kept beyond the policy: {named}",
-            "run `tonne watch` or `tonne run`; its log says why they are not expired",
+            "run `tonne watch` or `tonne run`; its log states the reason",
         )
     kept = ", ".join(
         f"{_NAMES[table]} {f'for {kept} days' if kept else 'for ever'}"
@@ -229,8 +229,8 @@ def rows(conn: Connection) -> Finding:
     age_s, waiting = underived.age_s(conn), remake_requests.count(conn)
     text = f"{age_s:.1f} s behind the readings"
     if waiting:
-        text += f"; {counted(waiting, 'device')} with longer time spans to be made"
+        text += f"; {counted(waiting, 'device')} with longer time spans to calculate"
     if age_s <= _LONG_S:
         return Finding("rows", "ok", text)
-    fix = "start `tonne run` or a worker, which makes them; if it runs, read its log"
+    fix = "start `tonne run` or a worker; if one runs, read its log"
     return Finding("rows", "wrong", text, fix)

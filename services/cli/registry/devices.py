@@ -184,7 +184,7 @@ def claims_(*, as_json: bool) -> None:
     head = ("device", "claimed by", "belongs to", "messages", "last")
     click.echo(table(head, rows, empty="no principal sends for a device of another gateway"))
     if claimed:
-        click.echo("if the new sender is right, change `gateway` in the registry and import it")
+        click.echo("if the new sender is correct, change `gateway` in the registry and import it")
 
 
 def _letters_of(conn: Connection, unknown_device: UnknownDevice) -> list[str]:

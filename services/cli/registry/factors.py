@@ -86,7 +86,7 @@ def list_(kind: str, *, as_json: bool) -> None:
     ]
     if not rows:
         near = did_you_mean(kind, {f.kind for f in book}) or "`tonne factors list` shows all"
-        raise InputError(f"--kind {kind!r}: no kind of factor begins with it; {near}")
+        raise InputError(f"--kind {kind!r}: no kind of factor begins with this text; {near}")
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return

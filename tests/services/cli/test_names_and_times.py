@@ -81,7 +81,7 @@ def test_an_unknown_name_is_no_empty_answer(asking, words):
     for more in ((), ("--json",)):
         told = asking(*words, *more)
         assert (told.exit_code, told.stdout) == (2, ""), told.output
-        assert re.search(r"not registered|is known|begins with it", told.stderr)
+        assert re.search(r"not registered|is known|begins with this text", told.stderr)
 
 
 def test_the_nearest_name_is_asked_about(asking):

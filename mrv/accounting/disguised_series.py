@@ -35,6 +35,8 @@ LEAST_DAYS, _ORDER_SHARE, _EXACTLY = 14, 0.9, 1e-4
 _RANKS, _RANKS_AGREE, _PLACES = 8, 4, 2
 # sums that differ by this part are two; steps of a register in a day
 _DISTINCT, _STEPS = 5e-4, 300
+# losses of a line between a meter and its parts, and how nearly constant most of them are
+_LINE, _NEARLY, _MOST = 0.03, 1e-2, 0.75
 # parts of a sum at least, days beyond the meters that it may be of, how nearly a weight is whole
 _PARTS, _SPARE_DAYS, _WHOLE = 2, 4, 0.05
 # part of the largest value from which on values are compared, and how many quarter hours are enough
@@ -187,7 +189,7 @@ def may_be_parts(values: Int64, others: Int64) -> list[int]:
     known = values > 0
     if np.count_nonzero(known) < LEAST_DAYS or not _telling(-np.sort(-values[known])):
         return []
-    below = others[:, known] <= values[known] * (1 + _EXACTLY)
+    below = others[:, known] <= values[known] * (1 + _LINE)
     whole = others.sum(axis=1)
     fits = (np.count_nonzero(below, axis=1) >= _ORDER_SHARE * below.shape[1]) & (whole > 0)
     result = np.flatnonzero(fits)
@@ -195,9 +197,11 @@ def may_be_parts(values: Int64, others: Int64) -> list[int]:
     return largest
 
 
-def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> list[int]:
+def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[list[int], bool]:
     """
-    Return the meters whose sum is the given one; empty where there are none.
+    Return the meters whose sum is the given one, and whether exactly; empty where there are none.
+
+    Between a main meter and its parts a line loses a nearly constant share.
 
     Parameters
     ----------
@@ -210,10 +214,17 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> list[int
     for weight in (_PART / 2, _PART):  # once more with those that are left: they are much alike
         table = there[subset].T.astype(np.float64)
         if len(subset) < _PARTS or np.count_nonzero(table.any(axis=1)) < len(subset):
-            return []
+            return [], False
         weights = np.linalg.lstsq(table, own, rcond=None)[0]
         subset = subset[weights > weight]
-    return subset.tolist() if _adds_up(values, others[subset]) else []
+    if _adds_up(values, others[subset]):
+        return subset.tolist(), True
+    large = own > _LARGE * own.max()
+    ratio = there[subset][:, large].sum(axis=0) / own[large]
+    middle = np.median(ratio)
+    loses = len(subset) >= _PARTS and len(ratio) >= _ENOUGH and abs(middle - 1) <= _LINE
+    constant = loses and np.quantile(np.abs(ratio / middle - 1), _MOST) <= _NEARLY
+    return (subset.tolist() if constant else []), False
 
 
 class Noise(NamedTuple):

@@ -86,7 +86,7 @@ def _add(
     if not known:
         return
     if len(known) < len(parts):
-        raise IndicatorError(f"{key} needs all of {names}; enter all or none")
+        raise IndicatorError(f"{key} needs all of {names}; give all or none")
     pairs = zip(known, weights, strict=True)
     result[key] = _tenth_of_db(_energy_mean((level + up, hours) for level, (hours, up) in pairs))
 

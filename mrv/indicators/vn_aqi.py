@@ -83,7 +83,7 @@ def daily(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         if over_8h is None and "o3" not in sub:
             raise IndicatorError(
                 "o3_8h_max_ug_m3 is above 400, where only the hourly value is used; "
-                "enter gas_1h_max_ug_m3.o3"
+                "give gas_1h_max_ug_m3.o3"
             )
         if over_8h is not None:
             sub["o3"] = max(sub.get("o3", 0), int(half_up(over_8h)))

@@ -35,12 +35,12 @@ def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     groups = _groups(inputs, table)
     if len(groups["iv"]) < _FEWEST_OF_IV:
         raise IndicatorError(
-            f"group IV has {len(groups['iv'])} parameters; enter at least {_FEWEST_OF_IV} of "
+            f"group IV has {len(groups['iv'])} parameters; give at least {_FEWEST_OF_IV} of "
             f"do_mg_l, {', '.join(f'{name}_mg_l' for name in _ORGANIC)}"
         )
     if sum(bool(group) for group in groups.values()) < _FEWEST_GROUPS:
         raise IndicatorError(
-            "fewer than three groups are measured; besides group IV enter two of "
+            "fewer than three groups are measured; besides group IV give two of "
             "ph, metals (as_mg_l and others) and coliform_mpn_100ml or e_coli_mpn_100ml"
         )
     result: dict[str, Any] = {}

@@ -43,7 +43,7 @@ def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         return _judged(inputs, table, _kq(inputs) * _kf(inputs))
     if inputs["column"] != "B":
         raise IndicatorError(
-            "a sewer requires column B; enter column B, or the receiving water body"
+            "a sewer requires column B; give column B, or the receiving water body"
         )
     return _judged(inputs, table, Fraction(1))
 
@@ -95,7 +95,7 @@ def _kf(inputs: Inputs) -> Fraction:
         return Fraction(inputs["kf"])
     if "flow_m3_d" in inputs:
         return _step(_KF, inputs["flow_m3_d"])
-    raise IndicatorError("kf is missing; enter it, or flow_m3_d to calculate it")
+    raise IndicatorError("kf is missing; give it, or flow_m3_d to calculate it")
 
 
 def _step(steps: tuple[tuple[int | None, str], ...], value: Fraction) -> Fraction:

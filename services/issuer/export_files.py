@@ -293,7 +293,8 @@ def jcm_files(
     elif form is None and not methodology.startswith(JCM):
         raise ExportError(
             f"{methodology} is not a methodology of the JCM, whose forms this export fills;"
-            " pass the official file and its map with --template and --map, or use `tonne report`"
+            " pass the official file and its map with --template and --map, or use `tonne statement"
+            " report`"
         )
     own = {
         "issuance-request": shipped("jcm-issuance"),

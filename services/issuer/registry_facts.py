@@ -152,11 +152,12 @@ def _sums_elsewhere(at: Looked, own: Int64, excluded: Collection[str]) -> Iterat
         if not any(names[j] in beside for j in subset):
             continue
         read = all_series(energy.conn, [name, *(names[j] for j in subset)], at.quantity, span_us)
-        parts = [names[subset[k]] for k in parts_of(own[i], sums[subset], read[0], read[1:])]
+        found, equal = parts_of(own[i], sums[subset], read[0], read[1:])
+        parts = [names[subset[k]] for k in found]
         theirs = [part for part in parts if part in beside]
         if theirs:
-            second = any(energy.is_second(name, their) for their in theirs)
-            yield Copy(name, theirs[0], beside[theirs[0]], True, second, parts=tuple(parts))
+            second = equal and any(energy.is_second(name, their) for their in theirs)
+            yield Copy(name, theirs[0], beside[theirs[0]], equal, second, parts=tuple(parts))
 
 
 def _groups(at: Looked, own: Int64) -> Iterator[_Others]:

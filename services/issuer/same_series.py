@@ -121,6 +121,8 @@ class Copy(NamedTuple):
         """Return how it agrees with the other meter, where both count."""
         values: dict[str, Value] = {"device": self.device, "other": self.of}
         by = self.by_day
+        if self.parts and not self.equal:
+            return text("copy.sum_of_parts", device=self.device, others=self.parts)
         if self.equal or by is None:
             return text("copy.where_both" if self.equal else "copy.proportional", **values)
         ratio = plain_text(Fraction(by.ratio), 3 if by.noise else 6)

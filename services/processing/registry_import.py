@@ -73,16 +73,7 @@ def import_registry(
     with conn.transaction():
         # one import at a time; readers go on
         conn.execute("LOCK TABLE registry_version IN EXCLUSIVE MODE")
-        stored = load_registry(conn)
-        planned = plan(
-            stored,
-            incoming,
-            strict=strict,
-            closed=covered_until(conn),
-            sealed=sealed_until(conn),
-            credited=issued(conn),
-            keys=[enrolment.key for enrolment in signing_keys.load(conn)],
-        )
+        stored, planned = _planned(conn, incoming, strict=strict)
         if shown is not None and _outcome(planned, stored).digest != shown:
             raise StatementStateError(
                 "the registry has changed since this file was checked; nothing was imported: "
@@ -106,17 +97,22 @@ def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Ou
     """Return the result of an import of files now; nothing is stored."""
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        stored = load_registry(conn)
-        planned = plan(
-            stored,
-            incoming,
-            strict=strict,
-            closed=covered_until(conn),
-            sealed=sealed_until(conn),
-            credited=issued(conn),
-            keys=[enrolment.key for enrolment in signing_keys.load(conn)],
-        )
+        stored, planned = _planned(conn, incoming, strict=strict)
         return _outcome(planned, stored)
+
+
+def _planned(conn: Connection, incoming: Incoming, *, strict: bool) -> tuple[Registry, Plan]:
+    """Return the stored registry, and the result of files for it."""
+    stored = load_registry(conn)
+    return stored, plan(
+        stored,
+        incoming,
+        strict=strict,
+        closed=covered_until(conn),
+        sealed=sealed_until(conn),
+        credited=issued(conn),
+        keys=[enrolment.key for enrolment in signing_keys.load(conn)],
+    )
 
 
 def _outcome(planned: Plan, stored: Registry) -> Outcome:

@@ -138,6 +138,8 @@ class Row:
         if not self.has(key):
             return None
         value = self.table.cells[key]
+        if self._left_open(key, value):
+            return None
         if not isinstance(value, Plain) or not NUMBER.match(value):
             wrong = f"{native(value)!r} must be a number, written without quotes"
             if not NUMBER.match(str(value)) and SEPARATED.match(str(value)):

@@ -104,7 +104,7 @@ def unknown_documents(project: Project) -> Iterator[str]:
     for name in sorted((project.documents or {}).keys() - known):
         near = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
         yield (
-            f"documents: {name!r} is not a parameter of {methodology.id}; {near} Name the "
+            f"documents: {name!r} is not a parameter of {methodology.id}; {near}; name the "
             "parameter whose value the document states"
         )
 

@@ -185,7 +185,7 @@ def problems(
             *fixed(before.arrays if before else None, device.arrays, "arrays", remedy),
         ]
         if device.arrays and device.class_id != PV_INVERTER:
-            texts.append(f"arrays: only a {PV_INVERTER} has modules; leave them out")
+            texts.append(f"arrays: only a {PV_INVERTER} has modules; remove `arrays`")
         yield from ((device, text) for text in texts)
 
 

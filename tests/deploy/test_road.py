@@ -13,7 +13,7 @@ from services.local import backup
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from tests.deploy.composed import Composed
-from tests.deploy.files import ROOT
+from tests.deploy.files import ROOT, read
 from tests.fix_timescale import _fresh
 from tests.planted import planted
 from tests.security.probe import Probe
@@ -81,6 +81,20 @@ def test_the_page_brings_a_city_to_the_compose_files(moved):
     _taken_by_the_console(url, mine, token, there)
     _sealed_by_the_key_that_came_along(composed, there, here)
     _a_device_is_heard(composed, there)
+
+
+def test_the_compose_files_of_several_workers_have_the_same_places():
+    """A city that moves to workers would restore its keys into a volume that no service reads."""
+    one, many = (read(ROOT / f"deploy/compose{kind}.yaml")[0] for kind in ("", ".kafka"))
+    for name in ("migrate", "logins", "cli", "signer"):
+        for key in ("volumes", "command", "user"):
+            mine, other = (f["services"][name].get(key) for f in (one, many))
+            assert mine == other, (name, key)
+    named = re.findall(r"`tonne-kafka_(\w+)`", PAGE)
+    assert named
+    assert {*named} == {*re.findall(r"-v tonne_(\w+):/\w+ ", " ".join(_lines(ROAD)))}
+    assert {*named} <= {*many["volumes"]}
+    assert many["name"] == "tonne-kafka"
 
 
 def test_the_page_brings_a_city_to_kubernetes(moved):

@@ -139,13 +139,28 @@ def test_a_sum_of_meters_of_other_places_is_found_among_many():
     days = many.reshape(60, DAYS, DAY).sum(axis=2).astype(np.int64)
     sums = whole.reshape(DAYS, DAY).sum(axis=1).astype(np.int64)
     some = may_be_parts(sums, days)
-    found = parts_of(sums, days[some], whole.astype(np.int32), many[some])
+    found, equal = parts_of(sums, days[some], whole.astype(np.int32), many[some])
     assert sorted(some[k] for k in found) == [7, 31, 40]
+    assert equal
+    # the main meter of two, behind a line
+    behind = np.rint(0.985 * many[[7, 31]].sum(axis=0)).astype(np.int32)
+    sums = behind.reshape(DAYS, DAY).sum(axis=1).astype(np.int64)
+    some = may_be_parts(sums, days)
+    found, equal = parts_of(sums, days[some], behind, many[some])
+    assert sorted(some[k] for k in found) == [7, 31]
+    assert not equal
+    # two plants of half its size beside it, under one sky
+    sky = _sunny(50)
+    halves = np.stack([_flat(_neighbour(sky // 2, seed)) for seed in (1, 2)])
+    sums, theirs = (
+        one.reshape(-1, DAYS, DAY).sum(axis=2).astype(np.int64) for one in (sky, halves)
+    )
+    assert parts_of(sums[0], theirs, _flat(sky), halves) == ([], False)
     # a meter of its own weather is no sum
     other = _flat(_sunny(99, peak=60_000))
     theirs = other.reshape(DAYS, DAY).sum(axis=1).astype(np.int64)
     some = may_be_parts(theirs, days)
-    assert parts_of(theirs, days[some], other, many[some]) == []
+    assert parts_of(theirs, days[some], other, many[some]) == ([], False)
 
 
 def test_too_little_says_nothing():

@@ -114,7 +114,7 @@ def test_the_day_of_the_decision():
         ("vn-aqi-hourly", {"pm_12h_latest_first_ug_m3": {}}, "two of the latest three hours"),
         ("vn-aqi-hourly", {"pm_12h_latest_first_ug_m3": {"pm10": [9, None, None]}}, "two of the"),
         ("vn-wqi", {"bod5_mg_l": 1, "do_mg_l": 3}, "temperature_c is missing"),
-        ("vn-wqi", {"bod5_mg_l": 1}, "group IV has 1 parameters; enter at least 3"),
+        ("vn-wqi", {"bod5_mg_l": 1}, "group IV has 1 parameters; give at least 3"),
         ("vn-wqi", {"bod5_mg_l": 1, "cod_mg_l": 1, "toc_mg_l": 1, "ph": 7}, "fewer than three"),
         ("noise", {"laeq_dba": [60], "day_dba": 60}, "lden_dba needs all of day_dba"),
         (
@@ -122,7 +122,7 @@ def test_the_day_of_the_decision():
             {"on": "2026-01-01", "mean_ug_m3": {"24h": {"o3": 1}}},
             "no limit for 24h",
         ),
-        ("qcvn-40-2011", {"column": "A", "measured_mg_l": {}}, "kf is missing; enter it, or flow"),
+        ("qcvn-40-2011", {"column": "A", "measured_mg_l": {}}, "kf is missing; give it, or flow"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(name, change, says):

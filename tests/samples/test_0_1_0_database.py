@@ -127,7 +127,8 @@ def test_intervals_and_emissions_are_computed_the_same(reader):
     # a day that is not judged names the file that an operator may copy, where it lies today
     moved = [one for one in differing if one["table"] == "indicator_value"]
     for one in moved:
-        assert str(one["stored"]).replace("mrv/", "mrv/countries/vn/") == str(one["computed"])
+        today = str(one["stored"]).replace("mrv/", "mrv/countries/vn/")
+        assert today.replace("give them with", "enter them with") == str(one["computed"])
     differing = [one for one in differing if one not in moved]
     assert {one["table"] for one in differing} == {"interval_emission"}
     # open time of wastewater is accounted as the close does, by the month: no quarter hour has rows

@@ -169,27 +169,31 @@ def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> Non
 
 
 def _apportioned(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> None:
-    """Write deductions of common meters as formulas: the days less the share of the meter."""
+    """Write corrections by common meters as formulas: the days by the share of the meter."""
     entries, main, users = facts.subject.deductions, QUANTITY + 2, QUANTITY + 3
     for line in facts.lines:
         parameter = facts.parameters[line.parameter]
-        total = Fraction(line.metered)
+        total = metered = Fraction(line.metered)
+        emits = parameter.side != "baseline"
         rows = [FIRST + place for place in line.deductions]
         for at, place in enumerate(line.deductions):
             size = entries[place].adjusts(parameter.side)
-            for common in facts.plan.common if parameter.side == "baseline" else ():
+            for common in facts.plan.common:
                 ratio = Fraction(int(common.main_metered), int(common.users_metered) or 1)
-                mine = parameter.device in common.users
-                if not mine or abs(total * (ratio - 1) - size) > Fraction(2, 10**6):
+                # emissions of users rise with the meter's own quantity, whatever else is added
+                of, cells = (metered, rows[:0]) if emits else (total, rows[:at])
+                mine = parameter.device in common.users and (ratio > 1) == emits
+                if not mine or abs(of * (ratio - 1) - size) > Fraction(2, 10**6):
                     continue
                 heads = (words["common_meter"], words["its_users"])
                 sheet.row(FIRST - 1, [(head, "head") for head in heads], main)
                 sheet.number(rows[at], main, int(common.main_metered), "whole")
                 sheet.number(rows[at], users, int(common.users_metered), "whole")
                 days_cells = days_sheet.span(FIRST + line.first, FIRST + line.last, VALUE)
-                before = "".join(f"+{sheet.cell(row, QUANTITY)}" for row in rows[:at])
-                share = f"(1-{sheet.cell(rows[at], main)}/{sheet.cell(rows[at], users)})"
-                formula = f"=-ROUNDUP(ROUND((SUM({days_cells}){before})*{share},8),6)"
+                before = "".join(f"+{sheet.cell(row, QUANTITY)}" for row in cells)
+                part = f"{sheet.cell(rows[at], main)}/{sheet.cell(rows[at], users)}"
+                sign, share = ("", f"({part}-1)") if emits else ("-", f"(1-{part})")
+                formula = f"={sign}ROUNDUP(ROUND((SUM({days_cells}){before})*{share},8),6)"
                 sheet.formula(rows[at], QUANTITY, formula, size, "six")
                 break
             total += size

@@ -47,8 +47,8 @@ def progress(year: int | None, *, as_json: bool) -> None:
 
     Two accounts are listed separately and never added: the city's model (targets and reported
     progress), and the projects' measurements (monitored tonnes, issued credits). The transferable
-    share under Decree 112/2026 is calculated only if a project's `transfer` names its list and
-    states whether a corresponding adjustment is made.
+    share is calculated by the rules of the project's country, only if the project's `transfer`
+    names its list and states whether a corresponding adjustment is made.
 
     \b
     Example:

@@ -133,6 +133,41 @@ def test_an_apportioned_amount_is_a_formula_and_its_meter_is_drawn(database_url,
     assert ["grid", "M2, 22 kV", "grid EVN"] in point_rows(facts)
 
 
+def test_an_apportioned_consumption_is_a_formula(database_url, tmp_path):
+    """A consumption raised by a common meter is a formula in the workbook."""
+    text = plant.REGISTRY.replace("projects:\n", f"{GRID}projects:\n", 1)
+    shared = "    shared_meters: [{main: grid, users: [ch-1], lost: 20}]\n"
+    plant.register(
+        database_url,
+        tmp_path,
+        text.replace("    parameters: {sfc", f"{shared}    parameters: {{sfc", 1),
+    )
+    plant.fill_buses(database_url)
+    times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 10 * plant.MINUTE_US)
+    hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
+    plant.send(
+        database_url, "grid", times, energy_import_wh=np.cumsum(np.where(hour < 5, 8_800, 0))
+    )
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
+    with logged.issuer(database_url) as conn:
+        facts = facts_of(conn, claims["statement"])
+    given = make(facts, "xlsx", "en")
+    sizes = [
+        (5 + place, entry.adjusts("project"))
+        for place, entry in enumerate(facts.subject.deductions)
+        if entry.reason.code == "MTR-02.common"
+    ]
+    assert sizes
+    for data in (given, _calculated(given, tmp_path)):
+        sheet = load_workbook(BytesIO(data), data_only=True)["Deductions"]
+        for row, size in sizes:
+            assert abs(Fraction(str(sheet[f"F{row}"].value)) - size) <= Fraction(1, 10**6)
+    for row, _ in sizes:
+        formula = load_workbook(BytesIO(given))["Deductions"][f"F{row}"].value
+        assert formula.endswith(f"*('Deductions'!H{row}/'Deductions'!I{row}-1),8),6)")
+
+
 def test_a_common_meter_that_counts_more_takes_nothing(database_url, tmp_path):
     """A common meter with a higher reading changes nothing."""
     share, ((holds, said),) = _of(_closed(database_url, tmp_path, 1.2))

@@ -14,6 +14,7 @@ from ingest.errors import RegistryError
 from services.registry.entries import DOCUMENT, SIGNED, STATED, UNTIL, Registry
 from services.registry.files import read_files
 from services.registry.plan import plan
+from services.registry.schema import schema
 from tests.every import every
 from tests.soak import SOAK
 
@@ -110,6 +111,20 @@ def changed(document: dict[str, Any], row: Statement, value: Any) -> dict[str, A
     new = copy.deepcopy(document)
     holder(new, row)[row.key] = value
     return new
+
+
+def test_every_key_is_described() -> None:
+    """A new field of an entry would be missing on the page, and its meaning in editors."""
+
+    def undescribed(properties: dict[str, Any], where: str) -> Iterator[str]:
+        for key, value in properties.items():
+            if "description" not in value:
+                yield f"{where}.{key}"
+            yield from undescribed(value.get("items", value).get("properties", {}), key)
+
+    sections = schema()["properties"].items()
+    keys = {name: section.get("items", section).get("properties", {}) for name, section in sections}
+    assert [key for name, own in keys.items() for key in undescribed(own, name)] == []
 
 
 def test_the_file_has_every_key(document: dict[str, Any], tmp_path: Path) -> None:

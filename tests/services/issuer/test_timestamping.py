@@ -129,7 +129,9 @@ def test_an_authority_that_is_away(who, database_url, asked, authorities, tmp_pa
         assert life.documents(conn, name).stored.state == "verified"
         free = policy._replace(required=False)
         done = requests.issue(conn, name, who["log"], "test", free)
-        assert sum("is not available" in note for note in done.notes) == 2  # the statement, the head
+        assert (
+            sum("is not available" in note for note in done.notes) == 2
+        )  # the statement, the head
         assert life.documents(conn, name).stored.state == "issued"
     assert tonne("timestamp", "request").exit_code == 3
     authorities[1].down = False

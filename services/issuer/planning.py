@@ -343,17 +343,18 @@ def _lines(project: entries.Project, stored: Registry) -> list[dict[str, Any]]:
 
 def _least_accurate(devices: Iterable[entries.Device]) -> dict[str, str]:
     """Return the least accurate class or error of the certificates; empty if a meter has none."""
-    result, percent = {}, Fraction(0)
+    result: dict[str, str] = {}
+    percent = Fraction(0)
     for device in devices:
         errors = [
             (of, name)
             for c in device.calibrations or ()
-            for name in (c.accuracy_class, f"{c.max_error_percent} %")
+            for name in (c.accuracy_class or "", f"{c.max_error_percent} %")
             if (of := class_percent(name)) is not None
         ]
-        of, name = max(errors, key=itemgetter(0), default=(None, ""))
-        if of is None:
+        if not errors:
             return {}
+        of, name = max(errors, key=itemgetter(0))
         if of > percent:
             result, percent = {"accuracy_class": name}, of
     return result

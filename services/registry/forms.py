@@ -261,8 +261,8 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds], book: FactorBook
     sampled = [k for k, s in method.parameters.items() if s.unmeasured is not None or s.option]
     if sampled:
         lines.append(
-            f"Each period needs results in projects.laboratory: {', '.join(sampled)}; without them, or"
-            " an analyser's readings, a conservative value is applied or a finding remains."
+            f"Each period needs results in projects.laboratory: {', '.join(sampled)}; without them,"
+            " or an analyser's readings, a conservative value is applied or a finding remains."
         )
     if method.invoiced:
         names = ", ".join(role for role in method.roles if role in method.invoiced)

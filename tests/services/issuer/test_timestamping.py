@@ -150,7 +150,7 @@ def test_answers_that_do_not_count_are_not_kept(who, database_url, asked, author
         "belongs to another request": lambda _, found: (
             old[0] if old else old.append(found) or found
         ),
-        "is not from an authority": lambda request, _: made_up.answer(request),
+        "is not from one of your trusted": lambda request, _: made_up.answer(request),
         "is not a token of RFC 3161": lambda _, found: found[:-40],
         "no token": lambda _, found: b"x" * 200_000,
     }

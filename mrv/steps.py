@@ -50,7 +50,7 @@ CONSTANTS: Mapping[str, Fraction] = MappingProxyType({
     "KW_PER_MW": Fraction(1000), "W_PER_MW": Fraction(10**6), "H_PER_D": Fraction(24),
     "GJ_PER_TJ": Fraction(1000), "MJ_PER_TJ": Fraction(10**6), "KJ_PER_MJ": Fraction(1000),
     "G_PER_KM": Fraction(10), "MONTHS_PER_YEAR": Fraction(12), "N2O_PER_N": Fraction(44, 28),
-    "CH4_PER_C": Fraction(16, 12),
+    "CH4_PER_C": Fraction(16, 12), "RESERVOIR_W_PER_M2": Fraction(10),
 })  # fmt: skip
 # The value of the same step in the row before it; 0 in the first.
 BEFORE = "before"

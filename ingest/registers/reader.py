@@ -10,6 +10,7 @@ from operator import attrgetter
 from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
     ANEW_US,
+    AT_ONCE_US,
     CLIMB,
     DAILY_US,
     DAY_US,
@@ -33,6 +34,9 @@ from ingest.registers.lines import (
 )
 from ingest.registers.steps import unknown_us
 from ingest.registers.waiting import Waiting
+
+# units of one register: a reading in MWh is a thousandth of the one in kWh
+KILO = 1000
 
 
 @dataclass(slots=True)
@@ -118,9 +122,11 @@ class Reader(Waiting):
         self.events.append(GLITCH)
         high = mark.copy()
         taken = self._take_back(before.steps)
-        # or the readings above were true, and the register was reset since the last of them
+        # or the readings above were true, and the register was reset since the last of them, or the
+        # meter replaced after a climb
         self._doubt(sum(step.value for step in taken))
-        if value <= self.meter.allowance(time_us - high.read_us):
+        climbed = self._rises_since(before) >= CLIMB
+        if climbed or value <= self.meter.allowance(time_us - high.read_us):
             self.doubt_us += time_us - high.read_us
         self.doubt_us += unknown_us(taken)
         self.trail = [t for t in self.trail if t.steps < before.steps]
@@ -150,6 +156,10 @@ class Reader(Waiting):
             self._rewrite(since)
         return None
 
+    def _rises_since(self, before: Trail) -> int:
+        """Return the number of rises since a state."""
+        return len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
+
     def _began_anew(self, before: Trail, mark: Mark, time_us: int, value: int) -> bool:
         """
         Return whether a fall is a reset, although the register had this value within the week.
@@ -157,7 +167,6 @@ class Reader(Waiting):
         The register has risen in many plausible steps and is back near their start, as a daily
         counter does and a reading error does not.  Only an identical reading may be a repetition.
         """
-        rises = len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
         climb = mark.value - before.value
         near = FOOT * (value - before.value) <= climb
         near &= climb <= self.meter.largest_step(before.read_us, mark.changed_us)
@@ -166,7 +175,7 @@ class Reader(Waiting):
         else:
             about_zero = value <= self.meter.allowance(time_us - self._seen_us())
         same = value == before.value and value > self.meter.tolerance
-        return about_zero and near and rises >= CLIMB and not same
+        return about_zero and near and self._rises_since(before) >= CLIMB and not same
 
     def _began_daily(self, before: Trail, mark: Mark, time_us: int) -> bool:
         """
@@ -237,14 +246,36 @@ class Reader(Waiting):
                 self.doubt_us += unknown_us(taken)
             self.left.remove(other)
             since_us, at = time_us - RETIRED_US + SPARSE_GAP_US, len(self.steps)
-            self.steps += other.line
-            self.mark = other.mark
-            stray = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True)
-            self._leave(stray, other.read_us)
+            if self._in_other_unit(mark, other, time_us, value, made):
+                self.doubt_us = 0
+                self.steps += [step._replace(value=step.value * KILO) for step in taken]
+                # thousandths are rounded, and no more counts than the register rose
+                rounded = max(other.value - (mark.value - made) * KILO, 0)
+                last = min(mark.value * KILO + rounded, value)
+                self.mark = Mark(last, mark.read_us, mark.changed_us)
+            else:
+                self.steps += other.line
+                self.mark = other.mark
+                stray = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True)
+                self._leave(stray, other.read_us)
         self.trail = [t for t in self.trail if t.steps < other.steps_at]
         if not self._follow(self.mark, time_us, value):
             # what it made meanwhile is as likely another meter's
             self._challenge(self.mark, time_us, value, explicable=False)
+
+    def _in_other_unit(self, mark: Mark, other: Other, time_us: int, value: int, made: int) -> bool:
+        """
+        Return whether a sequence was the register in a unit of a thousand: it began and ended at a
+        thousandth of the readings beside it.
+        """
+        began, ended = (mark.value - made) * KILO - other.value, value - mark.value * KILO
+        elapsed_us = time_us - mark.read_us
+        return (
+            made > 0
+            and -KILO <= began <= self.meter.at_once(AT_ONCE_US) + KILO
+            and -KILO <= ended <= self.meter.at_once(elapsed_us)
+            and value - other.value <= self.meter.largest_step(other.read_us, time_us)
+        )
 
     def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Handle a reading while another sequence waits for confirmation."""

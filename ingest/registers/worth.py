@@ -78,6 +78,11 @@ WORTH = (
         "the readings meanwhile were false, or came from a substitute meter",
     ),
     Worth(
+        "return to an earlier sequence from one of a thousandth of it at both ends",
+        "the rises of that sequence, times a thousand",
+        "the register was sent in a larger unit for a while",
+    ),
+    Worth(
         "rise above an earlier sequence, from one that has not advanced for a day",
         "the rise",
         "the new sequence continues: it is another register",

@@ -222,7 +222,7 @@ STEPS = steps(
         "project_t",
         "PE_HP,y",
         "tCO2e",
-        "0 if max(0, power_density_w_per_m2 - 10)"
+        "0 if max(0, power_density_w_per_m2 - RESERVOIR_W_PER_M2)"
         " else generated_mwh * reservoir_kg_per_mwh / KG_PER_T",
         f"{_ACM}: above 10 W/m2 none",
         "project emissions",

@@ -1,5 +1,6 @@
 """
-Source for a folder of CSV files written by another program, and for InfluxDB's line protocol.
+Source for a folder of CSV or XLSX files written by another program, and for InfluxDB's line
+protocol.
 
 A file is read once it is unchanged for a while and no program has it open for writing, completely
 or not at all. It is then moved to `done`, or to `refused` with a note.  A last line without newline
@@ -22,6 +23,7 @@ import re
 import signal
 import threading
 import time
+import zipfile
 from _csv import Reader
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -105,6 +107,7 @@ def _plain(text: str) -> str:
 
 
 MOST_BYTES = 64 << 20
+_UNPACKED = 8  # times as large as a file may a workbook unpack to
 _DELIMITERS = ",;\t"
 # lines in which the header is looked for
 _MOST_BEFORE = 50
@@ -123,20 +126,46 @@ _ASIDE = (
 
 def decoded(data: bytes) -> str:
     """
-    Return the text of a file.
+    Return the text of a file; of an XLSX workbook, its first sheet as CSV.
 
     Raises
     ------
     ValueError
-        When it is too long or not UTF-8; names the line.
+        When it is too long, not UTF-8 (names the line), or not a workbook.
     """
     if len(data) > MOST_BYTES:
         raise ValueError(f"has {len(data)} bytes; split it into files below 64 MiB")
+    if data.startswith(b"PK\x03\x04"):
+        return _sheet(data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ValueError(f"line {line} is not UTF-8; save the file as UTF-8") from None
+
+
+def _sheet(data: bytes) -> str:
+    text = io.StringIO()
+    try:
+        from openpyxl import load_workbook  # noqa: PLC0415 - the extra `report`; workbooks need it
+
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            if sum(part.file_size for part in parts.infolist()) > _UNPACKED * MOST_BYTES:
+                raise ValueError("the workbook is too large; export fewer days")
+        sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
+        sheet.reset_dimensions()  # what the file says of its size may be wrong
+        rows = list(sheet.iter_rows(values_only=True))
+        width = max(map(len, rows), default=0)  # a row ends with its last value
+        csv.writer(text, delimiter=";", lineterminator="\n").writerows(
+            [c.isoformat(" ") if isinstance(c, datetime) else c for c in row]
+            + [None] * (width - len(row))
+            for row in rows
+        )
+    except ImportError:
+        raise ValueError("openpyxl is not installed; save the file as CSV UTF-8") from None
+    except (zipfile.BadZipFile, LookupError, TypeError) as error:
+        raise ValueError(f"is not an XLSX workbook ({error}); save it as CSV UTF-8") from None
+    return text.getvalue()
 
 
 def parted(text: str) -> tuple[str, str]:
@@ -342,8 +371,9 @@ class Folder(threading.Thread):
             self._stopping.wait(self._source.every_s)
 
     def _look(self) -> None:
-        for path in sorted(self._path.glob("*.lp" if self._source.format == "influx" else "*.csv")):
-            if self._is_settled(path):
+        suffixes = (".lp",) if self._source.format == "influx" else (".csv", ".xlsx")
+        for path in sorted(self._path.iterdir()):
+            if path.suffix in suffixes and self._is_settled(path):
                 self._take(path)
 
     def _is_settled(self, path: Path) -> bool:

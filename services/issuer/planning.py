@@ -287,7 +287,8 @@ def draft_of(conn: Connection, project_id: str) -> str:
     """
     Return a draft of a project's next plan version as a registry file.
 
-    It has the lines and procedures of the last version, and the accuracy classes of certificates.
+    It has the lines and procedures of the last version, and accuracy classes (or errors) of
+    certificates.
     Entries known only to the plant are empty; an import names each of them.  Data that an import
     keeps if a file omits them, such as documents, are omitted: an old draft never restores them.
 
@@ -331,7 +332,7 @@ def _lines(project: entries.Project, stored: Registry) -> list[dict[str, Any]]:
         }
         more = {"channel": min(channels, default="")}
         if need.quantity.startswith("energy"):
-            more["accuracy_class"] = _least_accurate(bound)
+            more |= _least_accurate(bound)
         if bound:
             lines.append(_line(role, "C", method, **more))
     lines += [
@@ -340,19 +341,22 @@ def _lines(project: entries.Project, stored: Registry) -> list[dict[str, Any]]:
     return lines
 
 
-def _least_accurate(devices: Iterable[entries.Device]) -> str:
-    """Return the least accurate class that the certificates state; empty if a meter has none."""
-    result, percent = "", Fraction(0)
+def _least_accurate(devices: Iterable[entries.Device]) -> dict[str, str]:
+    """Return the least accurate class or error of the certificates; empty if a meter has none."""
+    result: dict[str, str] = {}
+    percent = Fraction(0)
     for device in devices:
-        found = {
-            c.accuracy_class: class_percent(c.accuracy_class) for c in device.calibrations or ()
-        }
-        stated = {name: of for name, of in found.items() if name and of}
-        if not stated:
-            return ""
-        name, of = max(stated.items(), key=itemgetter(1))
+        errors = [
+            (of, name)
+            for c in device.calibrations or ()
+            for name in (c.accuracy_class or "", f"{c.max_error_percent} %")
+            if (of := class_percent(name)) is not None
+        ]
+        if not errors:
+            return {}
+        of, name = max(errors, key=itemgetter(0))
         if of > percent:
-            result, percent = name, of
+            result, percent = {"accuracy_class": name}, of
     return result
 
 

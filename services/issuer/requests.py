@@ -448,7 +448,7 @@ class Runner(Background):
         entry = self._log.bind(request=str(request.id), kind=request.kind, subject=request.subject)
         if attempt > _MOST_ATTEMPTS:
             entry.error("given up", attempts=attempt - 1)
-            why = f"it was begun {attempt - 1} times and did not end; the signer's log says why"
+            why = f"it was started {attempt - 1} times and did not end; see the log of the signer"
             self._refuse(conn, request, named(ServerError()), why)
             return
         try:

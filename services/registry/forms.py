@@ -258,6 +258,12 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds], book: FactorBook
         if key != TECHNOLOGY
     ]
     lines += _factor_notes(method, book)
+    sampled = [k for k, s in method.parameters.items() if s.unmeasured is not None or s.option]
+    if sampled:
+        lines.append(
+            f"Each period needs results in projects.laboratory: {', '.join(sampled)}; without them,"
+            " or an analyser's readings, a conservative value is applied or a finding remains."
+        )
     if method.invoiced:
         names = ", ".join(role for role in method.roles if role in method.invoiced)
         lines.append(f"Without a valid certificate {names} needs invoices: tonne invoice import.")

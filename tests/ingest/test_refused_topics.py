@@ -179,6 +179,21 @@ def test_a_gateway_whose_receipts_are_refused_says_so_and_asks_again(tmp_path, m
         link.close()
 
 
+def test_a_gateway_that_tonne_does_not_answer_says_so_once(tmp_path, monkeypatch):
+    """One that is not registered would store readings in silence until its disk is full."""
+    monkeypatch.setattr(uplink, "_ASK_S", 0.05)
+    stream = io.StringIO()
+    with refusing(tmp_path) as broker, outbox(tmp_path) as box:
+        log = get_logger("edge", stream=stream)
+        link = Link("gw", broker.url, Tls(), box, Clock(), "test", log)
+        until(lambda: link._asked > 2 * uplink._UNANSWERED, lambda: link.step(0.02))
+        link.close()
+    assert stream.getvalue().count("tonne does not answer") == 1
+    line = events(stream)["tonne does not answer; nothing is sent, readings are stored here"]
+    assert (line["level"], line["gateway"]) == ("warning", "gw")
+    assert "import this gateway into the registry" in line["remedy"]
+
+
 def test_a_plants_broker_that_refuses_a_topic_is_a_fault(tmp_path, monkeypatch):
     """A meter that is listened to, to all appearance, and never heard."""
     monkeypatch.setattr(gateway, "_REFUSED_S", 0.1)

@@ -88,6 +88,11 @@ EXAMPLES = {
         ),
     ],
     "return within": [Example([*HIGH, 0, 1_000, 2_000, 3_000, 10_005_000], 5_000, 1)],
+    "return to an": [
+        Example(
+            [(10**7 + 20_000 * k) // (1000 if 2 <= k < 12 else 1) for k in range(16)], 280_000, 1
+        )
+    ],
     "rise above": [Example([20_000, 25_000, 0, *(250 * k for k in range(1, 121))], 35_000, 1)],
     "meter swap": [
         Example(

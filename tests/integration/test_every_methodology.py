@@ -151,8 +151,7 @@ def _invoices(tonne, project):
 
 def _planned(draft):
     """Fill in what a plan's first draft leaves to the plant."""
-    text = draft.replace("accuracy_class: ''", 'accuracy_class: "0.5S"')
-    text = text.replace("kind: ''", "kind: correction")
+    text = draft.replace("kind: ''", "kind: correction")
     approval = (
         f"approval: {{by: Joint Committee, date: 2025-12-15, reference: JC-1, sha256: {'ab' * 32}}}"
     )

@@ -31,7 +31,7 @@ OF = {
     "cod_in_kg_per_m3": "kgCOD/m^3", "cod_out_kg_per_m3": "kgCOD/m^3", "n_kg_per_ha": "kgN/ha",
     "gas_t_per_nm3": "tCH4/(nm*m^3)", "ef_g_per_km": "gCO2/km",
 }  # fmt: skip
-MOLAR = {"N2O_PER_N": "N2O/N2ON", "CH4_PER_C": "CH4/C"}
+MOLAR = {"N2O_PER_N": "N2O/N2ON", "CH4_PER_C": "CH4/C", "RESERVOIR_W_PER_M2": "W/m^2"}
 # an exponential, a power or a regression has no unit to check
 PURE = re.compile(r"\b(exp|power|fit|fitted|predicted|lower_bound)\(")
 PRIMES = (7, 3, 5, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67)
@@ -49,7 +49,8 @@ def _registry():
 
 def _unit(text):
     text = _WORDS.get(text, text).replace("CO2e", "CO2").replace("N2O-N", "N2ON")
-    text = _KIND.sub(r"(\1*\2)", text).replace("m3", "m^3").replace("K d", "K*d")
+    text = _KIND.sub(r"(\1*\2)", text).replace("K d", "K*d")
+    text = text.replace("m2", "m^2").replace("m3", "m^3")
     units = _registry()
     return units.parse_expression(text) if text else units.Quantity(Fraction(1), "")
 

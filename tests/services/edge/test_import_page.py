@@ -1,11 +1,16 @@
 """Every example of docs/import.md is read as the page says."""
 
+import csv
+import io
 import json
 import re
 import threading
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
+import openpyxl
 import pytest
 import yaml
 
@@ -13,7 +18,7 @@ from ingest import classes
 from ingest.columns import slots
 from ingest.profiles import OWN
 from services.edge.config import CsvFolder, LocalMqtt
-from services.edge.csv_folder import Folder, records
+from services.edge.csv_folder import Folder, decoded, records
 from services.edge.gateway import Listener
 from services.edge.outbox import Clock, Outbox
 from services.edge.uplink import Recorder
@@ -84,6 +89,28 @@ def test_inverters_of_one_file_are_apart():
         records(
             _blocks("SMA")["csv"], msgspec.structs.replace(_source("SMA"), devices={"1": "inv-1"})
         )
+
+
+def test_a_workbook_is_read_as_its_csv(tmp_path):
+    """Somebody would convert each export by hand, or a spreadsheet would change its times."""
+    name = "Huawei FusionSolar"
+    sample = _blocks(name)["csv"]
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    for cells in csv.reader(sample.splitlines()):
+        book.active.append([_typed(cell) for cell in cells])
+    book.save(file)
+    assert records(decoded(file.getvalue()), _source(name)) == records(sample, _source(name))
+    for broken in (b"PK\x03\x04 cut", file.getvalue()[:-500]):
+        with pytest.raises(ValueError, match="not an XLSX workbook"):
+            decoded(broken)
+
+
+def _typed(cell):
+    """Return a cell as a workbook holds it: a number, a time, nothing, or text."""
+    for read in (float, datetime.fromisoformat):
+        with suppress(ValueError):
+            return read(cell)
+    return cell or None
 
 
 def test_a_message_without_a_named_value_is_refused(tmp_path):

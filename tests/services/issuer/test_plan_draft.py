@@ -1,5 +1,6 @@
 """The draft of a monitoring plan, which lies on a disk until it is imported."""
 
+import pytest
 import yaml
 
 from services.issuer.planning import draft_of
@@ -19,12 +20,33 @@ def test_an_old_draft_restores_no_document(database_url, tmp_path):
     assert stored
     (project,) = yaml.safe_load(text)["projects"]
     assert not {*KEPT} & {*project}
-    for key, value in (("kind", "correction"), ("accuracy_class", "0.5S")):
-        text = text.replace(f"{key}: ''", f"{key}: {value}")
-    text = text.replace(": ''", ": x")
+    text = text.replace("kind: ''", "kind: correction").replace(": ''", ": x")
     planned = registering.told(database_url, tmp_path, text)
     assert not planned.refused, [result.messages for result in planned.results]
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         project = load_registry(conn).projects["pv"]
     assert project.documents == stored
     assert len(project.monitoring) == 2
+
+
+@pytest.mark.parametrize(
+    ("stated", "drafted"),
+    [
+        ('accuracy_class: "0.5S"', "0.5S"),
+        ("max_error_percent: 0.8", "0.8 %"),
+        ('accuracy_class: "0.5S", max_error_percent: 0.8', "0.8 %"),
+        ("valid_until: 2027-12-31", None),
+    ],
+)
+def test_the_drafted_class_is_what_certificates_state(database_url, tmp_path, stated, drafted):
+    """A draft from our own template, whose certificates state an error, was refused at import."""
+    file = yaml.safe_load(plant.documented().replace('accuracy_class: "0.5S"', stated))
+    del file["projects"][0]["monitoring"]
+    plant.register(database_url, tmp_path, yaml.safe_dump(file))
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        text = draft_of(conn, "pv")
+    (project,) = yaml.safe_load(text)["projects"]
+    lines = {line["parameter"]: line for line in project["monitoring"][0]["lines"]}
+    assert lines["generation"].get("accuracy_class") == drafted
+    planned = registering.told(database_url, tmp_path, text.replace(": ''", ": x"))
+    assert not planned.refused, [result.messages for result in planned.results]

@@ -125,11 +125,13 @@ def test_an_authority_that_is_away(who, database_url, asked, authorities, tmp_pa
             ServerError, match="is not issued yet because time stamps are missing"
         ) as caught:
             requests.issue(conn, name, who["log"], "test", policy)
-        assert "is away: it answers 503" in str(caught.value)
+        assert "is not available: it answers 503" in str(caught.value)
         assert life.documents(conn, name).stored.state == "verified"
         free = policy._replace(required=False)
         done = requests.issue(conn, name, who["log"], "test", free)
-        assert sum("is away" in note for note in done.notes) == 2  # the statement, the head
+        assert (
+            sum("is not available" in note for note in done.notes) == 2
+        )  # the statement, the head
         assert life.documents(conn, name).stored.state == "issued"
     assert tonne("timestamp", "request").exit_code == 3
     authorities[1].down = False
@@ -150,7 +152,7 @@ def test_answers_that_do_not_count_are_not_kept(who, database_url, asked, author
         "belongs to another request": lambda _, found: (
             old[0] if old else old.append(found) or found
         ),
-        "is not from an authority": lambda request, _: made_up.answer(request),
+        "is not from one of your trusted": lambda request, _: made_up.answer(request),
         "is not a token of RFC 3161": lambda _, found: found[:-40],
         "no token": lambda _, found: b"x" * 200_000,
     }

@@ -81,6 +81,9 @@ def test_a_number_of_the_methodology_is_a_number():
     """An import would refuse "0" that the form itself wrote."""
     text = form("ams-iii-h", "MA").yaml()
     assert "leakage_t_per_year: 0\n" in text
+    (sampled,) = [line for line in text.splitlines() if "projects.laboratory" in line]
+    assert "eta_cod_project" in sampled, "the bound of 1 would take the whole reduction, unforeseen"
+    assert "projects.laboratory" not in form("ams-i-d", "MA").yaml()
 
 
 def test_the_grid_of_the_country_is_filled_in():

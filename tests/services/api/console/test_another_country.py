@@ -106,6 +106,22 @@ def test_tonnes_of_no_action_are_named_where_the_programme_has_none(
         assert t("faults.none") not in text
         (said,) = re.findall("<h1[^>]*>([^<]*)", text)
         assert t("finding.outside", year=2026, tonnes="@", count="@").split("@")[1] in said
+        assert 'id="systems"' not in text, "an empty table of pilot systems, which are Hai Phong's"
+
+
+def test_a_device_that_sends_and_is_not_registered_is_on_the_page_live(freiburg, database_url):
+    """A typing error in an id would be a day of readings that nobody misses."""
+    with connect(database_url, autocommit=True) as conn:
+        for device in ("pv-77", "rathaus-pv"):
+            conn.execute(
+                "INSERT INTO dead_letter (received, topic, principal, device_id, reason, detail,"
+                " payload, sha256) VALUES (now(), %s, 'gw-9', %s, 'unknown_device', 'x', 'x', %s)",
+                [f"tonne/v1/gw-9/{device}/telemetry", device, bytes(32)],
+            )
+    page = plain.get(f"{freiburg.url}/console/en/live", cookies=session(freiburg, "auditor")).text
+    (table,) = re.findall('id="unregistered".*?</table>', page, re.DOTALL)
+    assert re.findall('href="/console/en/devices/([^"]+)"', table) == ["pv-77"]
+    assert "gw-9" in table
 
 
 def test_a_city_without_projects_has_the_country_of_its_sites(database_url):

@@ -125,11 +125,13 @@ def test_an_authority_that_is_away(who, database_url, asked, authorities, tmp_pa
             ServerError, match="is not issued yet because time stamps are missing"
         ) as caught:
             requests.issue(conn, name, who["log"], "test", policy)
-        assert "is away: it answers 503" in str(caught.value)
+        assert "is not available: it answers 503" in str(caught.value)
         assert life.documents(conn, name).stored.state == "verified"
         free = policy._replace(required=False)
         done = requests.issue(conn, name, who["log"], "test", free)
-        assert sum("is away" in note for note in done.notes) == 2  # the statement, the head
+        assert (
+            sum("is not available" in note for note in done.notes) == 2
+        )  # the statement, the head
         assert life.documents(conn, name).stored.state == "issued"
     assert tonne("timestamp", "request").exit_code == 3
     authorities[1].down = False

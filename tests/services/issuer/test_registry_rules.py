@@ -393,7 +393,9 @@ def _words(condition):
 
 @pytest.mark.parametrize("what", WRONG)
 def test_each_rule_reports_its_own_cause_once(what):
-    """Each cause is reported once, under its own rule."""
+    """
+    Two designs of one version, the plant's own laboratory and other faults are reported, each once.
+    """
     given, rule, word = WRONG[what]
     given = {**given}
     some = [given.pop("devices")] if "devices" in given else []

@@ -114,13 +114,15 @@ class MeasuredDay(Form):
     """
     Mean of a parameter by the plant's analyser on a local day, and the flow, its weight.
 
-    `max_error_percent`: permissible error of the analyser, if it has no valid certificate.
+    `max_error_percent`: permissible error of the analyser, if it has no valid certificate;
+    `channel`: inlet or outlet, where the parameter is the share that is removed between them.
     """
 
     day: str
     flow: Whole
     mean: Number
     max_error_percent: Number | UnsetType = field(default=UNSET, name="maxErrorPercent")
+    channel: str | UnsetType = UNSET
 
 
 class FixedParameter(Form):

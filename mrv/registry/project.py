@@ -432,7 +432,8 @@ class Loaded:
     """
     A local day [us UTC], its flow, and the flow times the mean concentration. [base units]
 
-    `error` is the part of the load by the permissible error of a channel without a certificate.
+    `error` is the part of the load by the permissible error of a channel without a certificate;
+    `left` and `left_error` are those of a second channel, at the outlet.
     """
 
     from_us: int
@@ -440,6 +441,8 @@ class Loaded:
     flow: int
     load: Fraction
     error: Fraction = Fraction(0)
+    left: Fraction = Fraction(0)
+    left_error: Fraction = Fraction(0)
 
 
 class Silent(NamedTuple):

@@ -212,12 +212,13 @@ class _Bench:
         """Return the value of a parameter from its channels; None without data."""
         role, *channels = spec.channels
         gains = spec.unmeasured == "0"
-        loads, flow, known, of, hours = [Fraction(0)] * len(channels), 0, 0, list[str](), 0
-        best, silent = list(loads), list[Silent]()
-        read, read_flow = list(loads), 0
-        errors, bare = list(loads), list[Text]()
+        flow, known, of, hours = 0, 0, list[str](), 0
+        best, silent = [ZERO] * len(channels), list[Silent]()
+        read, read_flow, bare = list(best), 0, list[Text]()
         count = len(self.edges) - 1
-        flows, first, erred = [0] * count, [Fraction(0)] * count, [Fraction(0)] * count
+        # by channel and day
+        flows, daily = [0] * count, [[ZERO] * count for _ in channels]
+        erred = [list(each) for each in daily]
         for device in _serving(self.project, role):
             seen = self._seen(device, channels)
             if not seen:
@@ -229,23 +230,22 @@ class _Bench:
             compared = by_day if len(seen) == 1 else np.where(seen[0].number > 0, by_day, 0)
             for k, gauged in enumerate(seen):
                 # what is removed gains by what comes in, and loses by what goes out
-                loads[k] += _load(compared, gauged, low=gains == (k == 0))
+                each = _loads(compared, gauged, low=gains == (k == 0))
+                daily[k] = [a + b for a, b in zip(daily[k], each, strict=True)]
                 best[k] += _load(compared, gauged, low=gains != (k == 0))
                 read[k] += _load(both, gauged, low=True)
                 percents, told_of = self._errors(device, channels[k], compared)
                 bare += told_of
-                each = _loads(compared, gauged, low=gains == (k == 0))
-                by_error = [load * p / 100 for load, p in zip(each, percents, strict=True)]
-                errors[k] += sum(by_error, start=Fraction(0))
-                if k == 0:
-                    erred = [a + b for a, b in zip(erred, by_error, strict=True)]
+                erred[k] = [
+                    error + load * p / 100
+                    for error, load, p in zip(erred[k], each, percents, strict=True)
+                ]
             silent += self._silent(device, by_day, seen)
             flows = [a + int(b) for a, b in zip(flows, by_day.tolist(), strict=True)]
-            per_day = _loads(by_day, seen[0], low=gains)
-            first = [a + b for a, b in zip(first, per_day, strict=True)]
             known += int(np.count_nonzero(seen[0].number))
             of.append(device)
             hours += min(len(gauged.hours) for gauged in seen)
+        loads, errors = ([sum(each, start=ZERO) for each in some] for some in (daily, erred))
         if not flow or not loads[0]:
             return None
         value, maximum = (_mean(some, flow, spec) for some in (loads, best))
@@ -257,9 +257,11 @@ class _Bench:
             rounded(value, spec), message, hours, whole * len(of), tuple(silent),
             rounded(maximum, spec),
             tuple(
-                Loaded(begin, end, by_flow, load, error)
-                for (begin, end), by_flow, load, error in zip(
-                    pairwise(self.edges.tolist()), flows, first, erred, strict=True
+                Loaded(begin, end, by_flow, *(part for pair in pairs for part in pair))
+                for (begin, end), by_flow, *pairs in zip(
+                    pairwise(self.edges.tolist()), flows,
+                    *(list(zip(a, b, strict=True)) for a, b in zip(daily, erred, strict=True)),
+                    strict=True,
                 )
             ),
             tuple(rounded(value, spec) for value in off) if bare else (), tuple(bare),
@@ -322,17 +324,23 @@ class _Bench:
 
 def daily_means(
     spec: ParameterSpec, measured: Measured | None
-) -> Iterator[tuple[Loaded, Fraction, Fraction]]:
+) -> Iterator[tuple[str, Loaded, Fraction, Fraction]]:
     """
-    Yield each day with flow of a parameter that one channel measures, its mean and its error.
+    Yield channel, day, mean and error of each day with flow, channel after channel.
 
-    The mean is in the parameter's unit; the error is that of time without a certificate. [%]
+    The mean is in the parameter's unit, of two channels in theirs; the error is that of time
+    without a certificate. [%]
     """
-    _, *channels = spec.channels
-    for day in measured.days if measured and len(channels) == 1 else ():
-        if day.flow:
-            error = 100 * day.error / day.load if day.load else Fraction(0)
-            yield day, day.load / day.flow / _SCALE / spec.per, error
+    for k, channel in enumerate(spec.channels[1:]):
+        for day in measured.days if measured else ():
+            load, error = (day.left, day.left_error) if k else (day.load, day.error)
+            if day.flow:
+                yield (
+                    channel,
+                    day,
+                    load / day.flow / _SCALE / spec.per,
+                    (100 * error / load if load else ZERO),
+                )
 
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:

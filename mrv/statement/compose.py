@@ -330,7 +330,7 @@ def _fixed(case: Case, use: ParameterUse) -> wire_account.FixedParameter:
 
 
 def _analysed(case: Case, use: ParameterUse) -> tuple[wire_account.MeasuredDay, ...]:
-    """Return the days of the analyser that measures a parameter by one channel."""
+    """Return the days of the analyser that measures a parameter, by channel."""
     project = case.plan.project
     spec = find(project.methodology, project.version).parameters.get(use.name)
     if case.plan.accounting == FIRST or use.device or spec is None or not spec.channels:
@@ -340,8 +340,9 @@ def _analysed(case: Case, use: ParameterUse) -> tuple[wire_account.MeasuredDay, 
             day=str(local_date(day.from_us, project.timezone)), flow=str(day.flow),
             mean=plain_text(mean, 12),
             max_error_percent=plain_text(error, 12) if error else UNSET,
+            channel=channel if spec.channels[2:] else UNSET,
         )
-        for day, mean, error in daily_means(spec, case.channels.get(use.name))
+        for channel, day, mean, error in daily_means(spec, case.channels.get(use.name))
     )  # fmt: skip
 
 

@@ -268,27 +268,47 @@ def wrapped(message: str, columns: int) -> list[str]:
 
 
 def in_pages(drawn: str) -> list[str]:
-    """Return a drawing in parts that a printed page has room for; no box is cut."""
+    """
+    Return a drawing in parts that a printed page has room for; no box is cut.
+
+    The last column of a part is the first one of the next.
+    """
     found = re.search(r'width="(\d+)" height="(\d+)" viewBox="0 0 \1 \2"', drawn)
     if found is None:
         return [drawn]
     width, height = map(int, found.groups())
     boxes = [
-        (int(y), int(y) + int(tall))
-        for y, tall in re.findall(r'<rect class="[^>]* y="(\d+)" width="\d+" height="(\d+)"', drawn)
+        tuple(map(int, box))
+        for box in re.findall(
+            r'<rect class="[^>]* x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', drawn
+        )
     ]
-    edges = [0]
-    while height - edges[-1] > _PAGE_H:
-        reach = edges[-1] + _PAGE_H
-        between = [y - 4 for y, _ in boxes if not any(a < y - 4 < b for a, b in boxes)]
-        edges.append(max((y for y in between if edges[-1] < y <= reach), default=reach))
+    lefts, rows = [0], [(0, 0)]
+    while width - lefts[-1] > _PAGE_W:
+        room = range(lefts[-1] + _EDGE + 1, lefts[-1] + _PAGE_W - _EDGE + 1)
+        last = max((x for x, _, wide, _ in boxes if x in room and x + wide in room), default=0)
+        if not last:
+            break
+        lefts.append(last - _EDGE)
+    tall = [(y, y + high) for _, y, _, high in boxes]
+    free = [y - 4 for y, _ in tall if not any(a < y - 4 < b for a, b in tall)]
+    while height - rows[-1][1] > _PAGE_H:
+        begin = rows[-1][1]
+        reach = begin + _PAGE_H
+        end = max((y for y in free if begin < y <= reach), default=reach)
+        # columns that end at different heights: what would be cut is drawn again
+        rows.append((end, min((a - 4 for a, b in tall if begin + 4 < a < end < b), default=end)))
+    edges = [(begin, end) for (_, begin), (end, _) in pairwise([*rows, (height, height)])]
+    wide = min(width, _PAGE_W) if len(lefts) > 1 else width
     return [
         drawn.replace(
             found[0],
-            f'width="{width}" height="{end - begin}" viewBox="0 {begin} {width} {end - begin}"',
+            f'width="{wide}" height="{end - begin}" viewBox="{left} {begin} {wide} {end - begin}"',
             1,
         )
-        for begin, end in pairwise([*edges, height])
+        for left in lefts
+        for begin, end in edges
+        if any(left <= x < left + wide and begin < y < end for x, y, _, _ in boxes)
     ]
 
 
@@ -309,8 +329,8 @@ def _page(drawing: _Drawing, title: str) -> str:
 
 _LINE_GAP_Y, _MARGIN, _LINE_TOP = 20, 24, 60
 # of boxes: at most and at least, and the distance between two, three and more columns
-_WIDEST, _NARROWEST, _WIDE_GAP, _GAP = 250, 100, 80, 40
-_LINE, _HEAD = 15, 24
+_WIDEST, _NARROWEST, _WIDE_GAP, _GAP = 250, 106, 80, 40
+_LINE, _HEAD, _ABOVE = 15, 24, 8
 _CHARACTER = 6.4
 _MOST = 24  # meters that feed the same
 _ELSE = 200  # characters of a name
@@ -330,9 +350,11 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
     wide = max(_NARROWEST, min(_WIDEST, room))
     boxes: dict[str, tuple[int, int, int]] = {}
     parts: list[str] = []
-    bottom = _LINE_TOP
+    # lines past a column run above all boxes, one for each target
+    far = sorted({to for a, each in drawn.items() for to in each if level[to] != level[a] + 1})
+    bottom = top = _LINE_TOP + _ABOVE * len(far)
     for column in range(count):
-        y = _LINE_TOP
+        y = top
         for name in (name for name in names if level[name] == column):
             texts = _lines(plan, name, more, language)
             lines = [w for one in texts for w in wrapped(one, int((wide - 20) / _CHARACTER))]
@@ -351,7 +373,10 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
             # each meter has a lane of its own, so that no line seems to lead elsewhere
             begin, lane = x + wide, x + wide + lanes[name]
             at, end = y + height // 2, to_y + to_height // 2
-            parts.append(f'<path d="M{begin} {at}H{lane}V{end}H{to_x}"/>')
+            above = ""
+            if level[to] != level[name] + 1:
+                above = f"V{_LINE_TOP - 12 + _ABOVE * far.index(to)}H{to_x - _ABOVE}"
+            parts.append(f'<path d="M{begin} {at}H{lane}{above}V{end}H{to_x}"/>')
     width = max(_PAGE_W, _MARGIN * 2 + count * (wide + gap) - gap)
     title = render(text("diagram.single_line", project=plan.project.id), language)
     title = escape(plain(title, _ELSE))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import groupby
 from typing import Any
 
+from ingest import classes
 from mrv.calendar import instant_us, local_text
 from mrv.documents.form import UNSET
 from mrv.documents.monitoring import CrossCheck
-from mrv.documents.period_account import Deduction, Gap
+from mrv.documents.period_account import Deduction, FixedParameter, Gap
 from mrv.errors import ReportError
-from mrv.parameters.inputs import rounded
+from mrv.parameters.inputs import ParameterSpec, rounded
 from mrv.registry.declared import Declared, Stratum, Survey, of_survey, student
 from mrv.report.dated_values import HEADS, dated_rows, least_of
 from mrv.report.opinion import (
@@ -26,6 +28,7 @@ from mrv.report.opinion import (
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, MOST_ROWS, Grid
 from mrv.report.sheets.layout import Layout
+from mrv.report.sheets.traced import number
 from mrv.report.translations import (
     DASH,
     calculated,
@@ -89,32 +92,55 @@ def measured(sheet: Grid, report: Grid, layout: Layout, words: Words) -> None:
             continue
         names = ("day", "parameter", "description", "unit", "value", "flow_weight", "max_error")
         sheet.head(at - 1, [words[name] for name in names])
-        loads = [Fraction(0)] * 2
         for place, day in enumerate(item.days, at):
-            described = meaning(item, facts.subject, words)
-            error = Fraction(day.max_error_percent or 0)
+            channel = day.channel or ""
             sheet.row(place, [
-                (day.day, "text"), (item.parameter, "text"), (described, "text"),
-                (item.unit, "text"), (day.mean, "plain"), (int(day.flow), "whole"),
-                (error, "plain"),
+                (day.day, "text"), (channel or item.parameter, "text"),
+                (meaning(item, facts.subject, words), "text"),
+                (_unit(channel) if channel else item.unit, "text"), (day.mean, "plain"),
+                (int(day.flow), "whole"), (Fraction(day.max_error_percent or 0), "plain"),
             ])  # fmt: skip
-            load = Fraction(day.mean) * int(day.flow)
-            loads = [loads[0] + load, loads[1] + load * error / 100]
-        spans = [sheet.span(at, at + len(item.days), VALUE + k) for k in range(3)]
+        written = _mean(sheet, item, at, facts.methodology.parameters[item.parameter])
+        if written:
+            report.formula(row, layout.value, f"={written}", Fraction(item.value), "plain")
         at += len(item.days) + 3
-        spec = facts.methodology.parameters[item.parameter]
-        flow = sum(int(day.flow) for day in item.days)
-        way = "UP" if spec.side == "project" and not spec.lower_of else "DOWN"
-        for sign in (0, -1, 1):
-            mean = Fraction(round((loads[0] + sign * loads[1]) / flow * 10**11), 10**11)
-            if rounded(mean, spec) == Fraction(item.value):
-                shift = (
-                    f"{'+' if sign > 0 else '-'}SUMPRODUCT({','.join(spans)})/100" if sign else ""
-                )
-                load_ = f"SUMPRODUCT({spans[0]},{spans[1]}){shift}"
-                formula = f"=ROUND{way}(ROUND(({load_})/SUM({spans[1]}),11),9)"
-                report.formula(row, layout.value, formula, Fraction(item.value), "plain")
-                break
+
+
+def _unit(channel: str) -> str:
+    return next(c.channels[channel].unit for c in classes.load().values() if channel in c.channels)
+
+
+def _mean(sheet: Grid, item: FixedParameter, at: int, spec: ParameterSpec) -> str:
+    """Return a measured value as a formula of its days from row `at` on; empty if none gives it."""
+    stated, up = Fraction(item.value), spec.side == "project" and not spec.lower_of
+    for sign in (0, -1, 1):
+        sums, texts, first = list[Fraction](), list[str](), at
+        for k, (_, group) in enumerate(groupby(item.days or (), lambda day: day.channel)):
+            days_ = list(group)
+            mean, flow, error = (sheet.span(first, first + len(days_), VALUE + n) for n in range(3))
+            first += len(days_)
+            way = -sign if k else sign
+            loads = (
+                Fraction(day.mean) * int(day.flow)
+                * (1 + way * Fraction(day.max_error_percent or 0) / 100)
+                for day in days_
+            )  # fmt: skip
+            sums.append(sum(loads, start=Fraction(0)))
+            shift = f"{'+' if way > 0 else '-'}SUMPRODUCT({mean},{flow},{error})/100" if way else ""
+            texts.append(f"(SUMPRODUCT({mean},{flow}){shift})")
+        if not sums[0]:
+            continue
+        value, formula = sums[0] / sum(int(day.flow) for day in days_), f"{texts[0]}/SUM({flow})"
+        if len(sums) > 1:
+            value = max(Fraction(0), 1 - sums[1] / sums[0])
+            formula = f"MAX(0,1-{texts[1]}/{texts[0]})"
+        found = rounded(Fraction(round(value * 10**11), 10**11), spec)
+        formula = f"ROUND{'UP' if up else 'DOWN'}(ROUND({formula},11),9)"
+        if found == stated:
+            return formula
+        if spec.lower_of and stated < found and sign < 0:
+            return f"MIN({number(stated)},{formula})"
+    return ""
 
 
 def gaps(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -28,8 +28,9 @@ from mrv.report.page.basis import basis
 from mrv.report.translations import certificate
 from mrv.report.words import LANGUAGES, Words
 from tests.closes import corpus
-from tests.mrv.plant import FROM
+from tests.mrv.plant import FROM, stating
 from tests.mrv.report import closed, office, sample
+from tests.mrv.test_analysers import PAPERS, case, paper
 
 MONTH_US = 31 * 86_400_000_000
 
@@ -182,6 +183,34 @@ def test_a_measured_mean_is_a_formula_of_its_days(tmp_path):
     values = load_workbook(BytesIO(data), data_only=True)["Monitoring Report"]
     for name, cell in at.items():
         assert abs(Fraction(str(values[cell].value)) - typed[name]) < Fraction(1, 10**9)
+
+
+@pytest.mark.parametrize("entered", ["0.99", "0.5"])
+@pytest.mark.parametrize("certified", [True, False])
+def test_a_removed_share_is_a_formula_of_inlet_and_outlet(tmp_path, entered, certified):
+    """A workbook with a typed share of COD removed cannot be recalculated from its days."""
+    water = PAPERS if certified else {**PAPERS, "in": (paper(channel="flow_total_ml"),)}
+    parameters = {
+        "cod_in_kg_per_m3": 6, "eta_cod": Decimal(entered), "mcf_baseline": Decimal("0.8"),
+        "tdl": Decimal("0.0615"), "design_flow_m3_per_d": 600, "design_cod_kg_per_d": 36_000,
+    }  # fmt: skip
+    treated = case(
+        (1000.0, 2000.0), (100.0, 90.0), papers=water, entered=parameters, of=("ams-iii-i", "8.0")
+    )
+    papers = stating(parameters, *parameters)
+    facts = sample.draft(replace(treated, plan=replace(treated.plan, documents=papers)))
+    (share,) = (p for p in facts.subject.fixed_parameters if p.parameter == "eta_cod")
+    assert {day.channel for day in share.days} == {"cod_in_mg_l", "cod_out_mg_l"}
+    given = make(facts, "xlsx", "en")
+    report = load_workbook(BytesIO(given))["Monitoring Report"]
+    (cell,) = (
+        row[4].coordinate for row in report.iter_rows() if "/(SUMPRODUCT" in str(row[4].value)
+    )
+    data = office.calculated(tmp_path, {"sheet": given})["sheet"]
+    value = load_workbook(BytesIO(data), data_only=True)["Monitoring Report"][cell].value
+    measured = Decimal("0.947142857") if certified else Decimal("0.935396825")
+    assert abs(Decimal(str(value)) - min(Decimal(entered), measured)) < Decimal("1e-9")
+    assert Decimal(share.value) == min(Decimal(entered), measured)
 
 
 def test_the_precision_of_a_sample_is_a_formula(facts, tmp_path):

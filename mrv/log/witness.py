@@ -260,8 +260,8 @@ def judge_request(
     if not keys:
         raise WitnessRefusedError(
             404,
-            f"log {head.origin!r} is not known to this witness; its organisation adds it "
-            "with `tonne witness add-log`",
+            f"log {head.origin!r} is not known to this witness; the witness's organisation "
+            "adds it with `tonne witness add-log`",
         )
     try:
         signers = signed_by(request.checkpoint, keys)

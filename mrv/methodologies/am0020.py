@@ -242,10 +242,10 @@ METHODOLOGY = Methodology(
     ),
     rules=(
         "Head and pressure must be the same before and after; a lower head is not a saving.",
-        "Less electricity than lifting the water requires is not applied (MTR-05).",
+        "Electricity is at least what lifting the water requires (MTR-05).",
         "Baseline use is at most 5/3 of the new pumps' design, and that at efficiency 0.3.",
         "Water is limited to the design capacity of the pumps, by licence or design document.",
-        "Without such a dated document, or invoices, there is no reduction.",
+        "Without such a dated document or invoices, no reduction is credited.",
         "Invoices of the output, or of its electricity, are required for any reduction.",
         "Dated documents of the baseline values are required for any reduction.",
     ),

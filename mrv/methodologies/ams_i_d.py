@@ -315,7 +315,7 @@ METHODOLOGY = Methodology(
     rules=(
         "A retrofit is credited only above the historical mean plus its standard deviation.",
         "A metered project is a new plant; a retrofit is evaluated by year.",
-        "Import is deducted; missing import data are charged at the rated power.",
+        "Import is deducted; for time without import data, it is calculated at the rated power.",
         "A reservoir emits methane up to a power density of 10 W/m2; up to 4 it is rejected.",
         "All electricity generated is the net electricity plus the plant's own use, as metered.",
         "A meter is solar unless its class (wind turbine) or a dated document shows otherwise.",

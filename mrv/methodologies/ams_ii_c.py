@@ -241,7 +241,7 @@ METHODOLOGY = Methodology(
     rules=(
         "Operating hours of a group are limited to its schedule.",
         "A baseline lamp has at most five times the power of its replacement.",
-        "Without such a dated document, or invoices, there is no reduction.",
+        "Without such a dated document or invoices, no reduction is credited.",
         "Below half of the schedule, invoices for the hours are required for any reduction.",
         "Electricity invoices corroborate the hours within the schedule, by number and power.",
         "Hours are limited to what the group's metered electricity allows at number and power.",

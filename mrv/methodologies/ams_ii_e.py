@@ -319,7 +319,7 @@ METHODOLOGY = Methodology(
         "More scatter in the months before the project lowers the reduction.",
         "The base load is per period: tonnes exist for monitoring periods, not for live intervals.",
         "Invoices, weather-service data and documents of the regression line are required.",
-        "If a meter differs from its invoices by more than 1 %, the conservative value applies.",
+        "If meter and invoices differ by more than 1 %, that with the lower reduction applies.",
         "Weather is limited to 1.1 times the warmest month of the regression.",
     ),
 )

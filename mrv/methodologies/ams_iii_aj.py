@@ -130,7 +130,7 @@ METHODOLOGY = Methodology(
     conditions=(TYPE_III,),
     rules=(
         "Output is limited to the design capacity of the plant, by licence or design document.",
-        "Without such dated documents, or invoices, there is no reduction.",
+        "Without such dated documents or invoices, no reduction is credited.",
         "Invoices of each kind of output are required; for a single kind, of its electricity.",
         "A quarter of the recycled mass is deducted for its lower quality.",
         "Only output sold in place of virgin plastic is credited, not exported or dumped output.",

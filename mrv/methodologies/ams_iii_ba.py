@@ -147,7 +147,7 @@ METHODOLOGY = Methodology(
     conditions=(TYPE_III,),
     rules=(
         "Output is limited to the design capacity of the plant, by licence or design document.",
-        "Without such dated documents, or invoices, there is no reduction.",
+        "Without such dated documents or invoices, no reduction is credited.",
         "Invoices of each kind of output are required; for a single kind, of its electricity.",
         "Only output sold as raw material in the country is credited, not exports or dumping.",
         "Material that is recycled in the baseline is not credited.",

@@ -318,6 +318,6 @@ METHODOLOGY = Methodology(
         "Without charging invoices, distance is limited to the highest mean day of the class.",
         "Distance above the class's speed or daily limit is not credited.",
         "A condition requires dated documents of diesel use, its year and the type approval.",
-        "Charging with solar power that another project claims is charged as grid electricity.",
+        "Solar power that another project claims is calculated with the grid's emission factor.",
     ),
 )

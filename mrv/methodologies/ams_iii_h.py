@@ -363,12 +363,12 @@ METHODOLOGY = Methodology(
     rules=(
         "The reduction is at most the methane destroyed, less the emissions of the power used.",
         "Water and COD are limited to the design capacity, by licence or design document.",
-        "Rainwater may exceed it as long as the COD load does not.",
-        "Without such dated documents, or invoices, there is no reduction.",
+        "With rain, the volume of water may exceed it as long as the COD load does not.",
+        "Without such dated documents or invoices, no reduction is credited.",
         "Invoices of the output, or of its electricity, are required for any reduction.",
         "A condition requires a dated document of the baseline lagoon or tank.",
         "Uncertainty factors: 0.89 on baseline, 1.12 on project emissions.",
-        "COD and methane need analysers or dated laboratory results; else the bound applies.",
+        "Without analyser or dated laboratory results, the conservative bound applies (PAR-06).",
         "Without measured COD, no reduction is credited.",
         "Methane lost from the treatment above baseline emissions is added to project emissions.",
         "COD_least is the COD from which the metered biogas must have formed.",
@@ -379,6 +379,6 @@ METHODOLOGY = Methodology(
         "Below 0.4 times it, COD_inflow is set to COD_least / Q_ww + COD_discharge.",
         "Above 1.1 times it, a finding reports the difference.",
         "A flare efficiency above 0.5 needs dated temperature results; else an open flare applies.",
-        "Gas counts as burnt while the exhaust (500 Cel) or a flame detector shows it; else 0.",
+        "Flare efficiency is 0 unless the exhaust reaches 500 Cel or a detector shows a flame.",
     ),
 )

@@ -135,8 +135,8 @@ METHODOLOGY = Methodology(
     rules=(
         "Uncertainty factors: 0.89 on baseline, 1.12 on project emissions.",
         "Water and COD are limited to the design capacity, by licence or design document.",
-        "Rainwater may exceed it as long as the COD load does not.",
-        "Without such dated documents, or invoices, there is no reduction.",
+        "With rain, the volume of water may exceed it as long as the COD load does not.",
+        "Without such dated documents or invoices, no reduction is credited.",
         "Invoices of the output, or of its electricity, are required for any reduction.",
         "A condition requires a dated document of the baseline lagoon or tank.",
         "An aerobic baseline, or discharge to a river, gives little or no reduction.",

@@ -325,9 +325,9 @@ METHODOLOGY = Methodology(
     capacities=(Capacity("design_passengers_per_d", ("passengers",), 1),),
     rules=(
         "Passengers are limited to the design capacity of the line, by licence or design document.",
-        "Without such dated documents, or invoices, there is no reduction.",
+        "Without such dated documents or invoices, no reduction is credited.",
         "Invoices of the output, or of its electricity, are required for any reduction.",
         "Passengers who would have walked, cycled or stayed have no baseline emissions.",
-        "Shares: lower bound of the 95 % interval. Access trips are project emissions.",
+        "Modal shares: lower bound of the 95 % interval. Trips to stations are project emissions.",
     ),
 )

@@ -290,7 +290,7 @@ METHODOLOGY = Methodology(
         Condition("ID_AM009 eligibility, efficiency above the reference", _better, first=True),
     ),
     rules=(
-        "Complete combustion is assumed on both sides; fans are charged at the grid's factor.",
+        "Complete combustion is assumed on both sides; electricity of fans has the grid's factor.",
         "Fuel is limited to the burners' rated power, by their data sheets.",
         "Invoices of the fuel are required for any reduction.",
         "Dated documents of the baseline values are required for any reduction.",

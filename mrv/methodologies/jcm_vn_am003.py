@@ -130,8 +130,8 @@ METHODOLOGY = Methodology(
     baseline_documents=("cop_reference", "cop_project"),
     steps=STEPS,
     rules=(
-        "Missing data count zero on both sides.",
-        "Performance below two thirds of the entered value: the measured one applies.",
+        "Missing data are replaced by zero in baseline and project emissions.",
+        "A measured performance below two thirds of the entered one applies instead of it.",
         "A coefficient of performance is limited to 2.5 to 8.",
         "Invoices of the electricity are required for any reduction.",
         "Dated documents of the baseline values are required for any reduction.",

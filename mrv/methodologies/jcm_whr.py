@@ -125,7 +125,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     baseline_documents=("captive_load_kw",),
     rules=(
-        "Auxiliaries are charged at their capacity, 24 hours a day.",
+        "Electricity of auxiliaries: their capacity times 24 hours a day (project emissions).",
         "A dated document of that capacity is required for any reduction.",
     ),
 )

@@ -189,7 +189,7 @@ METHODOLOGY = Methodology(
     capacities=(Capacity("design_panels_per_d", ("panels",), 1),),
     rules=(
         "Panels are limited to the design capacity of the line, by licence or design document.",
-        "Without such dated documents, or invoices, there is no reduction.",
+        "Without such dated documents or invoices, no reduction is credited.",
         "Invoices of the output, or of its electricity, are required for any reduction.",
         "Only output sold as raw material in the country is credited, not exports or dumping.",
         "Material that is recycled in the baseline is not credited.",

@@ -317,7 +317,7 @@ METHODOLOGY = Methodology(
     rules=(
         "15 % of the methane is deducted if IPCC defaults are used.",
         "A field that emits more than before gets no deduction on its negative balance.",
-        "Nitrous oxide is charged for the metered part of the season, fuel in full.",
+        "Project emissions include N2O of the metered part of the season, and all fuel.",
         "Hours of a tube without timely readings are limited to the time with readings.",
     ),
 )

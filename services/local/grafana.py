@@ -139,7 +139,7 @@ class Grafana(Server):
 
     @property
     def reader_password(self) -> str:
-        """Return the password of the boards' database login, created if missing."""
+        """Return the password of the dashboards' database login, created if missing."""
         return self._secret("database.password")
 
     def require(self) -> Path:

@@ -129,7 +129,7 @@ class Postgres(Server):
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
     def let_read(self, login: str, password: str) -> None:
-        """Create a read-only login for the boards."""
+        """Create a read-only login for the Grafana dashboards."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             for role, may in (("tonne_grafana", "NOLOGIN"), (login, "LOGIN")):
                 known = "SELECT FROM pg_roles WHERE rolname = %s"

@@ -121,7 +121,7 @@ def load(folder: Path, passphrase: bytes = b"") -> WitnessKeys:
         )
     except FileNotFoundError as error:
         raise InputError(
-            f"there is no {path}; `tonne witness create --name witness.example/w1` makes the keys"
+            f"there is no {path}; `tonne witness create --name witness.example/w1` creates the keys"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, UnsupportedAlgorithm) as error:
         raise InputError(

@@ -86,7 +86,7 @@ def up(
     With --secure only tonne and holders of a certificate or password by
     `tonne registry issue-credentials` can connect; see docs/security.md.
 
-    With --grafana local clients can view the boards without a password.  To edit boards, sign
+    With --grafana local clients can view the dashboards without a password.  To edit them, sign
     in as `admin` with the password in TONNE_HOME/grafana/admin.password.
 
     \b

@@ -327,7 +327,7 @@ def row(
     print_result(done, f"{out}: {names}, signed by {name}", as_json=as_json)
     if signed_rows.others:
         click.echo(
-            f"not signed, as they are of other issuers: {', '.join(signed_rows.others)}", err=True
+            f"not signed, as another issuer is stated: {', '.join(signed_rows.others)}", err=True
         )
 
 

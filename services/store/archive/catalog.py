@@ -62,7 +62,7 @@ def place_of(cursor: Cursor) -> Place:
     """Return the location of archived readings: from the settings, or else as recorded."""
     result = home(cursor)
     if result is None:
-        raise InputError("this database has no archive; `tonne archive run` makes one")
+        raise InputError("this database has no archive; `tonne archive run` creates one")
     return opened(Settings().archive_url or result.url)
 
 

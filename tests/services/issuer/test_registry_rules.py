@@ -393,7 +393,7 @@ def _words(condition):
 
 @pytest.mark.parametrize("what", WRONG)
 def test_each_rule_reports_its_own_cause_once(what):
-    """Each cause is reported once, under its own rule."""
+    """Two designs of one version, an own laboratory and other faults are each reported once."""
     given, rule, word = WRONG[what]
     given = {**given}
     some = [given.pop("devices")] if "devices" in given else []

@@ -116,7 +116,7 @@ def test_a_statement_of_the_first_release_is_verified_by_the_keys_of_then(conn, 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_conclusion_that_no_programme_takes_is_refused(conn, submitted, case):
-    """An opinion without scope or reason is rejected."""
+    """An opinion that does not assess each parameter, or lacks a reason, is rejected."""
     (who, name), (change, told) = submitted, WRONG[case]
     have, signer = steps.documents(conn, name), who["verifier"]
     right = concluded("unmodified", of=have.claims)

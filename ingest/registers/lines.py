@@ -190,7 +190,11 @@ class Mark:
 
 
 class Trail(NamedTuple):
-    """State of the register before a rise: steps until then, and steps spread since."""
+    """
+    State of a register before a rise: number of steps until then.
+
+    `replaced` are the steps that the rise replaced; they apply again if it is not confirmed.
+    """
 
     value: int
     read_us: int

@@ -263,9 +263,10 @@ class EvidenceItem(Form):
 
 class EvidenceAsked(Form):
     """
-    Grades that a programme requires, if they differ from C and B above 5 %.
+    Grades of evidence that a programme requires; omitted if they are the default.
 
-    For quantities, and for parameters that affect more than `above_percent` of the reduction.
+    The default is C for quantities, and B for parameters on which more than 5 % (`above_percent`)
+    of the reduction depends.
     """
 
     quantities: Literal["B", "C", "D"]

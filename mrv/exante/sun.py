@@ -162,7 +162,9 @@ def _power(pvlib: Any, effective: Any, plane: Any, plant: Plant) -> Any:
     return pvlib.inverter.pvwatts(direct, limit, plant.inverter_efficiency).clip(lower=0.0)
 
 
-# Clearness at no sun, and for each kWh/m2 of a clear day. [M]
+# Clearness at no sun, and for each kWh/m2 of a clear day, fitted to the months of Freiburg. [M]
+# Within the tropics the wet season has the higher sun: clear skies alone are nearer to its months.
+_TROPIC = 23.44  # latitude of the tropics: obliquity of the ecliptic [deg]
 _BASE, _SLOPE = 0.46, 0.038
 _HIGHEST = 0.8
 _USUAL = Plant(0.14, 0.96, -0.0037, 1.1, 15.0)
@@ -182,6 +184,8 @@ def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
     """
     Return the monthly energy of modules with several orientations. [kWh]
 
+    With typical cloud cover; within the tropics of clear skies, without a monsoon.
+
     Parameters
     ----------
     roofs : sequence of (Roof, float)
@@ -200,6 +204,7 @@ def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
     total = [0.0] * 12
     for roof, kw in roofs:
         clear = year(roof, _USUAL, None).clear_ghi
-        made = year(roof, _USUAL, cloudy(clear)).yield_by_month
+        sky = None if abs(roof.latitude) < _TROPIC else cloudy(clear)
+        made = year(roof, _USUAL, sky).yield_by_month
         total = [sum_ + kw * energy for sum_, energy in zip(total, made, strict=True)]
     return total

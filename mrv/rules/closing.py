@@ -55,7 +55,7 @@ from mrv.rules.equipment import measured_powers
 from mrv.rules.facts import MATERIAL
 from mrv.rules.grades import carried, evidence_of
 from mrv.rules.invoiced_use import keep_first
-from mrv.rules.issued import choose
+from mrv.rules.issued import choose, differing
 from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds, stating
 from mrv.rules.values import apply_required_grades
@@ -153,6 +153,10 @@ class _Closing:
     def chosen(self, project: Project, supporting: SupportingData) -> tuple[Passed, list[Finding]]:
         """Return a pass with the most conservative registered, issued and entered values."""
         period_us, result = self._engine.period_us, list[Finding]()
+        if supporting.fixed and supporting.accounting > FIRST:
+            # an issued bound of a value that is out of range still, was no change of the value
+            bounded, _, _ = keep_plausible(project, supporting, period_us, self._net_gross_ug)
+            supporting = replace(supporting, fixed=differing(supporting.fixed, bounded))
         if supporting.fixed or supporting.late:
             now = replace(supporting, fixed=(), late=())
             project, result = choose(

@@ -154,6 +154,11 @@ def _value(decimal: str | None) -> Text:
 # --- issued statements --------------------------------------------------------------------
 
 
+def differing(fixed: Iterable[FixedBefore], project: Project) -> tuple[FixedBefore, ...]:
+    """Return the issued values from which a project's values differ."""
+    return tuple(f for f in fixed if _now(project, f.device, f.parameter, f.value) != f.value)
+
+
 def _by_publication(fixed: FixedBefore, project: Project, factors: Factors) -> bool:
     """Return whether the issued value was the published one, and not one fixed by the project."""
     spec = find(project.methodology, project.version).parameters.get(fixed.parameter)

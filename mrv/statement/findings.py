@@ -275,8 +275,9 @@ def _check_about(subject: About, event: What, claims: Claims) -> None:
         )
     if not date.fromisoformat(first) <= begin < until <= end + timedelta(days=1):
         raise StatementStateError(
-            f"the days {begin} to {until} (the day after) are not within {claims.statement}: "
-            f"{first} to {end + timedelta(days=1)}; enter days of the period"
+            f"the days {begin} to {until} (end excluded) are not within the period of "
+            f"{claims.statement}, {first} to {end + timedelta(days=1)} (end excluded); enter days "
+            "of the period"
         )
 
 
@@ -309,9 +310,10 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
         if event.what != "raised":
             names = ", ".join(record.name for record in before) or "none"
             raise StatementStateError(f"there is no finding {name}; there are: {names}")
-        if name != next_name(name.split("-")[0], before):
+        if name != (following := next_name(name.split("-")[0], before)):
             raise StatementStateError(
-                f"{name} is not the next number of its kind; download the list again"
+                f"{name} is not the next number of its kind, which is {following}; download the "
+                "list again and number the finding again"
             )
     elif event.what == "raised":
         raise StatementStateError(

@@ -201,7 +201,7 @@ def version_out(version: Version) -> PlanVersionWhole:
 
 
 def project_out(project: Project, accounting: int) -> ProjectExtract:
-    """Return a project and its devices; without country under the first rules."""
+    """Return the extract of a project with its devices; accounting version 1 has no country."""
     return ProjectExtract(
         id=project.id,
         name=project.name,

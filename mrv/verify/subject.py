@@ -110,7 +110,7 @@ class Subject:
         try:
             return None if data is None else data.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise CanonicalError("receipt.txt is not UTF-8") from error
+            raise CanonicalError("receipt.txt is not UTF-8; get the pack again") from error
 
     @cached_property
     def approvals(self) -> list[dict[str, Any]]:

@@ -223,7 +223,9 @@ def manifest(subject: Subject) -> str:
     try:
         text = receipt.decode()
     except UnicodeDecodeError as error:
-        raise CanonicalError(f"{MANIFEST_RECEIPT} is not UTF-8") from error
+        raise CanonicalError(
+            f"{MANIFEST_RECEIPT} is not UTF-8; get it from the log again"
+        ) from error
     head = verify_receipt(text, entry, log_key(subject.ring, parse_receipt(text).checkpoint))
     _same_tree(subject, head, parse_receipt(text).index)
     return f"{len(listed)} files, all in the log"

@@ -164,7 +164,7 @@ class PromptProtocol(HttpToolsProtocol):
             self._hang_up(431)
 
     def on_message_begin(self) -> None:
-        """Start the deadline of later headers; that of the first is already running."""
+        """Start the time limit of a further request's headers; the first one is already running."""
         super().on_message_begin()
         if self._late is None:
             self._wait()

@@ -150,8 +150,10 @@ def read(url: str) -> bytes:
     with urlopen(request, timeout=_FETCH_S) as answer:  # noqa: S310 - the operator's own setting
         while part := answer.read1(_PART):
             body += part
-            if len(body) > _LARGEST or time.monotonic() > until_s:
-                raise OSError(f"{url}: the answer is too large or too slow")
+            if len(body) > _LARGEST:
+                raise OSError(f"{url}: the answer has more than {_LARGEST} bytes; check the URL")
+            if time.monotonic() > until_s:
+                raise OSError(f"{url}: no complete answer within {_FETCH_S} s")
     return bytes(body)
 
 

@@ -393,6 +393,7 @@ async def _grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
                 if code:
                     why = message or words(for_code(code)())
                     raise ServerError(
-                        f"Kafka does not let {item.user!r} {item.operation} {item.resource}"
-                        f" {item.name!r}: {why}; run this as a user who may alter the cluster"
+                        f"Kafka rejected the access rule that lets user {item.user!r}"
+                        f" {item.operation} {item.resource} {item.name!r}: {why}; run this"
+                        " command as a Kafka user with the right to alter the cluster"
                     )

@@ -489,7 +489,7 @@ def _refuse_other_evidence(case: Case, claims: Claims, detail: Mapping[str, Any]
     ]
     raise PeriodError(
         f"the evidence of statement {claims.statement} differs from the closed period "
-        f"({'; '.join(result[:3]) or 'rows are missing'}): late readings came, or rows were "
-        "changed, and `tonne log audit` says which; close the period again, or supersede the "
-        "statement"
+        f"({'; '.join(result[:3]) or 'rows are missing'}): readings arrived late, or rows were "
+        "changed; `tonne log audit` lists changed rows. If the statement is not issued, close the "
+        "period again; if it is issued, supersede it"
     )

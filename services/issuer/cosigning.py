@@ -107,7 +107,7 @@ def ask(question: Question, witness: Member, known: int, wait_s: float, now_s: f
         with httpx.Client(timeout=wait_s) as http:
             outcome = _asked(http, question, witness, known, (now_s, began_s + wait_s))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        outcome = Outcome("away", f"it does not answer: {str(error) or type(error).__name__}")
+        outcome = Outcome("away", f"no answer received: {str(error) or type(error).__name__}")
     took_s = time.monotonic() - began_s
     return Outcome(outcome.state, outcome.why, outcome.cosignature, took_s)
 
@@ -136,15 +136,19 @@ def _asked(
 
 
 def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int, str]:
-    """Return status and text of an answer; an answer that is too long or too slow is refused."""
+    """Return status and text of an answer; an answer too long or not complete in time raises."""
     import httpx  # noqa: PLC0415 - an extra
 
     content = bytearray()
     with http.stream("POST", f"{url}/add-checkpoint", content=body.encode()) as answer:
         for part in answer.iter_bytes():
             content += part
-            if len(content) > _LARGEST or time.monotonic() > until_s:
-                raise httpx.ReadError("the answer is too large or too slow")
+            if len(content) > _LARGEST:
+                raise httpx.ReadError(
+                    f"its answer has more than {_LARGEST} bytes; check the URL of the witness"
+                )
+            if time.monotonic() > until_s:
+                raise httpx.ReadError("its answer was not complete in time")
         return answer.status_code, content.decode("utf-8", "replace")
 
 

@@ -33,6 +33,8 @@ TYPED_API = {
       for name in ("reported_percent_of_target", "reported_t", "target_t_per_year")),
     # energy that a tariff prices: no site of the city has one; test_money.py computes them
     "/v1/programme/report: energy_kwh", "/v1/projects/{project}/money: energy_kwh",
+    # the entry of the registry file: what was expected, as it was entered
+    "/v1/projects/{project}/entry: reduction_t_per_year",
 }  # fmt: skip
 
 

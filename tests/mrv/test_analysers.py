@@ -198,7 +198,8 @@ SECOND = TIMES >= BEGIN + 96 * QUARTER_US
 )
 def test_gas_counts_as_burnt_while_a_flame_is_shown(flare, share):
     """
-    Gas is credited as burnt only while the flame is recorded.
+    Without a recorded flare temperature or flame the flare efficiency is 0; gas is credited as
+    burnt only while the flame is recorded.
 
     Findings of the UNFCCC secretariat: efficiency zero below 500 Cel
     (cdm.unfccc.int/IRCheck/iss_forms/ZXEKD2YRNCJWPI5/viewPublic), and a default for time in which

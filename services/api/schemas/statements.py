@@ -12,7 +12,7 @@ from services.issuer.planning import Kind
 
 
 class Sampled(Shape):
-    """Sample of a statement's verifier: number of device-days, and of the population."""
+    """Device-days that the verifier sampled: drawn at random, by risk, and in the population."""
 
     statement: str
     state: Literal["under_verification"]

@@ -29,18 +29,24 @@ _HEAD = ("input", "symbol", "unit", "meaning", "bounds", "default", "monitoring 
 _LIFE_HEAD = ("programme", "methodology", "version", "in tonne", "projects register from",
               "no registration from", "no credits from", "successor", "source",
               "certainty")  # fmt: skip
-_FACTOR_HEAD = ("factor", "value", "unit", "direction", "valid", "source", "publication compared")
+_FACTOR_HEAD = ("factor", "value", "unit", "applied to", "valid", "source",
+                "value compared with the source")  # fmt: skip
 _COUNTRY = (
     "tonne applies the grid emission factor of the project's country and year. `tonne factors list"
     " --kind grid.de` shows those of Germany. [another-city.md](../another-city.md) explains how to"
     " add the factors of another country."
 )
+# a factor's `direction`, as the page states it
+_APPLIED_TO = {"avoided": "baseline emissions", "consumed": "project emissions", "either": "both"}
 _FOR = (
-    "Direction: the side on which the value is conservative: `avoided` for baseline emissions, "
-    "`consumed` for project emissions and leakage, `either` for both (a property of a fuel or gas)."
-    " A value that a project enters, such as an official combined margin, is listed in its"
-    " statement as a project value; the grid's official factor is listed as `consumed` also where"
-    " the equations use the same value on both sides."
+    "Applied to: the emissions for which the value is conservative. In a project's file and a"
+    " statement, `direction` is `avoided` (baseline emissions), `consumed` (project emissions and"
+    " leakage) or `either` (both: a property of a fuel or gas). Of a 95 % interval, the lower limit"
+    " is applied to baseline emissions and the upper one to project emissions, so that uncertainty"
+    " lowers the reduction. The last column states whether tonne's authors had the text of the"
+    " source and compared the value with it. The grid's official factor is listed under project"
+    " emissions also where the equations use it on both sides. A value that a project enters, such"
+    " as an official combined margin, is listed in its statement as a project value."
 )
 _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
 # parameters of a device of which the most in a day is asked for
@@ -51,7 +57,7 @@ _NOTE = "Written by `make pages`."
 _LEGEND = (
     'Words in parentheses after a source, such as "primary source", state how its text was'
     " available ([certainty](../statement-figures.md#certainty-of-a-source)). Without such words,"
-    " the source is cited, but its text was not compared.\n"
+    " the source is cited, but its text was not compared. The table of inputs explains each symbol."
 )
 
 
@@ -146,6 +152,10 @@ def _page(definition: Methodology | Tool) -> Iterator[str]:
     yield f"For: verifiers, and people who enter a project. {_NOTE}"
     yield f"{definition.reference}.\n"
     yield _LEGEND
+    if "ef_grid_t_per_mwh" in definition.inputs:
+        yield "EF_el is the emission factor of the grid (EF_grid,y in texts of the CDM).\n"
+    else:
+        yield ""
     yield f"{definition.notes}\n"
     yield "## Equation\n"
     yield from _equation(definition)
@@ -388,7 +398,7 @@ def _factor_row(factor: Mapping[str, Any]) -> tuple[str, ...]:
         f"`{factor['id']}`",
         str(factor["value"]),
         factor["unit"],
-        factor["direction"],
+        _APPLIED_TO[factor["direction"]],
         _validity(factor),
         f"{factor['source']} {factor['certainty']}",
         "yes" if factor["verified"] else "no",
@@ -399,7 +409,7 @@ def _validity(factor: Mapping[str, Any]) -> str:
     """Return the text of a factor's validity dates: local, end excluded; empty if unlimited."""
     begin, end = factor["valid_from"], factor["valid_to"]
     if begin is None and end is None:
-        return "until revised"
+        return "until superseded"
     return f"{begin or ''} to {end or ''}".strip()
 
 

@@ -86,13 +86,14 @@ def keys() -> None:
 @click.option(
     "--token-key", metavar="LABEL", help="With --pkcs11: label of the key; default: NAME."
 )
-@click.option("--make", is_flag=True, help="With --pkcs11: make the key in the token.")
+@click.option("--make", is_flag=True, help="With --pkcs11: generate the key in the token.")
 @click.option(
     "--signer",
     "command",
     multiple=True,
     metavar="WORD",
-    help="Command that signs with a secret stored elsewhere, one option per word.",
+    help="Command that signs with a key stored elsewhere; repeat the option for each word:"
+    " --signer ssh --signer hsm.",
 )
 @click.option(
     "--public-key",

@@ -381,7 +381,11 @@ def _print(name: str, text: str, *, as_json: bool) -> None:
 def _head(conn: Connection, size: int | None) -> str:
     checkpoint = stored.checkpoint(conn, size)
     if checkpoint is None:
-        raise InputError("the log has no such head; `tonne log seal` makes the first")
+        raise InputError(
+            "the log has no signed head yet; `tonne log seal` signs the first"
+            if size is None
+            else f"the log has no signed head of {size} entries; omit --size for the newest"
+        )
     return checkpoint
 
 

@@ -128,7 +128,7 @@ def tiles(folder: Path, *, as_json: bool) -> None:
                 "the log has no head with cosignatures of enough witnesses; run `tonne "
                 "log witnesses`"
                 if waits
-                else "the log has no head yet; `tonne log seal` makes the first"
+                else "the log has no signed head yet; `tonne log seal` signs the first"
             )
         entries = stored.entries(conn)
         keys = [

@@ -1261,7 +1261,7 @@ COMMENT ON VIEW v_power_kw IS 'Power readings of all device classes with a power
 COMMENT ON VIEW v_indicator_hour IS 'Indicators of air, noise and water by hour (VN_AQI, Leq, loads, limits); grade is the band or class of the standard; covered is the share of the hour with readings.';
 COMMENT ON VIEW v_indicator_day IS 'Indicators of air, noise and water by local day; detail has further values that the standard requires.';
 COMMENT ON VIEW v_quality_day IS 'Readings flagged by a quality test, by local day, device, channel and test.';
-COMMENT ON VIEW v_meter_check_hour IS 'Comparison of a meter with its check meter by hour, over 15-minute intervals that both measured completely.';
+COMMENT ON VIEW v_meter_check_hour IS 'Comparison of a meter with its check meter by hour, over 15-minute intervals that both measured completely; differs is yes if the two values differ by more than check_percent of the greater one and by more than 0.2 kWh.';
 COMMENT ON VIEW v_meter_check_day IS 'v_meter_check_hour by day; differs is yes if meter and check meter differ by more than check_percent of the greater one and by more than 0.2 kWh.';
 COMMENT ON VIEW v_gateway_health IS 'State of every gateway: online, or dark if no data of the gateway and its devices arrive.';
 COMMENT ON VIEW v_sparkplug_device IS 'Sparkplug B devices, and whether they are alive by their last birth and death certificates.';
@@ -3965,7 +3965,7 @@ COMMENT ON COLUMN v_device_health.gateway_dark IS 'whether its gateway is the ca
 COMMENT ON COLUMN v_device_health.alarm IS 'true if it is not online and its gateway is not the cause';
 COMMENT ON COLUMN v_account_source.made IS 'when the tonnes were calculated';
 COMMENT ON COLUMN v_project_expectation.holds IS 'whether the estimate applies now';
-COMMENT ON COLUMN v_meter_check_hour.quarters IS 'number of these 15-minute intervals';
+COMMENT ON COLUMN v_meter_check_hour.quarters IS 'number of 15-minute intervals of the hour that both measured completely';
 COMMENT ON COLUMN v_meter_check_day.quarters IS 'number of 15-minute intervals that both measured completely';
 COMMENT ON COLUMN v_alarm_condition.clear_s IS 'seconds without the cause, after which the alarm is cleared';
 COMMENT ON COLUMN v_alarm_condition.part IS 'channel or indicator, if the cause concerns one of several';

@@ -54,7 +54,7 @@ class Summed(NamedTuple):
 
 def note(cursor: Cursor, fleet: Fleet, stored: Sequence[Frame], messages: Letters) -> None:
     """
-    Count stored and completed readings by hour of their time and of their arrival.
+    Count new readings, and readings that gained a channel, by hour of time and of arrival.
 
     Parameters
     ----------

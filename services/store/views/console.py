@@ -215,6 +215,12 @@ def expected_between(
     return [value or None for (value,) in rows]
 
 
+def expected_by_sun(conn: Connection, project: str) -> bool:
+    """Return whether the months of a project's estimate are those of the sun, not of a design."""
+    query = "SELECT FROM v_project_months WHERE project_id = %s AND basis = 'sun'"
+    return conn.execute(query, [project]).fetchone() is not None
+
+
 def expected_days(
     conn: Connection, project: str, timezone: str, first: date, end: date
 ) -> dict[date, Decimal]:

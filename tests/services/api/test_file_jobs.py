@@ -169,7 +169,7 @@ def test_a_job_whose_process_ended_is_taken_up_and_not_for_ever(queue):
     assert jobs.take(conn) is None
     found = jobs.find(conn, id_)
     assert (found.status, found.wanted.statement) == (500, issued)
-    assert "begun 3 times" in found.detail
+    assert "started 3 times" in found.detail
     conn.execute("UPDATE file_job SET asked = asked - interval '25 hours'")
     assert jobs.forget_old(conn) == 1
     assert jobs.find(conn, id_) is None

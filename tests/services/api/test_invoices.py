@@ -54,7 +54,7 @@ def test_the_client_delivers(served):
     said = shapes.NewInvoice.model_validate({**MARCH, "id": "B-1"})
     with Client(served.url, served.tokens["operator"]) as client:
         assert client.deliver_invoices("pv", [said]).results[0].result == "created"
-        with pytest.raises(RefusedError, match="says otherwise"):
+        with pytest.raises(RefusedError, match="is stored with other contents"):
             client.deliver_invoices("pv", [said.model_copy(update={"amount": "1"})])
 
 

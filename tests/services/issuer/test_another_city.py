@@ -270,13 +270,19 @@ def test_a_methodology_of_a_programme_is_for_its_countries(
     assert all(said in one for one in messages)
 
 
-@pytest.mark.parametrize(("place", "said"), [(KENYA, ["KE"]), (INDONESIA, [])])
-def test_a_close_names_a_programme_of_other_countries(database_url, tmp_path, place, said):
+@pytest.mark.parametrize(
+    ("text", "project", "said"),
+    [
+        (BURNERS.format(**KENYA), "burners", ["KE"]),
+        (BURNERS.format(**INDONESIA), "burners", []),
+        (_by_am007(KENYA), "pv", ["KE"]),
+    ],
+)
+def test_a_close_names_a_programme_of_other_countries(database_url, tmp_path, text, project, said):
     """Burners in Kenya would be credited by the JCM of Indonesia, and no verifier would see it."""
-    text = BURNERS.format(**place)
     registering.register(database_url, tmp_path, text)
-    results = _close(database_url, tmp_path, text, ["burners"])
-    assert _countries(results["burners"][0]) == said
+    results = _close(database_url, tmp_path, text, [project])
+    assert _countries(results[project][0]) == said
 
 
 def test_a_site_without_a_country_is_warned_of(database_url, tmp_path):

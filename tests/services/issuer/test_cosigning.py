@@ -148,7 +148,7 @@ def test_a_witness_that_is_away_is_named_and_asked_again(
             assert stored.waiting_s(conn) > 0
             receipt = log.receipt(conn, name)
             assert len(cosignatures(receipt.partition("\n\n")[2], one, two)) == 1
-            with pytest.raises(ServerError, match="w2: it does not answer"):
+            with pytest.raises(ServerError, match="w2: no answer received"):
                 cosigning.require(conn, _asked(text, waits=True))
             with pytest.raises(ServerError, match="enough witnesses"):
                 cosigning.require_enough(conn)

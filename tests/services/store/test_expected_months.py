@@ -123,6 +123,9 @@ def test_near_the_equator_the_months_are_alike():
     """A roof in Nairobi would be given Germany's winter."""
     nairobi = typical_months([(Roof(-1.29, 36.82, 10, 0), 100)])
     assert max(nairobi) / min(nairobi) < 1.35
+    # the wet season of India has the higher sun; Freiburg's clouds would give it the most energy
+    nagpur = typical_months([(Roof(21.14, 79.15, 20, 180), 100)])
+    assert nagpur[6] / sum(nagpur) < 0.085 < nagpur[2] / sum(nagpur)
     south = typical_months([(Roof(-33.9, 18.4, 30, 0), 100)])
     assert south[11] > 1.3 * south[5]
 

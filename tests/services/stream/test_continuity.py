@@ -44,7 +44,9 @@ def test_the_last_stored_record_is_compared(kafka_url, topic):
     # as it was stored; nothing stored yet; stored by a version that kept no digest
     assert check(kafka_url, topic, {0: (2, digest(b"two")), 1: (0, None)}, begins) == []
     assert check(kafka_url, topic, {0: (1, None), 1: (1, digest(b"other"))}, begins) == []
-    with pytest.raises(ServerError, match=r"record 1 of partition 0 of .* is not the one"):
+    with pytest.raises(
+        ServerError, match=r"record 1 of partition 0 of .* differs from the stored one"
+    ):
         check(kafka_url, topic, {0: (2, digest(b"else"))}, begins)
     with pytest.raises(ServerError, match=r"ends at 1, but 5 records .* new --topic"):
         check(kafka_url, topic, {1: (5, digest(b"other"))}, begins)

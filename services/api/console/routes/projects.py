@@ -122,6 +122,7 @@ def project(
         rows = listing.statements(conn, ask.who.projects, project, None, 500)
         serving = listing.project_devices(conn, project) if ask.who.sees(project) else []
         sources = console.account_sources(conn, project)
+        by_sun = console.expected_by_sun(conn, project)
         plan = unfit_plans(conn, project).get(project)
         money: list[Money] = []
         if ask.who.sees(project):
@@ -151,6 +152,7 @@ def project(
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
         sources=sources,
+        by_sun=by_sun,
         money=money,
         visible={stored.id for stored in statements},
         serving=[

@@ -9,6 +9,7 @@ import pytest
 
 from mrv.report.words import LANGUAGES
 from services.api.console.translations import Words
+from services.processing import pv_outlook
 from services.store.api import api_keys
 from services.store.postgres.pool import connect
 from services.store.registry import known
@@ -122,6 +123,20 @@ def test_a_device_that_sends_and_is_not_registered_is_on_the_page_live(freiburg,
     (table,) = re.findall('id="unregistered".*?</table>', page, re.DOTALL)
     assert re.findall('href="/console/en/devices/([^"]+)"', table) == ["pv-77"]
     assert "gw-9" in table
+
+
+def test_a_page_says_that_the_months_of_an_estimate_are_the_suns(freiburg, database_url):
+    """A plant in a monsoon would be behind each July, and no page would say of what."""
+    asked = f"{freiburg.url}/console/en/projects/rathaus-solar?month=2026-06"
+    said = Words("en")("project.by_sun")
+    cookies = session(freiburg, "auditor")
+    with connect(database_url, autocommit=True) as conn:
+        assert said not in plain.get(asked, cookies=cookies).text
+        conn.execute(
+            "UPDATE project SET expected = expected - 'by_month' WHERE id = 'rathaus-solar'"
+        )
+        assert pv_outlook.refresh_months(conn) == 1
+    assert said in plain.get(asked, cookies=cookies).text
 
 
 def test_a_city_without_projects_has_the_country_of_its_sites(database_url):

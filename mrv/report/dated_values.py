@@ -205,44 +205,31 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
         listed.add(parameter.device)
         for rated in parameter.meter.ratings or ():
             yield (
-                parameter.device,
-                words["dated.rating"],
-                local_date(instant_us(rated.from_, "UTC"), zone).isoformat(),
-                rated.rated_power_w,
-                "W",
-                words["dated.registry"],
-            )
+                parameter.device, words["dated.rating"],
+                local_date(instant_us(rated.from_, "UTC"), zone).isoformat(), rated.rated_power_w,
+                "W", words["dated.registry"],
+            )  # fmt: skip
     units = {fixed.parameter: fixed.unit for fixed in subject.fixed_parameters or ()}
     for sample in subject.laboratory or ():
         yield (
             words["whole_project"],
             words.filled("dated.sample", _meaning(sample.parameter, subject, words), sample.sample),
-            sample.taken,
-            sample.value,
-            units.get(sample.parameter, DASH),
+            sample.taken, sample.value, units.get(sample.parameter, DASH),
             f"{sample.laboratory}, {sample.method}",
-        )
+        )  # fmt: skip
     yield from _designed(subject, words)
     yield from _declared(subject, words)
     for accepted in subject.accepted_factors or ():
         yield (
-            words["whole_project"],
-            words.filled("dated.accepted", accepted.factor, accepted.by),
-            accepted.date,
-            accepted.value,
-            accepted.unit,
-            accepted.document,
-        )
+            words["whole_project"], words.filled("dated.accepted", accepted.factor, accepted.by),
+            accepted.date, accepted.value, accepted.unit, accepted.document,
+        )  # fmt: skip
     for factor in subject.factors:
         if factor.valid_from is not None:
             yield (
-                words["whole_project"],
-                words.filled("dated.factor", factor.id),
-                factor.valid_from,
-                factor.value,
-                factor.unit,
-                factor.source,
-            )
+                words["whole_project"], words.filled("dated.factor", factor.id), factor.valid_from,
+                factor.value, factor.unit, factor.source,
+            )  # fmt: skip
 
 
 def designed(subject: Claims, words: Words) -> Iterator[Block]:

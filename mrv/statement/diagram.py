@@ -267,11 +267,11 @@ def wrapped(message: str, columns: int) -> list[str]:
     return textwrap.wrap(line, columns * 5 // 9 if wide else columns) or [""]
 
 
-def in_pages(drawn: str) -> list[str]:
+def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
     """
     Return a drawing in parts that a printed page has room for; no box is cut.
 
-    The last column of a part is the first one of the next.
+    The last column of a part is the first one of the next; without `columns` none is divided.
     """
     found = re.search(r'width="(\d+)" height="(\d+)" viewBox="0 0 \1 \2"', drawn)
     if found is None:
@@ -284,7 +284,7 @@ def in_pages(drawn: str) -> list[str]:
         )
     ]
     lefts, rows = [0], [(0, 0)]
-    while width - lefts[-1] > _PAGE_W:
+    while columns and width - lefts[-1] > _PAGE_W:
         room = range(lefts[-1] + _EDGE + 1, lefts[-1] + _PAGE_W - _EDGE + 1)
         last = max((x for x, _, wide, _ in boxes if x in room and x + wide in room), default=0)
         if not last:
@@ -301,7 +301,7 @@ def in_pages(drawn: str) -> list[str]:
     edges = [(begin, end) for (_, begin), (end, _) in pairwise([*rows, (height, height)])]
     wide = min(width, _PAGE_W) if len(lefts) > 1 else width
     return [
-        drawn.replace(
+        _seen(drawn, range(left, left + wide), range(begin, end + 1)).replace(
             found[0],
             f'width="{wide}" height="{end - begin}" viewBox="{left} {begin} {wide} {end - begin}"',
             1,
@@ -310,6 +310,15 @@ def in_pages(drawn: str) -> list[str]:
         for begin, end in edges
         if any(left <= x < left + wide and begin < y < end for x, y, _, _ in boxes)
     ]
+
+
+def _seen(drawn: str, across: range, down: range) -> str:
+    """Return a drawing without texts that its page does not show."""
+
+    def kept(placed: re.Match[str]) -> str:
+        return placed[0] if int(placed[1]) in across and int(placed[2]) in down else ""
+
+    return _PLACED.sub(kept, drawn)
 
 
 def _page(drawing: _Drawing, title: str) -> str:
@@ -332,6 +341,7 @@ _LINE_GAP_Y, _MARGIN, _LINE_TOP = 20, 24, 60
 _WIDEST, _NARROWEST, _WIDE_GAP, _GAP = 250, 106, 80, 40
 _LINE, _HEAD, _ABOVE = 15, 24, 8
 _CHARACTER = 6.4
+_PLACED = re.compile(r'<text class="[^"]*" x="(\d+)" y="(\d+)">.*</text>')
 _MOST = 24  # meters that feed the same
 _ELSE = 200  # characters of a name
 

@@ -351,7 +351,7 @@ class ArrivedDay(Form):
 
 
 class ArrivedDevice(Form):
-    """A device's days, as `mrv.statement.device_days` counts them."""
+    """Arrival of a device's readings by local day (`mrv.statement.device_days`)."""
 
     device: str
     days: tuple[ArrivedDay, ...]

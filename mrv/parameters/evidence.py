@@ -142,7 +142,7 @@ def parameters() -> Mapping[str, Declared]:
 
 
 def roles() -> Mapping[str, tuple[Code, ...]]:
-    """Return all declared roles."""
+    """Return the possible kinds of evidence of each declared meter role."""
     return _table().roles
 
 

@@ -119,7 +119,7 @@ class Event:
         return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
     def settles(self, device: str, day: date) -> bool:
-        """Return whether the event explains a device's day, on that day or later."""
+        """Return whether it covers a day, names its investigator and was resolved then or later."""
         done = self.resolved is not None and day <= self.resolved
         return bool(self.by) and done and self.covers(device, day, day)
 

@@ -72,7 +72,8 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
         made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
     except OSError as error:
         raise InputError(
-            f"--out {out} cannot be written: {error.strerror}; name another file"
+            f"--out {out} cannot be written: {error.strerror}; name a new folder in one"
+            " that you may write to"
         ) from error
     try:
         for name, data in files.items():

@@ -372,7 +372,7 @@ def _published(schema: Mapping[str, Any]) -> Iterator[str]:
     about = schema.get("methodology") or schema["tool"]
     listed = {
         "Factors that the equations use": about["factors"],
-        "Published values to choose from": _factors(schema),
+        "Values to choose from": _factors(schema),
     }
     published: set[str] = set()
     for title, definitions in listed.items():

@@ -296,7 +296,8 @@ def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Sour
             return source_of_pack(pack, trusted, status)
     if keys_file is not None or status_file is not None:
         raise InputError(
-            f"--keys and --status are only for packs, but no folder {what} exists; omit them"
+            f"--keys and --status are only for packs, and no pack {what} exists; correct its"
+            f" path, or omit both to export statement {what} of the database"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return source_of(conn, what)

@@ -294,7 +294,7 @@ def thaw(
     cursor: Cursor, class_id: str, ids: Mapping[int, str], archived_readings: ArchivedReadings
 ) -> str:
     """
-    Load archived rows that are not stored into a temporary table; return its name.
+    Load into a temporary table the archived rows that the database lacks; return its name.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services.cli.errors import Exit
-from services.cli.local.doctor_signing import webhooks as doctor
+from services.cli.local.doctor import webhooks as doctor
 from services.issuer import transitions as life
 from services.metrics import Metrics
 from services.store.api import webhooks as store

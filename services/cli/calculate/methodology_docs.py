@@ -21,7 +21,7 @@ from mrv.quantity_text import amount_text
 from mrv.rules.metering import WEEKS
 from mrv.steps import Published, Step, in_symbols
 from mrv.texts import sourced
-from services.cli.calculate import catalog_docs, reference_docs, rules_docs
+from services.cli.calculate import catalog_docs, reference_docs, rules
 from services.cli.calculate import input_schema as describe
 
 _HEAD = ("input", "symbol", "unit", "meaning", "bounds", "default", "monitoring option", "side",
@@ -87,8 +87,8 @@ def main() -> None:
         text = catalog_docs.PAGE.read_text("utf-8")
         catalog_docs.PAGE.write_text(catalog_docs.section(text), encoding="utf-8")
         reference_docs.main()
-    if rules_docs.PAGE.is_file():
-        rules_docs.write()
+    if rules.PAGE.is_file():
+        rules.write()
 
 
 def _all() -> list[Methodology | Tool]:
@@ -169,7 +169,7 @@ def _page(definition: Methodology | Tool) -> Iterator[str]:
             yield "## Rules\n"
             yield "These rules can change, or report on, a statement of this methodology. Each line"
             yield "has the rules of one effect; [rules.md](../rules.md) has their order.\n"
-            yield from rules_docs.by_effect(definition, "../rules/")
+            yield from rules.by_effect(definition, "../rules/")
 
 
 def _equation(definition: Methodology | Tool) -> Iterator[str]:

@@ -23,8 +23,7 @@ from mrv.documents.form import read
 from mrv.documents.statement import Claims
 from services.api.client import Client
 from services.cli.errors import Exit, masked
-from services.cli.local.demo_devices import Fleet, fleet_of, send, stay
-from services.cli.local.demo_stage import Stage, brief, warm
+from services.cli.local.demo_stage import Fleet, Stage, brief, fleet_of, send, stay, warm
 from services.local.grafana import grafana_home
 from services.settings import Settings
 

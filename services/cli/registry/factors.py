@@ -10,9 +10,9 @@ import click
 
 from ingest.errors import InputError
 from mrv.factors import FactorBook
-from services.cli.options.common import Group, json_option
-from services.cli.options.servers import database_url
+from services.cli.options import Group, json_option
 from services.cli.output import counted, table
+from services.cli.server_options import database_url
 from services.issuer.affected_statements import Affected
 from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period

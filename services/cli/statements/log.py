@@ -17,11 +17,11 @@ from mrv.log.merkle import consistency_proof, inclusion_proof
 from mrv.log.receipt import make_receipt
 from mrv.log.witness import make_request
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option
-from services.cli.options.servers import database_url, metrics_bind
+from services.cli.options import Group, json_option
 from services.cli.output import counted, print_json, print_result, table, time_text
-from services.cli.statements.arriving import warn_of_arriving
+from services.cli.server_options import database_url, metrics_bind
 from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses
+from services.cli.statements.period import warn_of_arriving
 from services.clock import now_us
 from services.issuer import audit as audits
 from services.issuer import keys, timestamps, witness

@@ -21,9 +21,9 @@ from mrv.statement.credentials import Finding
 from mrv.statement.opinion import Assurance, Opinion, opinion_word
 from mrv.statement.verifiers_words import Words
 from services.cli.errors import Exit
-from services.cli.options.common import Choice, json_option
-from services.cli.options.servers import database_url
+from services.cli.options import Choice, json_option
 from services.cli.output import bar, print_json, print_result
+from services.cli.server_options import database_url
 from services.cli.statements import offline_signing as offline
 from services.cli.statements.report import write_whole
 from services.issuer import keys

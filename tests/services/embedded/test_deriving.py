@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.errors import ServerError
 from ingest.sparkplug import Rules
-from services.cli.local.doctor_database import rows
+from services.cli.local.doctor_checks import rows
 from services.embedded import EmbeddedChain
 from services.intake import database as writers
 from services.intake.database import Database

@@ -321,10 +321,7 @@ class CorroboratedEnergy(Scan):
 
 
 def is_declared(needs: RoleNeeds, class_id: str) -> bool:
-    """
-    Return whether a project has to declare the energy source of a device,
-    unknown by its class.
-    """
+    """Return whether a project must declare a device's energy source; its class has none."""
     return needs.made_from == DECLARED and not classes.load()[class_id].made_from(needs.quantity)
 
 

@@ -86,10 +86,7 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
 
 
 class _Outside(NamedTuple):
-    """
-    Quantity of an invoice's time outside period or project [base units], and numbers of
-    known and all intervals.
-    """
+    """Quantity outside period or project [base units]; numbers of known, all intervals."""
 
     value: int = 0
     known: int = 0
@@ -177,10 +174,7 @@ class _Bench(NamedTuple):
     beside: Mapping[tuple[str, str, int, int], MeteredOutside]
 
     def by_meter(self, item: Monitored, meter: CheckMeter) -> CrossCheck:
-        """
-        Return the comparison of a meter with its check meter, in the time in which both are
-        known.
-        """
+        """Return the comparison with a check meter, in the time in which both are known."""
         quantity = item.needs.quantity
         first, last = (us // INTERVAL_US for us in item.span_us)
         main = self.rows.known(meter.main, quantity).within(first, last)
@@ -240,10 +234,7 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
-        """
-        Return the quantity of an invoice's meters outside the period, and of other projects'
-        meters.
-        """
+        """Return what an invoice's meters metered outside the period, and other projects' did."""
         period_us = self.years[0][1], self.years[-1][2]
         spans = outside(invoice, period_us)
         if spans is None:
@@ -352,10 +343,7 @@ class _Bench(NamedTuple):
         why: Text | str,
         beside: _Outside = _Outside(),  # noqa: B008 - a tuple
     ) -> CrossCheck:
-        """
-        Return the cross-check of two sums (meter, other source) over `compared` of all
-        intervals.
-        """
+        """Return the check of two sums (meter, other source) over `compared` of all intervals."""
         ours, theirs = sums
         off = Fraction((ours - theirs) * 100, theirs) if theirs else None
         holds = None if why else abs(ours - theirs) * 100 <= percent * abs(theirs)

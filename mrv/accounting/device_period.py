@@ -203,10 +203,7 @@ class OwnUse:
         return OwnUse(whole, rate or Fraction(0), known)
 
     def total(self, bare: Sequence[Uncovered], first: int, last: int) -> Fraction:
-        """
-        Return the own use of intervals: metered, errors of the meter, gaps at the highest rate.
-        [base units]
-        """
+        """Return intervals' own use: metered, meter errors, gaps at highest rate. [base units]"""
         if not self.metered:
             return Fraction(0)
         part = self.service.cut(first, last)
@@ -227,10 +224,7 @@ class Stretch:
 
 
 class AbovePower(NamedTuple):
-    """
-    Electricity of weeks, and the electricity of their hours at the entered power. [us UTC,
-    Wh]
-    """
+    """Electricity of weeks, and that of their hours at the entered power. [us UTC, Wh]"""
 
     span_us: tuple[int, int]
     measured_wh: int

@@ -56,10 +56,7 @@ class Pricing:
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
-        """
-        Return the additional emissions of a base unit by its own meter, above the entered value.
-        [tCO2e]
-        """
+        """Return the emissions of a base unit by its own meter, above the entered. [tCO2e]"""
         reductions = self._unit(
             replace(monitored, params={**monitored.params, **monitored.measured}), year
         )

@@ -44,10 +44,7 @@ def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
 
 
 def parameters_of(methodology: Methodology, parameters: Mapping[str, Any], where: str) -> Inputs:
-    """
-    Return the methodology's parameters from the entered ones; MethodologyError as
-    `inputs.read`.
-    """
+    """Return the methodology's parameters as entered; MethodologyError as `inputs.read`."""
     own = {key: value for key, value in parameters.items() if key != KEY}
     return read(methodology.parameters, own, where)
 

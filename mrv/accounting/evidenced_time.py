@@ -113,10 +113,7 @@ def name_of(invoice: Invoice) -> str:
 
 
 def _too_early(invoice: Invoice) -> bool:
-    """
-    Return whether an invoice was issued more than a day before its time ended, so not by
-    metering.
-    """
+    """Return whether an invoice is dated over a day before its time ended, so not by metering."""
     return invoice.issued < local_date(invoice.to_us - 1, "UTC") - timedelta(days=1)
 
 
@@ -205,10 +202,7 @@ class Corroboration:
         return filter(states_less, self._bounding(meter))
 
     def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """
-        Yield the comparisons of a baseline meter with differing invoices; the lower quantity
-        counts.
-        """
+        """Yield a baseline meter's comparisons with differing invoices; the lower one counts."""
         for check in self.of(meter) if meter.needs.side == "baseline" else ():
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             differs = check.holds is False and not _of_another(check)

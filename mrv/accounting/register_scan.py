@@ -374,10 +374,7 @@ class _Compared(NamedTuple):
     step: float
 
     def off_by(self, scatter: float) -> _Compared:
-        """
-        Return the comparison with the gauge's sampling errors corrected by the register,
-        within limits.
-        """
+        """Return the comparison with sampling errors as the register shows, within limits."""
         error = float(np.sqrt(self.variance.sum()))
         times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)

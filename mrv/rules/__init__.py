@@ -114,10 +114,7 @@ def words(name: str, language: str = "en") -> RuleWords:
 
 
 def titled(name: str, language: str = "en") -> str:
-    """
-    Return the id and title of a rule; the title of a methodology's clause; a text of 0.1.0
-    unchanged.
-    """
+    """Return id and title of a rule; a clause's title; a text of 0.1.0 unchanged."""
     if name in rules():
         return f"{name} {words(name, language).title}"
     return texts.words(language).get(f"clause.{name}", name)

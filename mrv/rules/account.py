@@ -307,10 +307,7 @@ class Account:
 
     @cached_property
     def gross(self) -> Mapping[int, Reductions]:
-        """
-        Return reductions by calendar year, before deductions and for days without analyser
-        data.
-        """
+        """Return reductions by year, before deductions and for days without analyser data."""
         parameters = self.as_read(self.parameters)
         inputs = self._inputs(self.entered, parameters, self._own, gross=True)
         return self._reductions(inputs, self._own)
@@ -370,10 +367,7 @@ class Account:
 
     @property
     def net_gross_ug(self) -> tuple[int, int]:
-        """
-        Return the reduction after and before deductions; the second decides between equal
-        ones. [ug CO2e]
-        """
+        """Return the reduction after and before deductions, which decides ties. [ug CO2e]"""
         gross = added(self.gross).reduction_t
         return (
             to_integer(self.reduction_t * UG_PER_T, "down"),

@@ -132,10 +132,7 @@ def electricity(monitored: Sequence[Monitored], consumption: Consumption) -> Fra
 
 
 class _Week(NamedTuple):
-    """
-    Service and design capacity of a plant in a week, or of one device if each has its own;
-    `thinned`: whether rain diluted it.
-    """
+    """Service and limit of a plant or device in a week; `thinned`: diluted by rain."""
 
     of: tuple[int, ...]
     place: int
@@ -218,10 +215,7 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
 def _thinned(
     facts: Facts, capacity: Capacity, week: int, served: Fraction, maximum: Fraction
 ) -> bool:
-    """
-    Return whether rain diluted a week's delivery so that its load does not exceed the
-    capacity.
-    """
+    """Return whether rain diluted a week's delivery, so that its load is within capacity."""
     strong = next(
         (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*capacity.serves}),
         "",

@@ -59,10 +59,7 @@ _DAYS = 3
 
 
 def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-02: yield corrections where the users of a common meter together count more or less
-    than it.
-    """
+    """MTR-02: yield corrections where users of a common meter together count other than it."""
     for common in facts.supporting.common:
         of = [
             i for i, m in enumerate(facts.metered)

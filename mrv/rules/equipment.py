@@ -222,10 +222,7 @@ def _pieces(monitored: Monitored) -> Fraction:
 def above_power(
     monitored: Sequence[Monitored], pricing: Pricing, timezone: str
 ) -> tuple[Text, ...]:
-    """
-    Return texts of devices whose measured power exceeds the entered one, and
-    the effect of each.
-    """
+    """Return texts of devices that measure more power than entered, each with its effect."""
     texts = list[Text]()
     for meter in monitored:
         device = meter.device.id

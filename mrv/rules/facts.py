@@ -136,10 +136,7 @@ class Facts:
         return self.evidence.shared(meter, {m.device.id for m in self.views})
 
     def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
-        """
-        Return the comparison that corroborates a device's quantity, or only one that covers
-        it alone.
-        """
+        """Return the comparison that corroborates a device; if `alone`, of it alone."""
         checks = [c for c in self.checks if not alone or len(c.devices) == 1]
         return agreeing(meter, self.supporting, checks)
 
@@ -195,10 +192,7 @@ class Cost(NamedTuple):
 
     @property
     def text(self) -> str:
-        """
-        Return the tonnes for a finding: the increase if settled, else the deduction of the
-        rule alone.
-        """
+        """Return a finding's tonnes: the return if settled, else the deduction alone."""
         tonnes = self.beside if self.beside > 0 else max(self.alone, Fraction(0))
         return six_places(tonnes)
 

@@ -124,10 +124,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """
-    Yield the graded evidence of each meter, with time without certificate and beyond
-    invoices separately.
-    """
+    """Yield each meter's evidence; apart without certificate, and beyond invoices."""
     for view in account.views:
         tonnes = _hides(account, view)
         if not tonnes:
@@ -202,10 +199,7 @@ def of_values(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
 
 
 def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
-    """
-    Yield each entered value with its graded evidence; separately for devices that differ in
-    documents.
-    """
+    """Yield each entered value with its evidence; devices by whether a document states it."""
     for entered in _entered(facts, account):
         grade, shown_by = _grade(facts, account, entered)
         if entered.name in facts.supporting.lit:

@@ -143,10 +143,7 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
-    """
-    Return whether a baseline meter measures nothing next to another one, so that it needs no
-    invoice.
-    """
+    """Return whether a baseline meter needs no invoice: another one measures all."""
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
     return meter.needs.side == "baseline" and not meter.counts and any(others)
 

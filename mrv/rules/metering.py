@@ -46,10 +46,7 @@ _Key = tuple[str, str, int, int]
 
 
 def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> Fraction | None:
-    """
-    Return what the design capacity leaves of the local days of a gap, less what was metered on
-    them; None without a capacity. [base units]
-    """
+    """Return what the design capacity leaves of a gap's days; None without. [base units]"""
     if per_day is None:
         return None
     room = Fraction(0)
@@ -119,10 +116,7 @@ class Metered:
 
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
-        """
-        Return (stretch, part, first, last): each part within each stretch, as indices of
-        `whole`.
-        """
+        """Return (stretch, part, first, last): parts within stretches, as indices of `whole`."""
         first, result = self.whole.first, []
         for j, (a, b) in enumerate(self.edges):
             for k, (begin, end) in enumerate(pairwise(self.stretches)):

@@ -243,10 +243,7 @@ def certified_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def unrecorded_use(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-04: yield charges where a project-side register is below the integral of its power or
-    flow.
-    """
+    """MTR-04: yield charges where a register is below the integral of its power or flow."""
     texts, settled = [], []
     for i, metered in enumerate(facts.metered):
         name, needs = metered.base.device.id, metered.base.needs

@@ -46,10 +46,7 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 
 
 def device_clocks(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-08: yield a report of more hours in a device's readings than elapsed while they
-    arrived.
-    """
+    """MTR-08: yield reports of more hours than elapsed while a device's readings arrived."""
     texts = []
     for i, meter in enumerate(facts.views):
         clock = facts.supporting.clocks.get(meter.device.id)
@@ -99,10 +96,7 @@ def own_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def _carries(monitored: Monitored, wh: Fraction, maximum: Fraction, share: Fraction) -> Text:
-    """
-    Return the text on the hours credited by a group's share of its
-    controller's electricity.
-    """
+    """Return the text on the hours that a group's share of its controller's energy allows."""
     hours = maximum / watts(monitored) / _S_PER_HOUR
     counted = hours * (1 - share)
     return text(
@@ -214,10 +208,7 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
 
 
 def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
-    """
-    Return the quantity of stretches at the meter's mean or else its highest
-    rate. [base units]
-    """
+    """Return the quantity of stretches at the meter's mean, or highest rate. [base units]"""
     moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:
@@ -238,10 +229,7 @@ def _missing(facts: Facts) -> Text | None:
 
 
 def claimed_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    CLM-03: yield exclusions of two quantities that may be the same energy, without a line
-    diagram.
-    """
+    """CLM-03: yield two quantities that may be the same energy, without a line diagram."""
     documents = facts.supporting.documents
     lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
     for value, other in facts.methodology.apart:

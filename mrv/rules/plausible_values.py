@@ -289,10 +289,7 @@ class _Values:
         )
 
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
-        """
-        Apply the most conservative value; return it and its effect, None if it is the
-        entered one.
-        """
+        """Apply the most conservative value; return it and its effect, None if it is entered."""
         ours = self.reduction_by(self.project, self.supporting)
         by = {value: self._with(place, value) for value in others}
         remaining = {value: self.reduction_by(*result) for value, result in by.items()}

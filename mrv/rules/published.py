@@ -300,10 +300,7 @@ def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
 
 
 def default_factors(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    FAC-02: yield unverified default factors used in the account, and those of development
-    banks.
-    """
+    """FAC-02: yield unverified default factors of the account, and those of banks."""
     names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
     price = facts.price
     first_set = facts.supporting.accounting == FIRST

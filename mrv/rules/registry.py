@@ -87,10 +87,7 @@ def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator[RuleReport]:
-    """
-    Yield the reports: identical series are impossible for two meters; proportional ones need
-    clarification.
-    """
+    """Yield reports: identical series are impossible, proportional ones to be clarified."""
     if identical:
         yield RuleReport(False, tuple(identical))
     if proportional:
@@ -116,10 +113,7 @@ def _found(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
 
 
 def overlapping_services(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-03: yield exclusions of meters with identical or proportional series in overlapping
-    services.
-    """
+    """MTR-03: yield exclusions of meters with one series while both serve."""
     identical, proportional = [], []
     for overlap in overlapping([m.base for m in facts.metered]):
         values = overlap.values(facts.price.pricing, facts.timezone)
@@ -227,10 +221,7 @@ _SAME_LINE = Fraction(1, 50)
 
 
 def known_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    REG-01: yield exclusions of second ids of a meter, and reports of meters without rated
-    power.
-    """
+    """REG-01: yield exclusions of a meter's second ids, and of meters without rated power."""
     unrated = {
         metered.base.device.id: text("REG-01.unrated", device=metered.base.device.id)
         for metered in facts.metered
@@ -242,10 +233,7 @@ def known_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
 def excluded(
     rule: str, facts: Facts, unrated: Mapping[str, Text] | None = None
 ) -> Iterator[Effect | RuleReport]:
-    """
-    REG-01, CLM-02, MTR-03: yield exclusions of baseline meters by the registry's rule, in one
-    finding.
-    """
+    """REG-01, CLM-02, MTR-03: yield exclusions of baseline meters by the registry."""
     by_registry = {item.device: item.reason for item in facts.supporting.excluded
                    if item.rule == rule}  # fmt: skip
     why, result = {**(unrated or {}), **by_registry}, dict[Text, None]()
@@ -275,10 +263,7 @@ def changed(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
-    """
-    Yield findings on quantities that the baseline's devices metered while a role
-    of the project's side had no meter.
-    """
+    """Yield quantities that the baseline metered while a project-side role had no meter."""
     before: Monitored | None = None
     for meter, after in zip_longest(views, views[1:]):
         first, last = _could_serve(facts, meter)

@@ -246,10 +246,7 @@ def _within_design(
 
 
 def _billed_power(facts: Facts, meter: Monitored) -> bool:
-    """
-    Return whether invoiced electricity of a group corroborates its hours, by
-    number and power.
-    """
+    """Return whether a group's invoiced electricity fits its hours, number and power."""
     quantity, _ = meter.needs.draws or ("", ())
     agreeing, differing = list[Span](), list[Span]()
     for invoice in facts.supporting.invoices:

@@ -173,10 +173,7 @@ class _Kept:
     def _least(
         self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
-        """
-        Apply the most conservative published end; return it and its reduction, None if it is
-        the entered value.
-        """
+        """Apply the most conservative published end; return it and the reduction, if any."""
         best: tuple[int, Fraction, Project, SupportingData] | None = None
         for end in sorted(set(ends)):
             with suppress(MrvError):
@@ -198,10 +195,7 @@ class _Kept:
     def _nothing(
         self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
-        """
-        Set a value to zero or exclude its reduction; return the reduction, None if a higher
-        value is conservative.
-        """
+        """Apply 0, or no reduction, and return it; None if a higher value is conservative."""
         with suppress(MrvError, ZeroDivisionError):
             project, supporting = self._put(entered.name, devices, Fraction(0))
             remaining = self.reduction_by(project, supporting)[0]
@@ -266,10 +260,7 @@ def uncorroborated_values(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    PAR-08: yield limits of separately measured quantities that must agree, such as gas and
-    its COD.
-    """
+    """PAR-08: yield limits of quantities that must agree, such as gas and its COD."""
     price, method = facts.price, facts.methodology
     # gas of all days against what all days brought, also those on which an analyser was silent
     years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
@@ -389,10 +380,7 @@ def _precision(name: str, precision: Precision) -> dict[str, Value]:
 
 
 def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    PAR-06: yield reports of monitored parameters that are constant, or have few samples or
-    readings.
-    """
+    """PAR-06: yield monitored parameters that are constant, or have few samples or readings."""
     method = facts.methodology
     sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
     for sample in facts.supporting.samples:
@@ -413,10 +401,7 @@ def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
 def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """
-    Return the text of how a value was measured, or of what is missing; None
-    with monthly samples.
-    """
+    """Return how a value was measured, or what lacks; None with monthly samples."""
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)

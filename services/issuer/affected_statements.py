@@ -78,10 +78,7 @@ def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
 
 
 class _Asker:
-    """
-    Evaluates a project's equations for one base unit of each device, to find the factors
-    used.
-    """
+    """Prices one base unit of each device, to find the factors used."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -94,10 +91,7 @@ class _Asker:
             self._unit(bound, factors, year)
 
     def comes_to(self, claims: Claims, factors: Factors) -> Fraction:
-        """
-        Return the reduction of a statement's quantities with given factors, if additive.
-        [tCO2e]
-        """
+        """Return a statement's reduction by given factors, if additive. [tCO2e]"""
         counted = {(p.device, p.role): Fraction(p.counted) for p in claims.monitored_parameters}
         year = int(claims.monitoring_period.local_from[:4])
         return sum(

@@ -234,10 +234,7 @@ def close_period(
 
 
 def _keep_days(conn: Connection, case: Case, statement: str) -> None:
-    """
-    Store a statement's figures by local day, and its reduction before the deduction for
-    evidence.
-    """
+    """Store a statement's figures by local day, and its reduction before evidence rules."""
     project = case.plan.project
     span = account_spans.Span(case.from_us, case.to_us, statement)
     account_spans.write(
@@ -318,10 +315,7 @@ def _check_name(conn: Connection, case: Case, sequence: int) -> None:
 
 
 def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> Label:
-    """
-    Return the id and number for a period's statement; the last one's unless it is to be
-    replaced.
-    """
+    """Return the label of a period's statement; the last one's unless it is to be replaced."""
     if last is None:
         return Label(1, program(), supersedes, reason)
     replaced = last.claims.supersedes
@@ -364,10 +358,7 @@ def _local(case: Case) -> tuple[date, date]:
 
 
 def _detail(case: Case) -> dict[str, Any]:
-    """
-    Return the data from which the pack can be reproduced, whatever the registry's later
-    changes.
-    """
+    """Return the data that reproduce the pack, whatever changes in the registry."""
     return {"plan": case.plan.to_json(), "factors": case.factor_records, "leaves": case.leaves()}
 
 
@@ -375,10 +366,7 @@ ACTOR = "tonne log seal"
 
 
 class Correction(NamedTuple):
-    """
-    Draft correction of an issued statement whose readings changed, or the reason why there
-    is none.
-    """
+    """Draft correction of a statement whose readings changed, or why there is none."""
 
     statement: str
     draft: str | None

@@ -1,7 +1,4 @@
-"""
-Evidence of a period from the database, with a check that stored intervals follow from raw
-readings.
-"""
+"""Evidence of a period from the database; stored intervals must follow from readings."""
 
 from __future__ import annotations
 
@@ -199,10 +196,7 @@ def plan_of(
 
 
 def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:
-    """
-    Return the design's estimates by month; an annual estimate is split in proportion to
-    sunshine.
-    """
+    """Return the design's estimates by month; an annual one is split by sunshine."""
     row = conn.execute(
         "SELECT months FROM v_project_months WHERE project_id = %s", [project.id]
     ).fetchone()
@@ -233,19 +227,13 @@ def _until(project: Project, to_us: int) -> Project:
 
 
 def _issued_with(conn: Connection, project: str, fixed: Stored | None) -> Sequence[FixedBefore]:
-    """
-    Return the ex-ante parameters of the project's issued statements, or else of its
-    predecessor's.
-    """
+    """Return the project's issued ex-ante parameters, or else its predecessor's."""
     own = statements.fixed_ex_ante(conn, project)
     return own if own or fixed is None else issued_with(fixed.claims)
 
 
 def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> Arrivals:
-    """
-    Return the arrival times of the readings of the project's own meters, by device and local
-    day.
-    """
+    """Return the arrival times of the project's readings, by device and local day."""
     ids = sorted({d.device for d in project.devices})
     every = list(days(from_us, to_us, project.timezone))
     edges = [every[0][1], *(end for *_, end in every)]
@@ -297,10 +285,7 @@ def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -
 
 
 def _replaced(every: Sequence[Version], versions: Sequence[Version]) -> tuple[Version, ...]:
-    """
-    Return the versions that versions in force correct, change or depart from, and that are
-    not in force.
-    """
+    """Return versions that those in force correct or depart from, and replace."""
     before = dict.fromkeys(
         version.name for later in versions if (version := replaced(every, later))
     )
@@ -349,10 +334,7 @@ def _enough(
     from_us: int,
     to_us: int,
 ) -> list[Frame]:
-    """
-    Return the readings, of the shortest time, from which metering reproduces the stored
-    intervals.
-    """
+    """Return the least readings from which metering reproduces the stored intervals."""
     every = {d for d, _ in pairs}
     todo = set(every)
     frames: list[Frame] = []

@@ -73,10 +73,7 @@ def without_late(
 
 
 def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame:
-    """
-    Return readings before the late ones: without new rows, and empty where a channel was
-    filled in.
-    """
+    """Return readings before late ones: no new rows, empty where a channel was filled."""
     kept = np.ones(len(frame), dtype=np.bool_)
     columns = dict(frame.columns)
     for device in np.unique(frame.device).tolist():
@@ -325,10 +322,7 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
-    """
-    Return derived rows that differ from their seal and do not follow from readings and
-    registry.
-    """
+    """Return derived rows other than sealed that do not follow from readings and registry."""
     names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:

@@ -147,10 +147,7 @@ def take(
     document: Mapping[str, Any] | None,
     principal: str | None = None,
 ) -> None:
-    """
-    Store a step of a statement's life; StatementStateError if another step was stored
-    meanwhile.
-    """
+    """Store a step of a statement; StatementStateError if another one was stored meanwhile."""
     try:
         data = None if document is None else canonical.encode(document)
         statements.step(

@@ -120,10 +120,7 @@ class Invoices:
         return any(_by(issuer, key) for key in self.operators)
 
     def doubted(self) -> tuple[Invoice, ...]:
-        """
-        Return the invoices of the period by id, with the reason for those that are no
-        evidence.
-        """
+        """Return the period's invoices by id, with the reason where they are no evidence."""
         doubts: dict[str, Doubt] = {new.id: "other_issuer" for new, _ in self.foreign}
         for cited in self.shared.values():
             doubts |= {c.name: "one_file" for c in cited

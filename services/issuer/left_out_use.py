@@ -81,10 +81,7 @@ class Beneath(NamedTuple):
 
     @property
     def covers(self) -> bool:
-        """
-        Return whether it measured no less than the downstream meters, within the meters'
-        tolerance.
-        """
+        """Return whether it measured no less than the downstream meters, within tolerance."""
         return self.below <= _BELOW * self.took
 
     @property
@@ -125,10 +122,7 @@ def beneath(
 
 
 def _follows(mine: Float64, steps: Float64) -> bool:
-    """
-    Return whether a meter can contain the steps of others, by regression of its steps on
-    theirs.
-    """
+    """Return whether a meter can contain others' steps, by regression of its own on theirs."""
     share, error = _share(mine, steps)
     return share + _SURE * error >= _SHOWN
 
@@ -189,10 +183,7 @@ _BESIDE = 3
 
 
 class Refused(NamedTuple):
-    """
-    Number of refused messages, and the rise from their lowest to their highest value. [base
-    units]
-    """
+    """Number of refused messages, and the rise from lowest to highest value. [base units]"""
 
     messages: int
     rise: dict[str, int]
@@ -227,10 +218,7 @@ class LeftOut(NamedTuple):
 
     @property
     def is_upstream(self) -> bool:
-        """
-        Return whether it supplies meters of the project, confirmed by readings of the whole
-        time.
-        """
+        """Return whether readings of the whole time confirm that it supplies the project."""
         known = bool(self.measured) and self.unknown_us < HOUR_US
         return known and bool(self.beneath) and all(meter.holds for meter in self.beneath)
 
@@ -309,10 +297,7 @@ def _measured(
 def _rise(
     conn: Connection, fleet: Fleet, index: int, spans: Sequence[Span], wanted: frozenset[str]
 ) -> tuple[dict[str, int], int]:
-    """
-    Return the rise of registers in given times by readings alone [base units], and their
-    number.
-    """
+    """Return the rise of registers by readings alone [base units], and their number."""
     class_id = fleet.devices[index].class_id
     edges = spans[0][0], spans[-1][1]
     with conn.cursor() as cursor:
@@ -338,10 +323,7 @@ def _risen(values: Int64) -> int:
 
 
 def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -> bool:
-    """
-    Return whether a check meter's daily values agree with its main meter's, where both are
-    known.
-    """
+    """Return whether a check meter's days agree with its main meter's, where both are known."""
     by_meter = []
     for device in (check, main):
         of = (rows.device == device) & (rows.unknown_us == 0)

@@ -136,10 +136,7 @@ def _documents(
 
 
 def _as_first_released(conn: Connection, have: Documents) -> dict[str, bytes]:
-    """
-    Return the documents that tonne 0.1.0 added to a pack, for statements it issued without a
-    manifest.
-    """
+    """Return what tonne 0.1.0 added to a pack, for its statements without a manifest."""
     claims = have.claims
     text = (
         f"Evidence of statement {claims.statement}, closed by {claims.code_version}.\n"

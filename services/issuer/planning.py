@@ -184,10 +184,7 @@ def _plan(known: _Known) -> Iterator[Due]:
 
 
 def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
-    """
-    Yield the next statement, as long as the last one, and statements that wait for their
-    next step.
-    """
+    """Yield the next statement, as long as the last one, and those that wait for a step."""
     project = known.project
     every = statements.all_of(conn, project.id)
     issued = [stored for stored in every if stored.state == "issued"]

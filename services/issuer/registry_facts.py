@@ -216,10 +216,7 @@ def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:
 
 
 def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
-    """
-    Yield, for other meters that agree under noise: index, noise, and whether shifted or
-    reordered.
-    """
+    """Yield meters that agree under noise: index, noise, whether shifted or reordered."""
     remaining = np.arange(len(others))
     for moved in (others, in_step(item, others)):
         for k in remaining[likely_noisy(item, moved[remaining])].tolist():
@@ -334,10 +331,7 @@ class RegistryFacts:
         return self.registry.projects[self.project.id]
 
     def own(self, name: str) -> bool:
-        """
-        Return whether the issuer of a document operates the plant, or is affiliated with its
-        operator.
-        """
+        """Return whether an issuer operates the plant, or is affiliated with its operator."""
         return stem(name) in self.operators or self.invoices.by_operator(name)
 
     @property

@@ -229,10 +229,7 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
 
 
 def issued_design(facts: RegistryFacts) -> Iterator[Judged]:
-    """
-    PLN-01: yield a design document that differs from that of the same version in issued
-    statements.
-    """
+    """PLN-01: yield a design document with another file than issued under its version."""
     design_ = facts.entry.design
     was = next((d for d in facts.designs if design_ and d.version == design_.version), None)
     if design_ is not None and was is not None and was.sha256 != design_.sha256:

@@ -254,10 +254,7 @@ def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
 def _evidence(
     conn: Connection, statement: str, body: bytes
 ) -> tuple[MonitoringPlan, IntervalRows, Factors]:
-    """
-    Return plan, interval rows and factors: stored ones, or of a period that is not verified
-    yet.
-    """
+    """Return plan, interval rows and factors: stored, or collected before verification."""
     kept = evidence.kept(conn, statement, (PLAN, FACTORS, _TABLE))
     if not kept:
         case = recollect(conn, canonical.parse_object(body), statements.detail(conn, statement))

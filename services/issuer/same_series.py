@@ -135,10 +135,7 @@ class Copy(NamedTuple):
 
 
 class Same(NamedTuple):
-    """
-    Copies by 15-minute intervals, and all known pairs, including those found by the
-    accounting.
-    """
+    """Copies by 15-minute intervals, and all known pairs, also those of the accounting."""
 
     copies: list[Copy]
     pairs: set[tuple[str, str]]
@@ -177,10 +174,7 @@ class Energy:
 
     @property
     def measured(self) -> list[tuple[str, list[str]]]:
-        """
-        Return the project's devices with quantities that no two meters can share, by
-        quantity.
-        """
+        """Return the project's devices by quantities that no two meters can share."""
         return self._counted(MEASURED)
 
     @property

@@ -279,10 +279,7 @@ def _prepared(
 
 
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
-    """
-    Return when a day's readings arrived, and the time of the seal, as fields of the log
-    entry.
-    """
+    """Return when a day's readings arrived, and the time of the seal, for its log entry."""
     span = job.from_us, job.to_us
     arrived = {
         summed.device: Arrived(*summed[2:])

@@ -104,10 +104,7 @@ def edition(conn: Connection, statement: str, receipt: str | None) -> str:
 def _used(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> tuple[list[Token], dict[int, list[Token]], dict[int, list[int]]]:
-    """
-    Return tokens of the statement, tokens of heads by size, and the heads that cover each
-    entry.
-    """
+    """Return tokens of the statement, of heads by size, and the heads over each entry."""
     heads = stored.of_heads(conn)
     indices = [] if seals is None else [d["index"] for d in canonical.parse_object(seals)["days"]]
     if receipt is not None:
@@ -117,10 +114,7 @@ def _used(
 
 
 def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
-    """
-    Return the first head over an entry stamped by one authority, the first stamped by two,
-    and so on.
-    """
+    """Return the first head over an entry stamped by one authority, by two, and so on."""
     result: list[int] = []
     maximum = 0
     for size in sorted(size for size in heads if size > index):

@@ -265,10 +265,7 @@ def _still_valid(conn: Connection, have: Documents) -> None:
 
 
 def _wanted(conn: Connection, have: Documents) -> int:
-    """
-    Return the required number of approvals: the larger of the statement's and the
-    programme's.
-    """
+    """Return the approvals required: the larger of the statement's and the programme's."""
     stated = have.claims.issue_signatures
     required = max(1 if stated is UNSET else stated, issue_signatures(conn))
     return required if required > 1 else 0
@@ -286,10 +283,7 @@ def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None
 
 
 def _nothing_more_owed(conn: Connection, have: Documents) -> None:
-    """
-    Refuse a statement if a larger negative reduction must be taken over now than at its
-    close.
-    """
+    """Refuse a statement if more negative reduction is owed now than at its close."""
     stored = have.stored
     took = int(have.claims.carried.in_ug)
     devices = {p.device for p in have.claims.monitored_parameters}

@@ -75,10 +75,7 @@ def kept_trust_root(home: Path) -> bytes | None:
 
 
 def required_grades(home: Path) -> RequiredGrades:
-    """
-    Return the grades of evidence required by the programme; default grades without a trust
-    root.
-    """
+    """Return the grades that the programme requires; default grades without a trust root."""
     data = kept_trust_root(home)
     root = None if data is None else read_pinned(data).evidence
     return USUAL if root is None else root

@@ -126,14 +126,8 @@ class CorroboratedEnergy(Scan):
     """
     Registers of a period that other channels have to corroborate.
 
-    Attributes
-    ----------
-    wanted : mapping of int to tuple of Channel
-        Registers by fleet index.
-    sunny : frozenset of (int, str)
-        Fleet index and channel of solar energy.
-    ratings : mapping
-        Rated powers by device id, each from a time on. [us UTC, W]
+    `wanted`: registers by fleet index.  `sunny`: fleet index and channel of solar energy.
+    `ratings`: rated powers by device id, each from a time on. [us UTC, W]
     """
 
     wanted: Mapping[int, tuple[Channel, ...]]
@@ -174,14 +168,7 @@ class CorroboratedEnergy(Scan):
         )  # fmt: skip
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, ChannelComparison]]:
-        """
-        Yield the uncorroborated quantities of registers in a block of readings, if any.
-
-        Parameters
-        ----------
-        block : Frame
-            All readings of each device, sorted by device and time.
-        """
+        """Yield the uncorroborated quantities of registers in a block sorted by device and time."""
         for index, of, channel in registers_of(block, self.wanted):
             result = self._of_register(block, of, index, channel)
             if result.beyond or result.alone is not None:
@@ -255,11 +242,7 @@ class CorroboratedEnergy(Scan):
         return power_bounds.above(claimed.value, maximum, claimed.estimated, self.into_day, step_wh)
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
-        """
-        Return a power in watts, converted on days on which it was sent in kW.
-
-        A forger gains nothing by it, as a false power can be sent in watts too.
-        """
+        """Return power in watts, on days in kW converted; a forger could send watts as well."""
         watts: Float64 = sent
         place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS
         days = int(place[-1]) + 1 if len(place) else 0
@@ -351,12 +334,8 @@ def _made_by_sun(needs: RoleNeeds, class_made_from: str, params: Mapping[str, An
     """
     Return whether a role's energy is solar; also if no source is declared.
 
-    Parameters
-    ----------
-    class_made_from : str
-        Energy source of the device's class; empty if unknown.
-    params : mapping
-        The device's parameters.
+    `class_made_from`: energy source of the device's class; empty if unknown.  `params`: the
+    device's parameters.
     """
     if needs.quantity != "energy_export":
         return False

@@ -129,14 +129,8 @@ def cross_checks(
     """
     Yield the comparisons of a period's meters with check meters and invoices.
 
-    Parameters
-    ----------
-    monitored : sequence of Monitored
-        Counted quantity by device.
-    rows : Rows
-        Interval rows of main and check meters.
-    years : sequence of (year, begin, end)
-        Local calendar years of the period. [us UTC]
+    `monitored`: counted quantity by device.  `rows`: interval rows of main and check meters.
+    `years`: local calendar years of the period. [us UTC]
     """
     beside = {quantity[:4]: quantity for quantity in supporting.outside}
     bench = _Bench(monitored, rows, pricing, years, supporting.accounting == FIRST, beside)
@@ -390,10 +384,7 @@ def _exchanged(
     """
     Return comparisons; differing invoices of two meters, each of the other one, name the remedy.
 
-    Parameters
-    ----------
-    alike : mapping
-        Role and parameters by device, equal where the account is the same under either id.
+    `alike`: role and parameters by device, equal where the account is the same under either id.
     """
     result = list(checks)
     for i, j in combinations(_differing(checks, evidence), 2):

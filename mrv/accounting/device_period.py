@@ -108,11 +108,7 @@ def limit_of(device: Device, quantity: str) -> Fraction | None:
 
 
 def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None:
-    """
-    Return the highest plausible rate of a device's quantity. [base units/h]
-
-    Its limit, or else the `largest` known interval; None without either.
-    """
+    """Return a device's limit, or else the rate of its `largest` interval. [base units/h]"""
     limit = limit_of(device, quantity)
     by_interval = Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
     return by_interval if limit is None else limit
@@ -124,14 +120,7 @@ def rated_fuel(watt: int) -> Fraction:
 
 
 def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:
-    """
-    Return the error text that a gap of the project's side has no rate, and the remedy.
-
-    Parameters
-    ----------
-    rated : bool
-        Whether the rated power of a fuel meter's consumers limits it.
-    """
+    """Return the error text of a gap without a rate; `rated`: its rated power would limit it."""
     message = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
     registers = classes.load()[device.class_id].registers
     by_power = any(c.limit == "rated_power" for c in registers if c.quantity == needs.quantity)
@@ -155,12 +144,8 @@ def cut_of_gap(
     """
     Return the cut of a gap: none on the baseline side, the highest rate on the project's.
 
-    Parameters
-    ----------
-    rate : Fraction, optional
-        Highest plausible rate. [base units/h]
-    room : Fraction, optional
-        What the documented design capacity leaves of the days with the gap. [base units]
+    `rate`: highest plausible rate. [base units/h]  `room`: what the documented design capacity
+    leaves of the days with the gap. [base units]
     """
     quantity, bound = Fraction(0), Fraction(0)
     at_most = None if rate is None else rate * gap.time_us / HOUR_US

@@ -166,11 +166,7 @@ def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
 
 
 def deductions(monitored: Monitored, pricing: Pricing, *, first: bool) -> Iterator[Deduction]:
-    """
-    Yield deductions for meter errors, own use, rules and design, in order of application.
-
-    `first`: in the form of release 0.1.0 (rule set 1).
-    """
+    """Yield deductions in order of application; `first`: in the form of release 0.1.0."""
     for kinds in _LISTED if first else (_APPLIED,):
         for part in monitored.parts:
             for cut in part.cuts:
@@ -260,14 +256,9 @@ def silent_days(
     proportion to its flow, is the difference to the mean of the other days, and at most that to the
     best of them.
 
-    Parameters
-    ----------
-    parameters, read : mapping
-        Values as counted, and as the means of the other days.
-    measured : collection of str
-        Parameters measured by channels.
-    reduction : callable
-        Reduction of the period with given parameters. [tCO2e]
+    `parameters`, `read`: values as counted, and as the means of the other days.  `measured`:
+    parameters measured by channels.  `reduction`: reduction of the period with given parameters.
+    [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
     for name, item in supporting.channels.items():

@@ -156,12 +156,8 @@ class Corroboration:
     """
     Invoices and check meters of a period: the corroborated meters and times.
 
-    Attributes
-    ----------
-    supporting : SupportingData
-        The period's data, with the invoices.
-    checks : sequence of CrossCheck
-        Comparisons of the period's meters with them.
+    `supporting`: the period's data, with the invoices.  `checks`: comparisons of the period's
+    meters with them.
     """
 
     supporting: SupportingData
@@ -194,11 +190,7 @@ class Corroboration:
                 yield check
 
     def less(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """
-        Yield the comparisons of a meter of the baseline's side with invoices that state less.
-
-        The invoices count in the meter's place (`mrv.rules.lower_invoices`).
-        """
+        """Yield invoices that state less than a baseline meter; they count in its place."""
         return filter(states_less, self._bounding(meter))
 
     def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
@@ -291,10 +283,7 @@ class Corroboration:
         Return whether invoices corroborate a meter of the project's side, or
         are applied to it.
 
-        Parameters
-        ----------
-        applied : iterable of (int, int)
-            Time of the meter's higher invoices, which are used. [us UTC]
+        `applied`: time of the meter's higher invoices, which are used. [us UTC]
         """
         begin, end = meter.span_us
         spans = [*applied, *_spans(self.holding(meter))]

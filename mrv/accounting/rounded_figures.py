@@ -200,11 +200,7 @@ def comparisons(
     span: tuple[int, int, str],
     supporting: SupportingData,
 ) -> tuple[Comparison, ...]:
-    """
-    Return actual quantities with those expected by design and other periods.
-
-    `span` is begin, end and time zone of the period. [us UTC]
-    """
+    """Return actual and expected quantities; `span` is begin, end [us UTC] and time zone."""
     roles, period_us = supporting.energy, span[1] - span[0]
     energy = sum(
         m.metered for m in monitored

@@ -53,14 +53,7 @@ Place = tuple[int, int]
 def check_costed(
     project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
 ) -> None:
-    """
-    Refuse a period in which emissions that are deducted lack one of their meters.
-
-    Raises
-    ------
-    PeriodError
-        With the device, the time, and the roles without a device.
-    """
+    """Refuse a period in which deducted emissions lack one of their meters; PeriodError."""
     methodology = find(project.methodology, project.version)
     wanted = [r for r, n in methodology.roles.items() if n.side == "project" and n.required]
     gaining = costed(project, methodology, fleet)
@@ -114,10 +107,7 @@ def worst(
     """
     Return the devices with lost quantities at the upper bound where that is more conservative.
 
-    Parameters
-    ----------
-    account : callable
-        Returns the account of given devices, by local calendar year.
+    `account`: returns the account of given devices, by local calendar year.
     """
     years = {
         (k, j): part.year
@@ -165,14 +155,9 @@ class Terms:
     """
     Inputs shared by all accounts of a period.
 
-    Attributes
-    ----------
-    parameters : Inputs
-        Parameters as entered, with the means of samples.
-    parts : mapping of int to list of Activity
-        Activities that depend on time alone, by calendar year.
-    stretches : tuple of int
-        Edges of stretches of about a week. [interval numbers]
+    `parameters`: parameters as entered, with the means of samples.  `parts`: activities that depend
+    on time alone, by calendar year.  `stretches`: edges of stretches of about a week. [interval
+    numbers]
     """
 
     methodology: Methodology

@@ -23,7 +23,7 @@ from mrv.parameters.inputs import Inputs, rounded
 from mrv.registry.project import Loaded
 from mrv.rounding import decimal_text, figure
 from mrv.rules import Severity
-from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Effect, Level, RuleReport
+from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Judged, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.rules.plausible_values import means
 from mrv.service_bounds import Capacity, Consumption
@@ -173,7 +173,7 @@ def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
     return result
 
 
-def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
+def design_capacity(facts: Facts) -> Iterator[Judged]:
     """
     MTR-07: yield limits on a week's service above the documented design capacity.
 
@@ -245,7 +245,7 @@ def _strength(days: Iterable[Loaded]) -> Fraction | None:
 # --- the load of the period ---------------------------------------------------------------
 
 
-def design_load(facts: Facts) -> Iterator[Effect | RuleReport]:
+def design_load(facts: Facts) -> Iterator[Judged]:
     """
     MTR-07: yield limits on a load, or an earlier year's service, above the design capacity.
 

@@ -35,7 +35,7 @@ from mrv.rules.capacity import (
     used_of,
     using,
 )
-from mrv.rules.effects import Cap, Effect, Floor, Level, RuleReport
+from mrv.rules.effects import Cap, Floor, Judged, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, text
@@ -68,7 +68,7 @@ class _Week(NamedTuple):
         return self.used / self.served * of.per_base
 
 
-def specific_consumption(facts: Facts) -> Iterator[Effect | RuleReport]:
+def specific_consumption(facts: Facts) -> Iterator[Judged]:
     """MTR-05: yield charges for consumption below the range, or a meter standing still."""
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
@@ -176,11 +176,7 @@ def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """
-    About four weeks of a period: first and last stretch, half-open, and their sums.
-
-    `metered` is the use without the charges of MTR-05.
-    """
+    """About four weeks: stretches, half-open, and sums; `metered` is without MTR-05's charges."""
 
     first: int
     last: int
@@ -190,7 +186,7 @@ class _Part:
     whole: bool
 
 
-def service_by_energy(facts: Facts) -> Iterator[Effect | RuleReport]:
+def service_by_energy(facts: Facts) -> Iterator[Judged]:
     """MTR-06: yield limits on a service that exceeds its energy use by history, model or design."""
     strictly = _strictly(facts)
     for of in facts.methodology.consumptions:
@@ -202,9 +198,7 @@ def service_by_energy(facts: Facts) -> Iterator[Effect | RuleReport]:
                 delivering = [m.device.id for m in serving(facts.views, of) if m.delivered]
                 bare = tuple(name for name in dict.fromkeys(delivering) if name not in models)
                 if bare:
-                    yield RuleReport(
-                        False, text("MTR-06.no_model", device=bare, parameter=of.by_model)
-                    )
+                    yield text("MTR-06.no_model", device=bare, parameter=of.by_model)
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
@@ -234,7 +228,7 @@ def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
 
 def _carried(
     facts: Facts, of: Consumption, models: Mapping[str, Fraction], closer: Fraction
-) -> Iterator[Effect | RuleReport]:
+) -> Iterator[Judged]:
     used = Fraction(sum(u.used for u in facts.supporting.history))
     served = Fraction(sum(u.served for u in facts.supporting.history))
     devices = facts.of_role(*of.serves)

@@ -46,7 +46,7 @@ from mrv.rules import (
     values,
 )
 from mrv.rules.account import Account, Terms, parts_of_years
-from mrv.rules.effects import Cap, Design, Effect, Floor, Level, RuleReport, solve
+from mrv.rules.effects import Cap, Design, Effect, Floor, Judged, Level, RuleReport, solve
 from mrv.rules.facts import Cost, Effects, Facts, Judging, Prices, Ruled, in_order, node
 from mrv.rules.metering import Limits, Reader, stretches
 from mrv.rules.plausible_values import sampled
@@ -58,7 +58,7 @@ _KNOWN = Fraction(95, 100)
 _DAYS = 3
 
 
-def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
+def common_meters(facts: Facts) -> Iterator[Judged]:
     """MTR-02: yield corrections where users of a common meter together count other than it."""
     for common in facts.supporting.common:
         of = [
@@ -196,11 +196,7 @@ class Passed:
 
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
-        """
-        Return the deduction of each effective rule, in the order of the catalogue.
-
-        Calculated with this rule alone, and with all others.
-        """
+        """Return the deduction of each effective rule, alone and beside all others, in order."""
         names = in_order(self.effective | self.account.applied)
         none = self.reduction_by(()) if names else Fraction(0)
         return {
@@ -229,14 +225,7 @@ class Passed:
 
 @dataclass
 class Engine:
-    """
-    Evaluates the rules of one set on a period, for any values.
-
-    Parameters
-    ----------
-    judges : sequence of Judging
-        Rules in any order.
-    """
+    """Evaluates the rules of one set on a period, for any values, and in any order."""
 
     project: Project
     fleet: Fleet
@@ -260,10 +249,8 @@ class Engine:
         """
         Evaluate every rule once, and return the result.
 
-        Raises
-        ------
-        PeriodError, MethodologyError, FactorError
-            From rows, the methodology's parameters and factors.
+        Raises PeriodError, MethodologyError or FactorError from rows, the methodology's parameters
+        and factors.
         """
         facts, terms = self._facts(project, supporting)
         prices, ruled, effects = self._ruled(facts, terms, supporting, self.judges)

@@ -105,12 +105,7 @@ def with_measured_power(
     """
     Return the devices with the power by their own electricity, where that is more.
 
-    Parameters
-    ----------
-    drawn : mapping of str to Drawn
-        Electricity by device.
-    edges : sequence of int
-        Edges of the stretches. [interval numbers]
+    `drawn`: electricity by device.  `edges`: edges of the stretches. [interval numbers]
     """
     meters = list(monitored)
     for name, energy in drawn.items():
@@ -306,14 +301,7 @@ def _measured_use(
 def performing(
     monitored: Sequence[Monitored], parameters: Inputs, drawn: Mapping[str, Drawn]
 ) -> Performance:
-    """
-    Return the performance measured by the devices' meters, if far below the entered one.
-
-    Parameters
-    ----------
-    drawn : mapping of str to Drawn
-        Delivered energy by device.
-    """
+    """Return the performance by delivered energy, if far below the entered one."""
     delivering = [m for m in monitored if m.needs.delivers]
     texts, whole, weighed = list[Text](), Fraction(0), Fraction(0)
     for meter in delivering:

@@ -30,7 +30,17 @@ from mrv.registry.project import Project, SupportingData
 from mrv.rounding import six_places
 from mrv.rules import Stage, rules
 from mrv.rules.account import Account, Terms
-from mrv.rules.effects import Bounding, Design, Effect, Level, Node, RuleReport, Solved, solve
+from mrv.rules.effects import (
+    Bounding,
+    Design,
+    Effect,
+    Judged,
+    Level,
+    Node,
+    RuleReport,
+    Solved,
+    solve,
+)
 from mrv.rules.metering import WEEKS, Metered
 from mrv.texts import Text, Value, text
 
@@ -175,7 +185,7 @@ class Judging(NamedTuple):
 
     rule: str
     stage: Stage
-    judge: Callable[[Facts], Iterable[Effect | RuleReport]]
+    judge: Callable[[Facts], Iterable[Judged]]
     since: int = 2
 
 
@@ -205,13 +215,19 @@ class Ruled:
     reports: list[tuple[Judging, RuleReport]] = field(default_factory=list)
 
     def add(self, judge: Judging, facts: Facts) -> None:
-        """Evaluate a rule and add its effects and reports."""
-        for effect in judge.judge(facts):
-            if isinstance(effect, RuleReport):
-                self.reports.append((judge, effect))
-                continue
-            mine = replace(effect, rule=judge.rule) if isinstance(effect, Bounding) else effect
-            self.effects.setdefault(judge.rule, []).append(mine)
+        """Evaluate a rule and add its effects and reports; texts in a row are one report."""
+        texts = list[Text]()
+        for item in (*judge.judge(facts), None):
+            if isinstance(item, Text):
+                texts.append(item)
+            elif texts and not isinstance(item, Effect):
+                self.reports.append((judge, RuleReport(False, tuple(texts))))
+                texts = []
+            if isinstance(item, RuleReport):
+                self.reports.append((judge, item))
+            elif isinstance(item, Effect):
+                mine = replace(item, rule=judge.rule) if isinstance(item, Bounding) else item
+                self.effects.setdefault(judge.rule, []).append(mine)
 
 
 class Priced(NamedTuple):
@@ -224,14 +240,7 @@ class Priced(NamedTuple):
 
 @dataclass
 class Prices:
-    """
-    Accounts of a period by the effects of some of its rules.
-
-    Attributes
-    ----------
-    valuing : sequence of Judging
-        Rules that bound values.
-    """
+    """Accounts of a period by the effects of some of its rules; `valuing` ones bound values."""
 
     facts: Facts
     terms: Terms

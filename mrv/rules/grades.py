@@ -94,14 +94,7 @@ def signed(
 
 
 def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, str]:
-    """
-    Return the share of the reduction by grade; they add up to 1.
-
-    Parameters
-    ----------
-    reduction_t : Fraction
-        Amount of which meters and values have shares. [tCO2e]
-    """
+    """Return the share of the reduction [tCO2e] by grade; they add up to 1."""
     meters = [item for item in items if item.kind == METERED]
     values = [item for item in items if item.kind == PARAMETER]
     whole = sum((Fraction(meter.tonnes) for meter in meters), start=Fraction(0))
@@ -362,11 +355,7 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """
-    Return the change of the reduction without a value, of a role or the project. [tCO2e]
-
-    The whole reduction if there is no account without it.
-    """
+    """Return the change of the reduction without a value; all of it where none is. [tCO2e]"""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         try:

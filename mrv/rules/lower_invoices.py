@@ -25,7 +25,7 @@ from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
 from mrv.quantity_text import amount_text
 from mrv.rounding import decimal_text
-from mrv.rules.effects import Cap, Effect, Level, RuleReport
+from mrv.rules.effects import Cap, Judged, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.texts import Text, text
 
@@ -76,7 +76,7 @@ class _Stated(NamedTuple):
         return self.check.holds is False and self.beyond < 0 and whole
 
 
-def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
+def lower_invoices(facts: Facts) -> Iterator[Judged]:
     """EVD-03: yield limits on a baseline's meters to what third-party invoices state."""
     documents, views = facts.evidence.documents, facts.views
     compared = [

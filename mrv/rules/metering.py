@@ -137,11 +137,8 @@ class Reader:
     """
     Reads the rows of a period's devices, cached for repeated closes.
 
-    Raises
-    ------
-    PeriodError
-        If a project has no device in the period, one is not registered, rows are inconsistent, or
-        a gap on the project side has no highest rate.
+    Raises PeriodError if a project has no device in the period, one is not registered, rows are
+    inconsistent, or a gap on the project side has no highest rate.
     """
 
     project: Project

@@ -133,11 +133,8 @@ def keep_plausible(
     """
     Return the project and supporting data with plausible values, and the findings.
 
-    Parameters
-    ----------
-    reduction_by : callable
-        Returns the reduction of the period with a given project: reduction, and before deductions.
-        [ug CO2e]
+    `reduction_by`: returns the reduction of the period with a given project: reduction, and before
+    deductions. [ug CO2e]
     """
     methodology = find(project.methodology, project.version)
     values = _Values(project, supporting, methodology, reduction_by)

@@ -42,19 +42,8 @@ class Affected:
     todo: str
 
 
-def affected(conn: Connection, book: Factors) -> list[Affected]:
-    """
-    Return the statements that would use other factors today.
-
-    Parameters
-    ----------
-    book : Factors
-        `services.store.registry.factors.load_book(conn)`.
-    """
-    return list(_affected(conn, book))
-
-
-def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
+def affected(conn: Connection, book: Factors) -> Iterator[Affected]:
+    """Yield the statements that would use other factors by a factor book (`load_book(conn)`)."""
     newest: dict[tuple[str, int, int], Stored] = {}
     for stored in statements.all_of(conn):
         newest[stored.project, stored.from_us, stored.to_us] = stored

@@ -103,10 +103,7 @@ def check_over(conn: Connection, project: Project, from_us: int, to_us: int, now
 
     A project without readings before its end needs no seal.
 
-    Raises
-    ------
-    PeriodError
-        States when it can be closed, or which command to run.
+    Raises PeriodError that states when it can be closed, or which command to run.
     """
     if to_us > now_us:
         raise PeriodError(
@@ -227,7 +224,10 @@ def close_period(
         begun(*next(at))
         document = compose(case, Label(sequence, program(), supersedes, reason))
         statement = _claims_not_counted_elsewhere(conn, document).statement
-        statements.insert(conn, case.result, _local(case), document, _detail(case))
+        # the pack can be made of these again, whatever changes in the registry
+        parts = {"plan": case.plan.to_json(), "factors": case.factor_records}
+        detail = {**parts, "leaves": case.leaves()}
+        statements.insert(conn, case.result, _local(case), document, detail)
         statements.step(conn, statement, "draft", actor, reason=reason)
         _keep_days(conn, case, statement)
     return Closed(statement, "draft", document, case.result, new=True)
@@ -249,18 +249,9 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
 
     The period may end in the future and need not be sealed: later readings change the result.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    from_us, to_us : int
-        On the interval grid, end excluded. [us UTC]
-
-    Raises
-    ------
-    PeriodError, RegistryError, MethodologyError, FactorError
-        If it starts after now, or has days of which another statement is issued; as `close_period`
-        raises.
+    `conn` is in autocommit.  `from_us`, `to_us`: on the interval grid, end excluded. [us UTC]
+    Raises PeriodError, RegistryError, MethodologyError or FactorError if it starts after now, or
+    has days of which another statement is issued; as `close_period` raises.
     """
     check_edges(registry.load_project(conn, project), from_us, to_us)
     now = now_us()
@@ -335,10 +326,7 @@ def supersede(
     """
     Close an issued statement's period again and return the draft of its replacement.
 
-    Raises
-    ------
-    StatementStateError
-        If the statement is not issued, or the reason is empty.
+    Raises StatementStateError if the statement is not issued, or the reason is empty.
     """
     check_reason(reason)
     stored = statements.find(conn, statement)
@@ -355,11 +343,6 @@ def _local(case: Case) -> tuple[date, date]:
     first = local_date(case.from_us, zone)
     *_, (_, _, end) = days(case.from_us, case.to_us, zone)
     return first, local_date(end, zone)
-
-
-def _detail(case: Case) -> dict[str, Any]:
-    """Return the data that reproduce the pack, whatever changes in the registry."""
-    return {"plan": case.plan.to_json(), "factors": case.factor_records, "leaves": case.leaves()}
 
 
 ACTOR = "tonne log seal"
@@ -385,10 +368,7 @@ def open_corrections(conn: Connection) -> list[Correction]:
     Create a draft correction for each issued statement whose days were sealed again; return the
     results.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit, as `tonne_mrv`.
+    `conn` is in autocommit, as `tonne_mrv`.
     """
     return [_correct(conn, issued) for issued in _changed(conn)]
 

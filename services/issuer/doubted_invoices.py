@@ -143,16 +143,7 @@ class Invoices:
 def invoices_of(
     conn: Connection, registry: Registry, project: Project, period_us: tuple[int, int]
 ) -> Invoices:
-    """
-    Return a period's invoices and its project's documents, and related ones of other projects.
-
-    Parameters
-    ----------
-    project : Project
-        Project with the devices of the period.
-    period_us : tuple of int
-        End excluded. [us UTC]
-    """
+    """Return a period's invoices and documents, and related ones of other projects."""
     every = stored.every(conn, project.id, corrected=True)
     documents = tuple(_of_documents(registry, project.id))
     files = {i.sha256 for i in standing(every)[0] if i.sha256} | {d.sha256 for d in documents}
@@ -180,10 +171,7 @@ def standing(
     A correction replaces an invoice if it has the same issuer, or is the same document (so that a
     mistyped issuer can be corrected).
 
-    Parameters
-    ----------
-    every : iterable of (project, invoice, corrects, reason)
-        All of a project.
+    `every`: all of a project.
     """
     chains = [*_chains(every)]
     counting = [counted[-1] for counted, _ in chains]
@@ -193,14 +181,7 @@ def standing(
 def replaced(
     every: Sequence[tuple[str, Invoice, str | None, str | None]],
 ) -> list[tuple[Invoice, Invoice, str]]:
-    """
-    Return each invoice that was replaced, the one now valid, and the reason.
-
-    Parameters
-    ----------
-    every : sequence of (project, invoice, corrects, reason)
-        All of a project.
-    """
+    """Return each replaced invoice of a project, the one now valid, and the reason."""
     reasons = {invoice.id: reason or "" for _, invoice, _, reason in every}
     return [
         (old, counted[-1], reasons[counted[-1].id])

@@ -92,13 +92,9 @@ def roles_of(
     """
     Yield the roles on the project emissions side that a meter of a class could have.
 
-    Parameters
-    ----------
-    left_out : bool
-        Whether each register of imported electricity counts, whatever the class, so that a wrong
-        class of device does not hide consumption.
-    lowers : str
-        The one quantity that counts, of a meter that lowers what the project imports.
+    `left_out`: whether each register of imported electricity counts, whatever the class, so that a
+    wrong class of device does not hide consumption.  `lowers`: the one quantity that counts, of a
+    meter that lowers what the project imports.
     """
     registers = {register.quantity for register in classes.load()[class_id].registers}
     for role, needs in find(project.methodology, project.version).roles.items():
@@ -152,14 +148,7 @@ def unserved(
     period_us: Span,
     lowering: Mapping[str, str],
 ) -> list[Unserved]:
-    """
-    Return the meters that serve no project in a part of a period, by id.
-
-    Parameters
-    ----------
-    lowering : mapping of str to str
-        Meters that lower what the project imports, and their quantity.
-    """
+    """Return the meters that serve no project in a part of a period, or lower its import."""
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     outside = registry.projects[project.id].boundary or ()
     upstream = {meter.device: meter.upstream_of for meter in outside}

@@ -109,22 +109,18 @@ def beneath(
         at = np.searchsorted(hours, under.start_us[both] // HOUR_US)
         theirs = np.bincount(at, under.value[both], len(hours))
         below = np.maximum(theirs - ours, 0).sum()
+        # whether it can contain their steps, by regression of its own on these
+        share, error = _share(*(np.diff(sums).astype(np.float64) for sums in (ours, theirs)))
         beneaths.append(
             Beneath(
                 QUANTITIES[number].name,
                 round(float(ours.sum())),
                 round(float(theirs.sum())),
                 round(float(below)),
-                _follows(np.diff(ours).astype(np.float64), np.diff(theirs).astype(np.float64)),
+                share + _SURE * error >= _SHOWN,
             )
         )
     return tuple(beneaths)
-
-
-def _follows(mine: Float64, steps: Float64) -> bool:
-    """Return whether a meter can contain others' steps, by regression of its own on theirs."""
-    share, error = _share(mine, steps)
-    return share + _SURE * error >= _SHOWN
 
 
 def _share(mine: Float64, steps: Float64) -> tuple[float, float]:
@@ -231,12 +227,7 @@ def left_out(
 
     A check meter that agrees with its main meter is omitted.
 
-    Parameters
-    ----------
-    project : Project
-        Project with the devices of the period.
-    period_us : Span
-        [us UTC]
+    `project`: project with the devices of the period.  `period_us`: [us UTC]
     """
     fleet = registry_rows.load_fleet(conn)
     lowering = _lowering(conn, fleet, registry, project, period_us)
@@ -366,12 +357,7 @@ def reported(
 
     A meter that supplies those of the project, confirmed by readings, is not reported.
 
-    Parameters
-    ----------
-    factors : Factors
-        Factors for its emissions.
-    drawn : Document, optional
-        A third party's line diagram with its loads.
+    `factors`: factors for its emissions.  `drawn`: a third party's line diagram with its loads.
     """
     if out.is_upstream:
         return None

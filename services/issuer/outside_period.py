@@ -134,10 +134,7 @@ def metered_outside(
     Return the metered quantities of a plan's invoices outside the period, and of other meters on
     them.
 
-    Raises
-    ------
-    PeriodError
-        If intervals are still to be recalculated.
+    Raises PeriodError if intervals are still to be recalculated.
     """
     fleet = _fleet_of(conn, plan)
     corrected = (invoice for old, new, _ in plan.replaced for invoice in (old, new))

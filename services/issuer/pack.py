@@ -176,17 +176,9 @@ def complete(
     """
     Return the complete pack: the given tables, all other files, and the manifest.
 
-    Parameters
-    ----------
-    files : mapping of str to bytes
-        Plan, factors, digests and tables.
-    logged : bool
-        The statement is in the log, or enters it in this transaction.
-
-    Raises
-    ------
-    OtherReadingsError
-        If days of a statement that enters the log are sealed with other readings.
+    `files`: plan, factors, digests and tables.  `logged`: the statement is in the log, or enters it
+    in this transaction.  Raises OtherReadingsError if days of a statement that enters the log are
+    sealed with other readings.
     """
     plan = read_plan(canonical.parse_object(files[PLAN]))
     result = {

@@ -57,20 +57,9 @@ from services.registry.entries import Project as Entry
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.registry.factors import load_book
 from services.store.registry.project_versions import attribute_versions
+from services.store.statements import statements
 from services.store.statements.carry_over import owed_at_site
 from services.store.statements.energy_certificates import beside, certified
-from services.store.statements.statements import (
-    IssuedCertificate,
-    IssuedDesign,
-    IssuedInterval,
-    IssuedPoint,
-    Revoked,
-    certificates_of_devices,
-    designs_of_project,
-    intervals_of_devices,
-    points_of_devices,
-    revoked_of_devices,
-)
 from services.store.timeseries.measured_energy import Beyond, all_series, beyond_rating
 
 # by which part days of a copy under noise differ: 4 % in a quarter hour leave less than 2 %; and
@@ -94,16 +83,7 @@ class _Others(NamedTuple):
 
 
 def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy]:
-    """
-    Return meters that copy others with days in another order, added noise, or as a sum.
-
-    Parameters
-    ----------
-    same : Same
-        Result of comparing 15-minute intervals.
-    repeated : sequence of Copy
-        Result of comparing days in order.
-    """
+    """Return copies with days in another order, added noise, or as a sum, besides known ones."""
     known = same.pairs | {(copy.device, copy.other) for copy in repeated}
     excluded = same.excluded() | {copy.device for copy in repeated if copy.excluded}
     copies = list[Copy]()
@@ -318,12 +298,12 @@ class RegistryFacts:
     left_out: tuple[LeftOut, ...]
     unbound: tuple[Device, ...]
     factors: Factors
-    issued: tuple[IssuedCertificate, ...] = ()
+    issued: tuple[statements.IssuedCertificate, ...] = ()
     lengthened: Mapping[str, Lengthened] = field(default_factory=dict)
-    placed: Mapping[str, IssuedPoint] = field(default_factory=dict)
-    designs: Sequence[IssuedDesign] = ()
-    revoked: Sequence[Revoked] = ()
-    intervals: Mapping[str, IssuedInterval] = field(default_factory=dict)
+    placed: Mapping[str, statements.IssuedPoint] = field(default_factory=dict)
+    designs: Sequence[statements.IssuedDesign] = ()
+    revoked: Sequence[statements.Revoked] = ()
+    intervals: Mapping[str, statements.IssuedInterval] = field(default_factory=dict)
 
     @property
     def entry(self) -> Entry:
@@ -335,22 +315,20 @@ class RegistryFacts:
         return stem(name) in self.operators or self.invoices.by_operator(name)
 
     @property
+    def calibrated_every(self) -> dict[str, int]:
+        """Return calibration intervals by device, lengthened ones as when it began. [months]"""
+        own = {d.id: calibration_every(d.attributes.get(CALIBRATION_EVERY)) for d in self.devices}
+        before = {name: lengthened.before for name, lengthened in self.lengthened.items()}
+        return {name: months for name, months in own.items() if months} | before
+
+    @property
     def methodology(self) -> Methodology:
         """Return the project's methodology."""
         return find(self.project.methodology, self.project.version)
 
 
 def registry_facts(conn: Connection, project: Project, period_us: Span) -> RegistryFacts:
-    """
-    Return the registry data of a period.
-
-    Parameters
-    ----------
-    project : Project
-        Project with the devices of the period.
-    period_us : tuple of int
-        End excluded. [us UTC]
-    """
+    """Return the registry data of a project with the devices of a period. [us UTC]"""
     registry, recorded = load_registry(conn), load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
     every = registry.devices  # made anew at each look
@@ -379,18 +357,18 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         left_out=tuple(left_out(conn, registry, project, period_us)),
         unbound=tuple(unbound(conn, registry, project, period_us)),
         factors=load_book(conn).within(grid_of(project)),
-        issued=tuple(certificates_of_devices(conn, mains)),
+        issued=tuple(statements.certificates_of_devices(conn, mains)),
         lengthened=_lengthened(conn, mains, period_us[0]),
         placed=_placed(conn, mains, project, period_us),
-        designs=designs_of_project(conn, project.id),
-        revoked=revoked_of_devices(conn, mains, *period_us),
-        intervals=intervals_of_devices(conn, mains, period_us[0]),
+        designs=statements.designs_of_project(conn, project.id),
+        revoked=statements.revoked_of_devices(conn, mains, *period_us),
+        intervals=statements.intervals_of_devices(conn, mains, period_us[0]),
     )
 
 
 def _placed(
     conn: Connection, devices: list[str], project: Project, period_us: Span
-) -> dict[str, IssuedPoint]:
+) -> dict[str, statements.IssuedPoint]:
     versions = {key: attribute_versions(conn, devices, key) for key in ("point", "feeds")}
     first = local_date(period_us[0], project.timezone)
 
@@ -402,8 +380,9 @@ def _placed(
     for device in devices:
         point, feeds = at_begin(device, "point"), at_begin(device, "feeds")
         if point is not None:
-            issued_points[device] = IssuedPoint(device, str(point), tuple(feeds or ()), "", first)
-    return issued_points | points_of_devices(conn, devices, period_us[1])
+            fed = tuple(feeds or ())
+            issued_points[device] = statements.IssuedPoint(device, str(point), fed, "", first)
+    return issued_points | statements.points_of_devices(conn, devices, period_us[1])
 
 
 def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str, Lengthened]:

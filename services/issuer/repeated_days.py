@@ -89,10 +89,7 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
 
     Memory is about 100 MB for a thousand devices, however many others there are.
 
-    Parameters
-    ----------
-    same : Same
-        Result of comparing 15-minute intervals.
+    `same`: result of comparing 15-minute intervals.
     """
     copies, excluded = list[Copy](), same.excluded()
     of_energy = dict(energy.meters)

@@ -166,10 +166,8 @@ def check_public(
     """
     Return the signer of a public version, and the originals if disclosures are given.
 
-    Raises
-    ------
-    SignatureError, EnrolmentError
-        If the proof of the public version, of a disclosure or of an original is invalid.
+    Raises SignatureError or EnrolmentError if the proof of the public version, of a disclosure or
+    of an original is invalid.
     """
     operators = [key for key in trusted if key.role == "operator"]
     holder = verify_proof(document, operators)
@@ -196,17 +194,8 @@ def facts_of(conn: Connection, statement: str) -> Facts:
     """
     Return the report data of a statement: its documents and daily sums.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-
-    Raises
-    ------
-    RegistryError
-        If there is no such statement.
-    PeriodError
-        If it is not verified and its evidence differs from the closed period.
+    `conn` is in autocommit.  Raises RegistryError if there is no such statement.  Raises
+    PeriodError if it is not verified and its evidence differs from the closed period.
     """
     with snapshot(conn):
         have = documents(conn, statement)
@@ -235,14 +224,7 @@ def _organisations(keys: Iterable[EnrolledKey]) -> dict[str, str]:
 
 
 def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
-    """
-    Return the verifier's signed sampling list, if one was drawn.
-
-    Raises
-    ------
-    SignatureError, EnrolmentError
-        If it is not signed by an enrolled key.
-    """
+    """Return the verifier's sampling list, if drawn; SignatureError, EnrolmentError if invalid."""
     data = signed_documents.sample(conn, statement)
     if data is None:
         return None
@@ -268,12 +250,8 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
     """
     Return the report data of a pack after verifying it.
 
-    Raises
-    ------
-    VerificationError
-        Naming the first step of `tonne verify` that fails, or that needs other keys.
-    CanonicalError
-        If it is a statement without its evidence.
+    Raises VerificationError naming the first step of `tonne verify` that fails, or that needs other
+    keys.  Raises CanonicalError if it is a statement without its evidence.
     """
     if pack.bare:
         raise CanonicalError(

@@ -52,12 +52,8 @@ class Agreeing(NamedTuple):
     """
     Number of agreeing days of two meters, and their ratio.
 
-    Attributes
-    ----------
-    ordered : bool
-        Each day agrees with the same day; else with another one, or shifted by some hours.
-    noise : float
-        Deviation of the intervals if uniform like noise; else 0. [1]
+    `ordered`: each day agrees with the same day; else with another one, or shifted by some hours.
+    `noise`: deviation of the intervals if uniform like noise; else 0. [1]
     """
 
     days: int
@@ -150,14 +146,9 @@ class Energy:
     """
     Baseline energy of a project in a period, and the other meters that could be its duplicates.
 
-    Attributes
-    ----------
-    project : Project
-        Project with the devices of the period.
-    registered : mapping of str to datetime
-        Time since which devices have a rated power in the registry.
-    claimed : dict of str to bool
-        Whether other projects claimed the meters' energy of the period, as far as queried.
+    `project`: project with the devices of the period.  `registered`: time since which devices have
+    a rated power in the registry.  `claimed`: whether other projects claimed the meters' energy of
+    the period, as far as queried.
     """
 
     conn: Connection

@@ -16,9 +16,8 @@ meters' tolerance and one standard error, only the certain energy counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,8 +37,6 @@ from ingest.model import (
 )
 from ingest.quality import energy_budget, power_bounds
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance, integral
-from mrv.accounting.device_period import Monitored
-from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.accounting.register_scan import (
     Key,
     Scan,
@@ -51,7 +48,7 @@ from mrv.accounting.register_scan import (
 )
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
 from mrv.parameters.inputs import read
-from mrv.registry.project import Project, SupportingData, Uncorroborated
+from mrv.registry.project import Project, Uncorroborated
 from mrv.texts import Text, text
 
 POWER = text("MTR-02.power")
@@ -72,37 +69,6 @@ _SELDOM_US = INTERVAL_US * 3 // 2
 # a day's power that is so near to a thousandth of its register was sent in kW
 _KILO, _NEARLY = 1000.0, 0.1
 _DAY_H, _QUARTERS = 24.0, 96
-
-# part of a device's time that another source has to cover
-_COVERED = Fraction(95, 100)
-
-
-# --- other sources ------------------------------------------------------------------------
-
-
-def agreeing(
-    monitored: Monitored, supporting: SupportingData, checks: Sequence[CrossCheck]
-) -> CrossCheck | None:
-    """Return the cross-check that corroborates a device's quantity; None if there is none."""
-    documents = {
-        f"{i.id}: {i.issuer}, {i.number}" for i in supporting.invoices if i.sha256 and not i.doubt
-    }
-    begin, end = monitored.span_us
-    return next(
-        (
-            check
-            for check in checks
-            if check.holds
-            and monitored.device.id in check.devices
-            and check.quantity == monitored.needs.quantity
-            and Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
-            and Fraction(check.coverage) >= _COVERED
-            # it is about nearly all of the device's time in service
-            and min(end, check.to_us) - max(begin, check.from_us) >= _COVERED * (end - begin)
-            and (check.kind != INVOICE or check.against in documents)
-        ),
-        None,
-    )
 
 
 # --- other channels of the device -------------------------------------------------------------

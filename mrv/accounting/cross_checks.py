@@ -101,22 +101,21 @@ class Rows:
 
     @cached_property
     def _sorted(self) -> tuple[Int64, IntervalRows]:
-        rows = self._rows
-        whole = rows.measured_us + rows.estimated_us == INTERVAL_US
-        rows = rows.take(np.flatnonzero(whole))
-        rows = rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
-        return _key(rows.device.astype(np.int64), rows.quantity), rows
+        order = np.lexsort((self._rows.start_us, self._rows.quantity, self._rows.device))
+        rows = self._rows.take(order)
+        return rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity, rows
+
+    def of(self, device: str, quantity: str) -> IntervalRows:
+        """Return the rows of a device's quantity, in order."""
+        keys, rows = self._sorted
+        key = self._fleet.by_id.get(device, -1) * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
+        return rows.take(np.arange(*np.searchsorted(keys, [key, key + 1])))
 
     def known(self, device: str, quantity: str) -> _Known:
         """Return the intervals of a device without unknown or missing time, in order."""
-        keys, rows = self._sorted
-        key = _key(self._fleet.by_id.get(device, -1), QUANTITY_INDEX[quantity])
-        begin, end = np.searchsorted(keys, [key, key + 1])
-        return _Known(rows.start_us[begin:end] // INTERVAL_US, rows.value[begin:end])
-
-
-def _key(device: Any, quantity: Any) -> Any:
-    return device * len(QUANTITY_INDEX) + quantity
+        rows = self.of(device, quantity)
+        whole = rows.measured_us + rows.estimated_us == INTERVAL_US
+        return _Known(rows.start_us[whole] // INTERVAL_US, rows.value[whole])
 
 
 def cross_checks(

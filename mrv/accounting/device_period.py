@@ -257,22 +257,13 @@ class Monitored:
     """
     A device in its role, its time in service, its certificates and its years.
 
-    Attributes
-    ----------
-    errors : tuple of Uncovered
-        Errors applied: for time without certificate, and by the plan.
-    nets : bool
-        False where its role deducts own use that was not metered.
-    rate : Fraction or None
-        Highest plausible rate. [base units/h]
-    class_limit : ClassLimit or None
-        Limit of its class.
-    uncounted : Text or str
-        Reason for not counting its quantity; empty if it counts.
-    measured : mapping
-        Its parameters replaced by its measured electricity.
-    above_power : tuple of AbovePower
-        Times in which that electricity exceeded the entered power.
+    `errors`: errors applied: for time without certificate, and by the plan.
+    `nets`: false where its role deducts own use that was not metered.
+    `rate`: highest plausible rate. [base units/h]
+    `class_limit`: limit of its class.
+    `uncounted`: reason for not counting its quantity; empty if it counts.
+    `measured`: its parameters replaced by its measured electricity.
+    `above_power`: times in which that electricity exceeded the entered power.
     """
 
     bound: ProjectDevice
@@ -317,10 +308,6 @@ class Monitored:
         """Return the sum of its stretches. [base units]"""
         return sum(stretch.value for stretch in self.stretches)
 
-    def counted(self, part: YearPart) -> Fraction:
-        """Return the quantity of a year after its cuts. [base units]"""
-        return part.counted
-
     def quantity(self, span_us: Span) -> int:
         """Return the metered quantity of a time span. [base units]"""
         begin, end = (max(0, us // INTERVAL_US - self.service.first) for us in span_us)
@@ -335,5 +322,5 @@ class Monitored:
         """Return the activity for the methodology, before (gross) or after all cuts."""
         params = self.params if gross else {**self.params, **self.measured}
         params = params if part.month is None else {**params, MONTH: part.month}
-        value = Fraction(part.metered) if gross else self.counted(part)
+        value = Fraction(part.metered) if gross else part.counted
         return Activity(self.bound.role, params, value)

@@ -237,8 +237,7 @@ def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
     """Return the emissions by a device's own meter above those by the entered value. [tCO2e]"""
     return sum(
-        (monitored.counted(p) * pricing.more(monitored, p.year) for p in monitored.parts),
-        start=Fraction(0),
+        (p.counted * pricing.more(monitored, p.year) for p in monitored.parts), start=Fraction(0)
     )
 
 

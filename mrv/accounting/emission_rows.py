@@ -109,16 +109,10 @@ def by_day(
     """
     Return a period's account by local day.
 
-    Parameters
-    ----------
-    sums : Sums
-        Emissions of the whole period, exact.
-    counted : iterable of Counted
-        Parts that are distributed by a device's quantity; the rest is distributed by time.
-    rows : IntervalRows
-        Interval rows of these devices in the period, in any order.
-    from_us, to_us : int
-        Half-open. [us UTC]
+    `sums`: emissions of the whole period, exact.
+    `counted`: parts that are distributed by a device's quantity; the rest is distributed by time.
+    `rows`: interval rows of these devices in the period, in any order.
+    `from_us`, `to_us`: half-open. [us UTC]
     """
     each = [
         (day.isoformat(), max(begin, from_us), min(end, to_us))

@@ -43,19 +43,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """
     Rule of the catalogue: its stage, its effect, and how its finding is resolved.
 
-    Attributes
-    ----------
-    severity : str
-        Severity where its effect is at least 0.5 % of the reduction.
-    asks, needs : tuple of str
-        Conditions for the rule to apply; evidence or entries that settle a finding. Codes of the
-        words.
-    source : str
-        Source of the rule; [M] marks a source that was not read.
-    since : int
-        The first rule set that has it: 1 is release 0.1.0.
-    programme : bool
-        A requirement of the programme, whose severity does not depend on the tonnes.
+    `severity`: severity where its effect is at least 0.5 % of the reduction.
+    `asks`, `needs`: conditions for the rule to apply; evidence or entries that settle a finding.
+    Codes of the words.
+    `source`: source of the rule; [M] marks a source that was not read.
+    `since`: the first rule set that has it: 1 is release 0.1.0.
+    `programme`: a requirement of the programme, whose severity does not depend on the tonnes.
     """
 
     id: str

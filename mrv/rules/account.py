@@ -174,20 +174,12 @@ class Account:
     Emission account of a period: its reductions with given quantities,
     parameters and factors.
 
-    Attributes
-    ----------
-    entered : sequence of Monitored
-        Counted quantities by device, with the measured power.
-    measured : Inputs
-        Measured or entered parameters, bounded by earlier stages.
-    stated : Inputs
-        Counted parameters, as listed in the statement.
-    how : mapping of str to Text
-        Origin of each parameter not counted as entered; texts of `mrv.rules.effects`.
-    book : Factors
-        Factors, without those not accepted.
-    applied : frozenset of str
-        Rules of the stage `values` whose effects changed a parameter or a factor.
+    `entered`: counted quantities by device, with the measured power.
+    `measured`: measured or entered parameters, bounded by earlier stages.
+    `stated`: counted parameters, as listed in the statement.
+    `how`: origin of each parameter not counted as entered; texts of `mrv.rules.effects`.
+    `book`: factors, without those not accepted.
+    `applied`: rules of the stage `values` whose effects changed a parameter or a factor.
     """
 
     terms: Terms

@@ -303,7 +303,7 @@ def _beyond_severity(facts: Facts, capacity: Capacity, texts: list[Text]) -> Sev
     if taken is None or codes != {"MTR-07.load_beyond"}:
         return None
     users = using(facts.views, taken)
-    return "observation" if all(facts.agreeing(m) for m in users) else "CL"
+    return "observation" if all(facts.evidence.agreeing(m) for m in users) else "CL"
 
 
 def _powered(

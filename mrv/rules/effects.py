@@ -111,16 +111,10 @@ class Floor:
     """
     Minimum quantity added to a device's part of a year above its register. [base units]
 
-    Attributes
-    ----------
-    part : int
-        Index of the part among the device's parts.
-    week : int, optional
-        For that stretch only; None: the whole part.
-    invoiced : bool
-        Invoiced quantity beyond the counted one, including gaps and errors.
-    span_us : (int, int)
-        Its time. [us UTC]
+    `part`: index of the part among the device's parts.
+    `week`: for that stretch only; None: the whole part.
+    `invoiced`: invoiced quantity beyond the counted one, including gaps and errors.
+    `span_us`: its time. [us UTC]
     """
 
     of: int

@@ -111,7 +111,7 @@ def with_measured_power(
     for name, energy in drawn.items():
         places = [
             i for i, m in enumerate(meters)
-            if m.device.id == name and m.needs.draws and any(m.counted(p) for p in m.parts)
+            if m.device.id == name and m.needs.draws and any(p.counted for p in m.parts)
         ]  # fmt: skip
         groups = _compared([meters[i] for i in places], energy, edges) if places else []
         for i, meter in zip(places, groups, strict=True):

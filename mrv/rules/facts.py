@@ -16,7 +16,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.corroborated_energy import agreeing
 from mrv.accounting.cross_checks import Rows, cross_checks
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
@@ -66,18 +65,11 @@ class Facts:
     """
     Immutable input of a rule: the state of a period before its stage.
 
-    Attributes
-    ----------
-    parameters : Inputs
-        Parameters of the project, with the means of sampled ones.
-    stretches : tuple of int
-        Edges of the stretches of about a week. [interval numbers]
-    years : sequence of (year, begin, end)
-        Local calendar years of the period. [us UTC]
-    metered : tuple of Metered
-        Devices before any rule.
-    solved : Solved
-        Counted quantities after the earlier stages.
+    `parameters`: parameters of the project, with the means of sampled ones.
+    `stretches`: edges of the stretches of about a week. [interval numbers]
+    `years`: local calendar years of the period. [us UTC]
+    `metered`: devices before any rule.
+    `solved`: counted quantities after the earlier stages.
     """
 
     project: Project
@@ -144,11 +136,6 @@ class Facts:
     def shared_invoice(self, meter: Monitored) -> bool:
         """Return whether an invoice of a device also covers meters of other users."""
         return self.evidence.shared(meter, {m.device.id for m in self.views})
-
-    def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
-        """Return the comparison that corroborates a device; if `alone`, of it alone."""
-        checks = [c for c in self.checks if not alone or len(c.devices) == 1]
-        return agreeing(meter, self.supporting, checks)
 
     def months(self) -> Iterator[tuple[int, int]]:
         """Yield the runs of stretches of about four weeks, half-open."""

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
@@ -57,7 +57,7 @@ def carried(account: Account) -> dict[str, Fraction]:
 
 
 def _carries(account: Account, meter: Monitored) -> Fraction:
-    rates = ((meter.counted(part), account.pricing.rate(meter, part.year)) for part in meter.parts)
+    rates = ((part.counted, account.pricing.rate(meter, part.year)) for part in meter.parts)
     return sum((abs(quantity * rate) for quantity, rate in rates), start=Fraction(0))
 
 
@@ -373,7 +373,11 @@ def _with(
     name = entered.name
 
     def put(known: Inputs) -> Inputs:
-        return {**known, name: _less(known[name], Fraction(value)) if scaled else value}
+        if not scaled:
+            return {**known, name: value}
+        # of a count a whole number
+        whole = isinstance(known[name], int)
+        return {**known, name: int(known[name] * value) if whole else Fraction(known[name]) * value}
 
     if not entered.role:
         return put(account.parameters), list(account.entered)
@@ -383,8 +387,3 @@ def _with(
         else meter
         for meter in account.entered
     ]
-
-
-def _less(value: Any, share: Fraction) -> Any:
-    """Return a share of a value, an integer for a count."""
-    return int(value * share) if isinstance(value, int) else Fraction(value) * share

@@ -150,7 +150,7 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
     for i, metered in _counting(facts):
         name, needs = metered.base.device.id, metered.base.needs
         uncorroborated = facts.supporting.uncorroborated.get((name, needs.quantity), ())
-        check = facts.agreeing(facts.views[i]) if uncorroborated else None
+        check = facts.evidence.agreeing(facts.views[i]) if uncorroborated else None
         if check is not None:
             settled.append(text("MTR-02.settled", device=name, witness=check.witness))
             of = [
@@ -239,7 +239,7 @@ def unrecorded_use(facts: Facts) -> Iterator[Judged]:
         gauge = facts.supporting.unrecorded.get((name, needs.quantity))
         if gauge is None or metered.baseline:
             continue
-        check = facts.agreeing(facts.views[i], alone=True)
+        check = facts.evidence.agreeing(facts.views[i], alone=True)
         if check is not None:
             settled.append(text("MTR-04.corroborated", device=name, witness=check.witness))
             continue
@@ -291,7 +291,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
         if wh <= LEAST * counts:
             continue
         size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
-        check = facts.agreeing(view)
+        check = facts.evidence.agreeing(view)
         if check is not None:
             settled.append(text("EVD-01.corroborated", device=name, witness=check.witness, **size))
         elif facts.invoiced(view):

@@ -288,7 +288,8 @@ class _Values:
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
         """Apply the most conservative value; return it and its effect, None if it is entered."""
         ours = self.reduction_by(self.project, self.supporting)
-        by = {value: self._with(place, value) for value in others}
+        given = self.project, self.supporting, place.device, place.name
+        by = {value: put_in_place(*given, value) for value in others}
         remaining = {value: self.reduction_by(*result) for value, result in by.items()}
         least = min(remaining, key=remaining.__getitem__)
         if remaining[least] > ours:
@@ -296,9 +297,6 @@ class _Values:
         self.project, self.supporting = by[least]
         effect = tonnes_text(ours[0] - remaining[least][0])
         return {"applied": amount(Fraction(least)), "effect": effect}
-
-    def _with(self, place: _Place, value: Decimal) -> tuple[Project, SupportingData]:
-        return put_in_place(self.project, self.supporting, place.device, place.name, value)
 
 
 def put_in_place(

@@ -45,7 +45,7 @@ from mrv.accounting.twin_series import (
 )
 from mrv.calendar import local_date, local_span, local_text
 from mrv.quantity_text import amount
-from mrv.registry.project import Fallen
+from mrv.registry.project import Fallen, service_intervals
 from mrv.rounding import decimal_text, exact_sum, six_places
 from mrv.rules.effects import CapEach, Exclude, Judged, reported
 from mrv.rules.facts import Facts
@@ -257,7 +257,8 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
     """Yield quantities that the baseline metered while a project-side role had no meter."""
     before: Monitored | None = None
     for meter, after in zip_longest(views, views[1:]):
-        first, last = _could_serve(facts, meter)
+        served = service_intervals(facts.project, meter.bound, meter.device, meter.needs.side)
+        first, last = max(served[0], facts.stretches[0]), min(served[1], facts.stretches[-1])
         until = after.service.first if after and after.bound == meter.bound else last
         gaps = [(meter.service.last, until)]
         if before is None or before.bound != meter.bound:
@@ -277,15 +278,6 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
             **local_span((begin * INTERVAL_US, end * INTERVAL_US), facts.timezone),
             **amount(meter.service.outside, meter.needs.unit),
         )  # fmt: skip
-
-
-def _could_serve(facts: Facts, meter: Monitored) -> tuple[int, int]:
-    """Return the time in which a meter would serve by its own dates. [interval numbers]"""
-    bound, device, project = meter.bound, meter.device, facts.project
-    begin = max(facts.period_us[0], project.from_us, bound.from_us, device.installed_us)
-    ends = (project.to_us, bound.to_us, device.removed_us)
-    end = min((us for us in ends if us is not None), default=facts.period_us[1])
-    return -(-begin // INTERVAL_US), min(end, facts.period_us[1]) // INTERVAL_US
 
 
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:

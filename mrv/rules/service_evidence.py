@@ -219,7 +219,7 @@ def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] 
         return (text("EVD-03.by_power", devices=_names(there)),)
     texts = []
     for m in there:
-        check = facts.agreeing(m, alone=True)
+        check = facts.evidence.agreeing(m, alone=True)
         if check is not None:
             texts.append(text("EVD-07.witness", device=m.device.id, witness=check.witness))
         elif _own_power(facts, m):
@@ -346,7 +346,7 @@ def _witness(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]
         return text("invoice.cover", devices=(name,))
     if _applied(facts, meter, spans):
         return text("EVD-07.applied", device=name)
-    check = facts.agreeing(meter)
+    check = facts.evidence.agreeing(meter)
     if check is not None:
         return text("EVD-07.witness", device=name, witness=check.witness)
     gauged = (name, meter.needs.quantity) in facts.supporting.gauged
@@ -363,7 +363,7 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Rule
     """Return the report whether invoices or check meters corroborate meters."""
     spans = applied(facts)
     rest = [m for m in meters if not facts.invoiced(m) and not _applied(facts, m, spans)]
-    checks = {m.device.id: facts.agreeing(m) for m in rest}
+    checks = {m.device.id: facts.evidence.agreeing(m) for m in rest}
     lacking = [m for m in rest if getattr(checks[m.device.id], "kind", None) != METER]
     if not lacking:
         covered = _names([m for m in meters if m not in rest])

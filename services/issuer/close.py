@@ -172,24 +172,13 @@ def close_period(
     still valid, it is returned, whatever its state.  If the period's statement is issued and the
     evidence differs, the draft is a correction that states the changes.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    from_us, to_us : int
-        On the interval grid, end excluded. [us UTC]
-    actor : str
-        Person who closes, for the record.
-    supersedes, reason : str, optional
-        The issued statement to be replaced, and the reason.
-    begun : callable, optional
-        Called at the start of each of `STEPS`, with its number (from 1) and name.
-
-    Raises
-    ------
-    PeriodError, RegistryError, MethodologyError, FactorError
-        If the period has not ended or its last day is not sealed; as `collect` and
-        `mrv.rules.closing.close` raise.
+    `conn` is in autocommit.
+    `from_us`, `to_us`: on the interval grid, end excluded. [us UTC]
+    `actor`: person who closes, for the record.
+    `supersedes`, `reason`: the issued statement to be replaced, and the reason.
+    `begun`: called at the start of each of `STEPS`, with its number (from 1) and name.
+    Raises PeriodError, RegistryError, MethodologyError or FactorError if the period has not ended
+    or its last day is not sealed; as `collect` and `mrv.rules.closing.close` raise.
     """
     load_project = registry.load_project(conn, project)
     check_edges(load_project, from_us, to_us)

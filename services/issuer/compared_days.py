@@ -174,16 +174,10 @@ class Compared(NamedTuple):
     """
     Current state of a sealed day.
 
-    Attributes
-    ----------
-    found : Changes
-        Differences from its seal.
-    joined : tuple of str
-        Devices assigned to the day since.
-    parts : mapping of str to Digest
-        Digests of its current contents.
-    notes : list of int
-        Notes of late readings for its next seal.
+    `found`: differences from its seal.
+    `joined`: devices assigned to the day since.
+    `parts`: digests of its current contents.
+    `notes`: notes of late readings for its next seal.
     """
 
     day: SealedDay

@@ -82,16 +82,10 @@ def ask(question: Question, witness: Member, known: int, wait_s: float, now_s: f
     """
     Return a witness's answer to a request for a cosignature.
 
-    Parameters
-    ----------
-    witness : Member
-        Its key and base URL of `add-checkpoint`.
-    known : int
-        Number of entries of the last head known to be cosigned by it.
-    wait_s : float
-        Maximum waiting time. [s]
-    now_s : float
-        Current time; cosignatures with another time are refused. [s since 1970 UTC]
+    `witness`: its key and base URL of `add-checkpoint`.
+    `known`: number of entries of the last head known to be cosigned by it.
+    `wait_s`: maximum waiting time. [s]
+    `now_s`: current time; cosignatures with another time are refused. [s since 1970 UTC]
     """
     import httpx  # noqa: PLC0415 - an extra, which who asks no witness does without
 
@@ -187,16 +181,11 @@ class Round:
     """
     Result of requesting cosignatures for one head.
 
-    Attributes
-    ----------
-    size : int
-        Number of entries; 0 for a log without a head.
-    outcomes : dict of str to Outcome
-        Outcomes by the names in the policy; witnesses that had cosigned it before are not asked.
-    names : tuple of str
-        Witnesses whose cosignatures are log.
-    lacks : str or None
-        Missing part of the quorum; None if it is reached.
+    `size`: number of entries; 0 for a log without a head.
+    `outcomes`: outcomes by the names in the policy; witnesses that had cosigned it before are not
+    asked.
+    `names`: witnesses whose cosignatures are stored.
+    `lacks`: missing part of the quorum; None if it is reached.
     """
 
     size: int
@@ -269,7 +258,7 @@ def _policy(path: Path) -> Policy:
 
 def have_cosigned(conn: Connection, whom: Witnesses) -> Round:
     """
-    Request cosignatures of the last head, and return the result; new ones are log.
+    Request cosignatures of the last head, and return the result; new ones are stored.
 
     `conn` is in autocommit, as `tonne_mrv`; no transaction is open while witnesses are asked.
     """

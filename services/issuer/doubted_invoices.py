@@ -49,18 +49,11 @@ class Invoices:
     """
     Invoices of a project, and other documents that refer to their files.
 
-    Attributes
-    ----------
-    every : sequence of (project, invoice, corrects, reason)
-        All of the project, including corrected ones.
-    elsewhere : tuple of Cited
-        Invoices and documents of other projects with a file of this project.
-    documents : tuple of Cited
-        Documents of the project's parameters.
-    imported : mapping of str to datetime
-        Time of import by invoice.
-    operators : tuple of EnrolledKey
-        Keys of operators that may sign for the project.
+    `every`: all of the project, including corrected ones.
+    `elsewhere`: invoices and documents of other projects with a file of this project.
+    `documents`: documents of the project's parameters.
+    `imported`: time of import by invoice.
+    `operators`: keys of operators that may sign for the project.
     """
 
     project: Project

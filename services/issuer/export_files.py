@@ -86,21 +86,11 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
     """
     Return an issued statement from its pack, after verifying it.
 
-    Parameters
-    ----------
-    trusted : Trust or None
-        Trusted keys; without them the export stays a draft.
-    status : bytes or None
-        The project's status list, which states whether the statement is still valid.
-
-    Raises
-    ------
-    VerificationError
-        Naming the first step of `tonne verify` that fails.
-    ExportError
-        If it is not issued.
-    CanonicalError
-        If it is a statement without its evidence.
+    `trusted`: trusted keys; without them the export stays a draft.
+    `status`: the project's status list, which states whether the statement is still valid.
+    Raises VerificationError naming the first step of `tonne verify` that fails.
+    Raises ExportError if it is not issued.
+    Raises CanonicalError if it is a statement without its evidence.
     """
     if pack.bare:
         raise CanonicalError(

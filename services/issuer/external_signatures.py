@@ -67,26 +67,12 @@ def statement(
     """
     Store a draft signed by its operator; return its requirements not met.
 
-    Parameters
-    ----------
-    document : mapping
-        The draft's body with `issuer` and `proof`.
-    strict : bool
-        Refuse a statement that uses an unverified factor not accepted by its project.
-    principal : str, optional
-        API principal who submits it.
-
-    Returns
-    -------
-    list of str
-        Requirements not met according to the statement.
-
-    Raises
-    ------
-    StatementStateError
-        If it is not a draft, or `strict` refuses it.
-    SignatureError, EnrolmentError
-        If its body differs from the draft's, or it is not signed by an operator.
+    `document`: the draft's body with `issuer` and `proof`.
+    `strict`: refuse a statement that uses an unverified factor not accepted by its project.
+    `principal`: API principal who submits it.
+    Raises StatementStateError if it is not a draft, or `strict` refuses it.
+    Raises SignatureError or EnrolmentError if its body differs from the draft's, or it is not
+    signed by an operator.
     """
     with conn.transaction():
         stored = statements.find(conn, name)

@@ -37,26 +37,16 @@ class Unserved(NamedTuple):
     """
     Meter with the time in which it serves no project, and the registered reason.
 
-    Attributes
-    ----------
-    spans : tuple of (int, int)
-        Ascending, ends excluded. [us UTC]
-    reason : str or None
-        The owner's, in the project's `boundary`.
-    installed_us, removed_us : int or None
-        Within the period. [us UTC]
-    served : tuple of (int, int)
-        Time of the period in the account. [us UTC]
-    moved_to : str or None
-        Current site of a meter that was the project's or at its site before.
-    checks : str or None
-        Meter of the project that it is registered to check.
-    project : str or None
-        Another project that has it, without a closed statement.
-    upstream_of : tuple of str
-        Meters of the project that it supplies, by the project's `boundary`.
-    lowers : str
-        Its quantity that lowers what the project's meters import, whatever project has it; or none.
+    `spans`: ascending, ends excluded. [us UTC]
+    `reason`: the owner's, in the project's `boundary`.
+    `installed_us`, `removed_us`: within the period. [us UTC]
+    `served`: time of the period in the account. [us UTC]
+    `moved_to`: current site of a meter that was the project's or at its site before.
+    `checks`: meter of the project that it is registered to check.
+    `project`: another project that has it, without a closed statement.
+    `upstream_of`: meters of the project that it supplies, by the project's `boundary`.
+    `lowers`: its quantity that lowers what the project's meters import, whatever project has it; or
+    none.
     """
 
     device: str

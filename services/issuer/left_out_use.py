@@ -61,16 +61,10 @@ class Beneath(NamedTuple):
     """
     Upstream meter compared with those downstream, in hours with complete data. [base units]
 
-    Attributes
-    ----------
-    quantity : str
-        Common quantity of both.
-    measured, took : int
-        Quantity of the upstream meter, and of the downstream ones together.
-    below : int
-        Deficit of the upstream meter, in hours with one.
-    steps : bool
-        Whether it follows the steps of those downstream, as far as visible.
+    `quantity`: common quantity of both.
+    `measured`, `took`: quantity of the upstream meter, and of the downstream ones together.
+    `below`: deficit of the upstream meter, in hours with one.
+    `steps`: whether it follows the steps of those downstream, as far as visible.
     """
 
     quantity: str
@@ -189,18 +183,11 @@ class LeftOut(NamedTuple):
     """
     Quantities of an excluded meter. [base units]
 
-    Attributes
-    ----------
-    last_us : int
-        End of the last interval with a quantity; 0 without one. [us UTC]
-    unknown_us : int
-        Time without known energy. [us]
-    rise : dict
-        Rise of its registers, where above the metered quantity.
-    readings : int
-        Number of readings of `rise`.
-    beneath : tuple of Beneath
-        Comparison with the meters that it supplies according to the registry.
+    `last_us`: end of the last interval with a quantity; 0 without one. [us UTC]
+    `unknown_us`: time without known energy. [us]
+    `rise`: rise of its registers, where above the metered quantity.
+    `readings`: number of readings of `rise`.
+    `beneath`: comparison with the meters that it supplies according to the registry.
     """
 
     of: Unserved

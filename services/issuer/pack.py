@@ -72,19 +72,11 @@ def export(conn: Connection, statement: str, out: Path) -> Path:
     """
     Write a statement's evidence pack into a new folder, and return its path.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    out : Path
-        The folder; it may exist if it is empty.
-
-    Raises
-    ------
-    InputError
-        If the folder is not empty.
-    PeriodError
-        If the statement is not verified and its evidence differs from the closed period.
+    `conn` is in autocommit.
+    `out`: the folder; it may exist if it is empty.
+    Raises InputError if the folder is not empty.
+    Raises PeriodError if the statement is not verified and its evidence differs from the closed
+    period.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder; name a new one")

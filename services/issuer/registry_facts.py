@@ -230,53 +230,30 @@ class RegistryFacts:
     """
     Immutable input of a registry rule: a period with its registry data.
 
-    Attributes
-    ----------
-    project : Project
-        Project with the devices of the period.
-    registry : Registry
-        Registry of all projects.
-    devices : tuple of Device
-        The project's, by id.
-    ratings : mapping of str to sequence of (Rating, datetime)
-        Ratings of these devices, each with its time of entry.
-    same, alike : tuple of (Device, Device)
-        Pairs of one serial, and of similar serials; the second came later.
-    beyond : tuple of Beyond
-        Devices whose registers rise many times faster than their rated power.
-    copies : tuple of Copy
-        Meters with the series of others, or of an earlier time.
-    operators : frozenset of str
-        Organisations with an operator's key.
-    accepted : mapping
-        Acceptances by programmes.
-    owed : tuple of (str, int)
-        Statements at the project's site with a negative reduction. [ug CO2e]
-    lives : tuple of (Life, date or None)
-        Validity of the methodology in the programmes that registered the project, with the day.
-    certified : mapping of (str, str) to tuple of Certified
-        Certificates of energy, by device and quantity.
-    certified_beside : tuple of (str, str)
-        Certificates of energy of other meters at the site, and these.
-    left_out : tuple of LeftOut
-        Excluded meters of the project side's roles, and their quantities.
-    unbound : tuple of Device
-        Meters of the site of such a role's class without project and reason.
-    factors : Factors
-        Factors for the emissions of `left_out`.
-    issued : tuple of IssuedCertificate
-        Calibration certificates of these devices in issued statements.
-    lengthened : mapping of str to Lengthened
-        Calibration intervals that were lengthened after the period began, by device.
-    revoked : sequence of Revoked
-        Revoked statements that claimed these devices within the period.
-    intervals : mapping of str to IssuedInterval
-        Own calibration intervals of these devices in their last issued statements.
-    designs : sequence of IssuedDesign
-        Registered designs by earlier issued statements of the project.
-    placed : mapping of str to IssuedPoint
-        Earlier monitoring points of these devices: of the last issued statement, or in the registry
-        when the period began.
+    `project`: project with the devices of the period.
+    `registry`: registry of all projects.
+    `devices`: the project's, by id.
+    `ratings`: ratings of these devices, each with its time of entry.
+    `same`, `alike`: pairs of one serial, and of similar serials; the second came later.
+    `beyond`: devices whose registers rise many times faster than their rated power.
+    `copies`: meters with the series of others, or of an earlier time.
+    `operators`: organisations with an operator's key.
+    `accepted`: acceptances by programmes.
+    `owed`: statements at the project's site with a negative reduction. [ug CO2e]
+    `lives`: validity of the methodology in the programmes that registered the project, with the
+    day.
+    `certified`: certificates of energy, by device and quantity.
+    `certified_beside`: certificates of energy of other meters at the site, and these.
+    `left_out`: excluded meters of the project side's roles, and their quantities.
+    `unbound`: meters of the site of such a role's class without project and reason.
+    `factors`: factors for the emissions of `left_out`.
+    `issued`: calibration certificates of these devices in issued statements.
+    `lengthened`: calibration intervals that were lengthened after the period began, by device.
+    `revoked`: revoked statements that claimed these devices within the period.
+    `intervals`: own calibration intervals of these devices in their last issued statements.
+    `designs`: registered designs by earlier issued statements of the project.
+    `placed`: earlier monitoring points of these devices: of the last issued statement, or in the
+    registry when the period began.
     """
 
     project: Project

@@ -100,25 +100,13 @@ def public_twin(
     """
     Return the public version of an issued statement: document, PDF, workbook, receipt.
 
-    Parameters
-    ----------
-    facts : Facts
-        Data of an issued statement.
-    receipt : str or None
-        Receipt of the log.
-    signer : Signer
-        An operator's key.
-    created : datetime
-        Time of signature, with a time zone.
-    categories : collection of str
-        Hidden categories, of `mrv.exports.public.CATEGORIES`.
-    more : iterable of str
-        Names of further fields to hide.
-
-    Raises
-    ------
-    ExportError
-        If the statement is not issued, or its own id would be hidden.
+    `facts`: data of an issued statement.
+    `receipt`: receipt of the log.
+    `signer`: an operator's key.
+    `created`: time of signature, with a time zone.
+    `categories`: hidden categories, of `mrv.exports.public.CATEGORIES`.
+    `more`: names of further fields to hide.
+    Raises ExportError if the statement is not issued, or its own id would be hidden.
     """
     check_issued(facts.name, facts.state, facts.superseded_by)
     plan = facts.plan.to_json()

@@ -99,21 +99,13 @@ class Desk(NamedTuple):
     """
     Settings for the execution of requests.
 
-    Attributes
-    ----------
-    home : Path
-        Folder with the log's key.
-    strict : bool
-        Refuse statements that use an unverified factor not accepted by name.
-    log_key : str
-        Name of the log's key.
-    stamps : callable
-        Returns the time-stamp policy of an issue; None for no time stamps.
-    waits : bool
-        Issue nothing while too few witnesses have cosigned the log's last head.
-    begun : callable
-        Called at the start of each step of a request: its id, the step's number from 1, the number
-        of steps, the step's name.
+    `home`: folder with the log's key.
+    `strict`: refuse statements that use an unverified factor not accepted by name.
+    `log_key`: name of the log's key.
+    `stamps`: returns the time-stamp policy of an issue; None for no time stamps.
+    `waits`: issue nothing while too few witnesses have cosigned the log's last head.
+    `begun`: called at the start of each step of a request: its id, the step's number from 1, the
+    number of steps, the step's name.
     """
 
     home: Path

@@ -67,20 +67,12 @@ class Copy(NamedTuple):
     """
     Duplicate of a meter's series in another meter, or in its own earlier series.
 
-    Attributes
-    ----------
-    project : str or None
-        Project of the other meter; None for the same project.
-    equal : bool
-        The series are identical; else proportional.
-    excluded : bool
-        The other meter counts, and this one does not.
-    days_before : int
-        Number of days by which the other one is earlier.
-    by_day : Agreeing or None
-        Agreement of daily sums; None if the intervals agree.
-    parts : tuple of str
-        The meters of which it is the sum, including the other one; else empty.
+    `project`: project of the other meter; None for the same project.
+    `equal`: the series are identical; else proportional.
+    `excluded`: the other meter counts, and this one does not.
+    `days_before`: number of days by which the other one is earlier.
+    `by_day`: agreement of daily sums; None if the intervals agree.
+    `parts`: the meters of which it is the sum, including the other one; else empty.
     """
 
     device: str

@@ -275,19 +275,10 @@ def revoke(
     """
     Revoke an issued statement, end its claim, and log the reason; return the index in the log.
 
-    Parameters
-    ----------
-    log_signer : Signer
-        Key of the log.
-    by : EnrolledKey or str
-        Person who revokes, for the record: an operator's key, or a name.
-    reason : str
-        Public, in the log.
-
-    Raises
-    ------
-    StatementStateError
-        If it is not issued, or the reason is empty.
+    `log_signer`: key of the log.
+    `by`: person who revokes, for the record: an operator's key, or a name.
+    `reason`: public, in the log.
+    Raises StatementStateError if it is not issued, or the reason is empty.
     """
     check_reason(reason)
     actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)

@@ -156,18 +156,11 @@ class Watcher(Background):
     """
     Watches the database in its own threads until it is stopped.
 
-    Parameters
-    ----------
-    url : str
-        Database; the login must be granted `tonne_watch`, or `tonne_mrv`, which includes it.
-    every_s : float
-        Time between two counts. [s]
-    audit_s : float, optional
-        Time between two audits; none by default. [s]
-    pulse : Pulse, optional
-        Health signal of a process that does nothing else, updated after each round.
-    keep : Keep, optional
-        Retention policy, and monitored disk.
+    `url`: database; the login must be granted `tonne_watch`, or `tonne_mrv`, which includes it.
+    `every_s`: time between two counts. [s]
+    `audit_s`: time between two audits; none by default. [s]
+    `pulse`: health signal of a process that does nothing else, updated after each round.
+    `keep`: retention policy, and monitored disk.
     """
 
     def __init__(

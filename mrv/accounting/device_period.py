@@ -108,11 +108,7 @@ def limit_of(device: Device, quantity: str) -> Fraction | None:
 
 
 def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None:
-    """
-    Return the highest plausible rate of a device's quantity. [base units/h]
-
-    Its limit, or else the `largest` known interval; None without either.
-    """
+    """Return a device's limit, or else the rate of its `largest` interval. [base units/h]"""
     limit = limit_of(device, quantity)
     by_interval = Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
     return by_interval if limit is None else limit
@@ -124,14 +120,7 @@ def rated_fuel(watt: int) -> Fraction:
 
 
 def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:
-    """
-    Return the error text that a gap of the project's side has no rate, and the remedy.
-
-    Parameters
-    ----------
-    rated : bool
-        Whether the rated power of a fuel meter's consumers limits it.
-    """
+    """Return the error text of a gap without a rate; `rated`: its rated power would limit it."""
     message = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
     registers = classes.load()[device.class_id].registers
     by_power = any(c.limit == "rated_power" for c in registers if c.quantity == needs.quantity)
@@ -155,12 +144,8 @@ def cut_of_gap(
     """
     Return the cut of a gap: none on the baseline side, the highest rate on the project's.
 
-    Parameters
-    ----------
-    rate : Fraction, optional
-        Highest plausible rate. [base units/h]
-    room : Fraction, optional
-        What the documented design capacity leaves of the days with the gap. [base units]
+    `rate`: highest plausible rate. [base units/h]  `room`: what the documented design capacity
+    leaves of the days with the gap. [base units]
     """
     quantity, bound = Fraction(0), Fraction(0)
     at_most = None if rate is None else rate * gap.time_us / HOUR_US
@@ -203,10 +188,7 @@ class OwnUse:
         return OwnUse(whole, rate or Fraction(0), known)
 
     def total(self, bare: Sequence[Uncovered], first: int, last: int) -> Fraction:
-        """
-        Return the own use of intervals: metered, errors of the meter, gaps at the highest rate.
-        [base units]
-        """
+        """Return intervals' own use: metered, meter errors, gaps at highest rate. [base units]"""
         if not self.metered:
             return Fraction(0)
         part = self.service.cut(first, last)
@@ -227,10 +209,7 @@ class Stretch:
 
 
 class AbovePower(NamedTuple):
-    """
-    Electricity of weeks, and the electricity of their hours at the entered power. [us UTC,
-    Wh]
-    """
+    """Electricity of weeks, and that of their hours at the entered power. [us UTC, Wh]"""
 
     span_us: tuple[int, int]
     measured_wh: int
@@ -278,22 +257,13 @@ class Monitored:
     """
     A device in its role, its time in service, its certificates and its years.
 
-    Attributes
-    ----------
-    errors : tuple of Uncovered
-        Errors applied: for time without certificate, and by the plan.
-    nets : bool
-        False where its role deducts own use that was not metered.
-    rate : Fraction or None
-        Highest plausible rate. [base units/h]
-    class_limit : ClassLimit or None
-        Limit of its class.
-    uncounted : Text or str
-        Reason for not counting its quantity; empty if it counts.
-    measured : mapping
-        Its parameters replaced by its measured electricity.
-    above_power : tuple of AbovePower
-        Times in which that electricity exceeded the entered power.
+    `errors`: errors applied: for time without certificate, and by the plan.
+    `nets`: false where its role deducts own use that was not metered.
+    `rate`: highest plausible rate. [base units/h]
+    `class_limit`: limit of its class.
+    `uncounted`: reason for not counting its quantity; empty if it counts.
+    `measured`: its parameters replaced by its measured electricity.
+    `above_power`: times in which that electricity exceeded the entered power.
     """
 
     bound: ProjectDevice
@@ -338,10 +308,6 @@ class Monitored:
         """Return the sum of its stretches. [base units]"""
         return sum(stretch.value for stretch in self.stretches)
 
-    def counted(self, part: YearPart) -> Fraction:
-        """Return the quantity of a year after its cuts. [base units]"""
-        return part.counted
-
     def quantity(self, span_us: Span) -> int:
         """Return the metered quantity of a time span. [base units]"""
         begin, end = (max(0, us // INTERVAL_US - self.service.first) for us in span_us)
@@ -356,5 +322,5 @@ class Monitored:
         """Return the activity for the methodology, before (gross) or after all cuts."""
         params = self.params if gross else {**self.params, **self.measured}
         params = params if part.month is None else {**params, MONTH: part.month}
-        value = Fraction(part.metered) if gross else self.counted(part)
+        value = Fraction(part.metered) if gross else part.counted
         return Activity(self.bound.role, params, value)

@@ -56,10 +56,7 @@ class Pricing:
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
-        """
-        Return the additional emissions of a base unit by its own meter, above the entered value.
-        [tCO2e]
-        """
+        """Return the emissions of a base unit by its own meter, above the entered. [tCO2e]"""
         reductions = self._unit(
             replace(monitored, params={**monitored.params, **monitored.measured}), year
         )
@@ -169,11 +166,7 @@ def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
 
 
 def deductions(monitored: Monitored, pricing: Pricing, *, first: bool) -> Iterator[Deduction]:
-    """
-    Yield deductions for meter errors, own use, rules and design, in order of application.
-
-    `first`: in the form of release 0.1.0 (rule set 1).
-    """
+    """Yield deductions in order of application; `first`: in the form of release 0.1.0."""
     for kinds in _LISTED if first else (_APPLIED,):
         for part in monitored.parts:
             for cut in part.cuts:
@@ -244,8 +237,7 @@ def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
     """Return the emissions by a device's own meter above those by the entered value. [tCO2e]"""
     return sum(
-        (monitored.counted(p) * pricing.more(monitored, p.year) for p in monitored.parts),
-        start=Fraction(0),
+        (p.counted * pricing.more(monitored, p.year) for p in monitored.parts), start=Fraction(0)
     )
 
 
@@ -263,14 +255,9 @@ def silent_days(
     proportion to its flow, is the difference to the mean of the other days, and at most that to the
     best of them.
 
-    Parameters
-    ----------
-    parameters, read : mapping
-        Values as counted, and as the means of the other days.
-    measured : collection of str
-        Parameters measured by channels.
-    reduction : callable
-        Reduction of the period with given parameters. [tCO2e]
+    `parameters`, `read`: values as counted, and as the means of the other days.  `measured`:
+    parameters measured by channels.  `reduction`: reduction of the period with given parameters.
+    [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
     for name, item in supporting.channels.items():

@@ -104,14 +104,9 @@ class Scan:
     """
     Rows of a period with which its readings are compared.
 
-    Attributes
-    ----------
-    rows : IntervalRows
-        Interval rows of the period, by device, quantity and start.
-    first, last : int
-        Edges of the period. [interval numbers]
-    into_day : int
-        Number of intervals of the local day before the period.
+    `rows`: interval rows of the period, by device, quantity and start.  `first`, `last`: edges of
+    the period. [interval numbers]  `into_day`: number of intervals of the local day before the
+    period.
     """
 
     fleet: Fleet
@@ -162,11 +157,8 @@ def rated_at(ratings: Sequence[tuple[int, int]], first: int, count: int) -> Int6
     """
     Return the rated power of `count` intervals from `first` on. [W]
 
-    Parameters
-    ----------
-    ratings : sequence of (int, int)
-        Start [us UTC] and rated power [W], in order of time, at least one; the first also applies
-        to all earlier time.
+    `ratings`: start [us UTC] and rated power [W], in order of time, at least one; the first also
+    applies to all earlier time.
     """
     begins = np.array([-(-us // INTERVAL_US) for us, _ in ratings[1:]], dtype=np.int64)
     number = first + np.arange(count, dtype=np.int64)
@@ -190,14 +182,7 @@ class FallenRegisters:
         return FallenRegisters(fleet, by_device(registers(project, fleet)), *period_us)
 
     def of_block(self, block: Frame) -> Iterator[tuple[Key, tuple[Fallen, ...]]]:
-        """
-        Yield breaks of registers' sequences, for the devices of a block of readings.
-
-        Parameters
-        ----------
-        block : Frame
-            Whole devices, sorted by device and time.
-        """
+        """Yield breaks of registers' sequences in a block of whole devices, sorted by time."""
         for index, of, channel in registers_of(block, self.wanted):
             device, register = self.fleet.devices[index], block.columns[channel.name][of]
             known = register != NULL
@@ -275,14 +260,7 @@ class Unreported(NamedTuple):
 
 @dataclass(frozen=True)
 class UnreportedUse(Scan):
-    """
-    Registers of the project's side with a gauge of their rate.
-
-    Attributes
-    ----------
-    wanted : mapping of int to tuple
-        Registers and their gauges by fleet index.
-    """
+    """Registers of the project's side with a gauge of their rate, by fleet index."""
 
     wanted: Mapping[int, tuple[_Channel, ...]]
 
@@ -295,15 +273,7 @@ class UnreportedUse(Scan):
         return UnreportedUse(fleet, rows, *edges, _wanted(project, fleet))
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, Unreported]]:
-        """
-        Yield quantities of gauges above their registers, for the devices of a
-        block of readings.
-
-        Parameters
-        ----------
-        block : Frame
-            Whole devices, sorted by device and time.
-        """
+        """Yield quantities of gauges above their registers in a block of whole devices."""
         for index, of in devices_of(block):
             for channel in self.wanted.get(index, ()):
                 more, agrees = self._more(block, of, index, channel)
@@ -374,10 +344,7 @@ class _Compared(NamedTuple):
     step: float
 
     def off_by(self, scatter: float) -> _Compared:
-        """
-        Return the comparison with the gauge's sampling errors corrected by the register,
-        within limits.
-        """
+        """Return the comparison with sampling errors as the register shows, within limits."""
         error = float(np.sqrt(self.variance.sum()))
         times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)

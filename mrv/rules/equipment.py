@@ -105,18 +105,13 @@ def with_measured_power(
     """
     Return the devices with the power by their own electricity, where that is more.
 
-    Parameters
-    ----------
-    drawn : mapping of str to Drawn
-        Electricity by device.
-    edges : sequence of int
-        Edges of the stretches. [interval numbers]
+    `drawn`: electricity by device.  `edges`: edges of the stretches. [interval numbers]
     """
     meters = list(monitored)
     for name, energy in drawn.items():
         places = [
             i for i, m in enumerate(meters)
-            if m.device.id == name and m.needs.draws and any(m.counted(p) for p in m.parts)
+            if m.device.id == name and m.needs.draws and any(p.counted for p in m.parts)
         ]  # fmt: skip
         groups = _compared([meters[i] for i in places], energy, edges) if places else []
         for i, meter in zip(places, groups, strict=True):
@@ -222,10 +217,7 @@ def _pieces(monitored: Monitored) -> Fraction:
 def above_power(
     monitored: Sequence[Monitored], pricing: Pricing, timezone: str
 ) -> tuple[Text, ...]:
-    """
-    Return texts of devices whose measured power exceeds the entered one, and
-    the effect of each.
-    """
+    """Return texts of devices that measure more power than entered, each with its effect."""
     texts = list[Text]()
     for meter in monitored:
         device = meter.device.id
@@ -309,14 +301,7 @@ def _measured_use(
 def performing(
     monitored: Sequence[Monitored], parameters: Inputs, drawn: Mapping[str, Drawn]
 ) -> Performance:
-    """
-    Return the performance measured by the devices' meters, if far below the entered one.
-
-    Parameters
-    ----------
-    drawn : mapping of str to Drawn
-        Delivered energy by device.
-    """
+    """Return the performance by delivered energy, if far below the entered one."""
     delivering = [m for m in monitored if m.needs.delivers]
     texts, whole, weighed = list[Text](), Fraction(0), Fraction(0)
     for meter in delivering:

@@ -29,7 +29,7 @@ from mrv.calendar import local_date, local_span, midnight_us
 from mrv.quantity_text import amount_text, plain_text
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
-from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, RuleReport
+from mrv.rules.effects import Cap, Effect, Floor, Judged, Level, NoReduction, RuleReport
 from mrv.rules.facts import MATERIAL, Facts, node
 from mrv.rules.invoiced_use import MORE
 from mrv.service_bounds import Consumption
@@ -46,7 +46,7 @@ _BINDING = Fraction(1, 2)
 # --- EVD-03 -------------------------------------------------------------------------------
 
 
-def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
+def invoiced_quantities(facts: Facts) -> Iterator[Judged]:
     """EVD-03: yield limits on quantities that third-party invoices do not cover or contradict."""
     method, views = facts.methodology, facts.views
     asks = {*method.billed}.union(*(capacity.serves for capacity in method.capacities))
@@ -143,10 +143,7 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
-    """
-    Return whether a baseline meter measures nothing next to another one, so that it needs no
-    invoice.
-    """
+    """Return whether a baseline meter needs no invoice: another one measures all."""
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
     return meter.needs.side == "baseline" and not meter.counts and any(others)
 
@@ -345,12 +342,7 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     Return the counted quantity of a role's meters above their invoices, negative if below. [base
     units]
 
-    Parameters
-    ----------
-    role : sequence of Monitored
-        Invoiced meters.
-    alike : Fraction
-        Tolerance as a share of the invoiced quantity.
+    `role`: invoiced meters.  `alike`: tolerance as a share of the invoiced quantity.
     """
     billed = invoiced_sums(facts, role)
     if billed is None:
@@ -382,7 +374,7 @@ def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 # --- EVD-04 -------------------------------------------------------------------------------
 
 
-def class_mean(facts: Facts) -> Iterator[Effect | RuleReport]:
+def class_mean(facts: Facts) -> Iterator[Judged]:
     """
     EVD-04: yield limits on a mean activity above that of the class, without invoices of its use.
 

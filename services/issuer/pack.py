@@ -72,19 +72,11 @@ def export(conn: Connection, statement: str, out: Path) -> Path:
     """
     Write a statement's evidence pack into a new folder, and return its path.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    out : Path
-        The folder; it may exist if it is empty.
-
-    Raises
-    ------
-    InputError
-        If the folder is not empty.
-    PeriodError
-        If the statement is not verified and its evidence differs from the closed period.
+    `conn` is in autocommit.
+    `out`: the folder; it may exist if it is empty.
+    Raises InputError if the folder is not empty.
+    Raises PeriodError if the statement is not verified and its evidence differs from the closed
+    period.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder; name a new one")
@@ -136,10 +128,7 @@ def _documents(
 
 
 def _as_first_released(conn: Connection, have: Documents) -> dict[str, bytes]:
-    """
-    Return the documents that tonne 0.1.0 added to a pack, for statements it issued without a
-    manifest.
-    """
+    """Return what tonne 0.1.0 added to a pack, for its statements without a manifest."""
     claims = have.claims
     text = (
         f"Evidence of statement {claims.statement}, closed by {claims.code_version}.\n"
@@ -179,17 +168,9 @@ def complete(
     """
     Return the complete pack: the given tables, all other files, and the manifest.
 
-    Parameters
-    ----------
-    files : mapping of str to bytes
-        Plan, factors, digests and tables.
-    logged : bool
-        The statement is in the log, or enters it in this transaction.
-
-    Raises
-    ------
-    OtherReadingsError
-        If days of a statement that enters the log are sealed with other readings.
+    `files`: plan, factors, digests and tables.  `logged`: the statement is in the log, or enters it
+    in this transaction.  Raises OtherReadingsError if days of a statement that enters the log are
+    sealed with other readings.
     """
     plan = read_plan(canonical.parse_object(files[PLAN]))
     result = {

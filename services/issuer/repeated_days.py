@@ -89,10 +89,7 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
 
     Memory is about 100 MB for a thousand devices, however many others there are.
 
-    Parameters
-    ----------
-    same : Same
-        Result of comparing 15-minute intervals.
+    `same`: result of comparing 15-minute intervals.
     """
     copies, excluded = list[Copy](), same.excluded()
     of_energy = dict(energy.meters)
@@ -169,10 +166,7 @@ def _elsewhere(at: Looked, own: Int64) -> Iterator[Copy]:
 def _now(
     at: Looked, own: Int64, others: Sequence[str], sums: Int64, pairs: NDArray[np.bool_]
 ) -> Iterator[Repeated]:
-    """
-    Yield pairs with equal days; for neighbours with the same weather only nearly identical
-    ones.
-    """
+    """Yield pairs with equal days; of neighbours under one sky only the nearly identical."""
     places = [at.places(devices) for devices in (at.names, others)]
     near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
     yield from repeated_days(own, sums, _ONE_SKY, pairs & near, at.done)
@@ -265,10 +259,7 @@ def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
 def _repeats(
     item: Int64, other: Int64, nearly: float, level: float
 ) -> tuple[int, int, float, bool] | None:
-    """
-    Return the number of agreeing days, the ratio, and whether they are equal; None if they
-    do not agree.
-    """
+    """Return agreeing days, ratio, and whether they are equal; None if they do not agree."""
     need = int(_needed(item[None], LEAST)[0])
     both = np.flatnonzero((item > 0) & (other > 0))
     if len(both) < need:

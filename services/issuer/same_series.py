@@ -52,12 +52,8 @@ class Agreeing(NamedTuple):
     """
     Number of agreeing days of two meters, and their ratio.
 
-    Attributes
-    ----------
-    ordered : bool
-        Each day agrees with the same day; else with another one, or shifted by some hours.
-    noise : float
-        Deviation of the intervals if uniform like noise; else 0. [1]
+    `ordered`: each day agrees with the same day; else with another one, or shifted by some hours.
+    `noise`: deviation of the intervals if uniform like noise; else 0. [1]
     """
 
     days: int
@@ -71,20 +67,12 @@ class Copy(NamedTuple):
     """
     Duplicate of a meter's series in another meter, or in its own earlier series.
 
-    Attributes
-    ----------
-    project : str or None
-        Project of the other meter; None for the same project.
-    equal : bool
-        The series are identical; else proportional.
-    excluded : bool
-        The other meter counts, and this one does not.
-    days_before : int
-        Number of days by which the other one is earlier.
-    by_day : Agreeing or None
-        Agreement of daily sums; None if the intervals agree.
-    parts : tuple of str
-        The meters of which it is the sum, including the other one; else empty.
+    `project`: project of the other meter; None for the same project.
+    `equal`: the series are identical; else proportional.
+    `excluded`: the other meter counts, and this one does not.
+    `days_before`: number of days by which the other one is earlier.
+    `by_day`: agreement of daily sums; None if the intervals agree.
+    `parts`: the meters of which it is the sum, including the other one; else empty.
     """
 
     device: str
@@ -135,10 +123,7 @@ class Copy(NamedTuple):
 
 
 class Same(NamedTuple):
-    """
-    Copies by 15-minute intervals, and all known pairs, including those found by the
-    accounting.
-    """
+    """Copies by 15-minute intervals, and all known pairs, also those of the accounting."""
 
     copies: list[Copy]
     pairs: set[tuple[str, str]]
@@ -153,14 +138,9 @@ class Energy:
     """
     Baseline energy of a project in a period, and the other meters that could be its duplicates.
 
-    Attributes
-    ----------
-    project : Project
-        Project with the devices of the period.
-    registered : mapping of str to datetime
-        Time since which devices have a rated power in the registry.
-    claimed : dict of str to bool
-        Whether other projects claimed the meters' energy of the period, as far as queried.
+    `project`: project with the devices of the period.  `registered`: time since which devices have
+    a rated power in the registry.  `claimed`: whether other projects claimed the meters' energy of
+    the period, as far as queried.
     """
 
     conn: Connection
@@ -177,10 +157,7 @@ class Energy:
 
     @property
     def measured(self) -> list[tuple[str, list[str]]]:
-        """
-        Return the project's devices with quantities that no two meters can share, by
-        quantity.
-        """
+        """Return the project's devices by quantities that no two meters can share."""
         return self._counted(MEASURED)
 
     @property

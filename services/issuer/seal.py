@@ -76,22 +76,13 @@ class Report:
     """
     Result of a sealing run.
 
-    Attributes
-    ----------
-    days, again : int
-        Days sealed for the first time, and again for late data.
-    entries : list of str
-        Kinds of the other entries.
-    refused : list of str
-        Differences from a seal by manual changes, not sealed.
-    late : list of str
-        Late readings of the same days, which wait for these to be resolved.
-    corrections : list of str
-        Issued statements with changed readings, and the drafts that correct them.
-    waiting : list of str
-        Devices whose derived rows must be rebuilt first, as after an import.
-    late_s : float
-        Delay of the oldest day beyond the promised time before this run. [s]
+    `days`, `again`: days sealed for the first time, and again for late data.
+    `entries`: kinds of the other entries.
+    `refused`: differences from a seal by manual changes, not sealed.
+    `late`: late readings of the same days, which wait for these to be resolved.
+    `corrections`: issued statements with changed readings, and the drafts that correct them.
+    `waiting`: devices whose derived rows must be rebuilt first, as after an import.
+    `late_s`: delay of the oldest day beyond the promised time before this run. [s]
     """
 
     days: int = 0
@@ -131,22 +122,13 @@ def seal(
     """
     Seal all due days and changes, sign the log's head, and return the result.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit, as `tonne_mrv`.
-    signer : Signer
-        Key of the log.
-    now_us : int
-        Days that ended more than `SETTLE_US` before are due. [us UTC]
-    recheck : bool
-        Compare all sealed days with the stored rows, not only those with late readings.
-    accept : str, optional
-        Reason for which manual changes are sealed too.
-    projects : collection of str, optional
-        Only days of these projects; all, and days of devices without one, where absent.
-    before : date, optional
-        Only local days before this one, and these as soon as they have ended.
+    `conn` is in autocommit, as `tonne_mrv`.
+    `signer`: key of the log.
+    `now_us`: days that ended more than `SETTLE_US` before are due. [us UTC]
+    `recheck`: compare all sealed days with the stored rows, not only those with late readings.
+    `accept`: reason for which manual changes are sealed too.
+    `projects`: only days of these projects; all, and days of devices without one, where absent.
+    `before`: only local days before this one, and these as soon as they have ended.
     """
     with _alone(conn):
         run = _Run(conn, signer, Registry(conn), accept, Report())
@@ -279,10 +261,7 @@ def _prepared(
 
 
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
-    """
-    Return when a day's readings arrived, and the time of the seal, as fields of the log
-    entry.
-    """
+    """Return when a day's readings arrived, and the time of the seal, for its log entry."""
     span = job.from_us, job.to_us
     arrived = {
         summed.device: Arrived(*summed[2:])
@@ -358,22 +337,13 @@ class Sealer(Background):
     """
     Seals in its own thread until it is stopped.
 
-    Parameters
-    ----------
-    url : str
-        Database.
-    home : Path
-        Folder with the log's key, created at first use.
-    key : str
-        Its name.
-    every_s : float
-        Time between two rounds. [s]
-    pulse : Pulse, optional
-        Health signal of a process that does nothing else, updated after each round.
-    stamps : callable
-        Returns the time-stamp policy of the log's heads after each round; None for none.
-    first_s : float
-        Time before the first round. [s]
+    `url`: database.
+    `home`: folder with the log's key, created at first use.
+    `key`: its name.
+    `every_s`: time between two rounds. [s]
+    `pulse`: health signal of a process that does nothing else, updated after each round.
+    `stamps`: returns the time-stamp policy of the log's heads after each round; None for none.
+    `first_s`: time before the first round. [s]
     """
 
     def __init__(

@@ -38,14 +38,7 @@ class State(NamedTuple):
 
 
 def state_of(conn: Connection, kind: str) -> State:
-    """
-    Return the current row digests of a kind's tables, and those of the log's last entry.
-
-    Raises
-    ------
-    LogError
-        If the digests stored with the entry do not lead to its roots.
-    """
+    """Return row digests of a kind's tables, now and logged; LogError off the roots."""
     now = hashes(conn, STATES[kind])
     result = log.details(conn, kind)
     if not result:

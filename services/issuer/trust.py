@@ -51,14 +51,7 @@ def pinned(home: Path) -> Path:
 
 
 def pin(home: Path, data: bytes) -> TrustRoot:
-    """
-    Store a trust root: the first without check, each later one by the rules of the last.
-
-    Raises
-    ------
-    EnrolmentError
-        If it does not follow from the stored one, or is invalid.
-    """
+    """Store a trust root, a later one by the rules of the last; EnrolmentError if invalid."""
     path = pinned(home)
     root = read_next(path.read_bytes(), data, _now()) if path.exists() else read_root(data, _now())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,10 +68,7 @@ def kept_trust_root(home: Path) -> bytes | None:
 
 
 def required_grades(home: Path) -> RequiredGrades:
-    """
-    Return the grades of evidence required by the programme; default grades without a trust
-    root.
-    """
+    """Return the grades that the programme requires; default grades without a trust root."""
     data = kept_trust_root(home)
     root = None if data is None else read_pinned(data).evidence
     return USUAL if root is None else root
@@ -97,14 +87,7 @@ def third_parties(home: Path, keys: Iterable[EnrolledKey]) -> list[EnrolledKey]:
 
 
 def check_not_older(home: Path, data: bytes) -> None:
-    """
-    Refuse a file of trusted keys that is older than the pinned trust root.
-
-    Raises
-    ------
-    EnrolmentError
-        If it belongs to the same programme and is not a newer version.
-    """
+    """Refuse a root older than the pinned one of its programme; EnrolmentError."""
     mine = kept_trust_root(home)
     if mine is None or mine == data or "signed" not in canonical.parse_object(data):
         return
@@ -168,11 +151,7 @@ Accepted = dict[tuple[str, str, str | None], Acceptance]
 
 
 def acceptances(conn: Connection, registry: Registry) -> Accepted:
-    """
-    Return the acceptances by subject, id and project.
-
-    Acceptances entered in the name of an operator's own organisation are omitted.
-    """
+    """Return acceptances by subject, id and project, without those by an operator itself."""
     own = operators(conn)
     return {
         (acceptance.subject, acceptance.id, acceptance.project): acceptance
@@ -194,10 +173,8 @@ def signed_rows(incoming: Incoming, name: str, key: SigningKey) -> list[dict[str
     """
     Return the acceptances of factors in a file as signed rows of a registry file.
 
-    Raises
-    ------
-    RegistryError
-        If a row is wrong, or the file accepts no factor or one that it does not contain.
+    Raises RegistryError if a row is wrong, or the file accepts no factor or one that it does not
+    contain.
     """
     wrong = [
         f"{incoming.places.get(k, name)}: {t}" for k, v in incoming.problems.items() for t in v

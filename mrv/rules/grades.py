@@ -22,7 +22,7 @@ from typing import NamedTuple
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import TOLERANCE, name_of, uncovered_share
+from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, name_of, uncovered_share
 from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
 from mrv.countries import country_of
 from mrv.errors import MrvError
@@ -117,7 +117,10 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Yield each meter's evidence; apart without certificate, and beyond invoices."""
+    """
+    Yield the graded evidence of each meter, separately for time without certificate and for what
+    its invoices do not state by themselves.
+    """
     for view in account.views:
         tonnes = _hides(account, view)
         if not tonnes:
@@ -133,7 +136,11 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(view):
                 grade = "C"  # the others' calibrated meters
-            alone = _beyond_invoices(facts, view)
+            alone = max(
+                _beyond_invoices(facts, view),
+                _by_readings_outside(facts, of, view),
+                _by_division(account, of, view),
+            )
             yield _meter(view, grade, tonnes * (1 - alone), sorted(invoices))
             if not alone:
                 continue
@@ -159,7 +166,47 @@ def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     beyond = meter.counts - stated
     if meter.needs.side == "project":
         beyond = -beyond
-    return beyond / max(meter.counts, stated) if beyond > ALIKE * stated else ZERO
+    return min(Fraction(1), beyond / meter.counts) if beyond > ALIKE * stated else ZERO
+
+
+def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored) -> Fraction:
+    """
+    Return the share of a meter's quantity that depends on its readings outside the period.
+
+    An invoice that reaches beyond the period states the sum alone.  What is more favourable than
+    its division by time, the meter's readings outside the period show.
+    """
+    within = apart = ZERO
+    for check in {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values():
+        begin, end = max(check.from_us, facts.period_us[0]), min(check.to_us, facts.period_us[1])
+        by_time = Fraction(int(check.theirs) * (end - begin), check.to_us - check.from_us)
+        more = check.theirs_within - by_time
+        within += check.theirs_within
+        apart += max(ZERO, more if meter.needs.side == "baseline" else -more)
+    return min(Fraction(1), apart / within) if within and apart > ALIKE * within else ZERO
+
+
+def _by_division(account: Account, evidence: Corroboration, meter: Monitored) -> Fraction:
+    """
+    Return the share of a meter's tonnes that depends on the division of invoices between meters.
+
+    An invoice of several meters states the sum alone: with the emissions of the meter of least
+    effect for a baseline, of the highest for the project.
+    """
+    rates = {view.device.id: _rate(account, view) for view in reversed(account.views)}
+    mine, within, apart = _rate(account, meter), ZERO, ZERO
+    for check in {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values():
+        others = [rates[name] for name in check.devices if name in rates]
+        within += check.theirs_within
+        if meter.needs.side == "baseline":
+            apart += check.theirs_within * (mine - min(others, default=mine))
+        else:
+            apart += check.theirs_within * (max(others, default=mine) - mine)
+    return min(Fraction(1), apart / (within * mine)) if within * mine else ZERO
+
+
+def _rate(account: Account, meter: Monitored) -> Fraction:
+    return max((abs(account.pricing.rate(meter, part.year)) for part in meter.parts), default=ZERO)
 
 
 def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:

@@ -47,6 +47,7 @@ from services.issuer.compared_days import (
     sealed_day,
     underived,
 )
+from services.issuer.documents import Signer
 from services.issuer.sealed_day_contents import (
     PROMISED_US,
     SETTLE_US,
@@ -55,7 +56,6 @@ from services.issuer.sealed_day_contents import (
     parts_of,
     together,
 )
-from services.issuer.transitions import Signer
 from services.metrics import Metrics
 from services.scraping import Pulse
 from services.store.postgres.pool import connect

@@ -33,6 +33,7 @@ from mrv.accounting.disguised_series import (
     shuffled,
     summed,
 )
+from mrv.accounting.twin_series import MEASURED
 from mrv.calendar import local_date
 from mrv.countries import grid_of
 from mrv.method_lives import Life
@@ -85,7 +86,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
     known = same.pairs | {(copy.device, copy.other) for copy in repeated}
     excluded = same.excluded() | {copy.device for copy in repeated if copy.excluded}
     copies = list[Copy]()
-    for quantity, names in energy.measured:
+    for quantity, names in energy.meters(MEASURED):
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST_DAYS:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ingest.model import Int64
 from mrv.accounting.twin_series import agreeing
 from mrv.calendar import local_date
-from services.issuer.same_series import Agreeing, Copy, Energy, Same
+from services.issuer.same_series import UNREPEATED, Agreeing, Copy, Energy, Same
 from services.store.timeseries.measured_energy import day_sums
 
 # part of a meter's days that have to agree, and how many at least
@@ -92,8 +92,8 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     `same`: result of comparing 15-minute intervals.
     """
     copies, excluded = list[Copy](), same.excluded()
-    of_energy = dict(energy.meters)
-    for quantity, names in energy.repeated:
+    of_energy = dict(energy.meters())
+    for quantity, names in energy.meters(UNREPEATED):
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST:

@@ -121,21 +121,9 @@ def _coverage(monitored: Monitored, period_us: int) -> Coverage:
     measured, estimated, unknown, missing = map(exact_sum, times)
     installed = len(whole) * INTERVAL_US
     calibrated = installed - sum(s.last - s.first for s in monitored.uncovered) * INTERVAL_US
-    return Coverage(
-        period_us=period_us,
-        installed_us=installed,
-        measured_us=measured,
-        estimated_us=estimated,
-        unknown_us=unknown,
-        missing_us=missing,
-        calibrated_us=calibrated,
-        installed_share=share_text(installed, period_us),
-        measured_share=share_text(measured, installed),
-        estimated_share=share_text(estimated, installed),
-        unknown_share=share_text(unknown, installed),
-        missing_share=share_text(missing, installed),
-        calibrated_share=share_text(calibrated, installed),
-    )
+    each = installed, measured, estimated, unknown, missing, calibrated
+    shares = (share_text(time, installed) for time in each[1:])
+    return Coverage(period_us, *each, share_text(installed, period_us), *shares)
 
 
 def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:

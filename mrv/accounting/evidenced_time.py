@@ -180,12 +180,16 @@ class Corroboration:
             if same and meter.device.id in check.devices:
                 yield check
 
-    def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield a device's comparisons with invoices that are accepted as evidence."""
+    def _narrow(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """Yield a device's comparisons with invoices that may be evidence, within 5 %."""
         for check in self.of(meter):
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            if check.against in self.documents and narrow and _agrees(check):
+            if narrow and check.against in self.documents:
                 yield check
+
+    def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """Yield a device's comparisons with invoices that are accepted as evidence."""
+        return filter(_agrees, self._narrow(meter))
 
     def less(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield invoices that state less than a baseline meter; they count in its place."""
@@ -193,11 +197,8 @@ class Corroboration:
 
     def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield a baseline meter's comparisons with differing invoices; the lower one counts."""
-        for check in self.of(meter) if meter.needs.side == "baseline" else ():
-            narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            differs = check.holds is False and not _of_another(check)
-            if check.against in self.documents and narrow and differs:
-                yield check
+        narrow = self._narrow(meter) if meter.needs.side == "baseline" else ()
+        return (check for check in narrow if check.holds is False and not _of_another(check))
 
     def more(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons of a project's meter with invoices that state more (EVD-05)."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from math import ceil, floor, prod
 
 import numpy as np
@@ -33,7 +32,7 @@ from mrv.model import MEASURED, Methodology
 from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text, figure, six_places
-from mrv.rules.metering import WEEKS
+from mrv.rules.metering import months
 from mrv.texts import Text, text
 
 ROOM = Fraction(5, 100)
@@ -174,9 +173,7 @@ def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -
 
 
 def _parts(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> Iterator[_Part]:
-    weeks = len(edges) - 1
-    count = max(1, weeks // WEEKS)
-    for first, last in pairwise(weeks * k // count for k in range(count + 1)):
+    for first, last in months(edges):
         begin, end = np.searchsorted(energy.number, [edges[first], edges[last]])
         number, value = energy.number[begin:end], energy.value[begin:end]
         kept = serving(meters, number) & without_lost(meters, number)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 from ingest.model import INTERVAL_US
@@ -40,7 +39,7 @@ from mrv.rules.effects import (
     Solved,
     solve,
 )
-from mrv.rules.metering import WEEKS, Metered
+from mrv.rules.metering import Metered, months
 from mrv.texts import Text, Value, text
 
 # share of the reduction below which an effect is an observation and no request
@@ -139,9 +138,7 @@ class Facts:
 
     def months(self) -> Iterator[tuple[int, int]]:
         """Yield the runs of stretches of about four weeks, half-open."""
-        weeks = len(self.stretches) - 1
-        count = max(1, weeks // WEEKS)
-        return pairwise(weeks * k // count for k in range(count + 1))
+        return months(self.stretches)
 
     def span_us(self, first: int, last: int) -> tuple[int, int]:
         """Return the time of a run of stretches. [us UTC]"""

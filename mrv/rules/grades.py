@@ -44,7 +44,7 @@ _LESS = Fraction(99, 100)
 
 def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
     """Return the graded evidence of every meter and entered value; largest share first."""
-    items = [*_meters(facts, account), *of_values(facts, account)]
+    items = [*_meters(facts, account), *(item for item, _ in graded_values(facts, account))]
     return tuple(sorted(items, key=lambda item: (-Fraction(item.tonnes), item.name, item.grade)))
 
 
@@ -231,11 +231,6 @@ class Entered(NamedTuple):
     role: str
     spec: ParameterSpec
     devices: tuple[str, ...] = ()
-
-
-def of_values(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Yield the graded evidence of each entered value of project and devices."""
-    yield from (item for item, _ in graded_values(facts, account))
 
 
 def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:

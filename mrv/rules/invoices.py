@@ -148,13 +148,6 @@ def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
     return meter.needs.side == "baseline" and not meter.counts and any(others)
 
 
-class _Beyond(NamedTuple):
-    """Counted quantity above invoices, and its meters. [base units]"""
-
-    more: Fraction
-    by: Sequence[Monitored]
-
-
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
     """Yield a finding for each time without invoices, or else for each differing invoice."""
     evidence = facts.evidence
@@ -194,8 +187,8 @@ def _bare(facts: Facts, meter: Monitored) -> list[Span]:
 
 def _beyond_invoices(
     facts: Facts, asks: Collection[str], invoiced: Collection[str]
-) -> dict[str, _Beyond]:
-    """Return by role the gain of its meters over invoices."""
+) -> dict[str, tuple[Fraction, Sequence[Monitored]]]:
+    """Return by role the gain over invoices [base units], and the meters that have these."""
     method, views = facts.methodology, facts.views
     compared = {*asks}.union(*(consumption.uses for consumption in method.consumptions))
     compared |= {m.bound.role for m in views if m.needs.side == "baseline"}
@@ -214,7 +207,7 @@ def _beyond_invoices(
     # where the reduction is a difference of two large quantities, a little of one is much of it
     strict = lower > MATERIAL * abs(facts.price.claimed_t - lower)
     alike = Fraction(0) if strict else ALIKE
-    return {role: _Beyond(_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
+    return {role: (_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
 
 
 def _by_electricity(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -62,6 +62,13 @@ def stretches(first: int, last: int) -> tuple[int, ...]:
     """
     count = max(1, round((last - first) / _WEEK))
     return tuple(first + (last - first) * k // count for k in range(count + 1))
+
+
+def months(edges: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the runs of stretches of about four weeks, half-open, by the stretches' edges."""
+    weeks = len(edges) - 1
+    count = max(1, weeks // WEEKS)
+    return pairwise(weeks * k // count for k in range(count + 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from ingest.errors import InputError
 from mrv.calendar import instant_us
 from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from mrv.signatures import canonical
+from services.issuer.documents import Documents, documents
 from services.issuer.sealed_day_contents import Job
-from services.issuer.transitions import Documents, documents
 from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 from services.store.statements.transparency_log import Entry

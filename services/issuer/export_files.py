@@ -129,25 +129,6 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     return inventory(result, year, {key: Metered(*y) for key, y in sums.items()}, book)
 
 
-def facility_files(made: Inventory, form: CellMap, template: bytes | None) -> dict[str, bytes]:
-    """Return the files of a facility's inventory; ExportError if map or template do not fit."""
-    from mrv.exports.form_workbook import filled  # noqa: PLC0415 - an extra brings openpyxl
-
-    check_known(form, VALUES, COLUMNS)
-    day = date(made.values["year"], 12, 31)
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(row[name]) for name in COLUMNS] for row in made.rows)
-    whole_ = {"inventory": made.values, "sources": made.rows}
-    encoded = msgspec.json.encode(whole_)  # numbers as decimal text, exact
-    return {
-        "inventory.json": msgspec.json.format(encoded, indent=2) + b"\n",
-        "sources.csv": text.getvalue().encode(),
-        "inventory.xlsx": filled(form, made.values, {"sources": made.rows}, day, template),
-    }
-
-
 def _cell(value: Any) -> str:
     if value is None:
         return ""
@@ -278,12 +259,25 @@ def inventory_files(
     form: CellMap | None = None,
     template: bytes | None = None,
 ) -> ExportFiles:
-    """Return a facility's inventory of a year, from its meters."""
-    from mrv.exports.form_workbook import inventory_form  # noqa: PLC0415
+    """Return a facility's inventory of a year; ExportError if map or template do not fit."""
+    from mrv.exports.form_workbook import filled, inventory_form  # noqa: PLC0415 - brings openpyxl
 
     made = facility_inventory(conn, site, year)
     form = form or inventory_form(country_of(load_registry(conn).sites[site]))
-    return ExportFiles(made.draft, facility_files(made, form, template))
+    check_known(form, VALUES, COLUMNS)
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(row[name]) for name in COLUMNS] for row in made.rows)
+    # numbers as decimal text, exact
+    encoded = msgspec.json.encode({"inventory": made.values, "sources": made.rows})
+    day = date(made.values["year"], 12, 31)
+    files = {
+        "inventory.json": msgspec.json.format(encoded, indent=2) + b"\n",
+        "sources.csv": text.getvalue().encode(),
+        "inventory.xlsx": filled(form, made.values, {"sources": made.rows}, day, template),
+    }
+    return ExportFiles(made.draft, files)
 
 
 def json_bytes(value: Any) -> bytes:

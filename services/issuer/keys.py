@@ -267,7 +267,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
 
 
 def token_of(home: Path, name: str) -> dict[str, str] | None:
-    """Return the token that holds a key's secret; None for a file or command. As `load`."""
+    """Return the token of a key's secret; None for a file or command; errors as `load`."""
     load(home, name)
     signer = canonical.parse_object(_path(home, name).read_bytes()).get("signer", {})
     result: dict[str, str] | None = signer.get("pkcs11")

@@ -214,7 +214,7 @@ def left_out(
 
     A check meter that agrees with its main meter is omitted.
 
-    `project`: project with the devices of the period.  `period_us`: [us UTC]
+    `project`: project with the devices of the period.  `period_us`: end excluded. [us UTC]
     """
     fleet = registry_rows.load_fleet(conn)
     lowering = _lowering(conn, fleet, registry, project, period_us)

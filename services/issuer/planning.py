@@ -107,7 +107,7 @@ class _Known:
 
 
 def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
-    """Return a project's local day and tasks by day, open ones first; RegistryError."""
+    """Return a project's local day and tasks by day, open first; RegistryError if unknown."""
     result = load_project(conn, project)
     (declared,) = conn.execute(
         "SELECT declared FROM project WHERE id = %s", [project]

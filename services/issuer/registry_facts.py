@@ -33,6 +33,7 @@ from mrv.accounting.disguised_series import (
     shuffled,
     summed,
 )
+from mrv.accounting.twin_series import MEASURED
 from mrv.calendar import local_date
 from mrv.countries import grid_of
 from mrv.method_lives import Life
@@ -48,7 +49,14 @@ from services.issuer import trust
 from services.issuer.doubted_invoices import Invoices, invoices_of
 from services.issuer.left_out_meters import Span, unbound
 from services.issuer.left_out_use import LeftOut, left_out
-from services.issuer.repeated_days import AT_ONCE, Looked, near_days, repeated_elsewhere
+from services.issuer.repeated_days import (
+    Looked,
+    Others,
+    copy_of,
+    groups,
+    near_days,
+    repeated_elsewhere,
+)
 from services.issuer.same_series import Agreeing, Copy, Energy, Same, same_elsewhere
 from services.registry import meters
 from services.registry.authority import entered_records, life_of
@@ -73,21 +81,12 @@ _TOGETHER = 100
 _DAYS, _DAY_US = 62, 86_400_000_000
 
 
-class _Others(NamedTuple):
-    """Meters, their daily sums, and which pairs with the project's meters are compared."""
-
-    names: Sequence[str]
-    sums: Int64
-    pairs: NDArray[np.bool_]
-    projects: Mapping[str, str]
-
-
 def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy]:
     """Return copies with days in another order, added noise, or as a sum, besides known ones."""
     known = same.pairs | {(copy.device, copy.other) for copy in repeated}
     excluded = same.excluded() | {copy.device for copy in repeated if copy.excluded}
     copies = list[Copy]()
-    for quantity, names in energy.measured:
+    for quantity, names in energy.meters(MEASURED):
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST_DAYS:
@@ -95,7 +94,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
         for copy in (*_sums(names, own, excluded), *_sums_elsewhere(at, own, excluded)):
             excluded |= {copy.device} if copy.excluded else set()
             copies.append(copy)
-        for others in _groups(at, own):
+        for others in groups(at, own):
             for copy in (*_in_any_order(at, own, others), *_under_noise(at, own, others)):
                 name, other = copy.device, copy.other
                 if name in excluded or {(name, other), (other, name)} & known:
@@ -140,32 +139,13 @@ def _sums_elsewhere(at: Looked, own: Int64, excluded: Collection[str]) -> Iterat
             yield Copy(name, theirs[0], beside[theirs[0]], equal, second, parts=tuple(parts))
 
 
-def _groups(at: Looked, own: Int64) -> Iterator[_Others]:
-    """Yield the project's own meters, then groups of other projects' meters."""
-    inside = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
-    yield _Others(at.names, own, inside, {})
-    beside = at.energy.others(at.quantity, at.names)
-    every = sorted(beside)
-    for begin in range(0, len(every), AT_ONCE):
-        subset = every[begin : begin + AT_ONCE]
-        pairs = np.ones((len(own), len(subset)), dtype=np.bool_)
-        yield _Others(subset, at.sums(subset, [0])[:, 0], pairs, beside)
-
-
-def _copy(at: Looked, others: _Others, i: int, j: int, days: Agreeing, *, equal: bool) -> Copy:
-    name, other = at.names[i], others.names[j]
-    if not others.projects and not at.energy.came_later(name, other):
-        return Copy(other, name, None, equal, by_day=days._replace(ratio=1 / days.ratio))
-    return Copy(name, other, others.projects.get(other), equal, by_day=days)
-
-
-def _in_any_order(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
+def _in_any_order(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
     for item in shuffled(own, others.sums, others.pairs):
         days = Agreeing(item.days, item.known, 1 / item.ratio, ordered=False)
-        yield _copy(at, others, item.one, item.other, days, equal=item.equal)
+        yield copy_of(at, others, item.one, item.other, days, equal=item.equal)
 
 
-def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
+def _under_noise(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
     """Yield meters with nearly equal days whose intervals differ by uniform noise."""
     if np.count_nonzero(others.pairs) <= _PAIRS:  # each of them is looked at
         near = others.pairs
@@ -186,7 +166,7 @@ def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
             j = theirs[subset[k]]
             known = int(np.count_nonzero((own[i] > 0) & (others.sums[j] > 0)))
             days = Agreeing(known, known, 1 / noise.ratio, not moved, noise.deviation)
-            yield _copy(at, others, i, j, days, equal=False)
+            yield copy_of(at, others, i, j, days, equal=False)
 
 
 def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:

@@ -47,6 +47,7 @@ from services.issuer.compared_days import (
     sealed_day,
     underived,
 )
+from services.issuer.documents import Signer
 from services.issuer.sealed_day_contents import (
     PROMISED_US,
     SETTLE_US,
@@ -55,7 +56,6 @@ from services.issuer.sealed_day_contents import (
     parts_of,
     together,
 )
-from services.issuer.transitions import Signer
 from services.metrics import Metrics
 from services.scraping import Pulse
 from services.store.postgres.pool import connect
@@ -131,9 +131,30 @@ def seal(
     `before`: only local days before this one, and these as soon as they have ended.
     """
     with _alone(conn):
-        run = _Run(conn, signer, Registry(conn), accept, Report())
-        subset = projects, before
-        return _seal(run, now_us, subset, everything=recheck or accept is not None)
+        run = _Run(conn, signer, Registry(conn), accept, report := Report())
+        until_us = now_us - SETTLE_US if before is None else now_us
+        records.append_changes(conn, signer, report.entries, report.refused, accept)
+        due = {(job.project, job.day): job for job in ended(conn, run.of.fleet, until_us)}
+        known = seals.latest(conn)
+        new = [job for key, job in due.items() if key not in known]
+        if projects is not None:
+            new = [job for job in new if job.project in projects]
+        if before is not None:
+            new = [job for job in new if job.day < before]
+        oldest = min((job.to_us for job in new), default=now_us)
+        report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
+        if ends := [*(_time(job.to_us) for job in new), *(span.end for span in known.values())]:
+            late_readings.announce(conn, max(ends))
+        for at in range(0, len(new), _AT_ONCE):
+            with snapshot(conn):
+                made = _prepare(conn, run.of.of_snapshot(), new[at : at + _AT_ONCE])
+            _append(run, made)
+            report.days += len(made)
+        everything = recheck or accept is not None
+        _seal_again(run, seals.latest(conn) if new else known, due, everything=everything)
+        report.corrections += map(str, open_corrections(conn))
+        records.append_records(conn, signer, report.entries, report.refused, accept)
+    return report
 
 
 @contextmanager
@@ -155,35 +176,6 @@ class _Run(NamedTuple):
     of: Registry
     accept: str | None
     report: Report
-
-
-def _seal(
-    run: _Run, now_us: int, subset: tuple[Collection[str] | None, date | None], *, everything: bool
-) -> Report:
-    conn, report = run.conn, run.report
-    projects, before = subset
-    until_us = now_us - SETTLE_US if before is None else now_us
-    records.append_changes(conn, run.signer, report.entries, report.refused, run.accept)
-    due = {(job.project, job.day): job for job in ended(conn, run.of.fleet, until_us)}
-    known = seals.latest(conn)
-    new = [job for key, job in due.items() if key not in known]
-    if projects is not None:
-        new = [job for job in new if job.project in projects]
-    if before is not None:
-        new = [job for job in new if job.day < before]
-    oldest = min((job.to_us for job in new), default=now_us)
-    report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
-    if ends := [*(_time(job.to_us) for job in new), *(span.end for span in known.values())]:
-        late_readings.announce(conn, max(ends))
-    for at in range(0, len(new), _AT_ONCE):
-        with snapshot(conn):
-            made = _prepare(conn, run.of.of_snapshot(), new[at : at + _AT_ONCE])
-        _append(run, made)
-        report.days += len(made)
-    _seal_again(run, seals.latest(conn) if new else known, due, everything=everything)
-    report.corrections += map(str, open_corrections(conn))
-    records.append_records(conn, run.signer, report.entries, report.refused, run.accept)
-    return report
 
 
 def _seal_again(

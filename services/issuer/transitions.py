@@ -61,19 +61,6 @@ from services.store.statements import carry_over as carried
 from services.store.statements import evidence, statements
 from services.store.statements import transparency_log as log
 
-__all__ = [
-    "Documents",
-    "Signer",
-    "approve",
-    "documents",
-    "issue",
-    "log_signer",
-    "revoke",
-    "sample",
-    "status_list",
-    "submit",
-    "verify",
-]
 _ATTEMPTS = 20
 _PAUSE_S = 0.05
 

@@ -52,8 +52,8 @@ def pinned(home: Path) -> Path:
 
 def pin(home: Path, data: bytes) -> TrustRoot:
     """Store a trust root, a later one by the rules of the last; EnrolmentError if invalid."""
-    path = pinned(home)
-    root = read_next(path.read_bytes(), data, _now()) if path.exists() else read_root(data, _now())
+    path, mine = pinned(home), kept_trust_root(home)
+    root = read_root(data, _now()) if mine is None else read_next(mine, data, _now())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.write_bytes(data)
@@ -111,11 +111,9 @@ def checked(data: bytes) -> TrustRoot:
 def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
     """Return the keys to enrol from a file; a trust root must be the pinned one."""
     trust = read_trusted(data, _now())
-    path = pinned(home)
-    is_root = "signed" in canonical.parse_object(data)
-    if is_root and (not path.exists() or path.read_bytes() != data):
+    if "signed" in canonical.parse_object(data) and kept_trust_root(home) != data:
         raise EnrolmentError(
-            f"{trust.source} differs from the one stored in {path}; accept it with `tonne "
+            f"{trust.source} differs from the one stored in {pinned(home)}; accept it with `tonne "
             "trust pin`"
         )
     return trust.keys
@@ -123,10 +121,10 @@ def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
 
 def check(home: Path, keys: Iterable[EnrolledKey]) -> None:
     """Refuse a verifier or third party not named in the trust root; EnrolmentError."""
-    path = pinned(home)
-    if not path.exists():
+    data = kept_trust_root(home)
+    if data is None:
         return
-    root = read_root(path.read_bytes(), _now())
+    root = checked(data)
     known = {(key.multikey, key.role): key for key in root.keys}
     for key in keys:
         if key.role not in ("verifier", "third-party"):
@@ -138,7 +136,7 @@ def check(home: Path, keys: Iterable[EnrolledKey]) -> None:
                 f" {root.version} of the trust root of {root.programme}: the programme names"
                 " verifiers, with their accreditation, and third parties who sign rows; enrol from"
                 " its file, `tonne keys enroll"
-                f" {path}`"
+                f" {pinned(home)}`"
             )
 
 

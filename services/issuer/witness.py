@@ -18,7 +18,7 @@ from mrv.log.note import NoteKey, signature_lines
 from mrv.log.receipt import Checkpoint, verify_checkpoint
 from mrv.log.witness import check_request, cosign, cosignatures, parse_request
 from mrv.signatures.keyfile import read_keyring
-from services.issuer.transitions import Signer
+from services.issuer.documents import Signer
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
 

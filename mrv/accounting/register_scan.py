@@ -200,8 +200,10 @@ class FallenRegisters:
         """
         for index, of, channel in registers_of(block, self.wanted):
             device, register = self.fleet.devices[index], block.columns[channel.name][of]
-            known = register != NULL
-            fallen = self._of_one(device, channel, block.time_us[of][known], register[known])
+            time_us, known = block.time_us[of], register != NULL
+            if not known.all():
+                time_us, register = time_us[known], register[known]
+            fallen = self._of_one(device, channel, time_us, register)
             if fallen:
                 yield (device.id, str(channel.quantity)), fallen
 

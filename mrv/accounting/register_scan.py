@@ -199,8 +199,9 @@ class FallenRegisters:
             Whole devices, sorted by device and time.
         """
         for index, of, channel in registers_of(block, self.wanted):
-            device, register = self.fleet.devices[index], block.columns[channel.name][of]
-            time_us, known = block.time_us[of], register != NULL
+            device, time_us = self.fleet.devices[index], block.time_us[of]
+            register: Any = block.columns[channel.name][of]
+            known = register != NULL
             if not known.all():
                 time_us, register = time_us[known], register[known]
             fallen = self._of_one(device, channel, time_us, register)

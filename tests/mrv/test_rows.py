@@ -145,7 +145,7 @@ def test_foreign_bytes_have_no_row_count() -> None:
             row_count(data)
 
 
-def test_one_text_of_all_rows_is_written_as_any_text_is():
+def test_one_text_of_all_rows_is_written_as_any_text_is() -> None:
     """A statement of one quantity would have other digests than the same rows read otherwise."""
     times = np.arange(5, dtype=np.int64)
     item = np.array(["water"], dtype=object)

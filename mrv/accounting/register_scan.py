@@ -184,9 +184,12 @@ class FallenRegisters:
     def of_block(self, block: Frame) -> Iterator[tuple[Key, tuple[Fallen, ...]]]:
         """Yield breaks of registers' sequences in a block of whole devices, sorted by time."""
         for index, of, channel in registers_of(block, self.wanted):
-            device, register = self.fleet.devices[index], block.columns[channel.name][of]
+            device, time_us = self.fleet.devices[index], block.time_us[of]
+            register: Any = block.columns[channel.name][of]
             known = register != NULL
-            fallen = self._of_one(device, channel, block.time_us[of][known], register[known])
+            if not known.all():
+                time_us, register = time_us[known], register[known]
+            fallen = self._of_one(device, channel, time_us, register)
             if fallen:
                 yield (device.id, str(channel.quantity)), fallen
 

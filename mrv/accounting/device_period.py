@@ -144,7 +144,7 @@ def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str
             f" {float(rated_fuel(1000) / 1000):.3g} L/h for each kW at most"
         )
     return (
-        f"{message} it reported nothing in this period, so that its highest rate is not known; send"
+        f"{message} it sent no reading in this period, so its highest rate is not known; send"
         " its readings of the period, or begin its service with `from` at its first reading"
     )
 

@@ -78,7 +78,7 @@ def parse_faults(spec: str) -> Faults:
             known = ", ".join(field.name for field in fields(Faults))
             raise SimulatorError(f"fault {name!r} is unknown; choose from {known}")
         if name in chosen:
-            raise SimulatorError(f"fault {name!r} is given twice; keep one")
+            raise SimulatorError(f"fault {name!r} is entered twice; remove one of them")
         chosen[name] = _rate(name, given) if equals else DEFAULT_RATES[name]
     return Faults(**chosen)  # type: ignore[arg-type]  # reset is whole, _rate saw to it
 

@@ -209,11 +209,11 @@ class LeftOut(NamedTuple):
     unknown_us : int
         Time without known energy. [us]
     rise : dict
-        Rise of its registers, where above the metered quantity.
+        Increase of its registers by quantity, if it exceeds the metered quantity.
     readings : int
         Number of readings of `rise`.
     beneath : tuple of Beneath
-        Comparison with the meters that it supplies according to the registry.
+        Comparisons with the meters that it supplies according to the registry.
     """
 
     of: Unserved

@@ -191,7 +191,10 @@ def adjusts(side: Side, quantity: Fraction) -> str:
 
 
 def _percent(part: YearPart, cut: Cut) -> Fraction:
-    """Return the share of a cut in the metered quantity, or of a design in the rest. [%]"""
+    """
+    Return an adjustment as a share of the metered quantity; that by the design limit as a share
+    of the quantity left by the earlier adjustments. [%]
+    """
     if cut.percent is not None:
         return cut.percent
     whole = Fraction(part.metered)

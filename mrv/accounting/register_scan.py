@@ -290,7 +290,10 @@ class UnreportedUse(Scan):
                     )
 
     def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
-        """Return the gauge's quantity above the register by interval, and whether they agree."""
+        """
+        Return by interval how far the gauge's integral exceeds the register, and whether both
+        agree.
+        """
         none = np.zeros(self.last - self.first, dtype=np.int64), False
         gauge: Any = block.columns[channel.gauge][of]
         register: Any = block.columns[channel.register][of]
@@ -353,7 +356,7 @@ class _Compared(NamedTuple):
         return self._replace(variance=self.variance * times**2)
 
     def corroborated(self) -> bool:
-        """Return whether the gauge has as much as the register, within their tolerance."""
+        """Return whether the gauge's integral agrees with the register, within their tolerance."""
         value, gauged = float(self.value.sum()), float(self.shown.sum())
         doubt = SIGMAS * np.sqrt(self.variance.sum()) + self.step + self.rounded.sum()
         return gauged > 0 and value <= (1 + METERS) * gauged + doubt

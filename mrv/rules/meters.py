@@ -77,7 +77,7 @@ def _reported(
 
 
 def device_limits(facts: Facts) -> Iterator[Judged]:
-    """MTR-01: yield cuts of a quantity above the rating or the class limit of a device."""
+    """MTR-01: yield deductions of a quantity above a device's rated power or class limit."""
     for i, metered in _counting(facts):
         base, kept = metered.base, metered.whole.value
         limit = text("MTR-01.above_rating", percent=MARGIN_PERCENT)
@@ -142,7 +142,7 @@ def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
 
 def own_channels(facts: Facts) -> Iterator[Judged]:
     """
-    MTR-02: yield cuts of a register's energy that the device's other channels do not corroborate.
+    MTR-02: yield deductions of energy that the device's other channels do not corroborate.
 
     A check meter or an invoice that agrees with the register settles it; the lower quantity counts.
     """

@@ -172,8 +172,7 @@ def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
     for (key, item), (other, _) in pairwise(by_key):
         if key == other:
             raise CanonicalError(
-                f"{item.table} of {item.device} on {item.day} is given twice; pass its rows"
-                " together"
+                f"{item.table} of {item.device} on {item.day} occurs twice; pass its rows together"
             )
     return Digest(root_hash(leaf.hash() for leaf in ordered).hex(), ordered)
 

@@ -125,7 +125,7 @@ def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
         int(claims.credited.t), claims.coverage,
     )  # fmt: skip
     if row != expected:
-        yield f"statement {stored.id}: its closed period or its document says {row}, not {expected}"
+        yield f"statement {stored.id}: its period or its document states {row}, not {expected}"
     own = (stored.id, stored.project, stored.from_us, stored.to_us, stored.credit_t)
     body = (
         claims.statement,
@@ -134,7 +134,7 @@ def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
         int(claims.credited.t),
     )
     if own != body:
-        yield f"statement {stored.id}: its columns say {own}, its body {body}"
+        yield f"statement {stored.id}: its columns state {own}, its document {body}"
 
 
 def _claims(conn: Connection, logged: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:

@@ -149,7 +149,7 @@ def _read(question: Question, witness: Member, answer: tuple[int, str], now_s: f
     if status == _UNKNOWN:
         return Outcome(
             "refused",
-            f"it does not know log {question.head.origin}; give its operator the log's"
+            f"the witness does not know log {question.head.origin}; send its operator the log's"
             " key, which `tonne log tiles` prints",
         )
     if status == _BUSY or status >= _BROKEN:

@@ -67,9 +67,10 @@ def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
             first, last = max(begin, mine[key][0]), min(end, mine[key][1])
             if first < last:
                 yield (
-                    f"{key[0]} counts in {other.id} of project {other.project} from"
-                    f" {utc_text(first)} to {utc_text(last)}, and its {key[1]} is claimed once: let"
-                    f" its service in {claims.project.id} begin at {utc_text(last)} or later"
+                    f"{key[0]} is counted in {other.id} of project {other.project} from"
+                    f" {utc_text(first)} to {utc_text(last)}, and its {key[1]} can be claimed only"
+                    f" once: begin its assignment to {claims.project.id} at {utc_text(last)} or"
+                    " later"
                 )
 
 

@@ -259,7 +259,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
         known = ", ".join(names(home)) or "none"
         raise InputError(
             f"there is no key {name!r} in {path.parent}; there are: {known};"
-            f" make it with `tonne keys create --role ROLE --name {name}`"
+            f" create it with `tonne keys create --role ROLE --name {name}`"
         )
     if path.stat().st_mode & _OTHERS:
         raise InputError(f"{path} can be read by others; run `chmod 600 {path}`")

@@ -185,7 +185,7 @@ class LeftOut(NamedTuple):
 
     `last_us`: end of the last interval with a quantity; 0 without one. [us UTC]
     `unknown_us`: time without known energy. [us]
-    `rise`: rise of its registers, where above the metered quantity.
+    `rise`: increase of its registers by quantity, where it exceeds the metered quantity.
     `readings`: number of readings of `rise`.
     `beneath`: comparison with the meters that it supplies according to the registry.
     """

@@ -300,7 +300,7 @@ def _refused(run: _Run, job: Job, changes: Changes) -> bool:
 def _reason(now: Compared) -> str:
     """Return why a day is sealed again."""
     if now.joined:
-        return f"the registry says that {', '.join(now.joined)} served on that day"
+        return f"according to the registry, {', '.join(now.joined)} served on that day"
     return "late readings" if now.found.late else "derived rows recalculated"
 
 

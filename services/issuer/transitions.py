@@ -319,7 +319,7 @@ def log_signer(conn: Connection, home: Path, name: str) -> Signer:
     if not live:
         raise EnrolmentError(
             f"the log's key {holders[-1].name!r} has ended, so nothing is entered in the log;"
-            f" `tonne keys rotate {holders[-1].name}` gives it a new one"
+            f" `tonne keys rotate {holders[-1].name}` creates its next key"
         )
     current = live[-1]
     named = name if current.name not in keys.names(home) else current.name

@@ -71,7 +71,7 @@ def receiving(**answers):
     server.came, server.released = [], threading.Event()
     server.answers = {f"/{name}": answer for name, answer in answers.items()}
     server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server

@@ -370,12 +370,10 @@ class Cosigning(Background):
         states = [outcome.state for outcome in done.outcomes.values()]
         self._metrics.witnesses_away.set(sum(state != "cosigned" for state in states))
         self._metrics.witnesses_contradicting.set(states.count("contradicts"))
-        for item in done.outcomes.values():
-            if item.state == "cosigned":
-                self._metrics.cosigning_seconds.observe(item.took_s)
         problems = set()
         for name, item in done.outcomes.items():
             if item.state == "cosigned":
+                self._metrics.cosigning_seconds.observe(item.took_s)
                 self._log.info("head cosigned", witness=name, entries=done.size)
                 continue
             problems.add(f"{name} {item.state}")

@@ -23,7 +23,7 @@ from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 from mrv.statement.approval import check_approval
 from mrv.statement.compose import TYPES
-from mrv.statement.findings import SIGNED_BY, Event, Record, What, fold, read_event, sign_event
+from mrv.statement.findings import SIGNED_BY, Record, What, fold, read_event, sign_event
 from mrv.statement.states import State, check_role, check_step, issuer
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
@@ -196,17 +196,13 @@ def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
     Raises SignatureError, EnrolmentError or CanonicalError if a stored event differs from the
     signed one.
     """
-    return fold(_events(conn, have))
-
-
-def _events(conn: Connection, have: Documents) -> list[Event]:
     trusted = [enrolment.key for enrolment in enrolled.load(conn)]
     events = []
     for data in signed_documents.events(conn, have.stored.id):
         document = canonical.parse_object(data)
         verify_proof(document, trusted)
         events.append(read_event(document, have.statement))
-    return events
+    return fold(events)
 
 
 def sign(

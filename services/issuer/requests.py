@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -427,11 +428,7 @@ class Runner(Background):
             entry.info("done", actor=request.actor)
 
     def _done(self, conn: Connection, request: Request) -> None:
-        if request.kind in REPEATABLE:
-            done = do(conn, request, self._desk)
-            queue.answer(conn, request.id, done.result, created=done.created)
-            return
-        with conn.transaction():
+        with nullcontext() if request.kind in REPEATABLE else conn.transaction():
             if request.kind in SNAPSHOT:
                 conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             done = do(conn, request, self._desk)

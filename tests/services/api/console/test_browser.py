@@ -228,7 +228,7 @@ def test_without_script_a_chart_is_drawn(opened, served):
     tab = opened(java_script_enabled=False, viewport={"width": 1280, "height": 900})
     tab.goto(f"{served.url}/console/en/?year=2026")
     chart = tab.locator("[data-chart=months]")
-    assert chart.locator("path[fill='var(--a1)']").bounding_box()["height"] > 1
+    assert chart.locator("path[stroke='var(--ink)']").bounding_box()["width"] > 100
     assert chart.get_by_text("Expected").is_visible()
     assert tab.locator("[data-chart=map]").is_hidden()
     table = tab.locator("figure.g-map .sites")

@@ -1,8 +1,17 @@
-"""Context of one request: principal, connection and audit row."""
+"""
+Context of one request: principal, connection and audit row; cursors of paged lists.
+
+A cursor has the last row's key, so no row is skipped or repeated when others are written
+meanwhile; it is bound to its list and filters.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
+import hmac
+import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +31,6 @@ from psycopg_pool import ConnectionPool
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from services.api.cursors import Cursors
 from services.api.jobs import ACCEPTED, CREATED, DONE, outcome
 from services.api.made_files import Maker
 from services.api.negotiation import Preferences
@@ -40,7 +48,58 @@ from services.store.statements.signer_requests import Request as Wanted
 from services.webhooks.post import Network
 
 if TYPE_CHECKING:
-    from services.api.oidc import Tokens
+    from services.api.principals import Tokens
+
+    Work = Callable[[Connection], tuple[int, Any]]
+
+
+_MAC_BYTES = 16
+
+
+class Cursors:
+    """
+    Creates and reads cursors.
+
+    Parameters
+    ----------
+    secret : bytes
+        Shared by all processes of the same database.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def make(self, of: tuple[object, ...], key: list[Any]) -> str:
+        """Return the cursor after a row, in the list described by `of`."""
+        body = json.dumps(key, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._mac(of, body) + body).decode().rstrip("=")
+
+    def read(self, of: tuple[object, ...], mark: str | None) -> list[Any] | None:
+        """
+        Return the key in a cursor; None without a cursor.
+
+        Raises
+        ------
+        ProblemError
+            If it was not made for this list.
+        """
+        if mark is None:
+            return None
+        try:
+            raw = base64.b64decode(mark + "=" * (-len(mark) % 4), b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        tag, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if not body or not hmac.compare_digest(tag, self._mac(of, body)):
+            raise ProblemError(
+                400, "cursor does not belong to this list; take it from `next` of the previous page"
+            )
+        key: list[Any] = json.loads(body)
+        return key
+
+    def _mac(self, of: tuple[object, ...], body: bytes) -> bytes:
+        content = json.dumps(of, default=str).encode()
+        return hmac.new(self._secret, content + b"\0" + body, hashlib.sha256).digest()[:_MAC_BYTES]
 
 
 # a token of three parts is a JWT, RFC 7519
@@ -83,11 +142,6 @@ def _invalid() -> ProblemError:
         {"WWW-Authenticate": 'Bearer realm="tonne", error="invalid_token"'},
     )
 
-
-if TYPE_CHECKING:
-    from services.api.oidc import Tokens
-
-    Work = Callable[[Connection], tuple[int, Any]]
 
 T = TypeVar("T")
 _FORBIDDEN, _DEFECT = 403, 500

@@ -18,9 +18,8 @@ from mrv.equivalents import diesel_litres
 from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import System
 from mrv.texts import Text
-from services.api.console.charts.quantities import declared
-from services.api.console.charts.small_charts import sparkline
-from services.api.console.maps.plots import Map, plain, sites_map
+from services.api.console.charts import declared, sparkline
+from services.api.console.maps import Map, plain, sites_map
 from services.api.console.render import Language, language_of, namer, render
 from services.api.console.routes.year import (
     Fault,

@@ -66,7 +66,7 @@ from services.issuer.requests import Desk, Runner
 from services.issuer.timestamps import Policy, no_authority
 from services.metrics import Metrics
 from services.settings import FILES_BYTES
-from services.store.api import audit_and_idempotency as api_records
+from services.store.api import api_keys as api_records
 from services.store.postgres.pool import session_settings
 from services.webhooks.post import Network
 

@@ -40,9 +40,7 @@ from services.issuer import requests
 from services.issuer.requests import Desk
 from services.settings import FILES_BYTES
 from services.store.api import api_keys
-from services.store.api import audit_and_idempotency as api_records
-from services.store.api.api_keys import ApiKey
-from services.store.api.audit_and_idempotency import Answer
+from services.store.api.api_keys import Answer, ApiKey
 from services.store.statements import signer_requests as queue
 from services.store.statements.signer_requests import Request as Wanted
 from services.webhooks.post import Network
@@ -218,7 +216,7 @@ class Asked:
         at, who = self.request, self.who
         query = at.url.query.encode()
         digest = hashlib.sha256(query).hexdigest()[:16] if query else ""
-        api_records.audit(conn, who.id, who.role, at.method, at.url.path[:500], status, digest)
+        api_keys.audit(conn, who.id, who.role, at.method, at.url.path[:500], status, digest)
 
     def step(
         self,
@@ -322,8 +320,8 @@ class Asked:
         digest = hashlib.sha256(line.encode()).digest()
         if key is None:
             return _answered(digest, work(conn)), False
-        with api_records.one_at_a_time(conn, self.who.id, key):
-            result = api_records.answer(conn, self.who.id, key)
+        with api_keys.one_at_a_time(conn, self.who.id, key):
+            result = api_keys.answer(conn, self.who.id, key)
             if result is not None and result.request != digest:
                 raise ProblemError(
                     422, "this Idempotency-Key was used for another request; use a new one"
@@ -331,7 +329,7 @@ class Asked:
             if result is not None:
                 return result, True
             answer = _answered(digest, work(conn))
-            api_records.keep_answer(conn, self.who.id, key, answer)
+            api_keys.keep_answer(conn, self.who.id, key, answer)
             return answer, False
 
 

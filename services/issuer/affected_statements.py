@@ -49,7 +49,7 @@ def affected(conn: Connection, book: Factors) -> list[Affected]:
     Parameters
     ----------
     book : Factors
-        `services.store.registry.factors.load_book(conn)`.
+        `services.store.registry.load.load_book(conn)`.
     """
     return list(_affected(conn, book))
 

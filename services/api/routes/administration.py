@@ -16,7 +16,6 @@ from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Admin, Ask, Asked, Reader
 from services.store.api import api_keys
-from services.store.api import audit_and_idempotency as api_records
 from services.store.api import webhooks as store
 from services.store.postgres import migrate
 from services.store.registry import signing_keys as enrolled
@@ -72,7 +71,7 @@ def audit(ask: Admin, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """List writes and evidence downloads, oldest first."""
     with ask.reading() as conn:
         after = ask.api.cursors.read(("audit", ask.who.id), cursor) or [0]
-        rows = [asdict(row) for row in api_records.audit_rows(conn, after[0], limit + 1)]
+        rows = [asdict(row) for row in api_keys.audit_rows(conn, after[0], limit + 1)]
         return page(ask, ("audit", ask.who.id), limit, rows, lambda row: [row["id"]])
 
 

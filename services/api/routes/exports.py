@@ -27,8 +27,8 @@ from services.issuer import export_files
 from services.issuer.export_files import ExportFiles, line_json
 from services.issuer.export_files import submission as submission_of
 from services.issuer.report import facts_of
-from services.processing.authority import registered
-from services.store.registry.authority import filed
+from services.processing.registry_import import registered
+from services.store.registry.programme import filed
 from services.store.statements import file_jobs, signed_documents, statements
 from services.store.statements import signer_requests as queue
 from services.store.statements.file_jobs import FileJob, Wanted

@@ -21,7 +21,7 @@ from services.api.problems import ProblemError
 from services.api.request_context import Operator, Reader
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, own, owned
-from services.processing import invoice_import
+from services.processing import registry_import
 from services.registry.fields import Row
 from services.registry.invoices import Import
 from services.registry.located import Plain, Table, Value
@@ -190,7 +190,7 @@ def deliver(ask: Operator, project: IdPath, body: shapes.Delivery, named: Named 
         if not ask.who.sees(project):
             raise unknown("project", project)
         rows = [_row(new_invoice, project) for new_invoice in body.invoices]
-        matches = invoice_import.deliver(conn, rows, ask.who.name)
+        matches = registry_import.deliver(conn, rows, ask.who.name)
         if matches.refused:
             raise ProblemError(_REFUSED, _refusal(matches))
         results = [{"id": result.id, "result": result.result} for result in matches.results]

@@ -15,7 +15,7 @@ from services.intake.receipts import Receipts
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.processing import parts
+from services.processing import batch
 from services.store.postgres.columnstore import Verdict, verdict
 from tests.derived import derived
 from tests.registering import register
@@ -108,7 +108,7 @@ def test_each_class_of_errors_is_tried():
 
 def test_no_refusal_holds_up_others(database_url, chain, metrics, monkeypatch):
     """One meter whose reading the server refuses would halt the city, or end the process."""
-    monkeypatch.setattr(parts, "_FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(batch, "_FIRST_PAUSE_S", 0.001)
     for minute, code in enumerate(REFUSALS + COLLISIONS):
         refuse(database_url, SICK, code)
         sent = inbox(minute)

@@ -17,7 +17,7 @@ from mrv.verify import verify
 from services.issuer import transitions as life
 from services.issuer.pack import export
 from services.store.statements import statements
-from services.store.statements.carry_over import owed
+from services.store.statements.account_spans import owed
 from tests.findings import worded
 from tests.mrv import packs
 from tests.mrv.plant import PV

@@ -21,7 +21,7 @@ from services.api.console.session import View, refuse_foreign, signed_in_for_all
 from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
-from services.processing import invoice_import
+from services.processing import registry_import
 from services.registry.document import dump
 from services.registry.fields import GROUPED, Row
 from services.registry.located import Plain, Table
@@ -71,7 +71,7 @@ def invoice(ask: View, language: Language, form: Form) -> Response:
         row = Row(Table(0, {**_cells(form), "sha256": sha256}, {}), "form", "invoice")
         with conn.transaction():
             files.keep(conn, name, data, ask.who.name, ask.who.id)
-            result = invoice_import.deliver(conn, [row], ask.who.name)
+            result = registry_import.deliver(conn, [row], ask.who.name)
             wrong = [text for row in result.results for text in row.messages if result.refused]
             if wrong:
                 raise ProblemError(422, "; ".join(t.removeprefix("form:0: ") for t in wrong))

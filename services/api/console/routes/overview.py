@@ -42,7 +42,7 @@ from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.issuer.planning import unfit_plans
-from services.store.registry import monitoring_plans, signing_keys
+from services.store.registry import entries_from_rows, signing_keys
 from services.store.views import alarms, city_year, console
 from services.store.views.city_year import ProjectYear, added
 from services.store.views.console import ProjectSums, SystemSums
@@ -287,7 +287,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
                 [(s, sums[s.id]) for s in systems.load().values() if s.id in sums],
                 unfit_plans(conn),
                 signing_keys.operators(conn),
-                monitoring_plans.responsible(conn),
+                entries_from_rows.responsible(conn),
             )
 
     return ask.request.app.state.memory.get(("overview", year), find)  # type: ignore[no-any-return]

@@ -237,7 +237,7 @@ class Watcher(Background):
         """Calculate expected energy before days are summed, as pages need it and it is slow."""
         pv_outlook.refresh_rates(conn)
         pv_outlook.refresh_months(conn)
-        seen = pv_outlook.refresh(conn)
+        seen = pv_outlook.refresh_outlook(conn)
         if seen.skies or seen.trends:
             self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
 

@@ -75,7 +75,7 @@ def enter(
     )
     with _database() as conn:
         find(conn, statement)
-        number = issued_units.enter(conn, unit_event, getpass.getuser())
+        number = issued_units.enter_event(conn, unit_event, getpass.getuser())
     message = f"{statement}: units {first} to {last} of {vintage} are {event} (entry {number})"
     print_result({"entry": number, **unit_event._asdict()}, message, as_json=as_json)
 

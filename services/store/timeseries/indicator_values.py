@@ -89,7 +89,7 @@ def write(cursor: Cursor, ids: Words, values: Values, days: Sequence[tuple[str, 
     with cursor.copy(f"COPY {_TEMP} ({names}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(_encoded(ids, values))
     times = [us for _, us in days]
-    for group in near.together(times):
+    for group in near.together_in_time(times):
         cursor.execute(
             "DELETE FROM indicator_value t USING unnest(%s::text[], %s::timestamptz[])"
             " AS d (id, start) WHERE t.device_id = d.id AND t.start = d.start"

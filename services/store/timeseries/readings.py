@@ -135,7 +135,7 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     adds = ", ".join(f"CASE WHEN t.{n} IS NULL AND i.{n} IS NOT NULL THEN '{n}' END" for n in names)
     result: list[TupleRow] = []
     times = frame.time_us.tolist()
-    for group in near.together(times):
+    for group in near.together_in_time(times):
         first, last = times[group[0]], times[group[-1]]
         cursor.execute(
             f"SELECT i.row, coalesce({differ}, false), array_remove(ARRAY[{adds}], NULL)"

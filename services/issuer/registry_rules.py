@@ -98,6 +98,21 @@ def replacements(facts: RegistryFacts) -> Iterator[Judged]:
     yield from listed([*bare, *elsewhere])
     # the same circuit by another name is to be explained, and doubts no reading
     yield from listed(renamed, severity="observation")
+    if not (bare or elsewhere or renamed):
+        yield from listed(_same_meters(facts), holds=True)
+
+
+def _same_meters(facts: RegistryFacts) -> Iterator[Text]:
+    """Yield the meters that an entry says to be the same, so that their certificate counts on."""
+    begin, end = facts.period_us
+    for device in facts.devices:
+        at = [_us(swap.at) for swap in device.replacements or () if swap.same_meter]
+        at = sorted(us for us in at if begin <= us < end)
+        if at:
+            yield text(
+                "REG-03.same_meter", device=device.id, count=len(at),
+                first=utc_text(at[0]), last=utc_text(at[-1]),
+            )  # fmt: skip
 
 
 def _moved(facts: RegistryFacts) -> tuple[list[Text], list[Text]]:

@@ -191,3 +191,12 @@ def invented_plant(world: World, of: str, name: str, shape: str, per_day: float)
     amount = rounded(float(made[inside].sum()) / 1000, one["unit"])
     more = {"id": f"i-{name}", "project": "second", "devices": [name], "amount": amount}
     world.invoices.append({**one, **more, "number": f"{name}-0203"})
+
+
+@said
+def billed_across(world: World, of: str, with_: str) -> None:
+    """One true invoice is of a meter and of one of another project."""
+    world.invoices = [one for one in world.invoices if not {of, with_} & {*one["devices"]}]
+    first, second = (invoice(world, one, world.month.first, world.month.end) for one in (of, with_))
+    amount = rounded(first["amount"] + second["amount"], first["unit"])
+    world.invoices.append({**first, "devices": [of, with_], "amount": amount})

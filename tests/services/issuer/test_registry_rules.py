@@ -409,6 +409,16 @@ def test_a_copy_is_excluded_by_the_rule_that_it_breaks():
     assert [_words(c)[:5] for c in of_use.conditions if c.rule == "REG-01"] == ["c has"]
 
 
+def test_a_register_begun_again_on_the_same_meter_is_listed():
+    """A verifier would not know that a certificate counts on by an entry of the operator."""
+    at = datetime.fromtimestamp(PERIOD[0] / 1e6, UTC)
+    swap = replace(SWAP, at=at, document="protocol", same_meter=True)
+    outcome = judged(_facts(_device("c", replacements=(swap,))))
+    (found,) = [one for one in outcome.conditions if one.rule == "REG-03"]
+    assert found.holds
+    assert "c: changes of its register entered as of the same meter: 1" in _words(found)
+
+
 def test_what_is_in_order_raises_nothing():
     """An honest project would have to answer for a late rating, a reason and its certificates."""
     hashed = [(Rating(INSTALLED, 1, None), INSTALLED), _rating(9, sha256=FILE)]

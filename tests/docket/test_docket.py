@@ -32,6 +32,8 @@ SOME = (
     "pumps/test-of-the-old-pumps-dated-late", "building/bill-estimated-and-made-good",
     "pv/register-renamed-for-three-days", "aerobic/counter-of-four-digits-entered",
     "chillers/one-stands-all-month", "pv/protocol-with-a-digit-too-many",
+    "pv/hourly-mean-of-the-control", "pv-twins/one-answers-repeated",
+    "pv-sold/estimate-of-last-month-made-good", "pv-sold/billed-from-the-20th-with-the-hour",
 )  # fmt: skip
 
 

@@ -225,16 +225,18 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     )  # fmt: skip
 
 
-def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[str, Span, Fraction]]:
+def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Span, Fraction]]:
     """
-    Yield each invoice of one project-side meter alone: its name, its time, and what it states
+    Yield each invoice of one project-side meter alone: its text, its time, and what it states
     beyond the counted quantity, at least 0. [us UTC, base units]
     """
     for bill in _bills(facts, facts.evidence):
         if bill.keys == (_key(meter),) and bill.narrow and not bill.by_time:
             counted = meter.quantity(bill.span) - meter.taken(bill.span)
             if counted <= bill.invoiced + bill.room:
-                yield bill.name, bill.span, max(bill.invoiced - counted, Fraction(0))
+                kind = text("cross_check.invoice")
+                witness = text("cross_check.witness", kind=kind, against=bill.name)
+                yield witness, bill.span, max(bill.invoiced - counted, Fraction(0))
 
 
 def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:

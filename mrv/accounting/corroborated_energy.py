@@ -36,7 +36,7 @@ from ingest.model import (
     is_absent,
 )
 from ingest.quality import energy_budget, power_bounds
-from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance, integral
+from ingest.quality.energy_budget import METERS, SIGMAS, Integral, Tolerance, integral
 from mrv.accounting.register_scan import (
     Key,
     Scan,
@@ -66,6 +66,8 @@ _AC_OVER_DC = 1.02
 _SELDOM_US = INTERVAL_US * 3 // 2
 
 
+# a power that is mostly repeated is a mean of the hour before: late by so much [quarter hours]
+_LATEST = 4
 # a day's power that is so near to a thousandth of its register was sent in kW
 _KILO, _NEARLY = 1000.0, 0.1
 _DAY_H, _QUARTERS = 24.0, 96
@@ -147,6 +149,8 @@ class CorroboratedEnergy(Scan):
         register: Any = block.columns[channel.name][of]
         read = _Register(block.time_us[of], register, register_step(register, channel.tolerance))
         claimed = self._claimed(index, channel)
+        if channel.power is not None and not is_absent(block.columns[channel.power]):
+            claimed = self._joined(read, block.columns[channel.power][of], claimed)
         if (block.class_id, channel.quantity) in _LIFTED:
             return self._of_water(block, of, read, claimed, str(channel.quantity))
         result, seen = list[Uncorroborated](), np.zeros(len(claimed.value))
@@ -198,6 +202,15 @@ class CorroboratedEnergy(Scan):
         value, estimated_us = self.laid_out(index, quantity, "value", "estimated_us")
         return _Claimed(value, estimated_us > 0)
 
+    def _joined(self, read: _Register, watts: Any, claimed: _Claimed) -> _Claimed:
+        """Return the energy with intervals of repeated readings as estimated: one sum."""
+        time_us = read.time_us
+        held = _repeated(time_us, watts) & (np.diff(read.register, prepend=NULL) == 0)
+        if not held.any():
+            return claimed
+        apart = self.longer(time_us[~held], _SELDOM_US)
+        return claimed._replace(estimated=claimed.estimated | apart)
+
     def _beyond_sun(self, index: int, channel: Channel, claimed: _Claimed, step_wh: float) -> Int64:
         device, by_sun = self.fleet.devices[index], (index, channel.name) in self.sunny
         ratings = self.ratings.get(device.id) or ((0, device.rated_power_w or 0),)
@@ -242,15 +255,24 @@ class CorroboratedEnergy(Scan):
         if not finite.any():
             nothing = np.zeros(len(claimed.value), dtype=np.int64)
             return nothing, nothing.astype(np.float64), nothing.astype(np.bool_)
-        time_us, known = read.time_us, read.register != NULL
+        time_us, again = read.time_us, _repeated(read.time_us, watts)
+        known, finite = (read.register != NULL) & ~again, finite & ~again
         register_us = time_us if known.all() else time_us[known]
         if not finite.all():
             time_us, watts = time_us[finite], watts[finite]
-        power = integral(time_us, watts, register_us, self.first, self.last)
         tolerance = Tolerance(share, read.step_wh)
-        beyond = energy_budget.above(
-            claimed.value, *power[:3], claimed.estimated, self.into_day, tolerance
-        )
+
+        def compared(late: int) -> tuple[Int64, Integral]:
+            before_us = time_us - late * INTERVAL_US
+            power = integral(before_us, watts, register_us, self.first, self.last)
+            budget = claimed.value, *power[:3], claimed.estimated, self.into_day, tolerance
+            return energy_budget.above(*budget), power
+
+        beyond, power = compared(0)
+        if beyond.any() and 2 * np.count_nonzero(again) > np.count_nonzero(watts):
+            late = min((compared(k) for k in range(1, _LATEST + 1)), key=lambda of: of[0].sum())
+            if late[0].sum() * 2 < beyond.sum():
+                beyond, power = late
         whole = float(power.energy_wh[power.known].sum())
         error = float(np.sqrt(power.variance[power.known].sum())) + tolerance.step_wh / SIGMAS
         kept, doubt = claimed.value - beyond, error
@@ -272,6 +294,14 @@ class CorroboratedEnergy(Scan):
 def is_declared(needs: RoleNeeds, class_id: str) -> bool:
     """Return whether a project must declare a device's energy source; its class has none."""
     return needs.made_from == DECLARED and not classes.load()[class_id].made_from(needs.quantity)
+
+
+def _repeated(time_us: Int64, watts: Float64) -> np.ndarray:
+    """Return a mask of readings whose power only repeats one of the hour before."""
+    again = np.concatenate([[False], (np.diff(watts) == 0) & (watts[1:] != 0)])
+    of = np.maximum.accumulate(np.where(again, 0, np.arange(len(again))))
+    result: np.ndarray = again & (time_us - time_us[of] < HOUR_US)
+    return result
 
 
 def _seldom(time_us: Int64) -> bool:

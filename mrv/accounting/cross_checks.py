@@ -214,7 +214,7 @@ class _Bench(NamedTuple):
             known += beside.known
             percent = _of_both(percent, invoice.value, beside)
             within = min(differs + beside.value, Fraction(ours))
-            differs = _left(of, within, invoice)
+            differs = _left(of, within, invoice, ours)
         else:
             beside = _Outside()
         if ours:
@@ -408,7 +408,7 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
     each.
     """
     result = list(checks)
-    differing = [i for i in _differing(checks, evidence) if not checks[i].outside]
+    differing = _differing(checks, evidence)
     while differing:
         run = [differing.pop(0)]
         for i in differing:
@@ -461,8 +461,14 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     return Fraction(decimal_text(both, _TOLERANCE_PLACES, "down"))
 
 
-def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice) -> Fraction:
-    """Return the part of a favourable difference that rules did not deduct. [base units]"""
+def _left(
+    of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: int
+) -> Fraction:  # fmt: skip
+    """
+    Return the part of a favourable difference that rules did not deduct. [base units]
+
+    `known` is the metered quantity of whole intervals; those in part unknown count theirs too.
+    """
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1
     if len(sides) != 1 or differs * favours <= 0:
@@ -473,4 +479,6 @@ def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice) -> Fract
         return Fraction(0)  # it counts in the meter's place
     span_us = invoice.from_us, invoice.to_us
     taken = sum((m.taken(span_us) for m in of), start=Fraction(0))
+    if favours < 0:
+        taken -= sum(m.quantity(span_us) for m in of) - known
     return favours * max(Fraction(0), favours * (differs - taken))

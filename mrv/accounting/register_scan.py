@@ -138,6 +138,17 @@ class Scan:
             result.append(column)
         return result
 
+    def longer(self, time_us: Int64, longest_us: int) -> np.ndarray:
+        """Return a mask of intervals within a longer step between readings."""
+        at = np.flatnonzero(np.diff(time_us) > longest_us)
+        begins = time_us[at] // INTERVAL_US - self.first
+        ends = -(-time_us[at + 1] // INTERVAL_US) - self.first
+        marks = np.zeros(self.last - self.first + 1, dtype=np.int64)
+        np.add.at(marks, np.clip(begins, 0, len(marks) - 1), 1)
+        np.add.at(marks, np.clip(ends, 0, len(marks) - 1), -1)
+        result: np.ndarray = np.cumsum(marks)[:-1] > 0
+        return result
+
 
 def devices_of(block: Frame) -> Iterator[tuple[int, slice]]:
     """Yield each device of a block that is sorted by device: its fleet index, and its rows."""
@@ -311,7 +322,7 @@ class UnreportedUse(Scan):
         whole = measured_us + estimated_us == INTERVAL_US
         # half more than the usual step of samples, and an hour at most
         longest_us = min(max(int(np.median(np.diff(at_us))) * 3 // 2, INTERVAL_US), HOUR_US)
-        seen = gauged.known & whole & ~self._long(at_us, longest_us)
+        seen = gauged.known & whole & ~self.longer(at_us, longest_us)
         if not seen.any():
             return none
         step = register_step(register, channel.tolerance)
@@ -321,23 +332,12 @@ class UnreportedUse(Scan):
         ours, theirs, variance, off = (np.where(seen, some, 0.0) for some in sums)
         scatter = energy_budget.scatter(value, gauged.energy_wh, seen, np.zeros_like(seen), step)
         both = _Compared(ours, theirs, variance, off, step).off_by(scatter)
-        spread = self._long(times[known], _SPREAD_US)
+        spread = self.longer(times[known], _SPREAD_US)
         more = max(
             (both.of_period(), both.of_days(self.into_day, spread)), key=lambda some: some.sum()
         )
         count = max(1, int(np.count_nonzero(whole)))
         return more, int(np.count_nonzero(seen)) >= COVERED * count and both.corroborated()
-
-    def _long(self, time_us: Int64, longest_us: int) -> np.ndarray:
-        """Return a mask of intervals within a longer step between readings."""
-        at = np.flatnonzero(np.diff(time_us) > longest_us)
-        begins = time_us[at] // INTERVAL_US - self.first
-        ends = -(-time_us[at + 1] // INTERVAL_US) - self.first
-        marks = np.zeros(self.last - self.first + 1, dtype=np.int64)
-        np.add.at(marks, np.clip(begins, 0, len(marks) - 1), 1)
-        np.add.at(marks, np.clip(ends, 0, len(marks) - 1), -1)
-        result: np.ndarray = np.cumsum(marks)[:-1] > 0
-        return result
 
 
 class _Compared(NamedTuple):

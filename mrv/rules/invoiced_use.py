@@ -222,6 +222,20 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     )  # fmt: skip
 
 
+def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Span, Fraction]]:
+    """
+    Yield each invoice of one project-side meter alone: its text, its time, and what it states
+    beyond the counted quantity, at least 0. [us UTC, base units]
+    """
+    for bill in _bills(facts, facts.evidence):
+        if bill.keys == (_key(meter),) and bill.narrow and not bill.by_time:
+            counted = meter.quantity(bill.span) - meter.taken(bill.span)
+            if counted <= bill.invoiced + bill.room:
+                kind = text("cross_check.invoice")
+                witness = text("cross_check.witness", kind=kind, against=bill.name)
+                yield witness, bill.span, max(bill.invoiced - counted, Fraction(0))
+
+
 def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
     """Return a gap at the mean of the metered time of a span; at its charge without any."""
     begin, end = (us // INTERVAL_US for us in span)

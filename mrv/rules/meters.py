@@ -24,6 +24,7 @@ from mrv.rounding import decimal_text, exact_sum
 from mrv.rules.effects import Cap, CapEach, Exclude, Floor, Judged, Level, RuleReport, SetAside
 from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node
+from mrv.rules.invoiced_use import left_by_invoices
 from mrv.rules.metering import Metered
 from mrv.texts import MOST_LINES, Text, Texts, text, texts_of
 
@@ -244,6 +245,14 @@ def unrecorded_use(facts: Facts) -> Iterator[Judged]:
             settled.append(text("MTR-04.corroborated", device=name, witness=check.witness))
             continue
         more, total = lay_out(metered, gauge), 0
+        first = metered.whole.first
+        for witness, span, left in left_by_invoices(facts, facts.views[i]):
+            begin, end = (max(us // INTERVAL_US - first, 0) for us in span)
+            within = exact_sum(more[begin:end])
+            if within > left:  # a supplier's invoice is better than the meter's own power
+                more[begin:end] = np.ceil(more[begin:end] * float(left / within))
+                if not left:
+                    settled.append(text("MTR-04.corroborated", device=name, witness=witness))
         for j, (a, b) in enumerate(metered.edges):
             subset = more[a - metered.whole.first : b - metered.whole.first]
             at = np.flatnonzero(subset)

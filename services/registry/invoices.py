@@ -2,7 +2,8 @@
 Invoice files: sales or purchases by issuer (monitoring option B).
 
 YAML with a list `invoices`, or CSV with the same columns, devices separated by spaces.  The amount
-is in kWh (km, m3, t), or in `unit`; a row with `corrects` replaces another and gives a reason.
+is in kWh (km, m3, t), or in `unit`; `from` and `to` are days, or times at which the supplier read
+his meter.  A row with `corrects` replaces another and gives a reason.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from ingest.errors import RegistryError
-from mrv.calendar import period_us
+from ingest.model import INTERVAL_US
+from mrv.calendar import midnight_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.registry.keys import YEARS
@@ -132,8 +134,13 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
     project = row.identifier("project")
     name, issuer, number = row.identifier("id"), row.text("issuer"), row.text("number")
     issued = row.required("issued", row.day("issued"), "the date on the invoice")
-    first = row.required("from", row.day("from"), "the first local day that it covers")
-    end = row.required("to", row.day("to"), "the local day after the last day that it covers")
+    first, end = (
+        row.required(key, _edge(row, key), what)
+        for key, what in (
+            ("from", "the first local day that it covers"),
+            ("to", "the local day after the last day that it covers"),
+        )
+    )
     devices = _devices(row)
     quantity = row.optional("quantity") or _usual_quantity(projects.get(project), devices)
     credit = str(row.table.cells.get("amount", "")).startswith("-")
@@ -153,17 +160,20 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
             row.problem(key, f"{day} is not within the years {YEARS[0]} to {YEARS[1]}")
     if issued is not None and issued > _latest():
         row.problem("issued", f"{issued} is in the future; enter the date on the invoice")
-    if not row.problems and first >= end:
-        row.problem(
-            "to", f"{end} is not after {first}; `to` is the day after the last invoiced day"
-        )
+    begin_us = end_us = 0
+    if not row.problems:
+        zone = projects[project].timezone
+        begin_us, end_us = _edge_us(first, zone), _edge_us(end, zone)
+        if begin_us >= end_us:
+            row.problem(
+                "to", f"{end} is not after {first}; `to` is the day after the last invoiced day"
+            )
     corrects = row.identifier("corrects") if row.has("corrects") else None
     reason = row.optional("reason")
     if (corrects is None) != (reason is None):
         row.problem("reason", "enter both `corrects` and `reason`, or neither")
     if row.problems:
         return None
-    begin_us, end_us = period_us(first, end, projects[project].timezone)
     invoice = Invoice(
         name,
         issuer,
@@ -179,6 +189,19 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
         signed=row.optional("signed"),
     )
     return Entered(project, invoice, corrects, reason, f"{row.file}:{row.table.line}")
+
+
+def _edge(row: Row, key: str) -> date | None:
+    """Return a day, or the time in UTC at which the supplier read his meter."""
+    cell = row.table.cells.get(key)
+    return row.moment(key) if isinstance(cell, str) and "T" in cell else row.day(key)
+
+
+def _edge_us(edge: date, timezone: str) -> int:
+    """Return the begin of a local day, or of the quarter hour of a reading. [us UTC]"""
+    if isinstance(edge, datetime):
+        return int(edge.timestamp()) * 1_000_000 // INTERVAL_US * INTERVAL_US
+    return midnight_us(edge, timezone)
 
 
 def _latest() -> date:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.docket.distorted_registry import outside
 from tests.docket.distorting import said, times_within
-from tests.docket.world import Readings, World, invoice, rounded, seed_of, sha
+from tests.docket.world import UNITS, Readings, World, billed, invoice, rounded, seed_of, sha
 
 # --- papers -------------------------------------------------------------------------------
 
@@ -203,6 +203,33 @@ def billed_parts(
                 one["issuer"] = issuers[place]
             one["amount"] = rounded(one["amount"] * (by[place] if by else 1), one["unit"])
             world.invoices.append(one)
+
+
+@said
+def billed_at_hour(
+    world: World, of: list[str], edges: list[str], hour: int, *, told: bool = False
+) -> None:
+    """A supplier reads his meters at an hour; his invoices have the days, or this hour too."""
+    world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
+    for name in of:
+        made = world.made[name][billed(world, name)[0]]
+        for begin, end in pairwise(edges):
+            one = invoice(world, name, date.fromisoformat(begin), date.fromisoformat(end))
+            times = world.month.times_us
+            read = times_within(world, times, f"{begin}T{hour:02}:00", f"{end}T{hour:02}:00")
+            amount = float(made[read].sum()) / UNITS[billed(world, name)[1]][0]
+            if told:
+                at = (world.month.wall(f"{day}T{hour:02}:00") for day in (begin, end))
+                one |= dict(zip(("from", "to"), (time.isoformat() for time in at), strict=True))
+            world.invoices.append({**one, "amount": rounded(amount, one["unit"])})
+
+
+@said
+def one_document(world: World, of: list[str]) -> None:
+    """The invoices of several meters are in one document, of one number and file."""
+    some = [one for one in world.invoices if set(of) & set(one["devices"])]
+    for one in some:
+        one |= {"number": some[0]["number"], "sha256": some[0]["sha256"]}
 
 
 @said

@@ -116,16 +116,17 @@ def replacement(world: World, on: str, **more: float) -> None:
 
 
 @said
-def succeeded(world: World, device: str, by: str, at: str) -> None:
-    """Another meter stands in its place from a moment on, registered under an id of its own."""
+def succeeded(world: World, device: str, by: str, at: str, beside: str = "") -> None:
+    """Another meter, of its own id, stands in its place from a moment on, or `beside` it before."""
+    begins = beside or at
     moment, row, bound = (
-        moment_of(world, at),
+        moment_of(world, begins),
         deepcopy(world.registered(device)),
         world.bound(device),
     )
     row |= {
         "id": by,
-        "installed": world.month.wall(at).isoformat(),
+        "installed": world.month.wall(begins).isoformat(),
         "serial": f"S-{seed_of(by) % 10**7}",
     }
     row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
@@ -143,7 +144,7 @@ def succeeded(world: World, device: str, by: str, at: str) -> None:
     for channel, values in old.columns.items():
         if values.dtype.kind == "i":
             new.columns[channel] = new.columns[channel] - values[before]
-    old.keep(old.time_us < moment)
+    old.keep(old.time_us < moment_of(world, at))
     world.readings[by] = new
 
 

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from tests.docket import (  # noqa: F401 - they list themselves
+    distorted_gateways,
     distorted_owners,
     distorted_papers,
     distorted_projects,

@@ -111,3 +111,25 @@ def burst(world: World, on: str, per_day: float, days: list[str], first: int, la
     ).astype(bool)  # fmt: skip
     share = per_day * STEP_US / HOUR_US / (last - first)
     world.made[device][channel] = np.where(some & within, share, 0.0)
+
+
+@happened
+def grows(world: World, on: str, by: float) -> None:
+    """A device does more from day to day, or less: from one at the period's begin to `by`."""
+    device, channel = at_channel(on)
+    month = world.month
+    passed = (month.times_us - month.from_us) / (month.to_us - month.from_us)
+    share = 1 + (by - 1) * np.clip(passed, 0, 1)
+    world.made[device][channel] = world.made[device][channel] * share
+
+
+@happened
+def rests(world: World, on: list[str], first: int, last: int, weekday: int) -> None:
+    """Nothing is done within some hours of one day of each week, Monday being 0."""
+    days = days_of(world)
+    local = world.month.local_us(world.month.times_us)
+    within = (days.hour >= first) & (days.hour < last) & ((local // DAY_US + 3) % 7 == weekday)
+    for one in on:
+        device, channel = at_channel(one)
+        made = world.made[device][channel]
+        world.made[device][channel] = np.where(within, 0.0, made)

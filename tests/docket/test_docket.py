@@ -33,6 +33,8 @@ SOME = (
     "pv/register-renamed-for-three-days", "aerobic/counter-of-four-digits-entered",
     "chillers/one-stands-all-month", "pv/protocol-with-a-digit-too-many",
     "waste-heat/week-made-up-by-the-rest", "ewaste/one-invoice-for-two-metals",
+    "pv/hourly-mean-of-the-control", "pv-twins/one-answers-repeated",
+    "pv-sold/estimate-of-last-month-made-good", "pv-sold/billed-from-the-20th-with-the-hour",
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Amounts of invoices as people write them."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from mrv.registry.project import Project, ProjectDevice
@@ -12,9 +14,9 @@ PROJECT = Project(
 HEAD = "id,project,issuer,number,issued,devices,from,to,amount,unit\n"
 
 
-def _row(tmp_path, amount, unit=""):
+def _row(tmp_path, amount, unit="", days="2026-03-01,2026-04-01"):
     file = tmp_path / "invoices.csv"
-    row = f'c-1,pv,Buyer,1,2026-04-03,inv-1,2026-03-01,2026-04-01,"{amount}",{unit}\n'
+    row = f'c-1,pv,Buyer,1,2026-04-03,inv-1,{days},"{amount}",{unit}\n'
     file.write_text(HEAD + row, "utf-8")
     (found,) = read(file)
     return entered(found, {"pv": PROJECT}), "; ".join(found.problems)
@@ -42,3 +44,16 @@ def test_gigajoules_are_rounded_to_the_unit_of_the_meter(tmp_path):
     assert said == ""
     assert item.invoice.value == 3_333_333
     assert "finer than one Wh" in _row(tmp_path, "0.0001", "kWh")[1]
+
+
+def test_an_invoice_may_state_when_the_meter_was_read(tmp_path):
+    """A meter that is read at ten differs from its invoice by the mornings of two days."""
+    item, said = _row(tmp_path, "12", days="2026-03-20T10:07:00+07:00,2026-04-20")
+    assert said == ""
+    assert datetime.fromtimestamp(item.invoice.from_us / 1e6, UTC).isoformat() == (
+        "2026-03-20T03:00:00+00:00"
+    )
+    assert datetime.fromtimestamp(item.invoice.to_us / 1e6, UTC).hour == 17
+    assert "a time with its offset" in _row(tmp_path, "12", days="2026-03-20T10:00,2026-04-20")[1]
+    same = "2026-03-20T10:01:00+07:00,2026-03-20T10:09:00+07:00"
+    assert "is not after" in _row(tmp_path, "12", days=same)[1]

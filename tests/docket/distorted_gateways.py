@@ -1,0 +1,102 @@
+"""What gateways and transmitters do to readings on their way."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.docket.distorting import at_channel, moment_of, said, times_within
+from tests.docket.shapes import DAY_US, HOUR_US
+from tests.docket.world import World
+
+SECOND_US = 1_000_000
+
+
+@said
+def as_float(world: World, on: str, unit: int) -> None:
+    """A register comes as a number of 32 bits in some unit."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    shown = (some.columns[channel] / unit).astype(np.float32).astype(np.float64) * unit
+    some.columns[channel] = np.rint(shown).astype(np.int64)
+
+
+@said
+def in_steps(world: World, on: str, unit: float) -> None:
+    """A gauge is rounded to large units, as displays are."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    some.columns[channel] = np.round(some.columns[channel] / unit) * unit
+
+
+@said
+def stamped(world: World, device: str, first: str, last: str, at: str) -> None:
+    """A gateway without a clock of its own gave kept readings the time at which it sent them."""
+    some = world.readings[device]
+    inside = np.flatnonzero(times_within(world, some.time_us, first, last))
+    sent = moment_of(world, at) + SECOND_US // 2
+    some.time_us[inside] = sent + np.arange(len(inside)) * 2 * SECOND_US
+    order = np.argsort(some.time_us, kind="stable")
+    some.time_us = some.time_us[order]
+    some.columns = {name: values[order] for name, values in some.columns.items()}
+
+
+@said
+def cached(world: World, device: str, reads: int) -> None:
+    """A gateway asks a device at each so many reads alone, and repeats its last answer between."""
+    some = world.readings[device]
+    last = np.arange(len(some.time_us)) // reads * reads
+    some.columns = {name: values[last] for name, values in some.columns.items()}
+
+
+@said
+def echoed(world: World, device: str, seconds: int, first: str, last: str) -> None:
+    """A restarted gateway sent all of some days a second time, a few seconds later."""
+    some = world.readings[device]
+    inside = np.flatnonzero(times_within(world, some.time_us, first, last))
+    times = np.concatenate([some.time_us, some.time_us[inside] + seconds * SECOND_US])
+    order = np.argsort(times, kind="stable")
+    some.columns = {
+        name: np.concatenate([values, values[inside]])[order]
+        for name, values in some.columns.items()
+    }
+    some.time_us = times[order]
+
+
+@said
+def zero_at_restart(world: World, on: str, at: list[str]) -> None:
+    """A gateway tells zero once when it begins again, before it has read the meter."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    for one in at:
+        some.columns[channel][int(np.searchsorted(some.time_us, moment_of(world, one)))] = 0
+
+
+@said
+def spikes(world: World, on: str, value: float, at: list[str]) -> None:
+    """A gauge shows its highest number in single readings, as a loose wire does."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    for one in at:
+        some.columns[channel][int(np.searchsorted(some.time_us, moment_of(world, one)))] = value
+
+
+@said
+def hourly_mean(world: World, on: str) -> None:
+    """A building's control tells the mean power of the hour before, each quarter hour."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    hour, of = np.unique(some.time_us // HOUR_US, return_inverse=True)
+    mean = np.bincount(of, some.columns[channel]) / np.bincount(of)
+    some.columns[channel] = np.round(mean[np.clip(of - 1, 0, len(hour) - 1)], 2)
+
+
+@said
+def power_cuts(world: World, device: str, hour: float, minutes: float, days: list[str]) -> None:
+    """The modem has no battery: on some days it is off for a while from an hour on."""
+    some = world.readings[device]
+    local = world.month.local_us(some.time_us) % DAY_US / HOUR_US
+    off = (local >= hour) & (local < hour + minutes / 60)
+    that = sum(
+        times_within(world, some.time_us, one, f"{one}T23:59:59") for one in days
+    ).astype(bool)  # fmt: skip
+    some.keep(~(off & that))

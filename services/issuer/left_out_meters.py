@@ -206,6 +206,7 @@ def _unclosed(
 
     That project has the same methodology, or meters that an import removed from this one.
     """
+    devices = registry.devices  # made anew at each call
     for entry in registry.projects.values():
         zone = service_times.timezone(entry, registry)
         if entry.id == project.id or zone is None:
@@ -216,11 +217,11 @@ def _unclosed(
             for device in entry.devices
             if device.device in near
             and (alike or device.device in was_bound)
-            and counted(project, registry.devices[device.device].class_id, left_out=False)
+            and counted(project, devices[device.device].class_id, left_out=False)
         ]
         closed = statements.closed_within(conn, entry.id, *period_us) if theirs else []
         for name, span in theirs:
-            device = registry.devices[name]
+            device = devices[name]
             edge = _common(span, _lifetime(device))
             spans = tuple(remaining(closed, *edge))
             if spans:

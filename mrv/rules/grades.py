@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
@@ -44,7 +44,7 @@ _LESS = Fraction(99, 100)
 
 def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
     """Return the graded evidence of every meter and entered value; largest share first."""
-    items = [*_meters(facts, account), *of_values(facts, account)]
+    items = [*_meters(facts, account), *(item for item, _ in graded_values(facts, account))]
     return tuple(sorted(items, key=lambda item: (-Fraction(item.tonnes), item.name, item.grade)))
 
 
@@ -57,7 +57,7 @@ def carried(account: Account) -> dict[str, Fraction]:
 
 
 def _carries(account: Account, meter: Monitored) -> Fraction:
-    rates = ((meter.counted(part), account.pricing.rate(meter, part.year)) for part in meter.parts)
+    rates = ((part.counted, account.pricing.rate(meter, part.year)) for part in meter.parts)
     return sum((abs(quantity * rate) for quantity, rate in rates), start=Fraction(0))
 
 
@@ -94,14 +94,7 @@ def signed(
 
 
 def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, str]:
-    """
-    Return the share of the reduction by grade; they add up to 1.
-
-    Parameters
-    ----------
-    reduction_t : Fraction
-        Amount of which meters and values have shares. [tCO2e]
-    """
+    """Return the share of the reduction [tCO2e] by grade; they add up to 1."""
     meters = [item for item in items if item.kind == METERED]
     values = [item for item in items if item.kind == PARAMETER]
     whole = sum((Fraction(meter.tonnes) for meter in meters), start=Fraction(0))
@@ -240,16 +233,8 @@ class Entered(NamedTuple):
     devices: tuple[str, ...] = ()
 
 
-def of_values(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Yield the graded evidence of each entered value of project and devices."""
-    yield from (item for item, _ in graded_values(facts, account))
-
-
 def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
-    """
-    Yield each entered value with its graded evidence; separately for devices that differ in
-    documents.
-    """
+    """Yield each entered value with its evidence; devices by whether a document states it."""
     for entered in _entered(facts, account):
         grade, shown_by = _grade(facts, account, entered)
         if entered.name in facts.supporting.lit:
@@ -412,11 +397,7 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """
-    Return the change of the reduction without a value, of a role or the project. [tCO2e]
-
-    The whole reduction if there is no account without it.
-    """
+    """Return the change of the reduction without a value; all of it where none is. [tCO2e]"""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         try:
@@ -434,7 +415,11 @@ def _with(
     name = entered.name
 
     def put(known: Inputs) -> Inputs:
-        return {**known, name: _less(known[name], Fraction(value)) if scaled else value}
+        if not scaled:
+            return {**known, name: value}
+        # of a count a whole number
+        whole = isinstance(known[name], int)
+        return {**known, name: int(known[name] * value) if whole else Fraction(known[name]) * value}
 
     if not entered.role:
         return put(account.parameters), list(account.entered)
@@ -444,8 +429,3 @@ def _with(
         else meter
         for meter in account.entered
     ]
-
-
-def _less(value: Any, share: Fraction) -> Any:
-    """Return a share of a value, an integer for a count."""
-    return int(value * share) if isinstance(value, int) else Fraction(value) * share

@@ -10,7 +10,6 @@ where `sha256` is of the day's canonical bytes (see rows).  Leaves ascend by
 device, day and table, compared as UTF-8 bytes; the root is that of RFC 6962.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -160,10 +159,10 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
     rows : Rows
         Rows in canonical order from `begin` to `end`.
     """
-    hashed = hashlib.sha256()
-    for part in rows.cut(begin, end):
-        hashed.update(part)
-    return DayLeaf(key.device, key.day.isoformat(), key.table, end - begin, hashed.hexdigest())
+    data = b"".join(rows.cut(begin, end))
+    return DayLeaf(
+        key.device, key.day.isoformat(), key.table, end - begin, canonical.sha256_hex(data)
+    )
 
 
 def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
@@ -173,8 +172,7 @@ def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
     for (key, item), (other, _) in pairwise(by_key):
         if key == other:
             raise CanonicalError(
-                f"{item.table} of {item.device} on {item.day} is given twice; pass its rows"
-                " together"
+                f"{item.table} of {item.device} on {item.day} occurs twice; pass its rows together"
             )
     return Digest(root_hash(leaf.hash() for leaf in ordered).hex(), ordered)
 

@@ -35,7 +35,7 @@ from mrv.errors import CanonicalError
 
 MAGIC = b"tonne-r1"
 _HEADER_BYTES = len(MAGIC) + 8
-_ALL = b"\xff" * 4096  # presence bits of rows that all have a value
+_VALUE_BYTES = 8
 _Array = npt.NDArray[np.generic]
 _Mask = npt.NDArray[np.bool_]
 
@@ -91,7 +91,7 @@ class Rows:
         As `column_bytes` does.
     """
 
-    __slots__ = ("_columns", "times")
+    __slots__ = ("_bytes", "_columns", "times")
 
     def __init__(
         self,
@@ -100,6 +100,7 @@ class Rows:
         valid: Mapping[str, _Mask] | None = None,
     ) -> None:
         self.times = _integers("time", times_us, np.ones(len(times_us), np.bool_))
+        self._bytes = _bytes_of(self.times)
         self._columns: list[_Column] = []
         for name in sorted(columns, key=str.encode):
             present = None if valid is None else valid.get(name)
@@ -112,8 +113,9 @@ class Rows:
         order = _order(self.times, [(c.values, c.present) for c in self._columns])
         if order is not None:
             self.times = self.times[order]
+            self._bytes = _bytes_of(self.times)
             self._columns = [
-                c._replace(values=c.values[order], present=c.present[order]) for c in self._columns
+                _column(c.name, c.values[order], c.present[order]) for c in self._columns
             ]
 
     def cut(self, begin: int, end: int) -> list[bytes | memoryview]:
@@ -123,23 +125,37 @@ class Rows:
         The rows of the range must be in canonical order, as they are where
         their times ascend strictly.
         """
-        parts: list[bytes | memoryview] = [b"", self.times[begin:end].data.cast("B")]
+        rows, first, last = end - begin, begin * _VALUE_BYTES, end * _VALUE_BYTES
+        every = b"\xff" * (rows // 8) + (bytes([(1 << rows % 8) - 1]) if rows % 8 else b"")
+        parts: list[bytes | memoryview] = [b"", self._bytes[first:last]]
         count = 0
         for column in self._columns:
-            if column.whole or column.present[begin:end].any():
-                count += 1
-                parts += _write(column, begin, end)
-        parts[0] = MAGIC + _uint(end - begin, 8) + _uint(count, 4)
+            bits = every
+            if not column.whole:
+                present = column.present[begin:end]
+                if not present.any():
+                    continue
+                bits = np.packbits(present, bitorder="little").tobytes()
+            count += 1
+            body = column.bytes
+            parts += (
+                column.head,
+                bits,
+                _texts(column.values[begin:end]) if body is None else body[first:last],
+            )
+        parts[0] = MAGIC + _uint(rows, 8) + _uint(count, 4)
         return parts
 
 
 class _Column(NamedTuple):
-    """A column as read; `whole`: every row has a value."""
+    """A column as read; `whole`: every row has a value; `bytes`: of numbers, all rows."""
 
+    name: str
     head: bytes
     values: _Array
     present: _Mask
     whole: bool
+    bytes: memoryview | None
 
 
 def row_count(data: bytes) -> int:
@@ -153,6 +169,10 @@ def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[
     """Return values as int64, float64 or str objects, cleared where missing, and the mask."""
     if values.shape != (rows,) or (present is not None and present.shape != (rows,)):
         raise CanonicalError(f"column {name!r} does not have one value for each of {rows} times")
+    if values.dtype.kind == "O" and values.strides == (0,) and present is None and rows > 1:
+        one, there = _read(name, np.array(values[:1]), None, 1)  # the same object in every row
+        if one.dtype.kind == "O":
+            return np.broadcast_to(one, (rows,)), np.broadcast_to(there, (rows,))
     mask = np.ones(rows, np.bool_) if present is None else present.astype(np.bool_)
     if values.dtype.kind == "O":
         mask = mask & np.array([value is not None for value in values], np.bool_)
@@ -218,28 +238,25 @@ def _order(times: _Array, columns: list[tuple[_Array, _Mask]]) -> npt.NDArray[np
 def _column(name: str, values: _Array, present: _Mask) -> _Column:
     label = name.encode()
     kind = {"i": b"i", "f": b"f"}.get(values.dtype.kind, b"s")
-    return _Column(_uint(len(label), 2) + label + kind, values, present, bool(present.all()))
-
-
-def _write(column: _Column, begin: int, end: int) -> list[bytes | memoryview]:
-    values, rows = column.values[begin:end], end - begin
-    if column.whole:
-        bits = _ALL[: rows // 8] if rows // 8 <= len(_ALL) else b"\xff" * (rows // 8)
-        bits += bytes([(1 << rows % 8) - 1]) if rows % 8 else b""
-    else:
-        bits = np.packbits(column.present[begin:end], bitorder="little").tobytes()
-    body = _texts(values) if values.dtype.kind == "O" else values.data.cast("B")
-    return [column.head + bits, body]
+    head, whole = _uint(len(label), 2) + label + kind, bool(present.all())
+    body = None if kind == b"s" else _bytes_of(values)
+    return _Column(name, head, values, present, whole, body)
 
 
 def _texts(values: _Array) -> bytes:
-    texts: list[str] = values.tolist()
-    if texts and texts.count(texts[0]) == len(texts):  # names mostly repeat
+    one = values.strides == (0,)
+    texts: list[str] = values[:1].tolist() if one else values.tolist()
+    if texts and (one or texts.count(texts[0]) == len(texts)):  # names mostly repeat
         item = texts[0].encode()
-        return _uint(len(item), 4) * len(texts) + item * len(texts)
+        return _uint(len(item), 4) * len(values) + item * len(values)
     encoded = [text.encode() for text in texts]
     return np.array([len(text) for text in encoded], "<u4").tobytes() + b"".join(encoded)
 
 
 def _uint(number: int, size: int) -> bytes:
     return number.to_bytes(size, "little")
+
+
+def _bytes_of(values: _Array) -> memoryview:
+    """Return the bytes of numbers, without a copy."""
+    return values.view(np.uint8).data

@@ -12,10 +12,9 @@ import click
 from psycopg import Connection
 
 from services.api.oidc import Tokens
-from services.cli.options.common import Choice, Group, json_option
-from services.cli.options.servers import database_url
-from services.cli.options.time_span import METAVAR, moment_us
+from services.cli.options import Choice, Group, json_option
 from services.cli.output import print_json, print_result, print_secret, table, time_text
+from services.cli.server_options import METAVAR, database_url, moment_us
 from services.settings import Settings
 from services.store.api import api_keys
 from services.store.api.api_keys import ApiKey, ApiRole

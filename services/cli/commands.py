@@ -74,8 +74,7 @@ SECTIONS = {
         "export": Entry("statements.export:export", "Files for registries and authorities."),
         "units": Entry("statements.units:units", "Units after issue: transfers, cancellations."),
         "certificates": Entry(
-            "statements.energy_certificates:certificates",
-            "Certificates of energy, without double claiming.",
+            "statements.units:certificates", "Certificates of energy, without double claiming."
         ),
         "log": Entry("statements.log:log", "Seal each day in the log, and audit the seals."),
         "timestamp": Entry(
@@ -90,11 +89,11 @@ SECTIONS = {
         "alarms": Entry("alarms:alarms", "Alarms of the field, and their acknowledgement."),
         "webhooks": Entry("webhooks:webhooks", "Signed messages to other systems."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
-        "signer": Entry("pipeline.watch:signer", "Signs with the log's key on request."),
+        "signer": Entry("pipeline.run:signer", "Signs with the log's key on request."),
         "witness": Entry(
             "statements.timestamp:witness", "Cosign the logs of other operators as a witness."
         ),
-        "watch": Entry("pipeline.watch:watch", "Metrics and audits of the database, for alerts."),
+        "watch": Entry("pipeline.run:watch", "Metrics and audits of the database, for alerts."),
         "words": Entry("words:words", "Languages of pages and reports: add and check."),
     },
     "Calculate": {
@@ -105,7 +104,7 @@ SECTIONS = {
             "calculate.evaluate:evaluate", "Calculate one methodology from given inputs."
         ),
         "estimate": Entry(
-            "calculate.estimate:estimate", "Estimate a planned system before it has meters."
+            "calculate.evaluate:estimate", "Estimate a planned system before it has meters."
         ),
         "indicator": Entry(
             "calculate.evaluate:indicator", "Air, water and noise indicators; no tonnes."

@@ -19,7 +19,7 @@ from click.shell_completion import CompletionItem
 
 from services.cli.commands import COMMANDS, SECTIONS
 from services.cli.errors import Exit, explain, masked
-from services.cli.options.common import Group
+from services.cli.options import Group
 
 _STDOUT = 1
 

@@ -11,10 +11,9 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from services.cli.options.common import Choice, Group, json_option
-from services.cli.options.servers import database_url, metrics_bind
-from services.cli.options.time_span import METAVAR, moment_us
+from services.cli.options import Choice, Group, json_option
 from services.cli.output import counted, print_json, print_result, print_secret, table, time_text
+from services.cli.server_options import METAVAR, database_url, metrics_bind, moment_us
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings

@@ -14,7 +14,7 @@ from babel import Locale, UnknownLocaleError
 from ingest.errors import InputError
 from mrv.texts.word_files import ENGLISH, TAG, faults, read, tags
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option
+from services.cli.options import Group, json_option
 from services.cli.output import print_result, table
 
 # packages stand here; the folders of word files, the one that says which languages there are first

@@ -147,16 +147,7 @@ class Composed:
 
     def _up(self, words: list[str]) -> str:
         named = [one for one in words if not one.startswith("-")]
-        for name in named or [
-            "migrate",
-            "logins",
-            "broker",
-            "mosquitto",
-            "signer",
-            "api",
-            "watch",
-            "run",
-        ]:
+        for name in named or _STARTED:
             if name == "logins":
                 self._logins()
             elif name == "mosquitto":

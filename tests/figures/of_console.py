@@ -204,7 +204,6 @@ def meant(a, where, said):
         "overview.html: figure(t, one.months[i])": lambda: _floor(_month_of_action(a, *subject)),
         'overview.html: figure(t, of.months[i], "not_stated")': lambda: _floor(_expected_in(a, subject[1] + 1)),
         "overview.html: tonnes(t, one.tonnes)": lambda: _tonnes(_of_source(a, subject.source)),
-        "overview.html: t.tonnes(sums.statements_t)": lambda: _tonnes(_of_statements(a)),
         "overview.html: tonnes(t, card.avoided_t)": lambda: _tonnes(of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
         "overview.html: t.tonnes(card.expected_t)": lambda: _tonnes(_sum(expected_of(a, p, a.now.year) for p, _ in subject.sums.projects)),
         "overview.html: tonnes(t, of.change.yesterday_t)": lambda: _tonnes(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=1))),
@@ -246,18 +245,6 @@ def meant(a, where, said):
     if where == "overview.html: t.tonnes(sums.target_t)":
         return _tonnes(_TARGET_T)
     return None if where in TYPED else figures[where]()
-
-
-def _of_statements(a):
-    """What statements say of this year's days of the counted projects."""
-    return UG * sum(
-        row.reduction
-        for project in a.counted()
-        for day, rows in a.accounted[project].items()
-        if day.year == a.now.year
-        for row in rows
-        if getattr(row, "statement", None)
-    )
 
 
 def _of_part(a, project, one):

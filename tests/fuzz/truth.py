@@ -20,7 +20,6 @@ import cbor2
 from ingest.formats import cose_batch
 from tests.fuzz import registers
 
-_TIMES_SECONDS = {"W": "J", "kW": "kJ", "L/s": "L", "l/s": "L", "m3/s": "m3", "m/s": "m", "A": "C"}
 _NUMBERS = (int, float, Decimal)
 _LABELS = {
     -6: "bs", -5: "bv", -4: "bu", -3: "bt", -2: "bn", -1: "bver",

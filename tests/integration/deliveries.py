@@ -3,16 +3,28 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from ingest import classes
 from ingest.model import NULL, Frame
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.ingest.test_metering import JUMPS, ODD_STEPS
+from tests.soak import SOAK
 
 CLASS = "pv_inverter"
 GAPS = st.sampled_from([1, 5, 10, 15, 17, 30, 59, 61, 130, 400, 1500])
 POWER = st.sampled_from([0.0, 1_000.0, 50_000.5, 99_000.0, -200.0])
+# of examples that take a second each, over one database
+FEW = settings(
+    max_examples=40 if SOAK else 2,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
 FAILING = ("reading_pv_inverter", "interval_quantity", "interval_emission", "quality_flag")
 
 

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
-from services.cli.local.doctor_servers import topics as looked_at
+from services.cli.local.doctor_checks import topics as looked_at
 from services.intake.kafka_client import run_once
 from services.intake.topics import Topic, administering, apply, dead
 from services.kafka_access import KafkaAccess

@@ -5,7 +5,7 @@ from itertools import count
 import numpy as np
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import IsolationLevel
 
@@ -14,10 +14,9 @@ from services.processing.commit import Store
 from services.store.messages.dead_letter_write import Letters
 from tests.fix_timescale import _fresh
 from tests.ingest.metering import MINUTE_US, T0_US
-from tests.soak import SOAK
 
 from . import stored
-from .deliveries import Reading, frame
+from .deliveries import FEW, Reading, frame
 from .test_spans_any_order import deliveries, plan
 
 _examples = count()
@@ -65,15 +64,7 @@ def _waiting(connection, plan_) -> list:
     ).fetchall()
 
 
-@settings(
-    max_examples=40 if SOAK else 2,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.function_scoped_fixture,
-    ],
-)
+@FEW
 @given(deliveries(), st.randoms(use_true_random=False))
 def test_any_order_of_commits_rounds_and_kills_gives_the_same_rows(
     connections, monkeypatch, delivery, fate
@@ -206,15 +197,7 @@ class _Workers:
         raise AssertionError("it never ends")
 
 
-@settings(
-    max_examples=40 if SOAK else 2,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.function_scoped_fixture,
-    ],
-)
+@FEW
 @given(deliveries(), st.randoms(use_true_random=False))
 def test_whoever_holds_a_partition_the_rows_are_the_same(connections, monkeypatch, delivery, fate):
     """A tonne must not depend on which worker made its rows, nor on one that was thought dead."""

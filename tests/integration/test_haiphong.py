@@ -9,23 +9,18 @@ import math
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from ingest.classes import QUANTITY_INDEX
 from mrv.calendar import period_us
-from mrv.methodologies import find
-from mrv.registry.project import Invoice
 from services.issuer import close
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
 from services.store.registry import invoices
-from services.store.registry import load as registry
-from services.store.timeseries.interval_rows import intervals_of
 from tests.bench.load import Publisher
+from tests.figures.methodologies import bills
 from tests.integration import haiphong_by_hand as by_hand
 from tests.running import Pipeline
 from tests.services.issuer import sealed
@@ -142,25 +137,6 @@ def traffic(pipeline: Pipeline) -> Sent:
     return found
 
 
-def _bills(conn: psycopg.Connection, name: str) -> list[Invoice]:
-    """Invoices of what a project delivers and of its electricity, as the meters have it."""
-    project, fleet = registry.load_project(conn, name), registry.load_fleet(conn)
-    method = find(project.methodology, project.version)
-    found = []
-    for bound in project.devices:
-        if bound.role not in {*method.invoiced, *method.powering}:
-            continue
-        quantity = method.roles[bound.role].quantity
-        with conn.cursor() as cursor:
-            rows = intervals_of(cursor, fleet, BEGIN_US, END_US, [bound.device], marks=False)
-        value = int(rows.value[rows.quantity == QUANTITY_INDEX[quantity]].sum())
-        found.append(
-            Invoice(f"{name}-{bound.device}", "A supplier", "1", date(2026, 2, 1),
-                    (bound.device,), quantity, BEGIN_US, END_US, value, Decimal(2), "c3" * 32)
-        )  # fmt: skip
-    return found
-
-
 @pytest.fixture(scope="module")
 def programme(pipeline: Pipeline, traffic: Sent) -> tuple[dict, bytes]:
     """The programme's report and its workbook, before any period is closed."""
@@ -177,8 +153,8 @@ def closed(pipeline: Pipeline, traffic: Sent, programme: tuple[dict, bytes]) -> 
         names = conn.execute("SELECT id FROM project WHERE system IS NOT NULL").fetchall()
         sealed.up_to(conn, END_US)
         for (name,) in names:
-            bills = [(name, one, None, None) for one in _bills(conn, name)]
-            invoices.insert(conn, bills, "test")
+            billed = [(name, one, None, None) for one in bills(conn, name, BEGIN_US, END_US)]
+            invoices.insert(conn, billed, "test")
             one = close.close_period(conn, name, BEGIN_US, END_US, "test")
             found[name] = one.document["credentialSubject"]
     return found

@@ -4,7 +4,7 @@ from itertools import count
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.model import Device, Fleet
@@ -16,13 +16,11 @@ from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.timeseries import remake_requests as requests
-from tests.fix_timescale import _fresh
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.services.poison import refuse
-from tests.soak import SOAK
 
 from . import stored
-from .deliveries import Reading, frame, register
+from .deliveries import FEW, Reading, frame, register
 
 _examples = count()
 _DAY_US = 1_440 * MINUTE_US
@@ -42,14 +40,6 @@ def plan(n: int, more: int = 0) -> Plan:
         T0_US - 180 * _DAY_US, T0_US + 180 * _DAY_US, devices=served,
     )  # fmt: skip
     return Plan.of(fleet, [project], factors.load())
-
-
-@pytest.fixture(scope="module")
-def connection(timescale, migrated_template):
-    """A database for all examples."""
-    for url in _fresh(timescale, migrated_template):
-        with psycopg.connect(url, autocommit=True) as opened:
-            yield opened
 
 
 @st.composite
@@ -95,15 +85,7 @@ def deliveries(draw) -> tuple[list[list[Reading]], int]:
     return [batch for batch in out if batch], draw(st.sampled_from([40, 400, 60_000]))
 
 
-@settings(
-    max_examples=40 if SOAK else 2,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.function_scoped_fixture,
-    ],
-)
+@FEW
 @given(deliveries(), st.randoms(use_true_random=False))
 def test_stopping_and_putting_off_give_the_same_rows(connection, monkeypatch, delivery, fate):
     """A tonne must not depend on where metering stopped, was put off or was killed."""

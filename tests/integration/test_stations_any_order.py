@@ -4,8 +4,6 @@ import random
 from itertools import count
 
 import numpy as np
-import psycopg
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +20,6 @@ from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
-from tests.fix_timescale import _fresh
 from tests.soak import SOAK
 
 _examples = count()
@@ -183,13 +180,6 @@ def stored(connection, plan_: Plan) -> dict:
         ([d.id for d in plan_.fleet.devices],),
     ).fetchall()
     return {tuple(row[:3]): tuple(row[3:]) for row in rows}
-
-
-@pytest.fixture(scope="module")
-def connection(timescale, migrated_template):
-    for url in _fresh(timescale, migrated_template):
-        with psycopg.connect(url, autocommit=True) as opened:
-            yield opened
 
 
 @settings(

@@ -133,3 +133,13 @@ def laid_out(fleet, given):
         none,
         none,
     )
+
+
+def tonnes(result):
+    """Reduction of a period. [tCO2e]"""
+    return float(result.net.reduction.t)
+
+
+def unmet(result):
+    """Conditions that do not hold, by clause."""
+    return {f.rule: f.detail for f in result.applicability if not f.holds}

@@ -14,6 +14,7 @@ from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from tests.mrv import plant
+from tests.mrv.plant import tonnes, unmet
 from tests.mrv.report.sample import draft, frame
 
 RULE = "MTR-13"
@@ -72,16 +73,6 @@ def of_chillers(*cop, typed="5.8", reference="4.2", accounting=ACCOUNTING, known
 def cooled(*cop, **more):
     """Close four weeks of chillers."""
     return of_chillers(*cop, **more).result
-
-
-def tonnes(result):
-    """Reduction of a period. [tCO2e]"""
-    return float(result.net.reduction.t)
-
-
-def unmet(result):
-    """Conditions that do not hold, by clause."""
-    return {f.rule: f.detail for f in result.applicability if not f.holds}
 
 
 @pytest.mark.parametrize(

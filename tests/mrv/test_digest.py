@@ -80,7 +80,7 @@ def test_damaged_leaves_are_refused(change: dict[str, object]) -> None:
 
 def test_a_day_given_twice_is_refused() -> None:
     """Rows of a day could be counted in two places."""
-    with pytest.raises(CanonicalError, match="inv-2 on 2026-01-02 is given twice"):
+    with pytest.raises(CanonicalError, match="inv-2 on 2026-01-02 occurs twice"):
         _digest([*DAYS, DAYS[0]])
 
 

@@ -13,6 +13,7 @@ from mrv.registry.declared import Calibration
 from mrv.registry.project import ACCOUNTING, Invoice, ProjectDevice, SupportingData
 from mrv.rules.closing import close
 from tests.mrv import plant
+from tests.mrv.plant import tonnes
 
 RULE = "EVD-03"
 
@@ -79,11 +80,6 @@ def building(
         project, fleet, certificates, plant.laid_out(fleet, rows), plant.FROM,
         END, BOOK, supporting=supporting,
     )  # fmt: skip
-
-
-def tonnes(result):
-    """Reduction of a period. [tCO2e]"""
-    return float(result.net.reduction.t)
 
 
 def said(result, clause=RULE):

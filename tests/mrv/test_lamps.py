@@ -16,6 +16,7 @@ from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from tests.mrv import plant
+from tests.mrv.plant import tonnes, unmet
 from tests.mrv.report.sample import draft, frame
 
 MEASURED, CARRIED = "MTR-12", "MTR-09"
@@ -130,16 +131,6 @@ def test_own_electricity_corroborates_hours():
     assert "EVD-03" not in unmet(lit(1.0))
     # of lamps that take less than is typed it says nothing
     assert unmet(lit(1.0, told=0.9))["EVD-03"]
-
-
-def tonnes(result):
-    """Reduction of a period. [tCO2e]"""
-    return float(result.net.reduction.t)
-
-
-def unmet(result):
-    """Conditions that do not hold, by clause."""
-    return {f.rule: f.detail for f in result.applicability if not f.holds}
 
 
 @pytest.mark.parametrize(

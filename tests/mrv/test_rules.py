@@ -14,7 +14,7 @@ from mrv.errors import RuleError
 from mrv.methodologies import load
 from mrv.rules import CODES, code_words, rule, rules, words
 from mrv.texts import languages
-from services.cli.calculate import rules_docs
+from services.cli.calculate import rules as rules_docs
 from services.cli.calculate.rules import rules_
 
 ROOT = Path(__file__).parents[2]

@@ -158,12 +158,6 @@ def test_documents_without_a_proof_are_refused(proof: object) -> None:
         signing.verify_proof({**SIGNED, "proof": proof}, TRUSTED)
 
 
-def test_one_proof_is_one_proof() -> None:
-    """A second proof beside the operator's would be passed over in silence."""
-    with pytest.raises(SignatureError, match="2 proofs"):
-        signing.verify_proof(SETS["set"], TRUSTED)
-
-
 def test_context_may_grow_at_its_end_only() -> None:
     """The specification lets a holder add contexts behind the signed ones, never before."""
     context = SIGNED["@context"]

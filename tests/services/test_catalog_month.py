@@ -20,7 +20,7 @@ from mrv.rounding import share_text
 from mrv.statement.conditions import unmet
 from mrv.statement.evidence import monitored_parameters
 from services.cli.local.demo import REAL
-from services.cli.local.demo_devices import RECORDING, REPLAY_SPAN, REPLAYED
+from services.cli.local.demo_stage import RECORDING, REPLAY_SPAN, REPLAYED
 from services.issuer import live_accounts
 from services.issuer.close import preview_period
 from services.processing.invoice_import import deliver

@@ -18,7 +18,6 @@ from services.cli.errors import Exit
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
 from tests.invoked import tonne
-from tests.opinions import concluded
 from tests.registering import imported
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -97,8 +96,7 @@ def test_a_year_of_the_catalog_is_what_its_meters_read(database_url, tmp_path):
     logged.seal_now(database_url, who, plant.us("2026-01-03T12:00:00+07:00"))
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         name = close_period(conn, "nck-pv", *map(plant.us, PERIOD), "test").statement
-        life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
+        logged.signed(conn, name, who)
         life.issue(conn, name, who["log"], "test")
     _metered(database_url)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:

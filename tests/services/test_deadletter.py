@@ -14,7 +14,7 @@ from ingest.decode import Rejected
 from ingest.model import Fleet
 from ingest.mqtt.tls import close_sockets
 from services.cli.data.payload_text import dump, legible, partial
-from services.cli.local.doctor_database import quota
+from services.cli.local.doctor_checks import quota
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics

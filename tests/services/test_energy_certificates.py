@@ -18,7 +18,6 @@ from services.store.postgres.pool import connect
 from services.store.statements.energy_certificates import Certificate, certificates, enter
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
-from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -104,17 +103,13 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
             told = [one for one in said.applicability if one.rule == "CLM-01"]
             return name, counted, told
 
-        def signed(name):
-            life.submit(conn, name, who["operator"])
-            life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
-
         before, counted, told = closed()
         assert counted["inv-2"] > 0
         assert told == []
         # certified after closing, before anybody signed: no verifier signs what does not say so
         enter(conn, _certificate(1, "inv-2", 500), "test")
         with pytest.raises(VerificationError, match="close the period again"):
-            signed(before)
+            logged.signed(conn, before, who)
         with pytest.raises(InputError, match=f"statement {before} credits its energy"):
             enter(conn, _certificate(2, "inv-1", 500), "test")
     # closing after certifying: the next day's certificate is named, and its energy taken off
@@ -134,8 +129,7 @@ def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
         assert said.emissions.reduction.ug < bare.emissions.reduction.ug
         told = [one for one in said.applicability if one.rule == "CLM-01"]
         assert "C-3 of I-REC certifies 500 Wh" in told[0].words()
-        life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
+        logged.signed(conn, name, who)
         # one that came in beside the rules: the database refuses the claim by itself
         with (
             _beside_the_rules(database_url, "C-9", later + DAY / 2),

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from ingest.errors import ServerError
 from services import scraping
-from services.cli.options.servers import metrics_bind
+from services.cli.server_options import metrics_bind
 from services.clock import now_us
 from services.logs import get_logger
 from services.metrics import Metrics

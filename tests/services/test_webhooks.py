@@ -17,7 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services.cli.errors import Exit
-from services.cli.local.doctor_signing import webhooks as doctor
+from services.cli.local.doctor import webhooks as doctor
 from services.issuer import transitions as life
 from services.metrics import Metrics
 from services.store.api import webhooks as store
@@ -71,7 +71,7 @@ def receiving(**answers):
     server.came, server.released = [], threading.Event()
     server.answers = {f"/{name}": answer for name, answer in answers.items()}
     server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server

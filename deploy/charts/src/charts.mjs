@@ -1,5 +1,5 @@
 // Draws the charts of a page: each `[data-chart]` holds its figures as JSON in `data-figures`.
-// The same figures stand in a table behind each chart, which is what a reader without script has.
+// The same figures stand in a table behind each chart; until it is drawn here, it is a static SVG.
 import * as echarts from "echarts/core";
 import { BarChart, CustomChart, LineChart } from "echarts/charts";
 import { GraphicComponent, GridComponent, TooltipComponent } from "echarts/components";
@@ -55,7 +55,7 @@ const redraws = [];
 function mount(el) {
   const kind = el.dataset.chart, all = JSON.parse(el.dataset.figures), hidden = new Set(), said = document.createElement("output");
   const canvas = document.createElement("div");
-  canvas.className = "canvas"; said.className = "hidden"; el.append(canvas, said);
+  canvas.className = "canvas"; said.className = "hidden"; el.replaceChildren(canvas, said);
   const chart = echarts.init(canvas, null, { renderer: "svg" });
   let d = all, option, size = "";
   const draw = () => {

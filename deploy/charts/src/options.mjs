@@ -21,7 +21,7 @@ export function scale(low, high) {
   const span = Math.max(high, 0) - Math.min(low, 0) || 1;
   const power = 10 ** Math.floor(Math.log10(span / 3));
   const step = [1, 2, 2.5, 5, 10].map((k) => k * power).find((s) => span / s <= 4.0001);
-  return { min: Math.floor(Math.min(low, 0) / step - 1e-9 + 1e-9) * step, max: Math.ceil(Math.max(high, 0) / step - 1e-9) * step || step, interval: step };
+  return { min: Math.floor(Math.min(low, 0) / step - 1e-9 + 1e-9) * step, max: Math.ceil(Math.max(high, 0) / step - 1e-9) * step || 4 * step, interval: step };
 }
 
 // How wide a text is drawn, in bold as names are: by the reader's own font.
@@ -58,7 +58,7 @@ export function months(d, T, W, H, f, hidden) {
   const s = scale(Math.min(...low), Math.max(...high, ...known, 0));
   const room = Math.min(Math.max(...d.actions.map((a) => wide(a.name, 12.5)), 90), 240);
   const g = { left: left(f, s), right: narrow ? 6 : room + 78, top: 22, bottom: 22 };
-  const ph = H - g.top - g.bottom, pw = W - g.left - g.right, step = pw / d.labels.length;
+  const ph = H - g.top - g.bottom, pw = W - g.left - g.right, step = pw / d.labels.length, half = Math.min(step * 0.33, 26);
   const y = (v) => g.top + (ph * (s.max - v)) / (s.max - s.min);
   const elements = [text(T, d.unit, 0, 6, { fill: T.muted, size: 11 })];
   if (known.length) {
@@ -68,7 +68,7 @@ export function months(d, T, W, H, f, hidden) {
   if (!narrow && d.last >= 0) {
     // a month that has just begun has no height to lead a line from
     const last = d.last && high[d.last] < high[d.last - 1] / 4 ? d.last - 1 : d.last;
-    const edge = g.left + step * (last + 0.83), x = Math.min(W - g.right + 14, edge + 34);
+    const edge = g.left + step * (last + 0.5) + half, x = Math.min(W - g.right + 14, edge + 34);
     let at = 0;
     const marks = shown.map((a) => { const v = a.values[last] ?? 0, mid = y(at + v / 2); at += v; return mid; });
     const names = shown.map((a, i) => ({ key: a.key, name: a.name, total: a.total, y: marks[i], from: edge }));
@@ -86,14 +86,14 @@ export function months(d, T, W, H, f, hidden) {
       const x = n.x ?? near;
       elements.push(line([[n.from, n.y], [x - 6, ys[i]], [x, ys[i]]], T[n.key], n.weight ? 1 : 1.5));
       const off = hidden.has(n.key) ? 0.45 : 1, toggle = n.key === "ink" ? {} : { silent: false, cursor: "pointer", onclick: () => hidden.toggle(n.key) };
-      for (const words of [text(T, n.name, x + 5, ys[i], { width: room, weight: n.weight, halo: true }), text(T, f.whole(n.total), W - 2, ys[i], { align: "right", fill: T.muted, halo: true })])
+      for (const words of [text(T, n.name, x + 5, ys[i], { width: room, weight: n.weight, halo: true }), text(T, f.whole(n.total), n.x ? W - 2 : Math.min(W - 2, x + room + 50), ys[i], { align: "right", fill: T.muted, halo: true })])
         elements.push({ ...words, ...toggle, style: { ...words.style, opacity: off } });
     });
   } else if (known.length) elements.push(text(T, d.words.expected, g.left + pw - 2, Math.max(y(known.at(-1)) - 9, 8), { align: "right", weight: 600 }));
   return {
     ...base(T), grid: g, tooltip: shadow(T), graphic: { elements },
-    xAxis: categoryAxis(T, d.labels.map((l, i) => (narrow && i % 2 ? "" : l))), yAxis: valueAxis(T, f, s),
-    series: shown.map((a) => ({ type: "bar", name: a.name, stack: "s", barWidth: "66%", data: a.values, itemStyle: { color: T[a.key], borderColor: T.bg, borderWidth: 0.6 }, emphasis: { disabled: true } })),
+    xAxis: categoryAxis(T, d.labels.map((l, i) => (narrow && i % 2 && d.labels.length > 6 ? "" : l))), yAxis: valueAxis(T, f, s),
+    series: shown.map((a) => ({ type: "bar", name: a.name, stack: "s", barWidth: 2 * half, data: a.values, itemStyle: { color: T[a.key], borderColor: T.bg, borderWidth: 0.6 }, emphasis: { disabled: true } })),
   };
 }
 

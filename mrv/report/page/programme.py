@@ -173,8 +173,9 @@ def _held_back(
 ) -> Iterator[Block]:
     """Yield the causes of missing tonnes: largest shortfalls, and current faults by cause."""
     short = sorted(
-        (project for project in own if _short(project) > 0), key=lambda project: -_short(project)
-    )
+        (item for item in own if _short(item) > 0 and _reached(item) < _ON_TRACK), key=_short,
+        reverse=True,
+    )  # fmt: skip
     rows = [
         [words.tonnes(_decimal(_short(item))), _short_name(item["name"]),
          legible(item["plan_error"] or "", 2 * _LONG)
@@ -301,7 +302,7 @@ def _table(document: Mapping[str, Any], listed: Sequence[Project], words: Words)
         ],
         [
             [
-                legible(item["name"], _NAME),
+                legible(item["name"], _LONG),
                 *(_three(item[of], words) for of in ("expected_t_so_far", "monitored_t")),
                 words.number(str(item["issued_credits_t"])),
                 *([_moved(item["transferable_t"], words)] if moved else []),

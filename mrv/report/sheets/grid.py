@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 from xlsxwriter import Workbook
@@ -32,12 +33,14 @@ from mrv.report.words import Words, punctuated
 # the first row of a list, below title, note, empty row and head
 FIRST = 4
 MOST_ROWS = 1_048_576
+_LINE, _WIDE = 14, 110  # points, characters
 _BASE = {"font_name": "Arial", "font_size": 10, "valign": "top"}
 _EDGE = {"border": 1, "border_color": "#BFBFBF"}
 _STYLES: dict[str, dict[str, Any]] = {
     "title": {"bold": True, "font_size": 14},
     "part": {"bold": True, "font_size": 11, "font_color": "#1F4E79"},
     "note": {"italic": True, "font_color": "#595959"},
+    "about": {"italic": True, "font_color": "#595959", "text_wrap": True},
     "said": {},
     "head": {"bold": True, "bg_color": "#DDEBF7", "text_wrap": True, "valign": "vcenter", **_EDGE},
     # a quote prefix keeps a name such as =cmd a text when somebody edits the cell
@@ -95,6 +98,7 @@ class Grid:
         self._words = words
         self._sheet = book.add_worksheet(self.name)
         self._breaks: list[int] = []
+        self._widths = widths
         for column, width in enumerate(widths):
             self._sheet.set_column(column, column, width)
         self._sheet.hide_gridlines(2)
@@ -112,7 +116,13 @@ class Grid:
     def title(self, text: str, note: str) -> None:
         """Write the title of the sheet and its note."""
         self.text(0, 0, text, "title")
-        self.text(1, 0, note, "note")
+        # wrapped within the page: on paper a wider line would shrink the whole sheet
+        last = next((n for n in range(2, len(self._widths)) if sum(self._widths[:n]) > _WIDE),
+                    len(self._widths)) - 1  # fmt: skip
+        if last > 0:
+            self._sheet.merge_range(1, 0, 1, last, "", self._styles["about"])
+            self._sheet.set_row(1, _LINE * ceil(len(note) / sum(self._widths[: last + 1])))
+        self.text(1, 0, note, "about")
 
     def head(self, row: int, texts: Iterable[str], *, frozen: bool = False) -> None:
         """Write the head of a table; a frozen head is repeated, also on paper."""

@@ -291,7 +291,7 @@ _WIDTHS: dict[str, tuple[int, ...]] = {
     "dated": (24, 36, 26, 14, 12, 60),
     "conditions": (44, 80, 60),
     "audit_file": (34, 34, 24, 44, 34),
-    "verification": (34, 100),
+    "verification": (34, 60, 36, 30, 36),
 }
 
 

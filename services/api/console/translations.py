@@ -22,6 +22,7 @@ _UNITS = (
     ("ug", "\N{MICRO SIGN}g"),
 )
 _NAMED = 3
+_PARTED = re.compile(r"(?<=\}) (?=%)|(?<=:) (?=\{count\})")
 # days as documents write them, alone or as a span that may be open
 _DAYS = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?:( \.\.)(?: (\d{4}-\d\d-\d\d))?)?(?![\w-])")
 
@@ -105,7 +106,9 @@ class Words(Numbers):
 @cache
 def texts(of: str) -> Mapping[str, str]:
     """Return all texts of a language by key, including the names of reports."""
-    return {**names(of), **filled("services.api.console", "words", of)}
+    together = {**names(of), **filled("services.api.console", "words", of)}
+    # a number stays on the line of its percent sign, a count on that of its name
+    return {key: _PARTED.sub("\N{NO-BREAK SPACE}", text) for key, text in together.items()}
 
 
 def unit(code: str) -> str:

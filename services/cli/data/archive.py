@@ -16,18 +16,18 @@ from services.archive import run as runs
 from services.archive import verify as checks
 from services.archive.verify import Wanted
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option
-from services.cli.options.servers import database_url
-from services.cli.options.time_span import (
+from services.cli.options import Group, json_option
+from services.cli.output import bytes_text, counted, table
+from services.cli.server_options import (
     begin_option,
     common_zone,
+    database_url,
     end_option,
     is_day,
     maybe_begin_option,
     maybe_end_option,
     span_us,
 )
-from services.cli.output import bytes_text, counted, table
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect

@@ -16,10 +16,9 @@ from psycopg import Connection
 from ingest.errors import ServerError
 from ingest.heap import keep_freed
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option
-from services.cli.options.servers import database_url
-from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.options import Group, json_option
 from services.cli.output import bar, bytes_text, counted, time_text
+from services.cli.server_options import begin_option, database_url, end_option, span_us
 from services.processing.rebuild import AT_ONCE, Difference
 from services.processing.rebuild import rebuild as rebuild_devices
 from services.settle import Plan
@@ -102,7 +101,8 @@ def _show(
         was = "nothing" if difference.stored is None else difference.stored
         now = "nothing" if difference.computed is None else difference.computed
         click.echo(
-            f"{difference.table} {_row(difference, zones)}: stored {was}, readings give {now}"
+            f"{difference.table} {_row(difference, zones)}: stored {was}, recalculated from"
+            f" readings {now}"
         )
     if len(differences) > _SHOWN:
         click.echo(f"and {len(differences) - _SHOWN} more; --json lists all")

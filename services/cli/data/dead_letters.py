@@ -20,15 +20,21 @@ from psycopg import Connection
 
 from ingest import sparkplug
 from ingest.errors import InputError
-from services.cli.data.payload_text import dump, legible, metrics, partial
-from services.cli.options.common import Choice, Group, json_option
-from services.cli.options.common import json_option as json_
-from services.cli.options.servers import database_url, operator_tls
-from services.cli.options.time_span import maybe_begin_option as begin_
-from services.cli.options.time_span import maybe_end_option as end_
-from services.cli.options.time_span import maybe_span
+from services.cli.data.payload_text import (
+    PREFIX,
+    Redeliverer,
+    Republisher,
+    dump,
+    legible,
+    metrics,
+    partial,
+)
+from services.cli.options import Choice, Group, json_option
+from services.cli.options import json_option as json_
 from services.cli.output import bar, counted, print_json, print_result, table, time_text
-from services.cli.pipeline.republish import PREFIX, Redeliverer, Republisher
+from services.cli.server_options import database_url, maybe_span, operator_tls
+from services.cli.server_options import maybe_begin_option as begin_
+from services.cli.server_options import maybe_end_option as end_
 from services.nearest import did_you_mean
 from services.settings import Settings, SettingsError
 from services.store.messages.dead_letter_query import (
@@ -80,7 +86,7 @@ def selected(
     InputError
         For an unknown reason, or a device neither registered nor named by a dead letter.
     PeriodError
-        As `services.cli.options.time_span.maybe_span` raises.
+        As `services.cli.server_options.maybe_span` raises.
     """
     if reason is not None and reason not in REASONS:
         _known(reason, "reason", {*REASONS, *_distinct(conn, "reason")})

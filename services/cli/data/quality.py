@@ -14,10 +14,9 @@ from psycopg import Connection
 
 from ingest.quality.comparisons import Difference, compare
 from mrv.environment.kinds import KINDS
-from services.cli.options.common import Choice, json_option
-from services.cli.options.servers import database_url
-from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.options import Choice, json_option
 from services.cli.output import amount_text, counted, mass_text, table, time_text
+from services.cli.server_options import begin_option, database_url, end_option, span_us
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.registry.load import load_fleet

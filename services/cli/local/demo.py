@@ -23,8 +23,7 @@ from mrv.documents.form import read
 from mrv.documents.statement import Claims
 from services.api.client import Client
 from services.cli.errors import Exit, masked
-from services.cli.local.demo_devices import Fleet, fleet_of, send, stay
-from services.cli.local.demo_stage import Stage, brief, warm
+from services.cli.local.demo_stage import Fleet, Stage, brief, fleet_of, send, stay, warm
 from services.local.grafana import grafana_home
 from services.settings import Settings
 
@@ -314,4 +313,4 @@ def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, A
             if client.document(name) != (figure["pack"] / "statement.json").read_bytes():
                 raise InputError(f"the API returns another {name} than the one in the pack")
             client.status(name)
-    click.echo(f"the API gives the same statements: http://{stage.api}/v1/statements")
+    click.echo(f"the API returns the same statements: http://{stage.api}/v1/statements")

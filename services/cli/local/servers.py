@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from services.cli.errors import masked
-from services.cli.options.common import Group, json_option
+from services.cli.options import Group, json_option
 from services.cli.output import print_result, table
 from services.local import backup as backups
 from services.local import machine

@@ -20,8 +20,8 @@ from rich.status import Status
 from ingest.addresses import server_of
 from ingest.mqtt.names import PORTS
 from ingest.mqtt.tls import Tls
-from services.cli.options.common import Choice
-from services.cli.options.servers import identity_folder
+from services.cli.options import Choice
+from services.cli.server_options import identity_folder
 from services.clock import now_us
 from services.settings import Settings
 from services.simulator.disturb import parse_faults

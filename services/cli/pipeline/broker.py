@@ -13,9 +13,9 @@ import click
 from ingest.addresses import server_of
 from ingest.errors import InputError
 from ingest.mqtt.names import PORTS
-from services.cli.options.common import Choice, Group, json_option
-from services.cli.options.servers import database_url, identity_folder
+from services.cli.options import Choice, Group, json_option
 from services.cli.output import counted, print_result
+from services.cli.server_options import database_url, identity_folder
 from services.enrolment import broker as brokers
 from services.enrolment.broker import Applied
 from services.identity.mosquitto import Listening

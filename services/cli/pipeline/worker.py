@@ -20,8 +20,8 @@ import click
 from structlog.typing import FilteringBoundLogger
 
 from services.cli.errors import Exit, explain
-from services.cli.options.common import Moment
-from services.cli.options.servers import load_kafka, metrics_bind, topic_option, wait_option
+from services.cli.options import Moment
+from services.cli.server_options import load_kafka, metrics_bind, topic_option, wait_option
 from services.logs import LibraryLog, get_logger
 from services.metrics import Metrics
 from services.settings import Settings

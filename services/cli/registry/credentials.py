@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import TonneError
-from services.cli.options.common import json_option
-from services.cli.options.servers import database_url, identity_folder
+from services.cli.options import json_option
 from services.cli.output import bar, print_json, print_result, print_secret, table, time_text
 from services.cli.pipeline.broker import carry_to_broker, ours, tell_broker
+from services.cli.server_options import database_url, identity_folder
 from services.enrolment import issue as enrolment
 from services.enrolment import self_enrolment
 from services.enrolment.issue import Result

@@ -13,12 +13,11 @@ from ingest.errors import InputError
 from mrv.calendar import instant_us, utc_text
 from services.cli.data.payload_text import legible
 from services.cli.errors import Exit
-from services.cli.options.common import Choice, Group, json_option
-from services.cli.options.servers import database_url
-from services.cli.options.time_span import METAVAR
+from services.cli.options import Choice, Group, json_option
 from services.cli.output import counted, print_json, print_result, table, time_text
 from services.cli.registry.devices_show import show, watch
 from services.cli.registry.registry import show_plan
+from services.cli.server_options import METAVAR, database_url
 from services.nearest import did_you_mean
 from services.processing.registry_import import import_registry
 from services.registry import parse

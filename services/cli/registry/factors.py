@@ -10,9 +10,9 @@ import click
 
 from ingest.errors import InputError
 from mrv.factors import FactorBook
-from services.cli.options.common import Group, json_option
-from services.cli.options.servers import database_url
+from services.cli.options import Group, json_option
 from services.cli.output import counted, table
+from services.cli.server_options import database_url
 from services.issuer.affected_statements import Affected
 from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period
@@ -114,7 +114,7 @@ def affected(*, recompute: bool, as_json: bool) -> None:
     url, actor = database_url(), getpass.getuser()
     with connect(url, role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
         book = load_book(conn)
-        statements = statements_affected(conn, book)
+        statements = list(statements_affected(conn, book))
     made = _recompute(url, book) if recompute else None
     again: dict[str, str] = {}
     if recompute:

@@ -15,10 +15,9 @@ from mrv.calendar import local_date, utc_text
 from mrv.registry.monitoring_plan import PROCEDURES, called, differences, extract_out, replaced
 from mrv.statement.plan_writer import invoice_out
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option
-from services.cli.options.servers import database_url
-from services.cli.options.time_span import METAVAR
+from services.cli.options import Group, json_option
 from services.cli.output import amount_text, print_json, print_result, table
+from services.cli.server_options import METAVAR, database_url
 from services.issuer.planning import diagram_of, draft_of, due, rows_json
 from services.processing.invoice_import import deliver
 from services.registry.invoices import Import, read

@@ -14,8 +14,7 @@ import yaml
 
 from ingest import classes
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option, needed_country
-from services.cli.options.servers import database_url
+from services.cli.options import Group, json_option, needed_country
 from services.cli.output import bar, counted, print_json
 from services.cli.registry.credentials import (
     credentials_,
@@ -25,6 +24,7 @@ from services.cli.registry.credentials import (
     revoke_credentials,
 )
 from services.cli.registry.sewer import import_folder
+from services.cli.server_options import database_url
 from services.processing.registry_import import check_registry, import_registry
 from services.registry import forms
 from services.registry import schema as schemas

@@ -13,9 +13,9 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option
-from services.cli.options.servers import database_url
+from services.cli.options import Group, json_option
 from services.cli.output import counted, print_result, table
+from services.cli.server_options import database_url
 from services.nearest import did_you_mean
 from services.sewers import asset_files
 from services.sewers.asset_files import Network, read

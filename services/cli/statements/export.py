@@ -17,9 +17,9 @@ from mrv.exports.form_workbook import CellMap
 from mrv.exports.source import Draft, Source
 from mrv.verify.asked import given, own_keys
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option, pack_budget
-from services.cli.options.servers import database_url
+from services.cli.options import Group, json_option, pack_budget
 from services.cli.output import bar, print_result, write_folder
+from services.cli.server_options import database_url
 from services.cli.statements.export_public import check_public_, public_
 from services.cli.statements.report import facts_at
 from services.issuer.export_files import (
@@ -186,7 +186,7 @@ def jcm_(options: _ExportOptions, template: Path | None, map_file: Path | None) 
     if len(options.what) != 1:
         number = len(options.what)
         raise InputError(
-            f"{number} statements are given, but a monitoring spreadsheet covers one period; "
+            f"{number} statements are named, but a monitoring spreadsheet covers one period; "
             "name one statement"
         )
     sources, authority = _given(options)

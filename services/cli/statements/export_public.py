@@ -18,9 +18,9 @@ from mrv.signatures import canonical
 from mrv.signatures.keyfile import read_own_keyring
 from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
-from services.cli.options.common import Choice, json_option, pack_budget
-from services.cli.options.servers import database_url
+from services.cli.options import Choice, json_option, pack_budget
 from services.cli.output import bar, print_result, write_folder
+from services.cli.server_options import database_url
 from services.issuer import keys
 from services.settings import Settings
 from services.store.postgres.pool import connect
@@ -194,8 +194,8 @@ def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, byt
     if len(archive) > signed_documents.LARGEST_BYTES:
         raise InputError(
             f"{name}: the public version has {len(archive)} bytes, and "
-            f"{signed_documents.LARGEST_BYTES} is the maximum for publication; hand over the "
-            "folder by other means"
+            f"{signed_documents.LARGEST_BYTES} is the maximum for publication; transfer the "
+            "folder in another way"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
         signed_documents.insert_public_version(conn, name, signed, multikey, archive)

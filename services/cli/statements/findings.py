@@ -20,16 +20,16 @@ from mrv.signatures import canonical
 from mrv.statement.findings import Kind, Record, What, about_text
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import check_role
-from services.cli.options.common import Choice, Group, json_option, pack_budget
-from services.cli.options.servers import database_url
+from services.cli.options import Choice, Group, json_option, pack_budget
 from services.cli.output import print_result, table, time_text
+from services.cli.server_options import database_url
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.report import write_whole
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.documents import sign
+from services.issuer.documents import Signer, sign
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import signed_documents as stored
@@ -95,7 +95,7 @@ def sample(
         with _database() as conn:
             accept.sampling(conn, what, document)
     elif key_name is not None:
-        signer = life.Signer(*keys.load(Settings().home, key_name))
+        signer = Signer(*keys.load(Settings().home, key_name))
         with _database() as conn:
             document = life.sample(conn, what, signer, size)
     else:

@@ -20,10 +20,9 @@ from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import DistantKey, EnrolledKey, Role, public_multikey
 from mrv.statement.states import check_named, unnamed
-from services.cli.options.common import Choice, Group, json_option
-from services.cli.options.servers import database_url
-from services.cli.options.time_span import METAVAR, moment_us
+from services.cli.options import Choice, Group, json_option
 from services.cli.output import print_result, table, time_text
+from services.cli.server_options import METAVAR, database_url, moment_us
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import trust

@@ -17,16 +17,17 @@ from mrv.log.merkle import consistency_proof, inclusion_proof
 from mrv.log.receipt import make_receipt
 from mrv.log.witness import make_request
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option
-from services.cli.options.servers import database_url, metrics_bind
+from services.cli.options import Group, json_option
 from services.cli.output import counted, print_json, print_result, table, time_text
-from services.cli.statements.arriving import warn_of_arriving
+from services.cli.server_options import database_url, metrics_bind
 from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses
+from services.cli.statements.period import warn_of_arriving
 from services.clock import now_us
 from services.issuer import audit as audits
 from services.issuer import keys, timestamps, witness
 from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
+from services.issuer.documents import Signer
 from services.issuer.seal import Report, Sealer
 from services.issuer.seal import seal as seal_once
 from services.logs import get_logger
@@ -346,7 +347,7 @@ def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool)
       tonne log cosign request.txt --key auditor --keys trusted.json > signed.txt
     """
     home = Settings().home
-    signer = life.Signer(*keys.load(home, key_name))
+    signer = Signer(*keys.load(home, key_name))
     text, ring = request_file.read_text(encoding="utf-8"), keys_file.read_bytes()
     now_s = now_us() // 1_000_000
     signed = witness.countersign(home, text, ring, signer, now_s)

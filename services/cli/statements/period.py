@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from datetime import date
 from fractions import Fraction
 from math import ceil
 from typing import Any
 
 import click
+from psycopg import Connection
 
 from ingest.heap import keep_freed
 from mrv.documents.form import UNSET, words_of, write
@@ -22,14 +25,19 @@ from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.statement.conditions import finding_json, findings, observations, unmet
 from services.cli.errors import Exit
-from services.cli.options.common import Choice, Group, json_option
-from services.cli.options.servers import database_url
-from services.cli.options.time_span import begin_option, end_option, hint_of_last_day, span_us
+from services.cli.options import Choice, Group, json_option
 from services.cli.output import bar, print_json, steps
-from services.cli.statements.arriving import warn_of_arriving
+from services.cli.server_options import (
+    begin_option,
+    database_url,
+    end_option,
+    hint_of_last_day,
+    span_us,
+)
 from services.issuer.close import STEPS, Closed, close_period, preview_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
+from services.store.timeseries import arrivals
 
 
 @click.group(cls=Group)
@@ -249,3 +257,40 @@ def _lines(closed: Closed) -> list[str]:
     lines += [f"  not met     {condition}" for condition in unmet(claims)]
     lines += [f"  observation {observation}" for observation in observations(claims)]
     return lines
+
+
+# a gateway sends, and the pipeline commits, several times in it
+_LOOK_S = 3.0
+_DEVICES_SHOWN = 3
+
+
+def warn_of_arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> None:
+    """
+    Warn of devices whose readings of a span still arrive; ask whether to continue at a terminal.
+
+    Waits a few seconds where some arrived within the last hour.
+
+    Raises
+    ------
+    click.Abort
+        If the answer is no.
+    """
+    before = arrivals.arriving(conn, ids, from_us, to_us)
+    if not before:
+        return
+    time.sleep(_LOOK_S)
+    after = arrivals.arriving(conn, ids, from_us, to_us)
+    growing = sorted(device for device, count in after.items() if count > before.get(device, 0))
+    if not growing:
+        return
+    names = ", ".join(growing[:_DEVICES_SHOWN]) + (
+        f" and {len(growing) - _DEVICES_SHOWN} more" if growing[_DEVICES_SHOWN:] else ""
+    )
+    click.echo(
+        f"tonne: readings of this time still arrive, of {names}. What arrives later is missing"
+        " from the statement and counts as late. Wait until the import has ended (`tonne edge"
+        " CONFIG --status` shows 0 waiting), then repeat this command.",
+        err=True,
+    )
+    if sys.stdin.isatty():
+        click.confirm("Continue without them?", abort=True, err=True)

@@ -15,9 +15,9 @@ from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Facts, Format, make
 from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
-from services.cli.options.common import Choice, json_option, pack_budget
-from services.cli.options.servers import database_url
+from services.cli.options import Choice, json_option, pack_budget
 from services.cli.output import print_result
+from services.cli.server_options import database_url
 from services.store.postgres.pool import connect
 
 

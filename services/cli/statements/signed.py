@@ -23,10 +23,14 @@ from mrv.signed_values.verification import (
 )
 from mrv.statement.signed_rows import ROLE
 from services.cli.errors import Exit
-from services.cli.options.common import Group, json_option
-from services.cli.options.servers import database_url
-from services.cli.options.time_span import maybe_begin_option, maybe_end_option, maybe_span
+from services.cli.options import Group, json_option
 from services.cli.output import counted, print_json, print_result, table, time_text
+from services.cli.server_options import (
+    database_url,
+    maybe_begin_option,
+    maybe_end_option,
+    maybe_span,
+)
 from services.issuer import keys as key_files
 from services.registry.files import read_files
 from services.registry.meters import by_name

@@ -21,7 +21,7 @@ from mrv.signatures import canonical
 from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_meter_keys, own_policy
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
-from services.cli.options.common import Choice, pack_budget
+from services.cli.options import Choice, pack_budget
 from services.cli.output import bar, steps
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)

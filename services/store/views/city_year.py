@@ -39,8 +39,6 @@ class ProjectYear:
         Expected reduction of the year to date; None without registered expectation.
     ahead_t : Decimal, optional
         Expected for the rest of the year.
-    statements_t : Decimal, optional
-        Part of `avoided_t` in statements; None without any.
     issued_t : int
         Whole tonnes issued of the year's vintage.
     """
@@ -52,7 +50,6 @@ class ProjectYear:
     avoided_t: Decimal | None
     expected_t: Decimal | None
     ahead_t: Decimal | None
-    statements_t: Decimal | None
     issued_t: int
 
     @property
@@ -96,17 +93,16 @@ class Accounted(NamedTuple):
     timezone: str
     day: date
     source: str
-    stated: bool
     tonnes: Decimal | None
 
 
 def accounted(conn: Connection, year: int) -> list[Accounted]:
     """Return the accounted days of a year and of the two days before it."""
     rows = conn.execute(
-        "SELECT project_id, timezone, day, source, statement_id IS NOT NULL,"
+        "SELECT project_id, timezone, day, source,"
         " sum(reduction_ug) * 0.000000000001 FROM v_account_part"
         " WHERE day >= make_date(%(year)s, 1, 1) - 2 AND day < make_date(%(year)s + 1, 1, 1)"
-        " GROUP BY 1, 2, 3, 4, 5 ORDER BY day, project_id",
+        " GROUP BY 1, 2, 3, 4 ORDER BY day, project_id",
         {"year": year},
     )
     return [Accounted(*row) for row in rows.fetchall()]
@@ -143,8 +139,7 @@ def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> lis
     return [
         ProjectYear(
             project, name, system, counted, added(part.tonnes for part in made.get(project, ())),
-            expected, ahead, added(part.tonnes for part in made.get(project, ()) if part.stated),
-            issued,
+            expected, ahead, issued,
         )
         for project, name, system, counted, expected, ahead, issued in rows
     ]  # fmt: skip

@@ -97,7 +97,7 @@ class _Endless(BaseHTTPRequestHandler):
 def test_a_pack_without_end_is_not_downloaded(tmp_path):
     """Whoever hands an auditor a URL could fill the disk of their machine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Endless)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         url = f"http://127.0.0.1:{server.server_port}"

@@ -422,7 +422,7 @@ def test_a_queue_that_nobody_answers_is_told(apart, monkeypatch):
     name = next_verified(apart, "2026-02-03", "2026-02-04")
     apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
     monkeypatch.setenv("TONNE_DATABASE_URL", apart.database_url)
-    monkeypatch.setattr("services.cli.local.doctor_signing.SIGNER_PATIENCE_S", 0.0)
+    monkeypatch.setattr("services.cli.local.doctor.SIGNER_PATIENCE_S", 0.0)
     told = tonne("doctor")
     assert re.search(r"wrong +signer +1 request waits", told.output), told.output
     # and an issue on the command line, where the key is not, is done by the signer

@@ -114,15 +114,19 @@ def test_nothing_is_dropped_that_is_not_archived(sealed_url, who, place):
     assert shelved.hot(sealed_url)[1:] == [0, 0]
 
 
-def test_a_day_changed_by_hand_is_neither_archived_nor_dropped(sealed_url, who, place):
-    """A forgery would become the only copy."""
-    with psycopg.connect(sealed_url, autocommit=True) as conn:
+def _change_by_hand(url):
+    with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("SET session_replication_role = replica")
         conn.execute(
             "UPDATE reading_pv_inverter SET active_power_w = 1"
             " WHERE device_id = 'inv-1' AND time = (SELECT min(time)"
             " FROM reading_pv_inverter WHERE time >= '2026-03-02T05:00Z')"
         )
+
+
+def test_a_day_changed_by_hand_is_neither_archived_nor_dropped(sealed_url, who, place):
+    """A forgery would become the only copy."""
+    _change_by_hand(sealed_url)
     report = shelved.archive(sealed_url, place)
     assert "inv-1 on 2026-03-02 differs from its seal" in report.refused[0]
     assert shelved.hot(sealed_url)[0] > 0
@@ -130,13 +134,7 @@ def test_a_day_changed_by_hand_is_neither_archived_nor_dropped(sealed_url, who, 
 
 def test_a_late_reading_hides_no_change_from_the_archive(sealed_url, who, place):
     """A forged day with one late reading would wait for its seal as an honest one."""
-    with psycopg.connect(sealed_url, autocommit=True) as conn:
-        conn.execute("SET session_replication_role = replica")
-        conn.execute(
-            "UPDATE reading_pv_inverter SET active_power_w = 1"
-            " WHERE device_id = 'inv-1' AND time = (SELECT min(time)"
-            " FROM reading_pv_inverter WHERE time >= '2026-03-02T05:00Z')"
-        )
+    _change_by_hand(sealed_url)
     times, energy, _ = plant.sunny("2026-03-02", "2026-03-03", 15)
     shelved.send(sealed_url, "inv-1", times[40:41] + 60_000_000, energy_export_wh=energy[40:41])
     report = shelved.archive(sealed_url, place)

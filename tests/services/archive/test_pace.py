@@ -5,7 +5,7 @@ import time
 from mrv.signatures.day_digests import DayLeaf
 from services.archive import run as rounds
 from services.archive.run import Pace, batches
-from services.cli.local.doctor_database import storage
+from services.cli.local.doctor_checks import storage
 from services.logs import get_logger
 from services.store.postgres.pool import connect
 from tests.services.archive import shelved

@@ -19,8 +19,7 @@ from mrv.documents.statement import claims_of
 from mrv.statement.conditions import unmet
 from services.cli.local.demo import SIMULATED, what_next
 from services.cli.local.demo_catalog import ZONE, invoices_of, moved
-from services.cli.local.demo_devices import DAYS, SILENT, fleet_of
-from services.cli.local.demo_stage import Stage, forked
+from services.cli.local.demo_stage import DAYS, SILENT, Stage, fleet_of, forked
 from services.issuer.close import preview_period
 from services.processing.invoice_import import deliver
 from services.registry.invoices import read

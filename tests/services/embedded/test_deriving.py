@@ -5,46 +5,25 @@ import time
 
 import psycopg
 import pytest
-from prometheus_client import CollectorRegistry
 
 from ingest.errors import ServerError
-from ingest.sparkplug import Rules
-from services.cli.local.doctor_database import rows
-from services.embedded import EmbeddedChain
+from services.cli.local.doctor_checks import rows
 from services.intake import database as writers
 from services.intake.database import Database
-from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
-from services.metrics import Metrics
 from services.processing import deriver
 from services.store import offsets as source
 from services.store.offsets import Source
 from services.store.postgres.pool import connect
 from tests.derived import derived
-from tests.registering import register
 from tests.waiting import until
 
-from .test_newer_registry import REGISTRY, count, inbox
+from .test_newer_registry import REGISTRY as ONE_METER
+from .test_newer_registry import count, inbox
+
+REGISTRY = ONE_METER
 
 WAITING = "tonne_derive_waiting_seconds"
-
-
-@pytest.fixture
-def metrics():
-    """What the chain tells."""
-    return Metrics(CollectorRegistry())
-
-
-@pytest.fixture
-def chain(database_url, tmp_path, metrics):
-    """`tonne run` between its two queues, with one meter."""
-    register(database_url, tmp_path, REGISTRY)
-    made = EmbeddedChain(
-        database_url, metrics, get_logger("test"), threading.Event(), SparkplugNodes(Rules())
-    )
-    made.open()
-    yield made
-    made.close()
 
 
 def stored(connection):

@@ -1,19 +1,10 @@
 """A change of the registry is taken up beside storing."""
 
-import threading
-
 import psycopg
-import pytest
-from prometheus_client import CollectorRegistry
 from psycopg import sql
 
 from ingest.mqtt.client import Inbox
-from ingest.sparkplug import Rules
 from services.clock import now_us
-from services.embedded import EmbeddedChain
-from services.intake.sparkplug import SparkplugNodes
-from services.logs import get_logger
-from services.metrics import Metrics
 from tests.derived import derived
 from tests.registering import register
 from tests.waiting import until
@@ -30,22 +21,6 @@ METER = (
     "  - {id: %s, site: roof, class: energy_meter, profile: generic,"
     " installed: 2026-01-01T00:00:00Z}\n"
 )
-
-
-@pytest.fixture
-def chain(database_url, tmp_path):
-    """`tonne run` between its two queues, with one meter."""
-    register(database_url, tmp_path, REGISTRY)
-    made = EmbeddedChain(
-        database_url,
-        Metrics(CollectorRegistry()),
-        get_logger("test"),
-        threading.Event(),
-        SparkplugNodes(Rules()),
-    )
-    made.open()
-    yield made
-    made.close()
 
 
 def inbox(minute, device="m-2"):

@@ -4,21 +4,13 @@ import threading
 import time
 
 import psycopg
-import pytest
-from prometheus_client import CollectorRegistry
 
 from ingest.mqtt.client import Inbox
-from ingest.sparkplug import Rules
 from services.clock import now_us
-from services.embedded import EmbeddedChain
 from services.intake.receipts import Receipts
-from services.intake.sparkplug import SparkplugNodes
-from services.logs import get_logger
-from services.metrics import Metrics
 from services.processing import parts
 from services.store.postgres.columnstore import Verdict, verdict
 from tests.derived import derived
-from tests.registering import register
 from tests.services.poison import AWAY, COLLISIONS, REFUSALS, refuse
 from tests.waiting import until
 
@@ -29,29 +21,11 @@ REGISTRY = """
 sites:
   - {id: roof, name: Roof, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}
 devices:
-"""
-DEVICE = (
-    "  - {id: %s, site: roof, class: energy_meter, profile: generic,"
+""" + "".join(
+    f"  - {{id: {name}, site: roof, class: energy_meter, profile: generic,"
     " installed: 2026-01-01T00:00:00Z}\n"
+    for name in DEVICES
 )
-
-
-@pytest.fixture
-def metrics():
-    """What the chain counts."""
-    return Metrics(CollectorRegistry())
-
-
-@pytest.fixture
-def chain(database_url, tmp_path, metrics):
-    """`tonne run` between its two queues, on a registry of five meters."""
-    register(database_url, tmp_path, REGISTRY + "".join(DEVICE % name for name in DEVICES))
-    made = EmbeddedChain(
-        database_url, metrics, get_logger("test"), threading.Event(), SparkplugNodes(Rules())
-    )
-    made.open()
-    yield made
-    made.close()
 
 
 def inbox(minute, devices=DEVICES, value=100):

@@ -6,7 +6,6 @@ import time
 
 import psycopg
 import pytest
-from prometheus_client import CollectorRegistry
 
 from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
@@ -16,7 +15,6 @@ from services.intake.principal_quota import Limits
 from services.intake.receipts import Receipts
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
-from services.metrics import Metrics
 from tests.registering import register
 
 START_MS = 1_772_323_200_000
@@ -28,11 +26,6 @@ devices:
   - {id: mad, site: roof, class: energy_meter, profile: generic, installed: 2026-01-01T00:00:00Z}
   - {id: meek, site: roof, class: energy_meter, profile: generic, installed: 2026-01-01T00:00:00Z}
 """
-
-
-@pytest.fixture
-def metrics():
-    return Metrics(CollectorRegistry())
 
 
 @pytest.fixture

@@ -2,13 +2,22 @@
 
 from contextlib import contextmanager
 
+from mrv.documents.statement import claims_of
+from mrv.packs.reader import read_pack
+from mrv.signatures import canonical
+from mrv.statement.compose import compose, label_of
 from mrv.statement.sampling import Size
+from mrv.verify import verify
 from services.issuer import keys
 from services.issuer import transitions as life
+from services.issuer.collect_evidence import recollect
+from services.issuer.pack import export
 from services.issuer.seal import seal
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
+from services.store.statements import statements
 from tests import holders
+from tests.findings import worded
 from tests.opinions import concluded
 from tests.services.issuer import plant, sealed
 from tests.services.issuer.sealed import close_period
@@ -46,6 +55,49 @@ def with_buses(url, home):
     plant.quarter_hours(url, home)
     plant.fill_buses(url)
     return signers(url, home)
+
+
+def closed(url, *span, project="pv"):
+    """Close a period of local days or of microseconds; what it comes to, and its document."""
+    edges = (plant.us(one) if isinstance(one, str) else one for one in span)
+    with issuer(url) as conn:
+        return close_period(conn, project, *edges, "test")
+
+
+def subject(url, *span, project="pv"):
+    """Close a period; what its document says."""
+    return closed(url, *span, project=project).document["credentialSubject"]
+
+
+def unmet(said, *rules):
+    """What conditions of a document say that do not hold, of some rules or of all."""
+    found = (a for a in said["applicability"] if not a["holds"])
+    return "; ".join(worded(a) for a in found if not rules or a["rule"] in rules)
+
+
+def composed_again(url, said):
+    """Compose a stored statement again from what is stored of its evidence."""
+    with issuer(url) as conn:
+        body = canonical.parse_object(statements.find(conn, said["statement"]).body)
+        again = recollect(conn, body, statements.detail(conn, said["statement"]))
+    return compose(again, label_of(claims_of(body)))["credentialSubject"]
+
+
+def packed(url, name, folder):
+    """Export the pack of a statement, which verifies; return it as it is read."""
+    with issuer(url) as conn:
+        pack = read_pack(export(conn, name, folder))
+    report = verify(pack)
+    assert report.consistent, report.failure
+    return pack
+
+
+def signed(conn, name, who, *opinion):
+    """Have a draft submitted and verified; return its name."""
+    life.submit(conn, name, who["operator"])
+    said = concluded(*(opinion or ("unmodified",)), of=(conn, name))
+    life.verify(conn, name, who["verifier"], said)
+    return name
 
 
 def submitted(url, who, begin="2026-03-02", end="2026-03-03", project="pv"):

@@ -21,7 +21,6 @@ from tests.mrv.packs import SIGNERS
 from tests.planted import planted
 from tests.registering import imported
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
 
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
 FACTOR = """
@@ -43,9 +42,7 @@ def _import(url, folder, text, name="more"):
 
 
 def _close(url, day, project, days=1):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        edges = plant.us(DAYS[day]), plant.us(DAYS[day + days])
-        return close_period(conn, project, *edges, "test").document["credentialSubject"]
+    return logged.subject(url, DAYS[day], DAYS[day + days], project=project)
 
 
 def _said(claims, clause):
@@ -75,7 +72,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
     name = logged.issue(url, who, project="bus")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         claims = statements.find(conn, name).claims
-        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
+    logged.packed(url, name, tmp_path / "pack")
     # one cause, one finding
     ((holds, said),) = [
         (a.holds, a.words()) for a in claims.applicability if "letter 17" in a.words()

@@ -25,11 +25,8 @@ from services.issuer import transitions as life
 from services.issuer.export_files import submission
 from services.issuer.registration_checks import registered
 from tests import registering
-from tests.findings import worded
 from tests.opinions import concluded
-from tests.planted import planted
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 SHA = "ab" * 32
@@ -56,22 +53,15 @@ registrations:
 TEAM = (PersonNamed(name="Tran Thi Mai", function="lead verifier"),)
 
 
-@pytest.fixture
-def who(database_url, tmp_path):
-    return planted(logged.quarter_hours, database_url, tmp_path)
-
-
 def _with(design):
     return plant.REGISTRY.replace("    monitoring:\n", f"{design}    monitoring:\n", 1)
 
 
 def _told(url, folder, text):
     registering.register(url, folder, text)
-    with logged.issuer(url) as conn:
-        said = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+    said = logged.subject(url, *SPAN)
     assert said["codeVersion"] == program()
-    found = [a for a in said["applicability"] if a["rule"] == "PLN-01" and not a["holds"]]
-    return "; ".join(map(worded, found))
+    return logged.unmet(said, "PLN-01")
 
 
 def _checks(url, name):

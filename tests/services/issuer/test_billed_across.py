@@ -10,17 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.packs.reader import read_pack
-from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.audit import audit
 from services.issuer.close import preview_period
-from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
 
 # one inverter of the plant's registry
 REGISTRY = plant.REGISTRY[: plant.REGISTRY.index("  - id: bus\n")].replace(
@@ -81,8 +77,7 @@ def test_three_calendar_months_earn_what_they_made(url, tmp_path):
     """An honest plant would be asked for invoices that it gave, month after month."""
     billed(url, tmp_path, *pairwise(BILLS))
     for first, end in pairwise(MONTHS):
-        with connect(url, role="tonne_mrv", autocommit=True) as conn:
-            found = close_period(conn, "pv", plant.us(first), plant.us(end), "test").result
+        found = logged.closed(url, first, end).result
         (device,) = found.devices
         assert device.metered == pytest.approx(kwh(first, end) * 1000, rel=0.001)
         assert device.counted == f"{device.metered}.000000"
@@ -119,11 +114,8 @@ def test_a_pack_compares_the_same_offline_and_an_audit_with_what_is_stored(url, 
     billed(url, tmp_path, *pairwise(BILLS))
     name = logged.issue(url, who, "2026-03-01", "2026-04-01", "pv")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        export(conn, name, tmp_path / "pack")
         assert not _notes(conn)
-    pack = read_pack(tmp_path / "pack")
-    report = verify(pack)
-    assert report.failure is None, report.failure
+    pack = logged.packed(url, name, tmp_path / "pack")
     before, after = json.loads(pack.files["plan.json"])["outsidePeriod"]
     assert (before["from"], after["to"]) == ("2026-02-04T17:00:00Z", "2026-04-04T17:00:00Z")
     assert int(before["metered"]) == pytest.approx(kwh("2026-02-05", MONTHS[0]) * 1000, rel=0.001)

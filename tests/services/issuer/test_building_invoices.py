@@ -20,13 +20,11 @@ from services.cli.main import main
 from services.issuer import transitions as life
 from services.issuer.export_files import submission
 from services.issuer.pack import export
-from services.store.postgres.pool import connect
 from tests import registering
 from tests.findings import worded
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
 from tests.services.issuer.test_as_registered import DESIGN, TEAM
 
 FORMS = """
@@ -176,8 +174,7 @@ def url(database_url, tmp_path):
 
 def closed(url):
     """Close the day; tonnes, and what the conditions say that do not hold, by clause."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        found = close_period(conn, "house", *SPAN, "test")
+    found = logged.closed(url, *SPAN, project="house")
     said = found.document["credentialSubject"]["applicability"]
     return float(found.result.net.reduction.t), {
         a["rule"]: worded(a) for a in said if not a["holds"]
@@ -222,7 +219,7 @@ def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
     bare = registering.told(url, tmp_path, REGISTRY % "", "owner")
     said = "".join(m for r in bare.results for m in r.messages)
     assert "report of the regression" in said
-    assert "what station, power measures counts only if invoices" in said
+    assert "the quantity of station, power is credited only if invoices" in said
     tonnes, unmet = closed(url)
     assert tonnes == 0
     assert "months_of_baseline" in unmet[RULE]

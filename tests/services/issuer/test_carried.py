@@ -9,13 +9,10 @@ from msgspec import structs
 from mrv.documents.period_account import FixedParameter
 from mrv.documents.statement import claims_of
 from mrv.errors import StatementStateError
-from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.earlier_statements import changed
-from mrv.verify import verify
 from services.issuer import transitions as life
-from services.issuer.pack import export
 from services.store.statements import statements
 from services.store.statements.carry_over import owed
 from tests.findings import worded
@@ -24,7 +21,6 @@ from tests.mrv.plant import PV
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.logged import issuer
-from tests.services.issuer.sealed import close_period
 
 KEPT = "PAR-01"
 REGISTRY = plant.documented()
@@ -51,9 +47,7 @@ def buses(database_url, tmp_path):
 
 
 def _close(url, day, project="bus"):
-    with issuer(url) as conn:
-        closed = close_period(conn, project, plant.us(DAYS[day]), plant.us(DAYS[day + 1]), "test")
-    return closed.document["credentialSubject"]
+    return logged.subject(url, DAYS[day], DAYS[day + 1], project=project)
 
 
 def _verified(url, who, day, project="bus"):
@@ -129,8 +123,7 @@ def test_what_is_owed_goes_with_the_meters(buses, tmp_path, text, number):
     taken = _close(url, 2, "other")
     assert (taken["carried"]["from"], int(taken["carried"]["in_ug"])) == (bad, lost)
     name = _issue(url, who, 2, "other")
-    with issuer(url) as conn:
-        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
+    logged.packed(url, name, tmp_path / "pack")
     # taken once
     assert _close(url, 3, "other")["carried"]["in_ug"] == taken["carried"]["out_ug"]
 
@@ -158,8 +151,7 @@ def test_a_statement_says_what_time_was_left_out(buses, tmp_path):
     (detail,) = _left_out(_close(url, 2))
     assert "2026-02-28T17:00:00Z to 2026-03-02T17:00:00Z" in detail
     name = _issue(url, who, 2)
-    with issuer(url) as conn:
-        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
+    logged.packed(url, name, tmp_path / "pack")
 
 
 def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
@@ -175,8 +167,7 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     assert not found["holds"]
     assert f"sfc_l_per_100km is 44.5, but 34 in issued statement {first}" in worded(found)
     name = _issue(url, who, 1)
-    with issuer(url) as conn:
-        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
+    logged.packed(url, name, tmp_path / "pack")
     # and again: what counted was the value that it was issued with, also in a week of rest
     (again,) = (f for f in _close(url, 2)["applicability"] if f["rule"] == FIXED)
     assert f"sfc_l_per_100km is 44.5, but 34 in issued statement {first}" in worded(again)
@@ -215,8 +206,7 @@ def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tm
     (found,) = (f for f in subject["applicability"] if f["rule"] == KEPT)
     assert f"but 34 in issued statement {later}: the issued value is applied" in worded(found)
     name = _issue(url, who, 0)
-    with issuer(url) as conn:
-        assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
+    logged.packed(url, name, tmp_path / "pack")
 
 
 def test_what_a_role_fixed_is_held_too():

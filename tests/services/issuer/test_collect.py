@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from ingest.errors import InputError
 from mrv.errors import PeriodError
 from mrv.packs.reader import read_pack
 from mrv.statement import evidence
@@ -170,6 +171,8 @@ def test_a_pack_is_made_again_after_the_registry_went_on(url, tmp_path):
     with _conn(url) as conn:
         export(conn, closed.statement, tmp_path / "after")
         assert close_period(conn, "pv", BEGIN, END, "test").statement != closed.statement
+        with pytest.raises(InputError, match="not an empty folder"):
+            export(conn, closed.statement, tmp_path / "after")
     for file in (tmp_path / "before").rglob("*.*"):
         other = tmp_path / "after" / file.relative_to(tmp_path / "before")
         assert file.read_bytes() == other.read_bytes()

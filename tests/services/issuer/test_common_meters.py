@@ -15,26 +15,21 @@ from fractions import Fraction
 from io import BytesIO
 
 import numpy as np
-import pytest
 from openpyxl import load_workbook
 
 from mrv.documents.form import read
-from mrv.documents.statement import Claims, claims_of
+from mrv.documents.statement import Claims
 from mrv.registry.project import Common
 from mrv.report import make
 from mrv.report.audit_rows import point_rows
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import Words
-from mrv.signatures import canonical
-from mrv.statement.compose import compose, label_of
 from mrv.statement.diagram import line_diagram
-from services.issuer.collect_evidence import recollect
 from services.issuer.report import facts_of
 from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements
-from tests import registering
 from tests.findings import worded
 from tests.mrv import test_owner_inputs as owner
 from tests.mrv.report import office
@@ -72,8 +67,7 @@ def _closed(url, folder, share, more="lost: 5", registry=None):
     steps = np.diff(both, prepend=both[0])
     of_day = share(times) if callable(share) else share
     plant.send(url, "grid", times, energy_export_wh=np.cumsum(steps * of_day).astype(np.int64))
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        return close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+    return logged.subject(url, *SPAN)
 
 
 def _of(claims):
@@ -97,9 +91,7 @@ def test_users_have_no_more_than_the_common_meter(database_url, tmp_path):
         detail = statements.detail(conn, claims["statement"])
         (common,) = detail["plan"]["commonMeters"]
         assert int(common["usersMetered"]) > int(common["mainMetered"]) > 0
-        body = canonical.parse_object(statements.find(conn, claims["statement"]).body)
-        again = recollect(conn, body, detail)
-        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
+    assert logged.composed_again(database_url, claims) == claims
 
 
 def test_an_apportioned_amount_is_a_formula_and_its_meter_is_drawn(database_url, tmp_path):
@@ -148,8 +140,7 @@ def test_an_apportioned_consumption_is_a_formula(database_url, tmp_path):
     plant.send(
         database_url, "grid", times, energy_import_wh=np.cumsum(np.where(hour < 5, 8_800, 0))
     )
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        claims = close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
+    claims = logged.subject(database_url, *SPAN, project="bus")
     with logged.issuer(database_url) as conn:
         facts = facts_of(conn, claims["statement"])
     given = make(facts, "xlsx", "en")
@@ -206,10 +197,6 @@ def test_the_project_s_side_has_no_less(monkeypatch):
     assert after.net.reduction.ug < before.net.reduction.ug
 
 
-JOINT_OF = (
-    "main: grid, users: [inv-1], readings: [{{from: 2026-03-01, to: 2026-03-04, document: D, by: U,"
-    " {}}}]"
-)
 JOINT = (
     "lost: 5, readings: [{{from: 2026-03-01, to: 2026-03-04, quantity: energy_export,"
     " amount: {}, document: joint reading 3, by: Utility, sha256: " + "ab" * 32 + "}}]"
@@ -238,8 +225,7 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     # the lower of both applies
     times, _, _ = plant.sunny("2026-03-01", "2026-03-04", 15)
     plant.send(database_url, "grid", times, energy_export_wh=energy * 3 // 2)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        again = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+    again = logged.subject(database_url, *SPAN)
     share, said = _of(again)
     assert abs(share - Fraction(70, 100)) < Fraction(1, 100)
     # each of the two differences states what it compares
@@ -250,27 +236,3 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     (shared,) = stored.projects["pv"].shared_meters
     assert shared.readings[0].value == whole * 70 // 100
     assert "joint reading 3" in to_yaml(stored)
-
-
-@pytest.mark.parametrize(
-    ("shared", "wrong"),
-    [
-        ("main: nowhere, users: [inv-1]", "nowhere is not registered"),
-        ("main: inv-1, users: [inv-2]", "none of the users of inv-1 is a meter of the project"),
-        ("main: bus-1, users: [inv-1]", "measure no common quantity"),
-        ("main: grid, users: [grid, inv-1]", "must be a list of other meters"),
-        ("main: grid, users: []", "must be a list of other meters"),
-        (JOINT_OF.format("quantity: energy_export, amount: 1"), "sha256"),
-        (
-            JOINT_OF.format(f"quantity: flow, amount: 1, sha256: {'ab' * 32}"),
-            "does not measure flow",
-        ),
-        (JOINT_OF.format(f"quantity: storms, amount: 1, sha256: {'ab' * 32}"), "not a metered"),
-    ],
-)
-def test_what_cannot_be_shared_is_refused(database_url, tmp_path, shared, wrong):
-    """A misspelt meter would apportion nothing, and nobody would see it."""
-    text = _registry().replace("main: grid, users: [inv-1, inv-2], lost: 5", shared)
-    planned = registering.told(database_url, tmp_path, text, "owner")
-    assert planned.refused
-    assert wrong in "\n".join(m for r in planned.results for m in r.messages)

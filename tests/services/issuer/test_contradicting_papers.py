@@ -6,16 +6,13 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from mrv.packs.reader import read_pack
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.statement.plan_reader import read_plan
 from mrv.texts import joined
-from mrv.verify import verify
 from services.cli.main import main
 from services.issuer import keys
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
-from services.issuer.pack import export
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import contradicting_documents
 from services.store.postgres.pool import connect
@@ -302,11 +299,7 @@ def test_a_pack_holds_the_first_invoice(url, tmp_path):
     assert other.replaced == ()
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, "2026-03-01", "2026-03-04", "house")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        export(conn, name, tmp_path / "pack")
-    pack = read_pack(tmp_path / "pack")
-    report = verify(pack)
-    assert report.failure is None, report.failure
+    pack = logged.packed(url, name, tmp_path / "pack")
     (shown_there,) = json.loads(pack.files["plan.json"])["replacedInvoices"]
     assert [one["id"] for one in shown_there["invoices"]] == ["b", "c"]
     # a number that was mistyped is told to nobody

@@ -30,12 +30,6 @@ from tests.witnessing import answering, made, policy
 
 
 @pytest.fixture
-def who(database_url, tmp_path):
-    """Fill three days of two inverters; give the signers, the log's among them."""
-    return planted(logged.quarter_hours, database_url, tmp_path)
-
-
-@pytest.fixture
 def log_key(who):
     """The log's key as it is handed out."""
     holder = who["log"].holder

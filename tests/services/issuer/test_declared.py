@@ -19,27 +19,22 @@ from dataclasses import replace
 import pytest
 
 from mrv.documents.form import read
-from mrv.documents.statement import Claims, claims_of
+from mrv.documents.statement import Claims
 from mrv.report import make
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import LANGUAGES, Words
-from mrv.signatures import canonical
-from mrv.statement.compose import compose, label_of
 from mrv.statement.conformity import _populations
-from services.issuer.collect_evidence import plan_of, recollect
+from services.issuer.collect_evidence import plan_of
 from services.issuer.report import facts_of
 from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements
 from tests import registering
-from tests.findings import worded
-from tests.planted import planted
 from tests.services.issuer import plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer.logged import composed_again, subject, unmet
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
-BUS = plant.us("2026-03-02"), plant.us("2026-03-03")
 SHA = "ab" * 32
 DESIGN = f"""\
     design:
@@ -61,12 +56,6 @@ DESIGN = f"""\
 """
 
 
-@pytest.fixture
-def url(database_url, tmp_path):
-    planted(plant.quarter_hours, database_url, tmp_path)
-    return database_url
-
-
 def _with(design, **changes):
     text = plant.REGISTRY.replace("    monitoring:\n", design + "    monitoring:\n", 1)
     for name, more in changes.items():
@@ -83,13 +72,11 @@ def _import(url, folder, text):
 def _closed(url, folder, text):
     planned, said = _import(url, folder, text)
     assert not planned.refused, said
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        return close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+    return subject(url, *SPAN)
 
 
 def _told(claims):
-    found = [a for a in claims["applicability"] if a["rule"] == "PLN-01" and not a["holds"]]
-    return "; ".join(map(worded, found))
+    return unmet(claims, "PLN-01")
 
 
 MADE = {
@@ -186,14 +173,10 @@ def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
         claims
     )
     # over both estimates, each counts for its own days
+    both = subject(url, "2026-03-02", "2026-03-04")
+    assert "rated 2,000" not in _told(both)
+    assert composed_again(url, both) == both
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        days = plant.us("2026-03-02"), plant.us("2026-03-04")
-        both = close_period(conn, "pv", *days, "test").document["credentialSubject"]
-        assert "rated 2,000" not in _told(both)
-        detail = statements.detail(conn, both["statement"])
-        body = canonical.parse_object(statements.find(conn, both["statement"]).body)
-        again = recollect(conn, body, detail)
-        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == both
         facts = facts_of(conn, both["statement"])
         stored = load_registry(conn)
     expected = float(both["comparisons"][0]["expected"])
@@ -225,9 +208,7 @@ def test_events_and_design_are_in_statement_plan_and_reports(url, tmp_path):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         detail = statements.detail(conn, claims["statement"])
         assert detail["plan"]["declared"] == said
-        body = canonical.parse_object(statements.find(conn, claims["statement"]).body)
-        again = recollect(conn, body, detail)
-        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
+    assert composed_again(url, claims) == claims
     typed = read(Claims, claims, "claims")
     for language in LANGUAGES:
         rows = [" | ".join(row) for row in dated_rows(typed, Words(language))]

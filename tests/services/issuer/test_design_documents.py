@@ -6,19 +6,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.packs.reader import read_pack
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import Words
-from mrv.verify import verify
 from services.cli.main import main
 from services.issuer import documents
-from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
 
 BILLED = "EVD-03"
 RULE = "EVD-02"
@@ -99,8 +95,7 @@ def imported(url, folder, text):
 
 def closed(url):
     """Close the day; tonnes, and what the conditions say that do not hold, by clause."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        found = close_period(conn, "pet", *SPAN, "test")
+    found = logged.closed(url, *SPAN, project="pet")
     unmet = {f.rule: f.detail for f in found.result.applicability if not f.holds}
     said = found.document["credentialSubject"]["applicability"]
     unmet |= {a["rule"]: worded(a) for a in said if not a["holds"]}
@@ -133,11 +128,9 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     tonnes, unmet = closed(url)
     assert tonnes > 1
     assert not {RULE, BILLED} & unmet.keys()
+    logged.packed(url, name, tmp_path / "pack")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        export(conn, name, tmp_path / "pack")
         claims = documents.documents(conn, name).claims
-    report = verify(read_pack(tmp_path / "pack"))
-    assert report.failure is None, report.failure
     rows = {row[1]: row[2:] for row in dated_rows(claims, Words("en"))}
     assert rows[f"design capacity of the plant (stated by {OFFICE})"] == (
         "2025-03-01", "3", "t/d", "licence 12/2025",
@@ -182,23 +175,3 @@ def test_a_document_by_the_operator_is_none(url, tmp_path):
     tonnes, unmet = closed(url)
     assert tonnes < 0
     assert "the operator of the plant" in unmet["PAR-07"]
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("{document: a, page: 3}", "unknown key 'page'"),
-        ("{by: a}", "document is missing"),
-        ("{document: a, issued: yesterday}", "is not a date such as 2025-03-01"),
-        ("{document: a, sha256: b2}", "is not a SHA-256"),
-        ("[a]", "must be text"),
-        ("{document: 3}", "document = 3 must be text"),
-    ],
-)
-def test_a_wrong_document_is_refused_with_its_remedy(url, tmp_path, text, says):
-    """A slip would be stored, and the tonnes would be missing at the close."""
-    refused, said = imported(
-        url, tmp_path, REGISTRY % BUILT + f"    documents: {{design_mass_t_per_d: {text}}}\n"
-    )
-    assert refused
-    assert says in said

@@ -33,22 +33,10 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from tests import holders, registering
 from tests.opinions import concluded
-from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
 WORDS, ELSEWHERE = "seen in the files of the period", "claimed in another statement"
-
-
-def _submitted(url, home):
-    """Signers of a plant with readings, and a submitted statement."""
-    who = logged.quarter_hours(url, home)
-    return who, logged.submitted(url, who, "2026-03-01", "2026-03-02")
-
-
-@pytest.fixture
-def submitted(database_url, tmp_path):
-    return planted(_submitted, database_url, tmp_path)
 
 
 @pytest.fixture
@@ -61,13 +49,6 @@ def who(submitted):
 def name(submitted):
     """Return the submitted statement."""
     return submitted[1]
-
-
-@pytest.fixture
-def conn(database_url, submitted):
-    """Return a connection as the issuer has it."""
-    with connect(database_url, role="tonne_mrv", autocommit=True) as opened:
-        yield opened
 
 
 def say(conn, name, signer, *said, principal=None):

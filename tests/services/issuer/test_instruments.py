@@ -15,18 +15,12 @@ from fractions import Fraction
 import pytest
 
 from mrv.documents.monitoring import CalibrationShown
-from mrv.documents.statement import claims_of
 from mrv.report.translations import certificate, error
 from mrv.report.words import LANGUAGES, Words
-from mrv.signatures import canonical
-from mrv.statement.compose import compose, label_of
-from services.issuer.collect_evidence import recollect
 from services.store.postgres.pool import connect
-from services.store.statements import statements
 from tests import registering
-from tests.planted import planted
 from tests.services.issuer import plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer.logged import composed_again, subject
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 VALID = "performed: 2025-12-20, valid_until: 2027-12-20, certificate: C-1, accuracy_class"
@@ -38,20 +32,9 @@ FOUND = (
 ROW = 'accuracy_class: "0.5S"}\n  - id: inv-2'
 
 
-@pytest.fixture
-def url(database_url, tmp_path):
-    planted(plant.quarter_hours, database_url, tmp_path)
-    return database_url
-
-
 def _of(claims):
     (one,) = (p for p in claims["monitoredParameters"] if p["device"] == "inv-1")
     return one, [d for d in claims["deductions"] if d["device"] == "inv-1"]
-
-
-def _closed(url):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        return close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
 
 
 def _told(url, folder, text):
@@ -61,23 +44,20 @@ def _told(url, folder, text):
 
 def test_what_a_late_calibration_found_is_in_the_statement_and_counts(url, tmp_path):
     """A meter that was found 0.7 % off would cost the 0.5 % of its class."""
-    before, _ = _of(_closed(url))
+    before, _ = _of(subject(url, *SPAN))
     late = plant.REGISTRY.replace(VALID, OLD).replace(
         ROW, f'accuracy_class: "0.5S"}}\n{FOUND}  - id: inv-2', 1
     )
     planned, said = _told(url, tmp_path, late)
     assert not planned.refused, said
-    claims = _closed(url)
+    claims = subject(url, *SPAN)
     one, taken = _of(claims)
     assert Fraction(one["counted"]) == Fraction(before["counted"]) * (1 - Fraction("0.007"))
     assert [d["percent"] for d in taken] == ["0.700000"]
     assert taken[0]["reason"]["code"] == "calibration.found"
     shown = one["calibrations"][1]
     assert (shown["channel"], shown["foundErrorPercent"]) == ("energy_export_wh", "0.7")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        body = canonical.parse_object(statements.find(conn, claims["statement"]).body)
-        again = recollect(conn, body, statements.detail(conn, claims["statement"]))
-        assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
+    assert composed_again(url, claims) == claims
 
 
 @pytest.mark.parametrize(
@@ -122,7 +102,7 @@ def test_a_calibration_is_due_by_its_interval_and_by_instrument(url, tmp_path):
     test = f"      - {{performed: 2026-02-01, {of_test}}}\n"
     assert due(plant.REGISTRY.replace(row, test + row)) == "2027-12-20"
     # a test attests a found error; it has no class to compare with the plan's
-    assert "PLN-01.imprecise" not in str(_closed(url)["applicability"])
+    assert "PLN-01.imprecise" not in str(subject(url, *SPAN)["applicability"])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -22,7 +22,6 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
 from tests import holders
 from tests.invoked import printed
-from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.logged import issuer
@@ -95,13 +94,7 @@ def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
         with pytest.raises(EnrolmentError, match="has ended"):
             life.log_signer(conn, tmp_path, "tonne-log")
         closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")
-        life.submit(conn, closed.statement, who["operator"])
-        life.verify(
-            conn,
-            closed.statement,
-            who["verifier"],
-            concluded("unqualified", of=(conn, closed.statement)),
-        )
+        logged.signed(conn, closed.statement, who, "unqualified")
         with pytest.raises(EnrolmentError, match="enrolment has ended"):
             life.issue(conn, closed.statement, who["log"], "test")
     printed("keys", "rotate", "tonne-log")
@@ -116,9 +109,7 @@ def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path
     url, who, name = issued
     with issuer(url) as conn:
         closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")
-        late = closed.statement
-        life.submit(conn, late, who["operator"])
-        life.verify(conn, late, who["verifier"], concluded("unqualified", of=(conn, late)))
+        late = logged.signed(conn, closed.statement, who, "unqualified")
     time.sleep(1.1)  # a proof's time is in whole seconds
     printed("keys", "revoke", f"the-{role}")
     with issuer(url) as conn:

@@ -12,13 +12,11 @@ from mrv.registry.project import CheckMeter, ProjectDevice
 from mrv.statement.diagram import diagram
 from mrv.statement.plan_extract import MonitoringPlan
 from services.issuer.planning import due
-from services.store.postgres.pool import connect
 from tests import registering
 from tests.invoked import tonne
 from tests.mrv.plant import BUS, CERTIFICATES, FLEET, PV
 from tests.planted import planted
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
 
 MORE = """\
     surveys:
@@ -143,20 +141,13 @@ def test_two_thousand_meters_still_fit_on_a_page():
     assert len(drawn) < 10_000
 
 
-@pytest.fixture
-def run(database_url, monkeypatch):
-    """Return a way to run `tonne` against the database."""
-    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    return tonne
-
-
 PLAN = plant.PLAN
 
 
-def _import(run, folder, text):
+def _import(tonne, folder, text):
     file = folder / "registry.yaml"
     file.write_text(text, "utf-8")
-    return run("registry", "import", str(file))
+    return tonne("registry", "import", str(file))
 
 
 @pytest.mark.parametrize(
@@ -176,33 +167,30 @@ def _import(run, folder, text):
         ("from: 2026-01-01\n        responsible", "from: soon\n        responsible", "not a date"),
     ],
 )
-def test_what_the_methodology_needs_is_checked_at_import(run, tmp_path, old, new, word):
+def test_what_the_methodology_needs_is_checked_at_import(tonne, tmp_path, old, new, word):
     """The import compares the plan with the methodology's requirements."""
     assert old in plant.REGISTRY
-    done = _import(run, tmp_path, plant.REGISTRY.replace(old, new))
+    done = _import(tonne, tmp_path, plant.REGISTRY.replace(old, new))
     assert done.exit_code == 2
     assert word in done.output
 
 
-def test_versions_are_added_and_never_rewritten(run, database_url, tmp_path):
+def test_versions_are_added_and_never_rewritten(tonne, database_url, tmp_path):
     """Plan versions are added and never changed."""
-    assert _import(run, tmp_path, plant.REGISTRY).exit_code == 0
-    changed = _import(run, tmp_path, plant.REGISTRY.replace("monthly comparison", "daily looks"))
+    assert _import(tonne, tmp_path, plant.REGISTRY).exit_code == 0
+    changed = _import(tonne, tmp_path, plant.REGISTRY.replace("monthly comparison", "daily looks"))
     assert changed.exit_code == 2
     assert "cannot be changed; add another version" in changed.output
     more = PLAN.replace('"1"', '"2"\n        kind: permanent_change').replace(
         "2026-01-01", "2026-03-02"
     )
     text = plant.REGISTRY.replace(PLAN, more.replace("monthly comparison", "daily looks"))
-    assert _import(run, tmp_path, text).exit_code == 0
-    shown = run("plan", "show", "pv").output
+    assert _import(tonne, tmp_path, text).exit_code == 0
+    shown = tonne("plan", "show", "pv").output
     assert shown.index("version 1") < shown.index("version 2")
-    exported = run("registry", "export").output
-    assert "unchanged project   pv" in _import(run, tmp_path, exported).output
-    plant.fill_pv(database_url, minutes=15)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        span = plant.us("2026-03-01"), plant.us("2026-03-03")
-        subject = close_period(conn, "pv", *span, "test").document["credentialSubject"]
+    exported = tonne("registry", "export").output
+    assert "unchanged project   pv" in _import(tonne, tmp_path, exported).output
+    subject = _closed(database_url)
     assert [v["version"] for v in subject["monitoringPlan"]] == ["1", "2"]
     assert subject["monitoredParameters"][0]["plan"]["qaQc"].startswith("daily looks")
     assert {c["rule"]: c["holds"] for c in subject["applicability"]}[RULE] is True
@@ -214,11 +202,9 @@ CHANGED = PLAN.replace('"1"', '"2"\n        kind: permanent_change').replace(
 UNAPPROVED = PLAN[PLAN.index("        approval:") : PLAN.index("        procedures:")]
 
 
-def _closed(database_url, plan=PLAN):
+def _closed(database_url):
     plant.fill_pv(database_url, minutes=15)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        span = plant.us("2026-03-01"), plant.us("2026-03-03")
-        return close_period(conn, "pv", *span, "test").document["credentialSubject"]
+    return logged.subject(database_url, "2026-03-01", "2026-03-03")
 
 
 def _finding(subject):
@@ -230,10 +216,10 @@ def _codes(subject):
     return [text["code"] for one in said for text in one.get("texts", ())]
 
 
-def test_a_version_entered_after_its_period_is_a_finding(run, database_url, tmp_path):
+def test_a_version_entered_after_its_period_is_a_finding(tonne, database_url, tmp_path):
     """A plan version entered after its period is reported."""
     text = plant.REGISTRY.replace(PLAN, PLAN + CHANGED[CHANGED.index("      - version") :])
-    done = _import(run, tmp_path, text.replace(UNAPPROVED, "", 1))
+    done = _import(tonne, tmp_path, text.replace(UNAPPROVED, "", 1))
     assert done.exit_code == 0, done.output
     subject = _closed(database_url)
     assert _finding(subject)["holds"] is True  # decided before the period
@@ -254,34 +240,34 @@ def test_a_version_entered_after_its_period_is_a_finding(run, database_url, tmp_
         ("2026-03-01", []),
     ],
 )
-def test_what_is_not_decided_by_then_is_a_finding(run, database_url, tmp_path, decided, codes):
+def test_what_is_not_decided_by_then_is_a_finding(tonne, database_url, tmp_path, decided, codes):
     """A plan change without approval in time is reported."""
     more = CHANGED[CHANGED.index("      - version") :]
     more = more.replace("2025-12-15", decided) if decided else more.replace(UNAPPROVED, "")
     if "no hash" in decided:
         more = "".join(line for line in more.splitlines(keepends=True) if "sha256" not in line)
-    assert _import(run, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more)).exit_code == 0
+    assert _import(tonne, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more)).exit_code == 0
     assert _codes(_closed(database_url)) == codes
     if not codes:
         return
     # an approval may come later; the version and the day of its entry stay
     more = CHANGED[CHANGED.index("      - version") :]
-    again = _import(run, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more))
+    again = _import(tonne, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more))
     assert (again.exit_code == 0) == (not decided), again.output
-    other = _import(run, tmp_path, plant.REGISTRY.replace("JC-2025-17", "JC-2025-18"))
+    other = _import(tonne, tmp_path, plant.REGISTRY.replace("JC-2025-17", "JC-2025-18"))
     assert other.exit_code == 2
     assert "stored approval of version '1' is different" in other.output
 
 
-def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
+def test_a_deviation_ends_and_the_plan_holds_again(tonne, database_url, tmp_path):
     """After a temporary deviation the plan applies again."""
     kind = "temporary_deviation\n        to: 2026-03-02"
     more = CHANGED[CHANGED.index("      - version") :].replace("permanent_change", kind)
     more = more.replace("from: 2026-01-01", "from: 2026-03-01")
     text = plant.REGISTRY.replace(PLAN, PLAN + more)
-    refused = _import(run, tmp_path, text.replace("\n        to: 2026-03-02", ""))
+    refused = _import(tonne, tmp_path, text.replace("\n        to: 2026-03-02", ""))
     assert "`to` is required for a temporary_deviation" in refused.output
-    assert _import(run, tmp_path, text).exit_code == 0
+    assert _import(tonne, tmp_path, text).exit_code == 0
     subject = _closed(database_url)
     assert [(v["version"], v.get("to")) for v in subject["monitoringPlan"]] == [
         ("2", "2026-03-02"),
@@ -302,22 +288,22 @@ def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
         ("sha256: ab", "sha256: xy", "64 digits"),
     ],
 )
-def test_an_import_refuses_a_version_that_does_not_say_what_it_is(run, tmp_path, old, new, word):
+def test_an_import_refuses_a_version_that_does_not_say_what_it_is(tonne, tmp_path, old, new, word):
     """A plan version without kind or approval is rejected."""
     more = CHANGED[CHANGED.index("      - version") :]
     assert old in more
-    done = _import(run, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more.replace(old, new)))
+    done = _import(tonne, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more.replace(old, new)))
     assert done.exit_code == 2
     assert word in done.output
 
 
-def test_what_a_plan_does_not_describe_is_a_finding(run, database_url, tmp_path):
+def test_what_a_plan_does_not_describe_is_a_finding(tonne, database_url, tmp_path):
     """A procedure missing in the plan is reported."""
     text = plant.REGISTRY
     for name in ("organisation", "emergency"):
         begin = text.index(f"          {name}: ")
         text = text[:begin] + f"          {name}: ' '" + text[text.index("\n", begin) :]
-    done = _import(run, tmp_path, text)
+    done = _import(tonne, tmp_path, text)
     assert done.exit_code == 0
     assert "procedures has no 'emergency'" in done.output
     (one,) = _finding(_closed(database_url))["texts"]
@@ -327,19 +313,19 @@ def test_what_a_plan_does_not_describe_is_a_finding(run, database_url, tmp_path)
     }
 
 
-def test_a_draft_waits_for_what_only_the_plant_knows(run, database_url, tmp_path):
+def test_a_draft_waits_for_what_only_the_plant_knows(tonne, database_url, tmp_path):
     """An engineer would face an empty page, or a plan that nobody thought about would pass."""
-    assert _import(run, tmp_path, plant.REGISTRY.replace(PLAN, "")).exit_code == 0
-    draft = run("plan", "draft", "pv").output
-    refused = _import(run, tmp_path, draft)
+    assert _import(tonne, tmp_path, plant.REGISTRY.replace(PLAN, "")).exit_code == 0
+    draft = tonne("plan", "draft", "pv").output
+    refused = _import(tonne, tmp_path, draft)
     assert refused.exit_code == 2
     assert "responsible" in refused.output
     filled = draft.replace("''", "filled in").replace(
         "accuracy_class: filled in", "accuracy_class: '1'"
     )
-    done = _import(run, tmp_path, filled)
+    done = _import(tonne, tmp_path, filled)
     assert done.exit_code == 0, done.output
-    drawn = run("plan", "diagram", "pv").output
+    drawn = tonne("plan", "diagram", "pv").output
     assert "inv-1" in drawn
     assert "plan version 1" in drawn
-    assert run("plan", "diagram", "nobody").exit_code == 2
+    assert tonne("plan", "diagram", "nobody").exit_code == 2

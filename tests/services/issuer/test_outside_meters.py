@@ -9,8 +9,7 @@ from services.store.postgres.pool import connect
 from tests import registering
 from tests.findings import worded
 from tests.planted import planted
-from tests.services.issuer import plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer import logged, plant
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 NOON = "2026-03-01T12:00:00+07:00"
@@ -62,14 +61,11 @@ def _tell(url, watt_hours=1_000, since=0, until="2026-03-04"):
 
 
 def _close(url):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        return close_period(conn, "bus", *SPAN, "test").document["credentialSubject"]
+    return logged.subject(url, *SPAN, project="bus")
 
 
 def _told(claims):
-    return "; ".join(
-        worded(a) for a in claims["applicability"] if a["rule"] == "BND-01" and not a["holds"]
-    )
+    return logged.unmet(claims, "BND-01")
 
 
 def _behind(text):
@@ -285,24 +281,6 @@ def test_main_meter_is_settled_by_what_it_supplies(buses, reads, says):
         assert "name the meters of the project that it supplies (`upstream_of`" in _told(after)
 
 
-@pytest.mark.parametrize(
-    ("of", "site", "says"),
-    [
-        ("ch-9", "hp", "'ch-9' is not registered; add it under `devices`"),
-        ("inv-1", "hp", "'inv-1' does not serve the project; known: "),
-        ("ch-1", "office", "'ch-1' is of site 'hp', and the meter of 'office'"),
-        ("[ch-1, no id]", "hp", "must be the id of a meter, or a list of ids"),
-    ],
-)
-def test_what_a_main_meter_cannot_supply_is_refused(database_url, tmp_path, of, site, says):
-    """A name typed wrong would leave an honest main meter open, without a word why."""
-    outside = REASON.replace("reason:", f"upstream_of: {of}, reason:")
-    text = _registry(kind="energy_meter", site=site) + outside
-    planned = registering.told(database_url, tmp_path, text, "owner")
-    assert planned.refused
-    assert says in str([r.messages for r in planned.results]) + str(planned)
-
-
 def _split(device):
     """Return the plant with its third charger in another project of buses."""
     other = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :]
@@ -326,8 +304,7 @@ def test_charger_of_a_project_that_is_never_closed_is_named(buses):
         in told
     )
     assert "measured 144 kWh, which as charging of the project would emit 0." in told
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        close_period(conn, "bus-z", *SPAN, "test")
+    logged.closed(url, *SPAN, project="bus-z")
     after = _close(url)
     assert not _told(after)
     assert after["emissions"] == before["emissions"]

@@ -1,4 +1,4 @@
-"""Packs on disk: each file counts, what is no pack is said to be none, older packs verify."""
+"""Packs on disk: what is no pack is said to be none, older packs verify."""
 
 import io
 
@@ -12,12 +12,6 @@ from ingest.errors import InputError
 from ingest.model import NULL, Device, Fleet, Frame
 from mrv.packs.reader import read_pack
 from mrv.packs.tables import ReadingsFile, write_readings
-from mrv.verify import verify
-from services.issuer.pack import export
-from services.store.postgres.pool import connect
-from tests.planted import planted
-from tests.services.issuer import plant
-from tests.services.issuer.sealed import close_period
 
 FLEET = Fleet([Device("m-1", "s", "energy_meter")])
 
@@ -58,61 +52,6 @@ def test_a_pack_without_its_times_is_refused(written):
         ReadingsFile(written("time"), "energy_meter")
     with pytest.raises(InputError, match="lacks the columns 'device'"):
         ReadingsFile(written("device"), "energy_meter")
-
-
-def _exported(url, home):
-    plant.register(url, home)
-    plant.fill_pv(url)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        span = plant.us("2026-03-02"), plant.us("2026-03-03")
-        closed = close_period(conn, "pv", *span, "test")
-        with pytest.raises(InputError, match="not an empty folder"):
-            export(conn, closed.statement, home)
-        export(conn, closed.statement, home / "out" / "pack")
-
-
-@pytest.fixture
-def folder(database_url, tmp_path):
-    """Export the pack of a day of both projects' plant."""
-    planted(_exported, database_url, tmp_path)
-    return tmp_path / "out" / "pack"
-
-
-def _cell(path, column, row, value):
-    """Write one other value into a Parquet file."""
-    table = parquet.read_table(path)
-    values = table[column].to_pylist()
-    values[row] = value
-    at = table.schema.get_field_index(column)
-    field = table.schema.field(at)
-    changed = table.set_column(at, field, pa.array(values, field.type))
-    parquet.write_table(changed, path)
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [("energy_export_wh", 1), ("active_power_w", 3.5), ("state", 4.0), ("device", "inv-2")],
-)
-def test_one_cell_of_the_readings(folder, column, value):
-    """A single watt-hour could be changed in the file that an auditor gets."""
-    _cell(folder / "readings" / "pv_inverter.parquet", column, 200, value)
-    failure = verify(read_pack(folder)).failure
-    assert failure.name == "readings"
-    assert "inv-1 on 2026-03-0" in failure.detail
-
-
-def test_damaged_and_strange_files_are_named(folder):
-    """A cut download would end in a traceback, or go unnoticed."""
-    assert verify(read_pack(folder)).consistent
-    file = folder / "intervals.parquet"
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-100])
-    (folder / "readings" / "toaster.parquet").write_bytes(b"PAR1")
-    pack = read_pack(folder)
-    assert set(pack.damaged) == {"intervals.parquet"}
-    assert verify(pack).failure.name == "form"
-    file.write_bytes(whole)
-    assert "toaster" in verify(read_pack(folder)).failure.detail
 
 
 def test_a_path_that_is_no_pack(tmp_path):

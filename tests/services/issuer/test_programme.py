@@ -13,8 +13,6 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry
 from tests import holders
-from tests.invoked import tonne as invoke
-from tests.opinions import concluded
 from tests.services.issuer import logged, plant, sealed
 from tests.services.issuer.sealed import close_period
 
@@ -42,26 +40,13 @@ TEXT = (
 SET = "{list: 2, measure: I.3, corresponding_adjustment: true}"
 
 
-@pytest.fixture
-def tonne(database_url, monkeypatch):
-    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    return invoke
-
-
 def _issued(url, folder):
     """Three sunny days of `pv`, issued."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for role in ("operator", "verifier"):
             enrolled.enroll(conn, holders.create(folder, f"the-{role}", role))
-        operator, verifier = logged.held(folder).values()
         closed = close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-04"), "test")
-        life.submit(conn, closed.statement, operator)
-        life.verify(
-            conn,
-            closed.statement,
-            verifier,
-            concluded("unmodified", "limited", of=(conn, closed.statement)),
-        )
+        logged.signed(conn, closed.statement, logged.held(folder), "unmodified", "limited")
         life.issue(conn, closed.statement, sealed.log_of(conn, folder), "test")
     return closed
 
@@ -152,35 +137,6 @@ def test_what_is_registered_comes_back_as_it_was(database_url, tmp_path):
     action = stored.programme.actions[1]
     assert [(r.year, r.kt) for r in action.reported] == [(2025, 10), (2026, Decimal("12.5"))]
     assert stored.projects["pv"].transfer.adjusted is False
-
-
-@pytest.mark.parametrize(
-    ("said", "problem"),
-    [
-        ("{list: 3}", "transfer.list: 3 must be from 1 to 2"),
-        ("{measure: I.6}", "names a measure of Annex I without its list"),
-        ("{list: 1, corresponding_adjustment: yes}", "must be true or false"),
-        ("{article: 6}", "transfer.article: unknown key"),
-    ],
-)
-def test_a_wrong_class_is_refused(tmp_path, said, problem):
-    """A slip in the class would move tonnes abroad."""
-    from services.registry.files import read_files  # noqa: PLC0415
-
-    file = tmp_path / "r.yaml"
-    file.write_text(TEXT.replace("{CLASS}", said))
-    told = "\n".join(t for texts in read_files([file]).problems.values() for t in texts)
-    assert problem in told
-
-
-def test_a_year_reported_twice(tmp_path):
-    """Two figures of one year would both stand."""
-    from services.registry.files import read_files  # noqa: PLC0415
-
-    file = tmp_path / "r.yaml"
-    file.write_text(PROGRAMME.replace("year: 2025", "year: 2026"))
-    told = "\n".join(t for texts in read_files([file]).problems.values() for t in texts)
-    assert "reported: contains an entry twice" in told
 
 
 def test_no_programme(tonne):

@@ -18,10 +18,12 @@ from services.issuer.export_files import source_of, source_of_pack
 from services.issuer.pack import export
 from services.issuer.report import facts_of, facts_of_pack
 from services.store.postgres.pool import connect
-from tests import commands
 from tests.fix_timescale import _fresh
+from tests.invoked import tonne
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
+
+REPORT = "statement", "report"
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +48,6 @@ def spoilt(issued, tmp_path):
     statement = copy / "statement.json"
     statement.write_text(statement.read_text().replace("Rooftop", "Rooftip"))
     return copy
-
-
-def _tonne(*arguments, **environment):
-    return commands.run(
-        ["statement", "report", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", **environment},
-    )
 
 
 def test_database_and_pack_give_the_same_report(issued):
@@ -106,11 +98,11 @@ def test_the_command_writes_what_is_asked_for(issued, tmp_path):
     """Whoever hands the report in could not make it."""
     url, name, pack = issued
     out = tmp_path / "report.pdf"
-    told = _tonne(name, "--lang", "ja", "--out", out, TONNE_DATABASE_URL=url)
-    assert told.returncode == 0, told.stderr
+    told = tonne(*REPORT, name, "--lang", "ja", "--out", out, env={"TONNE_DATABASE_URL": url})
+    assert told.exit_code == 0, told.stderr
     first = out.read_bytes()
-    told = _tonne(pack, "--lang", "ja", "--out", out)
-    assert (told.returncode, out.read_bytes() == first) == (0, True), told.stderr
+    told = tonne(*REPORT, pack, "--lang", "ja", "--out", out)
+    assert (told.exit_code, out.read_bytes() == first) == (0, True), told.stderr
     assert told.stdout == f"{out}: {name}, issued\n"
     assert first.startswith(b"%PDF-1.7")
 
@@ -132,8 +124,8 @@ def test_what_cannot_be_made_is_explained(issued, spoilt, tmp_path, arguments, c
     words = {"PACK": str(issued[2]), "OUT": str(out), "SPOILT": str(spoilt)}
     for key, value in words.items():
         arguments = [one.replace(key, value) for one in arguments]
-    told = _tonne(*arguments)
-    assert (told.returncode, said in told.stderr) == (code, True), told.stderr
+    told = tonne(*REPORT, *arguments)
+    assert (told.exit_code, said in told.stderr) == (code, True), told.stderr
     assert not list(out.iterdir())
 
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from structlog import get_logger
 
-from services.cli.local import doctor_signing
+from services.cli.local import doctor
 from services.issuer import keys, seal
 from services.issuer.audit import audit
 from services.issuer.sealed_day_contents import (
@@ -86,7 +86,7 @@ def test_the_doctor_names_a_day_that_waits(database_url, tmp_path, monkeypatch):
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://127.0.0.1:1")
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
-    monkeypatch.setattr(doctor_signing, "now_us", lambda: logged.NOW)
+    monkeypatch.setattr(doctor, "now_us", lambda: logged.NOW)
 
     def told():
         found = json.loads(tonne("doctor", "--json").stdout)

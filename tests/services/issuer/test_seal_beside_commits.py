@@ -25,18 +25,10 @@ from services.store.postgres.pool import connect
 from services.store.statements import late_readings
 from services.store.statements import transparency_log as log
 from tests import waiting
-from tests.opinions import concluded
-from tests.planted import planted
 from tests.services.issuer import logged, plant
 
 MINUTE_US = 60_000_000
 LOG = "hashtextextended('transparency log', 0)"
-
-
-@pytest.fixture
-def who(database_url, tmp_path):
-    """Return the signers over a plant with three days of readings."""
-    return planted(logged.quarter_hours, database_url, tmp_path)
 
 
 @pytest.fixture
@@ -344,10 +336,7 @@ def _verified(url, who):
     """Close a day as it is stored, whatever of it is sealed, and have it verified."""
     with logged.issuer(url) as conn:
         span = plant.us("2026-03-02"), plant.us("2026-03-03")
-        name = close.close_period(conn, "pv", *span, "test").statement
-        life.submit(conn, name, who["operator"])
-        life.verify(conn, name, who["verifier"], concluded("unmodified", of=(conn, name)))
-    return name
+        return logged.signed(conn, close.close_period(conn, "pv", *span, "test").statement, who)
 
 
 def _refused(url, who, name):

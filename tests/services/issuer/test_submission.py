@@ -18,7 +18,6 @@ from pypdf import PdfReader
 from mrv.documents.monitoring import LaboratoryResult
 from mrv.documents.verification import About
 from mrv.errors import StatementStateError
-from mrv.packs.reader import read_pack
 from mrv.report import make
 from mrv.report.audit_rows import quality_rows
 from mrv.report.dated_values import dated_rows
@@ -29,7 +28,6 @@ from services.issuer import external_signatures as accept
 from services.issuer import transitions as life
 from services.issuer.documents import sign
 from services.issuer.export_files import submission
-from services.issuer.pack import export
 from tests import registering
 from tests.invoked import tonne
 from tests.opinions import concluded
@@ -293,9 +291,7 @@ def test_a_calculated_factor_is_in_statement_and_pack(database_url, tmp_path):
     assert found["calculated"].holds
     text = "".join(p.extract_text() for p in PdfReader(BytesIO(make(facts, "pdf", "en"))).pages)
     assert "calculated by tool07 (ef_cm_t_per_mwh)" in " ".join(text.split())
-    with logged.issuer(database_url) as conn:
-        report = verify(read_pack(export(conn, name, tmp_path / "pack")))
-    assert report.consistent, report.failure
+    report = verify(logged.packed(database_url, name, tmp_path / "pack"))
     assert any("tool07 gives 0.73" in one.detail for one in report.steps)
 
 

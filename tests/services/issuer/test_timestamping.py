@@ -27,19 +27,12 @@ from services.metrics import Metrics
 from services.settings import Settings, SettingsError
 from services.store.postgres.pool import connect
 from tests.invoked import tonne
-from tests.planted import planted
 from tests.ports import free_port
 from tests.services.issuer import logged
 from tests.timestamp_authority import StampAuthority, served
 from tests.transparency import HOME
 
 SERVER = HOME / "timestamp-server"
-
-
-@pytest.fixture
-def who(database_url, tmp_path):
-    """Return the signers of a plant with a sealed log."""
-    return planted(logged.quarter_hours, database_url, tmp_path)
 
 
 @pytest.fixture(scope="module")

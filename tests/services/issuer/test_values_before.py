@@ -10,22 +10,18 @@ from click.testing import CliRunner
 from mrv.calendar import utc_text
 from mrv.documents.form import UNSET
 from mrv.documents.statement import claims_of
-from mrv.packs.reader import read_pack
 from mrv.parameters.evidence import RequiredGrades
 from mrv.statement.plan_reader import read_plan
-from mrv.verify import verify
 from services.cli.main import main
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
 from services.issuer.earlier_projects import changed_late
-from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.mrv.test_trust_root import OLD as OLD_KEYS
 from tests.mrv.test_trust_root import root, signed
 from tests.planted import planted
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
 
 RULE = "PAR-02"
 SPAN = plant.us("2026-03-01"), plant.us("2026-03-03")
@@ -51,8 +47,7 @@ def url(database_url, tmp_path):
 
 def closed(url):
     """Close two days; what they come to and what is said of late changes."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        found = close_period(conn, "bus", *SPAN, "test")
+    found = logged.closed(url, *SPAN, project="bus")
     said = [f.detail for f in found.result.applicability if f.rule == RULE]
     return found.result.net, "".join(said)
 
@@ -74,11 +69,7 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
 
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, "2026-03-01", "2026-03-03", "bus")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        export(conn, name, tmp_path / "pack")
-    pack = read_pack(tmp_path / "pack")
-    report = verify(pack)
-    assert report.failure is None, report.failure
+    pack = logged.packed(url, name, tmp_path / "pack")
     plan = json.loads(pack.files["plan.json"])
     ((one,), again) = plan["changedLate"], read_plan(plan)
     assert (one["parameter"], one["before"], one["by"]) == ("sfc_l_per_100km", "34", "owner")
@@ -154,8 +145,7 @@ def test_a_new_name_of_the_project_hides_no_change(url, tmp_path):
     """The same buses would be registered again, as a project that never had another value."""
     honest, _ = closed(url)
     assert not registering.told(url, tmp_path, "".join(taken_over()), author="owner").refused
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        found = close_period(conn, "again", *SPAN, "test")
+    found = logged.closed(url, *SPAN, project="again")
     (said,) = [f.detail for f in found.result.applicability if f.rule == RULE]
     assert found.result.net == honest
     assert "sfc_l_per_100km was 34 and is 44" in said
@@ -284,15 +274,13 @@ PUBLISHED = (
 
 def test_a_publication_of_the_losses_settles_its_finding_at_any_time(url, tmp_path):
     """The finding would ask for a paper, and entering it would be another finding for good."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        bare = close_period(conn, "bus", *SPAN, "test").result
+    bare = logged.closed(url, *SPAN, project="bus").result
     (found,) = (one for one in bare.applicability if one.rule == "FAC-01")
     assert "Enter the publication of the grid operator or authority under `documents`" in str(
         found.detail
     )
     registering.told(url, tmp_path, BUSES + PUBLISHED % ("2026-09-30", "d1" * 32), author="owner")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        settled = close_period(conn, "bus", *SPAN, "test").result
+    settled = logged.closed(url, *SPAN, project="bus").result
     assert settled.net.project.ug < bare.net.project.ug
     assert not {"FAC-01", "PAR-01", RULE} & {one.rule for one in settled.applicability}
 

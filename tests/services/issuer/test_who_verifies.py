@@ -16,7 +16,6 @@ from services.store.statements import statements
 from tests import holders
 from tests.invoked import printed
 from tests.opinions import concluded, filled
-from tests.planted import planted
 from tests.services.issuer import logged
 
 TAX = {"operator": "0312345678", "verifier": "0312345678-001"}
@@ -47,24 +46,6 @@ WRONG = {
     "a word": (_each("requirements", opinion="ok"), "eligibility: opinion"),
     "another meter": (_each("parameters", device="inv-9"), "appears twice|none of the statement"),
 }
-
-
-def _submitted(url, home):
-    who = logged.quarter_hours(url, home)
-    return who, logged.submitted(url, who, "2026-03-01", "2026-03-02")
-
-
-@pytest.fixture
-def submitted(database_url, tmp_path):
-    """Signers, and a statement that is submitted."""
-    return planted(_submitted, database_url, tmp_path)
-
-
-@pytest.fixture
-def conn(database_url, submitted):
-    """Connect as the issuer does."""
-    with logged.issuer(database_url) as opened:
-        yield opened
 
 
 def _bounds(conn, change):

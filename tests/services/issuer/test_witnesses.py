@@ -16,7 +16,6 @@ from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry.invoices import insert
 from services.store.statements import statements
-from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -27,13 +26,6 @@ devices:
      rated_power_w: 1000000, installed: 2026-01-01T00:00:00+07:00}
 """
 ROW = "id,project,issuer,number,issued,devices,from,to,amount,corrects,reason\n"
-
-
-@pytest.fixture
-def run(database_url, monkeypatch):
-    """Return a way to run `tonne` against the database."""
-    monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    return tonne
 
 
 def _checked(url, home):
@@ -62,10 +54,10 @@ def _file(folder, text):
     return str(file)
 
 
-def test_statement_and_pack_hold_both_witnesses(url, run, tmp_path):
+def test_statement_and_pack_hold_both_witnesses(url, tonne, tmp_path):
     """An auditor would have to ask for meters and bills that the operator would rather not show."""
     text = "E-1,pv,EVN,HD-7,2026-03-05,inv-1 inv-2,2026-03-02,2026-03-03,9000,,\n"
-    done = run("invoice", "import", _file(tmp_path, text))
+    done = tonne("invoice", "import", _file(tmp_path, text))
     assert done.exit_code == 0, done.output
     closed = _close(url)
     subject = closed.document["credentialSubject"]
@@ -83,17 +75,17 @@ def test_statement_and_pack_hold_both_witnesses(url, run, tmp_path):
     assert verify(read_pack(folder)).consistent
 
 
-def test_invoices_are_corrected_by_others_and_never_changed(url, run, tmp_path):
+def test_invoices_are_corrected_by_others_and_never_changed(url, tonne, tmp_path):
     """A bill could be rewritten once it does not fit, and nobody would see the first."""
     first = "E-1,pv,EVN,HD-7,2026-03-05,inv-1 inv-2,2026-03-02,2026-03-03,9000,,\n"
-    assert run("invoice", "import", _file(tmp_path, first)).exit_code == 0
-    assert "unchanged E-1" in run("invoice", "import", _file(tmp_path, first)).output
-    other = run("invoice", "import", _file(tmp_path, first.replace("9000", "9001")))
+    assert tonne("invoice", "import", _file(tmp_path, first)).exit_code == 0
+    assert "unchanged E-1" in tonne("invoice", "import", _file(tmp_path, first)).output
+    other = tonne("invoice", "import", _file(tmp_path, first.replace("9000", "9001")))
     assert other.exit_code == 2
     assert "corrects: E-1" in other.output
     corrected = "E-2,pv,EVN,HD-8,2026-03-06,inv-1 inv-2,2026-03-02,2026-03-03,8000,E-1,typing\n"
-    assert run("invoice", "import", _file(tmp_path, corrected)).exit_code == 0
-    listed = json.loads(run("invoice", "list", "--json").output)
+    assert tonne("invoice", "import", _file(tmp_path, corrected)).exit_code == 0
+    listed = json.loads(tonne("invoice", "list", "--json").output)
     assert [one["id"] for one in listed] == ["E-2"]
     with connect(url) as conn, pytest.raises(Exception, match="append-only"):
         conn.execute("UPDATE invoice SET document = '{}'")
@@ -131,12 +123,12 @@ def test_a_stored_invoice_of_nothing_is_told_as_that(url):
         ("E-1,pv,EVN,7,2199-03-05,inv-1,2026-03-02,2026-03-03,9,,", "2199-03-05 is in the future"),
     ],
 )
-def test_an_invoice_that_cannot_be_is_refused(url, run, tmp_path, row, word):
+def test_an_invoice_that_cannot_be_is_refused(url, tonne, tmp_path, row, word):
     """A slip in a bill would be compared with meters that it is not about."""
-    done = run("invoice", "import", _file(tmp_path, row + "\n"))
+    done = tonne("invoice", "import", _file(tmp_path, row + "\n"))
     assert done.exit_code == 2
     assert word in done.output
-    assert json.loads(run("invoice", "list", "--json").output) == []
+    assert json.loads(tonne("invoice", "list", "--json").output) == []
 
 
 def test_a_correction_shows_what_it_changes(database_url, tmp_path):

@@ -18,23 +18,6 @@ from tests.services.registry.texts import BASE, PROJECT, messages
 MORE = BASE.replace("id: inv", "id: inv2")
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("kase", "documents: 'kase' is not a parameter of jcm-vn-am007; did you mean 'case'?"),
-        ("nosuch", "documents: 'nosuch' is not a parameter of jcm-vn-am007; known: "),
-    ],
-)
-def test_a_document_of_no_parameter_is_refused_with_the_nearest_name(load, name, said):
-    """A value whose document was typed wrong would earn nothing, and nobody say why."""
-    wrong = load(BASE + PROJECT + f"    documents: {{{name}: licence 12}}\n")
-    assert wrong.refused
-    assert said in messages(wrong)
-    right = load(BASE + PROJECT + "    documents: {case: licence 12}\n")
-    assert not right.refused
-    assert "documents:" not in messages(right)
-
-
 def test_a_stored_project_with_such_a_document_stops_no_other(load):
     """Whoever imports a new project would have to mend those of others first."""
     stored = load(BASE + PROJECT).merged
@@ -114,7 +97,11 @@ def test_csv_devices_read_as_yaml_does(load):
         ("Ngày đưa vào vận hành", "2026-02-01", None),
         ("commissioned", "", None),
         ("commissioned", "01/02/2026", "'01/02/2026' is not a date"),
-        ("commissioned", "2025-12-31", "commissioned: 2025-12-31 is not within its life"),
+        (
+            "commissioned",
+            "2025-12-31",
+            "commissioned: 2025-12-31 is outside the time in which the device exists",
+        ),
         ("commissioned", "9999-01-01", "9999-01-01 is not a date of 1990 to 2200"),
     ],
 )

@@ -100,44 +100,6 @@ def test_swapped_coordinates_are_warned_of(load):
     assert "may be swapped" not in messages(load(BASE.replace(at, right)))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("class: pv_inverter", "class: windmill"), "'windmill' is not a device class; known: air"),
-        (("profile: generic", "profile: acme"), "'acme' is not a profile of pv_inverter; known"),
-        (("site: s,", "site: t,"), "site: 't' is not registered"),
-        (("Asia/Ho_Chi_Minh", "Asia/Hanoi"), "'Asia/Hanoi' is unknown; use an IANA name"),
-        (("rated_power_w: 100000", "gateway: gw"), "gateway: 'gw' is not registered"),
-        (("rated_power_w: 100000", "gateway: inv"), "loop inv -> inv"),
-        (("rated_power_w: 100000", 'rated_power_w: "1"'), "'1' must be a number, written without"),
-        (("rated_power_w: 100000", "rated_power_w: 1.5"), "1.5 must be a whole number"),
-        (("rated_power_w: 100000", "rated_power_w: -1"), "-1 must be from 1"),
-        (("rated_power_w: 100000", "rated_power_w: .nan"), "'.nan' must be a number"),
-        (("rated_power_w", "rated_power_kw"), "rated_power_kw: unknown key; known here: id, site"),
-        (("T00:00:00Z", "T00:00:00"), "must be a time with its offset"),
-        (("T00:00:00Z", ""), "must be a time with its offset"),
-        (("id: inv", "id: inv/1"), "'inv/1' is not an id"),
-        (("id: inv, ", ""), "id: is missing; enter text"),
-        (("latitude: 20.9", "latitude: 209"), "209 must be from -90 to 90"),
-        (("devices:", "device:"), "device: unknown key; known here: sites"),
-        (("id: inv, ", "id: inv, id: inw, "), "key 'id' is given twice"),
-        (("sites:", "sites: ["), "this is not YAML"),
-    ],
-)
-def test_a_wrong_row_names_place_key_and_remedy(load, change, message):
-    """A typing slip in a file of thousands of devices could not be found."""
-    text = BASE.replace(*change, 1)
-    try:
-        planned = load(text)
-    except RegistryError as error:
-        said = str(error)
-    else:
-        assert planned.refused
-        said = messages(planned)
-    assert message in said
-    assert "registry.yaml:" in said
-
-
 def test_a_gateway_loop_of_three_is_found(load):
     """No principal could ever speak for any of them."""
     rows = [
@@ -183,24 +145,6 @@ def test_a_device_keeps_its_class(load):
     assert "cannot become 'energy_meter'" in messages(
         load(BASE.replace("pv_inverter", "energy_meter"), stored)
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("topics: [{id: a, template: x/y}]", "registry.yaml:1: topic a: template: 'x/y' must have"),
-        ("topics: [{id: a, template: 'x/{device}', active: 'no'}]", "'no' must be true or false"),
-        (
-            "topics: [{id: a, template: 'x/{device}/+'}, {id: b, template: 'x/+/{device}'}]",
-            "'x/+/{device}' and 'x/{device}/+' of a match the same topics",
-        ),
-    ],
-)
-def test_a_template_of_topics_is_checked_on_import(load, text, message):
-    """A template that means two devices would let one speak for the other."""
-    planned = load(text)
-    assert planned.refused
-    assert message in messages(planned)
 
 
 @pytest.mark.parametrize("section", ["devices", "projects", "sites"])

@@ -128,17 +128,3 @@ def test_near_the_equator_the_months_are_alike():
     assert nagpur[6] / sum(nagpur) < 0.085 < nagpur[2] / sum(nagpur)
     south = typical_months([(Roof(-33.9, 18.4, 30, 0), 100)])
     assert south[11] > 1.3 * south[5]
-
-
-@pytest.mark.parametrize(
-    "months", ["[1, 2, 3]", "[" + "0, " * 11 + "0]", "twelve", "[" + "-1, " * 11 + "20]"]
-)
-def test_months_that_are_none_are_refused(database_url, tmp_path, months):
-    """A slip in the list would move the year's expectation into other months."""
-    planned = registering.told(
-        database_url,
-        tmp_path,
-        ROOF.format(more=f", by_month: {months}", latitude=48, tilt=35, device=""),
-    )
-    assert planned.refused
-    assert any("twelve numbers" in m for r in planned.results for m in r.messages)

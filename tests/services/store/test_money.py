@@ -120,20 +120,3 @@ def test_money_has_a_sheet_of_its_own_and_is_in_no_tonnes(filled):
     assert not [one for one in others if "EUR" in one or "68.16" in one]
     assert "tariffs" in to_yaml(again)
     assert again.sites["roof"].tariffs[1].import_per_kwh == Decimal("0.4")
-
-
-@pytest.mark.parametrize(
-    ("row", "said"),
-    [
-        ("{from: 2026-01-01, currency: euro, import_per_kwh: 0.3}", "'euro' is not a currency"),
-        ("{from: 2026-01-01, currency: EUR}", "enter at least one of"),
-        ("{from: 2026-01-01, currency: EUR, import_per_kwh: -0.3}", "must be from 0"),
-        ("{from: 2026-01-01, currency: EUR, price: 0.3}", "price"),
-    ],
-)
-def test_a_tariff_that_is_none_is_refused(database_url, tmp_path, row, said):
-    """A price would be read in another unit or currency than its owner meant."""
-    site = CITY.format(more="").split("    tariffs:")[0] + f"    tariffs: [{row}]\n"
-    planned = registering.told(database_url, tmp_path, site)
-    assert planned.refused
-    assert any(said in m for r in planned.results for m in r.messages)

@@ -12,9 +12,7 @@ from services.processing.commit import Store
 from services.processing.rebuild import rebuild
 from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
-from services.registry.entries import Registry
 from services.registry.files import read_files
-from services.registry.plan import plan
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
@@ -108,59 +106,6 @@ def test_what_is_exported_is_imported_unchanged(load, database_url, tmp_path):
     assert {r.result for r in again.results} == {"unchanged"}
 
 
-@pytest.fixture
-def planned(tmp_path):
-    """Hold a registry text against the rules, without a database."""
-
-    def run(text):
-        file = tmp_path / "registry.yaml"
-        file.write_text(text, encoding="utf-8")
-        return plan(Registry(), read_files([file]))
-
-    return run
-
-
-FROM = "from: 2026-01-01T00:00:00Z"
-
-
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        (f"channel: active_power_kw, {FROM}, reason: r", "not a channel of"),
-        ("channel: state, reason: r", "from: is missing"),
-        (f"channel: state, {FROM}, spike: 2", "reason: is missing"),
-        (f"channel: state, {FROM}, reason: r, bound: [2, 1]", "low below"),
-        (f"channel: state, {FROM}, reason: r, spyke: 2", "unknown key"),
-        (f"channel: state, {FROM}, reason: r, spike: 2, spike_of_rated: 1", "set the same limit"),
-        (f"channel: active_power_w, {FROM}, reason: r, bound: [2000, 9000]", "contains no value"),
-        (f"channel: energy_export_wh, {FROM}, reason: r, spike: 2", "is for gauges"),
-        (f"channel: state, {FROM}, reason: r, gap_s: 60", "limit of the channel time"),
-        (f"channel: time, {FROM}, reason: r, spike: 60", "limit of channels"),
-        (f"channel: state, {FROM}, reason: r, phases_share: 0.1", "sum of phases"),
-        (f"channel: state, {FROM}, reason: r, flat_s: 1e9", "longer than one week"),
-    ],
-)
-def test_limits_that_contradict_are_refused_where_they_stand(planned, row, words):
-    """A slip would switch a test off in silence, and nobody would look for it."""
-    found = planned(BASE + f"    quality:\n      - {{{row}}}\n")
-    assert found.refused
-    (message,) = [m for r in found.results for m in r.messages]
-    assert words in message
-    assert "registry.yaml:12" in message
-
-
-def test_two_limits_of_one_moment_are_refused(planned):
-    """Which of them holds would depend on the order of a file."""
-    row = f"      - {{channel: state, {FROM}, spike: 2, reason: r}}\n"
-    assert "contains an entry twice" in str(planned(BASE + "    quality:\n" + row * 2).results)
-
-
-def test_a_share_of_a_power_that_is_not_given_is_refused(planned):
-    """The limit would be silent for as long as nobody missed it."""
-    text = TIGHTER.replace("    rated_power_w: 1000\n", "")
-    assert "share of rated_power_w" in str(planned(text).results)
-
-
 METERS = (
     BASE
     + """
@@ -196,23 +141,6 @@ def test_a_check_meter_is_held_against_its_main_meter(load, database_url):
         ("check", "main", 4, 4_000, 4_600, True),
     ]
     assert days == [("2026-03-20", True)]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ("check_of: main", "check_of: nobody", "not registered"),
-        ("check_of: main", "check_of: check", "cannot check itself"),
-        ("check_of: main, check_percent", "check_percent", "without check_of"),
-        ("check_percent: 1.5", "check_percent: 0", "check_percent"),
-        ("check_of: main", "check_of: inv-1", ""),
-    ],
-)
-def test_a_check_meter_that_cannot_be_one_is_refused(planned, old, new, words):
-    """Two meters that never agree, or are one, would be compared for years."""
-    found = planned(METERS.replace(old, new))
-    assert found.refused == bool(words)
-    assert words in str(found.results)
 
 
 EIGHTH_US = HOUR_US // 8

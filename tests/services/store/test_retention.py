@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from prometheus_client import CollectorRegistry
 
 from ingest.errors import InputError, TonneError
-from services.cli.local.doctor_database import retention
+from services.cli.local.doctor_checks import retention
 from services.cli.webhooks import webhooks as command
 from services.issuer.watcher import Keep, Watcher
 from services.metrics import Metrics

@@ -14,14 +14,15 @@ from markupsafe import Markup
 from mrv.calendar import local_text
 from mrv.report.axis import unit_for
 from mrv.report.printable_text import legible
+from services.api.console.charts.static_charts import still
 from services.api.console.translations import Words
 
 _BAR_PLACES, _LONGEST = 6, 160
 
 
-def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str) -> Markup:
+def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str, t: Words) -> Markup:
     """
-    Return a chart.
+    Return a chart: its figures, and its drawing until the script draws it.
 
     Parameters
     ----------
@@ -37,8 +38,8 @@ def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str) -> Mark
     message = json.dumps(_plain(figures), ensure_ascii=False, separators=(",", ":"))
     return Markup(
         '<div class="chart h-{0}" data-chart="{0}" data-name="{1}" role="group" aria-label="{2}"'
-        ' data-figures="{3}"></div>'
-    ).format(kind, name, legible(alt, 2_000), message)
+        ' data-figures="{3}">{4}</div>'
+    ).format(kind, name, legible(alt, 2_000), message, still(kind, figures, t))
 
 
 def _plain(value: Any) -> Any:
@@ -58,8 +59,8 @@ class Bar(NamedTuple):
     """
     Bar of one time span.
 
-    `label`: its label, shown if there is room; `told`: its tooltip.  `parts` are pairs of a kind
-    and a value; None without stored data.  `href` is its link.
+    `label`: its label, shown if there is room; `told`: its tooltip.  `parts`: pairs of a kind and
+    a value, which is None if no data are stored.  `href`: its link.
     """
 
     label: str
@@ -69,7 +70,7 @@ class Bar(NamedTuple):
     href: str | None = None
 
 
-def bars(items: Sequence[Bar], unit: str, alt: str, name: str) -> Markup:
+def bars(items: Sequence[Bar], unit: str, alt: str, name: str, t: Words) -> Markup:
     """
     Return a bar chart.
 
@@ -85,7 +86,7 @@ def bars(items: Sequence[Bar], unit: str, alt: str, name: str) -> Markup:
         Name of downloaded files.
     """
     figures = {"unit": unit, "bars": [bar._asdict() for bar in items]}
-    return declared("bars", figures, alt, name)
+    return declared("bars", figures, alt, name, t)
 
 
 class Flow(NamedTuple):
@@ -97,7 +98,7 @@ class Flow(NamedTuple):
     shown: str
 
 
-def flows(items: Sequence[Flow], unit: str, amount: str, alt: str, name: str) -> Markup:
+def flows(items: Sequence[Flow], unit: str, amount: str, alt: str, name: str, t: Words) -> Markup:
     """
     Return a flow chart.
 
@@ -111,7 +112,7 @@ def flows(items: Sequence[Flow], unit: str, amount: str, alt: str, name: str) ->
         Description of the chart.
     """
     content = {"unit": unit, "words": {"amount": amount}, "flows": [f._asdict() for f in items]}
-    return declared("flows", content, alt, name)
+    return declared("flows", content, alt, name, t)
 
 
 QUARTER_US = 900_000_000
@@ -138,13 +139,14 @@ class Amount(NamedTuple):
 def day_chart(
     amounts: Mapping[int, Amount],
     edges_us: tuple[int, int],
+    until_us: int,
     zone: str,
     base: str,
     name: str,
     t: Words,
 ) -> Markup:
     """
-    Return the chart of a day's 15-minute intervals.
+    Return the chart of a day's 15-minute intervals; those from `until_us` on are yet to come.
 
     Parameters
     ----------
@@ -164,8 +166,13 @@ def day_chart(
     for start in range(edges_us[0], max(edges_us[1], edges_us[0] + QUARTER_US), QUARTER_US):
         clock = local_text(start, zone)[11:16]
         label = clock if clock[3:] == "00" and int(clock[:2]) % 3 == 0 else ""
-        drawn.append(_bar(amounts.get(start), clock, label, unit, size, t))
-    return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "day")
+        ahead = start >= until_us and start not in amounts
+        drawn.append(
+            Bar(label, clock, ())
+            if ahead
+            else _bar(amounts.get(start), clock, label, unit, size, t)
+        )
+    return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "day", t)
 
 
 def days_chart(
@@ -182,7 +189,7 @@ def days_chart(
     for day in days:
         label = t.short_month(day) if day.day == 1 else str(day.day)
         drawn.append(_bar(amounts.get(day), t.day(day), label, unit, size, t))
-    return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "days")
+    return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "days", t)
 
 
 Hour = tuple[datetime, Fraction | Decimal]  # local time, value
@@ -216,7 +223,7 @@ def hours_chart(
         "cells": [(place[at.date()], at.hour, value) for at, value in hours],
         "words": {"hour": t("hour"), "quantity": words[1]},
     }  # fmt: skip
-    return declared("hours", figures, words[0], of)
+    return declared("hours", figures, words[0], of, t)
 
 
 def cumulative_chart(
@@ -250,7 +257,7 @@ def cumulative_chart(
     }  # fmt: skip
     both = (amount_text(sum_, unit, t) for sum_ in sums)
     alt = f"{t('cumulative')}: {next(both)}; {t('expected')} {next(both)}"
-    return declared("cumulative", figures, alt, of)
+    return declared("cumulative", figures, alt, of, t)
 
 
 def amount_text(value: Fraction | int, unit: str, t: Words) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from ingest import classes
-from mrv.calendar import local_date
+from mrv.calendar import local_date, period_us
 from mrv.report.axis import unit_for
 from services.api.console.charts.quantities import (
     QUARTER_US,
@@ -106,9 +106,9 @@ def readings(ask: View, language: Language, device: IdPath, form: Form) -> Respo
     return reading_file(device, f"{datetime.now(UTC):%Y-%m-%d}", rows, form)
 
 
-def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
-    """Return the charts of today and the last weeks of each quantity."""
-    charts: dict[str, dict[str, Markup]] = {}
+def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Any]]:
+    """Return the charts and sums of today and the last weeks of each quantity."""
+    charts: dict[str, dict[str, Any]] = {}
     today = local_date(now_us(), result["timezone"])
     for name in _main([], result["days"]):
         title = t.or_as_is(f"quantity.{name}", name)
@@ -118,7 +118,10 @@ def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
             day["day"]: Amount(day["value"], *_times_us(day["measured_h"], day["unknown_h"]))
             for day in days
         }
-        charts[name] = {"days": days_chart(by_day, today, days[0]["unit"], title, t)}
+        charts[name] = {
+            "days": days_chart(by_day, today, days[0]["unit"], title, t),
+            "sum": t.amount(sum(day["value"] for day in days), days[0]["unit"]),
+        }
         hours = [row for row in result["hours"] if row["quantity"] == name]
         if hours:
             charts[name]["hours"] = _hours(
@@ -131,9 +134,13 @@ def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
                 )
                 for quarter in quarters
             }
-            edges = min(amounts), max(amounts) + QUARTER_US
+            edges = period_us(today, today + timedelta(days=1), result["timezone"])
+            end = max(amounts) + QUARTER_US
             unit = quarters[0]["unit"]
-            charts[name]["today"] = day_chart(amounts, edges, result["timezone"], unit, title, t)
+            charts[name]["today"] = day_chart(
+                amounts, edges, end, result["timezone"], unit, title, t
+            )
+            charts[name]["so_far"] = t.amount(sum(row["value"] for row in quarters), unit)
     return charts
 
 

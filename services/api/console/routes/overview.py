@@ -29,6 +29,7 @@ from services.api.console.routes.year import (
     colours,
     fault,
     finding,
+    first_month,
     months_chart,
     of_no_action,
     ordered,
@@ -119,6 +120,7 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         progress=progress(page_figures.of),
         by_action=by_action,
         months=months_chart(page_figures.of, by_action, t),
+        begin=first_month(page_figures.of, by_action),
         faults=_first(faults),
         count=len(faults),
         no_faults=outside(of_no_action(page_figures.of.projects), t) or t("faults.none"),
@@ -159,7 +161,9 @@ def _rows(page_figures: PageFigures) -> list[tuple[ProjectSums, ProjectYear | No
         )
         for project in page_figures.projects
     ]
-    return sorted(rows, key=lambda row: (-(row[1].short_t if row[1] else 0), row[0].id))
+    return sorted(
+        rows, key=lambda row: (-(row[1].short_t if row[1] and row[1].counted else 0), row[0].id)
+    )
 
 
 def held_back(
@@ -240,7 +244,7 @@ def _map(
             "avoided": t("avoided"), "meters": t("meters_reporting"), "close": t("close"),
         },
     }  # fmt: skip
-    return declared("map", figures, t("map.title", count=len(sites)), "sites")
+    return declared("map", figures, t("map.title", count=len(sites)), "sites", t)
 
 
 def recalled(ask: Asked, year: int | None = None) -> PageFigures:
@@ -300,7 +304,6 @@ class Sums(NamedTuple):
     avoided_t: Decimal | None
     target_t: Decimal | None
     diesel_l: int | None
-    statements_t: Decimal | None
 
     def reach(self, tonnes: Decimal | int) -> str:
         """Return the share of the city's target that tonnes reach. [%]"""
@@ -314,7 +317,6 @@ def _sums(page_figures: PageFigures) -> Sums:
         avoided,
         _target(page_figures.programme),
         None if avoided is None else diesel_litres(Fraction(avoided)),
-        added(project_year.statements_t for project_year in counted),
     )
 
 

@@ -47,7 +47,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
     except _NoProgrammeError:
         return render(ask, language, "no_programme.html")  # the menu leads here, whatever there is
     listed = [p for s in result["systems"] for p in s["projects"]] + result["without_system"]
-    listed.sort(key=_short, reverse=True)
+    listed.sort(key=lambda row: (row["counted"], _short(row)), reverse=True)
     return render(
         ask,
         language,
@@ -151,7 +151,7 @@ def _flows(
         title = t(f"flow.{of}")
         alt = f"{title}: " + "; ".join(f"{f.giver} > {f.receiver} {f.shown}" for f in result)
         named = written(unit)
-        drawn.append((f"{title} [{named}]", flow_chart(result, named, title, alt, f"flow-{of}")))
+        drawn.append((f"{title} [{named}]", flow_chart(result, named, title, alt, f"flow-{of}", t)))
     return drawn
 
 

@@ -309,7 +309,9 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
     known = [Fraction(row.avoided) for row in project_row.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
     alt = f"{t('avoided_in', period=t.span(project_row.name))}: {total} t"
-    return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, f"{project_row.sums.id}-{project_row.name}")
+    return bars(
+        drawn, "t CO\N{SUBSCRIPT TWO}e", alt, f"{project_row.sums.id}-{project_row.name}", t
+    )
 
 
 def _parts(project_row: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:

@@ -132,15 +132,14 @@ def _charts(
 ) -> list[tuple[str, Markup]]:
     """Return the chart of a day for each quantity; the future is not marked as missing."""
     now_us = int(datetime.now(UTC).timestamp()) * 1_000_000
-    edges = tuple(int(edge.timestamp()) * 1_000_000 for edge in (since, until))
+    edges = int(since.timestamp()) * 1_000_000, int(until.timestamp()) * 1_000_000
     drawn = []
     for name in sorted({row[1] for row in rows}):
         amounts = {
             int(row[0].timestamp()) * 1_000_000: Amount(*row[2:6]) for row in rows if row[1] == name
         }
         title = t.or_as_is(f"quantity.{name}", name)
-        span = edges[0], min(edges[1], now_us)
-        drawn.append((title, day_chart(amounts, span, zone, UNITS[name], title, t)))
+        drawn.append((title, day_chart(amounts, edges, now_us, zone, UNITS[name], title, t)))
     return drawn
 
 

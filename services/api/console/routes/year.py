@@ -381,30 +381,37 @@ def actions(
     return [action for action in result if action.avoided_t is not None or action.expected_t]
 
 
+def first_month(of: Year, result: list[Action]) -> int | None:
+    """Return the first month with avoided or expected tonnes, from 0; None without any."""
+    stored = [of.months, *(action.months for action in result)]
+    return next((i for i in range(len(_MONTHS)) if any(months[i] for months in stored)), None)
+
+
 def months_chart(of: Year, result: list[Action], t: Words) -> Markup | None:
     """Return the chart of a year's months by action; None without stored figures."""
     known = [i for i in range(len(_MONTHS)) if any(a.months[i] is not None for a in result)]
-    if not known and not any(of.months):
+    begin = first_month(of, result)
+    if begin is None:
         return None
-    firsts = [date(of.year, month, 1) for month in _MONTHS]
+    firsts = [date(of.year, month, 1) for month in _MONTHS[begin:]]
     figures: dict[str, Any] = {
         "labels": [t.short_month(first) for first in firsts],
         "long": [t.month(first) for first in firsts],
-        "last": known[-1] if known else -1,
+        "last": known[-1] - begin if known else -1,
         "actions": [
             {
                 "key": action.key,
                 "name": action.name,
-                "values": action.months,
+                "values": action.months[begin:],
                 "total": action.avoided_t or 0,
             }
             for action in result
             if action.avoided_t is not None
         ],
-        "expected": [month or None for month in of.months],
+        "expected": [month or None for month in of.months[begin:]],
         "expectedYear": added(of.months) or 0,
         "unit": t("unit.t_month"),
         "words": {key: t(key) for key in ("expected", "total")},
     }
     message = "; ".join(f"{action.name}: {t.tonnes(action.avoided_t or 0)}" for action in result)
-    return declared("months", figures, f"{t('months.title')} {of.year}. {message}", "months")
+    return declared("months", figures, f"{t('months.title')} {of.year}. {message}", "months", t)

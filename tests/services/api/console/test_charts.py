@@ -92,7 +92,7 @@ def test_missing_is_no_bar_of_zero():
         Bar("2", "none", (("measured", Fraction(0)),)),
         Bar("3", "gone", None),
     ]
-    one, none, gone = figures(bars(found, "t", "alt", "x"))["bars"]
+    one, none, gone = figures(bars(found, "t", "alt", "x", Words("en")))["bars"]
     assert (one["parts"], one["expected"], one["href"]) == ([["measured", 4]], 0.333333, "?day=1")
     assert (none["parts"], gone["parts"]) == ([["measured", 0]], None)
 
@@ -140,10 +140,33 @@ def test_a_step_begins_where_the_one_before_ended():
 def test_a_hostile_name_stays_text():
     """Whoever names a member of a park could put a script into its picture."""
     hostile = '"><script>alert(1)</script>\u202e'
-    drawn = flows([Flow(hostile, "x", 1.0, hostile)], "kWh", "energy", hostile, "x")
+    drawn = flows([Flow(hostile, "x", 1.0, hostile)], "kWh", "energy", hostile, "x", Words("en"))
     assert "<script" not in drawn
     assert "\u202e" not in drawn
     assert figures(drawn)["flows"][0]["giver"] == '"><script>alert(1)</script>[U+202E]'
+
+
+def test_a_chart_without_script_has_the_declared_values():
+    """The drawing would show other amounts than the figures behind it."""
+    items = [
+        Bar("1", "1: 2 t", (("measured", Fraction(2)), ("estimated", Fraction(1))), Fraction(4)),
+        Bar("2", "2: -1 t", (("measured", Fraction(-1)),), Fraction(4)),
+        Bar("3", "3: missing", None, None),
+    ]
+    drawn = bars(items, "t", "x", "x", Words("de"))
+    svg = ET.fromstring(re.search(r"<svg.*</svg>", drawn)[0])  # noqa: S314 - our own
+    texts = {one.text: float(one.get("y")[:-1]) for one in svg.iter("text") if one.text != "t"}
+    a_tonne = (texts["0"] - texts["4"]) * 10 / 4
+    columns = {
+        (path.get("fill"), path.get("stroke")): [
+            (int(x), round((float(y) - texts["0"] * 10) / a_tonne, 2), round(float(h) / a_tonne, 2))
+            for x, y, h in re.findall(r"M(\d)\.13 (\d+)h.74v(\d+)", path.get("d"))
+        ]
+        for path in svg.iter("path")
+    }
+    assert columns["var(--acc3)", "var(--acc2)"] == [(0, -2, 2), (1, 0, 1)]
+    assert columns["var(--acc3)", "var(--gold)"] == [(0, -3, 1)]
+    assert [x for x, *_ in columns["var(--hair)", "var(--hair)"]] == [2]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +193,7 @@ def test_nothing_is_missing_where_nothing_is_asked_for(kind, name, shown):
 
 def test_what_is_near_its_expected_amount_is_no_fault():
     """An officer would be sent to a plant that is on its way, or whose account is not made yet."""
-    usual = {"system": None, "ahead_t": None, "statements_t": None, "issued_t": 0, "counted": True}
+    usual = {"system": None, "ahead_t": None, "issued_t": 0, "counted": True}
     years = [
         ProjectYear(project=f"p-{made}", name="P", expected_t=Decimal(100),
                     avoided_t=made and Decimal(made), **usual)

@@ -113,7 +113,11 @@ def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
         stored = load_registry(conn)
         file.write_text(to_yaml(stored), encoding="utf-8")
         again = read_files([file]).registry
-        assert again.sites["cat-ba"].names == {"vi": "Đảo Cát Bà", "ja": "カットバ島"}
+        assert again.sites["cat-ba"].names == {
+            "de": "Insel Cat Ba",
+            "vi": "Đảo Cát Bà",
+            "ja": "カットバ島",
+        }
         assert (again.sites, again.programme) == (stored.sites, stored.programme)
         assert {k: p.names for k, p in again.projects.items()} == {
             k: p.names for k, p in stored.projects.items()
@@ -256,9 +260,7 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
         plans = unfit_plans(conn)
     assert set(plans) == {"dinh-vu-pv"}
     of = ("dinh-vu-pv", "nck-pv")
-    found = [
-        ProjectYear(one, one, None, True, Decimal(30), Decimal(100), None, None, 0) for one in of
-    ]
+    found = [ProjectYear(one, one, None, True, Decimal(30), Decimal(100), None, 0) for one in of]
     t = Words("en")
     by_name = {"t": t, "name": lambda _kind, _id, name: name}
 

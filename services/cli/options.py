@@ -1,4 +1,4 @@
-"""Shared parts of commands without a server: groups, choices, times, `--json`, pack size limits."""
+"""Options of commands without a server: groups, choices, times, `--json`, pack size limits."""
 
 from __future__ import annotations
 

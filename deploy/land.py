@@ -1,6 +1,6 @@
 # ruff: noqa: INP001 - a script, run by hand
 """
-Create services/api/console/maps/coastline.npz, the coastline of the console's map.
+Create services/api/console/coastline.npz, the coastline of the console's map.
 
 From Natural Earth's 1:10m land (public domain), in land-10m.json of the npm package world-atlas
 2.0.2 (ISC):
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-OUT = Path("services/api/console/maps/coastline.npz")
+OUT = Path("services/api/console/coastline.npz")
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ DATA = {
     "services/api/console/static": "styles, scripts, and the check in the browser",
     "services/api/console/templates": "the pages' templates",
     "services/api/console/words": "the words, a language each",
-    "services/api/console/maps/coastline.npz": "the outline itself",
+    "services/api/console/coastline.npz": "the outline itself",
     "services/simulator/pvlib.LICENSE.txt": "licence of what follows pvlib",
     "services/simulator/spa_terms.csv": "periodic terms of the Solar Position Algorithm",
     "services/store/migrations": "the schema, a file an area; released ones are never edited",

@@ -40,7 +40,7 @@ KEPT = (
     "ingest.profiles.load",
     "mrv.factors.load",
     "services.api.console.assets.edition",
-    "services.api.console.maps.base.coastline",
+    "services.api.console.maps.coastline",
 )
 # what commands read of libraries in the middle of their work, each start anew
 LATER = (

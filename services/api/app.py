@@ -1,13 +1,21 @@
-"""The application: routes, guards and common parts."""
+"""
+The application: routes, guards and common parts, and the cache of answers.
+
+Results of slow queries are kept longer, at most until the end of the current quarter of an hour,
+as expected values to date change then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
 from fastapi import FastAPI, Request
@@ -15,13 +23,11 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 from starlette.responses import Response
 
-from services.api import examples, lanes, problems
+from services.api import connections, examples, problems
 from services.api import schemas as shapes
-from services.api.console import assets as console_assets
+from services.api.console import assets
 from services.api.console import render as page
-from services.api.console.answer_cache import Memory
-from services.api.console.live import Live
-from services.api.console.maps.base import NONE, Base
+from services.api.console.maps import NONE, Base
 from services.api.console.routes import alarms as console_alarms
 from services.api.console.routes import devices as console_devices
 from services.api.console.routes import (
@@ -33,50 +39,46 @@ from services.api.console.routes import (
     registry_file,
     sign_in,
     statement_days,
-    statement_files,
 )
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
-from services.api.cursors import Cursors
-from services.api.file_jobs import FileJobs
+from services.api.console.routes.live import Live
 from services.api.guard import Guard, Measures, Rates
 from services.api.made_files import Maker
-from services.api.request_context import Api
+from services.api.reports import FileJobs
+from services.api.request_context import Api, Cursors
 from services.api.routes import (
     administration,
     alarms,
     exports,
-    invoices,
-    jobs,
     log,
     programme,
-    published,
     registry,
     sensorthings,
     series,
     sewers,
     signed_documents,
     statements,
-    webhooks,
     writes,
 )
 from services.issuer.requests import Desk, Runner
 from services.issuer.timestamps import Policy, no_authority
 from services.metrics import Metrics
 from services.settings import FILES_BYTES
-from services.store.api import audit_and_idempotency as api_records
+from services.store.api import api_keys as api_records
 from services.store.postgres.pool import session_settings
 from services.webhooks.post import Network
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from services.api.oidc import Tokens
+    from services.api.principals import Tokens
+
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
-_THREADS = _READERS + lanes.WRITES + lanes.STEPS + lanes.FILES + 8
+_THREADS = _READERS + connections.WRITES + connections.STEPS + connections.FILES + 8
 _ABOUT = (
     "Statements of avoided CO2, their evidence and the log that holds them."
     " Statements that are issued, their status and the proofs are public; all else needs a"
@@ -139,8 +141,8 @@ def make_app(
         page.warm()
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         reads = _pool(database_url, "tonne_api", _READERS)
-        files = _pool(database_url, "tonne_api", lanes.FILES + _JOBS)
-        writes = _pool(database_url, "tonne_api", lanes.WRITES + lanes.STEPS)
+        files = _pool(database_url, "tonne_api", connections.FILES + _JOBS)
+        writes = _pool(database_url, "tonne_api", connections.WRITES + connections.STEPS)
         with reads, files, writes, ExitStack() as stack:
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
@@ -195,17 +197,17 @@ def make_app(
         writes.router,
         log.router,
         administration.keys_router,
-        published.schemas_router,
+        log.schemas_router,
         programme.router,
         series.letters_router,
         reference.router,
         sewers.router,
-        invoices.router,
+        writes.invoices_router,
         signed_documents.router,
-        published.router,
+        log.published_router,
         alarms.router,
-        jobs.router,
-        webhooks.router,
+        exports.jobs_router,
+        administration.webhooks_router,
         sensorthings.router,
         exports.router,
     ):
@@ -215,10 +217,9 @@ def make_app(
         projects,
         console_statements,
         statement_days,
-        statement_files,
         live,
         sign_in,
-        console_assets,
+        assets,
         console_programme,
         console_sewers,
         console_devices,
@@ -231,7 +232,7 @@ def make_app(
     app.add_middleware(
         Guard,
         rates=Rates(choices.rate_per_s),
-        lanes=lanes.Lanes(),
+        lanes=connections.Lanes(),
         measures=Measures(metrics.registry),
     )
     return app
@@ -274,3 +275,38 @@ def _described(app: FastAPI) -> dict[str, Any]:
         examples.add(document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+_T = TypeVar("_T")
+_LEAST_S = 10.0
+_TIMES = 20.0
+_QUARTER_S = 900
+_MOST = 256
+_LOCKS = 64
+
+
+class Memory:
+    """Cache of answers by question; the oldest are dropped."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
+        # questions share locks, so that those which nobody can answer leave none behind
+        self._asking = [threading.Lock() for _ in range(_LOCKS)]
+        self._lock = threading.Lock()
+
+    def get(self, question: Hashable, find: Callable[[], _T]) -> _T:
+        """Return the cached answer, or compute it, one caller at a time."""
+        question = (int(time.time() // _QUARTER_S), question)
+        with self._asking[hash(question) % _LOCKS]:
+            until_s, answer = self._kept.get(question, (0.0, None))
+            if time.monotonic() < until_s:
+                return answer  # type: ignore[no-any-return]  # of the same question
+            began_s = time.monotonic()
+            result = find()
+            took_s = time.monotonic() - began_s
+            with self._lock:
+                self._kept[question] = (time.monotonic() + max(_LEAST_S, _TIMES * took_s), result)
+                self._kept.move_to_end(question)
+                while len(self._kept) > _MOST:
+                    self._kept.popitem(last=False)
+            return result

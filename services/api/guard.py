@@ -17,8 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.api.connections import share_of
-from services.api.lanes import Lanes, stays_open, takes_files
+from services.api.connections import Lanes, share_of, stays_open, takes_files
 from services.api.problems import problem
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -1,8 +1,17 @@
-"""Context of one request: principal, connection and audit row."""
+"""
+Context of one request: principal, connection and audit row; cursors of paged lists.
+
+A cursor has the last row's key, so no row is skipped or repeated when others are written
+meanwhile; it is bound to its list and filters.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
+import hmac
+import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +31,6 @@ from psycopg_pool import ConnectionPool
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from services.api.cursors import Cursors
 from services.api.jobs import ACCEPTED, CREATED, DONE, outcome
 from services.api.made_files import Maker
 from services.api.negotiation import Preferences
@@ -32,15 +40,64 @@ from services.issuer import requests
 from services.issuer.requests import Desk
 from services.settings import FILES_BYTES
 from services.store.api import api_keys
-from services.store.api import audit_and_idempotency as api_records
-from services.store.api.api_keys import ApiKey
-from services.store.api.audit_and_idempotency import Answer
+from services.store.api.api_keys import Answer, ApiKey
 from services.store.statements import signer_requests as queue
 from services.store.statements.signer_requests import Request as Wanted
 from services.webhooks.post import Network
 
 if TYPE_CHECKING:
-    from services.api.oidc import Tokens
+    from services.api.principals import Tokens
+
+    Work = Callable[[Connection], tuple[int, Any]]
+
+
+_MAC_BYTES = 16
+
+
+class Cursors:
+    """
+    Creates and reads cursors.
+
+    Parameters
+    ----------
+    secret : bytes
+        Shared by all processes of the same database.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def make(self, of: tuple[object, ...], key: list[Any]) -> str:
+        """Return the cursor after a row, in the list described by `of`."""
+        body = json.dumps(key, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._mac(of, body) + body).decode().rstrip("=")
+
+    def read(self, of: tuple[object, ...], mark: str | None) -> list[Any] | None:
+        """
+        Return the key in a cursor; None without a cursor.
+
+        Raises
+        ------
+        ProblemError
+            If it was not made for this list.
+        """
+        if mark is None:
+            return None
+        try:
+            raw = base64.b64decode(mark + "=" * (-len(mark) % 4), b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        tag, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if not body or not hmac.compare_digest(tag, self._mac(of, body)):
+            raise ProblemError(
+                400, "cursor does not belong to this list; take it from `next` of the previous page"
+            )
+        key: list[Any] = json.loads(body)
+        return key
+
+    def _mac(self, of: tuple[object, ...], body: bytes) -> bytes:
+        content = json.dumps(of, default=str).encode()
+        return hmac.new(self._secret, content + b"\0" + body, hashlib.sha256).digest()[:_MAC_BYTES]
 
 
 # a token of three parts is a JWT, RFC 7519
@@ -83,11 +140,6 @@ def _invalid() -> ProblemError:
         {"WWW-Authenticate": 'Bearer realm="tonne", error="invalid_token"'},
     )
 
-
-if TYPE_CHECKING:
-    from services.api.oidc import Tokens
-
-    Work = Callable[[Connection], tuple[int, Any]]
 
 T = TypeVar("T")
 _FORBIDDEN, _DEFECT = 403, 500
@@ -164,7 +216,7 @@ class Asked:
         at, who = self.request, self.who
         query = at.url.query.encode()
         digest = hashlib.sha256(query).hexdigest()[:16] if query else ""
-        api_records.audit(conn, who.id, who.role, at.method, at.url.path[:500], status, digest)
+        api_keys.audit(conn, who.id, who.role, at.method, at.url.path[:500], status, digest)
 
     def step(
         self,
@@ -268,8 +320,8 @@ class Asked:
         digest = hashlib.sha256(line.encode()).digest()
         if key is None:
             return _answered(digest, work(conn)), False
-        with api_records.one_at_a_time(conn, self.who.id, key):
-            result = api_records.answer(conn, self.who.id, key)
+        with api_keys.one_at_a_time(conn, self.who.id, key):
+            result = api_keys.answer(conn, self.who.id, key)
             if result is not None and result.request != digest:
                 raise ProblemError(
                     422, "this Idempotency-Key was used for another request; use a new one"
@@ -277,7 +329,7 @@ class Asked:
             if result is not None:
                 return result, True
             answer = _answered(digest, work(conn))
-            api_records.keep_answer(conn, self.who.id, key, answer)
+            api_keys.keep_answer(conn, self.who.id, key, answer)
             return answer, False
 
 

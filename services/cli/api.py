@@ -11,7 +11,7 @@ from typing import get_args
 import click
 from psycopg import Connection
 
-from services.api.oidc import Tokens
+from services.api.principals import Tokens
 from services.cli.options import Choice, Group, json_option
 from services.cli.output import print_json, print_result, print_secret, table, time_text
 from services.cli.server_options import METAVAR, database_url, moment_us
@@ -39,7 +39,7 @@ def api(ctx: click.Context) -> None:
 
 def _serve() -> None:
     from services.api.app import Choices, make_app  # noqa: PLC0415 - loads the web framework
-    from services.api.console.maps.base import load  # noqa: PLC0415
+    from services.api.console.maps import load  # noqa: PLC0415
     from services.api.server import serve  # noqa: PLC0415
     from services.issuer.timestamps import policy_of  # noqa: PLC0415
     from services.logs import get_logger  # noqa: PLC0415
@@ -76,7 +76,7 @@ def _serve() -> None:
 
 
 def _oidc(settings: Settings) -> Tokens | None:
-    from services.api.oidc import Tokens  # noqa: PLC0415
+    from services.api.principals import Tokens  # noqa: PLC0415
 
     issuer, audience, url = settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks_url
     return Tokens(issuer, audience, url) if issuer and audience and url else None

@@ -28,7 +28,7 @@ from services.processing.commit import Store
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.registry.factors import load_published
+from services.store.registry.load import load_published
 
 if TYPE_CHECKING:
     from ingest.decode import Rejected

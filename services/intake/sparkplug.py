@@ -19,7 +19,7 @@ from ingest.pipeline.admit import Admitted, admit
 from ingest.reading import Given
 from ingest.sparkplug import PREFIX, Host, Node, Outcome, Rules, command, rebirth
 from services.settings import Settings
-from services.store.messages import sparkplug_nodes as stored
+from services.store.messages import principal_status as stored
 from services.store.messages.dead_letter_write import Letters
 
 REBIRTH_S = 30.0

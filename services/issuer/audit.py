@@ -44,7 +44,7 @@ from services.store.postgres.row_hashes import STATES, hashes, tables
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
-from services.store.timeseries.underived import waiting as to_make
+from services.store.timeseries.remake_requests import with_underived as to_make
 
 
 def entries(walk: Walk) -> str:

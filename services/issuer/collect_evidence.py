@@ -39,18 +39,18 @@ from services.issuer.signed_evidence import open_actions, signed_of
 from services.issuer.trust import factors_accepted, required_grades, third_parties
 from services.registry.ratings import rated_powers
 from services.settings import Settings
+from services.store.registry import entries_from_rows as monitoring
 from services.store.registry import load as registry
-from services.store.registry import monitoring_plans as monitoring
 from services.store.registry import signing_keys
-from services.store.registry.factors import load_book
+from services.store.registry.entries_from_rows import CALIBRATIONS
+from services.store.registry.load import load_book
 from services.store.registry.programme import issue_signatures, public_url
-from services.store.registry.rows import CALIBRATIONS
-from services.store.statements import carry_over as carried
+from services.store.statements import account_spans as carried
 from services.store.statements import evidence as periods
 from services.store.statements import statements
 from services.store.statements.evidence import Reach
 from services.store.statements.statements import Stored
-from services.store.timeseries import underived
+from services.store.timeseries import remake_requests
 from services.store.timeseries.arrivals import by_day, not_on_time
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
@@ -331,7 +331,7 @@ def _enough(
         todo -= done
         if not todo:
             return join(frames)
-    waiting = underived.waiting(cursor, fleet.ids(sorted(todo)))
+    waiting = remake_requests.with_underived(cursor, fleet.ids(sorted(todo)))
     if waiting:
         raise PeriodError(
             f"intervals of {', '.join(sorted(waiting))} are not calculated yet; close again when "

@@ -33,7 +33,7 @@ from services.issuer.sealed_day_contents import Job, parts_of
 from services.processing.rebuild import rebuild
 from services.settle import Plan
 from services.store.registry import load as registry
-from services.store.registry.factors import load_book
+from services.store.registry.load import load_book
 from services.store.statements import late_readings
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log

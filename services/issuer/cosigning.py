@@ -119,7 +119,7 @@ def _asked(
                 f"it cosigned {old} entries, and this log has {size}: was the database restored"
                 " from an older copy?",
             )
-    return Outcome("refused", "it states another size at each request")
+    return Outcome("refused", "the witness states another size at each request")
 
 
 def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int, str]:
@@ -145,7 +145,7 @@ def _read(question: Question, witness: Member, answer: tuple[int, str], now_s: f
     if status == _OK:
         return _cosigned(question, witness, text, now_s)
     if status == _FALSE:
-        return Outcome("contradicts", f"it saw another history of this log: {start}")
+        return Outcome("contradicts", f"the witness saw another history of this log: {start}")
     if status == _UNKNOWN:
         return Outcome(
             "refused",

@@ -35,7 +35,7 @@ from services.issuer.trust import operators
 from services.registry.entries import document_of
 from services.store.registry.project_versions import ProjectVersion, load_others, load_versions
 from services.store.statements import statements
-from services.store.statements.carry_over import one_meter
+from services.store.statements.account_spans import one_meter
 from services.store.statements.statements import Stored
 from services.store.timeseries.measured_energy import year_sums
 

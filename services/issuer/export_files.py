@@ -57,7 +57,7 @@ from services.issuer.documents import documents
 from services.issuer.registration_checks import JCM
 from services.issuer.report import facts_of
 from services.registry.authority import entered_records
-from services.store.registry import authority
+from services.store.registry import programme
 from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import evidence, statements
 from services.store.timeseries.measured_energy import year_sums
@@ -304,7 +304,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     project = facts.subject.project.id
     result = (
         entered.record
-        for entered in authority.load(conn)
+        for entered in programme.load_entered(conn)
         if isinstance(entered.record, Registration) and entered.record.project == project
     )
     registered, words = next(result, None) or Registration(project=project), Words(language)

@@ -30,7 +30,7 @@ from services.issuer import close
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import compared
 from services.store.registry import load as registry
-from services.store.registry.factors import load_book
+from services.store.registry.load import load_book
 from services.store.statements import account_spans as spans
 from services.store.statements import evidence as periods
 from services.store.statements import statements

@@ -35,9 +35,9 @@ from mrv.rounding import exact_sum, exact_text, share_text
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from services.store.registry import load as registry
-from services.store.registry.rows import CALIBRATIONS
+from services.store.registry.entries_from_rows import CALIBRATIONS
 from services.store.statements import statements
-from services.store.timeseries import underived
+from services.store.timeseries import remake_requests
 from services.store.timeseries.interval_rows import intervals_of, older_rows
 
 # by how much they may differ where nothing is declared: two meters of class 2 (IEC 62053-21) [%, M]
@@ -142,7 +142,9 @@ def metered_outside(
     parts = sorted({*_parts(every, plan.fleet(), (from_us, to_us)), *_others(conn, every, plan)})
     names = sorted({device for device, *_ in parts})
     with conn.cursor() as cursor:
-        waiting = underived.waiting(cursor, names, max((end for *_, end in parts), default=0))
+        waiting = remake_requests.with_underived(
+            cursor, names, max((end for *_, end in parts), default=0)
+        )
     if waiting:
         raise PeriodError(
             f"intervals of {', '.join(sorted(waiting))} are not calculated yet; close again when "

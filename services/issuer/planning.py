@@ -37,12 +37,10 @@ from services.registry import entries
 from services.registry.document import document, dump
 from services.registry.entries import Registry
 from services.registry.files import KEPT
-from services.store.registry import authority
 from services.store.registry import load as registry
-from services.store.registry.entries_from_rows import load_registry
+from services.store.registry import programme
+from services.store.registry.entries_from_rows import SAMPLES, load_registry, load_versions
 from services.store.registry.load import load_project
-from services.store.registry.monitoring_plans import load_versions
-from services.store.registry.rows import SAMPLES
 from services.store.statements import statements
 from services.store.views.city_year import estimates
 from services.store.views.programme_report import report_document
@@ -217,7 +215,7 @@ def programme_report(conn: Connection, year: int | None, language: str = "en") -
 
 def _registered(conn: Connection, known: _Known) -> Iterator[Due]:
     """Yield the ends of versions registered by the programme, and of the crediting period."""
-    for entered in authority.load(conn):
+    for entered in programme.load_entered(conn):
         record = entered.record
         if isinstance(record, Registration) and record.project == known.project.id:
             versions = (*record.forms, *record.methodologies, *record.designs)

@@ -63,11 +63,11 @@ from services.registry.authority import entered_records, life_of
 from services.registry.entries import CALIBRATION_EVERY, Device, Rating, Registry, calibration_every
 from services.registry.entries import Project as Entry
 from services.store.registry.entries_from_rows import load_ratings, load_registry
-from services.store.registry.factors import load_book
+from services.store.registry.load import load_book
 from services.store.registry.project_versions import attribute_versions
 from services.store.statements import statements
-from services.store.statements.carry_over import owed_at_site
-from services.store.statements.energy_certificates import beside, certified
+from services.store.statements.account_spans import owed_at_site
+from services.store.statements.units import beside, certified
 from services.store.timeseries.measured_energy import Beyond, all_series, beyond_rating
 
 # by which part days of a copy under noise differ: 4 % in a quarter hour leave less than 2 %; and

@@ -65,7 +65,7 @@ from services.store.statements import transparency_log as log
 from services.store.statements.late_readings import Waiting
 from services.store.statements.sealed_days import Seal
 from services.store.timeseries.arrivals import by_day, by_hour
-from services.store.timeseries.underived import waiting as to_make
+from services.store.timeseries.remake_requests import with_underived as to_make
 
 _AT_ONCE = 50
 _SEALER = "hashtextextended('tonne sealer', 0)"

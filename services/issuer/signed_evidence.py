@@ -49,8 +49,8 @@ from mrv.statement.signed_energy import energy_registers, keys_of, kind_of
 from services.store.archive import catalog as archived
 from services.store.messages import signed_values as store
 from services.store.messages.signed_values import Candidate
-from services.store.registry import authority
-from services.store.registry.rows import METER_KEYS
+from services.store.registry import programme
+from services.store.registry.entries_from_rows import METER_KEYS
 from services.store.statements import signed_documents
 from services.store.statements.evidence import load_serials
 from services.vault import table
@@ -128,7 +128,7 @@ def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardA
     """Return a project's open forward actions of the validation and of statements before a time."""
     actions = [
         ForwardAction(statement=None, finding=forward_action.id, text=forward_action.text)
-        for entered in authority.load(conn)
+        for entered in programme.load_entered(conn)
         if isinstance(entered.record, Registration) and entered.record.project == project
         for forward_action in entered.record.validation.forward_actions
     ]

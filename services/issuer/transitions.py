@@ -57,7 +57,7 @@ from services.store.registry import load as registry
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.programme import issue_signatures
-from services.store.statements import carry_over as carried
+from services.store.statements import account_spans as carried
 from services.store.statements import evidence, statements
 from services.store.statements import transparency_log as log
 

@@ -32,7 +32,7 @@ from services.issuer import live_accounts
 from services.issuer.audit import AuditReport, audit
 from services.issuer.close import snapshot
 from services.metrics import Metrics
-from services.processing import pv_outlook, silence_rates
+from services.processing import pv_outlook
 from services.processing.rebuild import rebuild
 from services.scraping import Pulse
 from services.settings import Settings, local_urls
@@ -43,10 +43,9 @@ from services.store.messages.dead_letter_query import expire, tidy
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.registry.factors import load_book
+from services.store.registry.load import load_book
 from services.store.statements import transparency_log
-from services.store.timeseries import arrivals, remake_requests, underived
-from services.store.views import alarm_round
+from services.store.timeseries import arrivals, remake_requests
 from services.store.views import fleet_metrics as gauges
 from services.store.views.fleet_metrics import Gauges
 
@@ -200,12 +199,12 @@ class Watcher(Background):
         waits_s = transparency_log.waiting_s(conn) if self._keep.witnessed else 0.0
         self._looked.waits_for_witnesses(waits_s)
         self._looked.webhooks(webhooks.waiting(conn))
-        self._looked.overdue(alarm_round.overdue_s(conn, self._keep.days))
+        self._looked.overdue(gauges.overdue_s(conn, self._keep.days))
 
     @_round("alarms not seen", lost=lambda self: self._looked.alarms(None))
     def see_alarms(self, conn: Connection) -> None:
         """Raise and clear alarms; without the database nothing is stored."""
-        done = alarm_round.run(conn)
+        done = gauges.raise_alarms(conn)
         self._looked.alarms(done.alarms)
         if done.raised or done.cleared:
             self._log.info("alarms", raised=done.raised, cleared=done.cleared)
@@ -224,9 +223,9 @@ class Watcher(Background):
     @_round("expected amounts not calculated", pause_s=_shared)
     def look_ahead(self, conn: Connection) -> None:
         """Calculate expected energy before days are summed, as pages need it and it is slow."""
-        silence_rates.refresh(conn)
+        pv_outlook.refresh_rates(conn)
         pv_outlook.refresh_months(conn)
-        seen = pv_outlook.refresh(conn)
+        seen = pv_outlook.refresh_outlook(conn)
         if seen.skies or seen.trends:
             self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
 
@@ -303,7 +302,7 @@ class Watcher(Background):
             end = now_us() // 900_000_000 * 900_000_000
             differences = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
             with conn.cursor() as cursor:
-                waiting = underived.waiting(cursor, [d.device for d in differences])
+                waiting = remake_requests.with_underived(cursor, [d.device for d in differences])
             differences = [d for d in differences if d.device not in waiting]
         self._looked.compared(len(chosen), len(differences))
         for difference in differences[:10]:

@@ -31,9 +31,8 @@ from ingest.decode import Rejected
 from ingest.model import Fleet, Frame, Int32, Int64
 from ingest.pipeline.meter_state import NEVER
 from services.clock import now_us
-from services.processing.batch import Answered, Batch, Committed
+from services.processing.batch import Answered, Batch, Committed, in_parts
 from services.processing.deriver import Deriver, Made, Note
-from services.processing.parts import in_parts
 from services.processing.quality_pass import Changed
 from services.processing.store_readings import Arrived, Signatures, store_readings
 from services.settle import Plan
@@ -46,10 +45,9 @@ from services.store.postgres.binary_copy import Words
 from services.store.postgres.values import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
-from services.store.timeseries import arrivals, underived
+from services.store.timeseries import arrivals, remake_requests
 from services.store.timeseries import register_checkpoints as marks
-from services.store.timeseries.device_clocks import Clocks
-from services.store.timeseries.last_seen import Seen, heard
+from services.store.timeseries.last_seen import Clocks, Seen, heard
 from services.store.timeseries.last_seen import Written as Heard
 from services.vault.part import DamagedError, VaultError
 
@@ -285,7 +283,7 @@ class Store:
         if not self.behind_commits:
             if self._homes is not None and spans:
                 # what the partitions' holders are just making of them fails by that
-                underived.fold(cursor, np.unique(self._homes[list(spans)]).tolist())
+                remake_requests.fold(cursor, np.unique(self._homes[list(spans)]).tolist())
             return self.deriver.make(cursor, arrived), None
         if not spans:
             return None, None
@@ -293,7 +291,10 @@ class Store:
         for device, span in spans.items():
             home = None if self._homes is None else int(self._homes[device])
             by_home.setdefault(home, {})[device] = span
-        numbers = {h: underived.note(cursor, self.plan.fleet, s, h) for h, s in by_home.items()}
+        numbers = {
+            h: remake_requests.note_underived(cursor, self.plan.fleet, s, h)
+            for h, s in by_home.items()
+        }
         if theirs := [] if self._homes is None else numbers.keys() - {*self._ours()}:
             arrived = arrived.without({d for home in theirs for d in by_home[home]})
             numbers = {h: n for h, n in numbers.items() if h not in theirs}
@@ -351,7 +352,7 @@ class Store:
         """
         if not self.behind_commits:
             with connection.transaction(), connection.cursor() as cursor:
-                underived.fold(cursor)
+                remake_requests.fold(cursor)
         return self.deriver.look(connection, ours)
 
     @property

@@ -26,10 +26,9 @@ from ingest.pipeline.quality_tests import Judged
 from services.clock import now_us
 from services.processing import bounds
 from services.processing.backlog import Backlog
-from services.processing.batch import Answered, Committed
+from services.processing.batch import Answered, Committed, tried
 from services.processing.bounds import expected
 from services.processing.derive import Derived, Rows
-from services.processing.parts import tried
 from services.processing.quality_pass import Changed, Quality, reaches
 from services.processing.station_indicators import Touched
 from services.processing.store_readings import Arrived, joined, without
@@ -40,7 +39,6 @@ from services.store.postgres.columnstore import Verdict, verdict
 from services.store.postgres.values import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
-from services.store.timeseries import day_marks, underived
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import register_checkpoints as marks
@@ -278,7 +276,7 @@ class Deriver:
         with self.notes.gate:
             self.notes.clear()  # what is lost from here on is folded the next time
             with connection.transaction(), connection.cursor() as cursor:
-                underived.fold(cursor, self.homes())
+                requests.fold(cursor, self.homes())
         self.state.forget()
         self.look(connection, self._ours)
 
@@ -309,7 +307,7 @@ class Deriver:
         made = self.make(cursor, arrived)
         rows = [made.settled.metered.rows, made.again.remade.rows()]
         late_readings.note_made(cursor, self.plan.fleet, [(r.device, r.start_us) for r in rows])
-        if not underived.drop(cursor, [number for note in taken for number in note.numbers]):
+        if not requests.drop(cursor, [number for note in taken for number in note.numbers]):
             raise _GoneError
         return made
 
@@ -408,7 +406,7 @@ class Deriver:
     def _write_live(self, cursor: Cursor, settled: Settled, out: Committed) -> None:
         both, words = ((settled.fresh, True), (settled.open, False)), self._rows.words
         rows = [(r.device, r.start_us) for p, _ in both for r in (p.intervals, p.emissions)]
-        with day_marks.noted(cursor, self.plan.fleet, rows):
+        with requests.noted(cursor, self.plan.fleet, rows):
             for part, fresh in both:
                 derived.write_intervals(cursor, self._ids, part.intervals, fresh=fresh)
                 derived.write_emissions(cursor, self._ids, words, part.emissions, fresh=fresh)

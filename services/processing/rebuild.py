@@ -37,7 +37,7 @@ from services.store.postgres.values import stamp
 from services.store.timeseries import indicator_values as indicator_rows
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags
-from services.store.timeseries import readings, underived
+from services.store.timeseries import readings, remake_requests
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import BindingWords
 
@@ -122,7 +122,7 @@ def _compared(
         if replace and (differences or older):
             _replace(cursor, plan, devices, computed, from_us, to_us)
         elif differences:
-            behind = underived.just_stored(cursor, sorted({d.device for d in differences}))
+            behind = remake_requests.just_stored(cursor, sorted({d.device for d in differences}))
     return differences, behind
 
 

@@ -1,9 +1,10 @@
-"""Import of registry files: plan against the stored registry, then write all or nothing."""
+"""Import of registry files and invoices, all or nothing, and authorities' data for exports."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -11,15 +12,21 @@ import psycopg
 from psycopg import Connection
 
 from ingest.errors import RegistryError
-from mrv.errors import StatementStateError
+from mrv.errors import ExportError, StatementStateError
+from mrv.exports.entered import Authority, merged
+from services.registry.authority import changed_after_filing, entered_records
 from services.registry.document import document
 from services.registry.entries import Entry, Registry
+from services.registry.fields import Row
 from services.registry.files import Incoming
+from services.registry.invoices import Import
+from services.registry.invoices import plan as plan_invoices
 from services.registry.plan import Plan, plan
 from services.store.postgres.values import jsonb
-from services.store.registry import signing_keys
-from services.store.registry.authority import issued
+from services.store.registry import invoices, programme, signing_keys
 from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.load import load_projects
+from services.store.registry.programme import issued
 from services.store.registry.write import write_entries, write_lives
 
 
@@ -165,4 +172,56 @@ def _change(entry: Entry, stored: Registry) -> dict[str, Any]:
         "id": entry.id,
         "before": document(before) if before else None,
         "after": document(entry),
+    }
+
+
+def registered(conn: Connection, given: Authority) -> Authority:
+    """
+    Return the registered entries with a file's in place of those of the same name.
+
+    Raises
+    ------
+    ExportError
+        If a filed submission differs in the file.
+    """
+    stored = entered_records(Registry.of(programme.load_entered(conn)))
+    for text in changed_after_filing(stored, given):
+        raise ExportError(text)
+    return merged(stored, given)
+
+
+def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool = True) -> Import:
+    """
+    Store invoices, all or none; return the result.
+
+    Parameters
+    ----------
+    conn : Connection
+        Connection in autocommit; imports wait for each other.
+    write : bool
+        False: only report the result.
+    """
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('invoices', 0))")
+        projects = {project.id: project for project in load_projects(conn)}
+        stored = {
+            invoice.id: (project, invoice, corrects, reason)
+            for project, invoice, corrects, reason in invoices.every(conn, corrected=True)
+        }
+        keys = [enrolment.key for enrolment in signing_keys.load(conn)]
+        result = plan_invoices(rows, projects, stored, keys, _others(conn))
+        if write and not result.refused:
+            new = [(e.project, e.invoice, e.corrects, e.reason) for e in result.new]
+            invoices.insert(conn, new, author)
+    return result
+
+
+def _others(conn: Connection) -> dict[str, set[str]]:
+    """Return other meters that each project names."""
+    return {
+        name: {
+            *(outside.device for outside in project.boundary or ()),
+            *(user for s in project.shared_meters or () for user in s.users),
+        }
+        for name, project in load_registry(conn).projects.items()
     }

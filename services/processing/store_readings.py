@@ -34,9 +34,9 @@ from services.store.archive import archived_readings as cold
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.values import FAR_US, stamp
-from services.store.registry.rows import METER_KEYS
+from services.store.registry.entries_from_rows import METER_KEYS
 from services.store.statements.late_readings import Completed
-from services.store.timeseries import day_marks, readings
+from services.store.timeseries import readings, remake_requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def store_readings(
         out.rows[f"reading_{frame.class_id}"] += len(frame)
     arrived = Arrived(fresh, {}, touched, list(fresh), [])
     _merge(cursor, fleet, ids, [f for f in others if len(f)], out, arrived)
-    day_marks.note(cursor, fleet, arrived.every)
+    remake_requests.mark_late_days(cursor, fleet, arrived.every)
     return arrived
 
 

@@ -38,9 +38,8 @@ from services.intake.retry import PULSE
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.start import require_same_time
 from services.metrics import Metrics
-from services.processing.batch import Batch, Committed
+from services.processing.batch import Batch, Committed, in_parts
 from services.processing.commit import Written
-from services.processing.parts import in_parts
 from services.store import offsets
 from services.store.messages.dead_letter_write import DAY_BYTES
 from services.store.offsets import Position, Source, VisitedError

@@ -27,9 +27,8 @@ from services.intake.registry_watch import RegistryWatch, load_plan, names_unkno
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.topics import partitions as count_partitions
 from services.kafka_access import KafkaAccess
-from services.processing.batch import Committed
+from services.processing.batch import UNSTORABLE, Committed
 from services.processing.commit import Store
-from services.processing.parts import UNSTORABLE
 from services.settings import Settings
 from services.store import offsets
 from services.store import offsets as source

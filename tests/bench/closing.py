@@ -10,7 +10,7 @@ from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.registry.factors import load_book
+from services.store.registry.load import load_book
 from services.store.views.fleet_metrics import refresh_days
 from tests.bench import month
 from tests.bench.spent import cpu_s

@@ -43,7 +43,7 @@ from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 from services.store.postgres.values import stamp
 from services.store.registry import load as registry
-from services.store.registry.factors import load_book
+from services.store.registry.load import load_book
 from services.store.timeseries.interval_rows import intervals_of
 from services.store.views import city_year, console
 from services.store.views.fleet_metrics import refresh_days

@@ -16,7 +16,7 @@ from services.issuer.collect_evidence import plan_of
 from services.issuer.signed_evidence import files as case_files
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.factors import load_book
+from services.store.registry.load import load_book
 from tests.bench import month
 from tests.bench.stages_store import database
 from tests.running import Pipeline

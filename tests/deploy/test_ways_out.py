@@ -24,7 +24,7 @@ CALLS = {
         "POST http://tsa.example.org/t HTTP/1.",
     ),
     "identity provider": (
-        "from services.api.oidc import read as do",
+        "from services.api.principals import read as do",
         "'https://id.example.org/keys'",
         "CONNECT id.example.org:443 HTTP/1.",
     ),

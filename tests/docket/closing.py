@@ -27,12 +27,12 @@ from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.conditions import findings as findings_of
 from services.issuer.close import Closed, preview_period
 from services.issuer.planning import draft_of
-from services.processing.invoice_import import deliver
+from services.processing.registry_import import deliver
 from services.registry.invoices import read as read_invoices
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
-from services.store.statements import energy_certificates
+from services.store.statements import units
 from tests import databases, memory, registering
 from tests.docket import distortions
 from tests.docket.cases import cases, false_in
@@ -250,9 +250,9 @@ def _certify(url: str, world: World) -> None:
                 datetime.fromtimestamp(midnight_us(one[edge], world.month.zone) / 10**6, UTC)
                 for edge in ("begin", "end")
             )
-            energy_certificates.enter(
+            units.enter_certificate(
                 conn,
-                energy_certificates.Certificate(
+                units.Certificate(
                     f"IREC-{number}", "I-REC", one["device"], begin, end, one["wh"],
                     "I-REC issuer", "certificate",
                 ),

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from services.processing import silence_rates
+from services.processing import pv_outlook
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
 from tests.grafana import city
@@ -51,7 +51,7 @@ def _never_heard(url, home):
     with connect(url, autocommit=True) as conn:
         conn.execute("UPDATE device SET commissioned = now()::date - 10")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        silence_rates.refresh(conn)
+        pv_outlook.refresh_rates(conn)
         refresh_days(conn)
 
 

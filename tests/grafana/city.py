@@ -13,7 +13,7 @@ from services.issuer import transitions as life
 from services.issuer.seal import seal
 from services.processing.rebuild import rebuild
 from services.store.postgres.pool import connect
-from services.store.views import alarm_round
+from services.store.views import fleet_metrics
 from services.store.views.fleet_metrics import refresh_days, refresh_today
 from tests.grafana.fill import fill
 from tests.grafana.fleet import Size, zone
@@ -42,7 +42,7 @@ def make(url: str, home: Path, size: Size) -> datetime:
         refresh_days(conn)
         refresh_today(conn)
         live_accounts.refresh(conn)
-        alarm_round.run(conn)
+        fleet_metrics.raise_alarms(conn)
     return end
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 
 from ingest import classes
-from services.processing import silence_rates
+from services.processing import pv_outlook
 from services.store.postgres.pool import connect
-from services.store.views import alarm_round
+from services.store.views import fleet_metrics
 from services.store.views.fleet_metrics import refresh_days, refresh_today
 from tests.grafana.fleet import SMALL, TURNED, WORKS, Size, register, zone
 
@@ -57,10 +57,10 @@ def fill(
         conn.execute("ANALYZE")
         conn.execute("SELECT pg_stat_force_next_flush()")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        silence_rates.refresh(conn)
+        pv_outlook.refresh_rates(conn)
         refresh_days(conn)
         refresh_today(conn)
-        alarm_round.run(conn)
+        fleet_metrics.raise_alarms(conn)
     return end
 
 

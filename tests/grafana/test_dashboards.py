@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from deploy.grafana.source.__main__ import FOLDER, files
 from deploy.grafana.source.language import WORDS
 from ingest import classes
-from services.processing import silence_rates
+from services.processing import pv_outlook
 from services.store.postgres.pool import connect
 from services.store.views.fleet_metrics import refresh_days
 from tests.fix_timescale import _fresh
@@ -288,7 +288,7 @@ def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(databa
     """A meter that never spoke would read 0 kWh, a day without stations would be a clean one."""
     register(database_url, tmp_path, Size(), datetime.now(UTC))
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        silence_rates.refresh(conn)
+        pv_outlook.refresh_rates(conn)
         refresh_days(conn)
     found, listed = {}, {}
     with connect(database_url, role="tonne_grafana", autocommit=True) as conn:

@@ -23,7 +23,7 @@ from services.cli.local.demo import REAL
 from services.cli.local.demo_stage import RECORDING, REPLAY_SPAN, REPLAYED
 from services.issuer import live_accounts
 from services.issuer.close import preview_period
-from services.processing.invoice_import import deliver
+from services.processing.registry_import import deliver
 from services.registry.invoices import read
 from services.simulator.recording import Replayed, read_recording
 from services.store.messages.dead_letter_write import Letters

@@ -15,7 +15,8 @@ from mrv.errors import StatementStateError, VerificationError
 from services.cli.errors import Exit
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
-from services.store.statements.energy_certificates import Certificate, certificates, enter
+from services.store.statements.units import Certificate, certificates
+from services.store.statements.units import enter_certificate as enter
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
 from tests.planted import planted

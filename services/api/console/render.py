@@ -29,8 +29,7 @@ from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules import titled
 from mrv.texts import form
 from services.api.console import assets
-from services.api.console.maps.base import coastline
-from services.api.console.maps.plots import week_of
+from services.api.console.maps import coastline, week_of
 from services.api.console.session import menu, own
 from services.api.console.translations import Words, preferred, unit
 from services.api.principals import PUBLIC

@@ -1,9 +1,10 @@
-"""Files of statements: evidence packs, and exports for registries and ministries as zip files."""
+"""Files of statements: evidence packs, exports for registries; and the jobs that make them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
+from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 from psycopg import Connection
@@ -12,12 +13,13 @@ from starlette.responses import JSONResponse, Response
 from mrv.exports.aef import aef
 from mrv.exports.entered import Authority
 from mrv.exports.source import Source
-from mrv.report import make
+from mrv.report import Format, make
 from mrv.report.words import Words
 from services.api import schemas as shapes
-from services.api.jobs import ACCEPTED_FILE, Preferred
+from services.api.jobs import ACCEPTED_FILE, DONE, Preferred, file_job_of, job_of
+from services.api.paging import current
 from services.api.problems import ProblemError
-from services.api.reports import Lang, later, may_wait, send_pack, spoken_language
+from services.api.reports import Lang, later, may_wait, send_pack, send_report, spoken_language
 from services.api.request_context import Ask, Asked, Reader, WholeReader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, conditional, visible
@@ -25,10 +27,11 @@ from services.issuer import export_files
 from services.issuer.export_files import ExportFiles, line_json
 from services.issuer.export_files import submission as submission_of
 from services.issuer.report import facts_of
-from services.processing.authority import registered
-from services.store.registry.authority import filed
-from services.store.statements import signed_documents, statements
-from services.store.statements.file_jobs import Wanted
+from services.processing.registry_import import registered
+from services.store.registry.programme import filed
+from services.store.statements import file_jobs, signed_documents, statements
+from services.store.statements import signer_requests as queue
+from services.store.statements.file_jobs import FileJob, Wanted
 from services.store.views import listing
 from services.store.views.listing import PUBLIC_STATES
 
@@ -200,3 +203,89 @@ def evidence(ask: Reader, statement: StatementId, prefer: Preferred = None) -> R
     if may_wait(ask):
         return later(ask, Wanted("pack", stored.id, "zip", None))
     return send_pack(ask, stored)
+
+
+jobs_router = APIRouter(tags=["life of a statement"])
+JobId = Annotated[UUID, Path(description="Number of the job, from the answer 202.")]
+
+
+@jobs_router.get("/jobs/{job}", response_model=shapes.Job)
+def job(ask: Reader, job: JobId) -> Response:
+    """
+    Return the progress and the result of a job.
+
+    Visible to the requester, and to administrators of all projects.
+    """
+    with ask.reading() as conn:
+        steps = file_jobs.progress_of(conn, job)
+        file = file_jobs.find(conn, job)
+        if file is not None and _visible(ask, file.principal):
+            return current(file_job_of(file, steps))
+        progress = queue.progress(conn, job)
+    if progress is None or not _visible(ask, progress.request.principal):
+        raise unknown("job", str(job))
+    return current(job_of(progress, steps))
+
+
+@jobs_router.get(
+    "/jobs/{job}/file",
+    responses={
+        200: {"content": {"application/octet-stream": {}}},
+        206: {"description": "A part", "content": {"application/octet-stream": {}}},
+        304: {"description": "Not modified: the caller has the current version"},
+    },
+    response_class=Response,
+)
+def file(ask: Reader, job: JobId) -> Response:
+    """
+    Return the file of a job, for a day after the request.
+
+    Only for the requester, if still permitted.
+    """
+    return send_file(ask, job)
+
+
+def send_file(ask: Asked, job: UUID) -> Response:
+    """
+    Return the file of a job.
+
+    Raises
+    ------
+    ProblemError
+        404 if it belongs to another caller; 409 if it has no file, or not yet.
+    """
+    with ask.reading() as conn:
+        file_job = own_job(ask, conn, job)
+        stored = visible(conn, ask.who, file_job.wanted.statement)
+        wanted = file_job.wanted
+        # a PDF of an issued statement is public; all else is of whoever sees the project
+        if wanted.format != "pdf" and not ask.who.sees(stored.project):
+            raise unknown("job", str(job))
+        if file_job.status is None:
+            raise ProblemError(409, f"job {job} is not done yet; see /v1/jobs/{job}")
+        if file_job.status != DONE:
+            raise ProblemError(409, f"job {job} made no file: {file_job.detail}")
+        if wanted.kind == "pack":
+            ask.noted(conn, DONE)
+    if wanted.kind == "pack":
+        return send_pack(ask, stored)
+    return send_report(ask, stored, cast("Format", wanted.format), wanted.language or "en")
+
+
+def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
+    """
+    Return the caller's file job.
+
+    Raises
+    ------
+    ProblemError
+        404, equal for jobs of others, of steps, and unknown ones.
+    """
+    file_job = file_jobs.find(conn, job)
+    if file_job is None or file_job.principal != ask.who.id:
+        raise unknown("job", str(job))
+    return file_job
+
+
+def _visible(ask: Asked, principal: str | None) -> bool:
+    return principal == ask.who.id or (ask.who.role == "admin" and ask.who.sees_all)

@@ -1,7 +1,11 @@
-"""Interval quantities of a device, emissions of a project, and rejected messages."""
+"""Interval quantities of a device, also as files, emissions of a project, rejected messages."""
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
+from datetime import datetime
+from io import StringIO
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -11,12 +15,67 @@ from mrv.calendar import instant_us, local_date
 from services.api import schemas as shapes
 from services.api.paging import Cursor, From, Limit, To, current, page, span_us
 from services.api.problems import ProblemError
-from services.api.reading_files import TYPES, reading_file
 from services.api.request_context import Reader
 from services.api.routes.registry import IdPath, unknown
 from services.store.timeseries import queries as series
 from services.store.views import listing
 from services.store.views.parks import of_project
+
+Form = Literal["csv", "parquet"]
+_TYPE_OF: dict[Form, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+TYPES = tuple(_TYPE_OF.values())
+_NAMES = ("device", "start", "quantity", "value", "unit", "quality", "measured_share")
+
+
+def reading_file(device: str, of: str, rows: Sequence[dict[str, Any]], form: Form) -> Response:
+    """
+    Return quantities of a device as a file for download.
+
+    Parameters
+    ----------
+    of : str
+        Time in the file's name.
+    rows : sequence of dict
+        As `services.store.timeseries.queries.quantities` returns them.
+    """
+    whole = [{"device": device, **row} for row in rows]
+    body = _parquet(whole) if form == "parquet" else _csv(whole)
+    name = f"{device}-{of}.{form}".replace(":", "").replace("+", "")
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(body, media_type=_TYPE_OF[form], headers=headers)
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(_NAMES)
+    writer.writerows([row[name] for name in _NAMES] for row in rows)
+    return text.getvalue().encode()
+
+
+def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
+    import pyarrow as pa  # noqa: PLC0415 - heavy, and few requests need it
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    kinds = {
+        "start": pa.timestamp("us", "UTC"),
+        "value": pa.int64(),
+        "measured_share": pa.float64(),
+    }
+    columns = {
+        name: pa.array(
+            [datetime.fromisoformat(row[name]) if name == "start" else row[name] for row in rows],
+            kinds.get(name, pa.string()),
+        )
+        for name in _NAMES
+    }
+    out = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), out)
+    return bytes(out.getvalue())
+
 
 router = APIRouter(tags=["series"])
 _FILES: dict[int | str, dict[str, Any]] = {

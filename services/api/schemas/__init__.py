@@ -1,21 +1,6 @@
 """Schemas of API requests and answers for OpenAPI; one file per group of routes."""
 
 from services.api.schemas.base import Id, Job, Line, Problem, Shape, State, pages
-from services.api.schemas.findings import (
-    Deliveries,
-    Delivery,
-    Finding,
-    Findings,
-    FindingStep,
-    Invoice,
-    Judged,
-    NewInvoice,
-    Signature,
-    Submitted,
-    TakenApproval,
-    TakenEvent,
-    TakenList,
-)
 from services.api.schemas.people import (
     Alarm,
     AlarmDetail,
@@ -82,19 +67,32 @@ from services.api.schemas.statements import (
     ClosedPeriod,
     ClosePeriod,
     Consistency,
+    Deliveries,
+    Delivery,
     Due,
     Entry,
+    Finding,
+    Findings,
+    FindingStep,
     Inclusion,
+    Invoice,
     Issued,
+    Judged,
+    NewInvoice,
     Reason,
     Sampled,
     Schedule,
+    Signature,
     Statement,
     StatementDetail,
     Status,
     Step,
     Submission,
     SubmissionLine,
+    Submitted,
+    TakenApproval,
+    TakenEvent,
+    TakenList,
 )
 
 __all__ = [

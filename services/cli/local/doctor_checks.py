@@ -38,9 +38,9 @@ from services.store.messages.dead_letter_write import ALL
 from services.store.offsets import Source
 from services.store.postgres import columnstore, reading_tables
 from services.store.postgres.pool import connect
-from services.store.timeseries import remake_requests, underived
+from services.store.timeseries import remake_requests
 from services.store.timeseries.measured_energy import beyond_rating
-from services.store.views import alarm_round as store
+from services.store.views import fleet_metrics as store
 
 _NAMED_PRINCIPALS = 3
 _OVER = """
@@ -243,7 +243,7 @@ _LONG_S = 60.0
 
 def rows(conn: Connection) -> Finding:
     """Return how far intervals and emissions are behind the stored readings."""
-    age_s, waiting = underived.age_s(conn), remake_requests.count(conn)
+    age_s, waiting = remake_requests.age_s(conn), remake_requests.count(conn)
     text = f"{age_s:.1f} s behind the readings"
     if waiting:
         text += f"; {counted(waiting, 'device')} with longer time spans to calculate"

@@ -25,8 +25,13 @@ from services.registry.entries import Registry
 from services.registry.fields import Row
 from services.registry.files import Incoming
 from services.registry.located import Plain, Table
-from services.store.messages.dead_letter_query import get_letter
-from services.store.messages.unknown_devices import UnknownDevice, claims, refuse, unknown_devices
+from services.store.messages.dead_letter_query import (
+    UnknownDevice,
+    claims,
+    get_letter,
+    refuse,
+    unknown_devices,
+)
 from services.store.postgres.pool import connect
 from services.store.registry.known import require, zones_of
 from services.store.timeseries.queries import site_timezone

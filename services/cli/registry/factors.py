@@ -21,7 +21,7 @@ from services.processing.rebuild import AT_ONCE, rebuild, stale
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.registry.factors import load_book
+from services.store.registry.load import load_book
 
 
 @click.group(cls=Group)

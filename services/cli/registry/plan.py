@@ -19,13 +19,13 @@ from services.cli.options import Group, json_option
 from services.cli.output import amount_text, print_json, print_result, table
 from services.cli.server_options import METAVAR, database_url
 from services.issuer.planning import diagram_of, draft_of, due, rows_json
-from services.processing.invoice_import import deliver
+from services.processing.registry_import import deliver
 from services.registry.invoices import Import, read
 from services.store.postgres.pool import connect
 from services.store.registry import invoices
+from services.store.registry.entries_from_rows import load_versions
 from services.store.registry.known import require
 from services.store.registry.load import load_project, load_projects
-from services.store.registry.monitoring_plans import load_versions
 
 
 @click.group(cls=Group)

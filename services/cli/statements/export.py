@@ -261,7 +261,7 @@ def _given(options: _ExportOptions, *, named: bool = False) -> tuple[list[Source
 
 def _registered(given: Authority) -> Authority:
     """Return the entered data combined with the registered data."""
-    from services.processing.authority import registered  # noqa: PLC0415 - loads the registry
+    from services.processing.registry_import import registered  # noqa: PLC0415 - loads the registry
 
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return registered(conn, given)
@@ -269,7 +269,7 @@ def _registered(given: Authority) -> Authority:
 
 def _filed(what: Sequence[str], party: str, year: int, version: int) -> Draft | None:
     """Return a submission's tables as filed earlier, read from the database; None if not filed."""
-    from services.store.registry.authority import filed  # noqa: PLC0415 - loads the registry
+    from services.store.registry.programme import filed  # noqa: PLC0415 - loads the registry
 
     if what and all(Path(path).exists() for path in what):
         return None

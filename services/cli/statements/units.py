@@ -18,7 +18,6 @@ from services.cli.output import print_json, print_result, table, time_text, writ
 from services.cli.server_options import begin_option, database_url, end_option, span_us
 from services.store.postgres.pool import connect
 from services.store.registry.known import zones_of
-from services.store.statements import energy_certificates as energy
 from services.store.statements import units as issued_units
 from services.store.statements.statements import find
 from services.store.statements.units import UnitState
@@ -76,7 +75,7 @@ def enter(
     )
     with _database() as conn:
         find(conn, statement)
-        number = issued_units.enter(conn, unit_event, getpass.getuser())
+        number = issued_units.enter_event(conn, unit_event, getpass.getuser())
     message = f"{statement}: units {first} to {last} of {vintage} are {event} (entry {number})"
     print_result({"entry": number, **unit_event._asdict()}, message, as_json=as_json)
 
@@ -197,10 +196,10 @@ def enter_(
     """
     with _connect() as conn:
         span = _span(conn, device, begin, end)
-        certificate = energy.Certificate(
+        certificate = issued_units.Certificate(
             id_, scheme, device, *span, wh, issuing_body, document, owner
         )
-        energy.enter(conn, certificate, getpass.getuser())
+        issued_units.enter_certificate(conn, certificate, getpass.getuser())
     print_result(
         {"certificate": id_, "wh": wh}, f"{id_}: {wh} Wh of {device} are certified", as_json=as_json
     )
@@ -245,17 +244,19 @@ def export_(
         raise InputError(f"--out {out} already exists; name a new folder")
     with _connect() as conn, conn.transaction():
         span = _span(conn, device, begin, end)
-        wh = energy.free_wh(conn, device, *span)
+        wh = issued_units.free_wh(conn, device, *span)
         if wh == 0:
             raise InputError(
                 f"{device} has no generation in that time without a certificate; choose "
                 "another time"
             )
-        certificate = energy.Certificate(
+        certificate = issued_units.Certificate(
             id_, "EnergyTag GC", device, *span, wh, issuing_body, document, owner, exported=True
         )
-        energy.enter(conn, certificate, getpass.getuser())
-        bundles = [_bundle(certificate, hour, energy_source) for hour in energy.hours(conn, id_)]
+        issued_units.enter_certificate(conn, certificate, getpass.getuser())
+        bundles = [
+            _bundle(certificate, hour, energy_source) for hour in issued_units.hours(conn, id_)
+        ]
         whole = json.dumps({"certificate": id_, "bundles": bundles}, indent=2, ensure_ascii=False)
         write_folder(out, {"bundles.json": f"{whole}\n".encode()})
     print_result(
@@ -277,7 +278,7 @@ def list_certificates(device: str | None, *, as_json: bool) -> None:
       tonne certificates list --device inv-001
     """
     with _connect() as conn:
-        listed = energy.certificates(conn, device)
+        listed = issued_units.certificates(conn, device)
         zones = zones_of(conn, [certificate.device for certificate in listed])
     if as_json:
         print_json([certificate._asdict() for certificate in listed])
@@ -306,7 +307,9 @@ def _span(conn: Connection, device: str, begin: str, end: str) -> tuple[datetime
 
 
 def _bundle(
-    certificate: energy.Certificate, hour: energy.CertifiedHour, energy_source: str | None
+    certificate: issued_units.Certificate,
+    hour: issued_units.CertifiedHour,
+    energy_source: str | None,
 ) -> dict[str, object]:
     """
     Return an hour's certificate bundle with the known fields; ids and states are given by

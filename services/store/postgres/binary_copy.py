@@ -1,20 +1,29 @@
 """
-Encoding of columns into PostgreSQL's binary COPY format, without a loop over rows.
+PostgreSQL's binary COPY format from and to numpy columns, without Python rows.
 
 Rows are written at maximum width into one byte matrix; a mask removes the bytes of absent values
 and short texts. Format: PostgreSQL documentation, COPY, "Binary Format".
+
+`fetch` needs fixed-width expressions that are never NULL, so that all rows have equal length.  The
+server sends each row as its own message, which is slow; for many related rows `fetch_runs` selects
+arrays, one message per run.
+
+Formats: as in `binary_copy`, and array_send of PostgreSQL's arrayfuncs.c: number of dimensions,
+NULL flag, type, length, lower bound, then each element with its own length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg import Cursor
 
-from ingest.model import NULL, Float64, Int64
+from ingest.model import NULL, Float64, Int32, Int64
 
 Bytes = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -188,3 +197,137 @@ def encode(fields: Sequence[Field], rows: int) -> bytes:
         field.fill(out[:, at : at + width], keep[:, at : at + width])
         at += width
     return HEADER + out[keep].tobytes() + TRAILER
+
+
+# PostgreSQL type -> how its binary form stands in the stream
+_TYPES = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8"}
+_NUMBER = struct.Struct(">hii")  # fields of the row, bytes of the first, the first: an int4
+_LENGTH_WORD = struct.Struct(">i")
+_ARRAY = struct.Struct(">iiiii")
+_NONE = {"int8": np.int64(NULL), "float8": np.float64("nan")}
+
+
+def fetch(
+    cursor: Cursor, query: str, arguments: Sequence[Any], types: Mapping[str, str]
+) -> dict[str, NDArray[Any]]:
+    """
+    Return the columns of a query as arrays.
+
+    Parameters
+    ----------
+    query : str
+        A SELECT of exactly the columns of `types`, in their order.
+    types : mapping of column name to PostgreSQL type
+        int2, int4, int8, float8, or timestamptz, which becomes microseconds UTC.
+
+    Raises
+    ------
+    ValueError
+        If a column is NULL somewhere or of another type.
+    """
+    with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", arguments) as copy:
+        data = b"".join(bytes(block) for block in copy)
+    fields: list[Any] = [("", ">i2")]
+    for name, kind in types.items():
+        fields += [(f"{name} length", ">i4"), (name, _TYPES[kind])]
+    row = np.dtype([(name or "fields", form) for name, form in fields])
+    body = memoryview(data)[len(HEADER) : len(data) - len(TRAILER)]
+    if len(body) % row.itemsize:
+        raise ValueError(
+            f"rows of {len(types)} columns do not match: a value is NULL or of another type"
+        )
+    rows = np.frombuffer(body, row)
+    return {name: _native(rows, name, kind, row) for name, kind in types.items()}
+
+
+def _native(rows: NDArray[Any], name: str, kind: str, row: np.dtype[Any]) -> NDArray[Any]:
+    if (rows[f"{name} length"] != row[name].itemsize).any():
+        raise ValueError(f"column {name} contains NULL or is not {kind}")
+    values = rows[name].astype(row[name].newbyteorder("="))
+    return values + EPOCH_2000_US if kind == "timestamptz" else values
+
+
+class Runs(NamedTuple):
+    """Rows received in runs: the number of each row's run, and its columns."""
+
+    run: Int32
+    columns: dict[str, NDArray[Any]]
+
+
+def fetch_runs(
+    cursor: Cursor, query: str, arguments: Sequence[Any], types: Mapping[str, str]
+) -> Runs:
+    """
+    Return the runs of a query that selects arrays.
+
+    Parameters
+    ----------
+    query : str
+        A SELECT of a run's number (int4, each once) and one array for each of `types`, all
+        of one length.  An array holds no NULL; a run without values of a column has NULL instead of
+        the array.
+    types : mapping of column name to PostgreSQL type
+        As for `fetch`, of the elements.  The first column always has its array.
+
+    Raises
+    ------
+    ValueError
+        If an array is of another type, length or dimension, or holds a NULL.
+    """
+    statement = f"COPY ({query}) TO STDOUT (FORMAT binary)"
+    with cursor.copy(statement, arguments) as copy:
+        runs = sorted(_runs(copy, types), key=lambda run: run[0])
+    lengths = [len(arrays[0]) for _, arrays in runs]
+    columns = {
+        name: _joined([arrays[k] for _, arrays in runs], lengths, kind)
+        for k, (name, kind) in enumerate(types.items())
+    }
+    numbers: Int32 = np.array([number for number, _ in runs], dtype=np.int32)
+    return Runs(np.repeat(numbers, lengths), columns)
+
+
+def _runs(copy: Any, types: Mapping[str, str]) -> Iterator[tuple[int, list[Any]]]:
+    """Yield each run's number and arrays; each server message contains one run."""
+    forms = {kind: np.dtype([("length", ">i4"), ("value", form)]) for kind, form in _TYPES.items()}
+    for message in copy:
+        row = memoryview(message)
+        if row[: len(HEADER)] == HEADER:
+            row = row[len(HEADER) :]
+        if row == TRAILER:
+            continue
+        fields, _, number = _NUMBER.unpack_from(row)
+        if fields != 1 + len(types):
+            raise ValueError(f"a block has {fields - 1} columns instead of {len(types)}")
+        at = _NUMBER.size
+        arrays: list[Any] = []
+        for name, kind in types.items():
+            (length,) = _LENGTH_WORD.unpack_from(row, at)
+            at += _LENGTH_WORD.size
+            field = None if length < 0 else row[at : at + length]
+            arrays.append(None if field is None else _elements(field, name, kind, forms[kind]))
+            at += max(length, 0)
+        if {len(array) for array in arrays if array is not None} != {len(arrays[0])}:
+            raise ValueError(f"arrays of run {number} are not of one length")
+        yield number, arrays
+
+
+def _elements(field: memoryview, name: str, kind: str, form: np.dtype[Any]) -> NDArray[Any]:
+    dimensions, nulls, _, length, _ = _ARRAY.unpack_from(field)
+    if dimensions != 1 or nulls or len(field) != _ARRAY.size + length * form.itemsize:
+        raise ValueError(f"column {name} is not an array of {kind}, or holds a NULL")
+    values = np.frombuffer(field, form, offset=_ARRAY.size)["value"]
+    native = values.astype(form["value"].newbyteorder("="))
+    return native + EPOCH_2000_US if kind == "timestamptz" else native
+
+
+def _joined(parts: Sequence[Any], lengths: Sequence[int], kind: str) -> NDArray[Any]:
+    """Return the arrays of all runs joined; a column without values takes one element."""
+    if all(part is None for part in parts):
+        form = np.dtype(_TYPES[kind]).newbyteorder("=")
+        return np.broadcast_to(_NONE.get(kind, np.zeros((), form)), sum(lengths))
+    return np.concatenate(
+        [
+            np.full(length, _NONE[kind]) if part is None else part
+            for part, length in zip(parts, lengths, strict=True)
+        ]
+    )

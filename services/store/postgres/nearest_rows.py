@@ -1,22 +1,26 @@
 """
-Rows next to a time for many devices, without reading the whole history.
+Rows of long histories: those next to a time, and queries of one week each.
 
-`ORDER BY time DESC LIMIT 1` makes the planner open and lock every chunk, so its cost grows with the
-history.  Here a few days are searched first, devices with similar times in one statement, and the
-whole history only for devices with too few rows in these days.  The result is the same.
+`ORDER BY time DESC LIMIT 1` makes the planner open and lock every chunk, so its cost grows with
+the history.  Here a few days are searched first, devices with similar times in one statement, and
+the whole history only for devices with too few rows in these days.  The result is the same.
 
 Statements are not prepared, as a generic plan would visit every chunk again.
+
+Rows are stored in order of arrival, so that in this order each page is read once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from psycopg import Cursor
 from psycopg.rows import TupleRow
 
+from ingest.model import Fleet, Int32
 from services.store.postgres.values import FAR_US, stamp
 
 # over a night and a weekend
@@ -76,7 +80,7 @@ def nearest(
     """
     result: list[TupleRow] = []
     missing: list[int] = []
-    for group in together([since for since, _ in first_us]):
+    for group in together_in_time([since for since, _ in first_us]):
         span = _span(first_us, group)
         rows = _look(cursor, query, sought, group, span, column)
         counts = Counter(row[0] for row in rows)
@@ -91,7 +95,7 @@ def nearest(
     return result
 
 
-def together(times_us: Sequence[int]) -> Iterator[list[int]]:
+def together_in_time(times_us: Sequence[int]) -> Iterator[list[int]]:
     """Yield groups of positions whose times are within `LOOK_US` of the group's first."""
     group: list[int] = []
     for at in sorted(range(len(times_us)), key=times_us.__getitem__):
@@ -142,3 +146,63 @@ def _look(
     statement = query.format(sought=unnested, near=within(column, *span_us))
     values = ([of[k] for k in numbers] for of in sought.values())
     return cursor.execute(statement, (list(numbers), *values), prepare=False).fetchall()
+
+
+# what the server gathers before it sends: a second's readings of eight days are 100 MB
+_RUN_US = 8 * 86_400_000_000
+_LONGEST_US = 20 * 366 * 86_400_000_000
+# as `Weeks.arguments` gives them
+SELECTED = "unnest(%s::int[], %s::text[], %s::timestamptz[], %s::timestamptz[])"
+NAMED = "(number, id, since, until)"
+
+
+class Weeks(NamedTuple):
+    """Device numbers of the runs, by device and time; and the arguments of `SELECTED`."""
+
+    device: Int32
+    arguments: tuple[list[int], list[str], list[str], list[str]]
+
+
+def cut(fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Weeks:
+    """
+    Return the weeks of the devices' spans, by fleet index; an open span is not divided. [us
+    UTC]
+    """
+    runs = [
+        (device, begin, end)
+        for device, (since, until) in sorted(spans.items())
+        for begin, end in weeks(since, until)
+    ]
+    device = np.array([d for d, _, _ in runs], dtype=np.int32)
+    order = sorted(range(len(runs)), key=lambda k: runs[k][1])
+    since, until = ([stamp(runs[k][edge]) for k in order] for edge in (1, 2))
+    return Weeks(device, (order, fleet.ids(device[order]), since, until))
+
+
+def weeks(since: int, until: int) -> Iterator[tuple[int, int]]:
+    """Yield the weeks of a span as `cut` does. [us UTC]"""
+    step = _RUN_US if until - since <= _LONGEST_US else until - since
+    for begin in range(since, until, step):
+        yield begin, min(begin + step, until)
+
+
+def of_similar_spans(spans: Mapping[int, tuple[int, int]]) -> Iterator[dict[int, tuple[int, int]]]:
+    """
+    Yield groups of devices with similar spans, so that each group is queried with constant bounds.
+    [us UTC]
+
+    The planner does not know the length of spans from a join, and would read all devices' rows in
+    them.  A group's total time is at most twice what its devices need.
+    """
+    group: dict[int, tuple[int, int]] = {}
+    begin = end = total = 0
+    for device, (since, until) in sorted(spans.items(), key=lambda item: item[1]):
+        reach = max(end, until)
+        if group and (reach - begin) * (len(group) + 1) > 2 * (total + until - since):
+            yield group
+            group, total = {}, 0
+        if not group:
+            begin, reach = since, until
+        group[device], end, total = (since, until), reach, total + until - since
+    if group:
+        yield group

@@ -1,51 +1,48 @@
-"""Registry entries from database rows."""
+"""Registry entries and monitoring plans to rows of the database, and back."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar, get_origin
 
 import msgspec
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
 from mrv.calendar import local_date, zones
-from mrv.registry.declared import Declared
+from mrv.registry.declared import Calibration, Declared, Sample
+from mrv.registry.monitoring_plan import Version, approval_in, approval_out, version_in, version_out
+from mrv.registry.project import CheckMeter
+from services.registry.declaration import Field, fields_of
 from services.registry.entries import (
     ARRAY_KEYS,
     Action,
     Device,
     Entry,
     LaterZone,
+    MeterKey,
     Outside,
     PersonRole,
     Programme,
     Project,
     ProjectDevice,
     Published,
+    PvArray,
+    Quality,
     Rating,
     Registry,
+    Replacement,
+    Reported,
     Site,
     Tariff,
     Topic,
     array_fields,
 )
-from services.store.postgres.values import exact
-from services.store.registry import authority
-from services.store.registry.monitoring_plans import load_versions
-from services.store.registry.rows import (
-    ARRAYS,
-    CALIBRATIONS,
-    METER_KEYS,
-    QUALITY,
-    RATINGS,
-    REPLACEMENTS,
-    REPORTED,
-    SAMPLES,
-    entries,
-)
+from services.store.postgres.values import exact, jsonb
+from services.store.registry import programme
 
 Bound = tuple[str, str, dict[str, Any], int, int]
 
@@ -76,7 +73,7 @@ def load_registry(conn: Connection) -> Registry:
         Programme(**values, actions=actions, roles=persons)
         for (values,) in entries(conn, "programme", Programme)
     ]
-    result += authority.load(conn)
+    result += programme.load_entered(conn)
     return Registry.of(result)
 
 
@@ -183,3 +180,235 @@ def _unless(edge: date, instant_us: int, zone: str) -> date | None:
     """Return the local date of an instant; None if it equals the project's own limit."""
     day = local_date(instant_us, zone)
     return None if day == edge else day
+
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[Item]):
+    """
+    Table with the rows of a list of an entry, such as the certificates of a device.
+
+    `owner` is the column with the id of the entry; `key` are the columns that identify a row of it,
+    as stored rows are deleted, and `order` those by which they are read.
+    """
+
+    table: str
+    owner: str
+    kind: type[Item]
+    key: tuple[str, ...]
+    order: str
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the columns of the fields."""
+        return [column_of(field) for field in fields_of(self.kind)]
+
+    def load(
+        self, conn: Connection | Cursor, owners: Iterable[str] | None = None
+    ) -> defaultdict[str, list[Item]]:
+        """Return the items of the given entries, or of all, by id, in order."""
+        result: defaultdict[str, list[Item]] = defaultdict(list)
+        for owner, item in self.select(conn, self.owner, owners):
+            result[owner].append(item)
+        return result
+
+    def select(
+        self, conn: Connection | Cursor, more: str, owners: Iterable[str] | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield further columns of each row, and its item."""
+        fields, extra = fields_of(self.kind), more.count(",") + 1
+        rows = conn.execute(
+            f"SELECT {more}, {', '.join(self.columns)} FROM {self.table}"
+            f" WHERE %(ids)s::text[] IS NULL OR {self.owner} = ANY(%(ids)s)"
+            f" ORDER BY {self.owner}, {self.order}",
+            {"ids": None if owners is None else list(owners)},
+        ).fetchall()
+        for row in rows:
+            values = zip(fields, row[extra:], strict=True)
+            yield (*row[:extra], self.kind(*(_loaded(field, value) for field, value in values)))
+
+    def add(self, cur: Cursor, items: Iterable[tuple[str, Item]], **more: object) -> None:
+        """Insert items of entries that are not stored yet, with values of further columns."""
+        insert(
+            cur,
+            self.table,
+            [{self.owner: owner, **written(item), **more} for owner, item in items],
+            "ON CONFLICT DO NOTHING",
+        )
+
+    def replace(
+        self, cur: Cursor, entries: Mapping[str, Sequence[Item] | None], **more: object
+    ) -> None:
+        """Write the items of entries in place of the stored ones; equal rows stay."""
+        stored = self.load(cur, entries)
+        new = {owner: items or () for owner, items in entries.items()}
+        where = " AND ".join(f"{name} = %s" for name in (self.owner, *self.key))
+        cur.executemany(
+            f"DELETE FROM {self.table} WHERE {where}",
+            [
+                (owner, *(getattr(item, name) for name in self.key))
+                for owner, items in stored.items()
+                for item in items
+                if item not in new[owner]
+            ],
+        )
+        added = [(o, i) for o, items in new.items() for i in items if i not in stored[o]]
+        self.add(cur, added, **more)
+
+
+ARRAYS = Rows("device_array", "device_id", PvArray, ("begins",), "begins")
+CALIBRATIONS = Rows(
+    "calibration", "device_id", Calibration, ("performed", "certificate"),
+    'performed, certificate COLLATE "C"',
+)  # fmt: skip
+METER_KEYS = Rows("meter_key", "device_id", MeterKey, ("begins",), "begins")
+QUALITY = Rows(
+    "device_quality", "device_id", Quality, ("channel", "begins"), 'channel COLLATE "C", begins'
+)
+RATINGS = Rows("device_rating", "device_id", Rating, ("begins",), "begins, recorded")
+REPLACEMENTS = Rows(
+    "device_replacement", "device_id", Replacement, ("channel", "at"), "channel, at"
+)
+REPORTED = Rows("programme_reported", "action_id", Reported, ("year",), "year")
+SAMPLES = Rows(
+    "laboratory_result", "project_id", Sample, ("laboratory", "sample", "parameter"),
+    "taken, laboratory, sample, parameter",
+)  # fmt: skip
+
+
+def column_of(field: Field) -> str:
+    """Return the column of a field."""
+    return field.mark.column or field.name
+
+
+def own_fields(kind: Any, without: Sequence[str] = ()) -> list[Field]:
+    """Return the fields that are columns of an entry's own table: all but its lists."""
+    return [f for f in fields_of(kind) if f.item is None and f.name not in ("names", *without)]
+
+
+def written(entry: Any, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the values of an entry's own columns."""
+    return {
+        column_of(field): _written(field, getattr(entry, field.name))
+        for field in own_fields(type(entry), without)
+    }
+
+
+def _written(field: Field, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return jsonb(dict(value)) if value or field.required else None
+    if is_dataclass(value) and not isinstance(value, type):
+        return jsonb(asdict(value))
+    return None if value is False and field.default is False else value
+
+
+def insert(cur: Cursor, table: str, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
+    """Insert rows of equal columns."""
+    if rows:
+        columns = [*rows[0]]
+        cur.executemany(
+            f"INSERT INTO {table} ({', '.join(columns)})"
+            f" VALUES ({', '.join(['%s'] * len(columns))}) {conflict}",
+            [[*row.values()] for row in rows],
+        )
+
+
+def upsert(cur: Cursor, table: str, rows: Sequence[Mapping[str, Any]], key: str = "id") -> None:
+    """Insert rows of equal columns, or update them by their key."""
+    changed = ", ".join(
+        f"{name} = excluded.{name}" for name in (rows[0] if rows else ()) if name != key
+    )
+    insert(cur, table, rows, f"ON CONFLICT ({key}) DO UPDATE SET {changed}")
+
+
+def entries(
+    conn: Connection, table: str, kind: Any, without: Sequence[str] = (), more: Sequence[str] = ()
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of each entry's own columns by field, then those of further columns."""
+    fields = own_fields(kind, without)
+    columns = [
+        f"{column_of(field)}::text" if _is_json(field) else column_of(field) for field in fields
+    ]
+    for row in conn.execute(f"SELECT {', '.join([*columns, *more])} FROM {table} ORDER BY 1"):
+        values = {f.name: _loaded(f, value) for f, value in zip(fields, row, strict=False)}
+        yield (values, *row[len(fields) :])
+
+
+def _is_json(field: Field) -> bool:
+    return is_dataclass(field.hint) or (
+        get_origin(field.hint) is Mapping and field.mark.form != "flat"
+    )
+
+
+def _loaded(field: Field, value: Any) -> Any:
+    """Return a value of a column in the type of the field."""
+    if value is None:
+        return field.default
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    if _is_json(field):
+        values = exact(value)
+        inner = fields_of(field.hint) if is_dataclass(field.hint) else ()
+        floats = {field.name for field in inner if field.hint is float}
+        typed = {name: float(v) if name in floats else v for name, v in values.items()}
+        return field.hint(**typed) if inner else values
+    return value
+
+
+def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:
+    """Return the versions of all projects' plans, in order of import."""
+    versions: dict[str, tuple[Version, ...]] = {}
+    for project, text, entered, approval in conn.execute(
+        "SELECT p.project_id, p.document::text,"
+        " (extract(epoch FROM p.imported) * 1000000)::bigint, a.document::text"
+        " FROM monitoring_plan p LEFT JOIN plan_approval a USING (project_id, version)"
+        " ORDER BY p.project_id, p.position"
+    ):
+        version = replace(
+            version_in(json.loads(text)),
+            entered=entered,
+            approval=None if approval is None else approval_in(json.loads(approval)),
+        )
+        versions[project] = (*versions.get(project, ()), version)
+    return versions
+
+
+def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], author: str) -> None:
+    """Store the versions of a project's plan and their approvals that are not stored yet."""
+    cursor.executemany(
+        "INSERT INTO monitoring_plan (project_id, version, position, begins, document, author)"
+        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
+        [
+            (project, version.name, place, version.begins, jsonb(version_out(version)), author)
+            for place, version in enumerate(versions)
+        ],
+    )
+    cursor.executemany(
+        "INSERT INTO plan_approval (project_id, version, document, author)"
+        " VALUES (%s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
+        [
+            (project, version.name, jsonb(approval_out(version.approval)), author)
+            for version in versions
+            if version.approval is not None
+        ],
+    )
+
+
+def load_checks(conn: Connection, mains: Iterable[str]) -> tuple[CheckMeter, ...]:
+    """Return the check meters of main meters, by id."""
+    rows = conn.execute(
+        "SELECT check_of, id, check_percent FROM device WHERE check_of = ANY(%s) ORDER BY id",
+        [list(mains)],
+    )
+    return tuple(CheckMeter(*row) for row in rows)
+
+
+def responsible(conn: Connection) -> dict[str, str]:
+    """Return the person responsible for monitoring in each project with a plan in force."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (project_id) project_id, document ->> 'responsible'"
+        " FROM monitoring_plan WHERE begins <= current_date ORDER BY project_id, position DESC"
+    )
+    return dict(rows.fetchall())

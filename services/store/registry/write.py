@@ -25,9 +25,9 @@ from services.registry.entries import (
 )
 from services.registry.service_times import country, during_us, grid, timezone
 from services.store.postgres.values import jsonb
-from services.store.registry import authority
-from services.store.registry import monitoring_plans as monitoring
-from services.store.registry.rows import (
+from services.store.registry import entries_from_rows as monitoring
+from services.store.registry import programme as authority
+from services.store.registry.entries_from_rows import (
     ARRAYS,
     CALIBRATIONS,
     METER_KEYS,

@@ -11,7 +11,7 @@ from psycopg import Cursor
 
 from ingest.model import Fleet
 from mrv.environment import KIND_INDEX, KINDS, Values
-from services.store.postgres import column_copy
+from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Blob, Field, Float8, Text, Time, Words, encode
 from services.store.postgres.values import stamp
@@ -51,7 +51,7 @@ def hourly(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
         "value": "float8",
         "covered": "float8",
     }
-    result = column_copy.fetch(cursor, query, (*of_spans(fleet, spans), names, numbers), types)
+    result = binary_copy.fetch(cursor, query, (*of_spans(fleet, spans), names, numbers), types)
     columns: list[Any] = list(result.values())
     return Values(*columns)
 
@@ -89,7 +89,7 @@ def write(cursor: Cursor, ids: Words, values: Values, days: Sequence[tuple[str, 
     with cursor.copy(f"COPY {_TEMP} ({names}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(_encoded(ids, values))
     times = [us for _, us in days]
-    for group in near.together(times):
+    for group in near.together_in_time(times):
         cursor.execute(
             "DELETE FROM indicator_value t USING unnest(%s::text[], %s::timestamptz[])"
             " AS d (id, start) WHERE t.device_id = d.id AND t.start = d.start"

@@ -18,9 +18,8 @@ from psycopg.rows import TupleRow
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import METERING, NULL, Fleet, IntervalRows
 from mrv.accounting.emission_rows import Bindings, EmissionRows
-from services.store.postgres import column_copy
+from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
-from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Field, Int2, Int8, Text, Time, Words, encode
 from services.store.postgres.values import FAR_US, stamp
 
@@ -221,7 +220,7 @@ def _replace(
     key = " AND ".join(f"r.{c} = s.{c}" for c in table.columns[:KEY])
     given, stored_columns = (", ".join(f"{x}.{c}" for c in table.columns[KEY:]) for x in "rs")
     changed = 0
-    for group in weeks.together(spans):
+    for group in near.of_similar_spans(spans):
         begins, ends = zip(*group.values(), strict=True)
         cursor.execute(
             "WITH stored AS MATERIALIZED (SELECT s.*"
@@ -278,10 +277,10 @@ def intervals_of(
     arrays = ", ".join(f"array_agg({c})" for c in ["q.number", "i.start", *stored[2:]])
     device = np.array([fleet.by_id[name] for name in device_ids], dtype=np.int32)
     parts = []
-    for edges in list(weeks.weeks(from_us, to_us)) or [(from_us, to_us)]:
+    for edges in list(near.weeks(from_us, to_us)) or [(from_us, to_us)]:
         # a device at a time by its key, in a span that the server knows: joined at once, or by
         # spans of a join, whole chunks would be read for a few devices
-        runs = column_copy.fetch_runs(
+        runs = binary_copy.fetch_runs(
             cursor,
             "SELECT d.number, r.* FROM unnest(%s::int[], %s::text[]) AS d (number, id)"
             f" CROSS JOIN LATERAL (SELECT {arrays} FROM (SELECT * FROM interval_quantity"

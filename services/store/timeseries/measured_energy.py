@@ -14,7 +14,7 @@ from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_US, Int32, Int64
 from mrv.calendar import utc_text
 from mrv.texts import Text, text
-from services.store.postgres import column_copy
+from services.store.postgres import binary_copy
 from services.store.postgres.values import stamp
 
 # a local day begins at most so long before or after the day of UTC
@@ -74,7 +74,7 @@ def day_sums(
         ):
             if any(subset):
                 arguments = [first, subset, quantity, *more]
-                rows = column_copy.fetch(cursor, query, arguments, _TYPES)
+                rows = binary_copy.fetch(cursor, query, arguments, _TYPES)
                 result[rows["device"], rows["day"]] = rows["value"]
     return result
 
@@ -166,7 +166,7 @@ def values_at(
     values: Int64 = np.zeros((len(devices), len(numbers)), dtype=np.int64)
     with conn.cursor() as cursor:
         arguments = [list(range(len(devices))), list(devices), starts, quantity, starts]
-        rows = column_copy.fetch_runs(cursor, _AT, arguments, _PEAK_TYPES)
+        rows = binary_copy.fetch_runs(cursor, _AT, arguments, _PEAK_TYPES)
     values[rows.run, rows.columns["at"]] = rows.columns["value"]
     return values
 
@@ -180,7 +180,7 @@ def all_series(
     result: Int32 = np.zeros((len(devices), count), dtype=np.int32)
     with conn.cursor() as cursor:
         arguments = [list(range(len(devices))), list(devices), edges[0], quantity, *edges]
-        rows = column_copy.fetch_runs(cursor, _ALL, arguments, _PEAK_TYPES)
+        rows = binary_copy.fetch_runs(cursor, _ALL, arguments, _PEAK_TYPES)
     at, value = rows.columns["at"], rows.columns["value"]
     result[rows.run, at] = np.minimum(value, np.iinfo(np.int32).max)
     return result

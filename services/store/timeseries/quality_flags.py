@@ -128,7 +128,7 @@ def load(
         # one device that is a year late has the others' look-ups read no year
         looks = [
             _Look(cursor, checks, watched, (class_id, source), [known[k] for k in group], heard)
-            for group in near.together([heard[d] for d in known])
+            for group in near.together_in_time([heard[d] for d in known])
         ]
         for name in pairs_of(checks, class_id):
             watched.pair(class_id, name)

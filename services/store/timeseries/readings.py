@@ -21,9 +21,8 @@ from ingest.model import NULL, Device, Fleet, Frame
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import ReadingSpan
-from services.store.postgres import column_copy
+from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
-from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.values import FAR_US, stamp, us_of
 
@@ -136,7 +135,7 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     adds = ", ".join(f"CASE WHEN t.{n} IS NULL AND i.{n} IS NOT NULL THEN '{n}' END" for n in names)
     result: list[TupleRow] = []
     times = frame.time_us.tolist()
-    for group in near.together(times):
+    for group in near.together_in_time(times):
         first, last = times[group[0]], times[group[-1]]
         cursor.execute(
             f"SELECT i.row, coalesce({differ}, false), array_remove(ARRAY[{adds}], NULL)"
@@ -193,7 +192,7 @@ def fetch(
     """
     spans = {d: (us + 1, _end(d, until_us)) for d, us in after_us.items()}
     parts = []
-    for group in weeks.together(spans or {0: (0, 0)}):
+    for group in near.of_similar_spans(spans or {0: (0, 0)}):
         begins, ends = zip(*group.values(), strict=True)
         query = (
             " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
@@ -234,15 +233,15 @@ def months(
     Frame
         Sorted by device index and time.
     """
-    runs = weeks.cut(fleet, spans)
+    runs = near.cut(fleet, spans)
     absent = {name: _absent(c.kind) for name, c in classes.load()[class_id].channels.items()}
     arrays = (
         f"CASE WHEN count({n}) > 0 THEN array_agg(coalesce({n}, {null})) END"
         for n, (_, null) in absent.items()
     )
-    fetch_runs = column_copy.fetch_runs(
+    fetch_runs = binary_copy.fetch_runs(
         cursor,
-        f"SELECT d.number, r.* FROM {weeks.SELECTED} AS d {weeks.NAMED} CROSS JOIN LATERAL"
+        f"SELECT d.number, r.* FROM {near.SELECTED} AS d {near.NAMED} CROSS JOIN LATERAL"
         f" (SELECT array_agg(time) AS times, {', '.join(arrays)} FROM (SELECT * FROM"
         f" reading_{class_id} WHERE device_id = d.id AND time >= d.since AND time < d.until"
         # said once more as two values: chunks outside of them are not even planned
@@ -306,7 +305,7 @@ def _select(cursor: Cursor, class_id: str, query: str, arguments: Sequence[Any])
     result = classes.load()[class_id].channels
     absent = {name: _absent(channel.kind) for name, channel in result.items()}
     stored_columns = (f"coalesce(r.{name}, {null})" for name, (_, null) in absent.items())
-    columns = column_copy.fetch(
+    columns = binary_copy.fetch(
         cursor,
         f"SELECT d.index, r.time, {', '.join(stored_columns)}{query} ORDER BY d.index, r.time",
         arguments,

@@ -22,9 +22,8 @@ from ingest.pipeline.meter_state import NEVER, MeterState, Register
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import ReadingSpan
-from services.store.postgres import column_copy
+from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
-from services.store.postgres import week_chunks as weeks
 from services.store.postgres.values import FAR_US, stamp
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
@@ -155,7 +154,7 @@ def departed(
     }
     beside = _US.format("least(register_read, other_read)")
     rows: list[TupleRow] = []
-    for group in weeks.together(spans):
+    for group in near.of_similar_spans(spans):
         begins, ends = zip(*group.values(), strict=True)
         cursor.execute(
             f"SELECT d.index, min({beside})"
@@ -213,9 +212,9 @@ def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) 
         f" coalesce({_US.format('i.register_changed')}, ({NULL}))"
     )
     parts = []
-    for group in weeks.together(spans or {0: (0, 0)}):
+    for group in near.of_similar_spans(spans or {0: (0, 0)}):
         begins, ends = zip(*group.values(), strict=True)
-        result = column_copy.fetch(
+        result = binary_copy.fetch(
             cursor,
             f"SELECT d.index, q.number, i.start, {marks},"
             " (i.other_read IS NOT NULL)::int::smallint, i.metering"

@@ -1,20 +1,34 @@
 """
-Requests to calculate derived rows of devices again, or later.
+What is to be derived: requests, notes of a commit's readings, marks of changed days.
 
 The registry requests a whole device when the meaning of its readings changed; the pipeline
 postpones more than a commit can hold.  A request is executed in spans, each in a commit that also
 shortens the request, so that a crash repeats only one span.
+
+Derived rows are marked by triggers; the pipeline marks its own rows in bulk, as triggers are slow
+for many devices.  Tables of readings have no triggers: the code that stores readings of inverters
+marks their days.
+
+With workers it is a row per commit and partition.
+
+The transaction that writes the derived rows deletes the note.  Notes left by an interrupted
+process become `remake_request` rows, executed in spans that one transaction can hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from psycopg import Connection, Cursor
 
-from ingest.model import Fleet
-from services.store.postgres.values import FAR_US, stamp
+from ingest.model import Fleet, Frame, Int32, Int64
+from services.clock import now_us
+from services.store.postgres.values import FAR_US, of_ids, of_numbers, stamp
 
 # devices of which the next spans are cut together
 AT_ONCE = 20
@@ -168,3 +182,173 @@ def move(cursor: Cursor, requests: Mapping[str, Request]) -> None:
 def end(cursor: Cursor, ids: Iterable[str]) -> None:
     """Delete completed requests."""
     cursor.execute("DELETE FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))
+
+
+_CLASS = "pv_inverter"
+_DAY_US = 86_400_000_000
+_HOUR_US = 3_600_000_000
+# rows of the last hour need no mark (migration 0400); half of it is left for clocks that differ
+_YOUNG_US = 1_800_000_000
+# so many devices of a site on one day are marked as the site
+_MANY = 8
+_MARK = (
+    "SELECT tonne_mark_days(%s, %s::timestamptz[], %s::timestamptz[]),"
+    " tonne_mark_sites(%s, %s::timestamptz[], %s::timestamptz[])"
+)
+
+
+def mark_late_days(cursor: Cursor, fleet: Fleet, frames: Iterable[Frame]) -> None:
+    """
+    Mark the days of late readings, in the caller's transaction.
+
+    A reading of an inverter shortly after midnight also changes the day before.
+    """
+    _mark(cursor, fleet, [(f.device, f.time_us) for f in frames if f.class_id == _CLASS], _HOUR_US)
+
+
+@contextmanager
+def noted(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]]) -> Iterator[None]:
+    """
+    Context that marks the days of late derived rows; its block writes only these rows.
+
+    Parameters
+    ----------
+    rows : sequence of (int32 array, int64 array)
+        Devices by fleet index, and starts of their rows. [us UTC]
+    """
+    if not _mark(cursor, fleet, rows, 0):
+        yield
+        return
+    cursor.execute("SELECT set_config('tonne.marks', 'made', true)")
+    yield
+    cursor.execute("SELECT set_config('tonne.marks', '', true)")
+
+
+def _mark(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]], reach_us: int) -> bool:
+    before = now_us() - _YOUNG_US
+    late = [(device, time_us, time_us < before) for device, time_us in rows]
+    late = [batch for batch in late if batch[2].any()]
+    if not late:
+        return False
+    device = np.concatenate([device[old] for device, _, old in late])
+    time_us = np.concatenate([time_us[old] for _, time_us, old in late])
+    spans = _Spans.of(device, time_us)
+    names, number = np.unique(
+        [fleet.devices[d].site for d in spans.device.tolist()], return_inverse=True
+    )
+    # a site's spans of a day
+    _, of, count = np.unique(number * 2**32 + spans.day, return_inverse=True, return_counts=True)
+    many = count[of] >= _MANY
+    places = _Spans.of(number[many], spans.first_us[many], spans.last_us[many])
+    few = spans.take(~many)
+    cursor.execute(
+        _MARK,
+        (
+            fleet.ids(few.device.tolist()),
+            *few.stamps(reach_us),
+            names[places.device].tolist(),
+            *places.stamps(reach_us),
+        ),
+    )
+    return True
+
+
+class _Spans(NamedTuple):
+    """First and last time of each device or site in each UTC day."""
+
+    device: NDArray[np.integer]
+    day: Int64
+    first_us: Int64
+    last_us: Int64
+
+    @staticmethod
+    def of(device: NDArray[np.integer], time_us: Int64, last_us: Int64 | None = None) -> _Spans:
+        """Return times, or spans of times, grouped by device and day."""
+        day = time_us // _DAY_US
+        order = np.lexsort((time_us, day, device))
+        device, day, time_us = device[order], day[order], time_us[order]
+        last_us = time_us if last_us is None else last_us[order]
+        new = np.ones(len(device), dtype=np.bool_)
+        new[1:] = (device[1:] != device[:-1]) | (day[1:] != day[:-1])
+        heads = np.flatnonzero(new)
+        last = np.maximum.reduceat(last_us, heads) if len(heads) else last_us
+        return _Spans(device[heads], day[heads], time_us[heads], last)
+
+    def take(self, rows: NDArray[np.bool_]) -> _Spans:
+        """Return the selected rows."""
+        return _Spans(self.device[rows], self.day[rows], self.first_us[rows], self.last_us[rows])
+
+    def stamps(self, reach_us: int) -> tuple[list[str], list[str]]:
+        """Return first times, reduced by `reach_us`, and last times as SQL text."""
+        first = [stamp(us - reach_us) for us in self.first_us.tolist()]
+        return first, [stamp(us) for us in self.last_us.tolist()]
+
+
+def note_underived(
+    cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]], home: int | None = None
+) -> int:
+    """
+    Note devices with the first and last changed reading; return the note's id.
+
+    Parameters
+    ----------
+    spans : mapping of int to (int, int)
+        Spans by fleet index. [us UTC]
+    home : int, optional
+        The partition of all these devices.
+    """
+    first, last = zip(*spans.values(), strict=True)
+    cursor.execute(
+        "INSERT INTO underived (devices, first, last, home) VALUES (%s::text[], %s, %s, %s)"
+        " RETURNING id",
+        (of_ids(fleet.ids(list(spans))), of_numbers(first), of_numbers(last), home),
+    )
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101 (an INSERT that returns)
+    return int(row[0])
+
+
+def drop(cursor: Cursor, notes: Sequence[int]) -> bool:
+    """Delete notes in the transaction that writes their rows; return whether all existed."""
+    cursor.execute("DELETE FROM underived WHERE id = ANY(%s)", (list(notes),))
+    return cursor.rowcount == len(notes)
+
+
+def fold(cursor: Cursor, homes: Collection[int] | None = None) -> None:
+    """
+    Convert notes into requests; existing requests are extended.
+
+    Parameters
+    ----------
+    homes : collection of int, optional
+        Only notes of these partitions, or without partition; by default all.
+    """
+    cursor.execute("SELECT tonne_fold_underived(%s)", (None if homes is None else sorted(homes),))
+
+
+def with_underived(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) -> set[str]:
+    """Return devices with readings before a time that have no derived rows. [us UTC]"""
+    cursor.execute(
+        "SELECT DISTINCT device_id FROM v_underived WHERE device_id = ANY(%s) AND from_time < %s",
+        (list(ids), stamp(before_us)),
+    )
+    return {device_id for (device_id,) in cursor.fetchall()}
+
+
+def just_stored(cursor: Cursor, ids: Sequence[str]) -> bool:
+    """Return whether derived rows of a device are about to be calculated from new readings."""
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM underived WHERE devices && %s"
+        " AND stored > clock_timestamp() - INTERVAL '1 minute')",
+        (list(ids),),
+    )
+    return cursor.fetchone() == (True,)
+
+
+def age_s(connection: Connection) -> float:
+    """Return how long the oldest noted reading has waited for its rows; 0 if none waits. [s]"""
+    row = connection.execute(
+        "SELECT extract(epoch FROM clock_timestamp() - min(stored))::double precision"
+        " FROM underived"
+    ).fetchone()
+    return max(float(row[0]), 0.0) if row and row[0] is not None else 0.0

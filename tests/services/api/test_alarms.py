@@ -7,7 +7,7 @@ import pytest
 
 from mrv.report.words import LANGUAGES
 from services.store.postgres.pool import connect
-from services.store.views import alarm_round
+from services.store.views import fleet_metrics
 from tests.services.api import plain
 
 
@@ -17,7 +17,7 @@ def raised(served):
     with psycopg.connect(served.database_url, autocommit=True) as conn:
         conn.execute("UPDATE device SET commissioned = '2026-03-01'")  # some were never heard
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
-        alarm_round.run(conn)
+        fleet_metrics.raise_alarms(conn)
     found = served.ask("/v1/alarms", "operator").json()["items"]
     return {(one["kind"], one["subject"]): one["id"] for one in found}
 

@@ -8,9 +8,8 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from uvicorn.server import ServerState
 
-from services.api import connections, lanes
-from services.api.connections import Places, PromptProtocol, networks, share_of
-from services.api.lanes import Lane, Lanes
+from services.api import connections
+from services.api.connections import Lane, Lanes, Places, PromptProtocol, networks, share_of
 
 
 def test_a_lane_lets_in_so_many_and_the_others_after_them():
@@ -42,7 +41,7 @@ def test_whoever_leaves_the_queue_leaves_no_place_behind(monkeypatch):
         lane = Lane(1)
         assert await lane.enter("a")
         with monkeypatch.context() as impatient:
-            impatient.setattr(lanes, "WAIT_S", 0.02)
+            impatient.setattr(connections, "WAIT_S", 0.02)
             assert not await lane.enter("a")  # in time
         waiting = [asyncio.create_task(lane.enter("a")) for _ in range(3)]
         await asyncio.sleep(0)

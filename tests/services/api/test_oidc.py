@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from services.api import oidc
-from services.api.oidc import Tokens
+from services.api import principals
+from services.api.principals import Tokens
 from services.api.problems import ProblemError
 from tests.services.api.hostile import forged_token, hanging_provider, knocks
 
@@ -84,8 +84,8 @@ class Clock:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch):
     """Wait for a provider that answers, however busy the machine is."""
-    monkeypatch.setattr(oidc, "WAIT_S", 120.0)
-    monkeypatch.setattr(oidc, "_FETCH_S", 120.0)
+    monkeypatch.setattr(principals, "WAIT_S", 120.0)
+    monkeypatch.setattr(principals, "_FETCH_S", 120.0)
 
 
 def refused(found):
@@ -130,7 +130,7 @@ def test_a_claim_of_another_shape_is_refused(wrong):
 def test_the_provider_is_asked_once_for_all(monkeypatch):
     """Anonymous tokens with random key ids would have us hammer the provider."""
     clock = Clock()
-    monkeypatch.setattr(oidc, "time", clock)
+    monkeypatch.setattr(principals, "time", clock)
     with published() as (provider, tokens):
 
         async def attacked():
@@ -140,11 +140,11 @@ def test_the_provider_is_asked_once_for_all(monkeypatch):
             assert {refused(one) for one in first[1:]} == {401}
             assert provider.asked == 1
             renewed = provider.sign("two")
-            clock.now_s += oidc.BETWEEN_S + 1
+            clock.now_s += principals.BETWEEN_S + 1
             assert [one.id for one in await all_of(tokens, [renewed])] == ["oidc:an"]
             again = await all_of(tokens, [good, renewed, *forged])
             assert [one.id for one in again[:2]] == ["oidc:an"] * 2
-            clock.now_s += oidc.BETWEEN_S + 1
+            clock.now_s += principals.BETWEEN_S + 1
             before = provider.asked
             for _ in range(3):  # an id that was not there is not asked for again
                 await all_of(tokens, forged[:1])
@@ -155,8 +155,8 @@ def test_the_provider_is_asked_once_for_all(monkeypatch):
 
 def test_known_keys_outlive_an_outage_of_the_provider(monkeypatch):
     """Nobody could sign in while the provider restarts."""
-    monkeypatch.setattr(oidc, "FRESH_S", 0.0)
-    monkeypatch.setattr(oidc, "BETWEEN_S", 0.0)
+    monkeypatch.setattr(principals, "FRESH_S", 0.0)
+    monkeypatch.setattr(principals, "BETWEEN_S", 0.0)
     with published() as (provider, tokens):
 
         async def through():
@@ -172,7 +172,7 @@ def test_known_keys_outlive_an_outage_of_the_provider(monkeypatch):
 
 def test_a_provider_that_hangs_is_waited_for_once(monkeypatch):
     """Each token would wait anew, and requests would pile up."""
-    monkeypatch.setattr(oidc, "WAIT_S", 0.3)
+    monkeypatch.setattr(principals, "WAIT_S", 0.3)
     with hanging_provider() as (url, listening):
         tokens = Tokens(ISSUER, AUDIENCE, url)
 
@@ -185,5 +185,5 @@ def test_a_provider_that_hangs_is_waited_for_once(monkeypatch):
             return time.monotonic() - began_s
 
         # one after another, each would wait its time
-        assert asyncio.run(waited()) < 200 * oidc.WAIT_S / 2
+        assert asyncio.run(waited()) < 200 * principals.WAIT_S / 2
         assert knocks(listening) <= 1

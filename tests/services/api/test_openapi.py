@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 
 from mrv.documents.schemas import DOCUMENTS, schema
-from services.api import lanes
+from services.api import connections
 from services.api.console.assets import load
 from tests.services.api import plain
 from tests.soak import often
@@ -128,7 +128,7 @@ def test_who_may_wait_for_the_signer_has_a_lane_apart(served):
     for path, ways in served.ask("/v1/openapi.json").json()["paths"].items():
         for method in ways.keys() & {"post", "put", "patch", "delete"}:
             scope = {"path": re.sub(r"{\w+}", "1", path), "method": method.upper(), "headers": ()}
-            ours = lanes.Lanes()
+            ours = connections.Lanes()
             lane = ours._steps if "202" in ways[method]["responses"] else ours._writes
             assert (lane, "") in ours.of(scope, {}), path
             seen[lane is ours._steps] += 1

@@ -21,7 +21,7 @@ from services.cli.local.demo import SIMULATED, what_next
 from services.cli.local.demo_catalog import ZONE, invoices_of, moved
 from services.cli.local.demo_stage import DAYS, SILENT, Stage, fleet_of, forked
 from services.issuer.close import preview_period
-from services.processing.invoice_import import deliver
+from services.processing.registry_import import deliver
 from services.registry.invoices import read
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect

@@ -8,7 +8,7 @@ import psycopg
 from ingest.mqtt.client import Inbox
 from services.clock import now_us
 from services.intake.receipts import Receipts
-from services.processing import parts
+from services.processing import batch
 from services.store.postgres.columnstore import Verdict, verdict
 from tests.derived import derived
 from tests.services.poison import AWAY, COLLISIONS, REFUSALS, refuse
@@ -82,7 +82,7 @@ def test_each_class_of_errors_is_tried():
 
 def test_no_refusal_holds_up_others(database_url, chain, metrics, monkeypatch):
     """One meter whose reading the server refuses would halt the city, or end the process."""
-    monkeypatch.setattr(parts, "_FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(batch, "_FIRST_PAUSE_S", 0.001)
     for minute, code in enumerate(REFUSALS + COLLISIONS):
         refuse(database_url, SICK, code)
         sent = inbox(minute)

@@ -19,7 +19,7 @@ from services.issuer.pack import export
 from services.issuer.report import facts_of_pack
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
-from services.store.registry.factors import load_published
+from services.store.registry.load import load_published
 from services.store.statements import statements
 from services.store.views.programme_report import report_document
 from tests import holders, registering

@@ -14,7 +14,7 @@ from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.earlier_statements import changed
 from services.issuer import transitions as life
 from services.store.statements import statements
-from services.store.statements.carry_over import owed
+from services.store.statements.account_spans import owed
 from tests.findings import worded
 from tests.mrv import packs
 from tests.mrv.plant import PV

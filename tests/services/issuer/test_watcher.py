@@ -11,8 +11,7 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.settle import Plan
 from services.store.postgres.pool import connect
-from services.store.registry.factors import load_book
-from services.store.registry.load import load_fleet, load_projects
+from services.store.registry.load import load_book, load_fleet, load_projects
 from services.store.views import fleet_metrics as gauges
 from tests.planted import planted
 from tests.services.issuer import logged, plant

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.model import NULL
-from services.store.postgres.column_copy import fetch_runs
+from services.store.postgres.binary_copy import fetch_runs
 from tests.soak import often
 
 TYPES = {"at": "timestamptz", "whole": "int8", "real": "float8"}

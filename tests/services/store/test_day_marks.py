@@ -10,7 +10,7 @@ import pytest
 from services.clock import now_us
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
-from services.store.timeseries import day_marks
+from services.store.timeseries import remake_requests
 from services.store.views import console
 from services.store.views.fleet_metrics import refresh_days, refresh_today
 from tests.grafana.fleet import Size, register
@@ -279,7 +279,9 @@ def test_a_backlog_in_the_order_of_time_marks_sites(database_url, tmp_path):
         # what others write in the same transaction has its own mark
         with conn.transaction(), conn.cursor() as cursor:
             old = np.array([begin], dtype=np.int64)
-            with day_marks.noted(cursor, fleet, [(np.array(devices[:1], dtype=np.int32), old)]):
+            with remake_requests.noted(
+                cursor, fleet, [(np.array(devices[:1], dtype=np.int32), old)]
+            ):
                 pass
             _emission(conn, "inv-2", "999000", 7)
         _same(watch, _SHOWN)

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.processing.silence_rates import refresh
+from services.processing.pv_outlook import refresh_rates as refresh
 from services.store.postgres.pool import connect
 from services.store.views.alarms import TO_DO
 from services.store.views.device_page import device_page

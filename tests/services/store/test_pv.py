@@ -194,8 +194,8 @@ def test_the_sky_and_the_trend_of_years(conn, watching):
             " heat_wh_k_m2) VALUES ('old', current_date - %s, 'UTC', 4000, 36000, 4000, 0)",
             [(802 - k,) for k in range(800)],
         )
-    assert pv_outlook.refresh(watching) == pv_outlook.Made(skies=1, trends=1)
-    assert pv_outlook.refresh(watching) == pv_outlook.Made(skies=0, trends=0)
+    assert pv_outlook.refresh_outlook(watching) == pv_outlook.Made(skies=1, trends=1)
+    assert pv_outlook.refresh_outlook(watching) == pv_outlook.Made(skies=0, trends=0)
     rate, low, high, pairs = conn.execute(
         "SELECT percent_per_year, low, high, pairs FROM pv_trend"
     ).fetchone()
@@ -209,7 +209,7 @@ def test_the_sky_and_the_trend_of_years(conn, watching):
     assert 50 < most <= 300
     # a place that is corrected gets its own sun
     conn.execute("UPDATE site SET longitude = 105.17")
-    assert pv_outlook.refresh(watching).skies == 1
+    assert pv_outlook.refresh_outlook(watching).skies == 1
 
 
 def test_what_dust_took(conn, watching, database_url, monkeypatch):
@@ -235,7 +235,7 @@ def test_what_dust_took(conn, watching, database_url, monkeypatch):
             [(day, sun, sun, 0 if ratio else sun) for day, ratio, sun in days],
         )
     _inverter(conn, "young", _clear(), tilt=None)
-    assert pv_outlook.refresh(watching).trends == 1
+    assert pv_outlook.refresh_outlook(watching).trends == 1
     found = device_page(watching, None, "dusty")["pv"]
     assert found["trend"] is None  # two years make one
     dust = found["soiling"]

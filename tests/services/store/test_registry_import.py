@@ -10,9 +10,8 @@ from ingest.errors import RegistryError
 from mrv import factors
 from services.intake.registry_watch import Plans
 from services.store.postgres.pool import connect
-from services.store.registry.entries_from_rows import load_registry
+from services.store.registry.entries_from_rows import CALIBRATIONS, load_registry
 from services.store.registry.load import load_fleet, load_project, load_projects, registry_version
-from services.store.registry.rows import CALIBRATIONS
 from tests.invoked import tonne as invoke
 from tests.registering import imported
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from ingest.errors import InputError
 from services.cli.errors import Exit
 from services.store.postgres.pool import connect
-from services.store.statements.units import UnitEvent, balances, enter, events
+from services.store.statements.units import UnitEvent, balances, events
+from services.store.statements.units import enter_event as enter
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
 from tests.services.issuer import logged

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from ingest import classes
 from mrv.calendar import local_date, period_us
 from mrv.report.axis import unit_for
-from services.api.console.charts.quantities import (
+from services.api.console.charts import (
     QUARTER_US,
     Amount,
     cumulative_chart,
@@ -24,8 +24,8 @@ from services.api.console.charts.quantities import (
 from services.api.console.render import Language, language_of, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import Words
-from services.api.reading_files import Form, reading_file
 from services.api.routes.registry import IdPath, unknown
+from services.api.routes.series import Form, reading_file
 from services.clock import now_us
 from services.store.timeseries.queries import quantities
 from services.store.views import listing

@@ -1,25 +1,27 @@
-"""
-Uploaded documents and invoices: the hash is calculated, the file stored, and the registry
-row shown.
-"""
+"""Uploaded files: the form's fields, documents and invoices with hash and registry row."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email import message_from_string
+from email.message import Message
+from pathlib import PurePath
 from typing import Annotated, Any
+from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path, Request
 from psycopg import Connection
 from starlette.responses import Response
 
 from services.api.console.render import Language, render
 from services.api.console.session import View, refuse_foreign, signed_in_for_all
-from services.api.console.uploads import Form, Upload
 from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
-from services.processing import invoice_import
+from services.processing import registry_import
 from services.registry.document import dump
 from services.registry.fields import GROUPED, Row
 from services.registry.located import Plain, Table
@@ -69,7 +71,7 @@ def invoice(ask: View, language: Language, form: Form) -> Response:
         row = Row(Table(0, {**_cells(form), "sha256": sha256}, {}), "form", "invoice")
         with conn.transaction():
             files.keep(conn, name, data, ask.who.name, ask.who.id)
-            result = invoice_import.deliver(conn, [row], ask.who.name)
+            result = registry_import.deliver(conn, [row], ask.who.name)
             wrong = [text for row in result.results for text in row.messages if result.refused]
             if wrong:
                 raise ProblemError(422, "; ".join(t.removeprefix("form:0: ") for t in wrong))
@@ -159,3 +161,69 @@ def _page(
         ask, language, "documents.html", status, found=listed, kept=kept, wrong=wrong,
         said=dict(form.fields) if form else {}, projects=projects, may=ask.who.role == _ROLE,
     )  # fmt: skip
+
+
+_MOST_PARTS, _MOST_NAME = 40, 200
+_MULTIPART = "multipart/form-data"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Fields and chosen files of a form."""
+
+    fields: Mapping[str, str]
+    files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+
+    def said(self, name: str) -> str:
+        """Return a field without surrounding blanks; empty if absent."""
+        return self.fields.get(name, "").strip()
+
+
+async def _upload(request: Request) -> Upload:
+    """Return the form of a request."""
+    head = Message()
+    head["content-type"] = request.headers.get("content-type", "")
+    body = await request.body()
+    try:
+        if head.get_content_type() == _MULTIPART:
+            return _of_parts(body, str(head.get_param("boundary", "")))
+        result = parse_qs(body.decode(), max_num_fields=_MOST_PARTS, keep_blank_values=True)
+    except ValueError:
+        raise ProblemError(422, "the form cannot be read; send its text in UTF-8") from None
+    return Upload({name: values[0] for name, values in result.items()})
+
+
+Form = Annotated[Upload, Depends(_upload)]
+
+
+def _of_parts(body: bytes, boundary: str) -> Upload:
+    """
+    Return the parts between boundaries (RFC 7578).
+
+    Raises
+    ------
+    ValueError
+        If the body has another form.
+    """
+    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode())
+    if not boundary or not parts or not parts.pop().startswith(b"--") or len(parts) > _MOST_PARTS:
+        raise ValueError(boundary)
+    fields: dict[str, str] = {}
+    files: dict[str, tuple[str, bytes]] = {}
+    for part in parts:
+        head, _, data = part.partition(b"\r\n\r\n")
+        headers = message_from_string(head.decode().lstrip())
+        name, file = (
+            headers.get_param(key, header="content-disposition") for key in ("name", "filename")
+        )
+        if file is None:
+            fields[str(name)] = data.decode()
+        elif data:  # a file that was not chosen has neither name nor bytes
+            files[str(name)] = (_plain(str(file)), data)
+    return Upload(fields, files)
+
+
+def _plain(name: str) -> str:
+    """Return a file's name without folders and control characters."""
+    bare = PurePath(name.replace("\\", "/")).name
+    return "".join(c for c in bare if c.isprintable())[-_MOST_NAME:] or "file"

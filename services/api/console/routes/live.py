@@ -1,17 +1,45 @@
-"""Live page of devices: a table, kept current by server-sent events."""
+"""
+Live page of devices: readings as server-sent events, one query for all viewers.
+
+The database is polled once for all viewers, only while there are any, and each scope's events are
+written once. Every two seconds ended sessions are disconnected, and all of them if that cannot be
+determined for half a minute.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 from fastapi import APIRouter
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from services.api.console import live
+from ingest import classes
+from mrv import calendar
+from mrv.report.printable_text import legible
 from services.api.console.render import Language, names_in, render
 from services.api.console.session import View, signed_in
-from services.api.console.translations import texts
+from services.api.console.translations import texts, unit
+from services.api.principals import Principal
 from services.api.problems import ProblemError
-from services.store.messages.unknown_devices import UnknownDevice, unknown_devices
-from services.store.views import alarms
+from services.store.api import api_keys
+from services.store.messages.dead_letter_query import UnknownDevice, unknown_devices
+from services.store.views import alarms, console
+from services.store.views.console import Newest
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
 
 router = APIRouter(include_in_schema=False)
 # of a page; a script shows others as they are searched, from what the events tell
@@ -23,7 +51,7 @@ def page(ask: View, language: Language) -> Response:
     """Return the page of devices with their last data."""
     signed_in(ask, "devices as they speak")
     with ask.reading() as conn:
-        rows, devices = live.snapshot(conn, ask.who, _ROWS)
+        rows, devices = snapshot(conn, ask.who, _ROWS)
         result, count = alarms.standing(conn, ask.who.projects, _ALARMS)
 
         def senders() -> list[UnknownDevice]:
@@ -46,15 +74,15 @@ def page(ask: View, language: Language) -> Response:
 async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - its address says it
     """Return changes as server-sent events."""
     session = signed_in(ask, "devices as they speak")
-    result: live.Live = ask.request.app.state.live
+    result: Live = ask.request.app.state.live
     if result.full:
         raise ProblemError(
             503, "too many live windows are open; try again later", {"Retry-After": "30"}
         )
-    if result.watches(ask.who) >= live.MOST_OF_ONE:
+    if result.watches(ask.who) >= MOST_OF_ONE:
         raise ProblemError(
             429,
-            f"this key already has {live.MOST_OF_ONE} live windows open; close one",
+            f"this key already has {MOST_OF_ONE} live windows open; close one",
             {"Retry-After": "30"},
         )
     return StreamingResponse(
@@ -62,3 +90,178 @@ async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - i
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+EVERY_S = 2.0
+_TIMES = 20
+_QUIET_S = 15.0
+_UNKNOWN_S = 30.0
+_BEHIND = 8
+MOST, MOST_OF_ONE = 1_000, 50
+_SITE = 60
+# what somebody has to see to comes first
+_RANK = {"offline": 0, "late": 1, "online": 2, "not commissioned": 3}
+Row = dict[str, Any]
+
+
+class Watcher(NamedTuple):
+    """Viewer of the live page, with its session."""
+
+    who: Principal
+    session: bytes
+
+
+class Live:
+    """Polls the database for changes, and sends them to open pages."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._watchers: dict[asyncio.Queue[bytes | None], Watcher] = {}
+        self._known_s = 0.0
+        self._rows: dict[str, tuple[Row, tuple[str, ...]]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def full(self) -> bool:
+        """Return whether the limit of open pages is reached."""
+        return len(self._watchers) >= MOST
+
+    def watches(self, who: Principal) -> int:
+        """Return the number of windows a user has open, in all sessions."""
+        return sum(watcher.who.id == who.id for watcher in self._watchers.values())
+
+    async def watch(
+        self, reads: ConnectionPool, who: Principal, session: bytes
+    ) -> AsyncIterator[bytes]:
+        """Yield events: all rows visible to the user, then changed ones."""
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BEHIND)
+        self._watchers[queue] = Watcher(who, session)
+        self._loop = asyncio.get_running_loop()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._follow(reads))
+        elif self._rows:
+            queue.put_nowait(_event([row for row, of in self._rows.values() if _may(who, of)]))
+        try:
+            yield b"retry: 3000\n\n"
+            while True:
+                try:
+                    event = await asyncio.wait_for(queue.get(), _QUIET_S)
+                except TimeoutError:
+                    event = b": still here\n\n"
+                if event is None:
+                    return
+                yield event
+        finally:
+            self._watchers.pop(queue, None)
+
+    def close(self) -> None:
+        """Disconnect all viewers, from any thread; browsers reconnect to the next process."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._send_away)
+
+    def _send_away(self, living: Collection[bytes] = ()) -> None:
+        for queue, watcher in self._watchers.items():
+            if watcher.session not in living:
+                while not queue.empty():
+                    queue.get_nowait()
+                queue.put_nowait(None)
+
+    async def _follow(self, reads: ConnectionPool) -> None:
+        """Poll while a page is open, using at most a twentieth of the time."""
+        self._rows, self._known_s = {}, time.monotonic()
+        next_s = 0.0
+        while self._watchers:
+            try:
+                wanted = [watcher.session for watcher in self._watchers.values()]
+                living = await run_in_threadpool(_living, reads, wanted)
+                self._known_s = time.monotonic()
+                # who came meanwhile was let in a moment ago
+                came = {watcher.session for watcher in self._watchers.values()} - set(wanted)
+                self._send_away(living | came)
+                if time.monotonic() >= next_s:
+                    began_s = time.monotonic()
+                    self._tell(await run_in_threadpool(_ask, reads))
+                    next_s = began_s + (1 + _TIMES) * (time.monotonic() - began_s)
+            except Exception as error:  # noqa: BLE001 - the database is away; watchers see the time stand
+                self._log.warning("live view", error=" ".join(str(error).split())[:200])
+                if time.monotonic() - self._known_s > _UNKNOWN_S:
+                    self._send_away()
+            await asyncio.sleep(EVERY_S)
+
+    def _tell(self, newests: list[Newest]) -> None:
+        rows = {newest.device: (_row(newest), newest.projects) for newest in newests}
+        changed = [v for device, v in rows.items() if self._rows.get(device) != v]
+        self._rows = rows
+        if not changed:
+            return
+        made: dict[tuple[str, ...] | None, bytes] = {}
+        for queue, (who, _) in self._watchers.items():
+            if who.projects not in made:
+                made[who.projects] = _event([row for row, of in changed if _may(who, of)])
+            if queue.full():  # a slow watcher gets everything anew, once it reads
+                with suppress(asyncio.QueueEmpty):
+                    while True:
+                        queue.get_nowait()
+                queue.put_nowait(_event([row for row, of in rows.values() if _may(who, of)]))
+            else:
+                queue.put_nowait(made[who.projects])
+
+
+def snapshot(conn: Connection, who: Principal, maximum: int) -> tuple[list[Row], int]:
+    """
+    Return rows visible to a user up to a maximum, those without data first, and their total
+    number.
+    """
+    seen = [n for n in console.newest(conn, live_channels()) if _may(who, n.projects)]
+    seen.sort(key=lambda newest: _RANK.get(newest.state, 0))
+    return [_row(newest) for newest in seen[:maximum]], len(seen)
+
+
+@cache
+def live_channels() -> Mapping[str, str]:
+    """Return the displayed channel of each class: its power, else its first gauge."""
+    result = {}
+    for class_id, device_class in classes.load().items():
+        gauges = [c.name for c in device_class.channels.values() if c.kind == "gauge"]
+        names = [*(n for n in gauges if n == "active_power_w"), *gauges, *device_class.channels]
+        result[class_id] = names[0]
+    return MappingProxyType(result)
+
+
+def _living(reads: ConnectionPool, wanted: Sequence[bytes]) -> set[bytes]:
+    with reads.connection() as conn:
+        return api_keys.living(conn, wanted)
+
+
+def _ask(reads: ConnectionPool) -> list[Newest]:
+    with reads.connection() as conn:
+        return console.newest(conn, live_channels())
+
+
+def _row(newest: Newest) -> Row:
+    channel = classes.load()[newest.class_id].channels[live_channels()[newest.class_id]]
+    power = channel.unit == "W" and newest.value is not None
+    shown_ = newest.value if newest.value is None or not power else newest.value / 1000
+    value = None if shown_ is None else f"{Decimal(f'{shown_:.4g}'):f}"
+    return {
+        "device": newest.device,
+        # events write it where the page's own filter does not reach
+        "site": legible(newest.site, _SITE),
+        "class": newest.class_id,
+        "channel": channel.name,
+        "state": newest.state,
+        "at": None
+        if newest.at is None
+        else newest.at.astimezone(calendar.zone(newest.timezone)).isoformat(timespec="seconds"),
+        "value": value,
+        "unit": "kW" if channel.unit == "W" else "" if channel.unit == "1" else unit(channel.unit),
+    }
+
+
+def _may(who: Principal, projects: tuple[str, ...]) -> bool:
+    return who.projects is None or any(who.sees(project) for project in projects)
+
+
+def _event(rows: list[Row]) -> bytes:
+    return b"data: " + msgspec.json.encode(rows) + b"\n\n"

@@ -18,9 +18,8 @@ from mrv.equivalents import diesel_litres
 from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import System
 from mrv.texts import Text
-from services.api.console.charts.quantities import declared
-from services.api.console.charts.small_charts import sparkline
-from services.api.console.maps.plots import Map, plain, sites_map
+from services.api.console.charts import declared, sparkline
+from services.api.console.maps import Map, plain, sites_map
 from services.api.console.render import Language, language_of, namer, render
 from services.api.console.routes.year import (
     Fault,
@@ -44,7 +43,7 @@ from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.issuer.planning import unfit_plans
-from services.store.registry import monitoring_plans, signing_keys
+from services.store.registry import entries_from_rows, signing_keys
 from services.store.views import alarms, city_year, console
 from services.store.views.city_year import ProjectYear, added
 from services.store.views.console import ProjectSums, SystemSums
@@ -292,7 +291,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
                 [(s, sums[s.id]) for s in systems.load().values() if s.id in sums],
                 unfit_plans(conn),
                 signing_keys.operators(conn),
-                monitoring_plans.responsible(conn),
+                entries_from_rows.responsible(conn),
             )
 
     return ask.request.app.state.memory.get(("overview", year), find)  # type: ignore[no-any-return]

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
-from services.api.console.charts.quantities import Flow
-from services.api.console.charts.quantities import flows as flow_chart
+from services.api.console.charts import Flow
+from services.api.console.charts import flows as flow_chart
 from services.api.console.render import Language, namer, render
 from services.api.console.routes.year import Finding, judged, short_name
 from services.api.console.session import View, signed_in_for_all

@@ -20,8 +20,8 @@ from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_parameters
-from services.api.console.charts.quantities import Bar, bars, cumulative_chart, hours_chart
-from services.api.console.maps.plots import SHARES, month_calendar
+from services.api.console.charts import Bar, bars, cumulative_chart, hours_chart
+from services.api.console.maps import SHARES, month_calendar
 from services.api.console.render import Language, last_day, of_ug, render
 from services.api.console.routes.year import plan_why
 from services.api.console.session import View

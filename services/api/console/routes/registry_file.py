@@ -19,8 +19,8 @@ from ingest.errors import RegistryError
 from mrv import countries, methodologies
 from mrv.signatures import canonical
 from services.api.console.render import Language, render
+from services.api.console.routes.documents import Form, Upload
 from services.api.console.session import View, refuse_foreign, signed_in_for_all
-from services.api.console.uploads import Form, Upload
 from services.api.jobs import ACCEPTED
 from services.api.principals import refuse
 from services.api.problems import ProblemError

@@ -19,7 +19,6 @@ from services.api.console.session import (
 )
 from services.api.request_context import Asked
 from services.store.api import api_keys
-from services.store.api import audit_and_idempotency as api_records
 
 router = APIRouter(include_in_schema=False)
 _FIELDS = 4
@@ -55,7 +54,7 @@ def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_form_key
     with ask.reading() as conn:
         api_key = api_keys.find(conn, key)
         if api_key is None:
-            api_records.count_refusal(conn, "POST", ask.request.url.path, _REFUSED)
+            api_keys.count_refusal(conn, "POST", ask.request.url.path, _REFUSED)
             return _form(ask, language, _REFUSED, wrong=True)
         Asked(ask.request, principal(api_key)).noted(conn, _ELSEWHERE)
         wanted = own(ask.request.query_params.get("next", ""))

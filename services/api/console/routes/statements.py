@@ -25,9 +25,9 @@ from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.conditions import Unmet, reasons_of, unanswered, unmet
-from services.api.console.charts.small_charts import Drawn, Step, qr
-from services.api.console.charts.small_charts import steps as drawn_steps
-from services.api.console.maps.plots import month_calendar
+from services.api.console.charts import Drawn, Step, qr
+from services.api.console.charts import steps as drawn_steps
+from services.api.console.maps import month_calendar
 from services.api.console.render import Language, language_of, of_ug, render
 from services.api.console.session import View
 from services.api.console.translations import Words

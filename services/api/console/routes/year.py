@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from mrv import calendar
 from mrv.texts import Text
-from services.api.console.charts.quantities import declared
+from services.api.console.charts import declared
 from services.api.console.translations import Words
 from services.store.views.alarms import SEVERITIES, Group
 from services.store.views.city_year import Change, Part, ProjectYear, added, percent

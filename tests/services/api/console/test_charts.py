@@ -18,21 +18,23 @@ from hypothesis import strategies as st
 from ingest.errors import RegistryError
 from mrv.report.axis import steps as axis_steps
 from mrv.report.axis import unit_for
-from services.api.console import assets
-from services.api.console.charts.quantities import (
+from services.api.console import assets, maps
+from services.api.console.charts import (
     QUARTER_US,
     Amount,
     Bar,
     Flow,
+    Step,
     bars,
     cumulative_chart,
     days_chart,
     flows,
     hours_chart,
+    sparkline,
+    steps,
 )
-from services.api.console.charts.small_charts import Step, sparkline, steps
-from services.api.console.maps import base, sewers
-from services.api.console.maps.plots import month_calendar, week_of
+from services.api.console.maps import month_calendar, week_of
+from services.api.console.routes import sewers
 from services.api.console.routes.projects import ProjectRow, Row, _first_of, _parts
 from services.api.console.routes.year import shortfalls
 from services.api.console.translations import Words
@@ -277,7 +279,7 @@ def test_a_calendar_begins_its_weeks_as_the_country_does(zone, blanks):
 
 def test_a_city_gives_the_base_of_its_maps(tmp_path):
     """A map would have no names but those of plants, and a wrong file be drawn as an empty one."""
-    known = base.load(shipped("catalog/haiphong/base.geojson"))
+    known = maps.load(shipped("catalog/haiphong/base.geojson"))
     assert {one.said("vi") for one in known.places} >= {"An Lão", "Kiến Thụy", "Cát Bà"}
     assert [one.name for one in known.within((106.5, 20.8, 106.6, 20.85)).places] == ["An Lao"]
     square, river = [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]], [[0, 0], [3, 3]]
@@ -286,8 +288,8 @@ def test_a_city_gives_the_base_of_its_maps(tmp_path):
     def written(geometry, **properties):
         feature = {"type": "Feature", "geometry": geometry, "properties": properties}
         file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), "utf-8")
-        base.load.cache_clear()
-        return base.load(file)
+        maps.load.cache_clear()
+        return maps.load(file)
 
     polygon = {"type": "Polygon", "coordinates": [square]}
     district = written(polygon, name="D")
@@ -308,9 +310,9 @@ def test_a_city_gives_the_base_of_its_maps(tmp_path):
         with pytest.raises(RegistryError, match="feature 1 is not drawn"):
             written(bad)
     file.write_text("no json", "utf-8")
-    base.load.cache_clear()
+    maps.load.cache_clear()
     with pytest.raises(RegistryError, match="TONNE_CONSOLE_MAP="):
-        base.load(file)
+        maps.load(file)
 
 
 def test_days_added_up_and_their_hours_stand_where_they_belong():

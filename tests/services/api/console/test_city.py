@@ -15,7 +15,7 @@ from pypdf import PdfReader
 from mrv.report import make_programme
 from mrv.report.words import Words as ReportWords
 from services.api.client import Client
-from services.api.console.maps import sewers as sewer_map
+from services.api.console.routes import sewers as sewer_map
 from services.api.console.routes.year import finding, outside, shortfalls
 from services.api.console.translations import Words
 from services.issuer.planning import unfit_plans

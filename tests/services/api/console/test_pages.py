@@ -17,7 +17,6 @@ from mrv.report.blocks import sampled
 from mrv.report.dated_values import designed, held
 from mrv.report.words import Words as ReportWords
 from mrv.report.words import punctuated
-from services.api.console.live import MOST_OF_ONE
 from services.api.console.render import POLICY
 from services.api.console.routes import (
     live,
@@ -28,6 +27,7 @@ from services.api.console.routes import (
     sign_in,
     statements,
 )
+from services.api.console.routes.live import MOST_OF_ONE
 from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
 from services.store.api import api_keys

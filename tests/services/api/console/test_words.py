@@ -14,12 +14,11 @@ from ingest import classes
 from mrv.environment.kinds import KINDS
 from mrv.registry import programme_systems as systems
 from mrv.report.words import LANGUAGES, punctuated
-from services.api.console import assets, live
+from services.api.app import Memory
+from services.api.console import assets
 from services.api.console import render as page
-from services.api.console.answer_cache import Memory
-from services.api.console.maps.base import within
-from services.api.console.maps.plots import sites_map
-from services.api.console.routes import overview
+from services.api.console.maps import sites_map, within
+from services.api.console.routes import live, overview
 from services.api.console.routes.statement_days import _sums
 from services.api.console.session import own
 from services.api.console.translations import Words, preferred, texts

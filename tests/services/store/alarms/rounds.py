@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from services.store.views import alarm_round, alarms
+from services.store.views import alarms, fleet_metrics
 
 HOUR = 3600
 # days are the site's: by UTC it is yesterday until seven in the morning
@@ -42,7 +42,7 @@ def watch(conn):
     """Go a round of the watcher."""
     conn.execute("SET ROLE tonne_mrv")
     try:
-        return alarm_round.run(conn)
+        return fleet_metrics.raise_alarms(conn)
     finally:
         conn.execute("RESET ROLE")
 

@@ -13,14 +13,15 @@ from itertools import pairwise
 from math import ceil
 from typing import Any, NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mrv.report.axis import steps
-from services.api.console.charts.small_charts import tag
+from mrv.report.printable_text import legible
 from services.api.console.translations import Words
 
 _HIGH, _LABELS, _SHADES, _HOURS = 1_000, 8, 5, 24
 _PARTS = {"measured": "acc2", "estimated": "gold", "unknown": "crit"}
+_LONGEST_TEXT, _PATH = 120, 200_000
 Value = Fraction | float
 
 
@@ -178,3 +179,32 @@ def _whole(wide: int, high: int, marks: Sequence[Markup], texts: Sequence[Markup
         height="100%",
     )  # fmt: skip
     return tag("svg", area, *texts, class_="still", aria_hidden="true")
+
+
+def tag(name: str, *inside: Markup | str, **attributes: object) -> Markup:
+    """
+    Return an SVG element.
+
+    Parameters
+    ----------
+    inside : Markup or str
+        Elements, and texts, which are escaped.
+    attributes : object
+        `_` becomes `-`, and one at the end is dropped; None omits an attribute.
+    """
+    attributes_text = Markup("").join(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _attribute(value))
+        for key, value in attributes.items()
+        if value is not None
+    )
+    content = Markup("").join(
+        element if isinstance(element, Markup) else escape(legible(element, _LONGEST_TEXT))
+        for element in inside
+    )
+    return Markup("<{0}{1}>{2}</{0}>").format(name, attributes_text, content)
+
+
+def _attribute(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.1f}".removesuffix(".0")
+    return value if isinstance(value, Markup) else legible(str(value), _PATH)

@@ -1,1 +1,0 @@
-"""The console's maps: projection, coastline, plots, sewers."""

@@ -13,8 +13,7 @@ import segno
 from markupsafe import Markup, escape
 
 from mrv.calendar import local_text
-from mrv.report.axis import unit_for
-from mrv.report.printable_text import legible
+from mrv.report.printable_text import legible, unit_for
 from services.api.console.translations import Words
 
 _BAR_PLACES, _LONGEST = 6, 160

@@ -11,7 +11,7 @@ from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
 from services.embedded import EmbeddedChain
-from services.intake.receipts import Receipts
+from services.intake.receive import Receipts
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics

@@ -109,7 +109,7 @@ def _with_files(ours: Mapping[str, str], origin: str, secrets: Collection[str]) 
             values[name.removeprefix(PREFIX).lower()] = value
             continue
         if direct in ours:
-            raise SettingsError(f"{origin} sets both {direct} and {name}; keep one of them")
+            raise SettingsError(f"{origin} sets both {direct} and {name}; remove one of them")
         try:
             content = Path(value).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:

@@ -160,7 +160,7 @@ class Metrics:
     def _accounting(self) -> None:
         self.coverage_ratio = Gauge(
             "tonne_coverage_ratio",
-            "Coverage of the last monitoring period computed",
+            "Coverage of the monitoring period that was closed last",
             ["project"],
             registry=self.registry,
         )

@@ -373,7 +373,8 @@ def _contradicts(head: Checkpoint, earlier: Checkpoint, tiles: Tiles) -> str | N
     if earlier.size > head.size:
         return (
             f"the log shows {head.size} entries and showed {earlier.size} here before: entries"
-            " were taken back, or an old copy is served; ask again, and by another way"
+            " were removed, or an old copy is served; repeat the request, also over another"
+            " connection"
         )
     if not earlier.size:
         return None

@@ -115,7 +115,7 @@ def born(message: Message, *, asked: bool = False) -> Birth:
             if key is not None and key in taken:
                 raise PayloadError(
                     "birth_invalid",
-                    f"{NAME}: two metrics have the name {key!r:.80}; give each its own name",
+                    f"{NAME}: two metrics have the name {key!r:.80}; use a different name for each",
                 )
             taken.add(key if key is not None else metric.name)
         tags.append(Tag(metric.name, alias, metric.datatype, _unit(metric)))

@@ -34,7 +34,7 @@ def heads(device: Int32) -> Rows:
 def each(values: NDArray[Any], rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
     """Return `values[rows]`; a value common to all rows is stored once."""
     if len(rows) and (rows.strides == (0,) or _same(rows)):
-        return np.broadcast_to(values[rows[0]], rows.shape)
+        return np.broadcast_to(values[rows[:1]], rows.shape)
     result: NDArray[Any] = values[rows]
     return result
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ingest import classes
 from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
-from ingest.model import NULL, Column, Float64, Frame, Int32, Int64
+from ingest.model import NULL, Column, Float64, Frame, Int32, Int64, is_absent
 from ingest.pipeline.quality_limits import (
     PHASES_FLOOR,
     PHASES_LEAST_W,
@@ -141,6 +141,8 @@ class _Judge:
     ) -> Iterator[Flags]:
         """Apply every test of a channel."""
         values = columns[channel.name]
+        if is_absent(values):
+            return
         known = values != NULL if values.dtype == np.int64 else ~np.isnan(values)
         if channel.kind == "register":
             known &= self._at_work(channel, times, columns)

@@ -182,13 +182,13 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
     """Return the time of the last rise up to each row; a first reading counts as one."""
     first = rows.device[head]
-    last = np.where(rise > 0, np.arange(len(rise)), 0)
-    last[head] = head
-    last = np.maximum.accumulate(last)
-    times = rows.time_us.copy()
+    risen = rise > 0
+    risen[head] = True
+    at = np.flatnonzero(risen)
+    times = rows.time_us[at]
     stood = start.known[first] & (rise[head] <= 0)
-    times[head[stood]] = start.changed_us[first[stood]]
-    return times[last]
+    times[np.searchsorted(at, head[stood])] = start.changed_us[first[stood]]
+    return np.repeat(times, np.diff(np.append(at, len(rise))))
 
 
 def _steps(

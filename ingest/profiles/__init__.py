@@ -177,7 +177,7 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
     moduli = tuple(spec.get("moduli", ())) if modulus is None else (modulus,)
     where = f"profile {profile}, channel {channel}"
     if modulus is not None and "moduli" in spec:
-        raise ProfileError(f"{where}: modulus and moduli contradict each other; keep one")
+        raise ProfileError(f"{where}: modulus and moduli contradict each other; remove one of them")
     if any(m <= 0 for m in moduli) or list(moduli) != sorted(set(moduli)):
         raise ProfileError(f"{where}: moduli {moduli} must be above zero and ascending")
     spec.pop("moduli", None)

@@ -94,22 +94,22 @@ def integral(
     energy[silent] = variance[silent] = variance[hidden] = 0.0
     energy[hidden] = np.minimum(counted[hidden], counted[hidden + 1]) * hours[hidden]
     mute = hidden[step_us[hidden] > _DAY_US]
-    left_out = _within(time_us, step_us, mute, edges)
-    known = ~_within(time_us, step_us, silent, edges) & ~left_out
+    cut = _Cut.of(time_us, edges)
+    left_out = _within(cut, step_us, mute)
+    known = ~_within(cut, step_us, silent) & ~left_out
     known &= (edges[:-1] >= _begin(time_us, reported_us)) & (
         edges[1:] <= _end(time_us, reported_us)
     )
-    result = _smooth(_by_edges(time_us, variance, edges))
-    return Integral(_by_edges(time_us, energy, edges), result, known, left_out)
+    return Integral(cut.divided(energy), _smooth(cut.divided(variance)), known, left_out)
 
 
-def _within(time_us: Int64, step_us: Int64, part: Int64, edges: Int64) -> np.ndarray:
+def _within(cut: _Cut, step_us: Int64, part: Int64) -> np.ndarray:
     """Return a mask of intervals that overlap the steps."""
     if not len(part):
-        return np.zeros(len(edges) - 1, dtype=np.bool_)
+        return np.zeros(len(cut.step) - 1, dtype=np.bool_)
     away = np.zeros(len(step_us))
     away[part] = step_us[part]
-    return np.asarray(_by_edges(time_us, away, edges) > 0)
+    return np.asarray(cut.divided(away) > 0)
 
 
 def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int64, Int64]:
@@ -154,16 +154,29 @@ def _end(time_us: Int64, reported_us: Int64) -> int:
     return last
 
 
-def _by_edges(time_us: Int64, of_step: Float64, edges: Int64) -> Float64:
-    """Return the energy of steps divided at edges, in proportion to time."""
-    total = np.concatenate([[0.0], np.cumsum(of_step)])
-    # as np.interp, digit by digit, which takes twice as long
-    at = (np.searchsorted(time_us, edges, side="right") - 1).clip(0, len(time_us) - 2)
-    begin, end, step_us = total[at], total[at + 1], time_us[at + 1] - time_us[at]
-    past_us = (edges - time_us[at]).clip(min=0)
-    upto = np.where(past_us < step_us, (end - begin) / step_us * past_us + begin, end)
-    result: Float64 = np.diff(upto)
-    return result.clip(min=0.0)
+class _Cut(NamedTuple):
+    """Edges of intervals: the step in which each is, its length, and its time before the edge."""
+
+    step: Int64
+    step_us: Int64
+    past_us: Int64
+
+    @staticmethod
+    def of(time_us: Int64, edges: Int64) -> _Cut:
+        """Return the places of edges among the steps between times."""
+        at = (np.searchsorted(time_us, edges, side="right") - 1).clip(0, len(time_us) - 2)
+        return _Cut(at, time_us[at + 1] - time_us[at], (edges - time_us[at]).clip(min=0))
+
+    def divided(self, of_step: Float64) -> Float64:
+        """Return the energy of steps divided at edges, in proportion to time."""
+        total = np.zeros(len(of_step) + 1)
+        np.cumsum(of_step, out=total[1:])
+        # as np.interp, digit by digit, which takes twice as long
+        begin, end = total[self.step], total[self.step + 1]
+        part = (end - begin) / self.step_us * self.past_us + begin
+        upto = np.where(self.past_us < self.step_us, part, end)
+        result: Float64 = np.diff(upto)
+        return result.clip(min=0.0)
 
 
 def _smooth(variance: Float64) -> Float64:

@@ -127,7 +127,7 @@ class Host:
             raise PayloadError(
                 "node_twice",
                 f"edge node {address.node!r} is online in group {node.group!r:.80} and "
-                f"also publishes in {address.group!r:.80}; give each node its own name",
+                f"also publishes in {address.group!r:.80}; use a different name for each node",
             )
         if address.kind == "NDEATH":
             self._death(node, waiting_message, message)

@@ -16,9 +16,8 @@ meters' tolerance and one standard error, only the certain energy counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,8 +37,6 @@ from ingest.model import (
 )
 from ingest.quality import energy_budget, power_bounds
 from ingest.quality.energy_budget import METERS, SIGMAS, Tolerance, integral
-from mrv.accounting.device_period import Monitored
-from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.accounting.register_scan import (
     Key,
     Scan,
@@ -51,7 +48,7 @@ from mrv.accounting.register_scan import (
 )
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
 from mrv.parameters.inputs import read
-from mrv.registry.project import Project, SupportingData, Uncorroborated
+from mrv.registry.project import Project, Uncorroborated
 from mrv.texts import Text, text
 
 POWER = text("MTR-02.power")
@@ -72,37 +69,6 @@ _SELDOM_US = INTERVAL_US * 3 // 2
 # a day's power that is so near to a thousandth of its register was sent in kW
 _KILO, _NEARLY = 1000.0, 0.1
 _DAY_H, _QUARTERS = 24.0, 96
-
-# part of a device's time that another source has to cover
-_COVERED = Fraction(95, 100)
-
-
-# --- other sources ------------------------------------------------------------------------
-
-
-def agreeing(
-    monitored: Monitored, supporting: SupportingData, checks: Sequence[CrossCheck]
-) -> CrossCheck | None:
-    """Return the cross-check that corroborates a device's quantity; None if there is none."""
-    documents = {
-        f"{i.id}: {i.issuer}, {i.number}" for i in supporting.invoices if i.sha256 and not i.doubt
-    }
-    begin, end = monitored.span_us
-    return next(
-        (
-            check
-            for check in checks
-            if check.holds
-            and monitored.device.id in check.devices
-            and check.quantity == monitored.needs.quantity
-            and Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
-            and Fraction(check.coverage) >= _COVERED
-            # it is about nearly all of the device's time in service
-            and min(end, check.to_us) - max(begin, check.from_us) >= _COVERED * (end - begin)
-            and (check.kind != INVOICE or check.against in documents)
-        ),
-        None,
-    )
 
 
 # --- other channels of the device -------------------------------------------------------------
@@ -126,14 +92,8 @@ class CorroboratedEnergy(Scan):
     """
     Registers of a period that other channels have to corroborate.
 
-    Attributes
-    ----------
-    wanted : mapping of int to tuple of Channel
-        Registers by fleet index.
-    sunny : frozenset of (int, str)
-        Fleet index and channel of solar energy.
-    ratings : mapping
-        Rated powers by device id, each from a time on. [us UTC, W]
+    `wanted`: registers by fleet index.  `sunny`: fleet index and channel of solar energy.
+    `ratings`: rated powers by device id, each from a time on. [us UTC, W]
     """
 
     wanted: Mapping[int, tuple[Channel, ...]]
@@ -174,14 +134,7 @@ class CorroboratedEnergy(Scan):
         )  # fmt: skip
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, ChannelComparison]]:
-        """
-        Yield the uncorroborated quantities of registers in a block of readings, if any.
-
-        Parameters
-        ----------
-        block : Frame
-            All readings of each device, sorted by device and time.
-        """
+        """Yield the uncorroborated quantities of registers in a block sorted by device and time."""
         for index, of, channel in registers_of(block, self.wanted):
             result = self._of_register(block, of, index, channel)
             if result.beyond or result.alone is not None:
@@ -255,11 +208,7 @@ class CorroboratedEnergy(Scan):
         return power_bounds.above(claimed.value, maximum, claimed.estimated, self.into_day, step_wh)
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
-        """
-        Return a power in watts, converted on days on which it was sent in kW.
-
-        A forger gains nothing by it, as a false power can be sent in watts too.
-        """
+        """Return power in watts, on days in kW converted; a forger could send watts as well."""
         watts: Float64 = sent
         place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS
         days = int(place[-1]) + 1 if len(place) else 0
@@ -321,10 +270,7 @@ class CorroboratedEnergy(Scan):
 
 
 def is_declared(needs: RoleNeeds, class_id: str) -> bool:
-    """
-    Return whether a project has to declare the energy source of a device,
-    unknown by its class.
-    """
+    """Return whether a project must declare a device's energy source; its class has none."""
     return needs.made_from == DECLARED and not classes.load()[class_id].made_from(needs.quantity)
 
 
@@ -354,12 +300,8 @@ def _made_by_sun(needs: RoleNeeds, class_made_from: str, params: Mapping[str, An
     """
     Return whether a role's energy is solar; also if no source is declared.
 
-    Parameters
-    ----------
-    class_made_from : str
-        Energy source of the device's class; empty if unknown.
-    params : mapping
-        The device's parameters.
+    `class_made_from`: energy source of the device's class; empty if unknown.  `params`: the
+    device's parameters.
     """
     if needs.quantity != "energy_export":
         return False

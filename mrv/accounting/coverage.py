@@ -176,10 +176,7 @@ def remaining(spans: Iterable[Span], begin: int, end: int) -> list[Span]:
 
 
 def common(spans: Iterable[Span], other: Iterable[Span]) -> list[Span]:
-    """
-    Return the intersections of two lists of spans, ascending; spans of one list
-    do not overlap.
-    """
+    """Return the intersections of two lists of disjoint spans, ascending."""
     others = list(other)
     shared = ((max(a, c), min(b, d)) for a, b in spans for c, d in others)
     return sorted(span for span in shared if span[0] < span[1])

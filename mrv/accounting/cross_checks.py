@@ -86,10 +86,7 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
 
 
 class _Outside(NamedTuple):
-    """
-    Quantity of an invoice's time outside period or project [base units], and numbers of
-    known and all intervals.
-    """
+    """Quantity outside period or project [base units]; numbers of known, all intervals."""
 
     value: int = 0
     known: int = 0
@@ -104,22 +101,21 @@ class Rows:
 
     @cached_property
     def _sorted(self) -> tuple[Int64, IntervalRows]:
-        rows = self._rows
-        whole = rows.measured_us + rows.estimated_us == INTERVAL_US
-        rows = rows.take(np.flatnonzero(whole))
-        rows = rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
-        return _key(rows.device.astype(np.int64), rows.quantity), rows
+        order = np.lexsort((self._rows.start_us, self._rows.quantity, self._rows.device))
+        rows = self._rows.take(order)
+        return rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity, rows
+
+    def of(self, device: str, quantity: str) -> IntervalRows:
+        """Return the rows of a device's quantity, in order."""
+        keys, rows = self._sorted
+        key = self._fleet.by_id.get(device, -1) * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
+        return rows.take(np.arange(*np.searchsorted(keys, [key, key + 1])))
 
     def known(self, device: str, quantity: str) -> _Known:
         """Return the intervals of a device without unknown or missing time, in order."""
-        keys, rows = self._sorted
-        key = _key(self._fleet.by_id.get(device, -1), QUANTITY_INDEX[quantity])
-        begin, end = np.searchsorted(keys, [key, key + 1])
-        return _Known(rows.start_us[begin:end] // INTERVAL_US, rows.value[begin:end])
-
-
-def _key(device: Any, quantity: Any) -> Any:
-    return device * len(QUANTITY_INDEX) + quantity
+        rows = self.of(device, quantity)
+        whole = rows.measured_us + rows.estimated_us == INTERVAL_US
+        return _Known(rows.start_us[whole] // INTERVAL_US, rows.value[whole])
 
 
 def cross_checks(
@@ -132,14 +128,8 @@ def cross_checks(
     """
     Yield the comparisons of a period's meters with check meters and invoices.
 
-    Parameters
-    ----------
-    monitored : sequence of Monitored
-        Counted quantity by device.
-    rows : Rows
-        Interval rows of main and check meters.
-    years : sequence of (year, begin, end)
-        Local calendar years of the period. [us UTC]
+    `monitored`: counted quantity by device.  `rows`: interval rows of main and check meters.
+    `years`: local calendar years of the period. [us UTC]
     """
     beside = {quantity[:4]: quantity for quantity in supporting.outside}
     bench = _Bench(monitored, rows, pricing, years, supporting.accounting == FIRST, beside)
@@ -177,10 +167,7 @@ class _Bench(NamedTuple):
     beside: Mapping[tuple[str, str, int, int], MeteredOutside]
 
     def by_meter(self, item: Monitored, meter: CheckMeter) -> CrossCheck:
-        """
-        Return the comparison of a meter with its check meter, in the time in which both are
-        known.
-        """
+        """Return the comparison with a check meter, in the time in which both are known."""
         quantity = item.needs.quantity
         first, last = (us // INTERVAL_US for us in item.span_us)
         main = self.rows.known(meter.main, quantity).within(first, last)
@@ -240,10 +227,7 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
-        """
-        Return the quantity of an invoice's meters outside the period, and of other projects'
-        meters.
-        """
+        """Return what an invoice's meters metered outside the period, and other projects' did."""
         period_us = self.years[0][1], self.years[-1][2]
         spans = outside(invoice, period_us)
         if spans is None:
@@ -352,10 +336,7 @@ class _Bench(NamedTuple):
         why: Text | str,
         beside: _Outside = _Outside(),  # noqa: B008 - a tuple
     ) -> CrossCheck:
-        """
-        Return the cross-check of two sums (meter, other source) over `compared` of all
-        intervals.
-        """
+        """Return the check of two sums (meter, other source) over `compared` of all intervals."""
         ours, theirs = sums
         off = Fraction((ours - theirs) * 100, theirs) if theirs else None
         holds = None if why else abs(ours - theirs) * 100 <= percent * abs(theirs)
@@ -402,10 +383,7 @@ def _exchanged(
     """
     Return comparisons; differing invoices of two meters, each of the other one, name the remedy.
 
-    Parameters
-    ----------
-    alike : mapping
-        Role and parameters by device, equal where the account is the same under either id.
+    `alike`: role and parameters by device, equal where the account is the same under either id.
     """
     result = list(checks)
     for i, j in combinations(_differing(checks, evidence), 2):

@@ -36,7 +36,7 @@ _LEAST_EFFICIENCY = Fraction(1, 5)
 
 
 class Kind(StrEnum):
-    """Kind of a cut in a statement of release 0.1.0; later statements name the rule."""
+    """Kind of an adjustment in a statement of release 0.1.0; later statements name the rule."""
 
     GAP = "gap"
     CALIBRATION = "calibration"
@@ -82,11 +82,11 @@ class Cut:
     rule: str = ""
 
     def within(self, span_us: tuple[int, int]) -> Fraction:
-        """Return the part of the cut within a span, by time. [base units]"""
+        """Return the part of the adjustment within a span, in proportion to time. [base units]"""
         return within(self.quantity, (self.start_us, self.end_us), span_us)
 
     def at_its_most(self) -> Cut | None:
-        """Return the cut with a gap at its upper bound; None if no cut remains."""
+        """Return the adjustment with a gap at its upper bound; None if it becomes 0."""
         if self.lost is not None:
             return replace(self, quantity=-self.lost.bound)
         return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
@@ -108,11 +108,7 @@ def limit_of(device: Device, quantity: str) -> Fraction | None:
 
 
 def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None:
-    """
-    Return the highest plausible rate of a device's quantity. [base units/h]
-
-    Its limit, or else the `largest` known interval; None without either.
-    """
+    """Return a device's limit, or else the rate of its `largest` interval. [base units/h]"""
     limit = limit_of(device, quantity)
     by_interval = Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
     return by_interval if limit is None else limit
@@ -124,14 +120,7 @@ def rated_fuel(watt: int) -> Fraction:
 
 
 def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:
-    """
-    Return the error text that a gap of the project's side has no rate, and the remedy.
-
-    Parameters
-    ----------
-    rated : bool
-        Whether the rated power of a fuel meter's consumers limits it.
-    """
+    """Return the error text of a gap without a rate; `rated`: its rated power would limit it."""
     message = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
     registers = classes.load()[device.class_id].registers
     by_power = any(c.limit == "rated_power" for c in registers if c.quantity == needs.quantity)
@@ -144,7 +133,7 @@ def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str
             f" {float(rated_fuel(1000) / 1000):.3g} L/h for each kW at most"
         )
     return (
-        f"{message} it reported nothing in this period, so that its highest rate is not known; send"
+        f"{message} it sent no reading in this period, so its highest rate is not known; send"
         " its readings of the period, or begin its service with `from` at its first reading"
     )
 
@@ -153,14 +142,11 @@ def cut_of_gap(
     gap: Gap, needs: RoleNeeds, rate: Fraction | None, room: Fraction | None = None
 ) -> Cut:
     """
-    Return the cut of a gap: none on the baseline side, the highest rate on the project's.
+    Return the adjustment for a gap: none on the baseline side, the highest rate on the project
+    side.
 
-    Parameters
-    ----------
-    rate : Fraction, optional
-        Highest plausible rate. [base units/h]
-    room : Fraction, optional
-        What the documented design capacity leaves of the days with the gap. [base units]
+    `rate`: highest plausible rate. [base units/h]  `room`: what the documented design capacity
+    leaves of the days with the gap. [base units]
     """
     quantity, bound = Fraction(0), Fraction(0)
     at_most = None if rate is None else rate * gap.time_us / HOUR_US
@@ -175,7 +161,7 @@ def cut_of_gap(
 
 
 def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
-    """Return the cuts of time without certificate in a part; added on the project's side."""
+    """Return the adjustments for time without a certificate, added on the project side."""
     cuts = []
     for span in bare:
         first, last = max(span.first, part.first), min(span.last, part.first + len(part))
@@ -203,10 +189,7 @@ class OwnUse:
         return OwnUse(whole, rate or Fraction(0), known)
 
     def total(self, bare: Sequence[Uncovered], first: int, last: int) -> Fraction:
-        """
-        Return the own use of intervals: metered, errors of the meter, gaps at the highest rate.
-        [base units]
-        """
+        """Return intervals' own use: metered, meter errors, gaps at highest rate. [base units]"""
         if not self.metered:
             return Fraction(0)
         part = self.service.cut(first, last)
@@ -227,10 +210,7 @@ class Stretch:
 
 
 class AbovePower(NamedTuple):
-    """
-    Electricity of weeks, and the electricity of their hours at the entered power. [us UTC,
-    Wh]
-    """
+    """Electricity of weeks, and that of their hours at the entered power. [us UTC, Wh]"""
 
     span_us: tuple[int, int]
     measured_wh: int
@@ -240,7 +220,7 @@ class AbovePower(NamedTuple):
 @dataclass(frozen=True)
 class YearPart:
     """
-    A device's local calendar year within the period: metered quantity and its cuts.
+    A device's local calendar year within the period: metered quantity and its adjustments.
 
     `month` is set where the methodology accounts by months.  `at_most`: quantity with gaps at their
     upper bound, where that is conservative. [base units]  `edges` are its first interval and one
@@ -255,16 +235,16 @@ class YearPart:
     edges: tuple[int, int] = (0, 0)
 
     def cut(self, *kinds: Kind) -> Fraction:
-        """Return the sum of the cuts of some kinds. [base units]"""
+        """Return the sum of the adjustments of some kinds. [base units]"""
         return sum((c.quantity for c in self.cuts if c.kind in kinds and c.quantity), Fraction(0))
 
     @cached_property
     def counted(self) -> Fraction:
-        """Return the metered quantity less all cuts. [base units]"""
+        """Return the metered quantity minus all deductions. [base units]"""
         return self.metered - self.cut(*Kind)
 
     def less(self, *cuts: Cut) -> YearPart:
-        """Return the part with additional cuts."""
+        """Return the part with additional adjustments."""
         return replace(self, cuts=(*self.cuts, *cuts))
 
     def at_its_most(self) -> YearPart:
@@ -278,22 +258,13 @@ class Monitored:
     """
     A device in its role, its time in service, its certificates and its years.
 
-    Attributes
-    ----------
-    errors : tuple of Uncovered
-        Errors applied: for time without certificate, and by the plan.
-    nets : bool
-        False where its role deducts own use that was not metered.
-    rate : Fraction or None
-        Highest plausible rate. [base units/h]
-    class_limit : ClassLimit or None
-        Limit of its class.
-    uncounted : Text or str
-        Reason for not counting its quantity; empty if it counts.
-    measured : mapping
-        Its parameters replaced by its measured electricity.
-    above_power : tuple of AbovePower
-        Times in which that electricity exceeded the entered power.
+    `errors`: errors applied: for time without certificate, and by the plan.
+    `nets`: false where its role deducts own use that was not metered.
+    `rate`: highest plausible rate. [base units/h]
+    `class_limit`: limit of its class.
+    `uncounted`: reason for not counting its quantity; empty if it counts.
+    `measured`: its parameters replaced by its measured electricity.
+    `above_power`: times in which that electricity exceeded the entered power.
     """
 
     bound: ProjectDevice
@@ -330,7 +301,7 @@ class Monitored:
 
     @property
     def counts(self) -> Fraction:
-        """Return the counted quantity of the period, after all cuts. [base units]"""
+        """Return the counted quantity of the period, after all adjustments. [base units]"""
         return sum((part.counted for part in self.parts), start=Fraction(0))
 
     @property
@@ -338,23 +309,19 @@ class Monitored:
         """Return the sum of its stretches. [base units]"""
         return sum(stretch.value for stretch in self.stretches)
 
-    def counted(self, part: YearPart) -> Fraction:
-        """Return the quantity of a year after its cuts. [base units]"""
-        return part.counted
-
     def quantity(self, span_us: Span) -> int:
         """Return the metered quantity of a time span. [base units]"""
         begin, end = (max(0, us // INTERVAL_US - self.service.first) for us in span_us)
         return exact_sum(self.service.value[begin:end]) if begin < end else 0
 
     def taken(self, span_us: Span) -> Fraction:
-        """Return the cuts within a time span, own use excluded. [base units]"""
+        """Return the adjustments within a time span, own use excluded. [base units]"""
         cuts = (cut for part in self.parts for cut in part.cuts if cut.kind is not Kind.OWN_USE)
         return sum((cut.within(span_us) for cut in cuts), start=Fraction(0))
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
-        """Return the activity for the methodology, before (gross) or after all cuts."""
+        """Return the activity for the methodology, before (gross) or after all adjustments."""
         params = self.params if gross else {**self.params, **self.measured}
         params = params if part.month is None else {**params, MONTH: part.month}
-        value = Fraction(part.metered) if gross else self.counted(part)
+        value = Fraction(part.metered) if gross else part.counted
         return Activity(self.bound.role, params, value)

@@ -56,10 +56,7 @@ class Pricing:
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
-        """
-        Return the additional emissions of a base unit by its own meter, above the entered value.
-        [tCO2e]
-        """
+        """Return the emissions of a base unit by its own meter, above the entered. [tCO2e]"""
         reductions = self._unit(
             replace(monitored, params={**monitored.params, **monitored.measured}), year
         )
@@ -124,21 +121,9 @@ def _coverage(monitored: Monitored, period_us: int) -> Coverage:
     measured, estimated, unknown, missing = map(exact_sum, times)
     installed = len(whole) * INTERVAL_US
     calibrated = installed - sum(s.last - s.first for s in monitored.uncovered) * INTERVAL_US
-    return Coverage(
-        period_us=period_us,
-        installed_us=installed,
-        measured_us=measured,
-        estimated_us=estimated,
-        unknown_us=unknown,
-        missing_us=missing,
-        calibrated_us=calibrated,
-        installed_share=share_text(installed, period_us),
-        measured_share=share_text(measured, installed),
-        estimated_share=share_text(estimated, installed),
-        unknown_share=share_text(unknown, installed),
-        missing_share=share_text(missing, installed),
-        calibrated_share=share_text(calibrated, installed),
-    )
+    each = installed, measured, estimated, unknown, missing, calibrated
+    shares = (share_text(time, installed) for time in each[1:])
+    return Coverage(period_us, *each, share_text(installed, period_us), *shares)
 
 
 def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
@@ -169,11 +154,7 @@ def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
 
 
 def deductions(monitored: Monitored, pricing: Pricing, *, first: bool) -> Iterator[Deduction]:
-    """
-    Yield deductions for meter errors, own use, rules and design, in order of application.
-
-    `first`: in the form of release 0.1.0 (rule set 1).
-    """
+    """Yield deductions in order of application; `first`: in the form of release 0.1.0."""
     for kinds in _LISTED if first else (_APPLIED,):
         for part in monitored.parts:
             for cut in part.cuts:
@@ -210,7 +191,10 @@ def adjusts(side: Side, quantity: Fraction) -> str:
 
 
 def _percent(part: YearPart, cut: Cut) -> Fraction:
-    """Return the share of a cut in the metered quantity, or of a design in the rest. [%]"""
+    """
+    Return an adjustment as a share of the metered quantity; that by the design limit as a share
+    of the quantity left by the earlier adjustments. [%]
+    """
     if cut.percent is not None:
         return cut.percent
     whole = Fraction(part.metered)
@@ -244,8 +228,7 @@ def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
     """Return the emissions by a device's own meter above those by the entered value. [tCO2e]"""
     return sum(
-        (monitored.counted(p) * pricing.more(monitored, p.year) for p in monitored.parts),
-        start=Fraction(0),
+        (p.counted * pricing.more(monitored, p.year) for p in monitored.parts), start=Fraction(0)
     )
 
 
@@ -263,14 +246,9 @@ def silent_days(
     proportion to its flow, is the difference to the mean of the other days, and at most that to the
     best of them.
 
-    Parameters
-    ----------
-    parameters, read : mapping
-        Values as counted, and as the means of the other days.
-    measured : collection of str
-        Parameters measured by channels.
-    reduction : callable
-        Reduction of the period with given parameters. [tCO2e]
+    `parameters`, `read`: values as counted, and as the means of the other days.  `measured`:
+    parameters measured by channels.  `reduction`: reduction of the period with given parameters.
+    [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
     for name, item in supporting.channels.items():

@@ -64,10 +64,7 @@ _MOST_PARTS, _PART = 400, 0.5
 
 
 class Shuffled(NamedTuple):
-    """
-    Pair of meters whose days agree in another order: number of days, ratio, and whether they
-    are equal.
-    """
+    """Meters whose days agree in another order: number of days, ratio, whether equal."""
 
     one: int
     other: int

@@ -109,16 +109,10 @@ def by_day(
     """
     Return a period's account by local day.
 
-    Parameters
-    ----------
-    sums : Sums
-        Emissions of the whole period, exact.
-    counted : iterable of Counted
-        Parts that are distributed by a device's quantity; the rest is distributed by time.
-    rows : IntervalRows
-        Interval rows of these devices in the period, in any order.
-    from_us, to_us : int
-        Half-open. [us UTC]
+    `sums`: emissions of the whole period, exact.
+    `counted`: parts that are distributed by a device's quantity; the rest is distributed by time.
+    `rows`: interval rows of these devices in the period, in any order.
+    `from_us`, `to_us`: half-open. [us UTC]
     """
     each = [
         (day.isoformat(), max(begin, from_us), min(end, to_us))
@@ -144,14 +138,7 @@ def by_day(
 
 
 def shares(total: int, weights: Sequence[int]) -> list[int]:
-    """
-    Return a whole number divided by weights into whole numbers that add up to it.
-
-    Raises
-    ------
-    ZeroDivisionError
-        If the sum of the weights is 0.
-    """
+    """Return a whole number divided by weights, not all of them 0, into ones that add up to it."""
     whole = sum(weights)
     reached = [total * up_to // whole for up_to in accumulate(weights)]
     return [b - a for a, b in pairwise([0, *reached])]

@@ -16,6 +16,8 @@ from fractions import Fraction
 from functools import cached_property
 
 from ingest.model import HOUR_US, INTERVAL_US
+from ingest.quality.energy_budget import METERS
+from mrv.accounting.coverage import remaining
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import local_date
@@ -56,11 +58,7 @@ Span = tuple[int, int]
 
 def length(spans: Iterable[Span], begin: int, end: int) -> int:
     """Return the time within [begin, end) covered by at least one span."""
-    covered, reached = 0, begin
-    for first, last in sorted(spans):
-        covered += max(0, min(last, end) - max(first, reached))
-        reached = max(reached, last)
-    return covered
+    return max(0, end - begin) - sum(b - a for a, b in remaining(spans, begin, end))
 
 
 def together_us(meters: Iterable[Monitored], first: int, last: int) -> int:
@@ -77,11 +75,11 @@ def successive(meters: Sequence[Monitored], first: int, last: int) -> bool:
     """
     for role in {m.bound.role for m in meters}:
         spans = _within((m for m in meters if m.bound.role == role), first, last)
-        remaining = sorted(end for _, end in spans if end < last)
+        left = sorted(end for _, end in spans if end < last)
         came = sorted(begin for begin, _ in spans if begin > first)
-        if len(remaining) != len(came):
+        if len(left) != len(came):
             return False
-        if any(abs(end - begin) > 1 for end, begin in zip(remaining, came, strict=True)):
+        if any(abs(end - begin) > 1 for end, begin in zip(left, came, strict=True)):
             return False
     return True
 
@@ -113,10 +111,7 @@ def name_of(invoice: Invoice) -> str:
 
 
 def _too_early(invoice: Invoice) -> bool:
-    """
-    Return whether an invoice was issued more than a day before its time ended, so not by
-    metering.
-    """
+    """Return whether an invoice is dated over a day before its time ended, so not by metering."""
     return invoice.issued < local_date(invoice.to_us - 1, "UTC") - timedelta(days=1)
 
 
@@ -159,12 +154,8 @@ class Corroboration:
     """
     Invoices and check meters of a period: the corroborated meters and times.
 
-    Attributes
-    ----------
-    supporting : SupportingData
-        The period's data, with the invoices.
-    checks : sequence of CrossCheck
-        Comparisons of the period's meters with them.
+    `supporting`: the period's data, with the invoices.  `checks`: comparisons of the period's
+    meters with them.
     """
 
     supporting: SupportingData
@@ -189,31 +180,25 @@ class Corroboration:
             if same and meter.device.id in check.devices:
                 yield check
 
-    def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield a device's comparisons with invoices that are accepted as evidence."""
+    def _narrow(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """Yield a device's comparisons with invoices that may be evidence, within 5 %."""
         for check in self.of(meter):
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            if check.against in self.documents and narrow and _agrees(check):
+            if narrow and check.against in self.documents:
                 yield check
 
-    def less(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """
-        Yield the comparisons of a meter of the baseline's side with invoices that state less.
+    def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """Yield a device's comparisons with invoices that are accepted as evidence."""
+        return filter(_agrees, self._narrow(meter))
 
-        The invoices count in the meter's place (`mrv.rules.lower_invoices`).
-        """
+    def less(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """Yield invoices that state less than a baseline meter; they count in its place."""
         return filter(states_less, self._bounding(meter))
 
     def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """
-        Yield the comparisons of a baseline meter with differing invoices; the lower quantity
-        counts.
-        """
-        for check in self.of(meter) if meter.needs.side == "baseline" else ():
-            narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            differs = check.holds is False and not _of_another(check)
-            if check.against in self.documents and narrow and differs:
-                yield check
+        """Yield a baseline meter's comparisons with differing invoices; the lower one counts."""
+        narrow = self._narrow(meter) if meter.needs.side == "baseline" else ()
+        return (check for check in narrow if check.holds is False and not _of_another(check))
 
     def more(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons of a project's meter with invoices that state more (EVD-05)."""
@@ -292,15 +277,31 @@ class Corroboration:
         )
         return sum(gap for gap, invoice in ends if 0 < gap < invoice and gap <= LONGEST_END_US)
 
+    def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
+        """
+        Return the check meter or invoice of nearly all of a device's time that agrees with it.
+
+        `alone`: one of this device only.
+        """
+        begin, end = meter.span_us
+        least_us = COVERED * (end - begin)
+        for check in (*self.of(meter, METER), *self.of(meter)):
+            if not check.holds or (alone and len(check.devices) > 1):
+                continue
+            narrow = Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
+            shown = check.kind == METER or check.against in self.documents
+            inside_us = min(end, check.to_us) - max(begin, check.from_us)
+            covers = Fraction(check.coverage) >= COVERED and inside_us >= least_us
+            if narrow and shown and covers:
+                return check
+        return None
+
     def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """
         Return whether invoices corroborate a meter of the project's side, or
         are applied to it.
 
-        Parameters
-        ----------
-        applied : iterable of (int, int)
-            Time of the meter's higher invoices, which are used. [us UTC]
+        `applied`: time of the meter's higher invoices, which are used. [us UTC]
         """
         begin, end = meter.span_us
         spans = [*applied, *_spans(self.holding(meter))]

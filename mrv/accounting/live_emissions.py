@@ -170,22 +170,11 @@ def compile_bindings(
 
     A project without emissions by quarter hour has no rates (`Methodology.by_period`).
 
-    Parameters
-    ----------
-    projects : iterable of Project
-    fleet : Fleet
-        Fleet with the indices of the interval rows.
-    factors : Factors
-        `mrv.factors.load()`.
-    compiled : Compiled, optional
-        Cache of earlier versions of the registry.
-
-    Raises
-    ------
-    MethodologyError
-        A project names an unknown methodology, role, device or parameter.
-    FactorError
-        A year of its crediting period has no factor.
+    `fleet`: fleet with the indices of the interval rows.
+    `factors`: `mrv.factors.load()`.
+    `compiled`: cache of earlier versions of the registry.
+    Raises MethodologyError if a project names an unknown methodology, role, device or parameter.
+    Raises FactorError if a year of its crediting period has no factor.
     """
     ordered = sorted(projects, key=lambda p: p.id)
     each = (compiled or Compiled()).columns(ordered, fleet, factors)
@@ -369,21 +358,10 @@ def silence_rates(
     A baseline meter without data counts 0; that loss is estimated from its past elsewhere.  A meter
     on the project side counts at its highest plausible value, as for a gap of a closed period.
 
-    Parameters
-    ----------
-    project : Project
-    fleet : Fleet
-    seen : mapping of device id to Seen
-        Largest intervals of devices whose class has no limit; others may be omitted.
-    factors : Factors
-        `mrv.factors.load()`.
-    year : int
-        Local calendar year.
-
-    Raises
-    ------
-    MethodologyError, FactorError
-        As raised for the methodology's parameters and factors.
+    `seen`: largest intervals of devices whose class has no limit; others may be omitted.
+    `factors`: `mrv.factors.load()`.
+    `year`: local calendar year.
+    Raises MethodologyError or FactorError as raised for the methodology's parameters and factors.
     """
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)

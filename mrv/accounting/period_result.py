@@ -317,20 +317,13 @@ class EvidenceItem:
     """
     Evidence of a meter's quantity or an entered value, and the emissions that depend on it.
 
-    Attributes
-    ----------
-    kind : str
-        `METERED` or `PARAMETER`.
-    name : str
-        The device's id, or the parameter's name.
-    role : str
-        Role of the meter or of the parameter's devices; empty for a parameter of the project.
-    tonnes : str
-        Emissions of the quantity on its side, of a project-side meter at its highest plausible
-        rate; of a value, the change of the reduction without it. The last two are at most the whole
-        reduction. [tCO2e]
-    shown_by : tuple of str
-        Certificates, invoices, documents or reports.
+    `kind`: `METERED` or `PARAMETER`.
+    `name`: the device's id, or the parameter's name.
+    `role`: role of the meter or of the parameter's devices; empty for a parameter of the project.
+    `tonnes`: emissions of the quantity on its side, of a project-side meter at its highest
+    plausible rate; of a value, the change of the reduction without it. The last two are at most the
+    whole reduction. [tCO2e]
+    `shown_by`: certificates, invoices, documents or reports.
     """
 
     kind: str

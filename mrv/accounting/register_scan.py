@@ -104,14 +104,9 @@ class Scan:
     """
     Rows of a period with which its readings are compared.
 
-    Attributes
-    ----------
-    rows : IntervalRows
-        Interval rows of the period, by device, quantity and start.
-    first, last : int
-        Edges of the period. [interval numbers]
-    into_day : int
-        Number of intervals of the local day before the period.
+    `rows`: interval rows of the period, by device, quantity and start.  `first`, `last`: edges of
+    the period. [interval numbers]  `into_day`: number of intervals of the local day before the
+    period.
     """
 
     fleet: Fleet
@@ -162,11 +157,8 @@ def rated_at(ratings: Sequence[tuple[int, int]], first: int, count: int) -> Int6
     """
     Return the rated power of `count` intervals from `first` on. [W]
 
-    Parameters
-    ----------
-    ratings : sequence of (int, int)
-        Start [us UTC] and rated power [W], in order of time, at least one; the first also applies
-        to all earlier time.
+    `ratings`: start [us UTC] and rated power [W], in order of time, at least one; the first also
+    applies to all earlier time.
     """
     begins = np.array([-(-us // INTERVAL_US) for us, _ in ratings[1:]], dtype=np.int64)
     number = first + np.arange(count, dtype=np.int64)
@@ -190,18 +182,14 @@ class FallenRegisters:
         return FallenRegisters(fleet, by_device(registers(project, fleet)), *period_us)
 
     def of_block(self, block: Frame) -> Iterator[tuple[Key, tuple[Fallen, ...]]]:
-        """
-        Yield breaks of registers' sequences, for the devices of a block of readings.
-
-        Parameters
-        ----------
-        block : Frame
-            Whole devices, sorted by device and time.
-        """
+        """Yield breaks of registers' sequences in a block of whole devices, sorted by time."""
         for index, of, channel in registers_of(block, self.wanted):
-            device, register = self.fleet.devices[index], block.columns[channel.name][of]
+            device, time_us = self.fleet.devices[index], block.time_us[of]
+            register: Any = block.columns[channel.name][of]
             known = register != NULL
-            fallen = self._of_one(device, channel, block.time_us[of][known], register[known])
+            if not known.all():
+                time_us, register = time_us[known], register[known]
+            fallen = self._of_one(device, channel, time_us, register)
             if fallen:
                 yield (device.id, str(channel.quantity)), fallen
 
@@ -275,14 +263,7 @@ class Unreported(NamedTuple):
 
 @dataclass(frozen=True)
 class UnreportedUse(Scan):
-    """
-    Registers of the project's side with a gauge of their rate.
-
-    Attributes
-    ----------
-    wanted : mapping of int to tuple
-        Registers and their gauges by fleet index.
-    """
+    """Registers of the project's side with a gauge of their rate, by fleet index."""
 
     wanted: Mapping[int, tuple[_Channel, ...]]
 
@@ -295,15 +276,7 @@ class UnreportedUse(Scan):
         return UnreportedUse(fleet, rows, *edges, _wanted(project, fleet))
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, Unreported]]:
-        """
-        Yield quantities of gauges above their registers, for the devices of a
-        block of readings.
-
-        Parameters
-        ----------
-        block : Frame
-            Whole devices, sorted by device and time.
-        """
+        """Yield quantities of gauges above their registers in a block of whole devices."""
         for index, of in devices_of(block):
             for channel in self.wanted.get(index, ()):
                 more, agrees = self._more(block, of, index, channel)
@@ -317,7 +290,10 @@ class UnreportedUse(Scan):
                     )
 
     def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
-        """Return the gauge's quantity above the register by interval, and whether they agree."""
+        """
+        Return by interval how far the gauge's integral exceeds the register, and whether both
+        agree.
+        """
         none = np.zeros(self.last - self.first, dtype=np.int64), False
         gauge: Any = block.columns[channel.gauge][of]
         register: Any = block.columns[channel.register][of]
@@ -374,16 +350,13 @@ class _Compared(NamedTuple):
     step: float
 
     def off_by(self, scatter: float) -> _Compared:
-        """
-        Return the comparison with the gauge's sampling errors corrected by the register,
-        within limits.
-        """
+        """Return the comparison with sampling errors as the register shows, within limits."""
         error = float(np.sqrt(self.variance.sum()))
         times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)
 
     def corroborated(self) -> bool:
-        """Return whether the gauge has as much as the register, within their tolerance."""
+        """Return whether the gauge's integral agrees with the register, within their tolerance."""
         value, gauged = float(self.value.sum()), float(self.shown.sum())
         doubt = SIGMAS * np.sqrt(self.variance.sum()) + self.step + self.rounded.sum()
         return gauged > 0 and value <= (1 + METERS) * gauged + doubt

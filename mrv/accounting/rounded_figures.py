@@ -109,10 +109,7 @@ def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
 def parameter_uses(
     methodology: Methodology, parameters: Inputs, monitored: Sequence[Monitored], *, first: bool
 ) -> tuple[ParameterUse, ...]:
-    """
-    Return parameters of the project, then those of each device in its role; `first`: in the words
-    that tonne 0.1.0 signed.
-    """
+    """Return the project's parameters, then the devices'; `first`: as tonne 0.1.0 signed."""
     own = _uses(None, methodology.parameters, parameters, first=first)
     of_devices = (_uses(m.device.id, m.needs.params, m.params, first=first) for m in monitored)
     return (*own, *(use for uses in of_devices for use in uses))
@@ -154,10 +151,7 @@ def energy_roles(methodology: Methodology, bound: Iterable[ProjectDevice]) -> tu
 
 
 def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
-    """
-    Raise PeriodError if the plan's design energy has other roles than those of its
-    methodology.
-    """
+    """Raise PeriodError if the plan's design energy has not its methodology's roles."""
     ours = _energies(methodology, "baseline")
     if roles and roles != ours:
         raise PeriodError(
@@ -206,11 +200,7 @@ def comparisons(
     span: tuple[int, int, str],
     supporting: SupportingData,
 ) -> tuple[Comparison, ...]:
-    """
-    Return actual quantities with those expected by design and other periods.
-
-    `span` is begin, end and time zone of the period. [us UTC]
-    """
+    """Return actual and expected quantities; `span` is begin, end [us UTC] and time zone."""
     roles, period_us = supporting.energy, span[1] - span[0]
     energy = sum(
         m.metered for m in monitored

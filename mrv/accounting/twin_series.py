@@ -243,11 +243,7 @@ def _shifted(table: NDArray[np.float64], lag: int) -> tuple[NDArray[np.float64],
 def _correlated(
     before: NDArray[np.float64], after: NDArray[np.float64], least: float = _CORRELATED
 ) -> NDArray[np.bool_]:
-    """
-    Return a mask of pairs whose Pearson correlation is nearly 1.
-
-    Computed by exact sums of products of whole numbers.
-    """
+    """Return a mask of pairs of whole numbers whose Pearson correlation is nearly 1."""
     n = before.shape[1]
     subset = np.flatnonzero(before.any(axis=0) & after.any(axis=0))
     product = before[:, subset] @ after[:, subset].T

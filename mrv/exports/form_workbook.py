@@ -152,7 +152,9 @@ def read_map(text: str, name: str) -> CellMap:
         if not _AT.match(item.at):
             raise ExportError(f"{name}: at {item.at!r} is not a cell; write it as B4")
         if (item.sheet, item.at) in taken:
-            raise ExportError(f"{name}: {item.sheet}!{item.at} is given twice; keep one")
+            raise ExportError(
+                f"{name}: {item.sheet}!{item.at} is assigned twice; remove one of them"
+            )
         taken.add((item.sheet, item.at))
     for table in cell_map.table:
         if bad := next((key for key in table.columns if not _COLUMN.match(key)), None):

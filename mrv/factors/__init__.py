@@ -203,7 +203,9 @@ def load() -> FactorBook:
     for file in sorted(files, key=lambda f: f.name):
         for factor in read(file.read_text("utf-8"), file.name):
             if factor.id in factors:
-                raise FactorError(f"{file.name}: factor id {factor.id!r} is taken; choose another")
+                raise FactorError(
+                    f"{file.name}: factor id {factor.id!r} is already used; choose another"
+                )
             factors[factor.id] = factor
     return FactorBook(factors.values())
 
@@ -340,7 +342,7 @@ def row_to_write(kind: str, at: date) -> str:
         f"{{id: .., kind: {kind}, value: .., unit: {UNITS[what]}, direction:"
         f" {DIRECTIONS[what]}, valid_from: {at},"
         " source: .., certainty: R, verified: true, document: {document: title and number, by:"
-        " who published it, issued: its date, sha256: of its file}}"
+        " publisher, issued: date of the document, sha256: SHA-256 of its file}}"
     )
 
 

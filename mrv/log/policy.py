@@ -200,13 +200,13 @@ class _Reading:
 
     def _quorum(self, name: str) -> None:
         if self.quorum is not None:
-            raise LogError("the policy has a second line `quorum`; keep one")
+            raise LogError("the policy has a second line `quorum`; remove one of them")
         if name != NONE and name not in self.witnesses and name not in self.groups:
             raise LogError(f"quorum names {name!r}, which no earlier line defines; define it above")
         self.quorum = name
 
     def _new(self, name: str, so_far: int) -> None:
         if name == NONE or name in self.witnesses or name in self.groups:
-            raise LogError(f"the name {name!r} is taken; choose another one")
+            raise LogError(f"the name {name!r} is already used; choose another one")
         if so_far >= _MOST:
             raise LogError(f"the policy has more than {_MOST} lines of one kind; remove some")

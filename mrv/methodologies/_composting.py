@@ -33,6 +33,7 @@ from mrv.methodologies._shared import (
     GWP_N2O,
     LEAKAGE,
     LOSSES,
+    OUTPUT_EVIDENCE,
     POWER,
     TYPE_III,
     diesel,
@@ -61,16 +62,27 @@ _BY_COUNTRY = ", ".join(
     if "climate" in ruled
 )
 RULES = (
-    "Emissions are avoided in the year in which the waste would have emitted them.",
-    "Waste from outside the crediting period is not counted.",
-    "Waste is limited to the design capacity of the plant, by licence or design document.",
-    "Without such dated documents or invoices, no reduction is credited.",
-    "Invoices of the output, or of its electricity, are required for any reduction.",
-    "Methane that is captured, or must be by law, is not in the baseline (f_captured).",
-    "Missing loads: zero or the largest plausible, whichever gives the lower reduction.",
-    "Co-composted wastewater and manure are not credited.",
-    "In a dry climate the model correction is at most 0.80.",
-    f"Without `climate`: {_BY_COUNTRY}; other countries {CLIMATES[-1]} (`default_climate`).",
+    "Emissions are credited in the year in which the waste would have emitted them.",
+    "Waste that was delivered outside the crediting period is not counted (BND-02).",
+    (
+        "The credited waste is at most the plant's design capacity, as stated in its licence or"
+        " design document (MTR-07)."
+    ),
+    *OUTPUT_EVIDENCE,
+    (
+        "Methane that the baseline site captures, or must capture by law, is no baseline"
+        " emission (`f_captured`)."
+    ),
+    (
+        "For a missing load of waste, zero or the largest plausible mass is applied, whichever"
+        " gives the lower reduction."
+    ),
+    "Wastewater and manure that are composted together with the waste are not credited.",
+    "In a dry climate, the model correction factor is at most 0.80.",
+    (
+        f"If `climate` is not entered, the climate of the country is applied: {_BY_COUNTRY}, other"
+        f" countries {CLIMATES[-1]} (`default_climate`)."
+    ),
 )
 YEAR = ParameterSpec(
     unit="year",

@@ -21,6 +21,16 @@ FUELS = ("anthracite", "bituminous", "coke", "diesel", "fuel_oil", "gasoline", "
          "natural_gas")  # fmt: skip
 _TYPE_II_LIMIT_MWH = 60_000
 _TYPE_III_LIMIT_T = 60_000
+OUTPUT_EVIDENCE = (
+    (
+        "Without a calibrated meter, output is credited only if a design document or invoices show"
+        " it (EVD-02)."
+    ),
+    (
+        "A reduction requires a calibrated meter, or invoices of the output or of its electricity"
+        " (EVD-03)."
+    ),
+)
 
 EF_GRID = ParameterSpec(
     unit="tCO2/MWh",

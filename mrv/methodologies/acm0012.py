@@ -1,9 +1,10 @@
 """
 Power and heat from waste energy.
 
-CDM ACM0012 version 6.0.  Equations, caps and shares: [M].  Fuel properties: [r],
-IPCC 2006.  Enter electricity, heat, or both.  If several boilers burn several fuels,
-enter the fuel with the lowest emission factor and the best efficiency among them.
+CDM ACM0012 version 6.0.  The equations, caps and shares were not compared with the text of the
+methodology [M].  The fuel properties are those of IPCC 2006 [r].  Enter electricity, heat, or
+both.  If several boilers burn several fuels, enter the fuel with the lowest emission factor and
+the best efficiency among them.
 """
 
 from __future__ import annotations
@@ -349,17 +350,41 @@ METHODOLOGY = Methodology(
     plausible=plausible,
     odd=odd,
     rules=(
-        "f_cap and f_wcm are at most 1; a condition requires dated documents for both.",
+        "f_cap and f_wcm are at most 1. Dated documents are required for both (PAR-07).",
         "Heat that was recovered before the project is not credited.",
-        "Without other evidence, baseline boiler: efficiency 1, natural gas.",
-        "Boiler efficiency needs a dated document, else 1 applies; 0.8 is the least.",
-        "The enthalpy of steam is at most that at its metered temperature, or of saturated steam.",
-        "Electricity that the generator imports is deducted from its output.",
-        "Live figures take natural gas, the fuel with the lowest factor, for the baseline boiler.",
-        "Steam is limited to the design capacity of the recovery, by licence or design document.",
-        "Without such a dated document, or invoices, steam is not credited.",
-        "Below half of the design capacity, invoices of the steam are required for any reduction.",
-        "Steam that drives the turbine is not delivered heat: a steam balance separates them.",
-        "A dated line diagram must show that power and steam are separate; else it is requested.",
+        "Without other evidence, the baseline boiler burns natural gas with an efficiency of 1.",
+        "Another boiler efficiency requires a dated document and is at least 0.8.",
+        (
+            "The enthalpy of steam is at most that at its metered temperature; without a"
+            " temperature, that of saturated steam."
+        ),
+        (
+            "Electricity that the generator imports is deducted from the electricity that it"
+            " generates."
+        ),
+        (
+            "Figures before a period is closed assume natural gas, the fuel with the lowest"
+            " emission factor, for the baseline boiler."
+        ),
+        (
+            "The credited steam is at most the design capacity of the heat recovery, as stated"
+            " in the licence or design document (MTR-07)."
+        ),
+        (
+            "Without a calibrated meter, steam is credited only if a design document or invoices"
+            " show it (EVD-02)."
+        ),
+        (
+            "If less than half of the design capacity was used, a reduction requires invoices of"
+            " the steam or an agreeing check meter (EVD-03)."
+        ),
+        (
+            "Steam that drives the turbine is not credited as heat. Enter the heat delivered by"
+            " a steam balance."
+        ),
+        (
+            "A dated single-line diagram must show that power and steam are measured separately."
+            " Without it, CLM-03 reports a possible double claim."
+        ),
     ),
 )

@@ -1,11 +1,12 @@
 """
 Water pumping with less electricity per cubic metre.
 
-CDM AM0020 version 2.0.  Equations: [M].  The service (head and pressure) must be the
-same before and after the project.  If `head_m` is entered, the consumption is not below the
-physical minimum of pumping: `tonne evaluate` rejects a lower one, and a period applies the
-upper end of the range in its place (MTR-05).  Enter the electricity of additional treatment
-in `energy_mwh` only if the baseline includes it too.
+CDM AM0020 version 2.0.  The equations were not compared with the text of the methodology [M].
+The service (head and pressure) must be the same in baseline and project.  If `head_m` is entered,
+the energy that lifts the water is the lower limit of the consumption: `tonne evaluate` rejects a
+lower consumption, and a closed period applies the upper end of the plausible range (MTR-05).
+Enter the electricity of additional water treatment in `energy_mwh` only if the baseline includes
+it too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from mrv.methodologies._live import (
     power_mwh,
     total,
 )
-from mrv.methodologies._shared import EF_GRID, POWER
+from mrv.methodologies._shared import EF_GRID, OUTPUT_EVIDENCE, POWER
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.service_bounds import Consumption, Related
@@ -241,12 +242,17 @@ METHODOLOGY = Methodology(
         ),
     ),
     rules=(
-        "Head and pressure must be the same before and after; a lower head is not a saving.",
-        "Electricity is at least what lifting the water requires (MTR-05).",
-        "Baseline use is at most 5/3 of the new pumps' design, and that at efficiency 0.3.",
-        "Water is limited to the design capacity of the pumps, by licence or design document.",
-        "Without such a dated document or invoices, no reduction is credited.",
-        "Invoices of the output, or of its electricity, are required for any reduction.",
-        "Dated documents of the baseline values are required for any reduction.",
+        "Head and pressure must be the same in baseline and project: a lower head is not a saving.",
+        "The electricity applied is at least the energy that lifting the water requires (MTR-05).",
+        (
+            "The specific consumption of the baseline is at most 5/3 of the new pumps' design"
+            " value, and at most that of pumps with an efficiency of 0.3."
+        ),
+        (
+            "The credited water is at most the design capacity of the pumps, as stated in the"
+            " licence or design document (MTR-07)."
+        ),
+        *OUTPUT_EVIDENCE,
+        "A reduction requires dated documents of the baseline values (EVD-03).",
     ),
 )

@@ -1,13 +1,14 @@
 """
 Grid-connected renewable electricity, for wind and other plants.
 
-CDM AMS-I.D version 18.0.  Equations, weights and the limit of 15 MW: [M].  The combined
-margin of the grid is fixed ex ante: calculate it with `tonne evaluate tool07`, or enter
-the value that the Department of Climate Change announces (published as one number; its
-weights were not available).  Net electricity is export minus import: the import of the
-plant's own meter is deducted when a period closes.  A reservoir of water power emits methane by
-CDM ACM0002, to which AMS-I.D refers: 90 kgCO2e/MWh of all electricity generated where the power
-density is at most 10 W/m2; a plant of at most 4 W/m2 is not eligible [M].
+CDM AMS-I.D version 18.0.  The equations, weights and the limit of 15 MW were not compared with
+the text of the methodology [M].  The combined margin of the grid is fixed ex ante: calculate it
+with `tonne evaluate tool07`, or enter the value that the Department of Climate Change announces
+(published as one number; its weights were not available).  Net electricity is export minus
+import: when a period is closed, the import of the plant's own meter is deducted.  The reservoir
+of a hydropower plant emits methane by CDM ACM0002, to which AMS-I.D refers: 90 kgCO2e/MWh of the
+gross generation if the power density is at most 10 W/m2.  A plant with at most 4 W/m2 is not
+eligible [M].
 """
 
 from __future__ import annotations
@@ -313,11 +314,29 @@ METHODOLOGY = Methodology(
     conditions=(Condition("AMS-I.D limit, 15 MW", within_generation),),
     dated=(TECHNOLOGY, *_RESERVOIR),
     rules=(
-        "A retrofit is credited only above the historical mean plus its standard deviation.",
-        "A metered project is a new plant; a retrofit is evaluated by year.",
-        "Import is deducted; for time without import data, it is calculated at the rated power.",
-        "A reservoir emits methane up to a power density of 10 W/m2; up to 4 it is rejected.",
-        "All electricity generated is the net electricity plus the plant's own use, as metered.",
-        "A meter is solar unless its class (wind turbine) or a dated document shows otherwise.",
+        (
+            "For a retrofit, only generation above the historical mean plus its standard"
+            " deviation is credited."
+        ),
+        (
+            "A project with meters is treated as a new plant. The reduction of a retrofit is"
+            " calculated by year with `tonne evaluate`."
+        ),
+        (
+            "Imported electricity is deducted. For time without data of the import, the import"
+            " at rated power is deducted."
+        ),
+        (
+            "For a reservoir with a power density of at most 10 W/m2, methane emissions are"
+            " counted. A plant with at most 4 W/m2 is rejected."
+        ),
+        (
+            "The methane is calculated from the gross generation: the net electricity plus the"
+            " metered own use of the plant."
+        ),
+        (
+            "A meter is treated as solar unless its class (such as wind turbine) or a dated"
+            " document states another technology (MTR-02)."
+        ),
     ),
 )

@@ -1,9 +1,9 @@
 """
 Efficient equipment, such as lamps, in place of equipment of the same service.
 
-CDM AMS-II.C version 15.0.  Equation, default losses of 10 % and the limit of 60
-GWh: [M].  For cooling equipment, enter the refrigerant refilled in the year (its loss)
-and its global warming potential.
+CDM AMS-II.C version 15.0.  The equation, the default grid losses of 10 % and the limit of 60 GWh
+were not compared with the text of the methodology [M].  For cooling equipment, enter the
+refrigerant refilled in the year, which is its loss, and its global warming potential.
 """
 
 from __future__ import annotations
@@ -239,15 +239,39 @@ METHODOLOGY = Methodology(
     ),
     capacities=(Capacity("design_hours_per_d", ("equipment",), SECONDS_PER_HOUR, each=True),),
     rules=(
-        "Operating hours of a group are limited to its schedule.",
-        "A baseline lamp has at most five times the power of its replacement.",
-        "Without such a dated document or invoices, no reduction is credited.",
-        "Below half of the schedule, invoices for the hours are required for any reduction.",
-        "Electricity invoices corroborate the hours within the schedule, by number and power.",
-        "Hours are limited to what the group's metered electricity allows at number and power.",
-        "Electricity of a group is at least what its controller measures.",
-        "Dated documents of number and power are required for any reduction.",
-        "Sampled hours and numbers enter the baseline by their lower confidence bound.",
-        "Refrigerant that was refilled counts as leaked.",
+        (
+            "The credited operating hours of a group of lamps are at most those of its schedule"
+            " (MTR-07)."
+        ),
+        (
+            "The power of a baseline lamp is at most five times that of the lamp that replaces"
+            " it (PAR-04)."
+        ),
+        (
+            "Without a calibrated meter, hours are credited only if a design document or"
+            " invoices show them (EVD-02)."
+        ),
+        (
+            "If the hours are below half of the schedule, a reduction requires invoices of hours"
+            " or electricity, or an agreeing check meter (EVD-03)."
+        ),
+        (
+            "Invoiced electricity, divided by number and power of the lamps, corroborates the"
+            " operating hours."
+        ),
+        (
+            "The credited hours are at most the group's metered electricity divided by number"
+            " and power of its lamps (MTR-09)."
+        ),
+        (
+            "The electricity applied for a group is at least the electricity that its controller"
+            " measures (MTR-12)."
+        ),
+        "A reduction requires dated documents of number and power of the lamps (EVD-03).",
+        (
+            "If hours and numbers are sampled, the baseline is calculated with the lower bound"
+            " of their confidence interval."
+        ),
+        "Refrigerant that was refilled is counted as emitted.",
     ),
 )

@@ -1,8 +1,8 @@
 """
 A more efficient furnace in place of one of the same kind, by energy per tonne.
 
-CDM AMS-II.D version 13.0.  Equation, cap at historical output and the limit of
-60 GWh: [M].
+CDM AMS-II.D version 13.0.  The equation, the cap at the historical output and the limit of 60 GWh
+were not compared with the text of the methodology [M].
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from mrv.methodologies._live import (
 from mrv.methodologies._shared import (
     EF_GRID,
     LEAKAGE,
+    OUTPUT_EVIDENCE,
     POWER,
     PRODUCTION,
     PRODUCTION_BEFORE,
@@ -235,10 +236,12 @@ METHODOLOGY = Methodology(
     ),
     conditions=(TYPE_II,),
     rules=(
-        "Output above the historical output or the furnace's design capacity is not credited.",
-        "Without such dated documents, or invoices of the output, there is no reduction.",
-        "Invoices of the output, or of its electricity, are required for any reduction.",
-        "Dated documents of the baseline values are required for any reduction.",
-        "Leakage is deducted in full.",
+        (
+            "Output above the historical output, or above the furnace's design capacity"
+            " (MTR-07), is not credited."
+        ),
+        *OUTPUT_EVIDENCE,
+        "A reduction requires dated documents of the baseline values (EVD-03).",
+        "The entered leakage is deducted in full.",
     ),
 )

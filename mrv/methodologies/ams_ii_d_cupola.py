@@ -1,10 +1,10 @@
 """
 An induction furnace in place of a coke cupola, by materials and energy per tonne.
 
-CDM AMS-II.D version 13.0, form for several fuels.  Equations and cap: [M].  Coke
-properties: [r], IPCC 2006.  Grid losses are added to project emissions, and the
-furnace's electricity has the project-side emission factor: otherwise the reduction
-would be overstated several times.
+CDM AMS-II.D version 13.0, in the form for several fuels.  The equations and the cap were not
+compared with the text of the methodology [M].  The coke properties are those of IPCC 2006 [r].
+The emissions of grid losses are added to project emissions, and the furnace's electricity has the
+emission factor of the project side: otherwise the reduction would be overstated several times.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ from mrv.methodologies._live import (
     power_mwh,
     total,
 )
-from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, POWER, PRODUCTION, PRODUCTION_BEFORE
+from mrv.methodologies._shared import (
+    EF_GRID,
+    LEAKAGE,
+    LOSSES,
+    OUTPUT_EVIDENCE,
+    POWER,
+    PRODUCTION,
+    PRODUCTION_BEFORE,
+)
 from mrv.methodologies.ams_ii_d import (
     BUILT,
     CAPACITIES,
@@ -215,10 +223,12 @@ METHODOLOGY = Methodology(
         Condition("type II limit, 60 GWh saved a year", _saved_energy),
     ),
     rules=(
-        "Output above the historical output or the furnace's design capacity is not credited.",
-        "Without such dated documents, or invoices of the output, there is no reduction.",
-        "Invoices of the output, or of its electricity, are required for any reduction.",
-        "Dated documents of the baseline values are required for any reduction.",
-        "Line losses are added to project emissions.",
+        (
+            "Output above the historical output, or above the furnace's design capacity"
+            " (MTR-07), is not credited."
+        ),
+        *OUTPUT_EVIDENCE,
+        "A reduction requires dated documents of the baseline values (EVD-03).",
+        "Emissions of the grid's losses are added to project emissions.",
     ),
 )

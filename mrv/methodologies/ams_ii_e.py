@@ -1,11 +1,11 @@
 """
 A building with less consumption than its own history in the same weather.
 
-CDM AMS-II.E version 11.0, IPMVP option C.  Equation and the limit of 60 GWh: [M].
-Enter the months before the project as `history`: tonne fits intercept and slope by least
-squares (scipy), and applies the lower end of the 95 % interval of the predicted
-consumption as the baseline (tonne's own rule).  Or enter a line fitted elsewhere, with
-its lower 95 % bound.
+CDM AMS-II.E version 11.0, IPMVP option C.  The equation and the limit of 60 GWh were not compared
+with the text of the methodology [M].  Enter the months before the project as `history`: tonne
+fits intercept and slope by least squares (scipy).  The baseline is the lower end of the 95 %
+interval of the predicted consumption (tonne's own rule).  A line that was fitted elsewhere can be
+entered instead, with its lower 95 % bound.
 """
 
 from __future__ import annotations
@@ -315,11 +315,29 @@ METHODOLOGY = Methodology(
     ranges=(Range("weather", "least_cdd_per_month", "most_cdd_per_month", SECONDS_PER_DAY),),
     baseline_documents=(*_LINE, *_RANGE_SPECS),
     rules=(
-        "The baseline is the lower bound of the two-sided 95 % confidence interval, not the mean.",
-        "More scatter in the months before the project lowers the reduction.",
-        "The base load is per period: tonnes exist for monitoring periods, not for live intervals.",
-        "Invoices, weather-service data and documents of the regression line are required.",
-        "If meter and invoices differ by more than 1 %, that with the lower reduction applies.",
-        "Weather is limited to 1.1 times the warmest month of the regression.",
+        (
+            "The baseline consumption is the lower bound of the regression's two-sided 95 %"
+            " confidence interval, not its mean."
+        ),
+        (
+            "The more the months before the project deviate from the regression line, the lower"
+            " is the reduction."
+        ),
+        (
+            "The regression is valid for whole periods. tonne therefore calculates the reduction"
+            " of a monitoring period, not of single 15-minute intervals."
+        ),
+        (
+            "Required are a calibrated meter or invoices, degree days of the meteorological"
+            " office, and documents of the regression line (EVD-03)."
+        ),
+        (
+            "If the totals of meter and invoices differ by more than 1 %, the total that gives"
+            " the lower reduction is applied (EVD-03)."
+        ),
+        (
+            "The degree days of a block of four weeks are at most 1.1 times those of the month"
+            " with the most degree days in the regression (MTR-10)."
+        ),
     ),
 )

@@ -1,10 +1,11 @@
 """
 Recycled plastic in place of virgin plastic.
 
-CDM AMS-III.AJ version 7.0.  Equation, net-to-gross 0.75 and the energy of virgin
-plastics: [M]; a revision of 2018 may have changed the energies.  Natural gas of virgin
-plastics: [r], IPCC 2006, central value, since no available text requires the bounds of
-its interval.  Diesel that the plant burns has the upper bounds of TOOL03.
+CDM AMS-III.AJ version 7.0.  The equation, the net-to-gross factor 0.75 and the energy of virgin
+plastics were not compared with the text of the methodology [M]; a revision of 2018 may have
+changed the energies.  The emission factor of the natural gas for virgin plastics is the central
+value of IPCC 2006 [r], since no available text requires a bound of its 95 % interval.  Diesel
+that the plant burns has the upper bounds that TOOL03 requires.
 """
 
 from __future__ import annotations
@@ -129,10 +130,25 @@ METHODOLOGY = Methodology(
     ),
     conditions=(TYPE_III,),
     rules=(
-        "Output is limited to the design capacity of the plant, by licence or design document.",
-        "Without such dated documents or invoices, no reduction is credited.",
-        "Invoices of each kind of output are required; for a single kind, of its electricity.",
-        "A quarter of the recycled mass is deducted for its lower quality.",
-        "Only output sold in place of virgin plastic is credited, not exported or dumped output.",
+        (
+            "The credited output is at most the plant's design capacity, as stated in its"
+            " licence or design document (MTR-07)."
+        ),
+        (
+            "Without a calibrated meter, output is credited only if a design document or"
+            " invoices show it (EVD-02)."
+        ),
+        (
+            "A reduction requires calibrated meters, or invoices of each kind of output"
+            " (EVD-03). For a single kind, invoices of its electricity are sufficient."
+        ),
+        (
+            "A quarter of the recycled mass is not credited, since recycled plastic has a lower"
+            " quality than virgin plastic (net-to-gross factor 0.75)."
+        ),
+        (
+            "Output is credited only if it is sold in place of virgin plastic. Exported or"
+            " dumped output is not credited."
+        ),
     ),
 )

@@ -1,10 +1,11 @@
 """
 Materials recovered from electronic waste in place of virgin ones.
 
-CDM AMS-III.BA version 3.0.  Equation and the energy of ABS: [M].  No reliable default
-for metals is known: the project enters its own value, the emissions of primary
-production minus those of recovery.  Natural gas of virgin ABS: [r], IPCC 2006, central
-value, since no available text requires the bounds of its interval.
+CDM AMS-III.BA version 3.0.  The equation and the energy of ABS plastic were not compared with the
+text of the methodology [M].  No reliable default for metals is known: the project enters its own
+value, the emissions of primary production minus those of recovery.  The emission factor of the
+natural gas for virgin ABS is the central value of IPCC 2006 [r], since no available text requires
+a bound of its 95 % interval.
 """
 
 from __future__ import annotations
@@ -146,10 +147,22 @@ METHODOLOGY = Methodology(
     ),
     conditions=(TYPE_III,),
     rules=(
-        "Output is limited to the design capacity of the plant, by licence or design document.",
-        "Without such dated documents or invoices, no reduction is credited.",
-        "Invoices of each kind of output are required; for a single kind, of its electricity.",
-        "Only output sold as raw material in the country is credited, not exports or dumping.",
-        "Material that is recycled in the baseline is not credited.",
+        (
+            "The credited output is at most the plant's design capacity, as stated in its"
+            " licence or design document (MTR-07)."
+        ),
+        (
+            "Without a calibrated meter, output is credited only if a design document or"
+            " invoices show it (EVD-02)."
+        ),
+        (
+            "A reduction requires calibrated meters, or invoices of each kind of output"
+            " (EVD-03). For a single kind, invoices of its electricity are sufficient."
+        ),
+        (
+            "Output is credited only if it is sold as raw material in the country. Exported or"
+            " dumped output is not credited."
+        ),
+        "Material that would be recycled in the baseline too is not credited.",
     ),
 )

@@ -1,14 +1,15 @@
 """
 Electric and hybrid vehicles, for buses in place of diesel buses.
 
-CDM AMS-III.C version 16.0; version 15.0 has the same equations.  Their structure: [r],
-table of contents of version 15 and implementations.  The equations, the improvement of
-0.99 a year and the default losses of 20 % (TOOL05): [M].  Diesel properties of the
-baseline: [r], IPCC 2006, central values, since no available text requires the bounds of
-their intervals; the baseline fuel consumption is a lower 95 % bound.  Fuel that a project
-hybrid burns has the upper bounds of TOOL03.  Grid factor: [r], announced by the Department
-of Climate Change.  The published text has a factor of 10^-3 whose units do not agree; the
-equation here has units that agree.
+CDM AMS-III.C version 16.0; version 15.0 has the same equations.  Their structure is that of the
+table of contents of version 15 and of other implementations [r].  The equations, the improvement
+factor of 0.99 a year and the default grid losses of 20 % (TOOL05) were not compared with the text
+of the methodology [M].  The diesel properties of the baseline are the central values of IPCC 2006
+[r], since no available text requires the bounds of their 95 % intervals; the baseline fuel
+consumption is a lower 95 % bound.  Diesel that hybrid project vehicles burn has the upper bounds
+that TOOL03 requires.  The grid factor is that announced by the Department of Climate Change [r].
+The published equation has a factor of 10^-3 with which its units do not agree; the units of the
+equation below agree.
 """
 
 from __future__ import annotations
@@ -309,15 +310,36 @@ METHODOLOGY = Methodology(
     consumptions=(_vehicles.CONSUMPTION,),
     dated=("sfc_l_per_100km", "baseline_year", *_vehicles.MODEL),
     rules=(
-        "Charging emits at the grid's own factor and losses, not at a reference factor.",
-        "Distance beyond the baseline service is not credited; its electricity is an emission.",
-        "Baseline vehicles have the same size and routes; their biofuel has no emissions.",
-        "No leakage is calculated: the verifier confirms that replaced vehicles were scrapped.",
-        "Electricity per km must lie in the range of the class; below it, the highest applies.",
-        "Distance is limited to what the electricity allows at the type-approval consumption.",
-        "Without charging invoices, distance is limited to the highest mean day of the class.",
-        "Distance above the class's speed or daily limit is not credited.",
-        "A condition requires dated documents of diesel use, its year and the type approval.",
-        "Solar power that another project claims is calculated with the grid's emission factor.",
+        (
+            "Project emissions of charging are calculated with the grid's emission factor and"
+            " its losses, not with a reference factor."
+        ),
+        (
+            "Distance beyond the baseline service (`service_km_per_year`) is not credited. The"
+            " electricity for it is a project emission."
+        ),
+        (
+            "Baseline vehicles must have the size and routes of the project vehicles. The"
+            " biofuel in their diesel is counted without emissions."
+        ),
+        "No leakage is calculated. The verifier confirms that the replaced vehicles were scrapped.",
+        (
+            "The electricity per kilometre must lie within the range of the vehicle's class."
+            " Below it, the highest value of the range is applied (MTR-05)."
+        ),
+        (
+            "The credited distance is at most the charged electricity divided by the consumption"
+            " of the type approval (MTR-06)."
+        ),
+        (
+            "Without invoices of the charged electricity, the mean distance per day is at most"
+            " the maximum mean of the class (EVD-04)."
+        ),
+        "Distance above the hourly or daily limit of the class is not credited (MTR-01).",
+        (
+            "Dated documents of the baseline fuel consumption, of its year and of the type"
+            " approval are required (PAR-07)."
+        ),
+        "Solar electricity that another project claims is counted with the grid's emission factor.",
     ),
 )

@@ -1,12 +1,12 @@
 """
 Composting in place of a disposal site, decay calculated by years.
 
-CDM AMS-III.F version 12.0 with TOOL04 version 8 (decay) and TOOL13 version 2
-(composting).  Decay equation: [r], three implementations that agree.  Its
-constants: [M]; their product reproduces a published coefficient [B].  Composting
-factors: [M].  A project keeps either this methodology or
-`ams-iii-f-monthly`: the two distribute the emissions of the same waste over different
-years.
+CDM AMS-III.F version 12.0 with TOOL04 version 8 (decay) and TOOL13 version 2 (composting).  The
+decay equation was read in three implementations, which agree [r].  Its constants were not
+compared with the text of TOOL04 [M]; their product reproduces a published coefficient.  The
+composting factors were not compared with the text of TOOL13 [M].  A project keeps either this
+methodology or `ams-iii-f-monthly`: the two distribute the emissions of the same waste over
+different years.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """
 Methane of wastewater, captured from a reactor in place of an open lagoon.
 
-CDM AMS-III.H version 19.0.  Equations, uncertainty factors 0.89 and 1.12, capture
-efficiency 0.9 and flare efficiencies: [M].  Methane capacity, correction factors and
-density: [r], IPCC 2006.  Sludge of the baseline is not credited; enter emissions of the
-project's sludge in `other_project_t`.  A baseline that discharged untreated water to a
-river gives almost no reduction; an aerobic baseline gives none.
+CDM AMS-III.H version 19.0.  The equations, the uncertainty factors 0.89 and 1.12, the capture
+efficiency 0.9 and the flare efficiencies were not compared with the text of the methodology [M].
+Methane capacity, methane correction factors and density are those of IPCC 2006 [r].  Methane of
+the baseline's sludge is not credited.  Enter emissions of the project's sludge in
+`other_project_t`.  If untreated water was discharged to a river in the baseline, there is almost
+no reduction; if the baseline treatment was aerobic, there is none.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from fractions import Fraction
 from mrv.errors import MethodologyError
 from mrv.methodologies import _wastewater as water
 from mrv.methodologies._live import ML_PER_M3, POWER_ROLE, total
-from mrv.methodologies._shared import LEAKAGE, POWER, TYPE_III, drawn
+from mrv.methodologies._shared import LEAKAGE, OUTPUT_EVIDENCE, POWER, TYPE_III, drawn
 from mrv.model import Activity, Agreement, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.rounding import decimal_text
@@ -361,24 +362,52 @@ METHODOLOGY = Methodology(
     agreement=(_GAS,),
     dated=("mcf_baseline", "eta_cod_baseline"),
     rules=(
-        "The reduction is at most the methane destroyed, less the emissions of the power used.",
-        "Water and COD are limited to the design capacity, by licence or design document.",
-        "With rain, the volume of water may exceed it as long as the COD load does not.",
-        "Without such dated documents or invoices, no reduction is credited.",
-        "Invoices of the output, or of its electricity, are required for any reduction.",
-        "A condition requires a dated document of the baseline lagoon or tank.",
-        "Uncertainty factors: 0.89 on baseline, 1.12 on project emissions.",
-        "Without analyser or dated laboratory results, the conservative bound applies (PAR-06).",
+        (
+            "The reduction is at most the destroyed methane [tCO2e], minus the emissions of the"
+            " electricity used."
+        ),
+        (
+            "The credited water and COD (chemical oxygen demand) are at most the design"
+            " capacity, as stated in the licence or design document (MTR-07)."
+        ),
+        (
+            "If rain dilutes the water, its volume may exceed the design capacity as long as its"
+            " COD load does not."
+        ),
+        *OUTPUT_EVIDENCE,
+        "A dated document of the baseline lagoon or tank is required (PAR-07).",
+        (
+            "Baseline emissions are multiplied by the uncertainty factor 0.89, project emissions"
+            " by 1.12."
+        ),
+        (
+            "Without readings of an analyser or dated laboratory results of a parameter, its"
+            " conservative bound is applied (PAR-06)."
+        ),
         "Without measured COD, no reduction is credited.",
         "Methane lost from the treatment above baseline emissions is added to project emissions.",
-        "COD_least is the COD from which the metered biogas must have formed.",
-        "eta_COD,PJ is at least COD_least / (1.1 * COD_y), as a lower one would hide methane lost.",
-        "The 1.1 allows the gas meter and the COD measurement to differ by 10 %.",
-        "PAR-08 compares CH4_gas (metered) with the methane that the removed COD can form.",
-        "That is Q_ww * (COD_inflow - COD_discharge) * B_o,ww.",
-        "Below 0.4 times it, COD_inflow is set to COD_least / Q_ww + COD_discharge.",
-        "Above 1.1 times it, a finding reports the difference.",
-        "A flare efficiency above 0.5 needs dated temperature results; else an open flare applies.",
-        "Flare efficiency is 0 unless the exhaust reaches 500 Cel or a detector shows a flame.",
+        "COD_least is the mass of COD from which the metered biogas must have formed.",
+        (
+            "The removal efficiency eta_COD,PJ is at least COD_least / (1.1 * COD_y): a lower"
+            " value would hide lost methane. The 1.1 allows gas meter and COD measurement to"
+            " differ by 10 %."
+        ),
+        (
+            "PAR-08 compares the metered methane CH4_gas with the methane that the removed COD"
+            " can form, Q_ww * (COD_inflow - COD_discharge) * B_o,ww."
+        ),
+        (
+            "If CH4_gas is below 0.4 times that methane, COD_least / Q_ww + COD_discharge is"
+            " applied as COD_inflow."
+        ),
+        "If CH4_gas is above 1.1 times that methane, a finding reports the difference.",
+        (
+            "A flare efficiency above 0.5 requires dated results of its temperature. Without"
+            " them, the flare is treated as an open flare."
+        ),
+        (
+            "The flare efficiency is 0 in time without a flame: neither does the exhaust reach"
+            " 500 degrees C, nor does a detector show a flame."
+        ),
     ),
 )

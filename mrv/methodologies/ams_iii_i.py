@@ -1,10 +1,10 @@
 """
 Aerobic treatment in place of a system that forms methane, such as septic tanks.
 
-CDM AMS-III.I version 8.0.  Equations and the uncertainty factors 0.89 and 1.12: [M].
-Methane capacity and correction factors: [r], IPCC 2006.  A well-managed aerobic plant
-forms no methane.  For an overloaded plant, enter its methane correction factor; enter
-emissions of the sludge in `other_project_t`.
+CDM AMS-III.I version 8.0.  The equations and the uncertainty factors 0.89 and 1.12 were not
+compared with the text of the methodology [M].  Methane capacity and methane correction factors
+are those of IPCC 2006 [r].  A well-managed aerobic plant forms no methane.  For an overloaded
+plant, enter its methane correction factor; enter emissions of the sludge in `other_project_t`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from mrv.methodologies import _wastewater as water
 from mrv.methodologies._live import POWER_ROLE
-from mrv.methodologies._shared import LEAKAGE, POWER, TYPE_III, drawn
+from mrv.methodologies._shared import LEAKAGE, OUTPUT_EVIDENCE, POWER, TYPE_III, drawn
 from mrv.model import Activity, Factors, Methodology
 from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.steps import Step, steps
@@ -133,12 +133,23 @@ METHODOLOGY = Methodology(
     consumptions=(_TREATMENT,),
     capacities=water.CAPACITIES,
     rules=(
-        "Uncertainty factors: 0.89 on baseline, 1.12 on project emissions.",
-        "Water and COD are limited to the design capacity, by licence or design document.",
-        "With rain, the volume of water may exceed it as long as the COD load does not.",
-        "Without such dated documents or invoices, no reduction is credited.",
-        "Invoices of the output, or of its electricity, are required for any reduction.",
-        "A condition requires a dated document of the baseline lagoon or tank.",
-        "An aerobic baseline, or discharge to a river, gives little or no reduction.",
+        (
+            "Baseline emissions are multiplied by the uncertainty factor 0.89, project emissions"
+            " by 1.12."
+        ),
+        (
+            "The credited water and COD (chemical oxygen demand) are at most the design"
+            " capacity, as stated in the licence or design document (MTR-07)."
+        ),
+        (
+            "If rain dilutes the water, its volume may exceed the design capacity as long as its"
+            " COD load does not."
+        ),
+        *OUTPUT_EVIDENCE,
+        "A dated document of the baseline lagoon or tank is required (PAR-07).",
+        (
+            "A baseline with aerobic treatment, or with discharge to a river, gives little or no"
+            " reduction."
+        ),
     ),
 )

@@ -1,11 +1,11 @@
 """
 Passengers of a cable car, tram or metro in place of their earlier transport modes.
 
-CDM AMS-III.U version 2.0, in the form of AM0031 and ACM0016.  Equations and
-improvement factors: [M].  The shares of transport modes come from a survey with a
-control question; passengers who would have walked, cycled or stayed at home belong to
-no mode.  Leakage: buses whose load falls by more than ten percentage points, and traffic
-that fills the freed roads.  Trips to and from the line are project emissions.
+CDM AMS-III.U version 2.0, in the form of AM0031 and ACM0016.  The equations and improvement
+factors were not compared with the text of the methodology [M].  The shares of transport modes
+come from a survey with a control question; passengers who would have walked, cycled or stayed at
+home belong to no mode.  Leakage has two parts: buses whose load falls by more than ten percentage
+points, and traffic that fills the freed roads.  Trips to and from the line are project emissions.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from mrv.methodologies._shared import (
     EF_GRID,
     LEAKAGE,
     LOSSES,
+    OUTPUT_EVIDENCE,
     POWER,
     TYPE_III,
     YEARS_SINCE,
@@ -324,10 +325,15 @@ METHODOLOGY = Methodology(
     ),
     capacities=(Capacity("design_passengers_per_d", ("passengers",), 1),),
     rules=(
-        "Passengers are limited to the design capacity of the line, by licence or design document.",
-        "Without such dated documents or invoices, no reduction is credited.",
-        "Invoices of the output, or of its electricity, are required for any reduction.",
-        "Passengers who would have walked, cycled or stayed have no baseline emissions.",
-        "Modal shares: lower bound of the 95 % interval. Trips to stations are project emissions.",
+        (
+            "The credited passengers are at most the line's design capacity, as stated in its"
+            " licence or design document (MTR-07)."
+        ),
+        *OUTPUT_EVIDENCE,
+        "Passengers who would have walked, cycled or stayed at home have no baseline emissions.",
+        (
+            "The lower bound of the 95 % confidence interval is applied to the shares of the"
+            " transport modes. Trips to and from stations are project emissions."
+        ),
     ),
 )

@@ -1,12 +1,12 @@
 """
 Regenerative burners, calculated by a ratio of efficiencies.
 
-JCM ID_AM009 version 1.0, for aluminium furnaces in Indonesia.  Reference emissions (fuel
-times the ratio of efficiencies) and project emissions (fuel and electricity): [R], official
-page.  Fuels other than natural gas are tonne's own extension.  Symbols: [M].  The same fuel
-is on both sides, so both sides have the central values of its properties: an upper bound
-would raise the reduction.  No such methodology is approved for Viet Nam; this is a
-template.
+JCM ID_AM009 version 1.0, for aluminium furnaces in Indonesia.  Reference emissions (fuel times
+the ratio of efficiencies) and project emissions (fuel and electricity) are those of the official
+page [R].  Fuels other than natural gas are tonne's own extension.  The symbols were not compared
+with the text of the methodology [M].  Reference and project burn the same fuel, so both have the
+central values of its properties: an upper bound would raise the reduction.  No such methodology
+is approved for Viet Nam; this one is a template.
 """
 
 from __future__ import annotations
@@ -290,13 +290,25 @@ METHODOLOGY = Methodology(
         Condition("ID_AM009 eligibility, efficiency above the reference", _better, first=True),
     ),
     rules=(
-        "Complete combustion is assumed on both sides; electricity of fans has the grid's factor.",
-        "Fuel is limited to the burners' rated power, by their data sheets.",
-        "Invoices of the fuel are required for any reduction.",
-        "Dated documents of the baseline values are required for any reduction.",
-        "Density is that of the fuel, else the bound; a liquid meter is limited to 100 m3 a day.",
-        "Fans use at least 0.2 kWh per GJ of fuel; below it there is no reduction.",
-        "The efficiency of regenerative burners is at most 5/3 of the reference.",
+        (
+            "Complete combustion is assumed in reference and project. The electricity of the"
+            " fans is counted with the grid's emission factor."
+        ),
+        (
+            "The credited fuel is at most that of the burners at rated power, as stated in their"
+            " data sheets (MTR-07)."
+        ),
+        "A reduction requires a calibrated meter, or invoices of the fuel (EVD-03).",
+        "A reduction requires dated documents of the baseline values (EVD-03).",
+        (
+            "A density outside the fuel's range is replaced by the nearer end of the range. A"
+            " meter of liquid fuel is credited with at most 100 m3 a day."
+        ),
+        "If the fans use less than 0.2 kWh per GJ of fuel, no reduction is credited (PAR-08).",
+        (
+            "The efficiency of the regenerative burners is at most 5/3 of the reference"
+            " efficiency (PAR-04)."
+        ),
     ),
     uses=tuple(f"{fuel}.{what}" for fuel in FUELS for what in ("ncv", "co2")),
 )

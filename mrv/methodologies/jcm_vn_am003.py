@@ -2,7 +2,8 @@
 Efficient equipment in commercial buildings of Viet Nam, calculated by a ratio.
 
 JCM VN_AM003 version 1.0, approved 14 January 2015.  Reference emissions (the project's
-consumption times the ratio of efficiencies): [R], official page.  Symbols: [M].
+consumption times the ratio of efficiencies) are those of the official page [R].  The symbols were
+not compared with the text of the methodology [M].
 """
 
 from __future__ import annotations
@@ -130,10 +131,13 @@ METHODOLOGY = Methodology(
     baseline_documents=("cop_reference", "cop_project"),
     steps=STEPS,
     rules=(
-        "Missing data are replaced by zero in baseline and project emissions.",
-        "A measured performance below two thirds of the entered one applies instead of it.",
-        "A coefficient of performance is limited to 2.5 to 8.",
-        "Invoices of the electricity are required for any reduction.",
-        "Dated documents of the baseline values are required for any reduction.",
+        "For missing data, the electricity is zero in reference and project emissions.",
+        (
+            "If the measured coefficient of performance is below two thirds of the entered one,"
+            " it is applied in its place (MTR-13)."
+        ),
+        "The coefficient of performance must lie between 2.5 and 8 (PAR-03).",
+        "A reduction requires a calibrated meter, or invoices of the electricity (EVD-03).",
+        "A reduction requires dated documents of the baseline values (EVD-03).",
     ),
 )

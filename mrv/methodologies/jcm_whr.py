@@ -1,10 +1,11 @@
 """
 Power from waste heat, in the JCM's form for cement works.
 
-JCM MM_AM005 (approved 20 April 2020) and ID_AM001.  Net generation times the grid's
-factor, days as a monitored quantity, no project emissions: [R], official page of
-MM_AM005.  Consumption of auxiliaries at their capacity, 24 h a day: [M].  No such
-methodology is approved for Viet Nam; this is a template.
+JCM MM_AM005 (approved 20 April 2020) and ID_AM001.  The official page of MM_AM005 states the net
+generation times the grid's factor, the days as a monitored quantity, and no project emissions
+[R].  The electricity of the auxiliaries, at their capacity for 24 hours a day, was not compared
+with the text of the methodology [M].  No such methodology is approved for Viet Nam; this one is a
+template.
 """
 
 from __future__ import annotations
@@ -125,7 +126,10 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     baseline_documents=("captive_load_kw",),
     rules=(
-        "Electricity of auxiliaries: their capacity times 24 hours a day (project emissions).",
-        "A dated document of that capacity is required for any reduction.",
+        (
+            "The electricity of the auxiliaries, their capacity times 24 hours a day, is"
+            " deducted from the generation."
+        ),
+        "A reduction requires a dated document of that capacity (EVD-03).",
     ),
 )

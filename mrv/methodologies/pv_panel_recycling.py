@@ -1,8 +1,8 @@
 """
 Materials recovered from solar panels in place of virgin ones.
 
-In the form of CDM AMS-III.BA.  No methodology for panels is approved, so no statement
-may name this one.  Form and all values are examples: [M].
+In the form of CDM AMS-III.BA.  No methodology for panels is approved, so no statement may name
+this one.  The equations and all values are examples without a source [M].
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mrv.methodologies._live import (
     total,
 )
 from mrv.methodologies._recycling import primary, recycled
-from mrv.methodologies._shared import DIESEL, EF_GRID, POWER, TYPE_III
+from mrv.methodologies._shared import DIESEL, EF_GRID, OUTPUT_EVIDENCE, POWER, TYPE_III
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, MapSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
@@ -188,10 +188,15 @@ METHODOLOGY = Methodology(
     ),
     capacities=(Capacity("design_panels_per_d", ("panels",), 1),),
     rules=(
-        "Panels are limited to the design capacity of the line, by licence or design document.",
-        "Without such dated documents or invoices, no reduction is credited.",
-        "Invoices of the output, or of its electricity, are required for any reduction.",
-        "Only output sold as raw material in the country is credited, not exports or dumping.",
-        "Material that is recycled in the baseline is not credited.",
+        (
+            "The credited mass of panels is at most the line's design capacity, as stated in its"
+            " licence or design document (MTR-07)."
+        ),
+        *OUTPUT_EVIDENCE,
+        (
+            "Output is credited only if it is sold as raw material in the country. Exported or"
+            " dumped output is not credited."
+        ),
+        "Material that would be recycled in the baseline too is not credited.",
     ),
 )

@@ -1,9 +1,10 @@
 """
 Rice that is drained and flooded in turn, in place of continuous flooding.
 
-IPCC 2019 Refinement, as the Gold Standard rice methodology applies it: [r], with its
-deduction of 15 % for IPCC defaults.  Nitrous oxide factors: [M].  AMS-III.AU version 4
-was inactivated for VCS in 2023; its fixed defaults are not applied here.
+IPCC 2019 Refinement, as the Gold Standard rice methodology applies it [r], with its deduction of
+15 % for default values of the IPCC.  The nitrous oxide factors were not compared with their
+source [M].  AMS-III.AU version 4 was inactivated for VCS in 2023; its fixed defaults are not
+applied here.
 """
 
 from __future__ import annotations
@@ -315,9 +316,15 @@ METHODOLOGY = Methodology(
     odd=odd,
     conditions=(TYPE_III,),
     rules=(
-        "15 % of the methane is deducted if IPCC defaults are used.",
-        "A field that emits more than before gets no deduction on its negative balance.",
-        "Project emissions include N2O of the metered part of the season, and all fuel.",
-        "Hours of a tube without timely readings are limited to the time with readings.",
+        "15 % of the methane reduction is deducted if default values of the IPCC are used.",
+        "The deduction is not applied to a field that emits more methane than before the project.",
+        (
+            "Project emissions include N2O for the metered part of the season, and the emissions"
+            " of all fuel."
+        ),
+        (
+            "The dry hours of a water tube are at most the time for which its readings arrived"
+            " in time (MTR-08)."
+        ),
     ),
 )

@@ -50,6 +50,7 @@ MOST_FILES = 20_000  # a year of days of some classes and sites, as the archive 
 _MARKS = {b"{": 160, b"[": 88, b",": 32, b'"': 24, b":": 96}
 _MOST_DIGITS = 128
 _LONG = re.compile(rb"(?<![0-9])[0-9]{%d,}" % (_MOST_DIGITS + 1))
+_AS_ZERO, _ALL_DIGITS = bytes.maketrans(b"123456789", b"0" * 9), b"0" * (_MOST_DIGITS + 1)
 _MB = 1_000_000
 # of a monitoring period, and of readings before and after it: more days than any has are none
 MOST_YEARS = 20
@@ -110,7 +111,8 @@ def weight(data: bytes) -> int:
 
 def check_numbers(data: bytes) -> None:
     """Refuse a document with a number longer than the maximum; InputError."""
-    if match := _LONG.search(data):
+    # a document of digests is mostly digits: what none has is seen faster than searched
+    if _ALL_DIGITS in data.translate(_AS_ZERO) and (match := _LONG.search(data)):
         raise InputError(
             f"it contains a number of {len(match[0])} digits; {_MOST_DIGITS} is the maximum"
         )

@@ -43,19 +43,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """
     Rule of the catalogue: its stage, its effect, and how its finding is resolved.
 
-    Attributes
-    ----------
-    severity : str
-        Severity where its effect is at least 0.5 % of the reduction.
-    asks, needs : tuple of str
-        Conditions for the rule to apply; evidence or entries that settle a finding. Codes of the
-        words.
-    source : str
-        Source of the rule; [M] marks a source that was not read.
-    since : int
-        The first rule set that has it: 1 is release 0.1.0.
-    programme : bool
-        A requirement of the programme, whose severity does not depend on the tonnes.
+    `severity`: severity where its effect is at least 0.5 % of the reduction.
+    `asks`, `needs`: conditions for the rule to apply; evidence or entries that settle a finding.
+    Codes of the words.
+    `source`: source of the rule; [M] marks a source that was not read.
+    `since`: the first rule set that has it: 1 is release 0.1.0.
+    `programme`: a requirement of the programme, whose severity does not depend on the tonnes.
     """
 
     id: str
@@ -93,14 +86,7 @@ def rules() -> Mapping[str, Rule]:
 
 
 def rule(name: str) -> Rule:
-    """
-    Return the rule of an id.
-
-    Raises
-    ------
-    RuleError
-        If the catalogue has none.
-    """
+    """Return the rule of an id; RuleError if the catalogue has none."""
     result = rules().get(name)
     if result is None:
         raise RuleError(f"rule {name!r} is not known; `tonne rules list` shows all")
@@ -114,10 +100,7 @@ def words(name: str, language: str = "en") -> RuleWords:
 
 
 def titled(name: str, language: str = "en") -> str:
-    """
-    Return the id and title of a rule; the title of a methodology's clause; a text of 0.1.0
-    unchanged.
-    """
+    """Return id and title of a rule; a clause's title; a text of 0.1.0 unchanged."""
     if name in rules():
         return f"{name} {words(name, language).title}"
     return texts.words(language).get(f"clause.{name}", name)

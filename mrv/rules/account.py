@@ -53,14 +53,7 @@ Place = tuple[int, int]
 def check_costed(
     project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
 ) -> None:
-    """
-    Refuse a period in which emissions that are deducted lack one of their meters.
-
-    Raises
-    ------
-    PeriodError
-        With the device, the time, and the roles without a device.
-    """
+    """Refuse a period in which deducted emissions lack one of their meters; PeriodError."""
     methodology = find(project.methodology, project.version)
     wanted = [r for r, n in methodology.roles.items() if n.side == "project" and n.required]
     gaining = costed(project, methodology, fleet)
@@ -114,10 +107,7 @@ def worst(
     """
     Return the devices with lost quantities at the upper bound where that is more conservative.
 
-    Parameters
-    ----------
-    account : callable
-        Returns the account of given devices, by local calendar year.
+    `account`: returns the account of given devices, by local calendar year.
     """
     years = {
         (k, j): part.year
@@ -165,14 +155,9 @@ class Terms:
     """
     Inputs shared by all accounts of a period.
 
-    Attributes
-    ----------
-    parameters : Inputs
-        Parameters as entered, with the means of samples.
-    parts : mapping of int to list of Activity
-        Activities that depend on time alone, by calendar year.
-    stretches : tuple of int
-        Edges of stretches of about a week. [interval numbers]
+    `parameters`: parameters as entered, with the means of samples.  `parts`: activities that depend
+    on time alone, by calendar year.  `stretches`: edges of stretches of about a week. [interval
+    numbers]
     """
 
     methodology: Methodology
@@ -189,20 +174,12 @@ class Account:
     Emission account of a period: its reductions with given quantities,
     parameters and factors.
 
-    Attributes
-    ----------
-    entered : sequence of Monitored
-        Counted quantities by device, with the measured power.
-    measured : Inputs
-        Measured or entered parameters, bounded by earlier stages.
-    stated : Inputs
-        Counted parameters, as listed in the statement.
-    how : mapping of str to Text
-        Origin of each parameter not counted as entered; texts of `mrv.rules.effects`.
-    book : Factors
-        Factors, without those not accepted.
-    applied : frozenset of str
-        Rules of the stage `values` whose effects changed a parameter or a factor.
+    `entered`: counted quantities by device, with the measured power.
+    `measured`: measured or entered parameters, bounded by earlier stages.
+    `stated`: counted parameters, as listed in the statement.
+    `how`: origin of each parameter not counted as entered; texts of `mrv.rules.effects`.
+    `book`: factors, without those not accepted.
+    `applied`: rules of the stage `values` whose effects changed a parameter or a factor.
     """
 
     terms: Terms
@@ -307,10 +284,7 @@ class Account:
 
     @cached_property
     def gross(self) -> Mapping[int, Reductions]:
-        """
-        Return reductions by calendar year, before deductions and for days without analyser
-        data.
-        """
+        """Return reductions by year, before deductions and for days without analyser data."""
         parameters = self.as_read(self.parameters)
         inputs = self._inputs(self.entered, parameters, self._own, gross=True)
         return self._reductions(inputs, self._own)
@@ -370,10 +344,7 @@ class Account:
 
     @property
     def net_gross_ug(self) -> tuple[int, int]:
-        """
-        Return the reduction after and before deductions; the second decides between equal
-        ones. [ug CO2e]
-        """
+        """Return the reduction after and before deductions, which decides ties. [ug CO2e]"""
         gross = added(self.gross).reduction_t
         return (
             to_integer(self.reduction_t * UG_PER_T, "down"),

@@ -23,7 +23,7 @@ from mrv.parameters.inputs import Inputs, rounded
 from mrv.registry.project import Loaded
 from mrv.rounding import decimal_text, figure
 from mrv.rules import Severity
-from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Effect, Level, RuleReport
+from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Judged, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.rules.plausible_values import means
 from mrv.service_bounds import Capacity, Consumption
@@ -132,10 +132,7 @@ def electricity(monitored: Sequence[Monitored], consumption: Consumption) -> Fra
 
 
 class _Week(NamedTuple):
-    """
-    Service and design capacity of a plant in a week, or of one device if each has its own;
-    `thinned`: whether rain diluted it.
-    """
+    """Service and limit of a plant or device in a week; `thinned`: diluted by rain."""
 
     of: tuple[int, ...]
     place: int
@@ -176,7 +173,7 @@ def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
     return result
 
 
-def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
+def design_capacity(facts: Facts) -> Iterator[Judged]:
     """
     MTR-07: yield limits on a week's service above the documented design capacity.
 
@@ -218,10 +215,7 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
 def _thinned(
     facts: Facts, capacity: Capacity, week: int, served: Fraction, maximum: Fraction
 ) -> bool:
-    """
-    Return whether rain diluted a week's delivery so that its load does not exceed the
-    capacity.
-    """
+    """Return whether rain diluted a week's delivery, so that its load is within capacity."""
     strong = next(
         (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*capacity.serves}),
         "",
@@ -251,7 +245,7 @@ def _strength(days: Iterable[Loaded]) -> Fraction | None:
 # --- the load of the period ---------------------------------------------------------------
 
 
-def design_load(facts: Facts) -> Iterator[Effect | RuleReport]:
+def design_load(facts: Facts) -> Iterator[Judged]:
     """
     MTR-07: yield limits on a load, or an earlier year's service, above the design capacity.
 
@@ -309,7 +303,7 @@ def _beyond_severity(facts: Facts, capacity: Capacity, texts: list[Text]) -> Sev
     if taken is None or codes != {"MTR-07.load_beyond"}:
         return None
     users = using(facts.views, taken)
-    return "observation" if all(facts.agreeing(m) for m in users) else "CL"
+    return "observation" if all(facts.evidence.agreeing(m) for m in users) else "CL"
 
 
 def _powered(

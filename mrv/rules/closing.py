@@ -133,10 +133,7 @@ class _Closing:
         self._known: dict[str, Passed] = {}
 
     def _passed(self, project: Project, supporting: SupportingData) -> Passed:
-        """
-        Return the evaluation of the rules with given values; repeated calls return the same
-        one.
-        """
+        """Return the evaluation of the rules with given values, each calculated once."""
         key = repr((
             sorted(project.parameters.items()),
             [(b.device, b.role, sorted(b.params.items())) for b in project.devices],

@@ -35,7 +35,7 @@ from mrv.rules.capacity import (
     used_of,
     using,
 )
-from mrv.rules.effects import Cap, Effect, Floor, Level, RuleReport
+from mrv.rules.effects import Cap, Floor, Judged, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, text
@@ -68,11 +68,8 @@ class _Week(NamedTuple):
         return self.used / self.served * of.per_base
 
 
-def specific_consumption(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-05: yield charges for consumption below the usual range, or a meter that does not
-    advance.
-    """
+def specific_consumption(facts: Facts) -> Iterator[Judged]:
+    """MTR-05: yield charges for consumption below the range, or a meter standing still."""
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
         span = None if of.span is None else of.span(facts.parameters)
@@ -166,10 +163,7 @@ def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
-    """
-    Return device and part to which the charge is added: one that did not advance, else the
-    year's first.
-    """
+    """Return device and part that are charged: one standing still, else the year's first."""
     year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
     users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
     ordered = [*(i for i in week.still if i in users), *users]
@@ -182,11 +176,7 @@ def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """
-    About four weeks of a period: first and last stretch, half-open, and their sums.
-
-    `metered` is the use without the charges of MTR-05.
-    """
+    """About four weeks: stretches, half-open, and sums; `metered` is without MTR-05's charges."""
 
     first: int
     last: int
@@ -196,7 +186,7 @@ class _Part:
     whole: bool
 
 
-def service_by_energy(facts: Facts) -> Iterator[Effect | RuleReport]:
+def service_by_energy(facts: Facts) -> Iterator[Judged]:
     """MTR-06: yield limits on a service that exceeds its energy use by history, model or design."""
     strictly = _strictly(facts)
     for of in facts.methodology.consumptions:
@@ -208,9 +198,7 @@ def service_by_energy(facts: Facts) -> Iterator[Effect | RuleReport]:
                 delivering = [m.device.id for m in serving(facts.views, of) if m.delivered]
                 bare = tuple(name for name in dict.fromkeys(delivering) if name not in models)
                 if bare:
-                    yield RuleReport(
-                        False, text("MTR-06.no_model", device=bare, parameter=of.by_model)
-                    )
+                    yield text("MTR-06.no_model", device=bare, parameter=of.by_model)
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
@@ -228,10 +216,7 @@ def _closer(of: Consumption, strictly: frozenset[str]) -> Fraction:
 
 
 def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
-    """
-    Return the minimum specific use of a service, and the rate that applies
-    below it. [base units]
-    """
+    """Return the minimum specific use of a service, and the rate below it. [base units]"""
     model = max(_models(facts, of).values(), default=Fraction(0))
     used = Fraction(sum(u.used for u in facts.supporting.history))
     served = Fraction(sum(u.served for u in facts.supporting.history))
@@ -243,7 +228,7 @@ def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
 
 def _carried(
     facts: Facts, of: Consumption, models: Mapping[str, Fraction], closer: Fraction
-) -> Iterator[Effect | RuleReport]:
+) -> Iterator[Judged]:
     used = Fraction(sum(u.used for u in facts.supporting.history))
     served = Fraction(sum(u.served for u in facts.supporting.history))
     devices = facts.of_role(*of.serves)

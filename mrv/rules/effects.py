@@ -9,7 +9,7 @@ proportion. The result does not depend on the order of the bounds.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from fractions import Fraction
@@ -49,10 +49,8 @@ class Node(NamedTuple):
     """
     Quantities limited together by one cap.
 
-    Attributes
-    ----------
-    of, weeks : tuple of int
-        Indices of the devices in `Facts.metered`; run of stretches (end excluded), below `PERIOD`.
+    `of`, `weeks`: indices of the devices in `Facts.metered`; run of stretches (end excluded), below
+    `PERIOD`.
     """
 
     level: Level
@@ -113,16 +111,10 @@ class Floor:
     """
     Minimum quantity added to a device's part of a year above its register. [base units]
 
-    Attributes
-    ----------
-    part : int
-        Index of the part among the device's parts.
-    week : int, optional
-        For that stretch only; None: the whole part.
-    invoiced : bool
-        Invoiced quantity beyond the counted one, including gaps and errors.
-    span_us : (int, int)
-        Its time. [us UTC]
+    `part`: index of the part among the device's parts.
+    `week`: for that stretch only; None: the whole part.
+    `invoiced`: invoiced quantity beyond the counted one, including gaps and errors.
+    `span_us`: its time. [us UTC]
     """
 
     of: int
@@ -195,6 +187,16 @@ class RuleReport:
     priced: bool | None = None
 
 
+def reported(
+    texts: Iterable[Text], severity: Severity | None = None, *, priced: bool | None = None
+) -> Iterator[RuleReport]:
+    """Yield the report of a requirement that is not met, if there are texts."""
+    if said := tuple(texts):
+        yield RuleReport(False, said, severity, priced)
+
+
+# what a rule yields; a text alone is of a requirement that is not met
+Judged = Effect | RuleReport | Text
 # ex-ante cap of a role's counted quantity, by role and calendar year [base units]
 Design = Mapping[tuple[str, int], Fraction]
 # stretch and part of a device

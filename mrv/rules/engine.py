@@ -23,13 +23,12 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, year_us, years
 from mrv.factors.ledger import centres
 from mrv.methodologies import find
-from mrv.model import ClassLimit, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs
+from mrv.model import Factors, Methodology
 from mrv.quantity_text import plain_text
 from mrv.registry.calibration import by_first_rules, of_meters
 from mrv.registry.calibration_interval import intervals_of
 from mrv.registry.declared import Calibration
-from mrv.registry.project import FIRST, Common, Project, ProjectDevice, SupportingData
+from mrv.registry.project import FIRST, Common, Project, SupportingData
 from mrv.rounding import exact_sum
 from mrv.rules import (
     Stage,
@@ -46,7 +45,7 @@ from mrv.rules import (
     values,
 )
 from mrv.rules.account import Account, Terms, parts_of_years
-from mrv.rules.effects import Cap, Design, Effect, Floor, Level, RuleReport, solve
+from mrv.rules.effects import Cap, Design, Effect, Floor, Judged, Level, RuleReport, solve
 from mrv.rules.facts import Cost, Effects, Facts, Judging, Prices, Ruled, in_order, node
 from mrv.rules.metering import Limits, Reader, stretches
 from mrv.rules.plausible_values import sampled
@@ -58,11 +57,8 @@ _KNOWN = Fraction(95, 100)
 _DAYS = 3
 
 
-def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-02: yield corrections where the users of a common meter together count more or less
-    than it.
-    """
+def common_meters(facts: Facts) -> Iterator[Judged]:
+    """MTR-02: yield corrections where users of a common meter together count other than it."""
     for common in facts.supporting.common:
         of = [
             i for i, m in enumerate(facts.metered)
@@ -177,16 +173,10 @@ class Passed:
     """
     Result of evaluating the rules of a period once.
 
-    Attributes
-    ----------
-    reported : sequence of (Judging, Said)
-        Reports by rule.
-    effective : frozenset of str
-        Rules that limited a quantity.
-    dropped : frozenset of str
-        Rules without effect, as they would raise the reduction.
-    reduction_by : callable
-        Returns the reduction with only some of the rules. [tCO2e]
+    `reported`: reports by rule.
+    `effective`: rules that limited a quantity.
+    `dropped`: rules without effect, as they would raise the reduction.
+    `reduction_by`: returns the reduction with only some of the rules. [tCO2e]
     """
 
     account: Account
@@ -199,11 +189,7 @@ class Passed:
 
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
-        """
-        Return the deduction of each effective rule, in the order of the catalogue.
-
-        Calculated with this rule alone, and with all others.
-        """
+        """Return the deduction of each effective rule, alone and beside all others, in order."""
         names = in_order(self.effective | self.account.applied)
         none = self.reduction_by(()) if names else Fraction(0)
         return {
@@ -232,14 +218,7 @@ class Passed:
 
 @dataclass
 class Engine:
-    """
-    Evaluates the rules of one set on a period, for any values.
-
-    Parameters
-    ----------
-    judges : sequence of Judging
-        Rules in any order.
-    """
+    """Evaluates the rules of one set on a period, for any values, and in any order."""
 
     project: Project
     fleet: Fleet
@@ -263,10 +242,8 @@ class Engine:
         """
         Evaluate every rule once, and return the result.
 
-        Raises
-        ------
-        PeriodError, MethodologyError, FactorError
-            From rows, the methodology's parameters and factors.
+        Raises PeriodError, MethodologyError or FactorError from rows, the methodology's parameters
+        and factors.
         """
         facts, terms = self._facts(project, supporting)
         prices, ruled, effects = self._ruled(facts, terms, supporting, self.judges)
@@ -322,13 +299,16 @@ class Engine:
             limits = Limits(
                 supporting.ratings,
                 per_day,
-                partial(_class_limit, params),
+                params,
                 stretches(*(us // INTERVAL_US for us in self.period_us)),
                 supporting.versions,
             )
-            certificates = self._certificates(supporting)
+            every = intervals_of(self.project, method.roles, supporting.calibrated_every)
+            certificates = of_meters(
+                self.calibrations, every, self.fleet, supporting.serials, timezone
+            )
         if self.reader is None:
-            self.reader = Reader(self.project, method, self.fleet, certificates, self.rows,
+            self.reader = Reader(self.project, method, self.fleet, certificates, self._bench,
                                  self.period_us)  # fmt: skip
         metered = self.reader.metered(project, limits)
         terms = Terms(
@@ -348,22 +328,10 @@ class Engine:
             facts = replace(facts, metered=gaps)
         return facts, terms
 
-    def _certificates(self, supporting: SupportingData) -> Mapping[str, Sequence[Calibration]]:
-        """Return the certificates by meter, each limited to the time that it covers."""
-        every = intervals_of(self.project, self.methodology.roles, supporting.calibrated_every)
-        return of_meters(
-            self.calibrations, every, self.fleet, supporting.serials, self.project.timezone
-        )
-
 
 def _of(stage: Stage, supporting: SupportingData, judges: Sequence[Judging]) -> list[Judging]:
     number = 1 if supporting.accounting == FIRST else 2
     return [judge for judge in judges if judge.stage == stage and judge.since <= number]
-
-
-def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> ClassLimit | None:
-    """Return the limit of a device's class."""
-    return None if needs.class_limit is None else needs.class_limit({**bound.params, **params})
 
 
 def _finding(

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from math import ceil, floor, prod
 
 import numpy as np
@@ -33,7 +32,7 @@ from mrv.model import MEASURED, Methodology
 from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text, figure, six_places
-from mrv.rules.metering import WEEKS
+from mrv.rules.metering import months
 from mrv.texts import Text, text
 
 ROOM = Fraction(5, 100)
@@ -105,18 +104,13 @@ def with_measured_power(
     """
     Return the devices with the power by their own electricity, where that is more.
 
-    Parameters
-    ----------
-    drawn : mapping of str to Drawn
-        Electricity by device.
-    edges : sequence of int
-        Edges of the stretches. [interval numbers]
+    `drawn`: electricity by device.  `edges`: edges of the stretches. [interval numbers]
     """
     meters = list(monitored)
     for name, energy in drawn.items():
         places = [
             i for i, m in enumerate(meters)
-            if m.device.id == name and m.needs.draws and any(m.counted(p) for p in m.parts)
+            if m.device.id == name and m.needs.draws and any(p.counted for p in m.parts)
         ]  # fmt: skip
         groups = _compared([meters[i] for i in places], energy, edges) if places else []
         for i, meter in zip(places, groups, strict=True):
@@ -179,9 +173,7 @@ def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -
 
 
 def _parts(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> Iterator[_Part]:
-    weeks = len(edges) - 1
-    count = max(1, weeks // WEEKS)
-    for first, last in pairwise(weeks * k // count for k in range(count + 1)):
+    for first, last in months(edges):
         begin, end = np.searchsorted(energy.number, [edges[first], edges[last]])
         number, value = energy.number[begin:end], energy.value[begin:end]
         kept = serving(meters, number) & without_lost(meters, number)
@@ -222,10 +214,7 @@ def _pieces(monitored: Monitored) -> Fraction:
 def above_power(
     monitored: Sequence[Monitored], pricing: Pricing, timezone: str
 ) -> tuple[Text, ...]:
-    """
-    Return texts of devices whose measured power exceeds the entered one, and
-    the effect of each.
-    """
+    """Return texts of devices that measure more power than entered, each with its effect."""
     texts = list[Text]()
     for meter in monitored:
         device = meter.device.id
@@ -309,14 +298,7 @@ def _measured_use(
 def performing(
     monitored: Sequence[Monitored], parameters: Inputs, drawn: Mapping[str, Drawn]
 ) -> Performance:
-    """
-    Return the performance measured by the devices' meters, if far below the entered one.
-
-    Parameters
-    ----------
-    drawn : mapping of str to Drawn
-        Delivered energy by device.
-    """
+    """Return the performance by delivered energy, if far below the entered one."""
     delivering = [m for m in monitored if m.needs.delivers]
     texts, whole, weighed = list[Text](), Fraction(0), Fraction(0)
     for meter in delivering:

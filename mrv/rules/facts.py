@@ -12,11 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.corroborated_energy import agreeing
 from mrv.accounting.cross_checks import Rows, cross_checks
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
@@ -30,8 +28,18 @@ from mrv.registry.project import Project, SupportingData
 from mrv.rounding import six_places
 from mrv.rules import Stage, rules
 from mrv.rules.account import Account, Terms
-from mrv.rules.effects import Bounding, Design, Effect, Level, Node, RuleReport, Solved, solve
-from mrv.rules.metering import WEEKS, Metered
+from mrv.rules.effects import (
+    Bounding,
+    Design,
+    Effect,
+    Judged,
+    Level,
+    Node,
+    RuleReport,
+    Solved,
+    solve,
+)
+from mrv.rules.metering import Metered, months
 from mrv.texts import Text, Value, text
 
 # share of the reduction below which an effect is an observation and no request
@@ -56,18 +64,11 @@ class Facts:
     """
     Immutable input of a rule: the state of a period before its stage.
 
-    Attributes
-    ----------
-    parameters : Inputs
-        Parameters of the project, with the means of sampled ones.
-    stretches : tuple of int
-        Edges of the stretches of about a week. [interval numbers]
-    years : sequence of (year, begin, end)
-        Local calendar years of the period. [us UTC]
-    metered : tuple of Metered
-        Devices before any rule.
-    solved : Solved
-        Counted quantities after the earlier stages.
+    `parameters`: parameters of the project, with the means of sampled ones.
+    `stretches`: edges of the stretches of about a week. [interval numbers]
+    `years`: local calendar years of the period. [us UTC]
+    `metered`: devices before any rule.
+    `solved`: counted quantities after the earlier stages.
     """
 
     project: Project
@@ -135,19 +136,9 @@ class Facts:
         """Return whether an invoice of a device also covers meters of other users."""
         return self.evidence.shared(meter, {m.device.id for m in self.views})
 
-    def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
-        """
-        Return the comparison that corroborates a device's quantity, or only one that covers
-        it alone.
-        """
-        checks = [c for c in self.checks if not alone or len(c.devices) == 1]
-        return agreeing(meter, self.supporting, checks)
-
     def months(self) -> Iterator[tuple[int, int]]:
         """Yield the runs of stretches of about four weeks, half-open."""
-        weeks = len(self.stretches) - 1
-        count = max(1, weeks // WEEKS)
-        return pairwise(weeks * k // count for k in range(count + 1))
+        return months(self.stretches)
 
     def span_us(self, first: int, last: int) -> tuple[int, int]:
         """Return the time of a run of stretches. [us UTC]"""
@@ -178,7 +169,7 @@ class Judging(NamedTuple):
 
     rule: str
     stage: Stage
-    judge: Callable[[Facts], Iterable[Effect | RuleReport]]
+    judge: Callable[[Facts], Iterable[Judged]]
     since: int = 2
 
 
@@ -195,10 +186,7 @@ class Cost(NamedTuple):
 
     @property
     def text(self) -> str:
-        """
-        Return the tonnes for a finding: the increase if settled, else the deduction of the
-        rule alone.
-        """
+        """Return a finding's tonnes: the return if settled, else the deduction alone."""
         tonnes = self.beside if self.beside > 0 else max(self.alone, Fraction(0))
         return six_places(tonnes)
 
@@ -211,13 +199,19 @@ class Ruled:
     reports: list[tuple[Judging, RuleReport]] = field(default_factory=list)
 
     def add(self, judge: Judging, facts: Facts) -> None:
-        """Evaluate a rule and add its effects and reports."""
-        for effect in judge.judge(facts):
-            if isinstance(effect, RuleReport):
-                self.reports.append((judge, effect))
-                continue
-            mine = replace(effect, rule=judge.rule) if isinstance(effect, Bounding) else effect
-            self.effects.setdefault(judge.rule, []).append(mine)
+        """Evaluate a rule and add its effects and reports; texts in a row are one report."""
+        texts = list[Text]()
+        for item in (*judge.judge(facts), None):
+            if isinstance(item, Text):
+                texts.append(item)
+            elif texts and not isinstance(item, Effect):
+                self.reports.append((judge, RuleReport(False, tuple(texts))))
+                texts = []
+            if isinstance(item, RuleReport):
+                self.reports.append((judge, item))
+            elif isinstance(item, Effect):
+                mine = replace(item, rule=judge.rule) if isinstance(item, Bounding) else item
+                self.effects.setdefault(judge.rule, []).append(mine)
 
 
 class Priced(NamedTuple):
@@ -230,14 +224,7 @@ class Priced(NamedTuple):
 
 @dataclass
 class Prices:
-    """
-    Accounts of a period by the effects of some of its rules.
-
-    Attributes
-    ----------
-    valuing : sequence of Judging
-        Rules that bound values.
-    """
+    """Accounts of a period by the effects of some of its rules; `valuing` ones bound values."""
 
     facts: Facts
     terms: Terms

@@ -17,12 +17,12 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import TOLERANCE, name_of, uncovered_share
+from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, name_of, uncovered_share
 from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
 from mrv.countries import country_of
 from mrv.errors import MrvError
@@ -44,7 +44,7 @@ _LESS = Fraction(99, 100)
 
 def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
     """Return the graded evidence of every meter and entered value; largest share first."""
-    items = [*_meters(facts, account), *of_values(facts, account)]
+    items = [*_meters(facts, account), *(item for item, _ in graded_values(facts, account))]
     return tuple(sorted(items, key=lambda item: (-Fraction(item.tonnes), item.name, item.grade)))
 
 
@@ -57,7 +57,7 @@ def carried(account: Account) -> dict[str, Fraction]:
 
 
 def _carries(account: Account, meter: Monitored) -> Fraction:
-    rates = ((meter.counted(part), account.pricing.rate(meter, part.year)) for part in meter.parts)
+    rates = ((part.counted, account.pricing.rate(meter, part.year)) for part in meter.parts)
     return sum((abs(quantity * rate) for quantity, rate in rates), start=Fraction(0))
 
 
@@ -94,14 +94,7 @@ def signed(
 
 
 def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, str]:
-    """
-    Return the share of the reduction by grade; they add up to 1.
-
-    Parameters
-    ----------
-    reduction_t : Fraction
-        Amount of which meters and values have shares. [tCO2e]
-    """
+    """Return the share of the reduction [tCO2e] by grade; they add up to 1."""
     meters = [item for item in items if item.kind == METERED]
     values = [item for item in items if item.kind == PARAMETER]
     whole = sum((Fraction(meter.tonnes) for meter in meters), start=Fraction(0))
@@ -125,8 +118,8 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
     """
-    Yield the graded evidence of each meter, with time without certificate and beyond
-    invoices separately.
+    Yield the graded evidence of each meter, separately for time without certificate and for what
+    its invoices do not state by themselves.
     """
     for view in account.views:
         tonnes = _hides(account, view)
@@ -143,7 +136,11 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(view):
                 grade = "C"  # the others' calibrated meters
-            alone = _beyond_invoices(facts, view)
+            alone = max(
+                _beyond_invoices(facts, view),
+                _by_readings_outside(facts, of, view),
+                _by_division(account, of, view),
+            )
             yield _meter(view, grade, tonnes * (1 - alone), sorted(invoices))
             if not alone:
                 continue
@@ -169,7 +166,47 @@ def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     beyond = meter.counts - stated
     if meter.needs.side == "project":
         beyond = -beyond
-    return beyond / max(meter.counts, stated) if beyond > ALIKE * stated else ZERO
+    return min(Fraction(1), beyond / meter.counts) if beyond > ALIKE * stated else ZERO
+
+
+def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored) -> Fraction:
+    """
+    Return the share of a meter's quantity that depends on its readings outside the period.
+
+    An invoice that reaches beyond the period states the sum alone.  What is more favourable than
+    its division by time, the meter's readings outside the period show.
+    """
+    within = apart = ZERO
+    for check in {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values():
+        begin, end = max(check.from_us, facts.period_us[0]), min(check.to_us, facts.period_us[1])
+        by_time = Fraction(int(check.theirs) * (end - begin), check.to_us - check.from_us)
+        more = check.theirs_within - by_time
+        within += check.theirs_within
+        apart += max(ZERO, more if meter.needs.side == "baseline" else -more)
+    return min(Fraction(1), apart / within) if within and apart > ALIKE * within else ZERO
+
+
+def _by_division(account: Account, evidence: Corroboration, meter: Monitored) -> Fraction:
+    """
+    Return the share of a meter's tonnes that depends on the division of invoices between meters.
+
+    An invoice of several meters states the sum alone: with the emissions of the meter of least
+    effect for a baseline, of the highest for the project.
+    """
+    rates = {view.device.id: _rate(account, view) for view in reversed(account.views)}
+    mine, within, apart = _rate(account, meter), ZERO, ZERO
+    for check in {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values():
+        others = [rates[name] for name in check.devices if name in rates]
+        within += check.theirs_within
+        if meter.needs.side == "baseline":
+            apart += check.theirs_within * (mine - min(others, default=mine))
+        else:
+            apart += check.theirs_within * (max(others, default=mine) - mine)
+    return min(Fraction(1), apart / (within * mine)) if within * mine else ZERO
+
+
+def _rate(account: Account, meter: Monitored) -> Fraction:
+    return max((abs(account.pricing.rate(meter, part.year)) for part in meter.parts), default=ZERO)
 
 
 def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:
@@ -196,16 +233,8 @@ class Entered(NamedTuple):
     devices: tuple[str, ...] = ()
 
 
-def of_values(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Yield the graded evidence of each entered value of project and devices."""
-    yield from (item for item, _ in graded_values(facts, account))
-
-
 def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
-    """
-    Yield each entered value with its graded evidence; separately for devices that differ in
-    documents.
-    """
+    """Yield each entered value with its evidence; devices by whether a document states it."""
     for entered in _entered(facts, account):
         grade, shown_by = _grade(facts, account, entered)
         if entered.name in facts.supporting.lit:
@@ -368,11 +397,7 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """
-    Return the change of the reduction without a value, of a role or the project. [tCO2e]
-
-    The whole reduction if there is no account without it.
-    """
+    """Return the change of the reduction without a value; all of it where none is. [tCO2e]"""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         try:
@@ -390,7 +415,11 @@ def _with(
     name = entered.name
 
     def put(known: Inputs) -> Inputs:
-        return {**known, name: _less(known[name], Fraction(value)) if scaled else value}
+        if not scaled:
+            return {**known, name: value}
+        # of a count a whole number
+        whole = isinstance(known[name], int)
+        return {**known, name: int(known[name] * value) if whole else Fraction(known[name]) * value}
 
     if not entered.role:
         return put(account.parameters), list(account.entered)
@@ -400,8 +429,3 @@ def _with(
         else meter
         for meter in account.entered
     ]
-
-
-def _less(value: Any, share: Fraction) -> Any:
-    """Return a share of a value, an integer for a count."""
-    return int(value * share) if isinstance(value, int) else Fraction(value) * share

@@ -38,7 +38,7 @@ from mrv.methodologies import find
 from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Invoice, Project, SupportingData
 from mrv.rounding import tonnes_text
-from mrv.rules.effects import Effect, Floor, RuleReport
+from mrv.rules.effects import Floor, Judged, RuleReport
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
 from mrv.texts import Text, Value, lines, text
@@ -91,10 +91,7 @@ class _Meter:
         return max(begin, span[0]), min(end, span[1])
 
     def counts(self, span: Span) -> Fraction:
-        """
-        Return the counted quantity of a span: metered, lost, and charged by other rules. [base
-        units]
-        """
+        """Return a span's counted quantity: metered, lost, charged by rules. [base units]"""
         cuts = (cut for part in self.view.parts for cut in part.cuts)
         charged = [*self.added, *((c.start_us, c.end_us, -c.quantity) for c in cuts)]
         own = Fraction(self.view.quantity(span))
@@ -117,7 +114,7 @@ def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
     return [weight / sum(result) for weight in result]
 
 
-def invoiced_use(facts: Facts) -> Iterator[Effect | RuleReport]:
+def invoiced_use(facts: Facts) -> Iterator[Judged]:
     """EVD-05: yield charges for use that suppliers' invoices state above the meters."""
     first = first_ones(facts.supporting)
     checks = [*facts.checks]
@@ -352,10 +349,7 @@ def keep_first(
     """
     Return the supporting data with first invoices where conservative, and the findings.
 
-    Parameters
-    ----------
-    reduction_by : callable
-        Returns the reduction of the period with given invoices. [ug CO2e]
+    `reduction_by`: returns the reduction of the period with given invoices. [ug CO2e]
     """
     changed = [pair for pair in supporting.replaced if _changed(*pair[:2])]
     now = replace(supporting, replaced=())

@@ -29,7 +29,7 @@ from mrv.calendar import local_date, local_span, midnight_us
 from mrv.quantity_text import amount_text, plain_text
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
-from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, RuleReport
+from mrv.rules.effects import Cap, Effect, Floor, Judged, Level, NoReduction, RuleReport
 from mrv.rules.facts import MATERIAL, Facts, node
 from mrv.rules.invoiced_use import MORE
 from mrv.service_bounds import Consumption
@@ -46,7 +46,7 @@ _BINDING = Fraction(1, 2)
 # --- EVD-03 -------------------------------------------------------------------------------
 
 
-def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
+def invoiced_quantities(facts: Facts) -> Iterator[Judged]:
     """EVD-03: yield limits on quantities that third-party invoices do not cover or contradict."""
     method, views = facts.methodology, facts.views
     asks = {*method.billed}.union(*(capacity.serves for capacity in method.capacities))
@@ -143,19 +143,9 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
-    """
-    Return whether a baseline meter measures nothing next to another one, so that it needs no
-    invoice.
-    """
+    """Return whether a baseline meter needs no invoice: another one measures all."""
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
     return meter.needs.side == "baseline" and not meter.counts and any(others)
-
-
-class _Beyond(NamedTuple):
-    """Counted quantity above invoices, and its meters. [base units]"""
-
-    more: Fraction
-    by: Sequence[Monitored]
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
@@ -197,8 +187,8 @@ def _bare(facts: Facts, meter: Monitored) -> list[Span]:
 
 def _beyond_invoices(
     facts: Facts, asks: Collection[str], invoiced: Collection[str]
-) -> dict[str, _Beyond]:
-    """Return by role the gain of its meters over invoices."""
+) -> dict[str, tuple[Fraction, Sequence[Monitored]]]:
+    """Return by role the gain over invoices [base units], and the meters that have these."""
     method, views = facts.methodology, facts.views
     compared = {*asks}.union(*(consumption.uses for consumption in method.consumptions))
     compared |= {m.bound.role for m in views if m.needs.side == "baseline"}
@@ -217,7 +207,7 @@ def _beyond_invoices(
     # where the reduction is a difference of two large quantities, a little of one is much of it
     strict = lower > MATERIAL * abs(facts.price.claimed_t - lower)
     alike = Fraction(0) if strict else ALIKE
-    return {role: _Beyond(_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
+    return {role: (_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
 
 
 def _by_electricity(
@@ -345,12 +335,7 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     Return the counted quantity of a role's meters above their invoices, negative if below. [base
     units]
 
-    Parameters
-    ----------
-    role : sequence of Monitored
-        Invoiced meters.
-    alike : Fraction
-        Tolerance as a share of the invoiced quantity.
+    `role`: invoiced meters.  `alike`: tolerance as a share of the invoiced quantity.
     """
     billed = invoiced_sums(facts, role)
     if billed is None:
@@ -382,7 +367,7 @@ def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 # --- EVD-04 -------------------------------------------------------------------------------
 
 
-def class_mean(facts: Facts) -> Iterator[Effect | RuleReport]:
+def class_mean(facts: Facts) -> Iterator[Judged]:
     """
     EVD-04: yield limits on a mean activity above that of the class, without invoices of its use.
 

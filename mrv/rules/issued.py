@@ -63,12 +63,8 @@ def choose(
     """
     Return the project with the most conservative candidates, and the findings.
 
-    Parameters
-    ----------
-    first : date
-        First local day of the period.
-    reduction_by : callable
-        Returns the reduction of the period with a given project. [ug CO2e]
+    `first`: first local day of the period.  `reduction_by`: returns the reduction of the period
+    with a given project. [ug CO2e]
     """
     first_set = supporting.accounting == FIRST
     every = [

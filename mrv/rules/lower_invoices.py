@@ -25,7 +25,7 @@ from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
 from mrv.quantity_text import amount_text
 from mrv.rounding import decimal_text
-from mrv.rules.effects import Cap, Effect, Level, RuleReport
+from mrv.rules.effects import Cap, Judged, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.texts import Text, text
 
@@ -76,7 +76,7 @@ class _Stated(NamedTuple):
         return self.check.holds is False and self.beyond < 0 and whole
 
 
-def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
+def lower_invoices(facts: Facts) -> Iterator[Judged]:
     """EVD-03: yield limits on a baseline's meters to what third-party invoices state."""
     documents, views = facts.evidence.documents, facts.views
     compared = [
@@ -157,10 +157,7 @@ def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
 def _excess(
     meters: Sequence[Monitored], compared: Sequence[_Stated], differing: Sequence[_Stated]
 ) -> Fraction:
-    """
-    Return the counted quantity above the invoices, after other rules'
-    deductions. [base units]
-    """
+    """Return the counted quantity above invoices, after other rules' cuts. [base units]"""
     more = made_up = Fraction(0)
     for stated in differing:
         if stated.beyond > 0:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
-from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int64, IntervalRows
+from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import calendar
 from mrv.accounting.coverage import Gap, Service, Span, common, costed, gaps, role_needs, service
+from mrv.accounting.cross_checks import Rows
 from mrv.accounting.device_period import (
     FUEL,
     Cut,
@@ -30,7 +28,7 @@ from mrv.accounting.device_period import (
 )
 from mrv.errors import PeriodError
 from mrv.model import ClassLimit, Methodology, RoleNeeds
-from mrv.parameters.inputs import read
+from mrv.parameters.inputs import Inputs, read
 from mrv.registry.calibration import by_plan, larger, of_channels, registers_of, uncovered
 from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Version
@@ -46,10 +44,7 @@ _Key = tuple[str, str, int, int]
 
 
 def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> Fraction | None:
-    """
-    Return what the design capacity leaves of the local days of a gap, less what was metered on
-    them; None without a capacity. [base units]
-    """
+    """Return what the design capacity leaves of a gap's days; None without. [base units]"""
     if per_day is None:
         return None
     room = Fraction(0)
@@ -69,28 +64,28 @@ def stretches(first: int, last: int) -> tuple[int, ...]:
     return tuple(first + (last - first) * k // count for k in range(count + 1))
 
 
+def months(edges: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the runs of stretches of about four weeks, half-open, by the stretches' edges."""
+    weeks = len(edges) - 1
+    count = max(1, weeks // WEEKS)
+    return pairwise(weeks * k // count for k in range(count + 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
     Limits of each device by registry and methodology; none in rule set 1.
 
-    Attributes
-    ----------
-    ratings : mapping
-        Rated powers by device, with their start. [us UTC, W]
-    per_day : callable
-        Design capacity of a role, documented before the period. [base units/d]
-    class_limit : callable
-        Highest possible quantity of a device's class.
-    stretches : tuple of int
-        Edges of the period's stretches of about a week; empty in rule set 1. [numbers]
-    versions : tuple of Version
-        Versions of the monitoring plan, which may correct readings.
+    `ratings`: rated powers by device, with their start. [us UTC, W]
+    `per_day`: design capacity of a role, documented before the period. [base units/d]
+    `parameters`: those of the project, which may limit a class of devices; None in rule set 1.
+    `stretches`: edges of the period's stretches of about a week; empty in rule set 1. [numbers]
+    `versions`: versions of the monitoring plan, which may correct readings.
     """
 
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     per_day: Callable[[str], Fraction | None] = lambda _: None
-    class_limit: Callable[[ProjectDevice, RoleNeeds], ClassLimit | None] = lambda *_: None
+    parameters: Inputs | None = None
     stretches: tuple[int, ...] = ()
     versions: tuple[Version, ...] = ()
 
@@ -119,10 +114,7 @@ class Metered:
 
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
-        """
-        Return (stretch, part, first, last): each part within each stretch, as indices of
-        `whole`.
-        """
+        """Return (stretch, part, first, last): parts within stretches, as indices of `whole`."""
         first, result = self.whole.first, []
         for j, (a, b) in enumerate(self.edges):
             for k, (begin, end) in enumerate(pairwise(self.stretches)):
@@ -143,18 +135,15 @@ class Reader:
     """
     Reads the rows of a period's devices, cached for repeated closes.
 
-    Raises
-    ------
-    PeriodError
-        If a project has no device in the period, one is not registered, rows are inconsistent, or
-        a gap on the project side has no highest rate.
+    Raises PeriodError if a project has no device in the period, one is not registered, rows are
+    inconsistent, or a gap on the project side has no highest rate.
     """
 
     project: Project
     methodology: Methodology
     fleet: Fleet
     calibrations: Mapping[str, Sequence[Calibration]]
-    rows: IntervalRows
+    rows: Rows
     period_us: tuple[int, int]
     known: dict[_Key, list[Service]] = field(default_factory=dict)
 
@@ -204,7 +193,7 @@ class Reader:
             key = bound.device, bound.role, begin, end
             if key not in self.known:
                 self.known[key] = [
-                    service(self._rows_of(device.id, q, window), begin, end, device.id)
+                    service(_inside(self.rows.of(device.id, q), window), begin, end, device.id)
                     for q in needs.quantities
                 ]
             metered.append(
@@ -255,25 +244,23 @@ class Reader:
             bound, device, needs, params, valid, whole, bare, tuple(parts),
             errors=errors,
             nets=own is None or own.metered, rate=rate,
-            class_limit=limits.class_limit(bound, needs),
+            class_limit=_class_limit(bound, needs, limits.parameters),
         )  # fmt: skip
         return Metered(base, limits.stretches)
 
-    @cached_property
-    def _ordered(self) -> tuple[Int64, Int64]:
-        """Return the order of the rows by device and quantity, and their sorted keys."""
-        keys = self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
-        order = np.argsort(keys, kind="stable")
-        return order, keys[order]
 
-    def _rows_of(self, device: str, quantity: str, window: Span) -> IntervalRows:
-        """Return a device's rows of a quantity in intervals, half-open."""
-        order, keys = self._ordered
-        key = self.fleet.by_id[device] * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
-        begin, end = np.searchsorted(keys, [key, key + 1])
-        mine = order[begin:end]
-        number = self.rows.start_us[mine] // INTERVAL_US
-        return self.rows.take(mine[(number >= window[0]) & (number < window[1])])
+def _inside(rows: IntervalRows, window: Span) -> IntervalRows:
+    number = rows.start_us // INTERVAL_US
+    return rows.take((number >= window[0]) & (number < window[1]))
+
+
+def _class_limit(
+    bound: ProjectDevice, needs: RoleNeeds, parameters: Inputs | None
+) -> ClassLimit | None:
+    """Return the highest possible quantity of a device's class; none in rule set 1."""
+    if needs.class_limit is None or parameters is None:
+        return None
+    return needs.class_limit({**bound.params, **parameters})
 
 
 def _rate(

@@ -21,7 +21,7 @@ from mrv.model import SOLAR, TECHNOLOGY, ClassLimit
 from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Uncorroborated
 from mrv.rounding import decimal_text, exact_sum
-from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, RuleReport, SetAside
+from mrv.rules.effects import Cap, CapEach, Exclude, Floor, Judged, Level, RuleReport, SetAside
 from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node
 from mrv.rules.metering import Metered
@@ -76,9 +76,8 @@ def _reported(
         yield RuleReport(True, tuple(settled))
 
 
-def device_limits(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-01: yield cuts of a quantity above the rating or the class limit of a device."""
-    texts = []
+def device_limits(facts: Facts) -> Iterator[Judged]:
+    """MTR-01: yield deductions of a quantity above a device's rated power or class limit."""
     for i, metered in _counting(facts):
         base, kept = metered.base, metered.whole.value
         limit = text("MTR-01.above_rating", percent=MARGIN_PERCENT)
@@ -97,8 +96,7 @@ def device_limits(facts: Facts) -> Iterator[Effect | RuleReport]:
         if above:
             yield CapEach(i, kept, limit, plausible=True)
             on, size = most_on(facts, metered, metered.whole.value - kept), amount(above, unit)
-            texts.append(text("deduction.device", device=name, day=on, reason=limit, **size))
-    yield from _reported(texts)
+            yield text("deduction.device", device=name, day=on, reason=limit, **size)
 
 
 def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64:
@@ -135,25 +133,16 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
 
 
 def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
-    """
-    Return the energy above the rated power at the time. [Wh]
-
-    Parameters
-    ----------
-    whole : Service
-        n intervals.
-    ratings : sequence of (int, int)
-        As `register_scan.rated_at`.
-    """
+    """Return energy above the rated power at the time, as `register_scan.rated_at`. [Wh]"""
     watt = rated_at(ratings, whole.first, len(whole))
     maximum = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
     beyond: Int64 = np.maximum(whole.value - maximum, 0)
     return beyond
 
 
-def own_channels(facts: Facts) -> Iterator[Effect | RuleReport]:
+def own_channels(facts: Facts) -> Iterator[Judged]:
     """
-    MTR-02: yield cuts of a register's energy that the device's other channels do not corroborate.
+    MTR-02: yield deductions of energy that the device's other channels do not corroborate.
 
     A check meter or an invoice that agrees with the register settles it; the lower quantity counts.
     """
@@ -161,7 +150,7 @@ def own_channels(facts: Facts) -> Iterator[Effect | RuleReport]:
     for i, metered in _counting(facts):
         name, needs = metered.base.device.id, metered.base.needs
         uncorroborated = facts.supporting.uncorroborated.get((name, needs.quantity), ())
-        check = facts.agreeing(facts.views[i]) if uncorroborated else None
+        check = facts.evidence.agreeing(facts.views[i]) if uncorroborated else None
         if check is not None:
             settled.append(text("MTR-02.settled", device=name, witness=check.witness))
             of = [
@@ -212,7 +201,7 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
                 yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)
 
 
-def certified_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
+def certified_elsewhere(facts: Facts) -> Iterator[Judged]:
     """CLM-01: yield the exclusion of energy certified by another scheme."""
     for i, metered in enumerate(facts.metered):
         key = metered.base.device.id, metered.base.needs.quantity
@@ -223,7 +212,7 @@ def certified_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
                 )
 
 
-def certified_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
+def certified_twice(facts: Facts) -> Iterator[Judged]:
     """CLM-01: yield a report of certificates for more energy than their intervals have."""
     more: defaultdict[tuple[str, str], int] = defaultdict(int)
     for view in facts.views:
@@ -242,18 +231,15 @@ def certified_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
         yield RuleReport(False, "; ".join([*result[:MOST_LINES], *rest]))
 
 
-def unrecorded_use(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-04: yield charges where a project-side register is below the integral of its power or
-    flow.
-    """
+def unrecorded_use(facts: Facts) -> Iterator[Judged]:
+    """MTR-04: yield charges where a register is below the integral of its power or flow."""
     texts, settled = [], []
     for i, metered in enumerate(facts.metered):
         name, needs = metered.base.device.id, metered.base.needs
         gauge = facts.supporting.unrecorded.get((name, needs.quantity))
         if gauge is None or metered.baseline:
             continue
-        check = facts.agreeing(facts.views[i], alone=True)
+        check = facts.evidence.agreeing(facts.views[i], alone=True)
         if check is not None:
             settled.append(text("MTR-04.corroborated", device=name, witness=check.witness))
             continue
@@ -273,7 +259,7 @@ def unrecorded_use(facts: Facts) -> Iterator[Effect | RuleReport]:
     yield from _reported(texts, settled)
 
 
-def single_channel(facts: Facts) -> Iterator[Effect | RuleReport]:
+def single_channel(facts: Facts) -> Iterator[Judged]:
     """
     EVD-01: yield limits on baseline energy that rests on one register alone.
 
@@ -305,7 +291,7 @@ def single_channel(facts: Facts) -> Iterator[Effect | RuleReport]:
         if wh <= LEAST * counts:
             continue
         size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
-        check = facts.agreeing(view)
+        check = facts.evidence.agreeing(view)
         if check is not None:
             settled.append(text("EVD-01.corroborated", device=name, witness=check.witness, **size))
         elif facts.invoiced(view):
@@ -332,15 +318,14 @@ def single_channel(facts: Facts) -> Iterator[Effect | RuleReport]:
     yield from _reported(left_out)
 
 
-def equipment_power(facts: Facts) -> Iterator[Effect | RuleReport]:
+def equipment_power(facts: Facts) -> Iterator[Judged]:
     """MTR-12: yield a report of an entered power below that measured by the device's own meter."""
-    yield from _reported(above_power(facts.price.views, facts.price.pricing, facts.timezone))
+    yield from above_power(facts.price.views, facts.price.pricing, facts.timezone)
 
 
-def equipment_efficiency(facts: Facts) -> Iterator[Effect | RuleReport]:
+def equipment_efficiency(facts: Facts) -> Iterator[Judged]:
     """MTR-13: yield a report of an entered efficiency above the measured one."""
-    price = facts.price
-    yield from _reported(price.performed.reported(price.stated, price.reduced))
+    yield from facts.price.performed.reported(facts.price.stated, facts.price.reduced)
 
 
 def _percent(part: int, whole: int) -> str:

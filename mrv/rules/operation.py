@@ -27,7 +27,7 @@ from mrv.model import LINE_DIAGRAM
 from mrv.quantity_text import amount
 from mrv.rounding import decimal_text, exact_sum, figure, six_places
 from mrv.rules.consumption import stands_still
-from mrv.rules.effects import Cap, Effect, Level, RuleReport
+from mrv.rules.effects import Cap, Judged, Level, RuleReport
 from mrv.rules.equipment import ROOM, serving, unknown_time, watts
 from mrv.rules.facts import Facts, node
 from mrv.texts import Text, Value, text
@@ -45,26 +45,19 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 # --- MTR-08, MTR-09: hours of operation ---------------------------------------------------
 
 
-def device_clocks(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-08: yield a report of more hours in a device's readings than elapsed while they
-    arrived.
-    """
-    texts = []
+def device_clocks(facts: Facts) -> Iterator[Judged]:
+    """MTR-08: yield reports of more hours than elapsed while a device's readings arrived."""
     for i, meter in enumerate(facts.views):
         clock = facts.supporting.clocks.get(meter.device.id)
         if clock is None or meter.needs.unit != "s" or not facts.views[i].counts:
             continue
         reason = text("MTR-08.above_elapsed", hours=clock.reported_h, elapsed=clock.passed_h)
         yield Cap(node(Level.DEVICE, [i]), Fraction(clock.passed_h * _S_PER_HOUR), reason)
-        texts.append(text("MTR-08.clock", device=meter.device.id, reason=reason))
-    if texts:
-        yield RuleReport(False, tuple(texts))
+        yield text("MTR-08.clock", device=meter.device.id, reason=reason)
 
 
-def own_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
+def own_electricity(facts: Facts) -> Iterator[Judged]:
     """MTR-09: yield limits on hours above those that a device's own electricity allows."""
-    texts = []
     for name, energy in facts.supporting.drawn.items():
         of = [i for i, m in enumerate(facts.views) if m.device.id == name and m.needs.draws]
         meters = [facts.views[i] for i in of]
@@ -93,16 +86,11 @@ def own_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
                     weeks = node(Level.MONTH, [i], (first, last))
                     yield Cap(weeks, remaining, reason, moves_weeks=False)
                     time = local_span(facts.span_us(first, last), facts.timezone)
-                    texts.append(text("MTR-09.hours", device=name, reason=reason, **time))
-    if texts:
-        yield RuleReport(False, tuple(texts))
+                    yield text("MTR-09.hours", device=name, reason=reason, **time)
 
 
 def _carries(monitored: Monitored, wh: Fraction, maximum: Fraction, share: Fraction) -> Text:
-    """
-    Return the text on the hours credited by a group's share of its
-    controller's electricity.
-    """
+    """Return the text on the hours that a group's share of its controller's energy allows."""
     hours = maximum / watts(monitored) / _S_PER_HOUR
     counted = hours * (1 - share)
     return text(
@@ -116,7 +104,7 @@ def _carries(monitored: Monitored, wh: Fraction, maximum: Fraction, share: Fract
 # --- MTR-10: a regression -----------------------------------------------------------------
 
 
-def regression_range(facts: Facts) -> Iterator[Effect | RuleReport]:
+def regression_range(facts: Facts) -> Iterator[Judged]:
     """MTR-10: yield limits on a variable outside the range of its baseline's regression."""
     parameters = facts.parameters
     for item in facts.methodology.ranges:
@@ -146,7 +134,7 @@ def regression_range(facts: Facts) -> Iterator[Effect | RuleReport]:
 # --- MTR-11, CLM-03: the project's side ----------------------------------------------------
 
 
-def project_side(facts: Facts) -> Iterator[Effect | RuleReport]:
+def project_side(facts: Facts) -> Iterator[Judged]:
     """MTR-11: yield reports of project-side meters that do not transmit, or do not advance."""
     views = facts.price.views
     compared = {role for consumption in facts.methodology.consumptions for role in consumption.uses}
@@ -154,17 +142,14 @@ def project_side(facts: Facts) -> Iterator[Effect | RuleReport]:
         any(m.needs.side == "baseline" and m.stretches[k].value for m in views)
         for k in range(len(facts.stretches) - 1)
     ]
-    texts = []
     for view in views:
         whole = view.service
         if view.needs.side != "project" or not len(whole) or view.needs.unit not in _USED:
             continue
         if not (whole.measured_us + whole.estimated_us).any():
-            texts.append(_without_data(facts, view))
+            yield _without_data(facts, view)
         elif view.bound.role not in compared:
-            texts += _still(facts, view, served)
-    if texts:
-        yield RuleReport(False, tuple(texts))
+            yield from _still(facts, view, served)
     missing = _missing(facts)
     if missing is not None:
         yield RuleReport(False, missing)
@@ -214,10 +199,7 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
 
 
 def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
-    """
-    Return the quantity of stretches at the meter's mean or else its highest
-    rate. [base units]
-    """
+    """Return the quantity of stretches at the meter's mean, or highest rate. [base units]"""
     moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:
@@ -237,11 +219,8 @@ def _missing(facts: Facts) -> Text | None:
     return text("MTR-11.no_meter", roles=roles, device=served[:_LISTED])
 
 
-def claimed_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    CLM-03: yield exclusions of two quantities that may be the same energy, without a line
-    diagram.
-    """
+def claimed_twice(facts: Facts) -> Iterator[Judged]:
+    """CLM-03: yield two quantities that may be the same energy, without a line diagram."""
     documents = facts.supporting.documents
     lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
     for value, other in facts.methodology.apart:

@@ -133,11 +133,8 @@ def keep_plausible(
     """
     Return the project and supporting data with plausible values, and the findings.
 
-    Parameters
-    ----------
-    reduction_by : callable
-        Returns the reduction of the period with a given project: reduction, and before deductions.
-        [ug CO2e]
+    `reduction_by`: returns the reduction of the period with a given project: reduction, and before
+    deductions. [ug CO2e]
     """
     methodology = find(project.methodology, project.version)
     values = _Values(project, supporting, methodology, reduction_by)
@@ -289,12 +286,10 @@ class _Values:
         )
 
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
-        """
-        Apply the most conservative value; return it and its effect, None if it is the
-        entered one.
-        """
+        """Apply the most conservative value; return it and its effect, None if it is entered."""
         ours = self.reduction_by(self.project, self.supporting)
-        by = {value: self._with(place, value) for value in others}
+        given = self.project, self.supporting, place.device, place.name
+        by = {value: put_in_place(*given, value) for value in others}
         remaining = {value: self.reduction_by(*result) for value, result in by.items()}
         least = min(remaining, key=remaining.__getitem__)
         if remaining[least] > ours:
@@ -302,9 +297,6 @@ class _Values:
         self.project, self.supporting = by[least]
         effect = tonnes_text(ours[0] - remaining[least][0])
         return {"applied": amount(Fraction(least)), "effect": effect}
-
-    def _with(self, place: _Place, value: Decimal) -> tuple[Project, SupportingData]:
-        return put_in_place(self.project, self.supporting, place.device, place.name, value)
 
 
 def put_in_place(

@@ -27,7 +27,7 @@ from mrv.parameters.inputs import ParameterSpec
 from mrv.registry.project import FIRST, Project
 from mrv.rules import Severity
 from mrv.rules.account import Account
-from mrv.rules.effects import Bound, Effect, RuleReport, Withheld
+from mrv.rules.effects import Bound, Judged, RuleReport, Withheld
 from mrv.rules.facts import Facts
 from mrv.texts import Text, Value, text
 
@@ -55,7 +55,7 @@ class _Published(NamedTuple):
     lacks: Text | None = None
 
 
-def published_values(facts: Facts) -> Iterator[Effect | RuleReport]:
+def published_values(facts: Facts) -> Iterator[Judged]:
     """FAC-01: yield limits on entered values other than published ones, and on registry factors."""
     for item in _entered(facts):
         yield from (Bound(item.name, factor.value) for factor in _near(item))
@@ -66,7 +66,7 @@ def published_values(facts: Facts) -> Iterator[Effect | RuleReport]:
             yield Withheld(factor.id)
 
 
-def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
+def published_findings(facts: Facts) -> Iterator[Judged]:
     """FAC-01: yield reports of the applied value, and of how the finding is resolved."""
     price = facts.price
     texts, holds, priced = list[Text](), True, True
@@ -141,14 +141,7 @@ def published_of(
 def is_published(
     spec: ParameterSpec, project: Project, issued: Fraction, now: Fraction, factors: Factors
 ) -> bool:
-    """
-    Return whether an issued value is the published one, applied in place of the entered.
-
-    Parameters
-    ----------
-    now : Fraction
-        The value entered now.
-    """
+    """Return whether an issued value is the published one, in place of the one entered now."""
     kind, others = published_of(spec, project, factors)
     if "list" in kind and now in {f.value for f in others}:
         return False
@@ -299,11 +292,8 @@ def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
     )
 
 
-def default_factors(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    FAC-02: yield unverified default factors used in the account, and those of development
-    banks.
-    """
+def default_factors(facts: Facts) -> Iterator[Judged]:
+    """FAC-02: yield unverified default factors of the account, and those of banks."""
     names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
     price = facts.price
     first_set = facts.supporting.accounting == FIRST

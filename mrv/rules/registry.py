@@ -45,9 +45,9 @@ from mrv.accounting.twin_series import (
 )
 from mrv.calendar import local_date, local_span, local_text
 from mrv.quantity_text import amount
-from mrv.registry.project import Fallen
+from mrv.registry.project import Fallen, service_intervals
 from mrv.rounding import decimal_text, exact_sum, six_places
-from mrv.rules.effects import CapEach, Effect, Exclude, RuleReport
+from mrv.rules.effects import CapEach, Exclude, Judged, reported
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
 from mrv.texts import Text, Value, text
@@ -59,9 +59,9 @@ _PAIRS = MANY * MANY // 2
 _Bools = NDArray[np.bool_]
 
 
-def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
+def twin_series(facts: Facts) -> Iterator[Judged]:
     """MTR-03: yield exclusions of meters with identical or proportional series."""
-    identical, proportional = [], []
+    proportional = []
     counted: defaultdict[str, list[int]] = defaultdict(list)
     for i, metered in enumerate(facts.metered):
         if metered.baseline:
@@ -76,25 +76,15 @@ def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
                 case = text("MTR-03.shifted", device=copy, other=name, minutes=apart)
             proportional.append(case)
             continue
-        identical.append(text("MTR-03.identical", device=copy, other=name))
+        yield text("MTR-03.identical", device=copy, other=name)
         for i in counted[copy]:
             excluded[i] = min(excluded.get(i, name), name)
     for i, name in excluded.items():
         yield Exclude(i, text("MTR-03.copy", other=name))
     details = (check.detail for check in facts.checks)
     item = (detail for detail in details if isinstance(detail, Text) and detail.code == ONE_SIGNAL)
-    yield from _copies(identical, [*proportional, *item])
-
-
-def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator[RuleReport]:
-    """
-    Yield the reports: identical series are impossible for two meters; proportional ones need
-    clarification.
-    """
-    if identical:
-        yield RuleReport(False, tuple(identical))
-    if proportional:
-        yield RuleReport(False, tuple(proportional), "CL")
+    # identical series are impossible for two meters, proportional ones are to be clarified
+    yield from reported([*proportional, *item], "CL")
 
 
 def _pairs(facts: Facts) -> Sequence[tuple[str, str, Twins]]:
@@ -115,12 +105,9 @@ def _found(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
             yield group[twin.one].base.device.id, group[twin.other].base.device.id, twin
 
 
-def overlapping_services(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    MTR-03: yield exclusions of meters with identical or proportional series in overlapping
-    services.
-    """
-    identical, proportional = [], []
+def overlapping_services(facts: Facts) -> Iterator[Judged]:
+    """MTR-03: yield exclusions of meters with one series while both serve."""
+    proportional = []
     for overlap in overlapping([m.base for m in facts.metered]):
         values = overlap.values(facts.price.pricing, facts.timezone)
         if not overlap.equal:
@@ -129,8 +116,8 @@ def overlapping_services(facts: Facts) -> Iterator[Effect | RuleReport]:
         whole = facts.metered[overlap.place].whole
         reason = text("MTR-03.copy_overlap", other=overlap.earlier)
         yield CapEach(overlap.place, np.where(overlap.both, 0, whole.value), reason)
-        identical.append(text("MTR-03.identical_overlap", **values))
-    yield from _copies(identical, proportional)
+        yield text("MTR-03.identical_overlap", **values)
+    yield from reported(proportional, "CL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +213,8 @@ _SAME_LINE = Fraction(1, 50)
 # --- meters that do not count --------------------------------------------------------------
 
 
-def known_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    REG-01: yield exclusions of second ids of a meter, and reports of meters without rated
-    power.
-    """
+def known_meters(facts: Facts) -> Iterator[Judged]:
+    """REG-01: yield exclusions of a meter's second ids, and of meters without rated power."""
     unrated = {
         metered.base.device.id: text("REG-01.unrated", device=metered.base.device.id)
         for metered in facts.metered
@@ -241,27 +225,23 @@ def known_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 def excluded(
     rule: str, facts: Facts, unrated: Mapping[str, Text] | None = None
-) -> Iterator[Effect | RuleReport]:
-    """
-    REG-01, CLM-02, MTR-03: yield exclusions of baseline meters by the registry's rule, in one
-    finding.
-    """
+) -> Iterator[Judged]:
+    """REG-01, CLM-02, MTR-03: yield exclusions of baseline meters by the registry."""
     by_registry = {item.device: item.reason for item in facts.supporting.excluded
                    if item.rule == rule}  # fmt: skip
-    why, result = {**(unrated or {}), **by_registry}, dict[Text, None]()
+    why, reasons = {**(unrated or {}), **by_registry}, dict[Text, None]()
     for i, metered in enumerate(facts.metered):
         reason = why.get(metered.base.device.id)
         if metered.baseline and reason is not None:
-            result[reason] = None
             yield Exclude(i, reason)
-    if result:
-        yield RuleReport(False, tuple(result))
+            reasons[reason] = None
+    yield from reasons
 
 
 # --- changes of meters ---------------------------------------------------------------------
 
 
-def changed(facts: Facts) -> Iterator[Effect | RuleReport]:
+def changed(facts: Facts) -> Iterator[Judged]:
     """REG-03: yield reports of time without a meter, or with two, at a change of meters."""
     price = facts.price
     texts = [*_between(facts, price.views, price.pricing)]
@@ -270,18 +250,15 @@ def changed(facts: Facts) -> Iterator[Effect | RuleReport]:
         for overlap in overlapping(price.views, side="project")
         if overlap.equal
     ]
-    if texts:
-        yield RuleReport(False, tuple(texts), "observation")
+    yield from reported(texts, "observation")
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
-    """
-    Yield findings on quantities that the baseline's devices metered while a role
-    of the project's side had no meter.
-    """
+    """Yield quantities that the baseline metered while a project-side role had no meter."""
     before: Monitored | None = None
     for meter, after in zip_longest(views, views[1:]):
-        first, last = _could_serve(facts, meter)
+        served = service_intervals(facts.project, meter.bound, meter.device, meter.needs.side)
+        first, last = max(served[0], facts.stretches[0]), min(served[1], facts.stretches[-1])
         until = after.service.first if after and after.bound == meter.bound else last
         gaps = [(meter.service.last, until)]
         if before is None or before.bound != meter.bound:
@@ -303,15 +280,6 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
         )  # fmt: skip
 
 
-def _could_serve(facts: Facts, meter: Monitored) -> tuple[int, int]:
-    """Return the time in which a meter would serve by its own dates. [interval numbers]"""
-    bound, device, project = meter.bound, meter.device, facts.project
-    begin = max(facts.period_us[0], project.from_us, bound.from_us, device.installed_us)
-    ends = (project.to_us, bound.to_us, device.removed_us)
-    end = min((us for us in ends if us is not None), default=facts.period_us[1])
-    return -(-begin // INTERVAL_US), min(end, facts.period_us[1]) // INTERVAL_US
-
-
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
     """Return roles of the project's side without any serving device. [interval numbers]"""
     there = [m for m in views if m.needs.side == "project"]
@@ -319,20 +287,13 @@ def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
     return tuple(sorted({m.bound.role for m in there}.difference(meeting)))
 
 
-def left_lines(facts: Facts) -> Iterator[Effect | RuleReport]:
+def left_lines(facts: Facts) -> Iterator[Judged]:
     """REG-03: yield reports of registers with a break of sequence and no registered replacement."""
-    texts = [
-        each
-        for view in facts.price.views
-        if (fallen := facts.supporting.fallen.get((view.device.id, view.needs.quantity), ()))
-        for falls, gaps in _causes(view, fallen, facts.price.pricing)
-        for each in (
-            *_named(view, [*_left_by(falls[0], fallen), *falls], gaps, facts.timezone),
-            *_exchanged(view, falls[0], facts),
-        )
-    ]
-    if texts:
-        yield RuleReport(False, tuple(texts))
+    for view in facts.price.views:
+        fallen = facts.supporting.fallen.get((view.device.id, view.needs.quantity), ())
+        for falls, gaps in _causes(view, fallen, facts.price.pricing) if fallen else ():
+            yield from _named(view, [*_left_by(falls[0], fallen), *falls], gaps, facts.timezone)
+            yield from _exchanged(view, falls[0], facts)
 
 
 def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:

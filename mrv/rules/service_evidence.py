@@ -38,7 +38,7 @@ from mrv.rules.capacity import (
     too_large,
     using,
 )
-from mrv.rules.effects import Cap, Effect, Exclude, Fix, Level, RuleReport
+from mrv.rules.effects import Cap, Exclude, Fix, Judged, Level, RuleReport
 from mrv.rules.equipment import unknown_time, watts
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import applied
@@ -70,7 +70,7 @@ class _Bare(NamedTuple):
     missing: tuple[Text, ...]
 
 
-def delivered_service(facts: Facts) -> Iterator[Effect | RuleReport]:
+def delivered_service(facts: Facts) -> Iterator[Judged]:
     """EVD-02: yield exclusions of a service reported only by the plant's own meters."""
     method = facts.methodology
     bare = []
@@ -95,8 +95,7 @@ def delivered_service(facts: Facts) -> Iterator[Effect | RuleReport]:
             of = facts.of_role(*item.capacity.serves)
             yield Cap(node(Level.PERIOD, of), carried, _BEFORE)
     texts = [_unsupported(method, item) for item in bare]
-    texts += [lack for item in bare for lack in item.missing]
-    yield RuleReport(False, tuple(dict.fromkeys(texts)))
+    yield from dict.fromkeys((*texts, *(lack for item in bare for lack in item.missing)))
 
 
 def _unsupported(methodology: Methodology, item: _Bare) -> Text:
@@ -185,7 +184,7 @@ def built_for(
 # --- EVD-03, EVD-07: what invoices would show ---------------------------------------------
 
 
-def service_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
+def service_invoices(facts: Facts) -> Iterator[Judged]:
     """EVD-03: yield reports of services within their design that no invoice corroborates."""
     method, views, parameters = facts.methodology, facts.price.views, facts.price.parameters
     for taken in method.consumptions:
@@ -220,7 +219,7 @@ def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] 
         return (text("EVD-03.by_power", devices=_names(there)),)
     texts = []
     for m in there:
-        check = facts.agreeing(m, alone=True)
+        check = facts.evidence.agreeing(m, alone=True)
         if check is not None:
             texts.append(text("EVD-07.witness", device=m.device.id, witness=check.witness))
         elif _own_power(facts, m):
@@ -246,10 +245,7 @@ def _within_design(
 
 
 def _billed_power(facts: Facts, meter: Monitored) -> bool:
-    """
-    Return whether invoiced electricity of a group corroborates its hours, by
-    number and power.
-    """
+    """Return whether a group's invoiced electricity fits its hours, number and power."""
     quantity, _ = meter.needs.draws or ("", ())
     agreeing, differing = list[Span](), list[Span]()
     for invoice in facts.supporting.invoices:
@@ -297,7 +293,7 @@ def _burnt(facts: Facts, invoice: Invoice) -> bool:
     return abs(taken - invoice.value) <= TOLERANCE * invoice.value
 
 
-def project_fuel(facts: Facts) -> Iterator[Effect | RuleReport]:
+def project_fuel(facts: Facts) -> Iterator[Judged]:
     """EVD-07: yield a report of project fuel reported only by its own meter (TOOL03 [M])."""
     there = [
         m
@@ -308,7 +304,7 @@ def project_fuel(facts: Facts) -> Iterator[Effect | RuleReport]:
         yield _by_invoices(facts, there, text("EVD-07.fuel"))
 
 
-def project_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
+def project_electricity(facts: Facts) -> Iterator[Judged]:
     """EVD-07: yield a report of project electricity reported only by its own meter."""
     views, reduction_t = facts.price.views, facts.price.reduction_t
     consumptions = facts.methodology.consumptions
@@ -350,7 +346,7 @@ def _witness(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]
         return text("invoice.cover", devices=(name,))
     if _applied(facts, meter, spans):
         return text("EVD-07.applied", device=name)
-    check = facts.agreeing(meter)
+    check = facts.evidence.agreeing(meter)
     if check is not None:
         return text("EVD-07.witness", device=name, witness=check.witness)
     gauged = (name, meter.needs.quantity) in facts.supporting.gauged
@@ -367,7 +363,7 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Rule
     """Return the report whether invoices or check meters corroborate meters."""
     spans = applied(facts)
     rest = [m for m in meters if not facts.invoiced(m) and not _applied(facts, m, spans)]
-    checks = {m.device.id: facts.agreeing(m) for m in rest}
+    checks = {m.device.id: facts.evidence.agreeing(m) for m in rest}
     lacking = [m for m in rest if getattr(checks[m.device.id], "kind", None) != METER]
     if not lacking:
         covered = _names([m for m in meters if m not in rest])

@@ -43,11 +43,12 @@ from mrv.rules.effects import (
     SHOWN,
     UNMEASURED,
     Bound,
-    Effect,
     Fix,
+    Judged,
     Least,
     NoReduction,
     RuleReport,
+    reported,
 )
 from mrv.rules.facts import Facts
 from mrv.rules.grades import Entered, ends_of, graded_values, values_of
@@ -70,12 +71,8 @@ def apply_required_grades(
     """
     Return the project with values of the required grade, or published ones in their place.
 
-    Parameters
-    ----------
-    facts : Facts
-        Result of the period with the project, and its price.
-    reduction_by : callable
-        Returns the reduction with another project, and that before deductions. [ug CO2e]
+    `facts`: result of the period with the project, and its price.  `reduction_by`: returns the
+    reduction with another project, and that before deductions. [ug CO2e]
     """
     account = facts.price
     if account.reduction_t <= 0:
@@ -173,10 +170,7 @@ class _Kept:
     def _least(
         self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
-        """
-        Apply the most conservative published end; return it and its reduction, None if it is
-        the entered value.
-        """
+        """Apply the most conservative published end; return it and the reduction, if any."""
         best: tuple[int, Fraction, Project, SupportingData] | None = None
         for end in sorted(set(ends)):
             with suppress(MrvError):
@@ -198,10 +192,7 @@ class _Kept:
     def _nothing(
         self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
-        """
-        Set a value to zero or exclude its reduction; return the reduction, None if a higher
-        value is conservative.
-        """
+        """Apply 0, or no reduction, and return it; None if a higher value is conservative."""
         with suppress(MrvError, ZeroDivisionError):
             project, supporting = self._put(entered.name, devices, Fraction(0))
             remaining = self.reduction_by(project, supporting)[0]
@@ -245,49 +236,37 @@ LEAKAGE = "leakage_t_per_year"
 _A_LITTLE = Fraction(1, 1000)
 
 
-def before_crediting(facts: Facts) -> Iterator[Effect | RuleReport]:
+def before_crediting(facts: Facts) -> Iterator[Judged]:
     """BND-02: yield limits on quantities of years before the crediting period."""
     method, parameters = facts.methodology, facts.price.stated
     first = local_date(facts.project.from_us, facts.timezone).year
-    early = sorted(method.uncredited(parameters, first))
-    yield from (Fix(name, Fraction(0), how=None) for name in early)
-    if early:
-        yield RuleReport(False, tuple(
-            text("BND-02.before", parameter=name, year=first,
-                 amount=amount(Fraction(parameters[name]), method.parameters[name].unit))
-            for name in early
-        ))  # fmt: skip
+    for name in sorted(method.uncredited(parameters, first)):
+        yield Fix(name, Fraction(0), how=None)
+        before = amount(Fraction(parameters[name]), method.parameters[name].unit)
+        yield text("BND-02.before", parameter=name, year=first, amount=before)
 
 
-def uncorroborated_values(facts: Facts) -> Iterator[Effect | RuleReport]:
+def uncorroborated_values(facts: Facts) -> Iterator[Judged]:
     """PAR-05: yield limits for uncorroborated values on which the whole reduction depends."""
     if facts.supporting.uncorroborated_values:
         yield NoReduction()
 
 
-def agreeing_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    PAR-08: yield limits of separately measured quantities that must agree, such as gas and
-    its COD.
-    """
+def agreeing_quantities(facts: Facts) -> Iterator[Judged]:
+    """PAR-08: yield limits of quantities that must agree, such as gas and its COD."""
     price, method = facts.price, facts.methodology
     # gas of all days against what all days brought, also those on which an analyser was silent
     years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
     for agreement in method.agreement:
-        result = {
-            y: f for y, of in years.items() if (f := agreement.test(of, price.book)) is not None
-        }
-        for _, maximum in result.values():
+        for year, of in years.items():
+            finding, maximum = agreement.test(of, price.book) or (None, {})
             for name, value in maximum.items():
                 yield Bound(name, rounded(value, method.parameters[name]), AGREED)
-        if result:
-            yield RuleReport(False, tuple(
-                text("PAR-08.year", year=year, finding=finding)
-                for year, (finding, _) in result.items()
-            ))  # fmt: skip
+            if finding is not None:
+                yield text("PAR-08.year", year=year, finding=finding)
 
 
-def least_by_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
+def least_by_quantities(facts: Facts) -> Iterator[Judged]:
     """PAR-06: yield limits of parameters below the value given by metered quantities."""
     price, method = facts.price, facts.methodology
     for name, test in method.lower_limits.items():
@@ -301,18 +280,17 @@ def _least(
     return rounded(max((test(year, price.book) for year in years), default=Fraction(0)), spec)
 
 
-def gauge_errors(facts: Facts) -> Iterator[Effect | RuleReport]:
+def gauge_errors(facts: Facts) -> Iterator[Judged]:
     """PAR-06: yield limits for gauges without a valid certificate, by their permissible error."""
     how, texts = facts.price.how, dict[Text, None]()
     for name, measured in facts.supporting.channels.items():
         if how.get(name) == CHANNELS and measured.off:
             yield from (Bound(name, value) for value in measured.off)
             texts |= dict.fromkeys(measured.uncovered)
-    if texts:
-        yield RuleReport(False, tuple(texts), priced=True)
+    yield from reported(texts, priced=True)
 
 
-def flare(facts: Facts) -> Iterator[Effect | RuleReport]:
+def flare(facts: Facts) -> Iterator[Judged]:
     """PAR-06: yield limits for gas to a flare without a proper flame."""
     for name, lit in facts.supporting.lit.items():
         if not facts.price.stated.get(name):
@@ -335,7 +313,7 @@ def flare(facts: Facts) -> Iterator[Effect | RuleReport]:
         yield RuleReport(False, (reason,), priced=True)
 
 
-def sampled_values(facts: Facts) -> Iterator[Effect | RuleReport]:
+def sampled_values(facts: Facts) -> Iterator[Judged]:
     """
     PAR-06: yield limits of parameters from a survey or laboratory samples, by their precision.
 
@@ -388,11 +366,8 @@ def _precision(name: str, precision: Precision) -> dict[str, Value]:
     }
 
 
-def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """
-    PAR-06: yield reports of monitored parameters that are constant, or have few samples or
-    readings.
-    """
+def monitored_values(facts: Facts) -> Iterator[Judged]:
+    """PAR-06: yield monitored parameters that are constant, or have few samples or readings."""
     method = facts.methodology
     sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
     for sample in facts.supporting.samples:
@@ -413,10 +388,7 @@ def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
 def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """
-    Return the text of how a value was measured, or of what is missing; None
-    with monthly samples.
-    """
+    """Return how a value was measured, or what lacks; None with monthly samples."""
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)
@@ -478,7 +450,7 @@ def _weak(facts: Facts) -> Iterator[Text]:
                 yield text("PAR-06.hours", parameter=name, hours=measured.hours, of=measured.of)
 
 
-def documented_values(facts: Facts) -> Iterator[Effect | RuleReport]:
+def documented_values(facts: Facts) -> Iterator[Judged]:
     """
     PAR-07: yield reports of listed values without dated documents; no deduction.
 

@@ -184,7 +184,7 @@ def read_authorities(data: bytes) -> StampRule:
         result = x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise EnrolmentError(
-            f"the file holds no certificates in PEM: {error}; name a file of certificates"
+            f"the file contains no certificates in PEM: {error}; name a file of certificates"
         ) from error
     roots = [loaded for loaded in result if self_signed(loaded)]
     between = tuple(pem(loaded) for loaded in result if loaded not in roots)

@@ -66,7 +66,11 @@ def check_public_key(public: bytes) -> None:
     if _is_identity(_multiply(8, point)):
         raise _refused(public, "has small order, so anyone can sign with it")
     if not _is_identity(_multiply(_L, point)):
-        raise _refused(public, "has a small-order part, so verifiers may disagree")
+        raise _refused(
+            public,
+            "is a point with a part of small order, on which programs that verify signatures may"
+            " disagree; use another key",
+        )
 
 
 def _decode(public: bytes) -> _Point:

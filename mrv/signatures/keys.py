@@ -288,7 +288,7 @@ def public_multikey(data: bytes) -> str:
     try:
         key = load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SignatureError("the file holds no public key in PEM; export it again") from error
+        raise SignatureError("the file contains no public key in PEM; export it again") from error
     if not isinstance(key, Ed25519PublicKey):
         raise SignatureError("the public key is not an Ed25519 key; pass the signer's public key")
     return encode_multikey(key.public_bytes_raw())

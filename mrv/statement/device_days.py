@@ -24,19 +24,12 @@ from numpy.typing import NDArray
 
 from ingest.classes import QUANTITIES
 from ingest.model import NULL, Fleet, Frame, Int32, Int64, IntervalRows, is_absent
+from ingest.pipeline.quality_limits import each
 from mrv.calendar import days
 from mrv.documents.monitoring import Arrival
 from mrv.errors import LogError
-from mrv.signatures.day_digests import (
-    DayKey,
-    DayLeaf,
-    Digest,
-    Rows,
-    column_bytes,
-    cut_leaf,
-    day_leaf,
-    digest_leaves,
-)
+from mrv.signatures.day_digests import DayKey, DayLeaf, Digest, cut_leaf, day_leaf, digest_leaves
+from mrv.signatures.row_bytes import Rows, column_bytes
 
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"
@@ -201,16 +194,19 @@ def _interval_blocks(rows: IntervalRows) -> Iterator[IntervalRows]:
     if len(heads) and (rows.device[heads] > rows.device[heads - 1]).all():
         for head in heads.tolist():
             if head - begin >= BLOCK_ROWS:
-                yield rows.take(np.arange(begin, head))
+                yield rows.within(begin, head)
                 begin = head
-    yield rows.take(np.arange(begin, len(rows)))
+    yield rows.within(begin, len(rows))
 
 
 def _interval_leaves(fleet: Fleet, rows: IntervalRows, timezone: str) -> Iterator[DayLeaf]:
-    rows = rows.take(np.lexsort((rows.start_us, rows.device)))
+    rising = np.diff(rows.device) > 0
+    rising |= (np.diff(rows.device) == 0) & (np.diff(rows.start_us) >= 0)
+    if not rising.all():
+        rows = rows.take(np.lexsort((rows.start_us, rows.device)))
     names = np.array([q.name for q in QUANTITIES], dtype=object)
     columns: dict[str, NDArray[Any]] = {name: getattr(rows, name) for name in FIELDS}
-    columns["quantity"] = names[rows.quantity]
+    columns["quantity"] = each(names, rows.quantity)
     return leaves(fleet, TABLE, (rows.device, rows.start_us), columns, timezone)
 
 
@@ -252,11 +248,12 @@ def leaves(
     edges = np.unique(np.concatenate([*of_devices, [len(device)]]))
     day = np.searchsorted(begins, time_us[edges[:-1]], side="right") - 1
     # rows of one time (several quantities) have an order of their own
-    tied = time_us[1:] == time_us[:-1]
+    tied = np.flatnonzero((time_us[1:] == time_us[:-1]) & (device[1:] == device[:-1]))
+    own_order = set((np.searchsorted(edges, tied, side="right") - 1).tolist())
     rows = Rows(time_us, columns, valid)
-    for (begin, end), k in zip(pairwise(edges.tolist()), day.tolist(), strict=True):
-        whose = DayKey(fleet.devices[device[begin]].id, dates[k], table)
-        if tied[begin : end - 1].any():
+    for place, (begin, end) in enumerate(pairwise(edges.tolist())):
+        whose = DayKey(fleet.devices[device[begin]].id, dates[day[place]], table)
+        if place in own_order:
             within = slice(begin, end)
             data = column_bytes(
                 time_us[within],

@@ -83,7 +83,7 @@ def read(data: bytes) -> StoredTokens:
     record = canonical.parse_object(data)
     if record.keys() != _FIELDS or not all(isinstance(part, list) for part in record.values()):
         raise CanonicalError(
-            f"time stamps must be lists of {', '.join(sorted(_FIELDS))}, and nothing else"
+            f"time stamps must be lists of {', '.join(sorted(_FIELDS))}, without other keys"
         )
     if any(len(part) > _MOST for part in record.values()):
         raise CanonicalError(

@@ -192,7 +192,10 @@ def first_difference(expected: Any, result: Any, path: str = "") -> str | None:
             return None
         if expected == result:
             return None
-    return f"{path}: evidence gives {_short(expected)}, statement states {_short(result)}"
+    return (
+        f"{path}: calculated from the evidence: {_short(expected)}, in the statement:"
+        f" {_short(result)}"
+    )
 
 
 class _Absent:

@@ -102,7 +102,7 @@ def seals(subject: Subject) -> str:
         raise NotApplicableError("not issued yet")
     record = canonical.parse_object(subject.pack.files[SEALS])
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
-        raise CanonicalError("seals.json must have days and head, and nothing else")
+        raise CanonicalError("seals.json must have days and head, without other keys")
     whole = _whole_days(subject)
     if len(record["days"]) > len(whole):
         raise LogError("seals.json has a day twice, or a day outside the period")

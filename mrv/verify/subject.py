@@ -206,7 +206,7 @@ class Subject:
             isinstance(listed, list) for listed in record.values()
         ):
             raise CanonicalError(
-                "digests.json must list readings and intervals, and nothing else; get the "
+                "digests.json must list readings and intervals, without other keys; get the "
                 "pack again"
             )
         return {name: [DayLeaf.from_json(x) for x in listed] for name, listed in record.items()}

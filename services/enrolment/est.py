@@ -314,7 +314,7 @@ def read_request(data: bytes) -> Wanted:
             f"the body is not a certificate request (PKCS #10 in base64): {error}; send one"
         ) from error
     if not signed:
-        raise InputError("the request is not signed by its own key; make it again")
+        raise InputError("the request is not signed by its own key; create it again")
     if len(names) != 1:
         raise InputError(
             f"the request has {len(names)} common names; enter the device's id as the only one"
@@ -382,7 +382,7 @@ def enrol(
             raise EnrolmentError("the token is for another device; the common name must be its id")
         if result.certificate is not None:
             if result.key != wanted.key_sha256:
-                raise EnrolmentError("the token was used with another key; ask for a new token")
+                raise EnrolmentError("the token was used with another key; request a new token")
             return result.certificate
         certificate = _issue(conn, folder, wanted, days)
         tokens.use(conn, token, wanted.key_sha256, certificate)

@@ -161,7 +161,9 @@ class Producer:
         except (UnknownError, UnsupportedVersionError, IllegalOperation):
             if not self._told:
                 self._told = True
-                self._log.warning("broker gives no producer id; a record may be stored twice")
+                self._log.warning(
+                    "the broker assigns no producer id; a record may be stored twice in Kafka"
+                )
             return await self._started(idempotent=False)
         self._told = False
         return kafka

@@ -247,7 +247,7 @@ async def _partitions(access: KafkaAccess, name: str) -> int:
             known = access.user is not None or access.tls.cert is not None
             unseen = "; or let our user see it, `tonne topics access`" if known else ""
             raise InputError(
-                f"Kafka has no topic {name!r}; make it with `tonne topics apply`{unseen}"
+                f"Kafka has no topic {name!r}; create it with `tonne topics apply`{unseen}"
             )
         return len(await _describe(admin, name))
 

@@ -143,7 +143,9 @@ class Receiver:
             self._log.warning("left unstored batches to the broker", batches=remaining)
         storing.join(timeout=_DRAIN_S)
         if not self._receive.session.close(self._handover.bell.descriptor):
-            self._log.warning("the broker may send again what is stored; nothing is lost")
+            self._log.warning(
+                "the broker may send stored messages again; they are not stored twice"
+            )
 
 
 class Chain(Protocol):

@@ -42,19 +42,8 @@ class Affected:
     todo: str
 
 
-def affected(conn: Connection, book: Factors) -> list[Affected]:
-    """
-    Return the statements that would use other factors today.
-
-    Parameters
-    ----------
-    book : Factors
-        `services.store.registry.load.load_book(conn)`.
-    """
-    return list(_affected(conn, book))
-
-
-def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
+def affected(conn: Connection, book: Factors) -> Iterator[Affected]:
+    """Yield the statements that would use other factors by a factor book (`load_book(conn)`)."""
     newest: dict[tuple[str, int, int], Stored] = {}
     for stored in statements.all_of(conn):
         newest[stored.project, stored.from_us, stored.to_us] = stored
@@ -78,10 +67,7 @@ def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
 
 
 class _Asker:
-    """
-    Evaluates a project's equations for one base unit of each device, to find the factors
-    used.
-    """
+    """Prices one base unit of each device, to find the factors used."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -94,10 +80,7 @@ class _Asker:
             self._unit(bound, factors, year)
 
     def comes_to(self, claims: Claims, factors: Factors) -> Fraction:
-        """
-        Return the reduction of a statement's quantities with given factors, if additive.
-        [tCO2e]
-        """
+        """Return a statement's reduction by given factors, if additive. [tCO2e]"""
         counted = {(p.device, p.role): Fraction(p.counted) for p in claims.monitored_parameters}
         year = int(claims.monitoring_period.local_from[:4])
         return sum(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from psycopg import Connection, Cursor
 
@@ -363,57 +363,44 @@ class AuditReport:
         }
 
 
-class Step(NamedTuple):
-    """Audit step: its name and function."""
-
-    name: str
-    run: Callable[[Walk], str]
-
-
 def audit(conn: Connection, now_us: int, archived: tuple[str, ...] = ()) -> AuditReport:
     """
     Return the results of all audit steps.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit; it only reads.
-    now_us : int
-        Time at which days should have been sealed. [us UTC]
-    archived : tuple of str
-        Signed heads kept by the auditor: the log must continue each of them.
+    `conn` is in autocommit; it only reads.  `now_us`: time at which days should have been sealed.
+    [us UTC]  `archived`: signed heads kept by the auditor: the log must continue each of them.
     """
     walk = Walk(conn, now_us, archived)
     every = iter(enumerate(STEPS, 1))
     with snapshot(conn):  # the log and what it names as they are at one moment
-        log = [_take(number, step, walk) for number, step in islice(every, _OF_THE_LOG)]
-    steps = (*log, *(_take(number, step, walk) for number, step in every))
+        log = [_take(number, *step, walk) for number, step in islice(every, _OF_THE_LOG)]
+    steps = (*log, *(_take(number, *step, walk) for number, step in every))
     return AuditReport(walk.origin, len(walk.entries), steps)
 
 
-def _take(number: int, step: Step, walk: Walk) -> Checked:
+def _take(number: int, name: str, run: Callable[[Walk], str], walk: Walk) -> Checked:
     walk.breaks, walk.notes = [], []
     try:
-        detail = step.run(walk)
+        detail = run(walk)
     except InputError as error:
         detail = "could not be walked to its end"
         walk.breaks.append(str(error))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         detail = "could not be walked to its end"
         walk.breaks.append(f"a field is missing or malformed ({type(error).__name__}: {error})")
-    return Checked(number, step.name, detail, tuple(walk.breaks), tuple(walk.notes))
+    return Checked(number, name, detail, tuple(walk.breaks), tuple(walk.notes))
 
 
 STEPS = (
-    Step("entries", entries),
-    Step("signed heads", heads),
-    Step("witnesses", witnesses),
-    Step("statements", statements),
-    Step("registry, plan and keys", states),
-    Step("factors", published_factors),
-    Step("append-only tables", append_only),
-    Step("sealed days", sealed_days),
-    Step("lateness", lateness),
+    ("entries", entries),
+    ("signed heads", heads),
+    ("witnesses", witnesses),
+    ("statements", statements),
+    ("registry, plan and keys", states),
+    ("factors", published_factors),
+    ("append-only tables", append_only),
+    ("sealed days", sealed_days),
+    ("lateness", lateness),
 )
 # the first ones; rows are compared a few days at a time, each in a snapshot of its own
 _OF_THE_LOG = 4

@@ -16,8 +16,8 @@ from ingest.errors import InputError
 from mrv.calendar import instant_us
 from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
 from mrv.signatures import canonical
+from services.issuer.documents import Documents, documents
 from services.issuer.sealed_day_contents import Job
-from services.issuer.transitions import Documents, documents
 from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 from services.store.statements.transparency_log import Entry
@@ -125,7 +125,7 @@ def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
         int(claims.credited.t), claims.coverage,
     )  # fmt: skip
     if row != expected:
-        yield f"statement {stored.id}: its closed period or its document says {row}, not {expected}"
+        yield f"statement {stored.id}: its period or its document states {row}, not {expected}"
     own = (stored.id, stored.project, stored.from_us, stored.to_us, stored.credit_t)
     body = (
         claims.statement,
@@ -134,7 +134,7 @@ def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
         int(claims.credited.t),
     )
     if own != body:
-        yield f"statement {stored.id}: its columns say {own}, its body {body}"
+        yield f"statement {stored.id}: its columns state {own}, its document {body}"
 
 
 def _claims(conn: Connection, logged: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:

@@ -103,10 +103,7 @@ def check_over(conn: Connection, project: Project, from_us: int, to_us: int, now
 
     A project without readings before its end needs no seal.
 
-    Raises
-    ------
-    PeriodError
-        States when it can be closed, or which command to run.
+    Raises PeriodError that states when it can be closed, or which command to run.
     """
     if to_us > now_us:
         raise PeriodError(
@@ -175,24 +172,13 @@ def close_period(
     still valid, it is returned, whatever its state.  If the period's statement is issued and the
     evidence differs, the draft is a correction that states the changes.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    from_us, to_us : int
-        On the interval grid, end excluded. [us UTC]
-    actor : str
-        Person who closes, for the record.
-    supersedes, reason : str, optional
-        The issued statement to be replaced, and the reason.
-    begun : callable, optional
-        Called at the start of each of `STEPS`, with its number (from 1) and name.
-
-    Raises
-    ------
-    PeriodError, RegistryError, MethodologyError, FactorError
-        If the period has not ended or its last day is not sealed; as `collect` and
-        `mrv.rules.closing.close` raise.
+    `conn` is in autocommit.
+    `from_us`, `to_us`: on the interval grid, end excluded. [us UTC]
+    `actor`: person who closes, for the record.
+    `supersedes`, `reason`: the issued statement to be replaced, and the reason.
+    `begun`: called at the start of each of `STEPS`, with its number (from 1) and name.
+    Raises PeriodError, RegistryError, MethodologyError or FactorError if the period has not ended
+    or its last day is not sealed; as `collect` and `mrv.rules.closing.close` raise.
     """
     load_project = registry.load_project(conn, project)
     check_edges(load_project, from_us, to_us)
@@ -227,17 +213,17 @@ def close_period(
         begun(*next(at))
         document = compose(case, Label(sequence, program(), supersedes, reason))
         statement = _claims_not_counted_elsewhere(conn, document).statement
-        statements.insert(conn, case.result, _local(case), document, _detail(case))
+        # the pack can be made of these again, whatever changes in the registry
+        parts = {"plan": case.plan.to_json(), "factors": case.factor_records}
+        detail = {**parts, "leaves": case.leaves()}
+        statements.insert(conn, case.result, _local(case), document, detail)
         statements.step(conn, statement, "draft", actor, reason=reason)
         _keep_days(conn, case, statement)
     return Closed(statement, "draft", document, case.result, new=True)
 
 
 def _keep_days(conn: Connection, case: Case, statement: str) -> None:
-    """
-    Store a statement's figures by local day, and its reduction before the deduction for
-    evidence.
-    """
+    """Store a statement's figures by local day, and its reduction before evidence rules."""
     project = case.plan.project
     span = account_spans.Span(case.from_us, case.to_us, statement)
     account_spans.write(
@@ -252,18 +238,9 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
 
     The period may end in the future and need not be sealed: later readings change the result.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    from_us, to_us : int
-        On the interval grid, end excluded. [us UTC]
-
-    Raises
-    ------
-    PeriodError, RegistryError, MethodologyError, FactorError
-        If it starts after now, or has days of which another statement is issued; as `close_period`
-        raises.
+    `conn` is in autocommit.  `from_us`, `to_us`: on the interval grid, end excluded. [us UTC]
+    Raises PeriodError, RegistryError, MethodologyError or FactorError if it starts after now, or
+    has days of which another statement is issued; as `close_period` raises.
     """
     check_edges(registry.load_project(conn, project), from_us, to_us)
     now = now_us()
@@ -318,10 +295,7 @@ def _check_name(conn: Connection, case: Case, sequence: int) -> None:
 
 
 def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> Label:
-    """
-    Return the id and number for a period's statement; the last one's unless it is to be
-    replaced.
-    """
+    """Return the label of a period's statement; the last one's unless it is to be replaced."""
     if last is None:
         return Label(1, program(), supersedes, reason)
     replaced = last.claims.supersedes
@@ -341,10 +315,7 @@ def supersede(
     """
     Close an issued statement's period again and return the draft of its replacement.
 
-    Raises
-    ------
-    StatementStateError
-        If the statement is not issued, or the reason is empty.
+    Raises StatementStateError if the statement is not issued, or the reason is empty.
     """
     check_reason(reason)
     stored = statements.find(conn, statement)
@@ -363,22 +334,11 @@ def _local(case: Case) -> tuple[date, date]:
     return first, local_date(end, zone)
 
 
-def _detail(case: Case) -> dict[str, Any]:
-    """
-    Return the data from which the pack can be reproduced, whatever the registry's later
-    changes.
-    """
-    return {"plan": case.plan.to_json(), "factors": case.factor_records, "leaves": case.leaves()}
-
-
 ACTOR = "tonne log seal"
 
 
 class Correction(NamedTuple):
-    """
-    Draft correction of an issued statement whose readings changed, or the reason why there
-    is none.
-    """
+    """Draft correction of a statement whose readings changed, or why there is none."""
 
     statement: str
     draft: str | None
@@ -397,10 +357,7 @@ def open_corrections(conn: Connection) -> list[Correction]:
     Create a draft correction for each issued statement whose days were sealed again; return the
     results.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit, as `tonne_mrv`.
+    `conn` is in autocommit, as `tonne_mrv`.
     """
     return [_correct(conn, issued) for issued in _changed(conn)]
 

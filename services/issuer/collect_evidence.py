@@ -1,7 +1,4 @@
-"""
-Evidence of a period from the database, with a check that stored intervals follow from raw
-readings.
-"""
+"""Evidence of a period from the database; stored intervals must follow from readings."""
 
 from __future__ import annotations
 
@@ -22,8 +19,8 @@ from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
 from mrv.factors.ledger import book_of
 from mrv.methodologies import find
-from mrv.registry.monitoring_plan import Version, in_force, replaced
-from mrv.registry.project import ACCOUNTING, Clocked, FixedBefore, Project, Usage
+from mrv.registry.monitoring_plan import in_force, replaced
+from mrv.registry.project import ACCOUNTING, Clocked, Project, Usage
 from mrv.statement import device_days, evidence
 from mrv.statement.cross_check_json import registry_inputs
 from mrv.statement.device_days import FEW_HOURS, HOUR_US, LATE_US, Arrivals, Arrived
@@ -37,9 +34,10 @@ from services.issuer.certificate_rules import by_operator
 from services.issuer.earlier_projects import before_elsewhere, changed_late
 from services.issuer.outside_period import metered_outside, with_common
 from services.issuer.registry_facts import registry_facts
-from services.issuer.registry_rules import judged
+from services.issuer.registry_rules import design, judged, samples_of
 from services.issuer.signed_evidence import open_actions, signed_of
-from services.issuer.trust import required_grades, third_parties
+from services.issuer.trust import factors_accepted, required_grades, third_parties
+from services.registry.ratings import rated_powers
 from services.settings import Settings
 from services.store.registry import entries_from_rows as monitoring
 from services.store.registry import load as registry
@@ -67,17 +65,9 @@ def collect(
 
     Call it in a REPEATABLE READ transaction, as the pipeline keeps writing.
 
-    Parameters
-    ----------
-    supersedes : str, optional
-        The issued statement to be replaced.
-
-    Raises
-    ------
-    RegistryError
-        If the project is unknown.
-    PeriodError
-        If stored intervals do not follow from the readings; states which command to run.
+    `supersedes`: the issued statement to be replaced.  Raises RegistryError if the project is
+    unknown.  Raises PeriodError if stored intervals do not follow from the readings; states which
+    command to run.
     """
     plan, fleet, pairs, stored = compared(conn, project_id, (from_us, to_us), supersedes)
     with conn.cursor() as cursor:
@@ -89,10 +79,7 @@ def collect(
 def compared(
     conn: Connection, project_id: str, period_us: tuple[int, int], supersedes: str | None = None
 ) -> tuple[MonitoringPlan, Fleet, set[tuple[int, int]], IntervalRows]:
-    """
-    Return a period's plan with the quantities compared outside it, its fleet, the monitored
-    devices with their quantities, and their stored intervals.
-    """
+    """Return a period's plan with outside quantities, its fleet, monitored devices, rows."""
     plan = plan_of(conn, project_id, *period_us, supersedes)
     plan = replace(plan, outside=metered_outside(conn, plan, *period_us))
     plan = with_common(conn, plan, period_us)
@@ -145,6 +132,10 @@ def plan_of(
     home, signers = Settings().home, set[RowSigner]()
     keys = third_parties(home, (enrolment.key for enrolment in signing_keys.load(conn)))
     certificates = CALIBRATIONS.load(conn, ids)
+    issued = statements.fixed_ex_ante(conn, project_id)
+    if fixed is not None and not issued:
+        issued = list(issued_with(fixed.claims))
+    corrected = {old.name for version in versions if (old := replaced(every, version))}
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -158,14 +149,14 @@ def plan_of(
         checks=checks,
         versions=versions,
         forward=open_actions(conn, project_id, from_us),
-        versions_before=_replaced(every, versions),
-        invoices=counted(project_id, outcome.invoices, keys, signers),
+        versions_before=tuple(v for v in every if v.name in corrected and v not in versions),
+        invoices=counted(project_id, facts.invoices.doubted(), keys, signers),
         replaced=tuple(
             (two[0], two[1], reason)
-            for old, new, reason in outcome.replaced
+            for old, new, reason in facts.invoices.replaced()
             for two in [counted(project_id, (old, new), keys, signers)]
         ),
-        calibrated_every=outcome.calibrated_every,
+        calibrated_every=facts.calibrated_every,
         declared=facts.entry.declared.until(local_date(to_us - 1, zone)),
         earlier=_earlier(conn, project, (from_us, to_us), before, energy),
         energy=energy,
@@ -174,18 +165,20 @@ def plan_of(
         accounting=ACCOUNTING,
         registry=outcome.conditions,
         excluded=outcome.excluded,
-        accepted=outcome.accepted,
-        documents=counted(project_id, outcome.documents, keys, signers),
-        certified=outcome.certified,
-        ratings=outcome.ratings,
-        samples=counted(project_id, outcome.samples, keys, signers),
+        accepted=tuple(factors_accepted(now, facts.registry, facts.accepted)),
+        documents=counted(project_id, design(facts), keys, signers),
+        certified=facts.certified,
+        ratings={name: rated_powers(rows) for name, rows in facts.ratings.items() if rows},
+        samples=counted(
+            project_id, (s for s in samples_of(facts) if not facts.own(s.laboratory)), keys, signers
+        ),
         meters=periods.load_makers(conn, ids),
         points=periods.load_points(
             conn, [*ids, *(shared.main for shared in facts.entry.declared.shared_meters)]
         ),
         gas=periods.load_gas_bases(conn, ids),
         history=_history(conn, now, from_us),
-        fixed=departed(_issued_with(conn, project_id, fixed), now),
+        fixed=departed(issued, now),
         arrivals=_arrivals(conn, now, from_us, to_us),
         clocks=_clocks(conn, now, from_us, to_us),
         late=changed_late(conn, now, period),
@@ -199,10 +192,7 @@ def plan_of(
 
 
 def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:
-    """
-    Return the design's estimates by month; an annual estimate is split in proportion to
-    sunshine.
-    """
+    """Return the design's estimates by month; an annual one is split by sunshine."""
     row = conn.execute(
         "SELECT months FROM v_project_months WHERE project_id = %s", [project.id]
     ).fetchone()
@@ -232,20 +222,8 @@ def _until(project: Project, to_us: int) -> Project:
     return replace(project, timezone=zone, to_us=edge(project.to_us), devices=devices)
 
 
-def _issued_with(conn: Connection, project: str, fixed: Stored | None) -> Sequence[FixedBefore]:
-    """
-    Return the ex-ante parameters of the project's issued statements, or else of its
-    predecessor's.
-    """
-    own = statements.fixed_ex_ante(conn, project)
-    return own if own or fixed is None else issued_with(fixed.claims)
-
-
 def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> Arrivals:
-    """
-    Return the arrival times of the readings of the project's own meters, by device and local
-    day.
-    """
+    """Return the arrival times of the project's readings, by device and local day."""
     ids = sorted({d.device for d in project.devices})
     every = list(days(from_us, to_us, project.timezone))
     edges = [every[0][1], *(end for *_, end in every)]
@@ -296,17 +274,6 @@ def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -
     )
 
 
-def _replaced(every: Sequence[Version], versions: Sequence[Version]) -> tuple[Version, ...]:
-    """
-    Return the versions that versions in force correct, change or depart from, and that are
-    not in force.
-    """
-    before = dict.fromkeys(
-        version.name for later in versions if (version := replaced(every, later))
-    )
-    return tuple(v for v in every if v.name in before and v not in versions)
-
-
 def _history(conn: Connection, project: Project, from_us: int) -> tuple[Usage, ...]:
     """Return consumption in issued statements of the year before, if the methodology needs it."""
     methodology = find(project.methodology, project.version)
@@ -349,10 +316,7 @@ def _enough(
     from_us: int,
     to_us: int,
 ) -> list[Frame]:
-    """
-    Return the readings, of the shortest time, from which metering reproduces the stored
-    intervals.
-    """
+    """Return the least readings from which metering reproduces the stored intervals."""
     every = {d for d, _ in pairs}
     todo = set(every)
     frames: list[Frame] = []
@@ -430,10 +394,7 @@ def recollect(conn: Connection, body: Mapping[str, Any], detail: Mapping[str, An
     Later registry changes have no effect: the plan is the stored one, and the statement states the
     first and last reading of its evidence.
 
-    Raises
-    ------
-    PeriodError
-        If readings were added or changed since, so that the evidence differs.
+    Raises PeriodError if readings were added or changed since, so that the evidence differs.
     """
     claims = claims_of(body)
     plan = read_plan(detail["plan"])
@@ -451,11 +412,7 @@ def recollect(conn: Connection, body: Mapping[str, Any], detail: Mapping[str, An
 def evidence_of(
     conn: Connection, fleet: Fleet, claims: Claims, *, whole: bool = False
 ) -> list[Frame]:
-    """
-    Return the stored readings in the time ranges that a statement states for its evidence.
-
-    With `whole`, also all other readings of its period.
-    """
+    """Return the readings that a statement states as its evidence; `whole`: of all its period."""
     reaches = [(p.device, p.readings) for p in claims.monitored_parameters]
     reaches += [(c.against, c.readings) for c in claims.cross_checks or () if c.readings]
     begin, end = _edges(claims)

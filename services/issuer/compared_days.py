@@ -52,16 +52,7 @@ def noted(cursor: Cursor, job: Job) -> Notes:
 def without_late(
     cursor: Cursor, fleet: Fleet, job: Job, leaves: Sequence[DayLeaf], late: Mapping[str, Late]
 ) -> list[DayLeaf]:
-    """
-    Return the leaves of a day's readings without those that arrived late.
-
-    Parameters
-    ----------
-    leaves : sequence of DayLeaf
-        Leaves of all readings of the day, in the cursor's snapshot.
-    late : mapping of str to Late
-        Late readings by device.
-    """
+    """Return the leaves of a day's readings, as given in all, without late ones by device."""
     result = [leaf for leaf in leaves if leaf.device not in late]
     index = [fleet.by_id[name] for name in late if name in fleet.by_id]
     for class_id, members in marks.by_class(fleet, index).items():
@@ -73,10 +64,7 @@ def without_late(
 
 
 def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame:
-    """
-    Return readings before the late ones: without new rows, and empty where a channel was
-    filled in.
-    """
+    """Return readings before late ones: no new rows, empty where a channel was filled."""
     kept = np.ones(len(frame), dtype=np.bool_)
     columns = dict(frame.columns)
     for device in np.unique(frame.device).tolist():
@@ -106,14 +94,7 @@ class Changes(NamedTuple):
 def sealed_leaves(
     entry: Mapping[str, object], detail: bytes | None
 ) -> dict[str, tuple[DayLeaf, ...]]:
-    """
-    Return the leaves below a sealed day's Merkle roots.
-
-    Raises
-    ------
-    LogError
-        If they are missing or do not lead to the roots.
-    """
+    """Return the leaves below a sealed day's roots; LogError if they do not lead to these."""
     if detail is None:
         raise LogError("the details of the log entry are missing; restore log_detail")
     record = canonical.parse_object(detail)
@@ -146,12 +127,8 @@ def compare(
     """
     Return the differences of a day from its seal.
 
-    Parameters
-    ----------
-    before : sequence of DayLeaf
-        Its readings without late ones.
-    noted : collection of (str, str)
-        Device and day with late readings that tonne 0.1.0 noted without listing them.
+    `before`: its readings without late ones.  `noted`: device and day with late readings that tonne
+    0.1.0 noted without listing them.
     """
     late = differences(before, now["readings"].leaves)
     by_hand: list[Difference] = []
@@ -197,16 +174,10 @@ class Compared(NamedTuple):
     """
     Current state of a sealed day.
 
-    Attributes
-    ----------
-    found : Changes
-        Differences from its seal.
-    joined : tuple of str
-        Devices assigned to the day since.
-    parts : mapping of str to Digest
-        Digests of its current contents.
-    notes : list of int
-        Notes of late readings for its next seal.
+    `found`: differences from its seal.
+    `joined`: devices assigned to the day since.
+    `parts`: digests of its current contents.
+    `notes`: notes of late readings for its next seal.
     """
 
     day: SealedDay
@@ -219,14 +190,7 @@ class Compared(NamedTuple):
 def sealed_day(
     conn: Connection, seal: Seal, jobs: Mapping[tuple[str, date], Job] | None = None
 ) -> SealedDay:
-    """
-    Return a sealed day with the devices that it was sealed with.
-
-    Parameters
-    ----------
-    jobs : mapping, optional
-        Days with their current devices.
-    """
+    """Return a sealed day, of `jobs` by project and day, with the devices it was sealed with."""
     entry, detail = log.at(conn, seal.entry)
     body = canonical.parse_object(entry.body)
     leaves = sealed_leaves(body, detail)
@@ -241,12 +205,8 @@ def compared(
     """
     Return the current state of sealed days compared with their seals, in the cursor's snapshot.
 
-    Parameters
-    ----------
-    run : sequence of SealedDay
-        Days from one result of `together`.
-    accept_joined : bool
-        Leave out devices that joined since and are covered by other seals.
+    `run`: days from one result of `together`.  `accept_joined`: leave out devices that joined since
+    and are covered by other seals.
     """
     parts = parts_of(cursor, fleet, [day.job for day in run])
     return [
@@ -325,10 +285,7 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
-    """
-    Return derived rows that differ from their seal and do not follow from readings and
-    registry.
-    """
+    """Return derived rows other than sealed that do not follow from readings and registry."""
     names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
@@ -341,11 +298,7 @@ def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> lis
 
 
 def why_other(conn: Connection, project: str, day: date) -> str:
-    """
-    Return why a statement's readings of a day differ from the sealed ones, and the remedy.
-
-    Call it in a snapshot.
-    """
+    """Return, in a snapshot, why a statement's readings differ from the seal, and the remedy."""
     last = seals.last_of(conn, project, [day])[day]
     with conn.cursor() as cursor:
         (item,) = compared(cursor, registry.load_fleet(conn), [sealed_day(conn, last)])

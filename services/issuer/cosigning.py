@@ -34,7 +34,6 @@ from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as log
-from services.store.statements import transparency_log as stored
 
 if TYPE_CHECKING:
     import httpx
@@ -56,15 +55,9 @@ class Outcome:
     """
     Answer of a witness on a head.
 
-    Attributes
-    ----------
-    state : str
-        `cosigned`; `away` without answer; `refused` for a reason that an operator can correct;
-        `contradicts` if it knows another history.
-    why : str
-        A sentence; empty where it cosigned.
-    took_s : float
-        Time from request to answer. [s]
+    `state`: `cosigned`; `away` without answer; `refused` for a reason that an operator can correct;
+    `contradicts` if it knows another history.  `why`: a sentence; empty where it cosigned.
+    `took_s`: time from request to answer. [s]
     """
 
     state: State
@@ -89,16 +82,10 @@ def ask(question: Question, witness: Member, known: int, wait_s: float, now_s: f
     """
     Return a witness's answer to a request for a cosignature.
 
-    Parameters
-    ----------
-    witness : Member
-        Its key and base URL of `add-checkpoint`.
-    known : int
-        Number of entries of the last head known to be cosigned by it.
-    wait_s : float
-        Maximum waiting time. [s]
-    now_s : float
-        Current time; cosignatures with another time are refused. [s since 1970 UTC]
+    `witness`: its key and base URL of `add-checkpoint`.
+    `known`: number of entries of the last head known to be cosigned by it.
+    `wait_s`: maximum waiting time. [s]
+    `now_s`: current time; cosignatures with another time are refused. [s since 1970 UTC]
     """
     import httpx  # noqa: PLC0415 - an extra, which who asks no witness does without
 
@@ -162,7 +149,7 @@ def _read(question: Question, witness: Member, answer: tuple[int, str], now_s: f
     if status == _UNKNOWN:
         return Outcome(
             "refused",
-            f"it does not know log {question.head.origin}; give its operator the log's"
+            f"the witness does not know log {question.head.origin}; send its operator the log's"
             " key, which `tonne log tiles` prints",
         )
     if status == _BUSY or status >= _BROKEN:
@@ -194,16 +181,11 @@ class Round:
     """
     Result of requesting cosignatures for one head.
 
-    Attributes
-    ----------
-    size : int
-        Number of entries; 0 for a log without a head.
-    outcomes : dict of str to Outcome
-        Outcomes by the names in the policy; witnesses that had cosigned it before are not asked.
-    names : tuple of str
-        Witnesses whose cosignatures are stored.
-    lacks : str or None
-        Missing part of the quorum; None if it is reached.
+    `size`: number of entries; 0 for a log without a head.
+    `outcomes`: outcomes by the names in the policy; witnesses that had cosigned it before are not
+    asked.
+    `names`: witnesses whose cosignatures are stored.
+    `lacks`: missing part of the quorum; None if it is reached.
     """
 
     size: int
@@ -234,10 +216,7 @@ class Witnesses:
         """
         Return the witnesses of the settings; None without any.
 
-        Raises
-        ------
-        InputError
-            If the policy cannot be read, or its quorum needs a witness without a URL.
+        Raises InputError if the policy cannot be read, or its quorum needs a witness without a URL.
         """
         if settings.witness_policy is None:
             return None
@@ -281,13 +260,10 @@ def have_cosigned(conn: Connection, whom: Witnesses) -> Round:
     """
     Request cosignatures of the last head, and return the result; new ones are stored.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit, as `tonne_mrv`; no transaction is open while witnesses are asked.
+    `conn` is in autocommit, as `tonne_mrv`; no transaction is open while witnesses are asked.
     """
     done = _once(conn, whom)
-    newest = stored.newest(conn)
+    newest = log.newest(conn)
     # another process signed a larger head meanwhile, and had it cosigned: no contradiction
     if done.contradicting and newest is not None and newest.size > done.size:
         return _once(conn, whom)
@@ -295,22 +271,22 @@ def have_cosigned(conn: Connection, whom: Witnesses) -> Round:
 
 
 def _once(conn: Connection, whom: Witnesses) -> Round:
-    head = stored.newest(conn)
+    head = log.newest(conn)
     if head is None:
         return Round(0, {}, (), None)
-    kept = {line.vkey for line in stored.of_head(conn, head.size)}
+    kept = {line.vkey for line in log.of_head(conn, head.size)}
     members = {name: member for name, member in whom.asked.items() if str(member.key) not in kept}
     outcomes = look(conn, whom, members) if members else {}
     for name, outcome in outcomes.items():
         if outcome.cosignature is not None:
             cosignature = outcome.cosignature
-            line = stored.Line(str(members[name].key), cosignature.time_s, cosignature.line)
-            stored.add(conn, head.size, line)
-    kept = {line.vkey for line in stored.of_head(conn, head.size)}
+            line = log.Line(str(members[name].key), cosignature.time_s, cosignature.line)
+            log.add(conn, head.size, line)
+    kept = {line.vkey for line in log.of_head(conn, head.size)}
     keys = [Vkey.parse(vkey) for vkey in kept]
     lacks = whom.policy.lacks(keys)
-    if lacks is None and (stored.enough(conn) or 0) < head.size:
-        stored.mark(conn, head.size, whom.digest)
+    if lacks is None and (log.enough(conn) or 0) < head.size:
+        log.mark(conn, head.size, whom.digest)
     names = tuple(n for n, member in whom.policy.witnesses.items() if str(member.key) in kept)
     return Round(head.size, outcomes, names, lacks)
 
@@ -319,13 +295,13 @@ def look(
     conn: Connection, whom: Witnesses, chosen: dict[str, Member] | None = None
 ) -> dict[str, Outcome]:
     """Return the witnesses' answers on the last head, without storing them."""
-    head = stored.newest(conn)
+    head = log.newest(conn)
     members = whom.asked if chosen is None else chosen
     if head is None or not members:
         return {}
     question = Question(head.note, log.leaves(conn)[: head.size])
     origin = Checkpoint.from_text(signature_lines(head.note)[0]).origin
-    known = {n: stored.last_of(conn, str(member.key), origin) for n, member in members.items()}
+    known = {n: log.last_of(conn, str(member.key), origin) for n, member in members.items()}
     with ThreadPoolExecutor(len(members)) as pool:
         asked_s = now_us() / 1e6
         going = {
@@ -336,14 +312,7 @@ def look(
 
 
 def require(conn: Connection, whom: Witnesses) -> None:
-    """
-    Require enough cosignatures of the last head, requesting missing ones.
-
-    Raises
-    ------
-    ServerError
-        If too few witnesses cosign it now.
-    """
+    """Request cosignatures of the last head; ServerError if too few witnesses sign it now."""
     done = have_cosigned(conn, whom)
     if done.lacks is not None:
         why = "; ".join(done.said())
@@ -354,16 +323,9 @@ def require(conn: Connection, whom: Witnesses) -> None:
 
 
 def require_enough(conn: Connection) -> None:
-    """
-    Require enough stored cosignatures of the last head; ask no witness.
-
-    Raises
-    ------
-    ServerError
-        Until another process has obtained them.
-    """
-    head = stored.newest(conn)
-    if head is not None and stored.enough(conn) != head.size:
+    """Require stored cosignatures of the last head; ServerError until there are enough."""
+    head = log.newest(conn)
+    if head is not None and log.enough(conn) != head.size:
         raise ServerError(
             f"no statement is issued until enough witnesses cosign the log's head over {head.size} "
             "entries; `tonne run` requests this twice a minute: try again"
@@ -371,16 +333,7 @@ def require_enough(conn: Connection) -> None:
 
 
 class Cosigning(Background):
-    """
-    Requests cosignatures in its own thread until it is stopped.
-
-    Parameters
-    ----------
-    url : str
-        Database.
-    every_s : float
-        Time between two checks for a head to be cosigned. [s]
-    """
+    """Requests cosignatures in its own thread, each `every_s`, until it is stopped."""
 
     def __init__(
         self,

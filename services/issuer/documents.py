@@ -59,10 +59,8 @@ def documents(conn: Connection, statement: str) -> Documents:
     """
     Return a statement's documents after checking their proofs with the enrolled keys.
 
-    Raises
-    ------
-    SignatureError, EnrolmentError
-        If a stored document has another body than stored, or no valid signature.
+    Raises SignatureError or EnrolmentError if a stored document has another body than stored, or no
+    valid signature.
     """
     stored = statements.find(conn, statement)
     body = canonical.parse_object(stored.body)
@@ -109,11 +107,8 @@ def signer_of(
     """
     Return the signer of an external document; the key must be valid now.
 
-    Raises
-    ------
-    SignatureError, EnrolmentError
-        If the proof is invalid, its key has another role or has ended, the document names another
-        issuer, or it is dated in the future.
+    Raises SignatureError or EnrolmentError if the proof is invalid, its key has another role or has
+    ended, the document names another issuer, or it is dated in the future.
     """
     key = verify_proof(document, [enrolment.key for enrolment in enrolled.load(conn)])
     _check_times(document, may_sign(conn, key, role, statement))
@@ -146,10 +141,7 @@ def take(
     document: Mapping[str, Any] | None,
     principal: str | None = None,
 ) -> None:
-    """
-    Store a step of a statement's life; StatementStateError if another step was stored
-    meanwhile.
-    """
+    """Store a step of a statement; StatementStateError if another one was stored meanwhile."""
     try:
         data = None if document is None else canonical.encode(document)
         statements.step(
@@ -181,10 +173,8 @@ def approvers(conn: Connection, have: Documents) -> tuple[list[dict[str, Any]], 
     """
     Return a statement's approvals and their signers, every proof checked.
 
-    Raises
-    ------
-    SignatureError, EnrolmentError, CanonicalError
-        If a stored approval is not signed over these documents.
+    Raises SignatureError, EnrolmentError or CanonicalError if a stored approval is not signed over
+    these documents.
     """
     trusted = [enrolment.key for enrolment in enrolled.load(conn)]
     result, holders = [], []
@@ -202,10 +192,8 @@ def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
     """
     Return a statement's findings with their current state, every proof checked.
 
-    Raises
-    ------
-    SignatureError, EnrolmentError, CanonicalError
-        If a stored event differs from the signed one.
+    Raises SignatureError, EnrolmentError or CanonicalError if a stored event differs from the
+    signed one.
     """
     return fold(_events(conn, have))
 
@@ -230,17 +218,9 @@ def sign(
     """
     Return a signed event of a finding, to be stored by `accept.finding`.
 
-    Parameters
-    ----------
-    event : tuple
-        Event, finding (a kind for a new one), text, effect as decimal text. [t CO2e]
-    about : About, optional
-        Devices and days that a new finding concerns.
-
-    Raises
-    ------
-    StatementStateError, EnrolmentError
-        If the event is not possible now, or the key has the wrong role.
+    `event`: event, finding (a kind for a new one), text, effect as decimal text. [t CO2e]  `about`:
+    devices and days that a new finding concerns.  Raises StatementStateError or EnrolmentError if
+    the event is not possible now, or the key has the wrong role.
     """
     have = documents(conn, statement)
     if not have.signers:

@@ -49,18 +49,11 @@ class Invoices:
     """
     Invoices of a project, and other documents that refer to their files.
 
-    Attributes
-    ----------
-    every : sequence of (project, invoice, corrects, reason)
-        All of the project, including corrected ones.
-    elsewhere : tuple of Cited
-        Invoices and documents of other projects with a file of this project.
-    documents : tuple of Cited
-        Documents of the project's parameters.
-    imported : mapping of str to datetime
-        Time of import by invoice.
-    operators : tuple of EnrolledKey
-        Keys of operators that may sign for the project.
+    `every`: all of the project, including corrected ones.
+    `elsewhere`: invoices and documents of other projects with a file of this project.
+    `documents`: documents of the project's parameters.
+    `imported`: time of import by invoice.
+    `operators`: keys of operators that may sign for the project.
     """
 
     project: Project
@@ -120,10 +113,7 @@ class Invoices:
         return any(_by(issuer, key) for key in self.operators)
 
     def doubted(self) -> tuple[Invoice, ...]:
-        """
-        Return the invoices of the period by id, with the reason for those that are no
-        evidence.
-        """
+        """Return the period's invoices by id, with the reason where they are no evidence."""
         doubts: dict[str, Doubt] = {new.id: "other_issuer" for new, _ in self.foreign}
         for cited in self.shared.values():
             doubts |= {c.name: "one_file" for c in cited
@@ -146,16 +136,7 @@ class Invoices:
 def invoices_of(
     conn: Connection, registry: Registry, project: Project, period_us: tuple[int, int]
 ) -> Invoices:
-    """
-    Return a period's invoices and its project's documents, and related ones of other projects.
-
-    Parameters
-    ----------
-    project : Project
-        Project with the devices of the period.
-    period_us : tuple of int
-        End excluded. [us UTC]
-    """
+    """Return a period's invoices and documents, and related ones of other projects."""
     every = stored.every(conn, project.id, corrected=True)
     documents = tuple(_of_documents(registry, project.id))
     files = {i.sha256 for i in standing(every)[0] if i.sha256} | {d.sha256 for d in documents}
@@ -183,10 +164,7 @@ def standing(
     A correction replaces an invoice if it has the same issuer, or is the same document (so that a
     mistyped issuer can be corrected).
 
-    Parameters
-    ----------
-    every : iterable of (project, invoice, corrects, reason)
-        All of a project.
+    `every`: all of a project.
     """
     chains = [*_chains(every)]
     counting = [counted[-1] for counted, _ in chains]
@@ -196,14 +174,7 @@ def standing(
 def replaced(
     every: Sequence[tuple[str, Invoice, str | None, str | None]],
 ) -> list[tuple[Invoice, Invoice, str]]:
-    """
-    Return each invoice that was replaced, the one now valid, and the reason.
-
-    Parameters
-    ----------
-    every : sequence of (project, invoice, corrects, reason)
-        All of a project.
-    """
+    """Return each replaced invoice of a project, the one now valid, and the reason."""
     reasons = {invoice.id: reason or "" for _, invoice, _, reason in every}
     return [
         (old, counted[-1], reasons[counted[-1].id])

@@ -67,9 +67,10 @@ def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
             first, last = max(begin, mine[key][0]), min(end, mine[key][1])
             if first < last:
                 yield (
-                    f"{key[0]} counts in {other.id} of project {other.project} from"
-                    f" {utc_text(first)} to {utc_text(last)}, and its {key[1]} is claimed once: let"
-                    f" its service in {claims.project.id} begin at {utc_text(last)} or later"
+                    f"{key[0]} is counted in {other.id} of project {other.project} from"
+                    f" {utc_text(first)} to {utc_text(last)}, and its {key[1]} can be claimed only"
+                    f" once: begin its assignment to {claims.project.id} at {utc_text(last)} or"
+                    " later"
                 )
 
 
@@ -105,16 +106,7 @@ def _counted(claims: Claims) -> dict[_Counted, _Span]:
 
 
 class TakenOver:
-    """
-    Measured quantities of a project's devices in a period, read once.
-
-    Parameters
-    ----------
-    project : Project
-        Project with the devices of the period.
-    period_us : tuple of int
-        End excluded. [us UTC]
-    """
+    """Measured quantities of the devices of a project in a period, read once."""
 
     def __init__(self, conn: Connection, project: Project, period_us: tuple[int, int]) -> None:
         self._devices = {bound.device for bound in project.devices}
@@ -171,14 +163,7 @@ class _Import(NamedTuple):
 def changed_late(
     conn: Connection, project: Project, period_us: tuple[int, int]
 ) -> tuple[ChangedLate, ...]:
-    """
-    Return the ex-ante parameters that were changed after a period began.
-
-    Parameters
-    ----------
-    project : Project
-        Its current registration, with the devices of the period.
-    """
+    """Return the ex-ante parameters of a project that were changed after a period began."""
     from_us = period_us[0]
     versions = load_versions(conn, project.id)
     if not versions or versions[-1].imported_us < from_us:
@@ -329,12 +314,8 @@ def replaced(
     It replaces a device of the same role whose service ends up to a month before or after its own
     begins, or which is no longer assigned.  Replacements are followed through several devices.
 
-    Parameters
-    ----------
-    was, now : mapping
-        Registration of the project with the keys of registry files, before and now.
-    known : collection of str
-        Devices assigned before.
+    `was`, `now`: registration of the project with the keys of registry files, before and now.
+    `known`: devices assigned before.
     """
     before: dict[str, set[str]] = {}
     for bound in now.get("devices", ()):

@@ -67,12 +67,8 @@ def source_of(conn: Connection, statement: str) -> Source:
     """
     Return an issued statement for an export.
 
-    Raises
-    ------
-    RegistryError
-        If there is no such statement.
-    ExportError
-        If it is not issued, or was superseded.
+    Raises RegistryError if there is no such statement.  Raises ExportError if it is not issued, or
+    was superseded.
     """
     have = documents(conn, statement)
     check_issued(statement, have.stored.state, statements.successor(conn, statement))
@@ -90,21 +86,11 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
     """
     Return an issued statement from its pack, after verifying it.
 
-    Parameters
-    ----------
-    trusted : Trust or None
-        Trusted keys; without them the export stays a draft.
-    status : bytes or None
-        The project's status list, which states whether the statement is still valid.
-
-    Raises
-    ------
-    VerificationError
-        Naming the first step of `tonne verify` that fails.
-    ExportError
-        If it is not issued.
-    CanonicalError
-        If it is a statement without its evidence.
+    `trusted`: trusted keys; without them the export stays a draft.
+    `status`: the project's status list, which states whether the statement is still valid.
+    Raises VerificationError naming the first step of `tonne verify` that fails.
+    Raises ExportError if it is not issued.
+    Raises CanonicalError if it is a statement without its evidence.
     """
     if pack.bare:
         raise CanonicalError(
@@ -123,14 +109,7 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
 
 
 def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
-    """
-    Return the greenhouse gas inventory of a site's facility for a year.
-
-    Raises
-    ------
-    RegistryError
-        If no facility is registered for the site.
-    """
+    """Return the inventory of a site's facility for a year; RegistryError without one."""
     registry = load_registry(conn)
     result = next(
         (facility for facility in entered_records(registry).facilities if facility.site == site),
@@ -148,32 +127,6 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     book = factors.load().with_more(factor_of(f.record) for f in registry.factors.values())
     book = book.within(grid_of(registry.sites[site]))
     return inventory(result, year, {key: Metered(*y) for key, y in sums.items()}, book)
-
-
-def facility_files(made: Inventory, form: CellMap, template: bytes | None) -> dict[str, bytes]:
-    """
-    Return the files of a facility's inventory by name.
-
-    Raises
-    ------
-    ExportError
-        If map or template do not fit.
-    """
-    from mrv.exports.form_workbook import filled  # noqa: PLC0415 - an extra brings openpyxl
-
-    check_known(form, VALUES, COLUMNS)
-    day = date(made.values["year"], 12, 31)
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(row[name]) for name in COLUMNS] for row in made.rows)
-    whole_ = {"inventory": made.values, "sources": made.rows}
-    encoded = msgspec.json.encode(whole_)  # numbers as decimal text, exact
-    return {
-        "inventory.json": msgspec.json.format(encoded, indent=2) + b"\n",
-        "sources.csv": text.getvalue().encode(),
-        "inventory.xlsx": filled(form, made.values, {"sources": made.rows}, day, template),
-    }
 
 
 def _cell(value: Any) -> str:
@@ -217,14 +170,7 @@ class ExportFiles(NamedTuple):
 
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
-    """
-    Return statements in order of time, after checking them against each other and the entered data.
-
-    Raises
-    ------
-    ExportError
-        Naming the violated rule.
-    """
+    """Return statements in order of time; ExportError if they or entered data contradict."""
     result = sorted(sources, key=begin_us)
     check_together(result)
     check(authority, result)
@@ -274,15 +220,9 @@ def jcm_files(
     """
     Return a statement's monitoring spreadsheet, issuance request, contribution report and design.
 
-    Parameters
-    ----------
-    workbook : callable
-        Returns the statement's workbook, with the JCM's sheets and the formulas of the methodology;
-        used as monitoring sheet where tonne has no own layout.
-    form : CellMap, optional
-        Map of values to cells; tonne's own layout by default.
-    template : bytes, optional
-        The official workbook.
+    `workbook`: returns the statement's workbook, with the JCM's sheets and the formulas of the
+    methodology; used as monitoring sheet where tonne has no own layout.  `form`: map of values to
+    cells; tonne's own layout by default.  `template`: the official workbook.
     """
     from mrv.exports.form_workbook import check_known, filled, names, shipped  # noqa: PLC0415
     from mrv.exports.jcm import COLUMNS, VALUES  # noqa: PLC0415
@@ -319,12 +259,25 @@ def inventory_files(
     form: CellMap | None = None,
     template: bytes | None = None,
 ) -> ExportFiles:
-    """Return a facility's inventory of a year, from its meters."""
-    from mrv.exports.form_workbook import inventory_form  # noqa: PLC0415
+    """Return a facility's inventory of a year; ExportError if map or template do not fit."""
+    from mrv.exports.form_workbook import filled, inventory_form  # noqa: PLC0415 - brings openpyxl
 
     made = facility_inventory(conn, site, year)
     form = form or inventory_form(country_of(load_registry(conn).sites[site]))
-    return ExportFiles(made.draft, facility_files(made, form, template))
+    check_known(form, VALUES, COLUMNS)
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(row[name]) for name in COLUMNS] for row in made.rows)
+    # numbers as decimal text, exact
+    encoded = msgspec.json.encode({"inventory": made.values, "sources": made.rows})
+    day = date(made.values["year"], 12, 31)
+    files = {
+        "inventory.json": msgspec.json.format(encoded, indent=2) + b"\n",
+        "sources.csv": text.getvalue().encode(),
+        "inventory.xlsx": filled(form, made.values, {"sources": made.rows}, day, template),
+    }
+    return ExportFiles(made.draft, files)
 
 
 def json_bytes(value: Any) -> bytes:
@@ -345,15 +298,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     """
     Return the report data of a statement, and the results of a completeness and a reporting check.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-
-    Raises
-    ------
-    RegistryError
-        If there is no such statement.
+    `conn` is in autocommit.  Raises RegistryError if there is no such statement.
     """
     facts = facts_of(conn, statement)
     project = facts.subject.project.id

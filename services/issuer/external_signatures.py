@@ -68,26 +68,12 @@ def statement(
     """
     Store a draft signed by its operator; return its requirements not met.
 
-    Parameters
-    ----------
-    document : mapping
-        The draft's body with `issuer` and `proof`.
-    strict : bool
-        Refuse a statement that uses an unverified factor not accepted by its project.
-    principal : str, optional
-        API principal who submits it.
-
-    Returns
-    -------
-    list of str
-        Requirements not met according to the statement.
-
-    Raises
-    ------
-    StatementStateError
-        If it is not a draft, or `strict` refuses it.
-    SignatureError, EnrolmentError
-        If its body differs from the draft's, or it is not signed by an operator.
+    `document`: the draft's body with `issuer` and `proof`.
+    `strict`: refuse a statement that uses an unverified factor not accepted by its project.
+    `principal`: API principal who submits it.
+    Raises StatementStateError if it is not a draft, or `strict` refuses it.
+    Raises SignatureError or EnrolmentError if its body differs from the draft's, or it is not
+    signed by an operator.
     """
     with conn.transaction():
         stored = statements.find(conn, name)
@@ -123,23 +109,10 @@ def verification(
     Store a verifier's credential after recalculating everything from raw readings; return the new
     state.
 
-    Parameters
-    ----------
-    begun : callable, optional
-        Called at the start of each of `VERIFYING`, with its number (from 1) and name; an adverse
-        opinion has only the first.
-
-    Returns
-    -------
-    str
-        The new state, verified or rejected.
-
-    Raises
-    ------
-    VerificationError
-        If the recalculation gives another statement; an adverse opinion is still accepted.
-    StatementStateError
-        If an open finding contradicts the opinion, or the statement is not under verification.
+    `begun`: called at the start of each of `VERIFYING`, with its number (from 1) and name; an
+    adverse opinion has only the first.  Raises VerificationError if the recalculation gives another
+    statement; an adverse opinion is still accepted.  Raises StatementStateError if an open finding
+    contradicts the opinion, or the statement is not under verification.
     """
     conclusion = conclusion_of(document)
     wanted: State = "rejected" if conclusion.opinion in REJECTING else "verified"
@@ -197,10 +170,7 @@ def recompute(conn: Connection, stored: Stored, go_on: Callable[[], None] = lamb
     """
     Return a statement's case, collected again; refuse if its figures differ from the statement.
 
-    Parameters
-    ----------
-    go_on : callable, optional
-        Called before the case is collected, and before its figures are calculated.
+    `go_on`: called before the case is collected, and before its figures are calculated.
     """
     go_on()
     body = canonical.parse_object(stored.body)
@@ -223,12 +193,9 @@ def finding(
     """
     Store an event of a finding; the first one puts the statement under verification.
 
-    Raises
-    ------
-    StatementStateError
-        If the event is not possible now, or the statement is not being verified.
-    SignatureError, EnrolmentError, CanonicalError
-        If it has another form, or is not signed by an authorised key.
+    Raises StatementStateError if the event is not possible now, or the statement is not being
+    verified.  Raises SignatureError, EnrolmentError or CanonicalError if it has another form, or is
+    not signed by an authorised key.
     """
     with conn.transaction():
         have = steps.in_verification(conn, name)
@@ -252,17 +219,9 @@ def approval(
     """
     Store an operator's approval to issue a verified statement; return the number of approvals.
 
-    Returns
-    -------
-    int
-        Number of approvals so far.
-
-    Raises
-    ------
-    StatementStateError
-        If the statement is not verified, or that holder approved already.
-    SignatureError, EnrolmentError, CanonicalError
-        If it is not of this statement and verification, or not signed by an operator.
+    Raises StatementStateError if the statement is not verified, or that holder approved already.
+    Raises SignatureError, EnrolmentError or CanonicalError if it is not of this statement and
+    verification, or not signed by an operator.
     """
     with conn.transaction():
         have = steps.documents(conn, name)
@@ -281,13 +240,9 @@ def status_list(
     """
     Store a project's status list signed by its operator; readers get the newest.
 
-    Raises
-    ------
-    SignatureError, EnrolmentError, CanonicalError
-        If it is not a list of the project, is not signed by an authorised operator, or its times
-        do not fit.
-    StatementStateError
-        If it contradicts the state of a statement, or is older than the stored list.
+    Raises SignatureError, EnrolmentError or CanonicalError if it is not a list of the project, is
+    not signed by an authorised operator, or its times do not fit.  Raises StatementStateError if it
+    contradicts the state of a statement, or is older than the stored list.
     """
     with conn.transaction():
         registry.load_project(conn, project)

@@ -55,16 +55,10 @@ _NUMBERED = re.compile(r"(.*)-([0-9]{1,6})")
 
 
 def opened(signer: Mapping[str, Any]) -> Signs:
-    """
-    Return the signing function named by a key file's `signer`.
-
-    Raises
-    ------
-    InputError
-        If it is neither a command nor a key in a token.
-    """
+    """Return the signing function of a `signer`, a command or a token; InputError for others."""
     command, token = signer.get("command"), signer.get("pkcs11")
-    if signer.keys() == {"command"} and isinstance(command, list) and _texts(command):
+    texts = isinstance(command, list) and all(isinstance(part, str) for part in command)
+    if signer.keys() == {"command"} and command and texts:
         return lambda message: _signed_by_command(command, message)
     if signer.keys() == {"pkcs11"} and isinstance(token, dict) and token.keys() == _FIELDS:
         return lambda message: _in_token(token, message)
@@ -72,10 +66,6 @@ def opened(signer: Mapping[str, Any]) -> Signs:
         f"the field `signer` of the key file has {sorted(signer)}; it must be a command (a list "
         "of texts), or pkcs11 with module, token and key"
     )
-
-
-def _texts(values: list[Any]) -> bool:
-    return bool(values) and all(isinstance(value, str) for value in values)
 
 
 def _signed_by_command(command: list[str], message: bytes) -> bytes:
@@ -110,11 +100,8 @@ def public_key(where: Mapping[str, str], *, make: bool = False) -> str:
     """
     Return the public Multikey of a token's Ed25519 key; with `make` it is created first.
 
-    Raises
-    ------
-    InputError
-        If module, token or key do not exist, the PIN is wrong, the key is of another kind, or
-        `make` finds a key of that name.
+    Raises InputError if module, token or key do not exist, the PIN is wrong, the key is of another
+    kind, or `make` finds a key of that name.
     """
     import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
 
@@ -224,10 +211,7 @@ def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> 
 
     The file is encrypted if a passphrase is set.
 
-    Raises
-    ------
-    InputError
-        If the name is not a file name, or a key of that name exists.
+    Raises InputError if the name is not a file name, or a key of that name exists.
     """
     _path(home, name)
     key = SigningKey.generate()
@@ -240,10 +224,8 @@ def adopt(home: Path, holder: EnrolledKey, signer: Mapping[str, Any]) -> Enrolle
     """
     Store the reference to an externally held key, after a test signature; return the public entry.
 
-    Raises
-    ------
-    InputError, ServerError, SignatureError
-        If the signer does not answer, or its signature is not by that key.
+    Raises InputError, ServerError or SignatureError if the signer does not answer, or its signature
+    is not by that key.
     """
     DistantKey(holder.multikey, opened(signer)).sign(_TRY)
     _keep(home, holder, write_distant(holder, signer))
@@ -270,17 +252,14 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
     """
     Return a signer's secret key and public entry.
 
-    Raises
-    ------
-    InputError
-        If there is none of that name, others may read the file, or it is damaged.
+    Raises InputError if there is none of that name, others may read the file, or it is damaged.
     """
     path = _path(home, name)
     if not path.exists():
         known = ", ".join(names(home)) or "none"
         raise InputError(
             f"there is no key {name!r} in {path.parent}; there are: {known};"
-            f" make it with `tonne keys create --role ROLE --name {name}`"
+            f" create it with `tonne keys create --role ROLE --name {name}`"
         )
     if path.stat().st_mode & _OTHERS:
         raise InputError(f"{path} can be read by others; run `chmod 600 {path}`")
@@ -288,14 +267,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
 
 
 def token_of(home: Path, name: str) -> dict[str, str] | None:
-    """
-    Return the token that holds a key's secret; None for a secret in a file or behind a command.
-
-    Raises
-    ------
-    InputError
-        As `load` raises.
-    """
+    """Return the token of a key's secret; None for a file or command; errors as `load`."""
     load(home, name)
     signer = canonical.parse_object(_path(home, name).read_bytes()).get("signer", {})
     result: dict[str, str] | None = signer.get("pkcs11")
@@ -315,10 +287,7 @@ def retire(home: Path, name: str, moment: str) -> Path:
     """
     Rename a key's file with the time of its end, so that a new key can use its name.
 
-    Raises
-    ------
-    InputError
-        As `load` raises.
+    Raises InputError as `load` raises.
     """
     load(home, name)
     path = _path(home, name)
@@ -347,22 +316,8 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
     """
     Close a log, open its successor, and return the new log's key.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    name : str
-        Holder of the log's present key, which may be revoked already.
-
-    Returns
-    -------
-    EnrolledKey
-        The new log's key.
-
-    Raises
-    ------
-    EnrolmentError
-        If that is not the log's last key.
+    `conn` is in autocommit.  `name`: holder of the log's present key, which may be revoked already.
+    Raises EnrolmentError if that is not the log's last key.
     """
     with conn.transaction():
         log.lock(conn)

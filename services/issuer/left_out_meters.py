@@ -37,26 +37,16 @@ class Unserved(NamedTuple):
     """
     Meter with the time in which it serves no project, and the registered reason.
 
-    Attributes
-    ----------
-    spans : tuple of (int, int)
-        Ascending, ends excluded. [us UTC]
-    reason : str or None
-        The owner's, in the project's `boundary`.
-    installed_us, removed_us : int or None
-        Within the period. [us UTC]
-    served : tuple of (int, int)
-        Time of the period in the account. [us UTC]
-    moved_to : str or None
-        Current site of a meter that was the project's or at its site before.
-    checks : str or None
-        Meter of the project that it is registered to check.
-    project : str or None
-        Another project that has it, without a closed statement.
-    upstream_of : tuple of str
-        Meters of the project that it supplies, by the project's `boundary`.
-    lowers : str
-        Its quantity that lowers what the project's meters import, whatever project has it; or none.
+    `spans`: ascending, ends excluded. [us UTC]
+    `reason`: the owner's, in the project's `boundary`.
+    `installed_us`, `removed_us`: within the period. [us UTC]
+    `served`: time of the period in the account. [us UTC]
+    `moved_to`: current site of a meter that was the project's or at its site before.
+    `checks`: meter of the project that it is registered to check.
+    `project`: another project that has it, without a closed statement.
+    `upstream_of`: meters of the project that it supplies, by the project's `boundary`.
+    `lowers`: its quantity that lowers what the project's meters import, whatever project has it; or
+    none.
     """
 
     device: str
@@ -75,10 +65,7 @@ class Unserved(NamedTuple):
 
     @property
     def is_excluded(self) -> bool:
-        """
-        Return whether the boundary excludes it with a reason, and it never belonged to the
-        project.
-        """
+        """Return whether the boundary alone excludes it: it never belonged to the project."""
         others = self.served, self.moved_to, self.checks, self.project, self.upstream_of
         return self.reason is not None and not any(others)
 
@@ -95,13 +82,9 @@ def roles_of(
     """
     Yield the roles on the project emissions side that a meter of a class could have.
 
-    Parameters
-    ----------
-    left_out : bool
-        Whether each register of imported electricity counts, whatever the class, so that a wrong
-        class of device does not hide consumption.
-    lowers : str
-        The one quantity that counts, of a meter that lowers what the project imports.
+    `left_out`: whether each register of imported electricity counts, whatever the class, so that a
+    wrong class of device does not hide consumption.  `lowers`: the one quantity that counts, of a
+    meter that lowers what the project imports.
     """
     registers = {register.quantity for register in classes.load()[class_id].registers}
     for role, needs in find(project.methodology, project.version).roles.items():
@@ -155,14 +138,7 @@ def unserved(
     period_us: Span,
     lowering: Mapping[str, str],
 ) -> list[Unserved]:
-    """
-    Return the meters that serve no project in a part of a period, by id.
-
-    Parameters
-    ----------
-    lowering : mapping of str to str
-        Meters that lower what the project imports, and their quantity.
-    """
+    """Return the meters that serve no project in a part of a period, or lower its import."""
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     outside = registry.projects[project.id].boundary or ()
     upstream = {meter.device: meter.upstream_of for meter in outside}

@@ -61,16 +61,10 @@ class Beneath(NamedTuple):
     """
     Upstream meter compared with those downstream, in hours with complete data. [base units]
 
-    Attributes
-    ----------
-    quantity : str
-        Common quantity of both.
-    measured, took : int
-        Quantity of the upstream meter, and of the downstream ones together.
-    below : int
-        Deficit of the upstream meter, in hours with one.
-    steps : bool
-        Whether it follows the steps of those downstream, as far as visible.
+    `quantity`: common quantity of both.
+    `measured`, `took`: quantity of the upstream meter, and of the downstream ones together.
+    `below`: deficit of the upstream meter, in hours with one.
+    `steps`: whether it follows the steps of those downstream, as far as visible.
     """
 
     quantity: str
@@ -81,10 +75,7 @@ class Beneath(NamedTuple):
 
     @property
     def covers(self) -> bool:
-        """
-        Return whether it measured no less than the downstream meters, within the meters'
-        tolerance.
-        """
+        """Return whether it measured no less than the downstream meters, within tolerance."""
         return self.below <= _BELOW * self.took
 
     @property
@@ -112,25 +103,18 @@ def beneath(
         at = np.searchsorted(hours, under.start_us[both] // HOUR_US)
         theirs = np.bincount(at, under.value[both], len(hours))
         below = np.maximum(theirs - ours, 0).sum()
+        # whether it can contain their steps, by regression of its own on these
+        share, error = _share(*(np.diff(sums).astype(np.float64) for sums in (ours, theirs)))
         beneaths.append(
             Beneath(
                 QUANTITIES[number].name,
                 round(float(ours.sum())),
                 round(float(theirs.sum())),
                 round(float(below)),
-                _follows(np.diff(ours).astype(np.float64), np.diff(theirs).astype(np.float64)),
+                share + _SURE * error >= _SHOWN,
             )
         )
     return tuple(beneaths)
-
-
-def _follows(mine: Float64, steps: Float64) -> bool:
-    """
-    Return whether a meter can contain the steps of others, by regression of its steps on
-    theirs.
-    """
-    share, error = _share(mine, steps)
-    return share + _SURE * error >= _SHOWN
 
 
 def _share(mine: Float64, steps: Float64) -> tuple[float, float]:
@@ -189,10 +173,7 @@ _BESIDE = 3
 
 
 class Refused(NamedTuple):
-    """
-    Number of refused messages, and the rise from their lowest to their highest value. [base
-    units]
-    """
+    """Number of refused messages, and the rise from lowest to highest value. [base units]"""
 
     messages: int
     rise: dict[str, int]
@@ -202,18 +183,11 @@ class LeftOut(NamedTuple):
     """
     Quantities of an excluded meter. [base units]
 
-    Attributes
-    ----------
-    last_us : int
-        End of the last interval with a quantity; 0 without one. [us UTC]
-    unknown_us : int
-        Time without known energy. [us]
-    rise : dict
-        Rise of its registers, where above the metered quantity.
-    readings : int
-        Number of readings of `rise`.
-    beneath : tuple of Beneath
-        Comparison with the meters that it supplies according to the registry.
+    `last_us`: end of the last interval with a quantity; 0 without one. [us UTC]
+    `unknown_us`: time without known energy. [us]
+    `rise`: increase of its registers by quantity, where it exceeds the metered quantity.
+    `readings`: number of readings of `rise`.
+    `beneath`: comparison with the meters that it supplies according to the registry.
     """
 
     of: Unserved
@@ -227,10 +201,7 @@ class LeftOut(NamedTuple):
 
     @property
     def is_upstream(self) -> bool:
-        """
-        Return whether it supplies meters of the project, confirmed by readings of the whole
-        time.
-        """
+        """Return whether readings of the whole time confirm that it supplies the project."""
         known = bool(self.measured) and self.unknown_us < HOUR_US
         return known and bool(self.beneath) and all(meter.holds for meter in self.beneath)
 
@@ -243,12 +214,7 @@ def left_out(
 
     A check meter that agrees with its main meter is omitted.
 
-    Parameters
-    ----------
-    project : Project
-        Project with the devices of the period.
-    period_us : Span
-        [us UTC]
+    `project`: project with the devices of the period.  `period_us`: end excluded. [us UTC]
     """
     fleet = registry_rows.load_fleet(conn)
     lowering = _lowering(conn, fleet, registry, project, period_us)
@@ -309,10 +275,7 @@ def _measured(
 def _rise(
     conn: Connection, fleet: Fleet, index: int, spans: Sequence[Span], wanted: frozenset[str]
 ) -> tuple[dict[str, int], int]:
-    """
-    Return the rise of registers in given times by readings alone [base units], and their
-    number.
-    """
+    """Return the rise of registers by readings alone [base units], and their number."""
     class_id = fleet.devices[index].class_id
     edges = spans[0][0], spans[-1][1]
     with conn.cursor() as cursor:
@@ -338,10 +301,7 @@ def _risen(values: Int64) -> int:
 
 
 def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -> bool:
-    """
-    Return whether a check meter's daily values agree with its main meter's, where both are
-    known.
-    """
+    """Return whether a check meter's days agree with its main meter's, where both are known."""
     by_meter = []
     for device in (check, main):
         of = (rows.device == device) & (rows.unknown_us == 0)
@@ -384,12 +344,7 @@ def reported(
 
     A meter that supplies those of the project, confirmed by readings, is not reported.
 
-    Parameters
-    ----------
-    factors : Factors
-        Factors for its emissions.
-    drawn : Document, optional
-        A third party's line diagram with its loads.
+    `factors`: factors for its emissions.  `drawn`: a third party's line diagram with its loads.
     """
     if out.is_upstream:
         return None

@@ -48,15 +48,7 @@ def refresh(conn: Connection) -> int:
 
     Only one process does this at a time; others return at once.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-
-    Returns
-    -------
-    int
-        Number of recalculated spans.
+    `conn` is in autocommit.
     """
     (free,) = conn.execute(f"SELECT pg_try_advisory_lock({_LOCK})").fetchone() or (False,)
     if not free:

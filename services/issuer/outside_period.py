@@ -134,10 +134,7 @@ def metered_outside(
     Return the metered quantities of a plan's invoices outside the period, and of other meters on
     them.
 
-    Raises
-    ------
-    PeriodError
-        If intervals are still to be recalculated.
+    Raises PeriodError if intervals are still to be recalculated.
     """
     fleet = _fleet_of(conn, plan)
     corrected = (invoice for old, new, _ in plan.replaced for invoice in (old, new))
@@ -188,10 +185,7 @@ def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan)
 
 
 def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[MeteredOutside]:
-    """
-    Yield stored quantities of devices in given times; none where rows are of older metering
-    rules.
-    """
+    """Yield stored quantities of devices in given times; none of older metering rules."""
     of_span = defaultdict[tuple[int, int], dict[str, list[str]]](lambda: defaultdict(list))
     for device, quantity, begin, end in parts:
         of_span[begin, end][device].append(quantity)

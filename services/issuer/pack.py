@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -71,19 +71,11 @@ def export(conn: Connection, statement: str, out: Path) -> Path:
     """
     Write a statement's evidence pack into a new folder, and return its path.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    out : Path
-        The folder; it may exist if it is empty.
-
-    Raises
-    ------
-    InputError
-        If the folder is not empty.
-    PeriodError
-        If the statement is not verified and its evidence differs from the closed period.
+    `conn` is in autocommit.
+    `out`: the folder; it may exist if it is empty.
+    Raises InputError if the folder is not empty.
+    Raises PeriodError if the statement is not verified and its evidence differs from the closed
+    period.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder; name a new one")
@@ -135,10 +127,7 @@ def _documents(
 
 
 def _as_first_released(conn: Connection, have: Documents) -> dict[str, bytes]:
-    """
-    Return the documents that tonne 0.1.0 added to a pack, for statements it issued without a
-    manifest.
-    """
+    """Return what tonne 0.1.0 added to a pack, for its statements without a manifest."""
     claims = have.claims
     text = (
         f"Evidence of statement {claims.statement}, closed by {claims.code_version}.\n"
@@ -178,36 +167,30 @@ def complete(
     """
     Return the complete pack: the given tables, all other files, and the manifest.
 
-    Parameters
-    ----------
-    files : mapping of str to bytes
-        Plan, factors, digests and tables.
-    logged : bool
-        The statement is in the log, or enters it in this transaction.
-
-    Raises
-    ------
-    OtherReadingsError
-        If days of a statement that enters the log are sealed with other readings.
+    `files`: plan, factors, digests and tables.  `logged`: the statement is in the log, or enters it
+    in this transaction.  Raises OtherReadingsError if days of a statement that enters the log are
+    sealed with other readings.
     """
-    plan = read_plan(canonical.parse_object(files[PLAN]))
+    plan, name = read_plan(canonical.parse_object(files[PLAN])), documents.claims.statement
+    raised = [canonical.parse_object(data) for data in signed_documents.events(conn, name)]
+    approved = [canonical.parse_object(data) for data in signed_documents.approvals(conn, name)]
+    drawn = signed_documents.sample(conn, name)
+    signed = [*raised, *approved, *([] if drawn is None else [canonical.parse_object(drawn)])]
+    issuers = {document["issuer"]["id"] for document in signed}
     result = {
         **files,
         STATEMENT: canonical.encode(documents.statement),
         GUIDE: guide(documents.claims),
-        KEYS: write_keyring(_keys(conn, documents, logged=logged)),
+        KEYS: write_keyring(_keys(conn, documents.signers, issuers, logged=logged)),
         SEALS: canonical.legible(_seals(conn, documents, plan, files) if logged else _NO_SEALS),
         f"{DEAD_LETTERS}.parquet": _letters(conn, documents, plan),
     }
     if documents.verification is not None:
         result[VERIFICATION] = canonical.encode(documents.verification)
-    raised = _findings(conn, documents)
     if raised:
         result[FINDINGS] = canonical.legible(raised)
-    drawn = signed_documents.sample(conn, documents.claims.statement)
     if drawn is not None:
         result[SAMPLING] = drawn
-    approved = _approvals(conn, documents)
     if approved:
         result[APPROVALS] = canonical.legible(approved)
     hashes = {name: canonical.sha256_hex(data) for name, data in result.items()}
@@ -219,30 +202,15 @@ SIGNED = (STATEMENT, VERIFICATION)
 _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
 
-def _keys(conn: Connection, documents: StatementDocuments, *, logged: bool) -> list[EnrolledKey]:
+def _keys(
+    conn: Connection, signers: Sequence[EnrolledKey], issuers: Collection[str], *, logged: bool
+) -> list[EnrolledKey]:
     """Return the keys of all signers, also of findings, and of the log in the receipt."""
     every = [enrolment.key for enrolment in enrolled.load(conn)]
-    signed = {
-        document["issuer"]["id"]
-        for document in (*_findings(conn, documents), *_approvals(conn, documents))
-    }
-    drawn = signed_documents.sample(conn, documents.claims.statement)
-    if drawn is not None:
-        signed.add(canonical.parse_object(drawn)["issuer"]["id"])
-    more = [key for key in every if key.did in signed and key not in documents.signers]
+    more = [key for key in every if key.did in issuers and key not in signers]
     log_keys = [key for key in every if key.role == "log"]
     # the last one signs the head under which the statement enters the log
-    return [*documents.signers, *more, *(log_keys[-1:] if logged else [])]
-
-
-def _findings(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
-    name = documents.claims.statement
-    return [canonical.parse_object(data) for data in signed_documents.events(conn, name)]
-
-
-def _approvals(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
-    name = documents.claims.statement
-    return [canonical.parse_object(data) for data in signed_documents.approvals(conn, name)]
+    return [*signers, *more, *(log_keys[-1:] if logged else [])]
 
 
 def _letters(conn: Connection, documents: StatementDocuments, plan: MonitoringPlan) -> bytes:

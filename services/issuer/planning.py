@@ -105,14 +105,7 @@ class _Known:
 
 
 def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
-    """
-    Return a project's current local day and its due tasks: open ones first, then by day.
-
-    Raises
-    ------
-    RegistryError
-        If the project is unknown.
-    """
+    """Return a project's local day and tasks by day, open first; RegistryError if unknown."""
     result = load_project(conn, project)
     (declared,) = conn.execute(
         "SELECT declared FROM project WHERE id = %s", [project]
@@ -182,10 +175,7 @@ def _plan(known: _Known) -> Iterator[Due]:
 
 
 def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
-    """
-    Yield the next statement, as long as the last one, and statements that wait for their
-    next step.
-    """
+    """Yield the next statement, as long as the last one, and those that wait for a step."""
     project = known.project
     every = statements.all_of(conn, project.id)
     issued = [stored for stored in every if stored.state == "issued"]
@@ -249,15 +239,8 @@ def diagram_of(
 
     The data flow, or the single-line diagram: None if no meter has `feeds`.
 
-    Parameters
-    ----------
-    begin : str, optional
-        The day, such as 2026-01-31; by default today, limited to the crediting period.
-
-    Raises
-    ------
-    RegistryError
-        If the project is unknown.
+    `begin`: the day, such as 2026-01-31; by default today, limited to the crediting period.  Raises
+    RegistryError if the project is unknown.
     """
     project = registry.load_project(conn, project_id)
     if begin is None:
@@ -290,10 +273,7 @@ def draft_of(conn: Connection, project_id: str) -> str:
     Entries known only to the plant are empty; an import names each of them.  Data that an import
     keeps if a file omits them, such as documents, are omitted: an old draft never restores them.
 
-    Raises
-    ------
-    RegistryError
-        If the project is unknown.
+    Raises RegistryError if the project is unknown.
     """
     registry.load_project(conn, project_id)  # says which there are, where this one is not
     stored = load_registry(conn)

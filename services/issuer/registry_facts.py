@@ -33,6 +33,7 @@ from mrv.accounting.disguised_series import (
     shuffled,
     summed,
 )
+from mrv.accounting.twin_series import MEASURED
 from mrv.calendar import local_date
 from mrv.countries import grid_of
 from mrv.method_lives import Life
@@ -48,7 +49,14 @@ from services.issuer import trust
 from services.issuer.doubted_invoices import Invoices, invoices_of
 from services.issuer.left_out_meters import Span, unbound
 from services.issuer.left_out_use import LeftOut, left_out
-from services.issuer.repeated_days import AT_ONCE, Looked, near_days, repeated_elsewhere
+from services.issuer.repeated_days import (
+    Looked,
+    Others,
+    copy_of,
+    groups,
+    near_days,
+    repeated_elsewhere,
+)
 from services.issuer.same_series import Agreeing, Copy, Energy, Same, same_elsewhere
 from services.registry import meters
 from services.registry.authority import entered_records, life_of
@@ -57,19 +65,8 @@ from services.registry.entries import Project as Entry
 from services.store.registry.entries_from_rows import load_ratings, load_registry
 from services.store.registry.load import load_book
 from services.store.registry.project_versions import attribute_versions
+from services.store.statements import statements
 from services.store.statements.account_spans import owed_at_site
-from services.store.statements.statements import (
-    IssuedCertificate,
-    IssuedDesign,
-    IssuedInterval,
-    IssuedPoint,
-    Revoked,
-    certificates_of_devices,
-    designs_of_project,
-    intervals_of_devices,
-    points_of_devices,
-    revoked_of_devices,
-)
 from services.store.statements.units import beside, certified
 from services.store.timeseries.measured_energy import Beyond, all_series, beyond_rating
 
@@ -84,30 +81,12 @@ _TOGETHER = 100
 _DAYS, _DAY_US = 62, 86_400_000_000
 
 
-class _Others(NamedTuple):
-    """Meters, their daily sums, and which pairs with the project's meters are compared."""
-
-    names: Sequence[str]
-    sums: Int64
-    pairs: NDArray[np.bool_]
-    projects: Mapping[str, str]
-
-
 def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy]:
-    """
-    Return meters that copy others with days in another order, added noise, or as a sum.
-
-    Parameters
-    ----------
-    same : Same
-        Result of comparing 15-minute intervals.
-    repeated : sequence of Copy
-        Result of comparing days in order.
-    """
+    """Return copies with days in another order, added noise, or as a sum, besides known ones."""
     known = same.pairs | {(copy.device, copy.other) for copy in repeated}
     excluded = same.excluded() | {copy.device for copy in repeated if copy.excluded}
     copies = list[Copy]()
-    for quantity, names in energy.measured:
+    for quantity, names in energy.meters(MEASURED):
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST_DAYS:
@@ -115,7 +94,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
         for copy in (*_sums(names, own, excluded), *_sums_elsewhere(at, own, excluded)):
             excluded |= {copy.device} if copy.excluded else set()
             copies.append(copy)
-        for others in _groups(at, own):
+        for others in groups(at, own):
             for copy in (*_in_any_order(at, own, others), *_under_noise(at, own, others)):
                 name, other = copy.device, copy.other
                 if name in excluded or {(name, other), (other, name)} & known:
@@ -160,32 +139,13 @@ def _sums_elsewhere(at: Looked, own: Int64, excluded: Collection[str]) -> Iterat
             yield Copy(name, theirs[0], beside[theirs[0]], equal, second, parts=tuple(parts))
 
 
-def _groups(at: Looked, own: Int64) -> Iterator[_Others]:
-    """Yield the project's own meters, then groups of other projects' meters."""
-    inside = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
-    yield _Others(at.names, own, inside, {})
-    beside = at.energy.others(at.quantity, at.names)
-    every = sorted(beside)
-    for begin in range(0, len(every), AT_ONCE):
-        subset = every[begin : begin + AT_ONCE]
-        pairs = np.ones((len(own), len(subset)), dtype=np.bool_)
-        yield _Others(subset, at.sums(subset, [0])[:, 0], pairs, beside)
-
-
-def _copy(at: Looked, others: _Others, i: int, j: int, days: Agreeing, *, equal: bool) -> Copy:
-    name, other = at.names[i], others.names[j]
-    if not others.projects and not at.energy.came_later(name, other):
-        return Copy(other, name, None, equal, by_day=days._replace(ratio=1 / days.ratio))
-    return Copy(name, other, others.projects.get(other), equal, by_day=days)
-
-
-def _in_any_order(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
+def _in_any_order(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
     for item in shuffled(own, others.sums, others.pairs):
         days = Agreeing(item.days, item.known, 1 / item.ratio, ordered=False)
-        yield _copy(at, others, item.one, item.other, days, equal=item.equal)
+        yield copy_of(at, others, item.one, item.other, days, equal=item.equal)
 
 
-def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
+def _under_noise(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
     """Yield meters with nearly equal days whose intervals differ by uniform noise."""
     if np.count_nonzero(others.pairs) <= _PAIRS:  # each of them is looked at
         near = others.pairs
@@ -206,7 +166,7 @@ def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
             j = theirs[subset[k]]
             known = int(np.count_nonzero((own[i] > 0) & (others.sums[j] > 0)))
             days = Agreeing(known, known, 1 / noise.ratio, not moved, noise.deviation)
-            yield _copy(at, others, i, j, days, equal=False)
+            yield copy_of(at, others, i, j, days, equal=False)
 
 
 def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:
@@ -216,10 +176,7 @@ def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:
 
 
 def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
-    """
-    Yield, for other meters that agree under noise: index, noise, and whether shifted or
-    reordered.
-    """
+    """Yield meters that agree under noise: index, noise, whether shifted or reordered."""
     remaining = np.arange(len(others))
     for moved in (others, in_step(item, others)):
         for k in remaining[likely_noisy(item, moved[remaining])].tolist():
@@ -253,53 +210,30 @@ class RegistryFacts:
     """
     Immutable input of a registry rule: a period with its registry data.
 
-    Attributes
-    ----------
-    project : Project
-        Project with the devices of the period.
-    registry : Registry
-        Registry of all projects.
-    devices : tuple of Device
-        The project's, by id.
-    ratings : mapping of str to sequence of (Rating, datetime)
-        Ratings of these devices, each with its time of entry.
-    same, alike : tuple of (Device, Device)
-        Pairs of one serial, and of similar serials; the second came later.
-    beyond : tuple of Beyond
-        Devices whose registers rise many times faster than their rated power.
-    copies : tuple of Copy
-        Meters with the series of others, or of an earlier time.
-    operators : frozenset of str
-        Organisations with an operator's key.
-    accepted : mapping
-        Acceptances by programmes.
-    owed : tuple of (str, int)
-        Statements at the project's site with a negative reduction. [ug CO2e]
-    lives : tuple of (Life, date or None)
-        Validity of the methodology in the programmes that registered the project, with the day.
-    certified : mapping of (str, str) to tuple of Certified
-        Certificates of energy, by device and quantity.
-    certified_beside : tuple of (str, str)
-        Certificates of energy of other meters at the site, and these.
-    left_out : tuple of LeftOut
-        Excluded meters of the project side's roles, and their quantities.
-    unbound : tuple of Device
-        Meters of the site of such a role's class without project and reason.
-    factors : Factors
-        Factors for the emissions of `left_out`.
-    issued : tuple of IssuedCertificate
-        Calibration certificates of these devices in issued statements.
-    lengthened : mapping of str to Lengthened
-        Calibration intervals that were lengthened after the period began, by device.
-    revoked : sequence of Revoked
-        Revoked statements that claimed these devices within the period.
-    intervals : mapping of str to IssuedInterval
-        Own calibration intervals of these devices in their last issued statements.
-    designs : sequence of IssuedDesign
-        Registered designs by earlier issued statements of the project.
-    placed : mapping of str to IssuedPoint
-        Earlier monitoring points of these devices: of the last issued statement, or in the registry
-        when the period began.
+    `project`: project with the devices of the period.
+    `registry`: registry of all projects.
+    `devices`: the project's, by id.
+    `ratings`: ratings of these devices, each with its time of entry.
+    `same`, `alike`: pairs of one serial, and of similar serials; the second came later.
+    `beyond`: devices whose registers rise many times faster than their rated power.
+    `copies`: meters with the series of others, or of an earlier time.
+    `operators`: organisations with an operator's key.
+    `accepted`: acceptances by programmes.
+    `owed`: statements at the project's site with a negative reduction. [ug CO2e]
+    `lives`: validity of the methodology in the programmes that registered the project, with the
+    day.
+    `certified`: certificates of energy, by device and quantity.
+    `certified_beside`: certificates of energy of other meters at the site, and these.
+    `left_out`: excluded meters of the project side's roles, and their quantities.
+    `unbound`: meters of the site of such a role's class without project and reason.
+    `factors`: factors for the emissions of `left_out`.
+    `issued`: calibration certificates of these devices in issued statements.
+    `lengthened`: calibration intervals that were lengthened after the period began, by device.
+    `revoked`: revoked statements that claimed these devices within the period.
+    `intervals`: own calibration intervals of these devices in their last issued statements.
+    `designs`: registered designs by earlier issued statements of the project.
+    `placed`: earlier monitoring points of these devices: of the last issued statement, or in the
+    registry when the period began.
     """
 
     project: Project
@@ -321,12 +255,12 @@ class RegistryFacts:
     left_out: tuple[LeftOut, ...]
     unbound: tuple[Device, ...]
     factors: Factors
-    issued: tuple[IssuedCertificate, ...] = ()
+    issued: tuple[statements.IssuedCertificate, ...] = ()
     lengthened: Mapping[str, Lengthened] = field(default_factory=dict)
-    placed: Mapping[str, IssuedPoint] = field(default_factory=dict)
-    designs: Sequence[IssuedDesign] = ()
-    revoked: Sequence[Revoked] = ()
-    intervals: Mapping[str, IssuedInterval] = field(default_factory=dict)
+    placed: Mapping[str, statements.IssuedPoint] = field(default_factory=dict)
+    designs: Sequence[statements.IssuedDesign] = ()
+    revoked: Sequence[statements.Revoked] = ()
+    intervals: Mapping[str, statements.IssuedInterval] = field(default_factory=dict)
 
     @property
     def entry(self) -> Entry:
@@ -334,11 +268,15 @@ class RegistryFacts:
         return self.registry.projects[self.project.id]
 
     def own(self, name: str) -> bool:
-        """
-        Return whether the issuer of a document operates the plant, or is affiliated with its
-        operator.
-        """
+        """Return whether an issuer operates the plant, or is affiliated with its operator."""
         return stem(name) in self.operators or self.invoices.by_operator(name)
+
+    @property
+    def calibrated_every(self) -> dict[str, int]:
+        """Return calibration intervals by device, lengthened ones as when it began. [months]"""
+        own = {d.id: calibration_every(d.attributes.get(CALIBRATION_EVERY)) for d in self.devices}
+        before = {name: lengthened.before for name, lengthened in self.lengthened.items()}
+        return {name: months for name, months in own.items() if months} | before
 
     @property
     def methodology(self) -> Methodology:
@@ -347,16 +285,7 @@ class RegistryFacts:
 
 
 def registry_facts(conn: Connection, project: Project, period_us: Span) -> RegistryFacts:
-    """
-    Return the registry data of a period.
-
-    Parameters
-    ----------
-    project : Project
-        Project with the devices of the period.
-    period_us : tuple of int
-        End excluded. [us UTC]
-    """
+    """Return the registry data of a project with the devices of a period. [us UTC]"""
     registry, recorded = load_registry(conn), load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
     every = registry.devices  # made anew at each look
@@ -385,18 +314,18 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         left_out=tuple(left_out(conn, registry, project, period_us)),
         unbound=tuple(unbound(conn, registry, project, period_us)),
         factors=load_book(conn).within(grid_of(project)),
-        issued=tuple(certificates_of_devices(conn, mains)),
+        issued=tuple(statements.certificates_of_devices(conn, mains)),
         lengthened=_lengthened(conn, mains, period_us[0]),
         placed=_placed(conn, mains, project, period_us),
-        designs=designs_of_project(conn, project.id),
-        revoked=revoked_of_devices(conn, mains, *period_us),
-        intervals=intervals_of_devices(conn, mains, period_us[0]),
+        designs=statements.designs_of_project(conn, project.id),
+        revoked=statements.revoked_of_devices(conn, mains, *period_us),
+        intervals=statements.intervals_of_devices(conn, mains, period_us[0]),
     )
 
 
 def _placed(
     conn: Connection, devices: list[str], project: Project, period_us: Span
-) -> dict[str, IssuedPoint]:
+) -> dict[str, statements.IssuedPoint]:
     versions = {key: attribute_versions(conn, devices, key) for key in ("point", "feeds")}
     first = local_date(period_us[0], project.timezone)
 
@@ -408,8 +337,9 @@ def _placed(
     for device in devices:
         point, feeds = at_begin(device, "point"), at_begin(device, "feeds")
         if point is not None:
-            issued_points[device] = IssuedPoint(device, str(point), tuple(feeds or ()), "", first)
-    return issued_points | points_of_devices(conn, devices, period_us[1])
+            fed = tuple(feeds or ())
+            issued_points[device] = statements.IssuedPoint(device, str(point), fed, "", first)
+    return issued_points | statements.points_of_devices(conn, devices, period_us[1])
 
 
 def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str, Lengthened]:

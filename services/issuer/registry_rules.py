@@ -16,13 +16,12 @@ from typing import NamedTuple
 from mrv.accounting.entered_values import undocumented
 from mrv.calendar import local_date, utc_text
 from mrv.documents.form import UNSET, coded
-from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.model import LINE_DIAGRAM, METER_KEYS
 from mrv.parameters.evidence import of_parameter
 from mrv.registry.declared import Sample
-from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
+from mrv.registry.project import Document, Excluded, Project
 from mrv.rounding import UG_PER_T, six_places
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
@@ -33,46 +32,18 @@ from services.issuer.left_out_meters import boundary_reasons
 from services.issuer.left_out_use import reported, supplying
 from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
 from services.issuer.same_series import Copy
-from services.registry import meters, ratings
-from services.registry.entries import CALIBRATION_EVERY, calibration_every, document_of
+from services.registry import meters
+from services.registry.entries import document_of
 
 LIFE = "PLN-03"
 _DIGITS = 12  # of a hash that is named
 
 
 class Outcome(NamedTuple):
-    """
-    Result of the registry rules.
-
-    Attributes
-    ----------
-    accepted : tuple of FactorAccepted
-        Factors of registry files with acceptance.
-    excluded : tuple of Excluded
-        Meters that do not count, and the rule.
-    ratings : mapping of str to tuple of (int, int)
-        Rated powers by device, each from a time on. [us UTC, W]
-    documents : tuple of Document
-        Design documents of the plant.
-    invoices : tuple of Invoice
-        Invoices of the period, with the reason where they are no evidence.
-    replaced : tuple of (Invoice, Invoice, str)
-        Corrected invoices, the correction, and the reason.
-    calibrated_every : mapping of str to int
-        Calibration interval by device: the shorter, where it was lengthened after the period began.
-        [months]
-    """
+    """Findings of the registry rules, and the meters that do not count by them."""
 
     conditions: tuple[RegistryCondition, ...]
-    accepted: tuple[FactorAccepted, ...]
     excluded: tuple[Excluded, ...]
-    certified: Mapping[tuple[str, str], tuple[Certified, ...]]
-    ratings: dict[str, tuple[tuple[int, int], ...]]
-    samples: tuple[Sample, ...]
-    documents: tuple[Document, ...]
-    invoices: tuple[Invoice, ...]
-    replaced: tuple[tuple[Invoice, Invoice, str], ...]
-    calibrated_every: Mapping[str, int]
 
 
 def judged(facts: RegistryFacts) -> Outcome:
@@ -88,25 +59,7 @@ def judged(facts: RegistryFacts) -> Outcome:
                 conditions.append(
                     RegistryCondition(rule=rule, holds=item.holds, texts=texts, severity=severity)
                 )
-    return Outcome(
-        tuple(conditions),
-        tuple(trust.factors_accepted(facts.project, facts.registry, facts.accepted)),
-        tuple(excluded),
-        facts.certified,
-        {name: ratings.rated_powers(rows) for name, rows in facts.ratings.items() if rows},
-        tuple(s for s in _of_period(facts) if not facts.own(s.laboratory)),
-        tuple(design(facts)),
-        facts.invoices.doubted(),
-        facts.invoices.replaced(),
-        {
-            **{
-                device.id: months
-                for device in facts.devices
-                if (months := calibration_every(device.attributes.get(CALIBRATION_EVERY)))
-            },
-            **{name: lengthened.before for name, lengthened in facts.lengthened.items()},
-        },
-    )
+    return Outcome(tuple(conditions), tuple(excluded))
 
 
 # --- meters -------------------------------------------------------------------------------
@@ -229,10 +182,7 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
 
 
 def issued_design(facts: RegistryFacts) -> Iterator[Judged]:
-    """
-    PLN-01: yield a design document that differs from that of the same version in issued
-    statements.
-    """
+    """PLN-01: yield a design document with another file than issued under its version."""
     design_ = facts.entry.design
     was = next((d for d in facts.designs if design_ and d.version == design_.version), None)
     if design_ is not None and was is not None and was.sha256 != design_.sha256:
@@ -289,12 +239,13 @@ def own_laboratories(facts: RegistryFacts) -> Iterator[Judged]:
     yield from listed(
         text("PAR-06.own_laboratory", parameter=sample.parameter, sample=sample.sample,
              laboratory=sample.laboratory)
-        for sample in _of_period(facts)
+        for sample in samples_of(facts)
         if facts.own(sample.laboratory)
     )  # fmt: skip
 
 
-def _of_period(facts: RegistryFacts) -> Iterator[Sample]:
+def samples_of(facts: RegistryFacts) -> Iterator[Sample]:
+    """Yield the laboratory samples of the period."""
     zone = facts.project.timezone
     first, last = (local_date(us, zone) for us in (facts.period_us[0], facts.period_us[1] - 1))
     yield from (s for s in facts.entry.laboratory or () if first <= s.taken <= last)

@@ -8,7 +8,7 @@ weather, so agreeing days are only counted where they differ among each other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ingest.model import Int64
 from mrv.accounting.twin_series import agreeing
 from mrv.calendar import local_date
-from services.issuer.same_series import Agreeing, Copy, Energy, Same
+from services.issuer.same_series import UNREPEATED, Agreeing, Copy, Energy, Same
 from services.store.timeseries.measured_energy import day_sums
 
 # part of a meter's days that have to agree, and how many at least
@@ -42,7 +42,7 @@ _ONE_SKY_DEG = 0.01
 _OWN_BACK = 800
 _OTHERS_BACK = (364, 365, 366)
 # days of a period that are looked at, and devices of other projects at once
-_MOST_DAYS, AT_ONCE = 62, 2_000
+_MOST_DAYS, _AT_ONCE = 62, 2_000
 _OWN_AT_ONCE = 50
 
 
@@ -89,21 +89,17 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
 
     Memory is about 100 MB for a thousand devices, however many others there are.
 
-    Parameters
-    ----------
-    same : Same
-        Result of comparing 15-minute intervals.
+    `same`: result of comparing 15-minute intervals.
     """
     copies, excluded = list[Copy](), same.excluded()
-    of_energy = dict(energy.meters)
-    for quantity, names in energy.repeated:
+    of_energy = dict(energy.meters())
+    for quantity, names in energy.meters(UNREPEATED):
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST:
             continue
         # what is driven, pumped or weighed is compared with its own past alone
-        others = (_beside(at, own), _elsewhere(at, own)) if quantity in of_energy else ()
-        for copy in chain(_earlier(at, own), *others):
+        for copy in chain(_earlier(at, own), _alike(at, own) if quantity in of_energy else ()):
             name, other = copy.device, copy.other
             if copy.equal:
                 now = copy.project is not None and not copy.days_before
@@ -120,11 +116,33 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     return copies
 
 
-def _copy(
-    name: str, other: str, project: str | None, repeated: Repeated, days_before: int = 0
-) -> Copy:
-    by_day = Agreeing(repeated.days, repeated.known, 1 / repeated.ratio)
-    return Copy(name, other, project, repeated.equal, False, days_before, by_day)
+class Others(NamedTuple):
+    """Meters, their daily sums, and which pairs with the project's meters are compared."""
+
+    names: Sequence[str]
+    sums: Int64
+    pairs: NDArray[np.bool_]
+    projects: Mapping[str, str]
+
+
+def groups(at: Looked, own: Int64) -> Iterator[Others]:
+    """Yield the project's own meters, then groups of other projects' meters."""
+    inside = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
+    yield Others(at.names, own, inside, {})
+    beside = at.energy.others(at.quantity, at.names)
+    every = sorted(beside)
+    for begin in range(0, len(every), _AT_ONCE):
+        subset = every[begin : begin + _AT_ONCE]
+        pairs = np.ones((len(own), len(subset)), dtype=np.bool_)
+        yield Others(subset, at.sums(subset, [0])[:, 0], pairs, beside)
+
+
+def copy_of(at: Looked, others: Others, i: int, j: int, days: Agreeing, *, equal: bool) -> Copy:
+    """Return a pair of meters as a copy: of two of the project the one that came later."""
+    name, other = at.names[i], others.names[j]
+    if not others.projects and not at.energy.came_later(name, other):
+        return Copy(other, name, None, equal, by_day=days._replace(ratio=1 / days.ratio))
+    return Copy(name, other, others.projects.get(other), equal, by_day=days)
 
 
 def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
@@ -135,48 +153,34 @@ def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
         for i, (name, sums) in enumerate(zip(subset, at.sums(subset, back), strict=True), begin):
             for nearly, level in ((_EARLIER, _LEVEL), (_AGAIN, _FINE)):
                 again = list(repeated_days(own[i : i + 1], sums[None], nearly, level=level))
-                yield from (_copy(name, name, None, repeat, back[repeat.time]) for repeat in again)
+                yield from (
+                    Copy(name, name, None, r.equal, days_before=back[r.time], by_day=r.by_day)
+                    for r in again
+                )
                 if again:
                     break
 
 
-def _beside(at: Looked, own: Int64) -> Iterator[Copy]:
-    """Yield meters of the project with the same days."""
-    pairs = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
-    for repeated in _now(at, own, at.names, own[:, None], pairs):
-        two = at.names[repeated.one], at.names[repeated.other]
-        if at.energy.came_later(*two):
-            yield _copy(*two, None, repeated)
-        else:
-            yield _copy(*two[::-1], None, repeated._replace(ratio=1 / repeated.ratio))
+def _alike(at: Looked, own: Int64) -> Iterator[Copy]:
+    """Yield meters with the same days as others now, or as other projects' a year ago."""
+    for others in groups(at, own):
+        for repeat in _now(at, own, others):
+            yield copy_of(at, others, repeat.one, repeat.other, repeat.by_day, equal=repeat.equal)
+        if not others.projects:
+            continue
+        earlier = at.sums(others.names, _OTHERS_BACK)
+        for repeat in repeated_days(own, earlier, _EARLIER, done=at.done):
+            copy = copy_of(at, others, repeat.one, repeat.other, repeat.by_day, equal=repeat.equal)
+            yield copy._replace(days_before=_OTHERS_BACK[repeat.time])
 
 
-def _elsewhere(at: Looked, own: Int64) -> Iterator[Copy]:
-    """Yield meters of other projects with the same days, now or a year ago."""
-    beside = at.energy.others(at.quantity, at.names)
-    every = sorted(beside)
-    for begin in range(0, len(every), AT_ONCE):
-        others = every[begin : begin + AT_ONCE]
-        pairs = np.ones((len(own), len(others)), dtype=np.bool_)
-        for repeated in _now(at, own, others, at.sums(others, [0]), pairs):
-            other = others[repeated.other]
-            yield _copy(at.names[repeated.one], other, beside[other], repeated)
-        for repeated in repeated_days(own, at.sums(others, _OTHERS_BACK), _EARLIER, done=at.done):
-            other, ago = others[repeated.other], _OTHERS_BACK[repeated.time]
-            yield _copy(at.names[repeated.one], other, beside[other], repeated, ago)
-
-
-def _now(
-    at: Looked, own: Int64, others: Sequence[str], sums: Int64, pairs: NDArray[np.bool_]
-) -> Iterator[Repeated]:
-    """
-    Yield pairs with equal days; for neighbours with the same weather only nearly identical
-    ones.
-    """
-    places = [at.places(devices) for devices in (at.names, others)]
+def _now(at: Looked, own: Int64, others: Others) -> Iterator[Repeated]:
+    """Yield pairs with equal days; of neighbours under one sky only the nearly identical."""
+    places = [at.places(devices) for devices in (at.names, others.names)]
     near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
-    yield from repeated_days(own, sums, _ONE_SKY, pairs & near, at.done)
-    yield from repeated_days(own, sums, _APART, pairs & ~near, at.done)
+    sums = others.sums[:, None]
+    yield from repeated_days(own, sums, _ONE_SKY, others.pairs & near, at.done)
+    yield from repeated_days(own, sums, _APART, others.pairs & ~near, at.done)
 
 
 class Repeated(NamedTuple):
@@ -194,6 +198,11 @@ class Repeated(NamedTuple):
     known: int
     ratio: float
     equal: bool
+
+    @property
+    def by_day(self) -> Agreeing:
+        """Return the agreement of the days, with the ratio of the first meter to the other."""
+        return Agreeing(self.days, self.known, 1 / self.ratio)
 
 
 def repeated_days(
@@ -265,10 +274,7 @@ def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
 def _repeats(
     item: Int64, other: Int64, nearly: float, level: float
 ) -> tuple[int, int, float, bool] | None:
-    """
-    Return the number of agreeing days, the ratio, and whether they are equal; None if they
-    do not agree.
-    """
+    """Return agreeing days, ratio, and whether they are equal; None if they do not agree."""
     need = int(_needed(item[None], LEAST)[0])
     both = np.flatnonzero((item > 0) & (other > 0))
     if len(both) < need:

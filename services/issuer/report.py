@@ -100,25 +100,13 @@ def public_twin(
     """
     Return the public version of an issued statement: document, PDF, workbook, receipt.
 
-    Parameters
-    ----------
-    facts : Facts
-        Data of an issued statement.
-    receipt : str or None
-        Receipt of the log.
-    signer : Signer
-        An operator's key.
-    created : datetime
-        Time of signature, with a time zone.
-    categories : collection of str
-        Hidden categories, of `mrv.exports.public.CATEGORIES`.
-    more : iterable of str
-        Names of further fields to hide.
-
-    Raises
-    ------
-    ExportError
-        If the statement is not issued, or its own id would be hidden.
+    `facts`: data of an issued statement.
+    `receipt`: receipt of the log.
+    `signer`: an operator's key.
+    `created`: time of signature, with a time zone.
+    `categories`: hidden categories, of `mrv.exports.public.CATEGORIES`.
+    `more`: names of further fields to hide.
+    Raises ExportError if the statement is not issued, or its own id would be hidden.
     """
     check_issued(facts.name, facts.state, facts.superseded_by)
     plan = facts.plan.to_json()
@@ -166,10 +154,8 @@ def check_public(
     """
     Return the signer of a public version, and the originals if disclosures are given.
 
-    Raises
-    ------
-    SignatureError, EnrolmentError
-        If the proof of the public version, of a disclosure or of an original is invalid.
+    Raises SignatureError or EnrolmentError if the proof of the public version, of a disclosure or
+    of an original is invalid.
     """
     operators = [key for key in trusted if key.role == "operator"]
     holder = verify_proof(document, operators)
@@ -196,17 +182,8 @@ def facts_of(conn: Connection, statement: str) -> Facts:
     """
     Return the report data of a statement: its documents and daily sums.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-
-    Raises
-    ------
-    RegistryError
-        If there is no such statement.
-    PeriodError
-        If it is not verified and its evidence differs from the closed period.
+    `conn` is in autocommit.  Raises RegistryError if there is no such statement.  Raises
+    PeriodError if it is not verified and its evidence differs from the closed period.
     """
     with snapshot(conn):
         have = documents(conn, statement)
@@ -235,14 +212,7 @@ def _organisations(keys: Iterable[EnrolledKey]) -> dict[str, str]:
 
 
 def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
-    """
-    Return the verifier's signed sampling list, if one was drawn.
-
-    Raises
-    ------
-    SignatureError, EnrolmentError
-        If it is not signed by an enrolled key.
-    """
+    """Return the verifier's sampling list, if drawn; SignatureError, EnrolmentError if invalid."""
     data = signed_documents.sample(conn, statement)
     if data is None:
         return None
@@ -254,10 +224,7 @@ def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
 def _evidence(
     conn: Connection, statement: str, body: bytes
 ) -> tuple[MonitoringPlan, IntervalRows, Factors]:
-    """
-    Return plan, interval rows and factors: stored ones, or of a period that is not verified
-    yet.
-    """
+    """Return plan, interval rows and factors: stored, or collected before verification."""
     kept = evidence.kept(conn, statement, (PLAN, FACTORS, _TABLE))
     if not kept:
         case = recollect(conn, canonical.parse_object(body), statements.detail(conn, statement))
@@ -271,12 +238,8 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
     """
     Return the report data of a pack after verifying it.
 
-    Raises
-    ------
-    VerificationError
-        Naming the first step of `tonne verify` that fails, or that needs other keys.
-    CanonicalError
-        If it is a statement without its evidence.
+    Raises VerificationError naming the first step of `tonne verify` that fails, or that needs other
+    keys.  Raises CanonicalError if it is a statement without its evidence.
     """
     if pack.bare:
         raise CanonicalError(

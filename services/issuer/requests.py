@@ -16,7 +16,8 @@ from __future__ import annotations
 import time
 from base64 import b64decode
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
@@ -72,17 +73,9 @@ def issue(
     """
     Issue a verified statement, have it time-stamped, and return its index in the log.
 
-    Parameters
-    ----------
-    policy : Policy or None
-        Time-stamp authorities; none where None.
-
-    Raises
-    ------
-    ServerError
-        If the policy requires time stamps that are missing.
-    StatementStateError
-        If it is not verified, or another issued statement covers part of its period.
+    `policy`: time-stamp authorities; none where None.  Raises ServerError if the policy requires
+    time stamps that are missing.  Raises StatementStateError if it is not verified, or another
+    issued statement covers part of its period.
     """
     if policy is None:
         return Issued(life.issue(conn, statement, log_signer, by), ())
@@ -93,16 +86,7 @@ def issue(
 
 
 def stamped(conn: Connection, statement: str, policy: Policy) -> timestamps.Stamped:
-    """
-    Request time stamps of a statement that can be issued, and return the result.
-
-    Raises
-    ------
-    ServerError
-        As for `issue`.
-    StatementStateError
-        If it is not verified.
-    """
+    """Request time stamps of a statement that can be issued; errors as `issue`."""
     check_step(statement, statements.find(conn, statement).state, "issued")
     return timestamps.before_issue(conn, statement, policy)
 
@@ -115,21 +99,13 @@ class Desk(NamedTuple):
     """
     Settings for the execution of requests.
 
-    Attributes
-    ----------
-    home : Path
-        Folder with the log's key.
-    strict : bool
-        Refuse statements that use an unverified factor not accepted by name.
-    log_key : str
-        Name of the log's key.
-    stamps : callable
-        Returns the time-stamp policy of an issue; None for no time stamps.
-    waits : bool
-        Issue nothing while too few witnesses have cosigned the log's last head.
-    begun : callable
-        Called at the start of each step of a request: its id, the step's number from 1, the number
-        of steps, the step's name.
+    `home`: folder with the log's key.
+    `strict`: refuse statements that use an unverified factor not accepted by name.
+    `log_key`: name of the log's key.
+    `stamps`: returns the time-stamp policy of an issue; None for no time stamps.
+    `waits`: issue nothing while too few witnesses have cosigned the log's last head.
+    `begun`: called at the start of each step of a request: its id, the step's number from 1, the
+    number of steps, the step's name.
     """
 
     home: Path
@@ -147,113 +123,115 @@ class Done(NamedTuple):
     result: dict[str, Any]
 
 
-def _close(conn: Connection, request: Request, desk: Desk) -> Done:
-    body = canonical.parse_object(request.said)
-    span = int(body["from_us"]), int(body["to_us"])
-    begun = _steps(request, desk, close.STEPS)
-    return _closed(close.close_period(conn, request.subject, *span, request.actor, begun=begun))
+@dataclass(frozen=True)
+class _Task:
+    """Request with the connection and the settings of its execution."""
+
+    conn: Connection
+    request: Request
+    desk: Desk
+
+    @property
+    def subject(self) -> str:
+        return self.request.subject
+
+    @cached_property
+    def said(self) -> dict[str, Any]:
+        return canonical.parse_object(self.request.said)
+
+    def begun(self, names: Sequence[str]) -> Callable[[int, str], None]:
+        """Return the function that reports the steps of a long request."""
+        return lambda number, name: self.desk.begun(self.request.id, number, len(names), name)
+
+    def log_signer(self) -> Signer:
+        return life.log_signer(self.conn, self.desk.home, self.desk.log_key)
+
+    def done(self, state: str, **more: Any) -> dict[str, Any]:
+        """Return the result: the statement's state, and more."""
+        return {"statement": self.subject, "state": state, **more}
 
 
-def _steps(request: Request, desk: Desk, names: Sequence[str]) -> Callable[[int, str], None]:
-    """Return the function that reports the steps of a long request."""
-    return lambda number, name: desk.begun(request.id, number, len(names), name)
+def _close(task: _Task) -> dict[str, Any]:
+    span = int(task.said["from_us"]), int(task.said["to_us"])
+    actor, begun = task.request.actor, task.begun(close.STEPS)
+    return _closed(close.close_period(task.conn, task.subject, *span, actor, begun=begun))
 
 
-def _supersede(conn: Connection, request: Request, desk: Desk) -> Done:
-    reason = str(canonical.parse_object(request.said)["reason"])
-    begun = _steps(request, desk, close.STEPS)
-    return _closed(close.supersede(conn, request.subject, request.actor, reason, begun=begun))
+def _supersede(task: _Task) -> dict[str, Any]:
+    reason, begun = str(task.said["reason"]), task.begun(close.STEPS)
+    actor = task.request.actor
+    return _closed(close.supersede(task.conn, task.subject, actor, reason, begun=begun))
 
 
-def _closed(closed: Closed) -> Done:
-    claims = claims_of(closed.document)
-    return Done(
-        closed.new,
-        {
-            "statement": closed.statement,
-            "state": closed.state,
-            "new": closed.new,
-            "reduction_t": claims.emissions.reduction.t,
-            "credit_t": closed.result.credit_t,
-        },
-    )
+def _closed(closed: Closed) -> dict[str, Any]:
+    return {
+        "statement": closed.statement,
+        "state": closed.state,
+        "new": closed.new,
+        "reduction_t": claims_of(closed.document).emissions.reduction.t,
+        "credit_t": closed.result.credit_t,
+    }
 
 
-def _submit(conn: Connection, request: Request, desk: Desk) -> Done:
-    name = request.subject
-    draft = canonical.parse_object(statements.find(conn, name).body)
-    signed = {**draft, **canonical.parse_object(request.said)}
-    unmet = accept.statement(conn, name, signed, strict=desk.strict, principal=request.principal)
-    return Done(created=True, result={"statement": name, "state": "submitted", "unmet": unmet})
+def _submit(task: _Task) -> dict[str, Any]:
+    draft = canonical.parse_object(statements.find(task.conn, task.subject).body)
+    unmet = accept.statement(
+        task.conn, task.subject, {**draft, **task.said},
+        strict=task.desk.strict, principal=task.request.principal,
+    )  # fmt: skip
+    return task.done("submitted", unmet=unmet)
 
 
-def _sample(conn: Connection, request: Request, desk: Desk) -> Done:
-    document = canonical.parse_object(request.said)
-    begun = _steps(request, desk, accept.SAMPLING)
-    drawn = accept.sampling(conn, request.subject, document, request.principal, begun=begun)
+def _sample(task: _Task) -> dict[str, Any]:
+    begun, principal = task.begun(accept.SAMPLING), task.request.principal
+    drawn = accept.sampling(task.conn, task.subject, task.said, principal, begun=begun)
     sizes = dict(zip(("random", "by_risk", "population"), drawn, strict=True))
-    state = "under_verification"
-    return Done(created=True, result={"statement": request.subject, "state": state, **sizes})
+    return task.done("under_verification", **sizes)
 
 
-def _finding(conn: Connection, request: Request, desk: Desk) -> Done:
-    del desk
-    name = request.subject
-    event = accept.finding(conn, name, canonical.parse_object(request.said), request.principal)
-    records = steps.records(conn, steps.documents(conn, name))
+def _finding(task: _Task) -> dict[str, Any]:
+    event = accept.finding(task.conn, task.subject, task.said, task.request.principal)
+    records = steps.records(task.conn, steps.documents(task.conn, task.subject))
     now = next(record for record in records if record.name == event.finding)
-    return Done(
-        created=True,
-        result={"statement": name, "state": "under_verification", "finding": now.to_json()},
-    )
+    return task.done("under_verification", finding=now.to_json())
 
 
-def _verify(conn: Connection, request: Request, desk: Desk) -> Done:
-    document = canonical.parse_object(request.said)
-    begun = _steps(request, desk, accept.VERIFYING)
-    state = accept.verification(conn, request.subject, document, request.principal, begun)
-    return Done(created=True, result={"statement": request.subject, "state": state})
+def _verify(task: _Task) -> dict[str, Any]:
+    begun, principal = task.begun(accept.VERIFYING), task.request.principal
+    return task.done(accept.verification(task.conn, task.subject, task.said, principal, begun))
 
 
-def _approve(conn: Connection, request: Request, desk: Desk) -> Done:
-    del desk
-    document = canonical.parse_object(request.said)
-    count = accept.approval(conn, request.subject, document, request.principal)
-    result = {"statement": request.subject, "state": "verified", "approvals": count}
-    return Done(created=True, result=result)
+def _approve(task: _Task) -> dict[str, Any]:
+    count = accept.approval(task.conn, task.subject, task.said, task.request.principal)
+    return task.done("verified", approvals=count)
 
 
-def _issue(conn: Connection, request: Request, desk: Desk) -> Done:
-    if desk.waits:
-        require_enough(conn)
-    signer = life.log_signer(conn, desk.home, desk.log_key)
+def _issue(task: _Task) -> dict[str, Any]:
+    if task.desk.waits:
+        require_enough(task.conn)
+    signer = task.log_signer()
     notes: list[str] = []
-    policy = desk.stamps()
+    policy = task.desk.stamps()
     if policy is not None:
         try:  # the log's head is stamped by the sealer: here the log may still be locked
-            notes = stamped(conn, request.subject, policy).sentences
+            notes = stamped(task.conn, task.subject, policy).sentences
         except ServerError as error:
             raise StatementStateError(str(error)) from error
-    index = life.issue(conn, request.subject, signer, request.actor)
-    result = {"statement": request.subject, "state": "issued", "log_index": index, "notes": notes}
-    return Done(created=False, result=result)
+    index = life.issue(task.conn, task.subject, signer, task.request.actor)
+    return task.done("issued", log_index=index, notes=notes)
 
 
-def _revoke(conn: Connection, request: Request, desk: Desk) -> Done:
-    reason = str(canonical.parse_object(request.said)["reason"])
-    signer = life.log_signer(conn, desk.home, desk.log_key)
-    index = life.revoke(conn, request.subject, signer, request.actor, reason)
-    result = {"statement": request.subject, "state": "revoked", "log_index": index}
-    return Done(created=False, result=result)
+def _revoke(task: _Task) -> dict[str, Any]:
+    reason, actor = str(task.said["reason"]), task.request.actor
+    index = life.revoke(task.conn, task.subject, task.log_signer(), actor, reason)
+    return task.done("revoked", log_index=index)
 
 
-def _registry(conn: Connection, request: Request, desk: Desk) -> Done:
-    del desk
-    body = canonical.parse_object(request.said)
-    data = b64decode(str(body["file"]))
+def _registry(task: _Task) -> dict[str, Any]:
+    data, shown = b64decode(str(task.said["file"])), str(task.said["shown"])
     try:
-        incoming = read_bytes(str(body["name"]), data)
-        planned = import_registry(conn, incoming, author=request.actor, shown=str(body["shown"]))
+        incoming = read_bytes(str(task.said["name"]), data)
+        planned = import_registry(task.conn, incoming, author=task.request.actor, shown=shown)
     except RegistryError as error:
         raise InputError(str(error)) from error
     if planned.refused:
@@ -261,18 +239,15 @@ def _registry(conn: Connection, request: Request, desk: Desk) -> Done:
         raise InputError(
             f"nothing was imported: {errors[0]}; there are {len(errors) - 1} more errors"
         )
-    return Done(created=True, result={"sha256": request.subject, "written": len(planned.changes)})
+    return {"sha256": task.subject, "written": len(planned.changes)}
 
 
-def _status_list(conn: Connection, request: Request, desk: Desk) -> Done:
-    del desk
-    document = canonical.parse_object(request.said)
-    accept.status_list(conn, request.subject, document, request.principal)
-    result = {"project": request.subject, "valid_from": document["validFrom"]}
-    return Done(created=True, result=result)
+def _status_list(task: _Task) -> dict[str, Any]:
+    accept.status_list(task.conn, task.subject, task.said, task.request.principal)
+    return {"project": task.subject, "valid_from": task.said["validFrom"]}
 
 
-_HOW: dict[str, Callable[[Connection, Request, Desk], Done]] = {
+_HOW: dict[str, Callable[[_Task], dict[str, Any]]] = {
     "close": _close,
     "supersede": _supersede,
     "submit": _submit,
@@ -286,6 +261,8 @@ _HOW: dict[str, Callable[[Connection, Request, Desk], Done]] = {
     "registry": _registry,
 }
 KINDS = tuple(_HOW)
+# these create nothing: they change what is there
+CHANGING = ("issue", "revoke")
 # computed from readings: seconds to minutes
 LONG = ("close", "supersede", "sample", "verify")
 # a draft is the same however often its period is closed: these keep their own transactions
@@ -304,30 +281,15 @@ def do(conn: Connection, request: Request, desk: Desk) -> Done:
     """
     Execute a request and return its result.
 
-    Parameters
-    ----------
-    conn : Connection
-        As `tonne_mrv`; in autocommit, or in a snapshot's transaction for a kind of `SNAPSHOT`.
-
-    Raises
-    ------
-    TonneError
-        As the steps of a statement's life raise.
+    `conn`: as `tonne_mrv`; in autocommit, or in a snapshot's transaction for a kind of `SNAPSHOT`.
+    Raises TonneError as the steps of a statement's life raise.
     """
-    return _HOW[request.kind](conn, request, desk)
+    result = _HOW[request.kind](_Task(conn, request, desk))
+    return Done(bool(result.get("new", request.kind not in CHANGING)), result)
 
 
 def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
-    """
-    Return the answer of a request; None if there is none in time.
-
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    patience_s : float
-        Maximum waiting time. [s]
-    """
+    """Return the answer of a request; None if there is none within `patience_s`."""
     until_s, pause_s = time.monotonic() + patience_s, _FIRST_LOOK_S
     while (answer := queue.answer_of(conn, id_)) is None and time.monotonic() < until_s:
         time.sleep(pause_s)
@@ -369,12 +331,8 @@ class Runner(Background):
     """
     Executes requests in its own threads until it is stopped.
 
-    Parameters
-    ----------
-    url : str
-        Database; the login must be granted `tonne_mrv`.
-    pulse : Pulse, optional
-        Health signal of a process that does nothing else.
+    `url`: database; the login must be granted `tonne_mrv`.  `pulse`: health signal of a process
+    that does nothing else.
     """
 
     patience_s = None  # the current request is answered

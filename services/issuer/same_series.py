@@ -22,9 +22,9 @@ from ingest.model import INTERVAL_US, Int32, Int64
 from mrv.accounting.twin_series import FAR_LAGS, MANY, MEASURED, agreeing, copied, twins
 from mrv.methodologies import find
 from mrv.quantity_text import plain_text
-from mrv.registry.project import Project, ProjectDevice
+from mrv.registry.project import Project
 from mrv.texts import Text, Value, text
-from services.registry.entries import ProjectDevice as Entry
+from services.registry.entries import Project as Entry
 from services.registry.entries import Registry
 from services.store.statements import statements
 from services.store.timeseries.measured_energy import all_series, peaks, values_at
@@ -41,6 +41,8 @@ _LOOKS = 4
 _AT_ONCE = 10_000
 # series that are kept at once: some 50 MB
 _KEPT = 4_096
+# units of quantities that never repeat by themselves
+UNREPEATED = (*MEASURED, "1", "K s")
 # quarter hours before the strongest ones that are looked at too
 _BEFORE = 10
 # a series of less than this part of another one may not be seen from there
@@ -52,12 +54,8 @@ class Agreeing(NamedTuple):
     """
     Number of agreeing days of two meters, and their ratio.
 
-    Attributes
-    ----------
-    ordered : bool
-        Each day agrees with the same day; else with another one, or shifted by some hours.
-    noise : float
-        Deviation of the intervals if uniform like noise; else 0. [1]
+    `ordered`: each day agrees with the same day; else with another one, or shifted by some hours.
+    `noise`: deviation of the intervals if uniform like noise; else 0. [1]
     """
 
     days: int
@@ -71,20 +69,12 @@ class Copy(NamedTuple):
     """
     Duplicate of a meter's series in another meter, or in its own earlier series.
 
-    Attributes
-    ----------
-    project : str or None
-        Project of the other meter; None for the same project.
-    equal : bool
-        The series are identical; else proportional.
-    excluded : bool
-        The other meter counts, and this one does not.
-    days_before : int
-        Number of days by which the other one is earlier.
-    by_day : Agreeing or None
-        Agreement of daily sums; None if the intervals agree.
-    parts : tuple of str
-        The meters of which it is the sum, including the other one; else empty.
+    `project`: project of the other meter; None for the same project.
+    `equal`: the series are identical; else proportional.
+    `excluded`: the other meter counts, and this one does not.
+    `days_before`: number of days by which the other one is earlier.
+    `by_day`: agreement of daily sums; None if the intervals agree.
+    `parts`: the meters of which it is the sum, including the other one; else empty.
     """
 
     device: str
@@ -135,10 +125,7 @@ class Copy(NamedTuple):
 
 
 class Same(NamedTuple):
-    """
-    Copies by 15-minute intervals, and all known pairs, including those found by the
-    accounting.
-    """
+    """Copies by 15-minute intervals, and all known pairs, also those of the accounting."""
 
     copies: list[Copy]
     pairs: set[tuple[str, str]]
@@ -153,14 +140,9 @@ class Energy:
     """
     Baseline energy of a project in a period, and the other meters that could be its duplicates.
 
-    Attributes
-    ----------
-    project : Project
-        Project with the devices of the period.
-    registered : mapping of str to datetime
-        Time since which devices have a rated power in the registry.
-    claimed : dict of str to bool
-        Whether other projects claimed the meters' energy of the period, as far as queried.
+    `project`: project with the devices of the period.  `registered`: time since which devices have
+    a rated power in the registry.  `claimed`: whether other projects claimed the meters' energy of
+    the period, as far as queried.
     """
 
     conn: Connection
@@ -170,29 +152,9 @@ class Energy:
     registered: Mapping[str, object]
     claimed: dict[str, bool] = field(default_factory=dict)
 
-    @property
-    def meters(self) -> list[tuple[str, list[str]]]:
-        """Return the project's energy devices, by quantity."""
-        return self._counted(("Wh",))
-
-    @property
-    def measured(self) -> list[tuple[str, list[str]]]:
-        """
-        Return the project's devices with quantities that no two meters can share, by
-        quantity.
-        """
-        return self._counted(MEASURED)
-
-    @property
-    def repeated(self) -> list[tuple[str, list[str]]]:
-        """Return the project's devices with quantities that never repeat, by quantity."""
-        return self._counted((*MEASURED, "1", "K s"))
-
-    def _counted(self, units: Collection[str]) -> list[tuple[str, list[str]]]:
-        project = self.project
-        return sorted(
-            _baseline(project.methodology, project.version, project.devices, units).items()
-        )
+    def meters(self, units: Collection[str] = ("Wh",)) -> list[tuple[str, list[str]]]:
+        """Return the project's baseline devices with given units, by quantity."""
+        return sorted(_baseline(self.project, units).items())
 
     @property
     def span_us(self) -> tuple[int, int]:
@@ -204,7 +166,7 @@ class Energy:
         result: dict[str, str] = {}
         for entry in self.registry.projects.values():
             if entry.id != self.project.id:
-                theirs = _baseline(entry.methodology, entry.version, entry.devices, MEASURED)
+                theirs = _baseline(entry, MEASURED)
                 result |= {d: entry.id for d in theirs.get(quantity, ()) if d not in names}
         return result
 
@@ -228,7 +190,7 @@ def same_elsewhere(energy: Energy) -> Same:
     result, conn, span_us = Same([], set()), energy.conn, energy.span_us
     # meters that are all alike come again and again
     kept = lru_cache(_KEPT)(lambda name, quantity: all_series(conn, [name], quantity, span_us)[0])
-    for quantity, names in energy.meters:
+    for quantity, names in energy.meters():
         beside = energy.others(quantity, names)
         near = _near(conn, names, sorted({*beside, *names}), quantity, span_us)
         series = {name: kept(name, quantity) for name in {n for n, _ in near}}
@@ -279,16 +241,11 @@ def _inside(
                     again.add(name)
 
 
-def _baseline(
-    method: str,
-    version: str,
-    bound: Sequence[ProjectDevice] | Sequence[Entry],
-    units: Collection[str],
-) -> dict[str, list[str]]:
+def _baseline(project: Project | Entry, units: Collection[str]) -> dict[str, list[str]]:
     """Return devices of the baseline with quantities in given units, by quantity."""
-    roles = find(method, version).roles
+    roles = find(project.methodology, project.version).roles
     result: dict[str, list[str]] = {}
-    for item in bound:
+    for item in project.devices:
         needs = roles.get(item.role)
         if needs is not None and needs.side == "baseline" and needs.unit in units:
             subset = result.setdefault(needs.quantity, [])

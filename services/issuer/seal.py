@@ -47,6 +47,7 @@ from services.issuer.compared_days import (
     sealed_day,
     underived,
 )
+from services.issuer.documents import Signer
 from services.issuer.sealed_day_contents import (
     PROMISED_US,
     SETTLE_US,
@@ -55,7 +56,6 @@ from services.issuer.sealed_day_contents import (
     parts_of,
     together,
 )
-from services.issuer.transitions import Signer
 from services.metrics import Metrics
 from services.scraping import Pulse
 from services.store.postgres.pool import connect
@@ -76,22 +76,13 @@ class Report:
     """
     Result of a sealing run.
 
-    Attributes
-    ----------
-    days, again : int
-        Days sealed for the first time, and again for late data.
-    entries : list of str
-        Kinds of the other entries.
-    refused : list of str
-        Differences from a seal by manual changes, not sealed.
-    late : list of str
-        Late readings of the same days, which wait for these to be resolved.
-    corrections : list of str
-        Issued statements with changed readings, and the drafts that correct them.
-    waiting : list of str
-        Devices whose derived rows must be rebuilt first, as after an import.
-    late_s : float
-        Delay of the oldest day beyond the promised time before this run. [s]
+    `days`, `again`: days sealed for the first time, and again for late data.
+    `entries`: kinds of the other entries.
+    `refused`: differences from a seal by manual changes, not sealed.
+    `late`: late readings of the same days, which wait for these to be resolved.
+    `corrections`: issued statements with changed readings, and the drafts that correct them.
+    `waiting`: devices whose derived rows must be rebuilt first, as after an import.
+    `late_s`: delay of the oldest day beyond the promised time before this run. [s]
     """
 
     days: int = 0
@@ -131,27 +122,39 @@ def seal(
     """
     Seal all due days and changes, sign the log's head, and return the result.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit, as `tonne_mrv`.
-    signer : Signer
-        Key of the log.
-    now_us : int
-        Days that ended more than `SETTLE_US` before are due. [us UTC]
-    recheck : bool
-        Compare all sealed days with the stored rows, not only those with late readings.
-    accept : str, optional
-        Reason for which manual changes are sealed too.
-    projects : collection of str, optional
-        Only days of these projects; all, and days of devices without one, where absent.
-    before : date, optional
-        Only local days before this one, and these as soon as they have ended.
+    `conn` is in autocommit, as `tonne_mrv`.
+    `signer`: key of the log.
+    `now_us`: days that ended more than `SETTLE_US` before are due. [us UTC]
+    `recheck`: compare all sealed days with the stored rows, not only those with late readings.
+    `accept`: reason for which manual changes are sealed too.
+    `projects`: only days of these projects; all, and days of devices without one, where absent.
+    `before`: only local days before this one, and these as soon as they have ended.
     """
     with _alone(conn):
-        run = _Run(conn, signer, Registry(conn), accept, Report())
-        subset = projects, before
-        return _seal(run, now_us, subset, everything=recheck or accept is not None)
+        run = _Run(conn, signer, Registry(conn), accept, report := Report())
+        until_us = now_us - SETTLE_US if before is None else now_us
+        records.append_changes(conn, signer, report.entries, report.refused, accept)
+        due = {(job.project, job.day): job for job in ended(conn, run.of.fleet, until_us)}
+        known = seals.latest(conn)
+        new = [job for key, job in due.items() if key not in known]
+        if projects is not None:
+            new = [job for job in new if job.project in projects]
+        if before is not None:
+            new = [job for job in new if job.day < before]
+        oldest = min((job.to_us for job in new), default=now_us)
+        report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
+        if ends := [*(_time(job.to_us) for job in new), *(span.end for span in known.values())]:
+            late_readings.announce(conn, max(ends))
+        for at in range(0, len(new), _AT_ONCE):
+            with snapshot(conn):
+                made = _prepare(conn, run.of.of_snapshot(), new[at : at + _AT_ONCE])
+            _append(run, made)
+            report.days += len(made)
+        everything = recheck or accept is not None
+        _seal_again(run, seals.latest(conn) if new else known, due, everything=everything)
+        report.corrections += map(str, open_corrections(conn))
+        records.append_records(conn, signer, report.entries, report.refused, accept)
+    return report
 
 
 @contextmanager
@@ -173,35 +176,6 @@ class _Run(NamedTuple):
     of: Registry
     accept: str | None
     report: Report
-
-
-def _seal(
-    run: _Run, now_us: int, subset: tuple[Collection[str] | None, date | None], *, everything: bool
-) -> Report:
-    conn, report = run.conn, run.report
-    projects, before = subset
-    until_us = now_us - SETTLE_US if before is None else now_us
-    records.append_changes(conn, run.signer, report.entries, report.refused, run.accept)
-    due = {(job.project, job.day): job for job in ended(conn, run.of.fleet, until_us)}
-    known = seals.latest(conn)
-    new = [job for key, job in due.items() if key not in known]
-    if projects is not None:
-        new = [job for job in new if job.project in projects]
-    if before is not None:
-        new = [job for job in new if job.day < before]
-    oldest = min((job.to_us for job in new), default=now_us)
-    report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
-    if ends := [*(_time(job.to_us) for job in new), *(span.end for span in known.values())]:
-        late_readings.announce(conn, max(ends))
-    for at in range(0, len(new), _AT_ONCE):
-        with snapshot(conn):
-            made = _prepare(conn, run.of.of_snapshot(), new[at : at + _AT_ONCE])
-        _append(run, made)
-        report.days += len(made)
-    _seal_again(run, seals.latest(conn) if new else known, due, everything=everything)
-    report.corrections += map(str, open_corrections(conn))
-    records.append_records(conn, run.signer, report.entries, report.refused, run.accept)
-    return report
 
 
 def _seal_again(
@@ -279,10 +253,7 @@ def _prepared(
 
 
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
-    """
-    Return when a day's readings arrived, and the time of the seal, as fields of the log
-    entry.
-    """
+    """Return when a day's readings arrived, and the time of the seal, for its log entry."""
     span = job.from_us, job.to_us
     arrived = {
         summed.device: Arrived(*summed[2:])
@@ -329,7 +300,7 @@ def _refused(run: _Run, job: Job, changes: Changes) -> bool:
 def _reason(now: Compared) -> str:
     """Return why a day is sealed again."""
     if now.joined:
-        return f"the registry says that {', '.join(now.joined)} served on that day"
+        return f"according to the registry, {', '.join(now.joined)} served on that day"
     return "late readings" if now.found.late else "derived rows recalculated"
 
 
@@ -358,22 +329,13 @@ class Sealer(Background):
     """
     Seals in its own thread until it is stopped.
 
-    Parameters
-    ----------
-    url : str
-        Database.
-    home : Path
-        Folder with the log's key, created at first use.
-    key : str
-        Its name.
-    every_s : float
-        Time between two rounds. [s]
-    pulse : Pulse, optional
-        Health signal of a process that does nothing else, updated after each round.
-    stamps : callable
-        Returns the time-stamp policy of the log's heads after each round; None for none.
-    first_s : float
-        Time before the first round. [s]
+    `url`: database.
+    `home`: folder with the log's key, created at first use.
+    `key`: its name.
+    `every_s`: time between two rounds. [s]
+    `pulse`: health signal of a process that does nothing else, updated after each round.
+    `stamps`: returns the time-stamp policy of the log's heads after each round; None for none.
+    `first_s`: time before the first round. [s]
     """
 
     def __init__(

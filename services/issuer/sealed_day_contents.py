@@ -77,14 +77,7 @@ class _Serving:
 
 
 def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
-    """
-    Yield days that ended by a time, of each project and of devices without one, oldest first.
-
-    Parameters
-    ----------
-    until_us : int
-        Days that end later are omitted. [us UTC]
-    """
+    """Yield days that ended by a time, of projects and of devices without, oldest first."""
     projects = registry.load_projects(conn)
     every = tuple(d.id for d in fleet.devices)
     serving = [
@@ -118,14 +111,7 @@ class Overdue(NamedTuple):
 def overdue(
     jobs: Iterable[Job], sealed: Mapping[tuple[str, date], datetime], now_us: int
 ) -> Overdue:
-    """
-    Return the days that were not sealed within `PROMISED_US` of their end.
-
-    Parameters
-    ----------
-    sealed : mapping
-        Time of the first seal of each sealed day.
-    """
+    """Return the days not sealed within `PROMISED_US` of their end, by their first seals."""
     result = Overdue([], [])
     for job in jobs:
         at = sealed.get((job.project, job.day))
@@ -165,14 +151,7 @@ def _follows(before: Job, job: Job, days: int) -> bool:
 
 
 def parts_of(cursor: Cursor, fleet: Fleet, run: Sequence[Job]) -> list[dict[str, Digest]]:
-    """
-    Return the digests of each day of a run: `readings`, `intervals`, `emissions`.
-
-    Parameters
-    ----------
-    run : sequence of Job
-        Days from one result of `together`.
-    """
+    """Return digests of each day of a run of `together`: readings, intervals, emissions."""
     result: list[dict[str, list[DayLeaf]]] = [
         {"readings": [], "intervals": [], "emissions": []} for _ in run
     ]

@@ -68,10 +68,7 @@ def fitting(conn: Connection, case: Case) -> list[Reused]:
     """
     Return the archived files that contain only a case's evidence, no device-day twice.
 
-    Raises
-    ------
-    DamagedError, VaultError
-        If a file was changed, or cannot be reached.
+    Raises DamagedError or VaultError if a file was changed, or cannot be reached.
     """
     wanted = {leaf.key: leaf for leaf in case.readings.leaves}
     ids = [device.id for device in case.fleet.devices]
@@ -99,14 +96,7 @@ def without(frame: Frame, fleet: Fleet, reused: Iterable[Reused]) -> Frame:
 
 
 def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
-    """
-    Return a case's plan, factors, digests and tables: bytes by name in the pack.
-
-    Parameters
-    ----------
-    reused : sequence of Reused
-        Archived files included unchanged, so that none of their data is written here.
-    """
+    """Return a case's plan, factors, digests and tables, without data of archived files."""
     result = {
         PLAN: canonical.legible(case.plan.to_json()),
         FACTORS: canonical.legible(case.factor_records),
@@ -168,16 +158,7 @@ _LONGEST = 16_384
 def signed_of(
     conn: Connection, devices: Sequence[Device], period: tuple[int, int], timezone: str
 ) -> SignedExtract:
-    """
-    Return a period's signed values, and the keys of their signers.
-
-    Parameters
-    ----------
-    devices : sequence of Device
-        Those of the project, and their check meters.
-    period : (int, int)
-        End excluded. [us UTC]
-    """
+    """Return a period's signed values of meters and check meters, and their keys. [us UTC]"""
     ids = [device.id for device in devices]
     every = sorted({*ids, *(d.gateway for d in devices if d.gateway)})
     serials = load_serials(conn, every)

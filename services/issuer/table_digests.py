@@ -19,7 +19,7 @@ from mrv.log.entries import FACTORS, RECORDS, RowHash, read_tables, tables_detai
 from mrv.model import Factor
 from mrv.signatures import canonical
 from services.issuer.close import snapshot
-from services.issuer.transitions import Signer
+from services.issuer.documents import Signer
 from services.store.messages.dead_letter_query import removed_of
 from services.store.postgres.row_hashes import IMPORTED, STATES, WRITTEN, hashes, older_than, tables
 from services.store.registry import load as registry
@@ -38,14 +38,7 @@ class State(NamedTuple):
 
 
 def state_of(conn: Connection, kind: str) -> State:
-    """
-    Return the current row digests of a kind's tables, and those of the log's last entry.
-
-    Raises
-    ------
-    LogError
-        If the digests stored with the entry do not lead to its roots.
-    """
+    """Return a kind's row digests, now and in the log; LogError if these miss their roots."""
     now = hashes(conn, STATES[kind])
     result = log.details(conn, kind)
     if not result:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException, HTTPMessage
+from itertools import chain
 from typing import IO, Final, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -53,18 +54,13 @@ def timestamps_file(
     """
     Return `timestamps.json` of a statement; None without time stamps.
 
-    Parameters
-    ----------
-    seals : bytes or None
-        Content of the pack's `seals.json`.
-    receipt : str or None
-        Log index of the statement's issue.
+    `seals`: content of the pack's `seals.json`.  `receipt`: log index of the statement's issue.
     """
     over, heads, chosen = _used(conn, statement, seals, receipt)
-    sizes = sorted({size for result in chosen.values() for size in result})
-    used = [*over, *(token for size in sizes for token in heads[size])]
+    used = [*over, *chain.from_iterable(heads.values())]
     if not used:
         return None
+    sizes = list(heads)
     leaves = log.leaves(conn) if sizes else []
     number = {size: n for n, size in enumerate(sizes)}
     return write(
@@ -95,32 +91,26 @@ def edition(conn: Connection, statement: str, receipt: str | None) -> str:
     if receipt is None:
         return ""
     seals = evidence.kept(conn, statement, (SEALS,)).get(SEALS)
-    over, heads, chosen = _used(conn, statement, seals, receipt)
-    sizes = sorted({size for result in chosen.values() for size in result})
-    used = [*over, *(token for size in sizes for token in heads[size])]
+    over, heads, _ = _used(conn, statement, seals, receipt)
+    used = chain(over, *heads.values())
     return ",".join(f"{token.digest.hex()} {token.authority}" for token in used)
 
 
 def _used(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> tuple[list[Token], dict[int, list[Token]], dict[int, list[int]]]:
-    """
-    Return tokens of the statement, tokens of heads by size, and the heads that cover each
-    entry.
-    """
+    """Return tokens of the statement, of heads by size, and the heads over each entry."""
     heads = stored.of_heads(conn)
     indices = [] if seals is None else [d["index"] for d in canonical.parse_object(seals)["days"]]
     if receipt is not None:
         indices.append(parse_receipt(receipt).index)
     chosen = {index: _heads_over(index, heads) for index in indices}
-    return stored.of_statement(conn, statement), heads, chosen
+    sizes = sorted({size for result in chosen.values() for size in result})
+    return stored.of_statement(conn, statement), {size: heads[size] for size in sizes}, chosen
 
 
 def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
-    """
-    Return the first head over an entry stamped by one authority, the first stamped by two,
-    and so on.
-    """
+    """Return the first head over an entry stamped by one authority, by two, and so on."""
     result: list[int] = []
     maximum = 0
     for size in sorted(size for size in heads if size > index):
@@ -162,17 +152,8 @@ def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
     """
     Send a request; return the bytes of the answer.
 
-    Parameters
-    ----------
-    url : str
-        URL of the authority, http or https.
-    timeout_s : float
-        Timeout of each network operation. [s]
-
-    Raises
-    ------
-    ServerError
-        If it cannot be reached, refuses, or answers with something else.
+    `url`: URL of the authority, http or https.  `timeout_s`: timeout of each network operation. [s]
+    Raises ServerError if it cannot be reached, refuses, or answers with something else.
     """
     post = Request(  # noqa: S310 - settings take http and https alone
         url,
@@ -213,17 +194,7 @@ def no_authority() -> None:
 
 
 class Policy(NamedTuple):
-    """
-    Time-stamp authorities, accepted tokens, and whether an issue waits for them.
-
-    Attributes
-    ----------
-    urls : tuple of str
-    rule : StampRule
-    required : bool
-    source : str
-        Origin of the policy, in a few words.
-    """
+    """Time-stamp authorities, accepted tokens, whether an issue waits, and the source."""
 
     urls: tuple[str, ...]
     rule: StampRule
@@ -242,12 +213,7 @@ class Stamped:
     """
     Result of requesting time stamps.
 
-    Attributes
-    ----------
-    got : list of str
-        New time stamps: subject, authority, time.
-    owed : list of str
-        Authorities without a valid answer.
+    `got`: new time stamps: subject, authority, time.  `owed`: authorities without a valid answer.
     """
 
     got: list[str] = field(default_factory=list)
@@ -283,12 +249,8 @@ def policy_of(settings: Settings) -> Policy | None:
     them, without TONNE_TIMESTAMP_URLS for ever.  It is read each time, so an expired trust root
     stops no pipeline.
 
-    Raises
-    ------
-    SettingsError
-        If accepted authorities are defined nowhere, or twice.
-    EnrolmentError
-        If the file or the trust root is invalid.
+    Raises SettingsError if accepted authorities are defined nowhere, or twice.  Raises
+    EnrolmentError if the file or the trust root is invalid.
     """
     urls = tuple(filter(None, (settings.timestamp_urls or "").split(",")))
     file = settings.timestamp_authorities
@@ -383,14 +345,7 @@ def of_head(head: stored.HeadToStamp) -> Subject:
 
 
 def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
-    """
-    Request time stamps of a statement before it is issued, and return the result.
-
-    Raises
-    ------
-    ServerError
-        If the issue must wait: fewer authorities stamped it than required.
-    """
+    """Request time stamps before an issue; ServerError if it must wait for more."""
     report = stamp(conn, of_statement(conn, statement), policy)
     have = {token.authority for token in stored.of_statement(conn, statement)}
     known = {authority.name for authority in policy.rule.authorities}

@@ -69,19 +69,6 @@ from services.store.statements import account_spans as carried
 from services.store.statements import evidence, statements
 from services.store.statements import transparency_log as log
 
-__all__ = [
-    "Documents",
-    "Signer",
-    "approve",
-    "documents",
-    "issue",
-    "log_signer",
-    "revoke",
-    "sample",
-    "status_list",
-    "submit",
-    "verify",
-]
 _ATTEMPTS = 20
 _PAUSE_S = 0.05
 
@@ -90,20 +77,8 @@ def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = F
     """
     Sign a draft as its operator; return its requirements not met.
 
-    Parameters
-    ----------
-    strict : bool
-        Refuse a statement that uses an unverified factor not accepted by its project.
-
-    Returns
-    -------
-    list of str
-        Requirements not met, as the statement states them.
-
-    Raises
-    ------
-    StatementStateError
-        If it is not a draft, or `strict` refuses it.
+    `strict`: refuse a statement that uses an unverified factor not accepted by its project.  Raises
+    StatementStateError if it is not a draft, or `strict` refuses it.
     """
     stored = statements.find(conn, statement)
     check_step(statement, stored.state, "submitted")
@@ -119,15 +94,8 @@ def verify(conn: Connection, statement: str, signer: Signer, finding: Finding) -
     """
     Recalculate a submitted statement, sign the verifier's opinion, and return the new state.
 
-    Returns
-    -------
-    str
-        The new state, verified or rejected.
-
-    Raises
-    ------
-    VerificationError
-        If the recalculation gives another statement; an adverse opinion can still be signed.
+    Raises VerificationError if the recalculation gives another statement; an adverse opinion can
+    still be signed.
     """
     have = documents(conn, statement)
     wanted: State = "rejected" if finding.opinion in REJECTING else "verified"
@@ -139,14 +107,7 @@ def verify(conn: Connection, statement: str, signer: Signer, finding: Finding) -
 
 
 def sample(conn: Connection, statement: str, signer: Signer, size: Size) -> dict[str, Any]:
-    """
-    Return the signed list of device-days drawn for the verifier.
-
-    Raises
-    ------
-    StatementStateError
-        If a list was drawn before, or the statement is not being verified.
-    """
+    """Return the signed list of device-days drawn for the verifier, which is drawn once."""
     have = in_verification(conn, statement)
     now = may_sign(conn, signer.holder, "verifier", statement)
     with snapshot(conn):
@@ -157,14 +118,7 @@ def sample(conn: Connection, statement: str, signer: Signer, size: Size) -> dict
 
 
 def approve(conn: Connection, statement: str, signer: Signer) -> int:
-    """
-    Sign an approval to issue a verified statement; return the number of approvals so far.
-
-    Raises
-    ------
-    StatementStateError
-        If it is not verified, or that holder approved already.
-    """
+    """Sign an approval of a verified statement; return the number of approvals so far."""
     have = documents(conn, statement)
     check_step(statement, have.stored.state, "issued")
     if have.verification is None:
@@ -179,22 +133,9 @@ def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey 
     Issue a verified statement: claim its period, enter it in the log, sign the head; return its
     index.
 
-    Parameters
-    ----------
-    log_signer : Signer
-        Key of the log.
-    by : EnrolledKey or str
-        Person who issues, for the record: an operator's key, or a name.
-
-    Returns
-    -------
-    int
-        Its index in the log.
-
-    Raises
-    ------
-    StatementStateError
-        If it is not verified, or another issued statement covers part of its period.
+    `log_signer`: key of the log.  `by`: person who issues, for the record: an operator's key, or a
+    name.  Raises StatementStateError if it is not verified, or another issued statement covers part
+    of its period.
     """
     for attempt in range(_ATTEMPTS):
         try:
@@ -273,10 +214,7 @@ def _still_valid(conn: Connection, have: Documents) -> None:
 
 
 def _wanted(conn: Connection, have: Documents) -> int:
-    """
-    Return the required number of approvals: the larger of the statement's and the
-    programme's.
-    """
+    """Return the approvals required: the larger of the statement's and the programme's."""
     stated = have.claims.issue_signatures
     required = max(1 if stated is UNSET else stated, issue_signatures(conn))
     return required if required > 1 else 0
@@ -294,10 +232,7 @@ def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None
 
 
 def _nothing_more_owed(conn: Connection, have: Documents) -> None:
-    """
-    Refuse a statement if a larger negative reduction must be taken over now than at its
-    close.
-    """
+    """Refuse a statement if more negative reduction is owed now than at its close."""
     stored = have.stored
     took = int(have.claims.carried.in_ug)
     devices = {p.device for p in have.claims.monitored_parameters}
@@ -335,19 +270,10 @@ def revoke(
     """
     Revoke an issued statement, end its claim, and log the reason; return the index in the log.
 
-    Parameters
-    ----------
-    log_signer : Signer
-        Key of the log.
-    by : EnrolledKey or str
-        Person who revokes, for the record: an operator's key, or a name.
-    reason : str
-        Public, in the log.
-
-    Raises
-    ------
-    StatementStateError
-        If it is not issued, or the reason is empty.
+    `log_signer`: key of the log.
+    `by`: person who revokes, for the record: an operator's key, or a name.
+    `reason`: public, in the log.
+    Raises StatementStateError if it is not issued, or the reason is empty.
     """
     check_reason(reason)
     actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)
@@ -368,12 +294,8 @@ def status_list(conn: Connection, project: str, signer: Signer) -> bytes:
     """
     Sign and publish a project's status list of statements no longer valid; return its bytes.
 
-    Raises
-    ------
-    EnrolmentError
-        If the key is not enrolled as operator's, now.
-    RegistryError
-        If there is no such project.
+    Raises EnrolmentError if the key is not enrolled as operator's, now.  Raises RegistryError if
+    there is no such project.
     """
     registry.load_project(conn, project)
     now = may_sign(conn, signer.holder, "operator", f"list of {project}")
@@ -390,10 +312,7 @@ def log_signer(conn: Connection, home: Path, name: str) -> Signer:
 
     After a rotation it is the new key, even under the old name.
 
-    Raises
-    ------
-    EnrolmentError
-        If the log's key has ended, or its secret is not stored here.
+    Raises EnrolmentError if the log's key has ended, or its secret is not stored here.
     """
     holders = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     now = datetime.fromtimestamp(now_us() / 1e6, UTC)
@@ -408,7 +327,7 @@ def log_signer(conn: Connection, home: Path, name: str) -> Signer:
     if not live:
         raise EnrolmentError(
             f"the log's key {holders[-1].name!r} has ended, so nothing is entered in the log;"
-            f" `tonne keys rotate {holders[-1].name}` gives it a new one"
+            f" `tonne keys rotate {holders[-1].name}` creates its next key"
         )
     current = live[-1]
     named = name if current.name not in keys.names(home) else current.name

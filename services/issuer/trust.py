@@ -51,16 +51,9 @@ def pinned(home: Path) -> Path:
 
 
 def pin(home: Path, data: bytes) -> TrustRoot:
-    """
-    Store a trust root: the first without check, each later one by the rules of the last.
-
-    Raises
-    ------
-    EnrolmentError
-        If it does not follow from the stored one, or is invalid.
-    """
-    path = pinned(home)
-    root = read_next(path.read_bytes(), data, _now()) if path.exists() else read_root(data, _now())
+    """Store a trust root, a later one by the rules of the last; EnrolmentError if invalid."""
+    path, mine = pinned(home), kept_trust_root(home)
+    root = read_root(data, _now()) if mine is None else read_next(mine, data, _now())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.write_bytes(data)
@@ -75,10 +68,7 @@ def kept_trust_root(home: Path) -> bytes | None:
 
 
 def required_grades(home: Path) -> RequiredGrades:
-    """
-    Return the grades of evidence required by the programme; default grades without a trust
-    root.
-    """
+    """Return the grades that the programme requires; default grades without a trust root."""
     data = kept_trust_root(home)
     root = None if data is None else read_pinned(data).evidence
     return USUAL if root is None else root
@@ -97,14 +87,7 @@ def third_parties(home: Path, keys: Iterable[EnrolledKey]) -> list[EnrolledKey]:
 
 
 def check_not_older(home: Path, data: bytes) -> None:
-    """
-    Refuse a file of trusted keys that is older than the pinned trust root.
-
-    Raises
-    ------
-    EnrolmentError
-        If it belongs to the same programme and is not a newer version.
-    """
+    """Refuse a root older than the pinned one of its programme; EnrolmentError."""
     mine = kept_trust_root(home)
     if mine is None or mine == data or "signed" not in canonical.parse_object(data):
         return
@@ -128,11 +111,9 @@ def checked(data: bytes) -> TrustRoot:
 def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
     """Return the keys to enrol from a file; a trust root must be the pinned one."""
     trust = read_trusted(data, _now())
-    path = pinned(home)
-    is_root = "signed" in canonical.parse_object(data)
-    if is_root and (not path.exists() or path.read_bytes() != data):
+    if "signed" in canonical.parse_object(data) and kept_trust_root(home) != data:
         raise EnrolmentError(
-            f"{trust.source} differs from the one stored in {path}; accept it with `tonne "
+            f"{trust.source} differs from the one stored in {pinned(home)}; accept it with `tonne "
             "trust pin`"
         )
     return trust.keys
@@ -140,10 +121,10 @@ def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
 
 def check(home: Path, keys: Iterable[EnrolledKey]) -> None:
     """Refuse a verifier or third party not named in the trust root; EnrolmentError."""
-    path = pinned(home)
-    if not path.exists():
+    data = kept_trust_root(home)
+    if data is None:
         return
-    root = read_root(path.read_bytes(), _now())
+    root = checked(data)
     known = {(key.multikey, key.role): key for key in root.keys}
     for key in keys:
         if key.role not in ("verifier", "third-party"):
@@ -155,7 +136,7 @@ def check(home: Path, keys: Iterable[EnrolledKey]) -> None:
                 f" {root.version} of the trust root of {root.programme}: the programme names"
                 " verifiers, with their accreditation, and third parties who sign rows; enrol from"
                 " its file, `tonne keys enroll"
-                f" {path}`"
+                f" {pinned(home)}`"
             )
 
 
@@ -168,11 +149,7 @@ Accepted = dict[tuple[str, str, str | None], Acceptance]
 
 
 def acceptances(conn: Connection, registry: Registry) -> Accepted:
-    """
-    Return the acceptances by subject, id and project.
-
-    Acceptances entered in the name of an operator's own organisation are omitted.
-    """
+    """Return acceptances by subject, id and project, without those by an operator itself."""
     own = operators(conn)
     return {
         (acceptance.subject, acceptance.id, acceptance.project): acceptance
@@ -194,10 +171,8 @@ def signed_rows(incoming: Incoming, name: str, key: SigningKey) -> list[dict[str
     """
     Return the acceptances of factors in a file as signed rows of a registry file.
 
-    Raises
-    ------
-    RegistryError
-        If a row is wrong, or the file accepts no factor or one that it does not contain.
+    Raises RegistryError if a row is wrong, or the file accepts no factor or one that it does not
+    contain.
     """
     wrong = [
         f"{incoming.places.get(k, name)}: {t}" for k, v in incoming.problems.items() for t in v

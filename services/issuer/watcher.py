@@ -78,14 +78,9 @@ class Keep:
     """
     Retention policy, and the monitored disk.
 
-    Attributes
-    ----------
-    letter_days, event_days, sky_days : int
-        Days for which dead letters, webhook events and clear-sky data are kept; 0 for ever.
-    disk : Path or None
-        A folder on the database's disk; the database's own by default.
-    witnessed : bool
-        Witnesses are asked to cosign the log's heads.
+    `letter_days`, `event_days`, `sky_days`: days for which dead letters, webhook events and
+    clear-sky data are kept; 0 for ever.  `disk`: a folder on the database's disk; the database's
+    own by default.  `witnessed`: witnesses are asked to cosign the log's heads.
     """
 
     letter_days: int = 0
@@ -160,18 +155,11 @@ class Watcher(Background):
     """
     Watches the database in its own threads until it is stopped.
 
-    Parameters
-    ----------
-    url : str
-        Database; the login must be granted `tonne_watch`, or `tonne_mrv`, which includes it.
-    every_s : float
-        Time between two counts. [s]
-    audit_s : float, optional
-        Time between two audits; none by default. [s]
-    pulse : Pulse, optional
-        Health signal of a process that does nothing else, updated after each round.
-    keep : Keep, optional
-        Retention policy, and monitored disk.
+    `url`: database; the login must be granted `tonne_watch`, or `tonne_mrv`, which includes it.
+    `every_s`: time between two counts. [s]
+    `audit_s`: time between two audits; none by default. [s]
+    `pulse`: health signal of a process that does nothing else, updated after each round.
+    `keep`: retention policy, and monitored disk.
     """
 
     def __init__(
@@ -347,7 +335,7 @@ _TEXTS = {
     "tonne_remake_waiting_devices": "Devices whose intervals wait for their calculation",
     "tonne_database_bytes": "Size of the database on its disk",
     "tonne_database_free_bytes": "Free space of the database's disk, if visible",
-    "tonne_database_failed_jobs": "TimescaleDB jobs that fail, built-in ones repeatedly",
+    "tonne_database_failed_jobs": "Jobs of TimescaleDB that fail (its own jobs: repeatedly)",
     _OVERDUE: "Chunks that are old enough to be compressed and are not",
     "tonne_signer_waiting_requests": "Requests to the signer without an answer",
     "tonne_signer_waiting_seconds": "Time for which the oldest request to the signer has waited",

@@ -18,7 +18,7 @@ from mrv.log.entries import Checkpoint, verify_checkpoint
 from mrv.log.note import NoteKey, signature_lines
 from mrv.log.witness import check_request, cosign, cosignatures, parse_request
 from mrv.signatures.keyfile import read_keyring
-from services.issuer.transitions import Signer
+from services.issuer.documents import Signer
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
 
@@ -27,17 +27,9 @@ def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: in
     """
     Return a checkpoint with the witness's signature over the head of a request.
 
-    Parameters
-    ----------
-    request : str
-        Output of `tonne log request`.
-    keys : bytes
-        Keyring with the log's key, obtained from the log's operator before.
-
-    Raises
-    ------
-    LogError, SignatureError, EnrolmentError
-        If the head is not the log's or does not continue the last one.
+    `request`: output of `tonne log request`.  `keys`: keyring with the log's key, obtained from the
+    log's operator before.  Raises LogError, SignatureError or EnrolmentError if the head is not the
+    log's or does not continue the last one.
     """
     if signer.holder.role != "witness":
         raise EnrolmentError(
@@ -69,14 +61,7 @@ def _log_key(note: str, keys: bytes) -> NoteKey:
 
 
 def keep(conn: Connection, note: str) -> list[str]:
-    """
-    Store the witnesses' signatures of a cosigned head; return the witnesses' names.
-
-    Raises
-    ------
-    InputError
-        If it is not a head of this log, or no enrolled witness signed it.
-    """
+    """Store the witnesses' signatures of a head; return their names, InputError without any."""
     text, _ = signature_lines(note)
     size = Checkpoint.from_text(text).size
     own = log.checkpoint(conn, size)

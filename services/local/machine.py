@@ -77,8 +77,8 @@ def own_folder(folder: Path, account: Account | None) -> None:
                     os.chown(path, account.uid, account.gid, follow_symlinks=False)
     except PermissionError as error:
         raise InputError(
-            f"{folder} cannot be given to {account.name if account else 'us'}: {error.strerror}; "
-            "set TONNE_HOME to a folder on a local disk"
+            f"{folder} cannot be assigned to {account.name if account else 'this account'}:"
+            f" {error.strerror}; set TONNE_HOME to a folder on a local disk"
         ) from error
 
 

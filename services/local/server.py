@@ -163,7 +163,7 @@ class Server(ABC):
             if quiet.for_s() > _STARTED_WITHIN_S:
                 started.send(signal.SIGKILL)
                 raise ServerError(
-                    f"{self.name} does not answer on port {port}, and has written nothing for "
+                    f"{self.name} does not answer on port {port}, and has written no output for "
                     f"{_STARTED_WITHIN_S:.0f} s; {self.log} says:\n{self.last_lines()}"
                 )
             time.sleep(0.05)
@@ -178,7 +178,7 @@ class Server(ABC):
                 if quiet.for_s() > timeout_s:
                     raise ServerError(
                         f"{self.name} (process {running.pid}) has not ended after {number.name}, "
-                        f"and has written nothing for {timeout_s:.0f} s; see {self.log}"
+                        f"and has written no output for {timeout_s:.0f} s; see {self.log}"
                     )
                 time.sleep(0.02)
             if number == self.stop_signal:

@@ -60,10 +60,10 @@ def unverified(
     for factor in {f.id: f for f in (*used, *filter(None, [official])) if is_of_banks(f)}.values():
         if factor.id not in names:
             text = (
-                f"{factor.id} = {factor.text} {factor.unit} is a default of development banks, no"
-                " factor of the country's authority: each statement has an observation (FAC-02);"
-                f" write the authority's under `factors`: {row_to_write(factor.kind, at)}; or, if"
-                f" the programme takes the default, name it in parameters.{KEY}"
+                f"{factor.id} = {factor.text} {factor.unit} is a default of development banks, not"
+                " a factor of the country's authority: each statement has an observation (FAC-02);"
+                f" enter the authority's factor in `factors`: {row_to_write(factor.kind, at)}; or,"
+                f" if the programme accepts the default, name it in parameters.{KEY}"
             )
             yield Finding(project.kind, project.id, text, warning=True)
     missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)]
@@ -76,9 +76,9 @@ def unverified(
         yield Finding(
             project.kind,
             project.id,
-            f"{message.format(', '.join(missing))} not compared with the text; the statement will"
-            " say"
-            f" that the project does not accept {it}, unless parameters.{KEY} names {it}",
+            f"{message.format(', '.join(missing))} not compared with the text of the source; each"
+            f" statement reports that the project does not accept {it}, unless parameters.{KEY}"
+            f" names {it}",
             warning=True,
         )
 
@@ -109,14 +109,15 @@ def _another_grid(project: Project, used: Sequence[Factor], book: FactorBook) ->
     names = ", ".join(f"{name} ({grid.name})" for name, grid in subset.items())
     row = row_to_write(own, date(project.crediting_from.year, 1, 1))
     remedy = (
-        f"write `grid` at the site: {names}, or a name of yours with its factor"
+        f"enter `grid` of the site: {names}, or a name of your own with its factor"
         if book.grid == country
-        else f"write under `factors` what the authority publishes of {book.grid}: {row}"
+        else f"enter in `factors` the factor that the authority publishes for {book.grid}: {row}"
     )
     *_, whole = kinds_in(GRID, country)
     for factor in {f.id: f for f in used if f.kind == whole and not f.brought}.values():
         text = (
-            f"{factor.id} = {factor.text} {factor.unit} is of all of {country}, which has several"
-            f" grids, and counts in place of that of the project's own; {remedy}"
+            f"{factor.id} = {factor.text} {factor.unit} is the factor of the whole country"
+            f" {country}, which has several grids; it is applied in place of the factor of the"
+            f" project's grid; {remedy}"
         )
         yield Finding(project.kind, project.id, text, warning=True)

@@ -243,7 +243,7 @@ def versions(row: Row, item: Project) -> None:
     names = [version.name for version in item.monitoring or ()]
     for name in sorted({n for n in names if names.count(n) > 1}):
         row.problem(
-            "monitoring", f"version {name!r} appears twice; give each version its own number"
+            "monitoring", f"version {name!r} appears twice; use a different number for each version"
         )
 
 

@@ -341,7 +341,7 @@ def _wrong(kind: str, own: Mapping[str, Any]) -> Iterator[str]:
     takes = ["off", *(n for n in _LARGEST if kind in _OF_KINDS.get(n, (kind,)))]
     for name, value in own.items():
         if name not in takes:
-            yield f"{name} is not known; it takes {', '.join(takes)}"
+            yield f"{name} is not known; it accepts {', '.join(takes)}"
         elif name == "off":
             if not isinstance(value, bool):
                 yield f"off {value!r} is neither true nor false"

@@ -116,7 +116,7 @@ def _header(cells: list[str], name: str, known: Sequence[str]) -> list[str]:
     keys = [key for key in result if key is not None]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise RegistryError(
-            f"{name}:1: two columns have the meaning {', '.join(sorted(twice))}; keep one"
+            f"{name}:1: two columns have the meaning {', '.join(sorted(twice))}; remove one"
         )
     return keys
 
@@ -248,7 +248,7 @@ class _Reading:
             at = key.start_mark.line + self._first
             if not isinstance(key, ScalarNode) or key.value in table.cells:
                 raise RegistryError(
-                    f"{self._name}:{at}: key {key.value!r} is given twice or is not text; enter "
+                    f"{self._name}:{at}: key {key.value!r} is entered twice or is not text; enter "
                     "each key once, as text"
                 )
             table.cells[key.value] = self.value(value, depth + 1)

@@ -153,7 +153,7 @@ def _not_designed(
     for name in methodology.designed_of(bound.role for bound in project.devices):
         paper, subset = values.get(name), lacking[name in methodology.baseline_documents]
         if name not in known:
-            subset.append(f"{name} ({methodology.spec_of(name).meaning}) is not given")
+            subset.append(f"{name} ({methodology.spec_of(name).meaning}) is not entered")
         elif not _whole(paper):
             subset.append(f"{name} has no document with {', '.join(DOCUMENT)}")
     invoices = _invoices(project, methodology)
@@ -161,18 +161,18 @@ def _not_designed(
         yield _until(
             project,
             lacking[True],
-            "no reduction is credited until they are given in `parameters`, and their evidence in"
-            " `documents`, such as the report of the regression or of the measurement: dated before"
-            f" the period, with its issuer and the SHA-256 of its file{invoices}",
+            "no reduction is credited until these values are in `parameters`, and their evidence"
+            " in `documents`, such as the report of the regression or of the measurement (dated"
+            f" before the period, with its issuer and the SHA-256 of its file){invoices}",
         )
     if lacking[False]:
         yield _until(
             project,
             lacking[False],
-            "until the design capacity is given in `parameters`, and in `documents` the licence or"
-            " design report that states it (dated before the period, with its issuer and the"
-            " SHA-256 of its file), a quantity that only the plant's own meters report is zero,"
-            f" unless invoices with their files support it{invoices}",
+            "until `parameters` has the design capacity, and `documents` the licence or design"
+            " report that states it (dated before the period, with its issuer and the SHA-256 of"
+            " its file), a quantity that only the plant's own meters report is zero, unless"
+            f" invoices with their files support it{invoices}",
         )
 
 
@@ -218,7 +218,7 @@ def _unshown(
             project,
             [f"{', '.join(lines)} without a third party's document"],
             "until `documents` names one dated before the period, the statement has a finding."
-            f" {_UNSHOWN} Write in `documents`: {'; '.join(rows.values())}",
+            f" {_UNSHOWN} Enter in `documents`: {'; '.join(rows.values())}",
         )
 
 
@@ -247,7 +247,7 @@ def _carried(
         if whole and (share := min(Fraction(1), abs((whole - rest) / whole) * 100)) > maximum:
             maximum, most_of = share, bound.role
     percent = decimal_text(maximum * 100, 0, "half_even")
-    return f"carries {percent} % of what {most_of} counts" if maximum else ""
+    return f"{percent} % of the reduction of role {most_of} depends on it" if maximum else ""
 
 
 def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None) -> bool:
@@ -412,9 +412,9 @@ def _invoices(project: Project, methodology: Methodology) -> str:
     if not alone:
         return ""
     return (
-        f"; without a valid certificate what {', '.join(alone)} measures counts only if invoices of"
-        f" it{either} with the SHA-256 of their files cover 95 % of its time (`tonne invoice"
-        " import`; of weather the figures of the weather service)"
+        f"; without a valid certificate, the quantity of {', '.join(alone)} is credited only if"
+        f" invoices of it{either} with the SHA-256 of their files cover 95 % of its time (`tonne"
+        " invoice import`; for weather, figures of the meteorological office)"
     )
 
 
@@ -449,7 +449,7 @@ def _roles(
 def _device(where: str, bound: ProjectDevice, need: RoleNeeds, device: Device) -> Iterator[str]:
     if device.class_id not in need.classes:
         kinds = " or ".join(need.classes)
-        yield f"{where}: role {bound.role!r} takes a {kinds}, and this is a {device.class_id}"
+        yield f"{where}: role {bound.role!r} requires a {kinds}, but it is a {device.class_id}"
     elif need.quantity not in _metered(device):
         yield (
             f"{where}: role {bound.role!r} needs a register of {need.quantity}, which profile "

@@ -329,7 +329,7 @@ def programme(row: Row) -> Programme:
 def _actions(row: Row, item: Programme) -> None:
     names = [action.id for action in item.actions]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        row.problem("actions", f"action {name!r} is given twice; keep one")
+        row.problem("actions", f"action {name!r} is entered twice; remove one of them")
 
 
 def _area(row: Row, area: Area) -> None:

@@ -142,7 +142,7 @@ def _parts(programme: Programme) -> Iterator[Finding]:
             yield Finding(
                 programme.kind,
                 programme.id,
-                f"actions[{action.id}].target_kt: its parts {', '.join(p.id for p in parts)} come"
+                f"actions[{action.id}].target_kt: its parts {', '.join(p.id for p in parts)} add up"
                 f" to {together} kt, more than its own {action.target_kt}; correct one of them",
             )
 
@@ -333,8 +333,8 @@ def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
     begins = factor.valid_from or date.min
     if (begins.month, begins.day) != (1, 1):
         yield (
-            f"valid_from: {begins}: a year takes the factor of its 1 January, so that this one"
-            f" counts from {begins.year + 1} on; write {begins.year}-01-01 if it is that of"
+            f"valid_from: {begins}: a year uses the factor valid on its 1 January, so this factor"
+            f" applies from {begins.year + 1} on; enter {begins.year}-01-01 if it is the factor of"
             f" {begins.year}"
         )
     _, grid = factors.national(factor.kind)

@@ -214,8 +214,8 @@ def _of_ratings(
     for item in ratings if known else ():
         if item not in known and closed is not None and item.begins < closed:
             yield (
-                f"ratings: from {item.begins} lies in a period that is closed, up to"
-                f" {closed}, and is not changed for it: let the rating begin at {closed} or later"
+                f"ratings: from {item.begins} is in a closed period (until {closed}), which a"
+                f" rating cannot change: enter a rating that begins at {closed} or later"
             )
 
 

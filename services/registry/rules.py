@@ -106,9 +106,8 @@ def _clock(site: Site) -> Iterator[str]:
     for later_zone, other in pairwise(later):
         if other.begins - later_zone.begins < timedelta(days=_APART):
             yield (
-                f"timezones: {later_zone.begins} and {other.begins} lie less than {_APART} days"
-                " apart;"
-                " leave one out"
+                f"timezones: {later_zone.begins} and {other.begins} are less than {_APART} days"
+                " apart; remove one of them"
             )
 
 
@@ -174,7 +173,7 @@ def _grid(site: Site, book: FactorBook) -> Iterator[str]:
         near = ", ".join(f"{name} ({of.name})" for name, of in grids.items())
         yield (
             f"grid: {site.grid!r} is not a grid of {where} that tonne knows"
-            f"{f', which are {near}' if near else ''}; write one of these, or bring its factor"
+            f"{f', which are {near}' if near else ''}; enter one of these, or add its factor"
             f" under `factors`: {row_to_write(kind, date(2026, 1, 1))}"
         )
 
@@ -220,7 +219,9 @@ def _device(
         )
     yield from (Finding(device.kind, device.id, text, warning=True) for text in ratings.odd(device))
     if device.removed is not None and device.removed <= device.installed:
-        yield finding(f"removed: {device.removed} is not after {device.installed}; mend one")
+        yield finding(
+            f"removed: {device.removed} is not after {device.installed}; correct one of them"
+        )
     if device.commissioned is not None and not (
         device.installed.date()
         <= device.commissioned
@@ -228,8 +229,8 @@ def _device(
     ):
         ended = f" to {device.removed}" if device.removed else " on"
         yield finding(
-            f"commissioned: {device.commissioned} is not within its life, from"
-            f" {device.installed}{ended}; mend one"
+            f"commissioned: {device.commissioned} is outside the time in which the device exists,"
+            f" from {device.installed}{ended}; correct one of them"
         )
     if device.gateway is not None and device.gateway not in devices:
         yield finding(f"gateway: {device.gateway!r} is not registered; add it under `devices`")

@@ -31,7 +31,7 @@ sites:
     # names: {{de: "Mein Werk", ja: "私の工場"}}  # in the languages of the pages
     latitude: {latitude}  # degrees, north is positive
     longitude: {longitude}  # degrees, east is positive
-    timezone: {timezone}  # IANA name; days of this site begin by it{several}
+    timezone: {timezone}  # IANA name; days of this site begin in this time zone{several}
     country: {country}  # ISO 3166-1; selects the grid emission factor
     # park: my-park  # group of sites that exchange energy, water or waste
 """
@@ -40,7 +40,7 @@ _PLACES = {FIRST_COUNTRY: ("20.94", "106.60")}
 _OFFSET = "+07:00"
 _UNKNOWN = (f"{PLACEHOLDER}LATITUDE", f"{PLACEHOLDER}LONGITUDE")
 _CALIBRATIONS = f"""\
-    # calibrations:  # for time without one, the permissible error is deducted
+    # calibrations:  # for time without a certificate, the permissible error is deducted
     #   - performed: {PLACEHOLDER}DAY
     #     valid_until: {PLACEHOLDER}DAY  # first day that it does not cover
     #     certificate: {PLACEHOLDER}CERTIFICATE
@@ -54,7 +54,7 @@ programme:
   actions:
     - id: "1"
       name: Energy
-      # target_kt: {PLACEHOLDER}NUMBER  # a year; kt CO2e, by the city's own model
+      # target_kt: {PLACEHOLDER}NUMBER  # kt CO2e a year, from the city's own model
 """
 
 
@@ -135,12 +135,12 @@ def _device(device_class: DeviceClass, country: str) -> Iterator[str]:
     rated = any(c.limit == "rated_power" for c in device_class.registers)
     yield f"    {'' if rated else '# '}rated_power_w: 100000  # limit of the register's increase\n"
     if device_class.id == PV_INVERTER:
-        yield "    dc_power_w: 120000  # modules, nameplate; no performance ratio without it\n"
-        yield "    tilt: 10  # of the modules, degrees from the horizontal\n"
+        yield "    dc_power_w: 120000  # nameplate, needed for the performance ratio\n"
+        yield "    tilt: 10  # slope of the modules, degrees from the horizontal\n"
         yield f"    azimuth: {_azimuth(country)}  # degrees clockwise from north: 180 is south;"
         yield " south of the equator modules face north, 0\n"
-        yield "    temperature_coefficient_percent: -0.35  # of power, %/K, data sheet\n"
-    yield "    installed: 2026-01-01T00:00:00+07:00  # with its offset\n"
+        yield "    temperature_coefficient_percent: -0.35  # change of power, %/K, data sheet\n"
+    yield "    installed: 2026-01-01T00:00:00+07:00  # time with its UTC offset\n"
     yield f"    # maker: {PLACEHOLDER}MAKER\n"
     yield f"    # model: {PLACEHOLDER}MODEL\n"
     yield f"    # serial: {PLACEHOLDER}SERIAL  # maker and serial identify the meter\n"
@@ -150,7 +150,7 @@ def _device(device_class: DeviceClass, country: str) -> Iterator[str]:
     yield "    attributes: {cadence_s: 900}  # seconds between its messages\n"
     yield _CALIBRATIONS
     yield from _later(device_class, country)
-    yield "\n    # Its messages, by the generic profile:\n"
+    yield "\n    # Channels of its messages with the generic profile: name, unit, kind\n"
     for source in profiles.load()[device_class.id, profiles.OWN].channels.values():
         channel = device_class.channels[source.channel]
         yield f"    #   {source.path:<26} {source.unit:<8} {channel.kind}\n"
@@ -167,12 +167,12 @@ def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
         yield f"    #     last: {PLACEHOLDER}READING  # {register.unit}\n"
         yield f"    #     first: {PLACEHOLDER}READING  # {register.unit}\n"
         yield f"    #     reason: {PLACEHOLDER}REASON\n"
-        yield f"    #     document: {PLACEHOLDER}PROTOCOL  # with both values\n"
+        yield f"    #     document: {PLACEHOLDER}PROTOCOL  # record with both values\n"
     if any(c.limit == "rated_power" for c in device_class.registers):
         yield "    # ratings:  # changes of the rated power, each from a time on\n"
         yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
     if device_class.id == PV_INVERTER:
-        yield "    # arrays:  # where its modules are others from a time on\n"
+        yield "    # arrays:  # changes of the PV modules, each from a time on\n"
         yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
         yield "    #     dc_power_w: 120000\n"
         yield "    #     tilt: 10\n"
@@ -208,7 +208,7 @@ def _project(device_class: DeviceClass, country: str) -> Iterator[str]:
         and methodologies.abroad(method.countries, country) is None
     ]
     if not result:
-        yield "# No methodology counts tonnes by this class; its values are indicators.\n"
+        yield "# No methodology uses this class; its values are indicators without tonnes.\n"
         return
     result.sort(key=lambda entry: (entry[0].id != "jcm-vn-am007", len(entry[0].roles)))
     method, role = result[0]
@@ -240,21 +240,22 @@ def _project_lines(device_class: DeviceClass, method: Methodology, role: str) ->
         unit = getattr(spec, "unit", "") or ""
         yield f"      {key}: {_example(spec)}  # {unit + ': ' if unit else ''}{spec.meaning}"
     if method.designed:
-        yield "    documents:  # of the plant's design and its baseline: dated before the period"
+        yield "    documents:  # documents of the design and the baseline, dated before the period"
     for key in method.designed:
         whole = key in method.baseline_documents
-        lost = "no reduction is credited" if whole else "a quantity of its own meters is zero"
-        yield f"      {key}:  # without it {lost}"
+        lost = "no reduction is credited" if whole else "a meter without valid calibration is 0"
+        yield f"      {key}:  # without this document, {lost}"
         yield f"        document: {PLACEHOLDER}TITLE-AND-NUMBER"
-        yield f"        by: {PLACEHOLDER}ISSUER  # who gave it; not the operator"
+        yield f"        by: {PLACEHOLDER}ISSUER  # issuer of the document, not the operator"
         yield f"        issued: {PLACEHOLDER}DAY"
-        yield f"        sha256: {PLACEHOLDER}SHA256  # of its file"
-        yield f"        value: {PLACEHOLDER}NUMBER  # what it states, in the unit of the parameter"
+        yield f"        sha256: {PLACEHOLDER}SHA256  # SHA-256 of its file"
+        yield f"        value: {PLACEHOLDER}NUMBER  # stated value, in the unit of the parameter"
     if method.invoiced:
         names = ", ".join([r for r in method.roles if r in method.invoiced])
         either = f", or of {', '.join(method.powering)}" if method.powering else ""
-        yield f"    # no reduction without invoices of {names}{either}: tonne invoice import"
-    yield '    action: "1"  # of the programme'
+        yield f"    # a reduction requires calibrated meters, or invoices of {names}{either}"
+        yield "    # (tonne invoice import)"
+    yield '    action: "1"  # action of the programme to which the project belongs'
 
 
 def _example(spec: object) -> str:

@@ -57,7 +57,7 @@ def read_workbook(data: bytes, name: str) -> Table:
             _put(table, section, rows[0] if section == _ONE else list(rows), 1)
             if section == _ONE and len(rows) > 1:
                 raise RegistryError(
-                    f"{where}: row {rows[1].line}: the file has more than one programme; keep one"
+                    f"{where}: row {rows[1].line}: the file has several programmes; keep only one"
                 )
         for row in rows if inner else ():
             parent = _parent(table, section, row, where)
@@ -137,7 +137,9 @@ def _header(row: Sequence[Any], where: str) -> list[str]:
     if twice := {
         name for name in names if name and names.count(name) > 1 and not name.startswith(_NOTE)
     }:
-        raise RegistryError(f"{where}: two columns are named {', '.join(sorted(twice))}; keep one")
+        raise RegistryError(
+            f"{where}: two columns are named {', '.join(sorted(twice))}; rename one"
+        )
     return names
 
 
@@ -172,13 +174,13 @@ def _dotted(table: Table, key: str, value: Value, where: str) -> None:
     inner = table.cells.setdefault(first, Table(table.line, {}, {}))
     table.lines[first] = table.line
     if not isinstance(inner, Table):
-        raise RegistryError(f"{where}: {first} and {key} are both given; keep one")
+        raise RegistryError(f"{where}: {first} and {key} are both entered; remove one of them")
     _dotted(inner, rest, value, where)
 
 
 def _put(table: Table, key: str, value: Value, line: int, where: str = "") -> None:
     if key in table.cells:
-        raise RegistryError(f"{where}: {key} is given twice; keep one")
+        raise RegistryError(f"{where}: {key} is entered twice; remove one of them")
     table.cells[key], table.lines[key] = value, line
 
 
@@ -212,7 +214,7 @@ def _add_item(parent: Table, key: str, row: Table, where: str) -> None:
     parent.lines.setdefault(key, row.line)
     if not isinstance(entries, list):
         raise RegistryError(
-            f"{where}: row {row.line}: {key} is also a column of its sheet; keep one"
+            f"{where}: row {row.line}: {key} is also a column of its sheet; remove one of them"
         )
     entries.append(row)
 

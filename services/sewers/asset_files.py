@@ -408,7 +408,7 @@ def _add(
     if made is None:
         return
     if made.id in network.assets:
-        text = f"also stands at {network.places[made.id]}; keep one"
+        text = f"is also defined at {network.places[made.id]}; remove one of them"
         network.problems.append(Problem(place, made.id, text, True))
         return
     network.assets[made.id] = made

@@ -130,10 +130,11 @@ def _ends(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
     for what, name in (("from_node", pipe.from_node), ("to_node", pipe.to_node)):
         if name not in nodes:
             yield (
-                f"{what} {name!r} is not a manhole, pumping station or outfall; add it, or mend it"
+                f"{what} {name!r} is not a manhole, pumping station or outfall; add it, or correct"
+                " its name"
             )
     if pipe.from_node == pipe.to_node:
-        yield f"begins and ends at {pipe.from_node}; mend one end"
+        yield f"begins and ends at {pipe.from_node}; correct one end"
 
 
 def _slope(pipe: Asset) -> Iterator[str]:
@@ -143,7 +144,7 @@ def _slope(pipe: Asset) -> Iterator[str]:
     if drop < 0:
         yield (
             f"runs uphill: level_m {pipe.level_m:g} at its beginning, level_to_m"
-            f" {pipe.level_to_m:g} at its end; swap the ends, mend a level, or say pressurised"
+            f" {pipe.level_to_m:g} at its end; swap the ends, correct a level, or set pressurised"
         )
     elif length and drop / length > _HIGHEST_SLOPE:
         yield f"falls {drop:g} m over {length:.1f} m, steeper than one in five; check both levels"
@@ -176,7 +177,7 @@ def _twice(assets: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
     for asset in assets.values():
         key = (asset.kind == "pipe", asset.from_node, asset.to_node, asset.path)
         if key in seen:
-            yield asset.id, f"lies where {seen[key]} lies; keep one"
+            yield asset.id, f"has the same place as {seen[key]}; remove one of them"
         seen.setdefault(key, asset.id)
 
 
@@ -198,8 +199,11 @@ def _ways_out(pipes: list[Asset], nodes: Mapping[str, Asset]) -> Iterator[tuple[
     for name, node in nodes.items():
         touched = name in leaves or name in into
         if not touched:
-            yield name, "no pipe begins or ends here; connect it, or leave it out"
+            yield name, "no pipe begins or ends here; connect it, or omit it"
         elif name not in leaves and node.kind not in _OUT:
-            yield name, "is a dead end: pipes come and none leaves; add the pipe, or an outfall"
+            yield (
+                name,
+                "is a dead end: pipes lead to it and none leads away; add the pipe, or an outfall",
+            )
         elif name not in drained:
             yield name, "its water reaches no outfall; follow its pipes downstream"

@@ -78,7 +78,7 @@ def parse_faults(spec: str) -> Faults:
             known = ", ".join(field.name for field in fields(Faults))
             raise SimulatorError(f"fault {name!r} is unknown; choose from {known}")
         if name in chosen:
-            raise SimulatorError(f"fault {name!r} is given twice; keep one")
+            raise SimulatorError(f"fault {name!r} is entered twice; remove one of them")
         chosen[name] = _rate(name, given) if equals else DEFAULT_RATES[name]
     return Faults(**chosen)  # type: ignore[arg-type]  # reset is whole, _rate saw to it
 
@@ -102,9 +102,9 @@ class Plan:
     """
     Messages of one device's block of readings.
 
-    `block` has the values as sent. `good` marks correct readings that are sent, `receipted` those
-    that can be stored.  A sending has `count` readings from row `first` at `send_ms`; count 0 is
-    garbage.
+    `block` has the values that are sent. `good` marks the correct readings, `receipted` those that
+    can be stored.  Each message has `count` readings from row `first` and is sent at `send_ms`;
+    a message with count 0 is an invalid payload.
     """
 
     block: Block

@@ -76,7 +76,7 @@ def target_of(url: str) -> Target:
         raise InputError(f"{label} holds a character that must be percent-encoded; encode it")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise InputError(
-            f"{label}: leave login and fragment out; messages are signed, see docs/webhooks.md"
+            f"{label}: remove login and fragment; messages are signed, see docs/webhooks.md"
         )
     secure = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -37,6 +37,7 @@ PARTS = {
     "growth": Part("tests.bench.growth"),
     "sealing": Part("tests.bench.sealing"),
     "steady": Part("tests.bench.steady", _kafka),
+    "returning": Part("tests.bench.returning"),
     "verification": Part("tests.bench.verification"),
     "accounting": Part("tests.bench.accounting"),
     "codecs": Part("tests.bench.codecs"),

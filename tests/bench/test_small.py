@@ -31,6 +31,7 @@ SMALL = {
     "growth": {"growth.POINTS": ("10x2d",)},
     "sealing": {"sealing.DEVICES": 100, "sealing.DAYS": 1},
     "steady": {"steady.DEVICES": 50, "steady.SHORT_S": 3.0, "steady.SHORT_RATE": 100.0},
+    "returning": {"returning.DEVICES": 2, "returning.DAYS": 1},
     "verification": {"verification.DEVICES": 1},
     "accounting": {"accounting.OF_PROJECT": 2},
     "codecs": {"codecs.MESSAGES": 20, "codecs.ROUNDS": 1},

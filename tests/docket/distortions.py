@@ -13,6 +13,7 @@ from typing import Any
 from tests.docket import (  # noqa: F401 - they list themselves
     distorted_owners,
     distorted_papers,
+    distorted_projects,
     distorted_readings,
     distorted_registry,
     happenings,

@@ -262,8 +262,9 @@ def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
     if idle and whole:
         yield f"\nRules without a case: {idle}."
     yield ""
-    yield _line(("methodology", "honest cases", "within 1 %", "without request", "both",
-                 "tonnes lost", "grade D", "frauds", "above 1.02", "of these undetected",
+    yield _line(("methodology", "honest cases", "credited within 1 % of the truth",
+                 "without a request", "both", "tonnes lost", "grade D", "frauds",
+                 "frauds credited above 1.02 times the truth", "of these undetected",
                  "undetected [t]", "evidence overrated"))  # fmt: skip
     yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for row in by_methodology(some):

@@ -32,6 +32,7 @@ SOME = (
     "pumps/test-of-the-old-pumps-dated-late", "building/bill-estimated-and-made-good",
     "pv/register-renamed-for-three-days", "aerobic/counter-of-four-digits-entered",
     "chillers/one-stands-all-month", "pv/protocol-with-a-digit-too-many",
+    "waste-heat/week-made-up-by-the-rest", "ewaste/one-invoice-for-two-metals",
 )  # fmt: skip
 
 

@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import CanonicalError
-from mrv.signatures.day_digests import (
-    DayKey,
-    DayLeaf,
-    Digest,
-    column_bytes,
-    day_leaf,
-    differences,
-    digest_leaves,
-)
+from mrv.signatures.day_digests import DayKey, DayLeaf, Digest, day_leaf, differences, digest_leaves
+from mrv.signatures.row_bytes import column_bytes
 
 
 def _rows(*energy: int) -> bytes:
@@ -87,7 +80,7 @@ def test_damaged_leaves_are_refused(change: dict[str, object]) -> None:
 
 def test_a_day_given_twice_is_refused() -> None:
     """Rows of a day could be counted in two places."""
-    with pytest.raises(CanonicalError, match="inv-2 on 2026-01-02 is given twice"):
+    with pytest.raises(CanonicalError, match="inv-2 on 2026-01-02 occurs twice"):
         _digest([*DAYS, DAYS[0]])
 
 

@@ -127,7 +127,7 @@ def test_a_strict_verifier_settles_every_edge_vector() -> None:
         (b"\x02" + bytes(31), "not a point"),
         (
             bytes.fromhex("10eb7c3acfb2bed3e0d6ab89bf5a3d6afddd1176ce4812e38d9fd485058fdb1f"),
-            "small-order part",
+            "part of small order",
         ),
     ],
 )

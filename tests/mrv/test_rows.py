@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import CanonicalError
-from mrv.signatures.day_digests import column_bytes, row_count
+from mrv.signatures.row_bytes import column_bytes, row_count
 
 TIMES = np.array([1_000_000, 2_000_000, 3_000_000], np.int64)
 
@@ -143,3 +143,11 @@ def test_foreign_bytes_have_no_row_count() -> None:
     for data in (b"", b"PAR1" + bytes(20), b"tonne-r1"):
         with pytest.raises(CanonicalError, match="column_bytes"):
             row_count(data)
+
+
+def test_one_text_of_all_rows_is_written_as_any_text_is() -> None:
+    """A statement of one quantity would have other digests than the same rows read otherwise."""
+    times = np.arange(5, dtype=np.int64)
+    item = np.array(["water"], dtype=object)
+    once = column_bytes(times, {"quantity": np.broadcast_to(item, (5,))})
+    assert once == column_bytes(times, {"quantity": np.repeat(item, 5)})

@@ -77,7 +77,7 @@ RIGHT = ("20.5, longitude: 106.5", "d", "wind", "1", 5, 2)
         (2, "tay-nam-canal", 7, "counted by none, because its result is water quality"),
         (3, "9", 7, "action: '9' is not in the programme; known: 1, 1-01"),
         (4, 6, 17, "target_kt: 6 kt, but the actions' targets sum to 5 = 5 kt"),
-        (5, 9, 17, "its parts 1-01 come to 9 kt, more than its own 5"),
+        (5, 9, 17, "its parts 1-01 add up to 9 kt, more than its own 5"),
         (0, "106.5, longitude: 20.5", 3, "106.5 must be from -90 to 90"),
         (0, "20.5, longitude: 108.5", 3, "warning: "),
     ],
@@ -114,10 +114,10 @@ def test_a_country_of_several_grids_is_warned_of(tmp_path):
     file.write_text(text, encoding="utf-8")
     told = _told(_check(file))
     assert (
-        f"warning: {file}:7: project p: ifi-2021-grid.id = 0.675 tCO2/MWh is of all of ID, which"
-        " has several grids" in told
+        f"warning: {file}:7: project p: ifi-2021-grid.id = 0.675 tCO2/MWh is the factor of the"
+        " whole country ID, which has several grids" in told
     )
-    assert "write `grid` at the site: jamali (Java, Madura, Bali), sumatera (Sumatra)" in told
+    assert "enter `grid` of the site: jamali (Java, Madura, Bali), sumatera (Sumatra)" in told
     file.write_text(text.replace("country: ID,", "country: ID, grid: sumatera,"), encoding="utf-8")
     mended = _check(file)
     assert not mended.refused, _told(mended)
@@ -141,8 +141,8 @@ def test_a_value_without_its_document_is_named_before_any_period_is_closed(tmp_p
         (tmp_path / file.name).write_text("\n".join(kept), "utf-8")
     told = _told(_check(tmp_path))
     assert (
-        "trang-cat-compost: parameters: phi (carries 100 % of what waste counts), mcf (carries"
-        " 100 % of what waste counts) without a third party's document"
+        "trang-cat-compost: parameters: phi (100 % of the reduction of role waste depends on it),"
+        " mcf (100 % of the reduction of role waste depends on it) without a third party's document"
     ) in told
     assert "more than 5 % of the reduction depends on such a value" in told
     row = "issued: 2026-01-31, sha256: 64 digits, value: 0.85}"

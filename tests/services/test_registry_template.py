@@ -39,7 +39,7 @@ def _checked(text: str, folder: Path) -> str:
 def _uncommented(text: str) -> str:
     """Take the two characters away that stand before an optional key of a device."""
     lines = []
-    for line in text.split("    # Its messages", maxsplit=1)[0].splitlines():
+    for line in text.split("    # Channels of its messages", maxsplit=1)[0].splitlines():
         key = re.match(r"    # (\w+):|    #  ", line)
         takes = key is not None and key[1] not in _OTHERS
         lines.append(line.replace("# ", "", 1) if takes else line)

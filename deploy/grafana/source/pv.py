@@ -98,12 +98,12 @@ WHERE $__timeFilter(time) AND performance_ratio IS NOT NULL AND {_MINE}
                 stat("Performance ratio at 25 °C", f"""
 SELECT sum(energy_kwh) / sum(reference_25_kwh) AS ratio FROM v_day_pv
 WHERE $__timeFilter(time) AND performance_ratio_25 IS NOT NULL AND {_MINE}
-""", "percentunit", "IEC 61724-1: the ratio with the nameplate corrected to the temperature of the modules, so that a hot"
-                     " month and a cool one compare. Requires `temperature_coefficient_percent` and a module temperature sensor.",
+""", "percentunit", "IEC 61724-1: the ratio with the nameplate corrected to the temperature of the modules, so that hot"
+                     " and cool months can be compared. Requires `temperature_coefficient_percent` and a module temperature sensor.",
                      steps=_RATIO, decimals=1),
                 stat("Specific yield per day", f"""
 SELECT avg(yield_h) AS yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
-""", "suffix: kWh/kW", "Energy by nameplate of the modules; mean of days and inverters in range.", decimals=2),
+""", "suffix: kWh/kW", "Energy divided by the nameplate power of the modules; mean of the days and inverters in the range.", decimals=2),
                 stat("Availability", f"""
 SELECT avg(availability) AS availability FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
 """, "percentunit", "By time (IEC TS 63019): share of the measured time with 100 W/m² or more in which an inverter delivered"

@@ -1,9 +1,9 @@
 """
 Methane of waste at a disposal site, year by year.
 
-CDM TOOL04 version 8, equation 1: [r], three implementations that agree.  Constants: [M];
-their product reproduces a published coefficient [B].  Years after the
-last one entered receive no waste.
+CDM TOOL04 version 8, equation 1.  The equation was read in three implementations, which agree
+[r].  The constants were not compared with the text of the tool [M]; their product reproduces a
+published coefficient.  In years after the last one entered, the site receives no waste.
 """
 
 from __future__ import annotations

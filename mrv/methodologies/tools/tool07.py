@@ -1,10 +1,10 @@
 """
 Emission factor of a grid, from its plants' fuel and generation.
 
-CDM TOOL07 version 7.0, simple operating margin: [M], with fuel properties of IPCC 2006:
-the lower 95 % bounds of tables 1.2 and 1.4, as the tool requires, [M].  Leave low-cost
-and must-run plants out of fuel and generation.  The method applies if they generate less
-than half of the electricity.
+CDM TOOL07 version 7.0, simple operating margin.  The equations were not compared with the text of
+the tool [M].  The fuel properties are those of IPCC 2006, with the lower 95 % bounds of tables
+1.2 and 1.4 that the tool requires [M].  Do not enter fuel and generation of low-cost and must-run
+plants.  The method is applicable if these plants generate less than half of the electricity.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class Bar(NamedTuple):
     """
     Bar of one time span.
 
-    `label`: its label, shown if there is room; `told`: its tooltip.  `parts` are pairs of a kind
-    and a value; None without stored data.  `href` is its link.
+    `label`: its label, shown if there is room; `told`: its tooltip.  `parts`: pairs of a kind and
+    a value, which is None if no data are stored.  `href`: its link.
     """
 
     label: str

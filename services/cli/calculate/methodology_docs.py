@@ -19,7 +19,7 @@ from mrv.model import Methodology, Tool
 from mrv.parameters.inputs import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.quantity_text import amount_text
 from mrv.rules.metering import WEEKS
-from mrv.steps import Published, Step, in_symbols
+from mrv.steps import BEFORE, Published, Step, in_symbols
 from mrv.texts import sourced
 from services.cli.calculate import catalog_docs, reference_docs, rules
 from services.cli.calculate import input_schema as describe
@@ -58,6 +58,9 @@ _LEGEND = (
     'Words in parentheses after a source, such as "primary source", state how its text was'
     " available ([certainty](../statement-figures.md#certainty-of-a-source)). Without such words,"
     " the source is cited, but its text was not compared. The table of inputs explains each symbol."
+    " Unit 1: a number without a unit; Cel: degrees Celsius; a: year. `absent`: the input may be"
+    " omitted. Monitoring options of the JCM: A public data, B invoices, C own measurement. Side:"
+    " the part of the account (baseline, or project with leakage) that the input enters."
 )
 
 
@@ -112,8 +115,8 @@ def _index() -> Iterator[str]:
     yield "\n## Validity in a programme\n"
     yield "The table states from when and until when a programme registers new projects under a"
     yield "methodology, and its successor. tonne rejects the import of a registration outside these"
-    yield "dates. A period closed for such a project has a condition that is not met, and its"
-    yield "statement is issued only if it states that condition. An unknown date rejects nothing."
+    yield "dates, and PLN-03 raises a finding on a period closed outside them. If a date is"
+    yield "unknown, tonne rejects no registration because of it."
     yield "`computed`: tonne calculates the methodology. `named`: tonne knows only its dates, as"
     yield "its equations were not available. The letters of certainty are explained in"
     yield "[statement-figures.md](../statement-figures.md#certainty-of-a-source).\n"
@@ -191,6 +194,8 @@ def _equation(definition: Methodology | Tool) -> Iterator[str]:
 
 def _where(step: Step) -> str:
     each = f"; for each row of `{step.over}`" if step.over else ""
+    if BEFORE in step.formula.split():
+        each += f" (`{BEFORE}`: the result of the row before it, 0 for the first)"
     return f"{each}; only if `{step.when}` is given" if step.when else each
 
 
@@ -224,8 +229,9 @@ def _services(methodology: Methodology) -> Iterator[str]:
     """
     for taken in methodology.consumptions:
         yield (
-            f"The service of `{', '.join(taken.serves)}` requires consumption of"
-            f" `{', '.join(taken.uses)}` [{taken.unit}]. If a consumption meter does not advance"
+            f"The service (output delivered) that `{', '.join(taken.serves)}` measures requires"
+            f" electricity or fuel, which `{', '.join(taken.uses)}` measures [{taken.unit}]. If a"
+            " consumption meter does not advance"
             " during service, tonne adds its consumption at a conservative rate (MTR-05)."
             + (f" Source of the plausible range: {taken.source}." if taken.source else "")
             + "\n"
@@ -234,8 +240,8 @@ def _services(methodology: Methodology) -> Iterator[str]:
             yield (
                 f"In each block of {WEEKS} weeks, the consumption per unit of service is compared"
                 " with that of the project's earlier periods. Below"
-                f" {float(taken.least):g} times that value, only the service that the metered"
-                " consumption corresponds to is credited (MTR-06, tonne's own rule).\n"
+                f" {float(taken.least):g} times that value, the credited service is at most the"
+                " metered consumption divided by that value (MTR-06, tonne's own rule).\n"
             )
         if taken.by_model and not taken.by_design:
             yield (
@@ -255,8 +261,9 @@ def _services(methodology: Methodology) -> Iterator[str]:
         of = f" times `{built.of}`" if built.of else ""
         whose = "each meter" if built.each else "the service"
         yield (
-            f"In each week, at most `{built.parameter}` of {whose} of"
-            f" `{', '.join(built.serves)}`{of} is credited (MTR-07). The service of a meter without"
+            f"{'Over the period' if built.of else 'In each week'}, {whose} of"
+            f" `{', '.join(built.serves)}`{of} is credited up to `{built.parameter}` per day on"
+            " average (MTR-07). The service of a meter without"
             " valid calibration is not credited unless a dated document states"
             f" `{built.parameter}`, or invoices state the service (EVD-02).\n"
         )

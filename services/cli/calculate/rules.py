@@ -228,7 +228,7 @@ def by_effect(method: Methodology, folder: str) -> Iterator[str]:
     for effect in dict.fromkeys(row.effect for row in rules().values()):
         names = ", ".join(link(row, folder) for row in acting if row.effect == effect)
         if names:
-            yield f"- {code_words('effect', effect)}: {names}"
+            yield f'- Effect "{code_words("effect", effect)}": {names}.'
 
 
 def _order() -> Iterator[str]:
@@ -243,11 +243,11 @@ def _order() -> Iterator[str]:
 def _page(name: str) -> Iterator[str]:
     yield f"# {_TITLES[name]}\n"
     yield (
-        "For: verifiers and operators. Written by `make pages` from `mrv/rules`; edit the files"
-        " there. [rules.md](../rules.md) has the calculation, [findings.md](../findings.md) the"
-        ' severities. "Shall" states the requirement, the next sentences what tonne does.'
-        " Sources are cited; their texts were not compared with the rules unless words in"
-        " parentheses say so. Clause numbers are given where they are known."
+        "For: verifiers and operators. Written by `make pages`. [rules.md](../rules.md) has the"
+        " calculation and terms such as service, [findings.md](../findings.md) the severities,"
+        ' [evidence.md](../evidence.md#grades) the grades A to D. "Shall" states the requirement,'
+        " the next sentences what tonne does. Sources are cited; the rules were not compared with"
+        " their texts unless words in parentheses state it."
     )
     mine = [row for row in rules().values() if page_of(row) == name]
     for group, rows in groupby(mine, key=lambda row: row.group):

@@ -101,7 +101,8 @@ def _show(
         was = "nothing" if difference.stored is None else difference.stored
         now = "nothing" if difference.computed is None else difference.computed
         click.echo(
-            f"{difference.table} {_row(difference, zones)}: stored {was}, readings give {now}"
+            f"{difference.table} {_row(difference, zones)}: stored {was}, recalculated from"
+            f" readings {now}"
         )
     if len(differences) > _SHOWN:
         click.echo(f"and {len(differences) - _SHOWN} more; --json lists all")

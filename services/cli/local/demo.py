@@ -313,4 +313,4 @@ def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, A
             if client.document(name) != (figure["pack"] / "statement.json").read_bytes():
                 raise InputError(f"the API returns another {name} than the one in the pack")
             client.status(name)
-    click.echo(f"the API gives the same statements: http://{stage.api}/v1/statements")
+    click.echo(f"the API returns the same statements: http://{stage.api}/v1/statements")

@@ -437,7 +437,7 @@ def _workers(
     if state.cut:
         text = ", ".join(f"partition {p} ends at {end}" for p, end in state.cut.items())
         fix = "the topic was created again, or its log was truncated: use a new --topic"
-        yield Finding("Kafka workers", "wrong", f"{text}, before what is stored", fix)
+        yield Finding("Kafka workers", "wrong", f"{text}, which is below the stored offset", fix)
         return
     waiting = {p: lag for p, lag in state.lag.items() if lag}
     behind = f"{sum(waiting.values())} records not stored"

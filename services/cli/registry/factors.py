@@ -114,7 +114,7 @@ def affected(*, recompute: bool, as_json: bool) -> None:
     url, actor = database_url(), getpass.getuser()
     with connect(url, role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
         book = load_book(conn)
-        statements = statements_affected(conn, book)
+        statements = list(statements_affected(conn, book))
     made = _recompute(url, book) if recompute else None
     again: dict[str, str] = {}
     if recompute:

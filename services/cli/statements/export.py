@@ -186,7 +186,7 @@ def jcm_(options: _ExportOptions, template: Path | None, map_file: Path | None) 
     if len(options.what) != 1:
         number = len(options.what)
         raise InputError(
-            f"{number} statements are given, but a monitoring spreadsheet covers one period; "
+            f"{number} statements are named, but a monitoring spreadsheet covers one period; "
             "name one statement"
         )
     sources, authority = _given(options)

@@ -194,8 +194,8 @@ def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, byt
     if len(archive) > signed_documents.LARGEST_BYTES:
         raise InputError(
             f"{name}: the public version has {len(archive)} bytes, and "
-            f"{signed_documents.LARGEST_BYTES} is the maximum for publication; hand over the "
-            "folder by other means"
+            f"{signed_documents.LARGEST_BYTES} is the maximum for publication; transfer the "
+            "folder in another way"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
         signed_documents.insert_public_version(conn, name, signed, multikey, archive)

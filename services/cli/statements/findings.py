@@ -29,7 +29,7 @@ from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.issuer.documents import sign
+from services.issuer.documents import Signer, sign
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import signed_documents as stored
@@ -95,7 +95,7 @@ def sample(
         with _database() as conn:
             accept.sampling(conn, what, document)
     elif key_name is not None:
-        signer = life.Signer(*keys.load(Settings().home, key_name))
+        signer = Signer(*keys.load(Settings().home, key_name))
         with _database() as conn:
             document = life.sample(conn, what, signer, size)
     else:

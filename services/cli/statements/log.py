@@ -27,6 +27,7 @@ from services.issuer import audit as audits
 from services.issuer import keys, timestamps, witness
 from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
+from services.issuer.documents import Signer
 from services.issuer.seal import Report, Sealer
 from services.issuer.seal import seal as seal_once
 from services.logs import get_logger
@@ -346,7 +347,7 @@ def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool)
       tonne log cosign request.txt --key auditor --keys trusted.json > signed.txt
     """
     home = Settings().home
-    signer = life.Signer(*keys.load(home, key_name))
+    signer = Signer(*keys.load(home, key_name))
     text, ring = request_file.read_text(encoding="utf-8"), keys_file.read_bytes()
     now_s = now_us() // 1_000_000
     signed = witness.countersign(home, text, ring, signer, now_s)

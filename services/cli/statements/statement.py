@@ -37,6 +37,7 @@ from services.issuer import requests as stamped_issue
 from services.issuer import transitions as life
 from services.issuer.cosigning import Witnesses, have_cosigned
 from services.issuer.cosigning import require as require_cosigned
+from services.issuer.documents import Signer, documents
 from services.settings import Settings
 from services.store.registry.known import require
 from services.store.statements import signer_requests as queue
@@ -109,7 +110,7 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
             require_cosigned(conn, whom)
         index, name, notes = _enter(conn, id_, log_key, operator)
         _publish(conn, id_, operator)
-        open_ = [str(condition) for condition in unmet(life.documents(conn, id_).claims)]
+        open_ = [str(condition) for condition in unmet(documents(conn, id_).claims)]
         cosigned = None if whom is None else have_cosigned(conn, whom)
     warn_unmet(open_)
     done = {
@@ -218,11 +219,7 @@ def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool)
 
 
 def _enter(
-    conn: Connection,
-    id_: str,
-    log_key: str,
-    operator: life.Signer | None,
-    reason: str | None = None,
+    conn: Connection, id_: str, log_key: str, operator: Signer | None, reason: str | None = None
 ) -> tuple[int, str, list[str]]:
     """
     Issue a statement, or revoke it for a reason, here or through the signer.
@@ -249,7 +246,7 @@ def _log(conn: Connection) -> str:
     return "" if head is None else head.partition("\n")[0]
 
 
-def _publish(conn: Connection, name: str, operator: life.Signer | None) -> None:
+def _publish(conn: Connection, name: str, operator: Signer | None) -> None:
     """Sign and publish the project's status list again, if an operator's key is given."""
     project = statements.find(conn, name).project
     if operator is not None:
@@ -321,7 +318,7 @@ def show(id_: str, *, as_json: bool) -> None:
       tonne statement show TN-roof-1-20260101-20260201-1 --json
     """
     with database() as conn:
-        have = life.documents(conn, id_)
+        have = documents(conn, id_)
         steps = statements.events(conn, id_)
     events = [
         {"state": e.state, "at": time_text(e.at), "by": e.actor, "reason": e.reason} for e in steps

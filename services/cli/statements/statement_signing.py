@@ -27,6 +27,7 @@ from services.cli.statements import offline_signing as offline
 from services.cli.statements.report import write_whole
 from services.issuer import keys
 from services.issuer import transitions as life
+from services.issuer.documents import Signer, documents
 from services.issuer.verification_file import read
 from services.issuer.verification_file import template as write_template
 from services.settings import Settings
@@ -59,9 +60,9 @@ def failing() -> Iterator[None]:
         click.get_current_context().exit(Exit.FALSE)
 
 
-def signer_of(name: str) -> life.Signer:
+def signer_of(name: str) -> Signer:
     """Return the signer with a key's name; InputError where there is none."""
-    return life.Signer(*keys.load(Settings().home, name))
+    return Signer(*keys.load(Settings().home, name))
 
 
 def database() -> Connection:
@@ -275,7 +276,7 @@ def _claims(what: str, *, apart: bool) -> Claims:
         with failing():
             return offline.claims(what)
     with database() as conn:
-        return life.documents(conn, what).claims
+        return documents(conn, what).claims
 
 
 @click.command()

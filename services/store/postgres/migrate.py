@@ -244,7 +244,7 @@ def load(folder: Traversable | None = None) -> list[Migration]:
             raise SchemaError(f"migration {file.name!r} is not named NNNN_name.sql; rename it")
     versions = [m.version for m in migrations]
     if len(set(versions)) < len(versions):
-        raise SchemaError(f"migrations are numbered {versions}; give each a number of its own")
+        raise SchemaError(f"migrations are numbered {versions}; use a different number for each")
     return migrations
 
 
@@ -406,7 +406,7 @@ def _whole(conn: Connection, what: str) -> Iterator[None]:
         reason = str(error).splitlines()[0]
         if conn.closed:
             raise ServerError(
-                f"the connection to the database was lost during {what}; nothing of it was"
+                f"the connection to the database was lost during {what}; none of its changes was"
                 f" applied: {reason}; run `tonne migrate` again"
             ) from error
         raise SchemaError(

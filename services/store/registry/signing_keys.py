@@ -70,7 +70,7 @@ def _refuse_other(key: EnrolledKey, other: EnrolledKey) -> None:
     if other.multikey == key.multikey and other != key:
         raise EnrolmentError(
             f"key {key.multikey} is enrolled for {other.name!r} as {other.role} already;"
-            " make another key"
+            " create another key"
         )
     if other.name == key.name and other.role != key.role:
         raise EnrolmentError(

@@ -87,7 +87,7 @@ class Gauges:
         Chunks that are rows though they are long old enough for the columnstore; None where
         the server has none.
     waiting : int
-        Devices whose intervals wait to be made.
+        Devices whose intervals are not calculated yet.
     size_bytes : int
         Size of the database on disk.
     free_bytes : int or None

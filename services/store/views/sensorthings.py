@@ -259,7 +259,7 @@ class Reader:
         self._look_ups += 1
         if self._look_ups > LOOK_UPS or time.monotonic() > self._until_s:
             raise InputError(
-                f"$expand asks for more than {LOOK_UPS} look-ups or {LONGEST_S:g} s; lower $top, "
+                f"$expand requests more than {LOOK_UPS} look-ups or {LONGEST_S:g} s; lower $top, "
                 "or request the rest by its link"
             )
         return self.conn.execute(sql, parameters).fetchall()

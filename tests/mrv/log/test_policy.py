@@ -83,7 +83,7 @@ def test_another_implementation_counts_the_same(tmp_path):
     [
         ("quorum none\nquorum none\n", "second line `quorum`"),
         ("log x+00000000+AA==\nquorum none\n", "line 1"),
-        (f"witness none {KEYS['w0']}\nquorum none\n", "taken"),
+        (f"witness none {KEYS['w0']}\nquorum none\n", "already used"),
         (f"witness w {KEYS['w0']}\nwitness v {KEYS['w0']}\nquorum none\n", "twice"),
         (f"log {LOG.vkey}\nlog {LOG.vkey}\nquorum none\n", "twice"),
         (f"witness w {NoteKey('w', KEY.public).vkey}\nquorum w\n", "type 0x01"),

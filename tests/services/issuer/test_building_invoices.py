@@ -222,7 +222,7 @@ def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
     bare = registering.told(url, tmp_path, REGISTRY % "", "owner")
     said = "".join(m for r in bare.results for m in r.messages)
     assert "report of the regression" in said
-    assert "what station, power measures counts only if invoices" in said
+    assert "the quantity of station, power is credited only if invoices" in said
     tonnes, unmet = closed(url)
     assert tonnes == 0
     assert "months_of_baseline" in unmet[RULE]

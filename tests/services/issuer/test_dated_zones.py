@@ -45,7 +45,7 @@ def test_the_survey_of_buses_is_asked_for_and_found(database_url, tmp_path):
     bare = registering.told(database_url, tmp_path, plant.REGISTRY, "owner")
     said = "\n".join(m for r in bare.results for m in r.messages)
     assert not bare.refused
-    assert "sfc_l_per_100km (carries 100 % of what vehicle counts)" in said
+    assert "sfc_l_per_100km (100 % of the reduction of role vehicle depends on it)" in said
     assert "without a third party's document" in said
     plant.fill_buses(database_url)
     before, unmet = closed(database_url)

@@ -84,7 +84,7 @@ def test_a_person_has_one_role(database_url):
         enrolled.enroll(conn, first)
         enrolled.enroll(conn, first)
         assert [one.key for one in enrolled.load(conn)] == [first]
-        with pytest.raises(EnrolmentError, match="make another key"):
+        with pytest.raises(EnrolmentError, match="create another key"):
             enrolled.enroll(conn, EnrolledKey("auditor", "verifier", first.multikey))
         second = SigningKey.generate().public_multikey
         with pytest.raises(EnrolmentError, match="cannot be verifier too"):

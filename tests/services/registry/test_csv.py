@@ -114,7 +114,11 @@ def test_csv_devices_read_as_yaml_does(load):
         ("Ngày đưa vào vận hành", "2026-02-01", None),
         ("commissioned", "", None),
         ("commissioned", "01/02/2026", "'01/02/2026' is not a date"),
-        ("commissioned", "2025-12-31", "commissioned: 2025-12-31 is not within its life"),
+        (
+            "commissioned",
+            "2025-12-31",
+            "commissioned: 2025-12-31 is outside the time in which the device exists",
+        ),
         ("commissioned", "9999-01-01", "9999-01-01 is not a date of 1990 to 2200"),
     ],
 )

@@ -146,7 +146,10 @@ def test_a_slip_in_a_countrys_factor_is_named(load, change, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("valid_from: 2025-01-01", "valid_from: 2025-04-01"), "counts from 2026 on; write 2025-0"),
+        (
+            ("valid_from: 2025-01-01", "valid_from: 2025-04-01"),
+            "applies from 2026 on; enter 2025-0",
+        ),
         (("0.363", "0.9"), "1.5 times de-grid-2025 = 0.344 tCO2/MWh; a verifier compares"),
         (("0.363", "0.37"), None),
     ],
@@ -190,10 +193,10 @@ OWN_GRID = GERMAN.replace("grid.de", "grid.ph.sulu").replace("from: 2025", "from
 @pytest.mark.parametrize(
     ("grid", "more", "said"),
     [
-        ("", "", "write `grid` at the site: luzon-visayas (Luzon, Visayas), mindanao (Mindanao)"),
+        ("", "", "enter `grid` of the site: luzon-visayas (Luzon, Visayas), mindanao (Mindanao)"),
         (", grid: mindanao", "", None),
         (", grid: luzon-visayas", "", "does not reach 7.07, 125.61"),
-        (", grid: mindanoa", "", "mindanao (Mindanao); write one of these, or bring its factor"),
+        (", grid: mindanoa", "", "mindanao (Mindanao); enter one of these, or add its factor"),
         (", grid: sulu", "", "kind: grid.ph.sulu, value: .."),
         (", grid: sulu", OWN_GRID, None),
         (", grid: mindanao", OWN_GRID, "no site is of this grid; write `grid: sulu`"),
@@ -203,7 +206,7 @@ def test_a_site_is_of_one_of_its_countrys_grids(load, grid, more, said):
     """Buses of Davao would be charged with the mean of all islands, a third too little."""
     planned = load(ISLANDS.replace("country: PH", f"country: PH{grid}") + more)
     text = messages(planned)
-    assert planned.refused == (said is not None and ("reach" in said or "bring" in said
+    assert planned.refused == (said is not None and ("reach" in said or "add its" in said
                                                      or "value: .." in said)), text  # fmt: skip
     assert said is None or said in text
     assert said is not None or "grid" not in text

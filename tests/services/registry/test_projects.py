@@ -119,7 +119,7 @@ def test_a_device_without_the_register_is_refused(load):
     """Buses would be credited without the electricity that charges them."""
     text = BASE.replace("class: pv_inverter", "class: air_station") + PROJECT
     planned = load(text)
-    assert "role 'generation' takes a pv_inverter or energy_meter" in messages(planned)
+    assert "role 'generation' requires a pv_inverter or energy_meter" in messages(planned)
     meter = BASE.replace("pv_inverter, profile: generic", "energy_meter, profile: eastron-sdm630")
     assert not load(meter + PROJECT).refused
 

@@ -120,7 +120,7 @@ def test_swapped_coordinates_are_warned_of(load):
         (("id: inv, ", ""), "id: is missing; enter text"),
         (("latitude: 20.9", "latitude: 209"), "209 must be from -90 to 90"),
         (("devices:", "device:"), "device: unknown key; known here: sites"),
-        (("id: inv, ", "id: inv, id: inw, "), "key 'id' is given twice"),
+        (("id: inv, ", "id: inv, id: inw, "), "key 'id' is entered twice"),
         (("sites:", "sites: ["), "this is not YAML"),
     ],
 )

@@ -109,7 +109,7 @@ def test_cells_of_a_spreadsheet_are_read_as_they_are_typed():
         (_book(devices=[["id"], ["a"]], devices__ratings=[["from"], ["x"]]), "the column is empty"),
         (_book(devices=[["id"], *[["a"]] * 50_000]), "more than 50000 rows"),
         (_book(devices=[[f"c{i}" for i in range(65)]]), "more than 64 columns"),
-        (_book(devices=[["id", "attributes", "attributes.x"], ["a", "b", 1]]), "both given"),
+        (_book(devices=[["id", "attributes", "attributes.x"], ["a", "b", 1]]), "both entered"),
     ],
 )  # fmt: skip
 def test_what_could_be_read_in_two_ways_is_refused(data, told):

@@ -56,8 +56,8 @@ def test_a_right_network_has_no_problem(tmp_path):
         (NODES + FIRST, 3, "is a dead end", False),
         (NODES + FIRST, 2, "its water reaches no outfall", False),
         (NODES + FIRST + SECOND + "M9,manhole,,,106.7,20.8,,,,\n", 7, "no pipe begins", False),
-        (NODES + FIRST + SECOND + SECOND.replace("P2", "P3"), 7, "lies where P2 lies", False),
-        (NODES + FIRST + SECOND + FIRST, 7, "also stands at", True),
+        (NODES + FIRST + SECOND + SECOND.replace("P2", "P3"), 7, "has the same place as P2", False),
+        (NODES + FIRST + SECOND + FIRST, 7, "is also defined at", True),
         (NODES + FIRST + SECOND.replace("106.62 20.80", "106.63 20.80"), 6, "is not at O1", False),
         (NODES + FIRST + SECOND.replace("P2,pipe", "P2,tube"), 6, "must be one of pipe", True),
         (

@@ -12,11 +12,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from ingest import codecs
-from ingest.codec import Codec
 from ingest.codecs.json_object import CODEC as JSON
 from ingest.codecs.senml_json import CODEC as SENML_JSON
 from ingest.codecs.senml_json import PACK
 from ingest.errors import PayloadError
+from ingest.reading import Codec
 
 __all__ = ["CODECS", "JSON", "PACK", "SENML_JSON", "UNREAD", "Codec", "by_first_bytes", "find"]
 

@@ -1,8 +1,11 @@
 """
-Division of register steps into 15-minute intervals, exactly.
+Division of register steps into 15-minute intervals, exactly; and energy from power.
 
 Of a step of d base units over [a, b) the amount up to x is floor(d * (x - a) / (b - a)).  The
 differences at interval ends sum to d exactly.
+
+Trapezoid between successive readings, never across more than the maximum gap: energy in a longer
+gap is missing.  Always an estimate.
 """
 
 from __future__ import annotations
@@ -13,7 +16,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.model import INTERVAL_US, NULL, OTHER_FIELDS, Int16, Int32, Int64, IntervalRows
+from ingest.model import (
+    INTERVAL_US,
+    NULL,
+    OTHER_FIELDS,
+    POWER_GAP_US,
+    Float64,
+    Int16,
+    Int32,
+    Int64,
+    IntervalRows,
+)
 
 Light = Callable[[Int32, Int16, Int64], NDArray[np.bool_]]
 
@@ -297,3 +310,42 @@ def _portion(value: Int64, elapsed: Int64, span: Int64) -> Int64:
     rows = zip(value[big].tolist(), elapsed[big].tolist(), span[big].tolist(), strict=True)
     out[big] = np.array([v * e // s for v, e, s in rows], dtype=np.int64)
     return out
+
+
+def energy_steps(
+    from_us: Int64,
+    to_us: Int64,
+    power_from_w: Float64,
+    power_to_w: Float64,
+    direction: int,
+    *,
+    up: bool = False,
+) -> tuple[Int64, np.ndarray]:
+    """
+    Return the energy of each pair of power readings, and which pairs are valid. [Wh]
+
+    Parameters
+    ----------
+    from_us, to_us : int64 array, n
+        Times of the two readings. [us]
+    power_from_w, power_to_w : float64 array, n
+        Power at the two readings. [W]
+    direction : int
+        +1: positive power is counted; -1: negative power.
+    up : bool
+        Round up, for project consumption, where rounding down would favour the claimant.
+
+    Returns
+    -------
+    energy_wh : int64 array, n
+        (p0 + p1) / 2 * dt, each power clipped at 0, rounded down, or `up`. [Wh]
+    counts : bool array, n
+        False where the readings are further apart than the maximum gap.
+    """
+    p0 = np.maximum(power_from_w * direction, 0.0)
+    p1 = np.maximum(power_to_w * direction, 0.0)
+    elapsed = to_us - from_us
+    counts = (elapsed <= POWER_GAP_US) & np.isfinite(p0) & np.isfinite(p1)
+    energy = np.where(counts, (p0 + p1) * elapsed / 7.2e9, 0.0)
+    whole = np.ceil(energy) if up else np.floor(energy)
+    return whole.astype(np.int64), counts

@@ -1,13 +1,14 @@
 """
-Reading of a payload: the result of every codec.
+Reading of a payload, the result of every codec; and the type of a codec.
 
-Values have the payload's names and units; the profile assigns channels later, in columns.  `Stated`
-is a reading whose encoding also has the unit of each value, and values that could not be used.
+Values have the payload's names and units; the profile assigns channels later, in columns.
+`Stated` is a reading whose encoding also has the unit of each value, and values that could not be
+used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -148,3 +149,43 @@ class Given(msgspec.Struct, gc=False):
     lines: Sequence[Line]
     refused: Sequence[tuple[str, str, str]] = ()
     declares: Names | None = None
+
+
+ARRAY = b"[ \t\n\r\v\f"  # how a JSON array may start
+JSON = b"{" + ARRAY
+Decode = Callable[[bytes, int], Sequence[Reading]]
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """
+    Payload encoding: its name, its signs and its decoder.
+
+    Attributes
+    ----------
+    name : str
+        Its name in metrics and error texts.
+    content_types : tuple of str
+        MQTT 5 content types that name it.
+    decode : callable
+        Returns the readings of a payload; the second argument is the time of receipt [us UTC], to
+        which relative times refer.  Raises PayloadError.
+    starts : bytes
+        Possible first bytes of its payloads.
+    recognises : callable
+        Whether this encoding applies to a payload with such a first byte and no content type.
+    order : int
+        Encodings are tried in this order, the most certain first.
+    """
+
+    name: str
+    content_types: tuple[str, ...]
+    decode: Decode
+    starts: bytes
+    recognises: Callable[[bytes], bool]
+    order: int
+
+
+def timeless(decode: Callable[[bytes], Sequence[Reading]]) -> Decode:
+    """Return a decoder that ignores the time of receipt, for encodings with absolute times."""
+    return lambda payload, _received_us: decode(payload)

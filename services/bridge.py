@@ -20,19 +20,17 @@ from ingest.pipeline import admit as decoding
 from ingest.pipeline.admit import Admitted
 from ingest.wire import Parcel, partition_of, sort
 from ingest.wire import encode as encode_parcel
-from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
-from services.intake.database import Database
+from services.environment import KafkaAccess
+from services.intake.database import Database, Ignored, Statuses, count_lag, count_messages
 from services.intake.handover import Done, Read
 from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
 from services.intake.receive import BATCH, Receive
 from services.intake.registry_watch import CHECK_S, RegistryWatch, load_fleet, names_unknown
-from services.intake.retry import ServerRetry, any_of
+from services.intake.retry import ServerRetry, any_of, require_same_time
 from services.intake.sparkplug import REBIRTH_S, claimed
-from services.intake.start import require_same_time
 from services.intake.topics import partitions
 from services.intake.two_threads import TwoThreads
-from services.kafka_access import KafkaAccess
 from services.metrics import Metrics
 from services.store.messages.principal_status import Status
 from services.store.timeseries.last_seen import since_received_s

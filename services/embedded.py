@@ -23,8 +23,15 @@ from ingest.reading import Given
 from ingest.sparkplug import Rules
 from mrv import factors
 from services.clock import now_us
-from services.intake.batch_metrics import Ignored, Statuses, count_commit, count_lag, count_messages
-from services.intake.database import Database, alone
+from services.intake.database import (
+    Database,
+    Ignored,
+    Statuses,
+    alone,
+    count_commit,
+    count_lag,
+    count_messages,
+)
 from services.intake.deriving import Deriving
 from services.intake.handover import Done, Read
 from services.intake.principal_quota import Limits, PrincipalQuota
@@ -37,8 +44,8 @@ from services.intake.registry_watch import (
     RegistryWatch,
     names_unknown,
 )
+from services.intake.retry import require_same_time
 from services.intake.sparkplug import SparkplugNodes, Turn, of_nodes
-from services.intake.start import require_same_time
 from services.intake.two_threads import TwoThreads
 from services.metrics import Metrics
 from services.processing.batch import Batch, Committed, in_parts

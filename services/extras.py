@@ -1,7 +1,9 @@
 """
-Optional dependencies (extras) of tonne, and how to install them.
+Optional extras of the package, and files shipped with it.
 
 Extras are read from tonne's package metadata; the command depends on how tonne was installed.
+
+In a checkout they are those of deploy/; an installed wheel has a copy.
 """
 
 from __future__ import annotations
@@ -143,3 +145,29 @@ def _file() -> str | None:
 def _checkout() -> str | None:
     details = _origin().get("dir_info")
     return _file() if isinstance(details, dict) and details.get("editable") else None
+
+
+_CHECKOUT = Path(__file__).parents[1] / "deploy"
+_WHEEL = Path(__file__).parent / "shipped_files"
+
+
+def shipped(name: str = "") -> Path:
+    """
+    Return the path of an included file or folder.
+
+    Parameters
+    ----------
+    name : str
+        As in deploy/, such as `catalog/haiphong`; empty for the whole folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If this installation does not have it.
+    """
+    for root in (_WHEEL, _CHECKOUT):
+        if (root / name).exists():
+            # short where it can be: commands are shown to people
+            here, path = Path.cwd(), root / name
+            return path.relative_to(here) if path.is_relative_to(here) else path
+    raise FileNotFoundError(f"{name} is not in {_CHECKOUT} nor in {_WHEEL}: install tonne again")

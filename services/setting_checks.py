@@ -11,14 +11,13 @@ from typing import Any
 
 from ingest.addresses import host_and_port, parts_of, server_of
 from ingest.mqtt.names import PORTS
-from services import kafka_access
-from services.environment import SettingsError, split_bind
-from services.kafka_access import KafkaAccess
+from services import environment
+from services.environment import KafkaAccess, SettingsError, split_bind
 
 SCHEMES = {
     "database_url": ("postgresql", "postgres"),
     "mqtt_url": ("mqtt", "mqtts"),
-    "kafka_url": kafka_access.SCHEMES,
+    "kafka_url": environment.SCHEMES,
 }
 # clear skies are made for the last five weeks, and would be made again
 LEAST_DAYS = {"dead_letter_days": 30, "webhook_event_days": 30, "clear_sky_days": 60}
@@ -40,7 +39,7 @@ def server(url: str | None, info: Any) -> str | None:
     if scheme not in schemes:
         # never the value: it may hold a password
         raise ValueError(f"begins with {scheme!r}; it must be a {schemes[0]}:// URL")
-    if scheme in kafka_access.SCHEMES:
+    if scheme in environment.SCHEMES:
         KafkaAccess.of(url)
     elif scheme in PORTS:
         server_of(url, PORTS)

@@ -17,10 +17,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ingest.addresses import parts_of
 from ingest.mqtt.tls import Tls
-from services import kafka_access
+from services import environment
 from services import setting_checks as checks
-from services.environment import METRICS_BIND, PREFIX, SettingsError, read_environment, split_bind
-from services.kafka_access import KafkaAccess
+from services.environment import (
+    METRICS_BIND,
+    PREFIX,
+    KafkaAccess,
+    SettingsError,
+    read_environment,
+    split_bind,
+)
 
 __all__ = ["LOCAL_STATE", "Settings", "SettingsError", "local_urls", "split_bind"]
 
@@ -345,17 +351,17 @@ class Settings(BaseSettings):
 
     def _check_mechanism(self, access: KafkaAccess | None) -> None:
         mechanism = self.kafka_sasl_mechanism
-        if mechanism is not None and mechanism not in kafka_access.MECHANISMS:
+        if mechanism is not None and mechanism not in environment.MECHANISMS:
             raise ValueError(
                 f"TONNE_KAFKA_SASL_MECHANISM {mechanism!r} must be one of "
-                f"{', '.join(kafka_access.MECHANISMS)}"
+                f"{', '.join(environment.MECHANISMS)}"
             )
         if mechanism is not None and access is not None and access.user is None:
             raise ValueError(
                 "TONNE_KAFKA_SASL_MECHANISM is for a user, but TONNE_KAFKA_URL names none; write"
                 " kafkas://user:password@host:port"
             )
-        if (mechanism == kafka_access.TOKEN) != (self.kafka_token_url is not None):
+        if (mechanism == environment.TOKEN) != (self.kafka_token_url is not None):
             raise ValueError(
                 "set TONNE_KAFKA_SASL_MECHANISM=OAUTHBEARER and TONNE_KAFKA_TOKEN_URL together"
             )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from mrv.documents.statement import Claims
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding
-from mrv.statement.verifiers_words import Words, known
+from mrv.statement.opinion import Words, known
 from services.issuer.documents import documents
 
 REASON = "the plan of the plant was seen on paper"

@@ -21,8 +21,7 @@ import click
 import pytest
 
 from deploy import lexicon
-from mrv.texts import languages
-from mrv.texts.word_files import read
+from mrv.texts import languages, read
 from services.cli.calculate import catalog_docs as docs
 from services.cli.calculate import catalog_docs as findings
 from services.cli.main import main

@@ -8,7 +8,7 @@ import uvicorn
 
 from mrv.log.note import Vkey
 from services.logs import get_logger
-from services.witness import witness_keys
+from services.witness import state as witness_keys
 from services.witness.app import Cosigner, Witness
 from services.witness.state import State
 from tests.ports import free_port

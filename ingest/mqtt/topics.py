@@ -1,22 +1,112 @@
 """
-Topics of tonne/v1: the publishing principal and the device of each message.
+Topics of tonne/v1 and of a fleet's own templates: principal and device of each message.
 
 `tonne/v1/<principal>/telemetry` is for a device's own readings;
 `tonne/v1/<principal>/<device>/telemetry` for a gateway's device according to the registry.
-Sparkplug's topics are mapped to these; a fleet's own topics are mapped by the registry's templates.
-Others are refused with a reason.
+Sparkplug's topics are mapped to these; a fleet's own topics are mapped by the registry's
+templates. Others are refused with a reason.
+
+`plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; the values of names are
+compared with the registry.  `+` is a level with any content.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 
 from ingest import sparkplug
-from ingest.errors import PayloadError
+from ingest.errors import PayloadError, RegistryError
 from ingest.model import Fleet
 from ingest.mqtt.names import PREFIX, receipt_topic, status_topic
-from ingest.mqtt.templates import SUBSCRIPTIONS as OWN
-from ingest.mqtt.templates import Template, parse
+
+MOST_SUBSCRIPTIONS = ("tonne/v1/+/telemetry", "tonne/v1/+/+/telemetry")
+NAMES = ("device", "site", "gateway")
+ANY = "+"
+MAX_LENGTH = 500
+_FORBIDDEN = ("tonne/", "spBv1.0/", "$", "/")
+_LEVEL = re.compile(r"[^+#{}\x00-\x1f]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Levels of a topic template; a level in braces is a name, `+` is any."""
+
+    text: str
+    levels: tuple[str, ...]
+
+    @property
+    def filter(self) -> str:
+        """Return the subscription for its messages."""
+        return "/".join(ANY if _is_open(level) else level for level in self.levels)
+
+    def match(self, topic: str) -> dict[str, str] | None:
+        """Return the names in a topic of this template; None for another topic."""
+        words = topic.split("/")
+        if len(words) != len(self.levels):
+            return None
+        result = {}
+        for level, word in zip(self.levels, words, strict=True):
+            if not _is_open(level):
+                if level != word:
+                    return None
+            elif level != ANY:
+                result[level[1:-1]] = word
+        return result
+
+    def overlaps(self, other: Template) -> bool:
+        """Return whether one topic could match both templates."""
+        return len(self.levels) == len(other.levels) and all(
+            a == b or _is_open(a) or _is_open(b)
+            for a, b in zip(self.levels, other.levels, strict=True)
+        )
+
+
+def _is_open(level: str) -> bool:
+    return level == ANY or level[:1] == "{"
+
+
+_OWN = tuple(Template(text, tuple(text.split("/"))) for text in MOST_SUBSCRIPTIONS)
+
+
+@cache
+def parse(text: str) -> Template:
+    """
+    Return a template from its text.
+
+    Raises
+    ------
+    RegistryError
+        Naming the error and the correct form.
+    """
+    levels = tuple(text.split("/"))
+    names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]
+    if names.count("device") != 1:
+        raise RegistryError(f"{text!r} must have {{device}} as a separate level")
+    if len(set(names)) < len(names) or not set(names) <= set(NAMES):
+        known = ", ".join(f"{{{name}}}" for name in NAMES)
+        raise RegistryError(f"{text!r} may contain only {known}, each once")
+    fixed = [level for level in levels if level != ANY and level[1:-1] not in names]
+    if text.startswith(_FORBIDDEN) or len(text) > MAX_LENGTH:
+        forbidden = ", ".join(_FORBIDDEN)
+        raise RegistryError(
+            f"{text!r:.80} must not begin with {forbidden}, and must have at most "
+            f"{MAX_LENGTH} characters"
+        )
+    if not fixed or not all(_LEVEL.fullmatch(level) for level in fixed):
+        raise RegistryError(
+            f"{text!r} needs at least one fixed level; {{..}} and + must be "
+            "whole levels, and # is not allowed"
+        )
+    template = Template(text, levels)
+    if any(template.overlaps(own) for own in _OWN):
+        raise RegistryError(
+            f"{text!r} also matches tonne's own topics; begin it with a fixed level"
+        )
+    return template
+
 
 __all__ = [
     "ELSEWHERE",
@@ -33,7 +123,7 @@ __all__ = [
 
 # births and wills, which say of now and are not kept: at most once
 STATUS = status_topic("+")
-SUBSCRIPTIONS = (*OWN, STATUS, *sparkplug.SUBSCRIPTIONS)
+SUBSCRIPTIONS = (*MOST_SUBSCRIPTIONS, STATUS, *sparkplug.SUBSCRIPTIONS)
 ELSEWHERE = -1
 _REMEMBERED = 200_000
 

@@ -9,7 +9,7 @@ Decoders are not imported here, as auditors who only meter readings do not need 
 
 from ingest.model import LOOK_BACK_US, METERING, POWER_GAP_US
 from ingest.pipeline.meter import Metered, meter
-from ingest.pipeline.meter_state import FROM_START, MeterState
+from ingest.pipeline.quality_state import FROM_START, MeterState
 from ingest.pipeline.register_bounds import Bounds
 from ingest.registers import EVENTS, SPREAD_US, fell
 

@@ -18,7 +18,7 @@ from ingest import classes
 from ingest.classes import Channel
 from ingest.decode import Decoded, Rejected, Seen, decode
 from ingest.model import HOUR_US, NULL, Fleet, Float64, Frame
-from ingest.quality import clocks, gauges
+from ingest.quality import gauges
 from ingest.reading import Given
 
 LIFETIME_HOURS = 87_600
@@ -80,14 +80,14 @@ def _judge(fleet: Fleet, frame: Frame, out: Decoded, received_us: int) -> Frame:
 
 
 def _judge_times(frame: Frame, out: Decoded, received_us: int) -> Frame:
-    verdict = clocks.judge(frame.time_us, received_us)
+    verdict = gauges.judge(frame.time_us, received_us)
     if not verdict.any():
         return frame
     for row in np.flatnonzero(verdict):
         kind = int(verdict[row])
-        detail = f"ts {frame.time_us[row] // 1000} ms {clocks.REMEDIES[kind]}"
-        out.rejected.append(_of_row(frame, row, clocks.REASONS[kind], detail))
-    return frame.take(verdict == clocks.OK)
+        detail = f"ts {frame.time_us[row] // 1000} ms {gauges.REMEDIES[kind]}"
+        out.rejected.append(_of_row(frame, row, gauges.REASONS[kind], detail))
+    return frame.take(verdict == gauges.OK)
 
 
 def _of_row(frame: Frame, row: np.intp, reason: str, detail: str) -> Rejected:

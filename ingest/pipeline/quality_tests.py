@@ -38,7 +38,7 @@ from ingest.pipeline.quality_state import (
     pairs_of,
     runs_of,
 )
-from ingest.quality import clocks, comparisons, gauges, runs
+from ingest.quality import gauges, runs
 from ingest.sun import elevation_deg
 
 Mask = NDArray[np.bool_]
@@ -174,7 +174,7 @@ class _Judge:
         low, high = each(thresholds.low, series.limits), each(thresholds.high, series.limits)
         yield _flags(name, "gross_range", series, gauges.outside(series.value, low, high))
         if _any(thresholds.night):
-            marks = clocks.at_night(
+            marks = gauges.at_night(
                 series.value,
                 series.time_us,
                 each(thresholds.night, series.limits),
@@ -190,7 +190,7 @@ class _Judge:
         share = each(thresholds.share, series.limits)
         floor = np.fmax(PHASES_FLOOR * each(self._checks.rated, series.device), PHASES_LEAST_W)
         parts = np.asarray(total, dtype=np.float64)
-        marks = comparisons.sums_differ(series.value, parts, share, floor)
+        marks = runs.sums_differ(series.value, parts, share, floor)
         yield _flags(channel.name, "phase_sum", series, marks)
 
     def _neighbours(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
@@ -245,7 +245,7 @@ class _Judge:
         value, level = series.value, None
         if watch.key.what != "flat":
             level = UNIT_LEVELS[int(watch.key.what)]
-            value = comparisons.below(series.value, each(limits.peak, series.limits), level)
+            value = runs.below(series.value, each(limits.peak, series.limits), level)
         device = series.device[series.head]
         last_us = standing.last_us[device]
         before = runs.Run(
@@ -266,7 +266,7 @@ class _Judge:
         self._out.runs.append((standing, series.device[tail], after))
         columns = series.value, series.time_us, since_us
         if level is not None:
-            marks = comparisons.wrong_scale(*columns, each(limits.peak, series.limits), level)
+            marks = runs.wrong_scale(*columns, each(limits.peak, series.limits), level)
             return _flags(channel.name, "unit_scale", series, marks)
         test = "flat_line" if channel.kind == "gauge" else "frozen_register"
         floor = each(limits.floor, series.limits)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ingest import intervals
 from ingest.intervals import Marks, Steps, heads
 from ingest.model import NULL, Int16, Int32, Int64
-from ingest.pipeline.meter_state import NEVER, Register
+from ingest.pipeline.quality_state import NEVER, Register
 from ingest.pipeline.register_bounds import Bounds, RegisterColumn
 from ingest.registers import RETIRED_US, UNKNOWN, Mark, Other, Reader, clean
 

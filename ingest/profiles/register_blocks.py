@@ -6,7 +6,7 @@ The manufacturer's codes for "not available" are omitted.
 
 from __future__ import annotations
 
-from ingest.formats.register_words import SIZES, WORD, number
+from ingest.formats.sunspec import SIZES, WORD, number
 from ingest.profiles import Profile
 from ingest.profiles.register_map import EITHER, Register
 from ingest.reading import Block, Registers, Stated

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.errors import ProfileError
-from ingest.formats.register_words import SIZES, Order
+from ingest.formats.sunspec import SIZES, Order
 
 EITHER = "either"
 _TABLES = ("holding", "input", EITHER)

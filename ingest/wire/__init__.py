@@ -6,9 +6,8 @@ stored rows and its dead letter needs the bytes.  Devices are named by id, as th
 another registry version.
 """
 
-from ingest.wire.frames import SCHEMA, WireError
 from ingest.wire.packed_columns import encode
 from ingest.wire.parcels import decode
-from ingest.wire.record_batch import Parcel, join, partition_of, sort
+from ingest.wire.record_batch import SCHEMA, Parcel, WireError, join, partition_of, sort
 
 __all__ = ["SCHEMA", "Parcel", "WireError", "decode", "encode", "join", "partition_of", "sort"]

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from ingest.decode import Rejected
 from ingest.model import NULL, Column, Fleet, Frame
-from ingest.wire.frames import WireError, add_frame, known_class, seal, within
-from ingest.wire.record_batch import Parcel
+from ingest.wire.record_batch import Parcel, WireError, add_frame, known_class, seal, within
 
 _LENGTH = struct.Struct(">I")
 _MOST = 256  # times as long as its LZ4 block: more cannot be

@@ -15,8 +15,7 @@ import numpy as np
 from ingest.decode import Rejected
 from ingest.model import Fleet
 from ingest.wire import packed_columns
-from ingest.wire.frames import WireError, add_frame, known_class, unseal, within
-from ingest.wire.record_batch import Parcel
+from ingest.wire.record_batch import Parcel, WireError, add_frame, known_class, unseal, within
 
 _OWN = ("device", "time_us", "message", "flags")
 _LENGTH = struct.Struct(">I")

@@ -1,15 +1,16 @@
 """
-Documents of a verification: opinion and findings, sampling list, approvals, and status list.
+Documents of a verification; and the JSON Schema (2020-12) of each signed document.
 
 The verifier's credential has the opinion on a signed statement, materiality and findings.  Each
-event of a finding is a credential signed by its author.  An operator's approval of the issue exists
-if two or more are required (`mrv.statement.approval`), the list of device-days to examine if drawn
-(`mrv.statement.sampling`).  The status list of a project marks superseded and revoked statements
-(`mrv.statement.status`).
+event of a finding is a credential signed by its author.  An operator's approval of the issue
+exists if two or more are required (`mrv.statement.states`), the list of device-days to examine
+if drawn (`mrv.statement.sampling`).  The status list of a project marks superseded and revoked
+statements (`mrv.statement.status`).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from mrv.documents.form import (
@@ -25,6 +26,8 @@ from mrv.documents.form import (
     Whole,
 )
 from mrv.documents.period_account import Misstatements
+from mrv.documents.plan import PlanExtract
+from mrv.documents.statement import Statement
 
 
 class StatusBits(Form):
@@ -291,3 +294,23 @@ class Verification(SignedCredential):
 
     credential_subject: Conclusion
     related_resource: tuple[RelatedResource, ...]
+
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DOCUMENTS: dict[str, type[Form]] = {
+    "statement": Statement,
+    "verification": Verification,
+    "finding": FindingEvent,
+    "approval": IssueApproval,
+    "sampling-list": SamplingList,
+    "status-list": StatusList,
+    "plan": PlanExtract,
+}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of a document; KeyError for a name not in `DOCUMENTS`."""
+    # through JSON text: an empty list by default is a tuple otherwise
+    encoded = msgspec.json.encode(msgspec.json.schema(DOCUMENTS[name]))
+    result: dict[str, Any] = msgspec.json.decode(encoded)
+    return {"$schema": DIALECT, "$id": f"urn:tonne:schema:{name}", **result}

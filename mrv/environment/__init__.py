@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from ingest.model import Device
 from mrv import countries
 from mrv.environment import air, water
-from mrv.environment.hours import hourly
+from mrv.environment.air import hourly
 from mrv.environment.kinds import CLASSES, KIND_INDEX, KINDS, KINDS_OF, Day, Hourly, Row, Values
 from mrv.environment.water import Flow
 

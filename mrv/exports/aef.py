@@ -16,8 +16,15 @@ from io import BytesIO, StringIO
 
 from mrv.errors import ExportError
 from mrv.exports.contradictions import FORMULA
-from mrv.exports.entered import Action, Authority, Authorization, Itmos, Submission
-from mrv.exports.holdings import holdings, range_of
+from mrv.exports.entered import (
+    Action,
+    Authority,
+    Authorization,
+    Itmos,
+    Submission,
+    holdings,
+    range_of,
+)
 from mrv.exports.source import Draft, Fields
 
 Cells = dict[str, "str | int"]

@@ -13,8 +13,15 @@ import msgspec
 
 from mrv.errors import ExportError
 from mrv.exports import source
-from mrv.exports.entered import Authority, Authorization, Facility, Itmos, Submission, Supply
-from mrv.exports.holdings import holdings
+from mrv.exports.entered import (
+    Authority,
+    Authorization,
+    Facility,
+    Itmos,
+    Submission,
+    Supply,
+    holdings,
+)
 from mrv.exports.registration import Participant, Registration, Units
 
 _APPROACH = re.compile(r"^CA[0-9]{4}$")

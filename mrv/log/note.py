@@ -27,8 +27,8 @@ from typing import Self
 from mrv.errors import CanonicalError, SignatureError
 from mrv.signatures import ed25519, ml_dsa
 from mrv.signatures.canonical import sha256
+from mrv.signatures.ed25519 import decode_base64, encode_base64
 from mrv.signatures.keys import SigningKey
-from mrv.signatures.multibase import decode_base64, encode_base64
 
 _ED25519 = b"\x01"  # signature type of the note format
 DASH = "\N{EM DASH} "

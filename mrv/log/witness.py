@@ -28,14 +28,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mrv.errors import LogError, SignatureError, WitnessRefusedError
+from mrv.log.entries import Checkpoint, decode_hash, read_head, verify_checkpoint
 from mrv.log.merkle import verify_consistency
 from mrv.log.note import COSIGNATURE, DASH, ML_DSA_COSIGNATURE, NOTE, NoteKey, Vkey, signature_lines
-from mrv.log.receipt import Checkpoint, decode_hash, read_head, verify_checkpoint
 from mrv.signatures import ed25519, ml_dsa
+from mrv.signatures.ed25519 import encode_base64
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import EMPTY_ROOT
 from mrv.signatures.ml_dsa import MlDsaKey
-from mrv.signatures.multibase import encode_base64
 
 _ID_BYTES, _TIME_BYTES = 4, 8
 _LAST_TIME = 2**63

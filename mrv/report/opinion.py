@@ -11,7 +11,7 @@ from mrv.report.words import Words
 from mrv.rules import titled
 from mrv.statement.conditions import reasons_of, unanswered, unmet
 from mrv.statement.findings import about_text
-from mrv.statement.verifiers_words import requirements
+from mrv.statement.opinion import requirements
 
 
 class FindingRow(NamedTuple):

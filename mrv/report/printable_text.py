@@ -1,10 +1,13 @@
-"""Text of documents for a page: without invisible characters, of limited length."""
+"""Text of documents for a page, and axes of charts."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 from importlib import resources
+from math import ceil, floor
 
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 MOST = 10_000
@@ -38,3 +41,55 @@ def _covered() -> frozenset[int]:
     lines = resources.files("mrv.report").joinpath("fonts/coverage.txt").read_text("ascii")
     spans = (line.split("-") for line in lines.split())
     return frozenset(c for first, last in spans for c in range(int(first, 16), int(last, 16) + 1))
+
+
+_STEPS = 4
+# base unit: units for people, small to large, and how many base units each is; 1000 is written
+# in the reader's way, since "1,000 km" is one km beside decimal commas
+SCALES: dict[str, tuple[tuple[str, int], ...]] = {
+    "Wh": (("Wh", 1), ("kWh", 10**3), ("MWh", 10**6), ("GWh", 10**9)),
+    "m": (("m", 1), ("km", 10**3), ("1000 km", 10**6)),
+    "mL": (("L", 10**3), ("m3", 10**6), ("1000 m3", 10**9)),
+    "g": (("kg", 10**3), ("t", 10**6)),
+    "s": (("h", 3600), ("1000 h", 3_600_000)),
+    "K s": (("K d", 86_400),),
+    "1": (("1", 1), ("1000", 10**3)),
+}
+
+
+def unit_for(base: str, maximum: Fraction, number: Callable[[str], str]) -> tuple[str, int]:
+    """
+    Return the display unit for an amount, and its size in base units.
+
+    Parameters
+    ----------
+    base : str
+        Base unit: Wh, m, mL, g, s, K s or 1.
+    maximum : Fraction
+        Largest amount. [base units]
+    number : callable
+        Formats decimal text in the reader's language.
+    """
+    scales = SCALES[base]
+    name, size = next((scale for scale in reversed(scales) if scale[1] <= maximum), scales[0])
+    return name.replace("1000", number("1000")), size
+
+
+def steps(low: Fraction, high: Fraction) -> list[Fraction]:
+    """
+    Return round axis values that include [low, high] and zero, four to eight on the longer side.
+
+    Parameters
+    ----------
+    low, high : Fraction
+        Smallest and largest value; the axis is extended to zero.
+    """
+    low, high = min(low, Fraction(0)), max(high, Fraction(0))
+    maximum = max(high, -low) or Fraction(1)
+    step = Fraction(1)
+    while step * _STEPS < maximum:
+        step *= 10
+    while step * _STEPS >= maximum * 10:
+        step /= 10
+    step = next(size for size in (step / 5, step / 2, step) if size * _STEPS >= maximum)
+    return [step * i for i in range(floor(low / step), max(ceil(high / step), 1) + 1)]

@@ -28,9 +28,8 @@ from mrv.report.translations import DASH
 from mrv.report.words import Words
 from mrv.rules import titled
 from mrv.statement.conditions import reasoned, unanswered, unmet
-from mrv.statement.opinion import REJECTING
-from mrv.statement.verifiers_words import Words as VerifiersWords
-from mrv.statement.verifiers_words import blanks
+from mrv.statement.opinion import REJECTING, blanks
+from mrv.statement.opinion import Words as VerifiersWords
 
 Part = Literal["completeness", "information"]
 _WHOLE = "1.000000"

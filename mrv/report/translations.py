@@ -13,8 +13,7 @@ from mrv.documents.statement import Claims
 from mrv.model import MEASURED
 from mrv.registry.declared import Event
 from mrv.report.words import Words, meanings, names
-from mrv.texts import dates, declared
-from mrv.texts.word_files import ENGLISH
+from mrv.texts import ENGLISH, dates, declared
 
 DASH = "\N{EN DASH}"
 # base unit: what people are shown it in, how many base units that is

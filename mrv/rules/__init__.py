@@ -17,7 +17,7 @@ import msgspec
 
 from mrv import texts
 from mrv.errors import RuleError
-from mrv.texts.word_files import filled
+from mrv.texts import filled
 
 Stage = Literal["registry", "issued", "range", "relation", "documented", "meter", "use",
                 "service", "evidence", "values", "check"]  # fmt: skip

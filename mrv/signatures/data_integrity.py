@@ -18,8 +18,8 @@ from typing import Any
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import canonical, ed25519
+from mrv.signatures.ed25519 import decode_base58, encode_base58
 from mrv.signatures.keys import EnrolledKey, SigningKey, keyring, multikey_of
-from mrv.signatures.multibase import decode_base58, encode_base58
 
 CRYPTOSUITE = "eddsa-jcs-2022"
 PROOF_TYPE = "DataIntegrityProof"

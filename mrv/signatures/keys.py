@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import ed25519
+from mrv.signatures.ed25519 import decode_base58, encode_base58
 from mrv.signatures.key_bounds import NAMES, NO_BOUNDS, KeyBounds
-from mrv.signatures.multibase import decode_base58, encode_base58
 
 # a third party is a supplier, laboratory or maker, who signs rows (`mrv.statement.signed_rows`)
 Role = Literal["operator", "verifier", "log", "witness", "programme", "third-party"]

@@ -28,9 +28,9 @@ from mrv.parameters.evidence import RequiredGrades, required_of
 from mrv.signatures import canonical, ed25519
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.data_integrity import time_of
+from mrv.signatures.ed25519 import decode_base58, encode_base58
 from mrv.signatures.keyfile import read_own_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey, keyring
-from mrv.signatures.multibase import decode_base58, encode_base58
 
 TYPE = "tonne-trust-root"
 _FIELDS = {"type", "programme", "version", "expires", "root", "keys"}

@@ -4,6 +4,11 @@ Composition of a period's statement: one function for the close and for every ch
 A W3C Verifiable Credential (VC data model 2.0) without issuer and proof, which the signature adds.
 The same evidence gives the same bytes.  Quantities are decimal text in the unit of their name;
 times are RFC 3339; shares have six places, rounded down.
+
+Graded evidence of a statement: shares by grade, and the worklist of meters and values.
+
+A value signed by a meter has grade A only if a third party's document shows its key, since the
+operator enters the key in the registry and may hold it.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from typing import Any
 import msgspec
 
 from mrv.accounting.device_results import adjusts
+from mrv.accounting.entered_values import undocumented
 from mrv.accounting.period_result import (
     Amount,
     Comparison,
@@ -42,12 +48,14 @@ from mrv.documents.form import (
     write,
 )
 from mrv.methodologies import find
-from mrv.model import Calculation
+from mrv.model import METER_KEYS, Calculation
 from mrv.quantity_text import plain_text
 from mrv.registry.calibration_interval import longest
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
 from mrv.rules import needs_of, severity_of
+from mrv.rules.grades import shares as by_grade
+from mrv.rules.grades import signed
 from mrv.signatures import canonical
 from mrv.statement.analysers import daily_means
 from mrv.statement.conformity import conditions, planned, registered, since_before
@@ -62,12 +70,17 @@ from mrv.statement.cross_check_json import (
 )
 from mrv.statement.device_days import summary
 from mrv.statement.earlier_statements import difference, figures
+from mrv.statement.evidence import FIRST as FIRST_METERING
 from mrv.statement.evidence_case import Case, identifier
-from mrv.statement.graded_evidence import evidence_out
-from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import NOWHERE, MonitoringPlan
-from mrv.statement.plan_writer import approval_shown, calibration_out, document_out, sample_out
-from mrv.statement.signed_energy import ENERGY, shares
+from mrv.statement.plan_writer import (
+    approval_shown,
+    calibration_out,
+    document_out,
+    required_out,
+    sample_out,
+)
+from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.states import CONTEXT, URN
 from mrv.statement.status import status_entry
 from mrv.texts import signed_by_0_1_0
@@ -432,3 +445,33 @@ def _deduction(deduction: Deduction, accounting: int) -> wire_account.Deduction:
         adjustment=UNSET if accounting == FIRST else deduction.quantity,
         cost_t=deduction.cost_t,
     )
+
+
+def evidence_out(case: Case) -> wire_account.Evidence:
+    """Return the graded evidence of the reduction."""
+    result = case.result
+    items = signed(result.evidence, _signed_by_meter(case) if _keys_shown(case) else {})
+    return wire_account.Evidence(
+        shares=dict(by_grade(items, Fraction(result.claimed_t))),
+        items=tuple(copied(wire_account.EvidenceItem, item) for item in items),
+        asked=required_out(case.plan.required),
+    )
+
+
+def _keys_shown(case: Case) -> bool:
+    """Return whether a third party's document, by the period's end, shows the meters' keys."""
+    last = local_date(case.to_us - 1, case.plan.project.timezone)
+    return undocumented(METER_KEYS, {METER_KEYS: ""}, case.plan.documents, last) is None
+
+
+def _signed_by_meter(case: Case) -> dict[str, Fraction]:
+    """Return the share of each meter's energy that the meter signed."""
+    extract, devices = case.plan.signed, case.result.devices
+    result = dict[str, Fraction]()
+    for name in dict.fromkeys(d.device for d in devices if d.quantity in ENERGY):
+        own = [device for device in devices if device.device == name]
+        if extract is not None:
+            kinds = shares(extract, case.fitting, own, case.rows, case.fleet).shares
+            percent = (Fraction(s.share_percent) for s in kinds if s.kind in OF_METERS)
+            result[name] = sum(percent, Fraction(0)) / 100
+    return result

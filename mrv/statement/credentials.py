@@ -28,18 +28,17 @@ from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from mrv.statement.approval import digests
 from mrv.statement.conditions import check_threshold, credential_conditions, unmet
 from mrv.statement.findings import Record
 from mrv.statement.opinion import (
+    Words,
     check_opinion,
     check_people,
     check_words,
     materiality,
     opinion_word,
 )
-from mrv.statement.states import about, issuer, valid_from
-from mrv.statement.verifiers_words import Words
+from mrv.statement.states import about, digests, issuer, valid_from
 
 VERIFICATION = ("VerifiableCredential", "VerificationStatement")
 _OPINIONS = ("unqualified", "qualified", "adverse", "disclaimer")

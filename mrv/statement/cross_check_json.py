@@ -40,9 +40,8 @@ from mrv.rounding import exact_sum, six_places
 from mrv.signatures import canonical
 from mrv.statement.conditions import Materiality
 from mrv.statement.evidence_case import Case
-from mrv.statement.evidence_pass import Reach
+from mrv.statement.evidence_pass import Reach, Unusual
 from mrv.statement.plan_extract import PREFIX, MonitoringPlan
-from mrv.statement.register_check import Unusual
 from mrv.statement.sampling import rate
 from mrv.texts import Text, text
 

@@ -1,24 +1,31 @@
 """
-Measured evidence of a period: readings, their intervals, and digests.
+Evidence of a period, and the functions of each version of the metering rules.
 
 Metering the period again needs readings outside it: the step across an edge, and the last rise of
 each register.  So a device's evidence begins with the reading at which its register last rose
-before the period and ends with the first reading at or after its end.  Metering from a reading with
-a rise gives the same rows as metering the whole history, so no stored state is needed.  In other
-cases (a break or standstill across an edge, a meter replacement) the evidence reaches further, up
-to the whole history; the operator's close checks that it is sufficient.
+before the period and ends with the first reading at or after its end.  Metering from a reading
+with a rise gives the same rows as metering the whole history, so no stored state is needed.  In
+other cases (a break or standstill across an edge, a meter replacement) the evidence reaches
+further, up to the whole history; the operator's close checks that it is sufficient.
+
+A statement names the metering version of its intervals; version 1 if absent.  Old versions never
+change, so that signed statements can always be recalculated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest import pipeline
 from ingest.classes import QUANTITY_INDEX
+from ingest.metering_v1 import meter as first
+from ingest.metering_v1 import register_bounds as first_bounds
+from ingest.metering_v1 import register_bounds as first_state
 from ingest.model import (
     INTERVAL_FIELDS,
     INTERVAL_US,
@@ -31,10 +38,17 @@ from ingest.model import (
 )
 from ingest.pipeline import METERING
 from mrv.accounting.coverage import role_needs
+from mrv.documents.form import UNSET
+from mrv.errors import CanonicalError
 from mrv.methodologies import find
 from mrv.registry.project import CheckMeter, Drawn, Project
 from mrv.statement.device_days import FIELDS, blocks
-from mrv.statement.metering_versions import meter_of
+
+if TYPE_CHECKING:
+    from mrv.documents.statement import Claims
+
+    Meter = Callable[[Sequence[Frame]], IntervalRows]
+
 
 _NONE = np.empty(0, dtype=np.int64)
 
@@ -178,3 +192,43 @@ def same(interval_rows: IntervalRows, other: IntervalRows) -> bool:
     """Return whether two selections contain the same evidence."""
     names = ("device", "quantity", "start_us", *FIELDS)
     return all(np.array_equal(getattr(interval_rows, n), getattr(other, n)) for n in names)
+
+
+FIRST = 1
+# Rules of metering and accounting that were replaced count for periods that end by then: a
+# statement names its rules itself, and could else choose those that credit more for ever.  The
+# year has ended everywhere by that hour.
+OLDER_UNTIL = "2027-01-01T12:00:00Z"
+
+
+def of_claims(claims: Claims) -> int:
+    """
+    Return the version of metering of a statement.
+
+    Raises
+    ------
+    CanonicalError
+        If this release does not know it.
+    """
+    version = FIRST if claims.metering is UNSET else claims.metering
+    if version not in (FIRST, METERING):
+        raise CanonicalError(
+            f"the statement was metered by version {version!r}, but this version "
+            f"of tonne supports {FIRST} and {METERING}; verify it with the version "
+            "that made it, or a newer one"
+        )
+    return version
+
+
+def of_first_release(claims: Claims) -> bool:
+    """Return whether a statement was made by the rules of tonne 0.1.0, which named no versions."""
+    return claims.metering is UNSET and claims.accounting is UNSET
+
+
+def meter_of(version: int, fleet: Fleet) -> Meter:
+    """Return interval rows of a fleet's complete histories, by the rules of a version."""
+    if version == FIRST:
+        old = first_bounds.Bounds(fleet)
+        return lambda frames: first.meter(old, first_state.MeterState(len(fleet)), frames).rows
+    bounds = pipeline.Bounds(fleet)
+    return lambda frames: pipeline.meter(bounds, pipeline.MeterState(len(fleet)), frames).rows

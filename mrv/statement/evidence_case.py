@@ -18,8 +18,7 @@ from mrv.countries import grid_of
 from mrv.documents.statement import Digests
 from mrv.errors import PeriodError
 from mrv.factors import FactorBook
-from mrv.factors.ledger import centres
-from mrv.factors.records import records_of
+from mrv.factors.ledger import centres, records_of
 from mrv.methodologies import find
 from mrv.model import SOLAR, TECHNOLOGY
 from mrv.registry.calibration import of_meters
@@ -32,9 +31,18 @@ from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence
 from mrv.statement.analysers import Wanted, flames, measured, wanted
 from mrv.statement.device_days import intervals_digest
-from mrv.statement.evidence_pass import Reach, ReadingChecks, Recheck, Scanned, scan
+from mrv.statement.evidence_pass import (
+    Judge,
+    Reach,
+    ReadingChecks,
+    Recheck,
+    Scanned,
+    Unusual,
+    scan,
+    undercounted,
+    windows,
+)
 from mrv.statement.plan_extract import MonitoringPlan
-from mrv.statement.register_check import Judge, Unusual, undercounted, windows
 from mrv.statement.signed_energy import RegisterComparison, registers_of
 
 

@@ -1,30 +1,229 @@
 """
-One pass over the readings of a period: digests, metering and counts.
+One pass over the readings of a period: digests, metering, counts, and register comparison.
 
-Blocks of devices pass through all steps while in the processor's cache, so memory is limited by the
-largest device.
+Blocks of devices pass through all steps while in the processor's cache, so memory is limited by
+the largest device.
+
+A rise beyond a meter's limits is charged at those limits. If these are wrong (a charger of 60 kW
+registered with 60 W) the charge would be less than the actual use, so the certain part of the rise
+itself is compared.
+
+The pipeline's quality tests are repeated on the readings and limits in the pack, so that every
+verifier gets the same flags.  A constant run is flagged from its begin on, as its end is known
+here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ingest.model import Fleet, Frame, IntervalRows
+from ingest import classes
+from ingest.model import INTERVAL_US, NULL, Fleet, Frame, Int16, Int32, Int64, IntervalRows
+from ingest.pipeline.quality_limits import TESTS, Checks
+from ingest.pipeline.quality_state import Watched
+from ingest.pipeline.quality_tests import judge
 from mrv.accounting.corroborated_energy import ChannelComparison, CorroboratedEnergy
+from mrv.accounting.coverage import common, role_needs
+from mrv.accounting.period_result import DeviceOutcome
 from mrv.accounting.register_scan import FallenRegisters, Key, Unreported, UnreportedUse
+from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
-from mrv.registry.project import Fallen
+from mrv.methodologies import find
+from mrv.registry.project import Fallen, Project, service_intervals
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
 from mrv.statement import device_days, evidence
 from mrv.statement.analysers import Gauged, Wanted, gauge
 from mrv.statement.device_days import reading_leaves
-from mrv.statement.metering_versions import meter_of
-from mrv.statement.register_check import Judge, Unusual, Window, rises
+from mrv.statement.evidence import meter_of
 from mrv.statement.signed_energy import RegisterComparison
+
+
+@dataclass(frozen=True, slots=True)
+class Unusual:
+    """
+    Intervals with readings flagged by a test, n rows by device, test and interval.
+
+    `readings` are the numbers of flagged readings.
+    """
+
+    device: Int32
+    test: Int16
+    interval: Int64
+    readings: Int64
+
+    @staticmethod
+    def concat(parts: Sequence[Unusual]) -> Unusual:
+        """Return the joined results of blocks of devices, in order."""
+        if not parts:
+            none = np.zeros(0, dtype=np.int64)
+            return Unusual(none.astype(np.int32), none.astype(np.int16), none, none)
+        names = Unusual.__slots__
+        columns = [np.concatenate([getattr(p, name) for p in parts]) for name in names]
+        if (columns[0][1:] >= columns[0][:-1]).all():
+            return Unusual(*columns)  # blocks of whole devices, each in order
+        order = np.lexsort((columns[2], columns[1], columns[0]))
+        return Unusual(*(column[order] for column in columns))
+
+    def of(self, test: str) -> Unusual:
+        """Return the flags of one test."""
+        rows = np.flatnonzero(self.test == TESTS.index(test))
+        return Unusual(*(getattr(self, name)[rows] for name in Unusual.__slots__))
+
+    def days(self, edges: Sequence[int]) -> frozenset[tuple[int, int]]:
+        """Return device and day index of all flags; edges of days. [us UTC]"""
+        place = np.searchsorted(edges, self.interval * INTERVAL_US, side="right") - 1
+        return frozenset(zip(self.device.tolist(), place.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Quality tests of a fleet's readings in a period, half-open. [us UTC]"""
+
+    fleet: Fleet
+    from_us: int
+    to_us: int
+
+    @cached_property
+    def _checks(self) -> Checks:
+        return Checks(self.fleet)
+
+    def of(self, block: Frame) -> Unusual:
+        """
+        Return the flags of a block.
+
+        Parameters
+        ----------
+        block : Frame
+            Whole devices, sorted by device and time.
+        """
+        flags = judge(self._checks, Watched(len(self.fleet)), [block], whole=True).flags
+        inside = (flags.time_us >= self.from_us) & (flags.time_us < self.to_us)
+        flags = flags.take(inside)
+        if not len(flags):
+            return Unusual.concat([])
+        # a reading counts once a test, whichever of its channels are unusual
+        reading = np.stack([flags.device, flags.test, flags.time_us]).astype(np.int64)
+        device, test, time_us = np.unique(reading, axis=1)
+        quarter = np.stack([device, test, time_us // INTERVAL_US])
+        (device, test, interval), count = np.unique(quarter, axis=1, return_counts=True)
+        return Unusual(
+            device.astype(np.int32), test.astype(np.int16), interval, count.astype(np.int64)
+        )
+
+
+# as many readings must agree on where a register stood, so that one glitch says nothing
+_AGREE = 3
+
+
+class Window(NamedTuple):
+    """A device in a role on the project side, and its service within a period. [us UTC]"""
+
+    device: str
+    role: str
+    quantity: str
+    begin_us: int
+    end_us: int
+
+
+def windows(project: Project, fleet: Fleet, from_us: int, to_us: int) -> dict[int, list[Window]]:
+    """Return the windows to be checked, by fleet index."""
+    methodology = find(project.methodology, project.version)
+    period = (from_us // INTERVAL_US, to_us // INTERVAL_US)
+    result: dict[int, list[Window]] = {}
+    for bound in project.devices:
+        needs = role_needs(methodology, bound, f"device {bound.device}")
+        if needs.side != "project":
+            continue
+        index = fleet.by_id[bound.device]
+        served = service_intervals(project, bound, fleet.devices[index], needs.side)
+        for begin, end in common([served], [period]):
+            edges = begin * INTERVAL_US, end * INTERVAL_US
+            result.setdefault(index, []).append(
+                Window(bound.device, bound.role, needs.quantity, *edges)
+            )
+    return result
+
+
+def rises(
+    block: Frame, fleet: Fleet, wanted: Mapping[int, Iterable[Window]]
+) -> Iterator[tuple[Window, int]]:
+    """
+    Yield the minimum rise of registers in their windows. [base units]
+
+    Parameters
+    ----------
+    block : Frame
+        Whole devices, sorted by device and time.
+    wanted : mapping
+        As returned by `windows`.
+    """
+    if not wanted:
+        return
+    heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
+    for begin, end in pairwise([*heads, len(block)]):
+        index = int(block.device[begin])
+        device, mine = fleet.devices[index], wanted.get(index, ())
+        for channel in classes.load()[device.class_id].registers:
+            value: Any = block.columns[channel.name][begin:end]
+            swaps = [r.at_us for r in device.replacements if r.channel == channel.name]
+            for window in mine:
+                if channel.quantity == window.quantity:
+                    yield window, _least(value, block.time_us[begin:end], window, swaps)
+
+
+def _least(value: Int64, time_us: Int64, window: Window, swaps: Iterable[int]) -> int:
+    """Return the sum of minimum rises of successive meters, each by its own register."""
+    known = value != NULL
+    values, at = value[known], time_us[known]
+    edges = [0, *np.searchsorted(at, sorted(swaps)).tolist(), len(values)]
+    begin, end = np.searchsorted(at, [window.begin_us, window.end_us]).tolist()
+    return sum(
+        _of_one(values[a:b], max(begin - a, 0), min(max(end - a, 0), b - a))
+        for a, b in pairwise(edges)
+    )
+
+
+def _of_one(value: Int64, begin: int, end: int) -> int:
+    """
+    Return the certain rise of a meter's register within readings [begin, end).
+
+    The first rise is omitted, as it may include earlier time.  Values above a later or below an
+    earlier one may be faults and are ignored.
+    """
+    if end - begin < 2 * _AGREE:
+        return 0
+    moved = np.flatnonzero(value[begin + 1 : end] != value[begin : end - 1])
+    first = begin + 1 + int(moved[0]) if len(moved) else end
+    if end - first < 2 * _AGREE:
+        return 0
+    low = value[: first + _AGREE].max()
+    high = value[end - _AGREE :].min()
+    return max(0, int(high) - int(low))
+
+
+def undercounted(
+    result: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
+) -> Iterator[str]:
+    """Yield findings on devices whose counted quantity is below the rise of their registers."""
+    counted = {(d.device, d.role, d.from_us): d for d in devices}
+    for window, least in result:
+        outcome = counted[window.device, window.role, window.begin_us]
+        whole = outcome.metered + Fraction(outcome.substituted)
+        if whole < least:
+            yield (
+                f"device {outcome.device} counts {float(whole):,.0f} {outcome.unit} as"
+                f" {outcome.role} from {utc_text(window.begin_us)} to {utc_text(window.end_us)},"
+                f" but its register rose by at least {least:,}, which is faster than its "
+                "limits allow; correct its rated_power_w in the registry, or enter "
+                "the meter's replacement, rebuild its intervals and close again"
+            )
 
 
 class Reach(NamedTuple):

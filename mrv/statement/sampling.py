@@ -51,9 +51,8 @@ from mrv.registry.project import FIRST
 from mrv.rounding import exact_sum
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
-from mrv.signatures.ed25519 import verifies
+from mrv.signatures.ed25519 import decode_base58, encode_base58, verifies
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from mrv.signatures.multibase import decode_base58, encode_base58
 from mrv.statement.device_days import Arrivals, local_days
 from mrv.statement.evidence_case import Case
 from mrv.statement.states import CONTEXT, about, issuer, related, valid_from

@@ -1,27 +1,32 @@
 """
-States of a statement with their permitted transitions, and common parts of every credential.
+States of a statement with their permitted transitions, and approvals of its issue.
 
     draft -> submitted -> (under_verification) -> verified -> issued -> superseded
                                               `-> rejected          `-> revoked
 
 The first finding puts a statement under verification; without findings that state is skipped. A
 database trigger enforces the same transitions; here the error texts state the remedy.
+
+Each signs a credential over the signed statement and its verification, with an operator's key.
+The log entry of the issue names all of them, so that none can be removed or added later.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from mrv.documents.form import Issuer, RelatedResource, write
-from mrv.errors import EnrolmentError, StatementStateError
+from mrv.documents.form import Issuer, RelatedResource, read, write
+from mrv.documents.verification import Approved, IssueApproval
+from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
 from mrv.signatures import canonical
+from mrv.signatures.data_integrity import create_proof, proofs_of, time_of
+from mrv.signatures.ed25519 import sha256_multibase
 from mrv.signatures.key_bounds import KeyBounds
-from mrv.signatures.keys import EnrolledKey, Role
-from mrv.signatures.multibase import sha256_multibase
-from mrv.signatures.organisations import organisation_of, same_organisation
+from mrv.signatures.keys import EnrolledKey, Role, SigningKey
+from mrv.signatures.organisations import normalised, organisation_of, same_organisation
 
 # The second context gives meaning to words that the first does not define.
 CONTEXT = (
@@ -205,3 +210,90 @@ def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> Non
             f"{body.valid_until}, but the verification was signed at {created}; have it verified "
             "by a body with a valid accreditation"
         )
+
+
+TYPES = ("VerifiableCredential", "IssueApproval")
+
+
+def sign_approval(
+    statement: Mapping[str, Any],
+    verification: Mapping[str, Any],
+    key: SigningKey,
+    holder: EnrolledKey,
+    created: datetime,
+) -> dict[str, Any]:
+    """Return a signed approval of the issue of a verified statement."""
+    approved = Approved(id=statement["id"], verification_sha256=_digest(verification))
+    part = f"approval:{holder.multikey}"
+    document = about(statement, part, TYPES, (write(approved), holder, valid_from(created)))
+    return create_proof(document, key, created)
+
+
+def check_approval(
+    document: Mapping[str, Any],
+    statement: Mapping[str, Any],
+    verification: Mapping[str, Any],
+    holder: EnrolledKey,
+    project: str,
+) -> None:
+    """
+    Refuse an approval of another statement or verification; the caller checks its proof.
+
+    Raises
+    ------
+    CanonicalError, SignatureError, EnrolmentError
+        If it is in another form, of other documents, earlier than the verification, or not by an
+        operator of the project.
+    """
+    name = str(document.get("id"))
+    check_role(holder, "operator", statement["id"])
+    check_project(holder, project, name)
+    if (
+        document.get("@context") != list(CONTEXT)
+        or document.get("type") != list(TYPES)
+        or document.get("id") != f"{statement['id']}:approval:{holder.multikey}"
+        or document.get("issuer") != issuer(holder)
+    ):
+        raise CanonicalError(
+            f"{name!r} is not an approval of {statement['id']} by {holder.name}; have the "
+            "statement approved again"
+        )
+    approved = read(IssueApproval, document, f"approval {name!r}").credential_subject
+    named = [related(statement["id"], canonical.encode(statement))]
+    if (
+        document["relatedResource"] != named
+        or approved.id != statement["id"]
+        or approved.verification_sha256 != _digest(verification)
+    ):
+        raise SignatureError(
+            f"{name} approves another statement or another verification; have this one approved"
+        )
+    times = [proofs_of(credential)[0]["created"] for credential in (verification, document)]
+    if time_of(times[1], "created") < time_of(times[0], "created"):
+        raise SignatureError(
+            f"{name} was signed at {times[1]}, before the verification; have the statement "
+            "approved again"
+        )
+
+
+def people(holders: Iterable[EnrolledKey]) -> int:
+    """Return the number of approving people; two keys of one holder are one person."""
+    return len({normalised(holder.name) for holder in holders})
+
+
+def check_enough(result: int, wanted: int, statement: str) -> None:
+    """Refuse an issue with too few approvals; EnrolmentError states the next step."""
+    if result < wanted:
+        raise EnrolmentError(
+            f"{wanted} approvals are required to issue {statement}; signed so far: {result}; "
+            f"each person signs with `tonne statement approve {statement} --key NAME`"
+        )
+
+
+def digests(approvals: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the digests by which the log names approvals, in their order."""
+    return sorted(map(_digest, approvals))
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return canonical.sha256_hex(canonical.encode(document))

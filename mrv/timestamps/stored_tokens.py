@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, TimestampError
-from mrv.log.receipt import decode_hash
+from mrv.log.entries import decode_hash
 from mrv.signatures import canonical
-from mrv.signatures.multibase import decode_base64, encode_base64
+from mrv.signatures.ed25519 import decode_base64, encode_base64
 from mrv.timestamps.token import read as said
 
 _FIELDS = {"chains", "statement", "heads", "entries"}

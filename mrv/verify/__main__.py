@@ -14,12 +14,19 @@ from collections.abc import Sequence
 
 from ingest.errors import InputError
 from ingest.heap import keep_freed
-from mrv.packs.budget import LARGE, USUAL
+from mrv.packs.pack import LARGE, USUAL
 from mrv.packs.zipped import opened_pack
-from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_meter_keys, own_policy
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES, lines, plain
 from mrv.verify.steps import verify
+from mrv.verify.subject import (
+    asked_at,
+    given,
+    own_authorities,
+    own_keys,
+    own_meter_keys,
+    own_policy,
+)
 
 _INPUT = 2
 

@@ -11,7 +11,7 @@ from mrv.countries import grid_of
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, FactorError, PeriodError, SignatureError
 from mrv.factors import load
-from mrv.factors.records import book_of, departures, unmarked, unpublished
+from mrv.factors.ledger import book_of, departures, unmarked, unpublished
 from mrv.methodologies.tools import calculated
 from mrv.model import Factor
 from mrv.packs.pack import DIAGRAM, check_order

@@ -10,7 +10,7 @@ from mrv.documents.form import UNSET
 from mrv.program import program, same
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.organisations import organisation_of, same_organisation
-from mrv.statement.metering_versions import of_first_release
+from mrv.statement.evidence import of_first_release
 from mrv.statement.states import unnamed
 from mrv.verify.report import Rules
 from mrv.verify.subject import Subject, a

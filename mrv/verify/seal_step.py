@@ -9,9 +9,15 @@ from typing import Any
 from mrv.calendar import days, instant_us
 from mrv.documents.form import UNSET
 from mrv.errors import CanonicalError, LogError, SignatureError
-from mrv.log.entries import DATA, rows_root
+from mrv.log.entries import (
+    DATA,
+    Checkpoint,
+    decode_hash,
+    parse_receipt,
+    rows_root,
+    verify_checkpoint,
+)
 from mrv.log.merkle import root_before, verify_inclusion
-from mrv.log.receipt import Checkpoint, decode_hash, parse_receipt, verify_checkpoint
 from mrv.packs.pack import APPROVALS, SEALS
 from mrv.registry.project import Project
 from mrv.signatures import canonical
@@ -19,8 +25,8 @@ from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.day_digests import DayLeaf, digest_leaves
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import leaf_hash
-from mrv.statement.approval import check_approval, people
 from mrv.statement.device_days import check_sealed, rows_of, share
+from mrv.statement.states import check_approval, people
 from mrv.verify.report import SealedArrival
 from mrv.verify.signature_steps import AHEAD, log_key
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject

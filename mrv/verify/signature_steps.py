@@ -10,9 +10,8 @@ from ingest.errors import InputError
 from mrv.documents.form import UNSET
 from mrv.documents.verification import Conclusion
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError, SignatureError
+from mrv.log.entries import parse_receipt, verify_receipt
 from mrv.log.note import NoteKey, signature_lines
-from mrv.log.receipt import parse_receipt, verify_receipt
-from mrv.packs.budget import too_much
 from mrv.packs.pack import (
     DOCUMENTS,
     FORMAT,
@@ -23,6 +22,7 @@ from mrv.packs.pack import (
     README,
     STATEMENT,
     UNLISTED,
+    too_much,
 )
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
@@ -40,8 +40,8 @@ from mrv.statement.conditions import (
 )
 from mrv.statement.credentials import VERIFICATION as VERIFICATION_TYPES
 from mrv.statement.credentials import issued_entry
-from mrv.statement.metering_versions import of_first_release
-from mrv.statement.opinion import REJECTING
+from mrv.statement.evidence import of_first_release
+from mrv.statement.opinion import REJECTING, missing
 from mrv.statement.states import (
     CONTEXT,
     URN,
@@ -51,7 +51,6 @@ from mrv.statement.states import (
     related,
 )
 from mrv.statement.status import counts, lasts
-from mrv.statement.verifiers_words import missing
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import counted
 

@@ -38,9 +38,9 @@ from mrv.signed_values.meter_keys import OwnKeys
 from mrv.statement import evidence
 from mrv.statement.conditions import Unmet, effects, gap_lines, graded, unmet
 from mrv.statement.credentials import conclusion_of
+from mrv.statement.evidence import OLDER_UNTIL, of_claims
 from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, Record, fold, read_event
-from mrv.statement.metering_versions import OLDER_UNTIL, of_claims
 from mrv.statement.opinion import check_opinion, materiality
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import check_other, check_project, issuer

@@ -28,9 +28,14 @@ from ingest.errors import InputError
 from mrv.documents.form import UNSET
 from mrv.documents.statement import Claims
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackTooLargeError, SignatureError
-from mrv.log.entries import evidence_entry
+from mrv.log.entries import (
+    Checkpoint,
+    evidence_entry,
+    parse_receipt,
+    verify_checkpoint,
+    verify_receipt,
+)
 from mrv.log.note import NoteKey
-from mrv.log.receipt import Checkpoint, parse_receipt, verify_checkpoint, verify_receipt
 from mrv.packs.pack import (
     DEAD_LETTERS,
     FINDINGS,

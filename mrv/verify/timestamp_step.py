@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, LogError, SignatureError, TimestampError
+from mrv.log.entries import Checkpoint, parse_receipt, verify_checkpoint
 from mrv.log.merkle import verify_inclusion
 from mrv.log.note import signature_lines
-from mrv.log.receipt import Checkpoint, parse_receipt, verify_checkpoint
 from mrv.packs.pack import SEALS, TIMESTAMPS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule

@@ -1,13 +1,24 @@
-"""Content negotiation: media type and language of an answer, and waiting preference (RFC 7240)."""
+"""Content negotiation and waiting preference of an answer, and answers on jobs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from datetime import timedelta
+from typing import Annotated, Any, NamedTuple, cast
 
-from mrv.report import MEDIA_TYPES
-from services.api.problems import ProblemError
+from fastapi import Header
+from psycopg import Connection
+
+from mrv.report import MEDIA_TYPES, Format
+from services.api import schemas as shapes
+from services.api.problems import ProblemError, status_of_kind
+from services.issuer import requests
+from services.store.statements import file_jobs
+from services.store.statements import signer_requests as queue
+from services.store.statements.file_jobs import FileJob
+from services.store.statements.signer_requests import Progress
+from services.store.statements.signer_requests import Request as Wanted
 
 _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,5})"?')
 
@@ -146,3 +157,136 @@ def _suits_language(wish: str, offer: str) -> int:
     if wish == tag or wish.startswith(f"{tag}-"):
         return 2
     return int(wish == "*")
+
+
+DONE, CREATED, ACCEPTED, _DEFECT = 200, 201, 202, 500
+_LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Address of the job"}}
+# how OpenAPI tells that a step may be answered with a job
+ACCEPTED_STEP: dict[int | str, dict[str, Any]] = {
+    ACCEPTED: {
+        "description": "Accepted; the job at `Location` reports its result",
+        "model": shapes.Job,
+        "headers": _LOCATION,
+    }
+}
+# that a file may be
+ACCEPTED_FILE: dict[int | str, dict[str, Any]] = {
+    ACCEPTED: {
+        "description": "In progress; the job at `Location` reports its progress and the address "
+        "of the file",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Job"}}},
+        "headers": _LOCATION,
+    }
+}
+Preferred = Annotated[
+    str | None,
+    Header(
+        alias="Prefer",
+        description="`respond-async`: answer 202 with the address of a job (RFC 7240); "
+        "`wait=SECONDS`: maximum waiting time before that answer.",
+        max_length=200,
+    ),
+]
+
+
+def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, Any]:
+    """
+    Return the result of a request to the signer, or after the limit its progress.
+
+    Parameters
+    ----------
+    patience_s : float
+        Maximum waiting time. [s]
+
+    Returns
+    -------
+    tuple
+        HTTP status, 202 while unanswered, and the body.
+
+    Raises
+    ------
+    ProblemError
+        As the signer refused it.
+    """
+    answer = requests.awaited(conn, wanted.id, patience_s)
+    if answer is None:
+        progress = queue.progress(conn, wanted.id)
+        if progress is None:
+            raise RuntimeError("a queued request cannot be withdrawn")
+        return ACCEPTED, job_of(progress)
+    if answer.result is not None:
+        return (CREATED if answer.created else DONE), answer.result
+    raise ProblemError(*_refused(answer.error, answer.detail, requests.kind_of(answer)))
+
+
+def _refused(error: str | None, detail: str | None, kind: type[Exception]) -> tuple[int, str]:
+    status = status_of_kind(kind) or _DEFECT
+    if error == requests.DEFECT:
+        return _DEFECT, f"internal error; report its number, {detail}"
+    return status, detail or ""
+
+
+def file_job_of(file_job: FileJob, progress: file_jobs.Progress | None) -> dict[str, Any]:
+    """Return a file-generation job as JSON of the API."""
+    done = file_job.status == DONE
+    if file_job.status is None:
+        state = "queued" if file_job.began is None else "running"
+    else:
+        state = "done" if done else "failed" if file_job.status >= _DEFECT else "refused"
+    wanted = file_job.wanted
+    media_type = "application/zip"
+    if wanted.format in {"pdf", "xlsx"}:
+        media_type = MEDIA_TYPES[cast("Format", wanted.format)]
+    return {
+        "job": str(file_job.id),
+        "kind": wanted.kind,
+        "subject": wanted.statement,
+        "state": state,
+        "ahead": file_job.ahead,
+        "progress": _steps(progress),
+        "asked": file_job.asked,
+        "began": file_job.began,
+        "ended": file_job.ended,
+        "status": file_job.status,
+        "result": {
+            "url": f"/v1/jobs/{file_job.id}/file",
+            "media_type": media_type,
+            "bytes": file_job.size,
+            "until": file_job.asked + timedelta(seconds=file_jobs.KEPT_S),
+        }
+        if done
+        else None,
+        "detail": file_job.detail,
+    }
+
+
+def _steps(progress: file_jobs.Progress | None) -> dict[str, Any] | None:
+    return None if progress is None else progress._asdict()
+
+
+def job_of(progress: Progress, steps: file_jobs.Progress | None = None) -> dict[str, Any]:
+    """Return a request's progress in the form of the API."""
+    wanted, answer = progress.request, progress.answer
+    state = "running" if progress.attempts else "queued"
+    status, detail = None, None
+    if answer is not None and answer.result is not None:
+        state, status = "done", CREATED if answer.created else DONE
+    elif answer is not None:
+        status, detail = _refused(answer.error, answer.detail, requests.kind_of(answer))
+        state = "failed" if status >= _DEFECT else "refused"
+    if state == "done" and steps is not None and steps.total is not None:
+        steps = steps._replace(done=steps.total)  # the last one has ended
+    return {
+        "job": str(wanted.id),
+        "kind": wanted.kind,
+        "subject": wanted.subject,
+        "state": state,
+        "ahead": 0 if answer is not None else progress.ahead,
+        "progress": _steps(steps),
+        "asked": wanted.asked,
+        "began": progress.began,
+        "ended": None if answer is None else answer.at,
+        "status": status,
+        "result": None if answer is None else answer.result,
+        "detail": detail,
+    }

@@ -26,9 +26,8 @@ from mrv.errors import PeriodError
 from mrv.report import LANGUAGES, MEDIA_TYPES, Format
 from services.api import file_cache as kept
 from services.api.file_cache import size_of
-from services.api.jobs import ACCEPTED, file_job_of
 from services.api.made_files import make_pack, make_report
-from services.api.negotiation import Preferences, language
+from services.api.negotiation import ACCEPTED, Preferences, file_job_of, language
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError, status_of
 from services.api.request_context import Api, Asked

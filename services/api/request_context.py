@@ -31,9 +31,8 @@ from psycopg_pool import ConnectionPool
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from services.api.jobs import ACCEPTED, CREATED, DONE, outcome
 from services.api.made_files import Maker
-from services.api.negotiation import Preferences
+from services.api.negotiation import ACCEPTED, CREATED, DONE, Preferences, outcome
 from services.api.principals import CHALLENGE, PUBLIC, Principal, refuse, refuse_part
 from services.api.problems import ProblemError, status_of
 from services.issuer import requests

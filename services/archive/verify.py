@@ -27,7 +27,7 @@ from services.issuer.close import snapshot
 from services.issuer.compared_days import sealed_leaves
 from services.settings import Settings
 from services.store.archive import catalog as archived
-from services.store.postgres.values import FAR_US
+from services.store.postgres.pool import FAR_US
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.statements.sealed_days import Seal

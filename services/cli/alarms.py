@@ -23,7 +23,7 @@ from services.store.api import alarm_contacts as store
 from services.store.api import webhooks
 from services.store.postgres.pool import connect
 from services.store.views import alarms as stored
-from services.webhooks import people, post
+from services.webhooks import post, sender
 
 LANGUAGES = ("en", "vi", "ja", "de")
 _author = click.option("--author", help="Name of the person acting; default: the system's user.")
@@ -83,9 +83,9 @@ def add(
     Example:
       tonne alarms contacts add anna --address mailto:anna@example.org --language de
     """
-    people.check(address)
+    sender.check(address)
     settings = Settings()
-    lacking = "smtp_url" if address.startswith(people.MAIL) else "apprise_config"
+    lacking = "smtp_url" if address.startswith(sender.MAIL) else "apprise_config"
     with _database() as conn:
         store.add(
             conn, id_, address, post.new_secret(), author or getpass.getuser(),
@@ -139,11 +139,11 @@ def test_(id_: str, *, as_json: bool) -> None:
         recipient = next((contact for contact in store.contacts(conn) if contact.id == id_), None)
     if recipient is None:
         raise InputError(f"no contact {id_!r}; see `tonne alarms contacts list`")
-    message = people.Message("[tonne] test", "tonne alarms contacts test")
+    message = sender.Message("[tonne] test", "tonne alarms contacts test")
     stamp = f"test-{int(datetime.now(UTC).timestamp())}"
     settings = Settings()
-    ways = people.Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
-    outcome = people.send(ways, recipient.address, message, stamp)
+    ways = sender.Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
+    outcome = sender.send(ways, recipient.address, message, stamp)
     if not outcome.taken:
         raise InputError(
             f"{recipient.address} did not accept the message: {outcome.error}; check the address"

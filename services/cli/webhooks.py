@@ -21,8 +21,7 @@ from services.store.api import webhooks as store
 from services.store.postgres.pool import connect
 from services.webhooks import post
 from services.webhooks import post as addresses
-from services.webhooks.people import Ways
-from services.webhooks.sender import Sender
+from services.webhooks.sender import Sender, Ways
 
 _id = click.argument("id_", metavar="ID")
 _author = click.option("--author", help="Name of the person acting; default: the system's user.")

@@ -12,7 +12,7 @@ import click
 from babel import Locale, UnknownLocaleError
 
 from ingest.errors import InputError
-from mrv.texts.word_files import ENGLISH, TAG, faults, read, tags
+from mrv.texts import ENGLISH, TAG, faults, read, tags
 from services.cli.errors import Exit
 from services.cli.options import Group, json_option
 from services.cli.output import print_result, table

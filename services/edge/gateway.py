@@ -33,11 +33,10 @@ from ingest.mqtt.tls import Tls, close_sockets
 from services.edge import identity
 from services.edge.config import Config, CsvFolder, LocalMqtt
 from services.edge.csv_folder import Folder
-from services.edge.identity import Renewal
+from services.edge.identity import Renewal, Signer
 from services.edge.metrics import GatewayMetrics, registry
 from services.edge.modbus import pollers
 from services.edge.outbox import Clock, Outbox, Record
-from services.edge.signing import Signer
 from services.edge.uplink import Link, Recorder
 from services.registry.fields import ID
 from services.scraping import Pulse, serving

@@ -16,8 +16,7 @@ from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 from ingest import profiles
-from ingest.formats.register_words import SIZES
-from ingest.formats.sunspec import MARK, models
+from ingest.formats.sunspec import MARK, SIZES, models
 from services.edge.config import ModbusRtu, ModbusTcp, Polled, SunSpecRtu, SunSpecTcp
 from services.edge.outbox import Record
 from services.edge.uplink import Recorder

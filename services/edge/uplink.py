@@ -28,8 +28,8 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
 from ingest.mqtt.tls import Tls, close_sockets
+from services.edge.identity import CONTENT_TYPE, Batches, Signed, Signer
 from services.edge.outbox import TRUSTED_MS, Clock, FullError, Outbox, Record, Waiting
-from services.edge.signing import CONTENT_TYPE, Batches, Signed, Signer
 
 
 class Recorder:

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from psycopg import Connection
 
-from ingest.mqtt.templates import parse
-from services.identity import mosquitto, principals, rabbitmq
+from ingest.mqtt.topics import parse
+from services.identity import mosquitto, principals
+from services.identity.authority import PUBLIC, SECRET, make_folder, write
 from services.identity.control import Control, differences
-from services.identity.files import PUBLIC, SECRET, make_folder, write
 from services.identity.folder import PASSWORD, IdentityFolder
 from services.identity.mosquitto import Listening
 from services.identity.principals import Principal
-from services.store.registry import credentials
+from services.store.registry import signing_keys
 from services.store.registry.entries_from_rows import load_registry
 
 _NOT_CARRIED = frozenset({"names"})  # for us: whom the server's certificate is for
@@ -33,7 +33,7 @@ def known(conn: Connection, folder: IdentityFolder, *, sparkplug: bool) -> list[
     registry = load_registry(conn)
     templates = [topic.template for topic in registry.topics.values() if topic.active]
     filters = [parse(text).filter for text in templates]
-    in_use = credentials.in_use(conn)
+    in_use = signing_keys.in_use(conn)
     hashes = folder.passwords(name for name, c in in_use.items() if c.kind == "password")
     names = {principals.PIPELINE, principals.ADMIN, *folder.services()}
     ours = [principals.service(name, filters, sparkplug=sparkplug) for name in sorted(names)]
@@ -69,9 +69,9 @@ def write_rabbitmq(
     place of use.
     """
     target = _with_identity(folder, hosts)
-    write(target / "rabbitmq.conf", rabbitmq.config(at, where).encode())
-    write(target / "enabled_plugins", rabbitmq.PLUGINS)
-    write(target / rabbitmq.DEFINITIONS, rabbitmq.definitions(everybody))
+    write(target / "rabbitmq.conf", mosquitto.rabbitmq_config(at, where).encode())
+    write(target / "enabled_plugins", mosquitto.PLUGINS)
+    write(target / mosquitto.DEFINITIONS, mosquitto.definitions(everybody))
     return target
 
 

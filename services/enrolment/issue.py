@@ -20,8 +20,8 @@ from services.identity.authority import Authority
 from services.identity.folder import IdentityFolder
 from services.identity.principals import is_ours
 from services.registry.entries import Device
-from services.store.registry import credentials
-from services.store.registry.credentials import Credential, Kind
+from services.store.registry import signing_keys
+from services.store.registry.signing_keys import Credential, Kind
 
 DAYS = 1_825
 # one that ends within this time is issued anew without being asked for
@@ -106,15 +106,15 @@ def issue(
         Called after each principal.
     """
     with conn.transaction():
-        credentials.lock(conn)
-        in_use = credentials.in_use(conn)
+        signing_keys.lock(conn)
+        in_use = signing_keys.in_use(conn)
         authority = folder.authority()
         rows = []
         for name in names:
             rows.append(_issue_one(conn, folder, authority, name, in_use.get(name), wish, author))
             watch()
         # in the database last: what it does not know was never handed to anyone
-        credentials.record(conn, (row for _, row in rows if row is not None), author)
+        signing_keys.record(conn, (row for _, row in rows if row is not None), author)
     return [result for result, _ in rows]
 
 
@@ -140,7 +140,7 @@ def _issue_one(
         return Result(name, "unchanged", credential.kind, credential.expires, where), None
     outcome: Outcome = "issued" if credential is None else "renewed"
     if credential is not None and (credential.kind == "password" or wish.kind == "password"):
-        credentials.revoke(conn, name, author, f"replaced by another {wish.kind}")
+        signing_keys.revoke_credential(conn, name, author, f"replaced by another {wish.kind}")
     if wish.kind == "password":
         folder.hand_out_password(name, authority)
         return Result(name, outcome, wish.kind, None, where), (name, wish.kind, None, None, None)
@@ -173,11 +173,11 @@ def revoke(
     """
     results: list[Result] = []
     with conn.transaction():
-        credentials.lock(conn)
+        signing_keys.lock(conn)
         for name in names:
-            count = credentials.revoke(conn, name, author, reason, but_newest=older)
+            count = signing_keys.revoke_credential(conn, name, author, reason, but_newest=older)
             results.append(Result(name, "revoked" if count else "none"))
             if not older:
                 folder.forget(name)
-        folder.authority().write_crl(credentials.revoked_certificates(conn))
+        folder.authority().write_crl(signing_keys.revoked_certificates(conn))
     return results

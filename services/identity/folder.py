@@ -21,9 +21,8 @@ import msgspec
 
 from ingest.errors import InputError
 from ingest.mqtt.tls import CA, CERTIFICATE, KEY, Tls
-from services.identity import files
-from services.identity.authority import Authority, Issued
-from services.identity.files import PUBLIC, Hashed, make_folder, write
+from services.identity import authority as files
+from services.identity.authority import PUBLIC, Authority, Hashed, Issued, make_folder, write
 from services.identity.principals import checked
 
 SERVICE_DAYS = 3_650

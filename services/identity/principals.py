@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import InputError
 from ingest.mqtt.names import PREFIX, receipt_topic
-from ingest.mqtt.templates import parse
-from ingest.mqtt.topics import STATUS
+from ingest.mqtt.topics import STATUS, parse
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
-from services.identity.files import Hashed
+from services.identity.authority import Hashed
 from services.registry.fields import ID
 
 if TYPE_CHECKING:

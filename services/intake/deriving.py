@@ -17,8 +17,7 @@ from psycopg import Connection, IsolationLevel
 from structlog.typing import FilteringBoundLogger
 
 from ingest.model import Fleet
-from services.intake.batch_metrics import count_commit
-from services.intake.database import Database
+from services.intake.database import Database, count_commit
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import line
 from services.metrics import Metrics

@@ -20,7 +20,7 @@ from aiokafka import errors
 from aiokafka.abc import AbstractTokenProvider
 
 from ingest.errors import ServerError
-from services.kafka_access import TOKEN, KafkaAccess
+from services.environment import TOKEN, KafkaAccess
 
 T = TypeVar("T")
 

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, KafkaError, UnknownError, UnsupportedVersionError
 from structlog.typing import FilteringBoundLogger
 
+from services.environment import KafkaAccess
 from services.intake.kafka_client import (
     LARGEST,
     MAX_RECORD,
@@ -29,7 +30,6 @@ from services.intake.kafka_client import (
     without_leader,
     words,
 )
-from services.kafka_access import KafkaAccess
 
 DEADLINE_S = 10.0  # without an acknowledgement, until the producer is dropped
 STOPPING_S = 3.0  # the same once the process is told to stop

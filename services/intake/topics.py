@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from ingest.errors import InputError, ServerError
+from services.environment import KafkaAccess
 from services.intake.kafka_client import (
     LARGEST,
     Reasons,
@@ -26,7 +27,6 @@ from services.intake.kafka_client import (
     unreachable,
     words,
 )
-from services.kafka_access import KafkaAccess
 
 TOPIC = "tonne-parcels"
 DEAD = "-dead"

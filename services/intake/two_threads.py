@@ -27,9 +27,8 @@ from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.session import Session
 from services.intake.handover import Done, Handover, Read
-from services.intake.receipts import Receipts
-from services.intake.receive import Receive
-from services.intake.start import quiet_stop, take_turns_often, wait_for_server
+from services.intake.receive import Receipts, Receive
+from services.intake.retry import quiet_stop, take_turns_often, wait_for_server
 from services.metrics import Metrics
 from services.store.messages.principal_status import Status
 

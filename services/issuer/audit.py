@@ -19,9 +19,8 @@ from ingest.errors import InputError
 from mrv import factors
 from mrv.errors import MrvError
 from mrv.factors.ledger import centres
-from mrv.log.entries import DATA, RECORDS
+from mrv.log.entries import DATA, RECORDS, verify_checkpoint
 from mrv.log.note import NoteKey, Vkey, signature_lines
-from mrv.log.receipt import verify_checkpoint
 from mrv.log.witness import cosignatures
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey

@@ -46,7 +46,7 @@ from services.issuer.collect_evidence import collect, correcting, evidence_of
 from services.issuer.earlier_projects import counted_elsewhere
 from services.issuer.sealed_day_contents import SETTLE_US
 from services.store.archive import catalog as archived
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 from services.store.registry import load as registry
 from services.store.statements import account_spans, statements
 from services.store.statements import sealed_days as seals

@@ -17,7 +17,7 @@ from mrv.calendar import days, instant_us, local_date, midnight_us, narrowed, ut
 from mrv.documents.plan import RowSigner, StatementFigures
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
-from mrv.factors.records import book_of
+from mrv.factors.ledger import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force, replaced
 from mrv.registry.project import ACCOUNTING, Clocked, Project, Usage
@@ -25,8 +25,8 @@ from mrv.statement import device_days, evidence
 from mrv.statement.cross_check_json import registry_inputs
 from mrv.statement.device_days import FEW_HOURS, HOUR_US, LATE_US, Arrivals, Arrived
 from mrv.statement.earlier_statements import changed, departed, figures, issued_with, usage
+from mrv.statement.evidence import of_claims
 from mrv.statement.evidence_case import Case
-from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.signed_rows import counted

@@ -21,10 +21,9 @@ from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
-from mrv.statement.approval import check_approval
 from mrv.statement.compose import TYPES
 from mrv.statement.findings import SIGNED_BY, Record, What, fold, read_event, sign_event
-from mrv.statement.states import State, check_role, check_step, issuer
+from mrv.statement.states import State, check_approval, check_role, check_step, issuer
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import signed_documents, statements

@@ -45,7 +45,7 @@ from mrv.exports.source import (
     check_together,
     days,
 )
-from mrv.factors.records import factor_of
+from mrv.factors.ledger import factor_of
 from mrv.packs.pack import PLAN, STATEMENT, VERIFICATION, Pack
 from mrv.report import Facts
 from mrv.report.submission import Line, lines, signed_share

@@ -18,23 +18,24 @@ from mrv.errors import CanonicalError, StatementStateError, VerificationError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of
 from mrv.signatures.keys import EnrolledKey
-from mrv.statement.approval import check_approval, people
 from mrv.statement.compose import compose, label_of
 from mrv.statement.conditions import check_reason, unmet
 from mrv.statement.credentials import conclusion_of, verification_body
+from mrv.statement.evidence import of_first_release
 from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, add, read_event
-from mrv.statement.metering_versions import of_first_release
 from mrv.statement.opinion import REJECTING
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import (
     State,
     check_accreditation,
+    check_approval,
     check_named,
     check_other,
     check_project,
     check_role,
     check_step,
+    people,
 )
 from mrv.statement.status import ended, lasts
 from mrv.verify.evidence_steps import first_difference

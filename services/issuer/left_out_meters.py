@@ -22,7 +22,7 @@ from mrv.accounting.coverage import remaining
 from mrv.methodologies import find
 from mrv.model import RoleNeeds
 from mrv.registry.project import Project
-from services.registry import service_times
+from services.registry import ratings
 from services.registry.entries import Device, Registry
 from services.store.registry.project_versions import devices_before
 from services.store.statements import sealed_days as seals
@@ -208,12 +208,12 @@ def _unclosed(
     """
     devices = registry.devices  # made anew at each call
     for entry in registry.projects.values():
-        zone = service_times.timezone(entry, registry)
+        zone = ratings.timezone(entry, registry)
         if entry.id == project.id or zone is None:
             continue
         alike = entry.methodology == project.methodology
         theirs = [
-            (device.device, _common(service_times.during_us(entry, device, zone), period_us))
+            (device.device, _common(ratings.during_us(entry, device, zone), period_us))
             for device in entry.devices
             if device.device in near
             and (alike or device.device in was_bound)
@@ -261,10 +261,10 @@ def _serving(registry: Registry) -> defaultdict[str, list[Span]]:
     """Return the times in which each device serves a project. [us UTC]"""
     result: defaultdict[str, list[Span]] = defaultdict(list)
     for project in registry.projects.values():
-        zone = service_times.timezone(project, registry)
+        zone = ratings.timezone(project, registry)
         for project_device in project.devices if zone else ():
             result[project_device.device].append(
-                service_times.during_us(project, project_device, zone or "")
+                ratings.during_us(project, project_device, zone or "")
             )
     return result
 

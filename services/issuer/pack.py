@@ -23,10 +23,9 @@ from ingest.errors import InputError
 from mrv.calendar import days, instant_us
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import StatementStateError
-from mrv.log.entries import EVIDENCE
+from mrv.log.entries import EVIDENCE, Checkpoint
 from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
-from mrv.log.receipt import Checkpoint
 from mrv.packs import tables
 from mrv.packs.pack import (
     APPROVALS,

@@ -42,7 +42,7 @@ from services.store.registry import programme
 from services.store.registry.entries_from_rows import SAMPLES, load_registry, load_versions
 from services.store.registry.load import load_project
 from services.store.statements import statements
-from services.store.views.city_year import estimates
+from services.store.views.coverage import estimates
 from services.store.views.programme_report import report_document
 
 Kind = Literal[

@@ -26,16 +26,16 @@ from mrv.documents.verification import FindingShown
 from mrv.errors import CanonicalError, SignatureError, VerificationError
 from mrv.exports import public
 from mrv.exports.source import check_issued
-from mrv.factors.records import book_of
-from mrv.log.receipt import parse_receipt
+from mrv.factors.ledger import book_of
+from mrv.log.entries import parse_receipt
 from mrv.model import Factors
 from mrv.packs import tables
-from mrv.packs.budget import LARGE
 from mrv.packs.pack import (
     FACTORS,
     FINDINGS,
     INTERVALS,
     KEYS,
+    LARGE,
     PLAN,
     SAMPLING,
     TIMESTAMPS,

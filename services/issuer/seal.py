@@ -314,7 +314,7 @@ def _append(run: _Run, made: Sequence[Prepared]) -> None:
             index = log.append(conn, DATA, None, prepared.entry, prepared.detail)
             whose = prepared.job.project, prepared.job.day
             edges = _time(prepared.job.from_us), _time(prepared.job.to_us)
-            seals.add(conn, Seal(*whose, prepared.sequence, index, *edges))
+            seals.add_seal(conn, Seal(*whose, prepared.sequence, index, *edges))
             late_readings.sealed(conn, prepared.notes, late_readings.name_of(*whose))
         log.sign_head(conn, signer.holder.name, signer.key)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from psycopg import Connection
 
 from mrv import factors
-from mrv.factors.records import to_record
+from mrv.factors.ledger import to_record
 from mrv.log.entries import FACTORS, RECORDS, RowHash, read_tables, tables_detail, tables_entry
 from mrv.model import Factor
 from mrv.signatures import canonical

@@ -27,9 +27,9 @@ from psycopg import Connection
 
 from ingest.errors import ServerError
 from mrv.errors import EnrolmentError, LogError, TimestampError
+from mrv.log.entries import parse_receipt
 from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
-from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities
@@ -41,9 +41,9 @@ from services.issuer import trust
 from services.issuer.documents import documents
 from services.settings import Settings, SettingsError
 from services.store.statements import evidence
-from services.store.statements import timestamp_tokens as stored
+from services.store.statements import sealed_days as stored
 from services.store.statements import transparency_log as log
-from services.store.statements.timestamp_tokens import Token
+from services.store.statements.sealed_days import Token
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 
@@ -298,7 +298,7 @@ def stamp(
         except (ServerError, TimestampError) as error:
             report.owed.append(f"{subject} is not stamped: {error}")
             continue
-        if stored.add(conn, token):
+        if stored.add_token(conn, token):
             report.got.append(
                 f"{subject} was stamped by {token.authority} at {_moment(token.time)}"
             )

@@ -21,7 +21,6 @@ from mrv.log.entries import EVIDENCE, evidence_entry
 from mrv.packs.pack import MANIFEST
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
-from mrv.statement.approval import check_enough, people, sign_approval
 from mrv.statement.conditions import check_reason
 from mrv.statement.credentials import (
     Finding,
@@ -31,10 +30,19 @@ from mrv.statement.credentials import (
     sign_verification,
     superseded_entry,
 )
-from mrv.statement.metering_versions import of_first_release
+from mrv.statement.evidence import of_first_release
 from mrv.statement.opinion import REJECTING
 from mrv.statement.sampling import Size, sign_sampling
-from mrv.statement.states import State, check_named, check_other, check_role, check_step
+from mrv.statement.states import (
+    State,
+    check_enough,
+    check_named,
+    check_other,
+    check_role,
+    check_step,
+    people,
+    sign_approval,
+)
 from mrv.statement.status import sign_list
 from services.clock import now_us
 from services.issuer import external_signatures as accept

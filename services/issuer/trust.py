@@ -20,7 +20,7 @@ from mrv.documents.form import UNSET
 from mrv.documents.monitoring import AcceptanceSigned, FactorAccepted
 from mrv.errors import EnrolmentError
 from mrv.exports.entered import Acceptance
-from mrv.factors.records import factor_of
+from mrv.factors.ledger import factor_of
 from mrv.methodologies import find
 from mrv.parameters.evidence import USUAL, RequiredGrades
 from mrv.registry.project import Project

@@ -20,7 +20,7 @@ from mrv.documents.statement import Claims
 from mrv.documents.verification import ParameterVerified, RequirementVerified
 from mrv.report.words import Words as Language
 from mrv.statement.conditions import unmet
-from mrv.statement.verifiers_words import Words, known
+from mrv.statement.opinion import Words, known
 
 _WIDTH = 96
 _HEAD = """\

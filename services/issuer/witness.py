@@ -14,8 +14,8 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError
+from mrv.log.entries import Checkpoint, verify_checkpoint
 from mrv.log.note import NoteKey, signature_lines
-from mrv.log.receipt import Checkpoint, verify_checkpoint
 from mrv.log.witness import check_request, cosign, cosignatures, parse_request
 from mrv.signatures.keyfile import read_keyring
 from services.issuer.documents import Signer

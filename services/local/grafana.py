@@ -18,10 +18,10 @@ from typing import Any
 import yaml
 
 from ingest.errors import InputError
-from mrv.texts.word_files import ENGLISH
+from mrv.texts import ENGLISH
+from services.extras import shipped
 from services.local.machine import LOOPBACK, Account, service_account
 from services.local.server import Server
-from services.shipped import shipped
 
 HOME = "GRAFANA_HOME"
 LANGUAGE = "GRAFANA_LANGUAGE"

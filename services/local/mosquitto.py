@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from ingest.errors import InputError
 from ingest.mqtt.tls import Tls
-from services.identity.files import write
+from services.identity.authority import write
 from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import AUTOSAVE_S, SECURITY, Listening, security
 from services.identity.mosquitto import config as secure_config

@@ -28,8 +28,7 @@ from services.local.grafana import READER, Grafana
 from services.local.kafka import ApacheKafka, Kafka
 from services.local.machine import LOOPBACK, POSTGRES_BIN, Account, own_folder
 from services.local.mosquitto import Mosquitto
-from services.local.prometheus import Prometheus
-from services.local.server import Server
+from services.local.server import Prometheus, Server
 from services.settings import LOCAL_STATE
 
 _HERE = "/proc/self/cwd"

@@ -16,7 +16,7 @@ from psycopg import Cursor
 from ingest import classes
 from ingest.model import INTERVAL_US, NULL, Fleet, Frame, Int32, Int64
 from ingest.pipeline import FROM_START, Bounds, MeterState
-from services.store.postgres.values import FAR_US
+from services.store.postgres.pool import FAR_US
 from services.store.timeseries import readings
 from services.store.timeseries.register_checkpoints import by_class
 from services.store.timeseries.remake_requests import Request

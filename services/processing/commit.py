@@ -29,7 +29,7 @@ from psycopg.pq import TransactionStatus
 
 from ingest.decode import Rejected
 from ingest.model import Fleet, Frame, Int32, Int64
-from ingest.pipeline.meter_state import NEVER
+from ingest.pipeline.quality_state import NEVER
 from services.clock import now_us
 from services.processing.batch import Answered, Batch, Committed, in_parts
 from services.processing.deriver import Deriver, Made, Note
@@ -42,7 +42,7 @@ from services.store.messages import dead_letter_write as letters
 from services.store.messages import signed_values as signed
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.values import FAR_US
+from services.store.postgres.pool import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
 from services.store.timeseries import arrivals, remake_requests

@@ -28,7 +28,7 @@ from services.processing.reprocess import Remade
 from services.processing.station_indicators import Touched
 from services.settle import Plan
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.values import FAR_US
+from services.store.postgres.pool import FAR_US
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import BindingWords

@@ -36,7 +36,7 @@ from services.settle import Plan, Settled, settle
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.columnstore import Verdict, verdict
-from services.store.postgres.values import FAR_US
+from services.store.postgres.pool import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
 from services.store.timeseries import interval_rows as derived

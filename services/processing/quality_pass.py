@@ -17,13 +17,12 @@ from psycopg import Cursor
 from ingest import classes
 from ingest.model import Frame, Int32
 from ingest.pipeline import FROM_START, MeterState
-from ingest.pipeline.meter_state import NEVER
 from ingest.pipeline.quality_limits import Checks, Flags
-from ingest.pipeline.quality_state import NEAR_US, Watched, runs_of
+from ingest.pipeline.quality_state import NEAR_US, NEVER, Watched, runs_of
 from ingest.pipeline.quality_tests import Judged, judge, settle
 from services.settle import Plan
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.values import FAR_US
+from services.store.postgres.pool import FAR_US
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import quality_flags as watched
 from services.store.timeseries import readings

@@ -25,7 +25,7 @@ from mrv.accounting.emission_rows import EmissionRows
 from mrv.accounting.live_emissions import segments
 from mrv.calendar import utc_text
 from mrv.environment import KINDS, Values
-from mrv.statement.metering_versions import FIRST, meter_of
+from mrv.statement.evidence import FIRST, meter_of
 from services.processing import reprocess as late
 from services.processing import station_indicators as stations
 from services.processing.quality_pass import Judging
@@ -33,7 +33,7 @@ from services.settle import Part, Plan
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.columnstore import lift_limit
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 from services.store.timeseries import indicator_values as indicator_rows
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags

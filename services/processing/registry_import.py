@@ -22,7 +22,7 @@ from services.registry.files import Incoming
 from services.registry.invoices import Import
 from services.registry.invoices import plan as plan_invoices
 from services.registry.plan import Plan, plan
-from services.store.postgres.values import jsonb
+from services.store.postgres.pool import jsonb
 from services.store.registry import invoices, programme, signing_keys
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.load import load_projects

@@ -26,7 +26,7 @@ from ingest.pipeline import (
 )
 from services.settle import Part, Plan
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.values import FAR_US
+from services.store.postgres.pool import FAR_US
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks

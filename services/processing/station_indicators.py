@@ -17,8 +17,7 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US, Fleet, Frame, Int64, IntervalRows
 from mrv import environment
 from mrv.environment import CLASSES, Values
-from mrv.environment.air import DAY_REACH_HOURS, REACH_HOURS
-from mrv.environment.hours import NEEDED_US, covers_us, starts
+from mrv.environment.air import DAY_REACH_HOURS, NEEDED_US, REACH_HOURS, covers_us, starts
 from mrv.environment.kinds import Day, day_of
 from mrv.environment.water import Flow
 from services.store.postgres.binary_copy import Words

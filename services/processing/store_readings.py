@@ -33,7 +33,7 @@ from services.processing.station_indicators import Touched
 from services.store.archive import archived_readings as cold
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.values import FAR_US, stamp
+from services.store.postgres.pool import FAR_US, stamp
 from services.store.registry.entries_from_rows import METER_KEYS
 from services.store.statements.late_readings import Completed
 from services.store.timeseries import readings, remake_requests

@@ -19,7 +19,7 @@ from mrv.exports import aef, contradictions
 from mrv.exports.contradictions import Credited
 from mrv.exports.entered import Acceptance, Authority, Authorization, Facility, Submission
 from mrv.exports.registration import Registration
-from mrv.factors.records import factor_of
+from mrv.factors.ledger import factor_of
 from mrv.method_lives import Life, find_life, registration_refused
 from mrv.signatures import trust_root
 from services.registry.entries import Entered, EntryKey, Registry

@@ -14,7 +14,6 @@ from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.profiles import file_registers
 from mrv.registry.declared import Calibration, JointReading
 from services.registry import authority
-from services.registry.declaration import plain
 from services.registry.entries import (
     Device,
     Entered,
@@ -29,6 +28,7 @@ from services.registry.entries import (
     Site,
     Topic,
 )
+from services.registry.fields import plain
 from services.registry.located import NUMBER
 
 

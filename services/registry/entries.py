@@ -13,7 +13,6 @@ from typing import Annotated, Any, ClassVar
 from mrv.calendar import joined
 from mrv.exports.entered import Acceptance, Authorization, Facility, Submission
 from mrv.exports.registration import Registration
-from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.declared import (
     Calibration,
@@ -27,6 +26,7 @@ from mrv.registry.declared import (
 )
 from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS, Id, Key, Sha256
 from mrv.registry.monitoring_plan import Version
+from mrv.registry.programme_systems import TransferClass
 from mrv.registry.project import Document
 
 EntryKey = tuple[str, str]  # kind and id

@@ -14,7 +14,6 @@ from ingest.errors import RegistryError
 from mrv.registry.declared import Sample
 from mrv.registry.monitoring_plan import Version
 from services.registry import authority, parse
-from services.registry.declaration import fields_of, keys
 from services.registry.entries import (
     Device,
     Entry,
@@ -25,7 +24,7 @@ from services.registry.entries import (
     array_fields,
     place,
 )
-from services.registry.fields import Row
+from services.registry.fields import Row, fields_of, keys
 from services.registry.located import Table, Value, decoded, read_csv, read_yaml
 from services.registry.workbook import SUFFIX, read_workbook
 

@@ -18,16 +18,15 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from ingest.profiles import file_registers
 from mrv import countries
 from mrv.errors import FactorError
-from mrv.factors.records import factor_of
+from mrv.factors.ledger import factor_of
 from mrv.registry import declared as types
-from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS
 from mrv.registry.monitoring_plan import Approval, Version
+from mrv.registry.programme_systems import TransferClass
 from mrv.statement.conformity import GAS_BASES
 from mrv.texts import dates
-from services.registry import declared, limits, meters, monitoring, ratings
-from services.registry.declaration import Field, fields_of, keys
+from services.registry import declared, limits, meters, ratings
 from services.registry.entries import (
     CALIBRATION_EVERY,
     CHECK_PERCENT,
@@ -46,7 +45,7 @@ from services.registry.entries import (
     Topic,
     calibration_every,
 )
-from services.registry.fields import MAX_WHOLE, Row, amount
+from services.registry.fields import MAX_WHOLE, Field, Row, amount, fields_of, keys
 
 Item = TypeVar("Item")
 _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
@@ -390,16 +389,16 @@ _READERS: dict[Any, Callable[[Row, str], Any]] = {
     str: Row.optional,
 }
 _CHECKS: dict[type[Any], Callable[[Row, Any], None]] = {
-    Approval: monitoring.approval,
+    Approval: declared.approval,
     Area: _area,
     Device: ratings.modules,
     Programme: _actions,
-    Project: monitoring.versions,
+    Project: declared.versions,
     PvArray: ratings.modules,
     Rating: ratings.rating,
     Tariff: ratings.tariff,
     TransferClass: _transfer,
-    Version: monitoring.version,
+    Version: declared.version,
     types.Calibration: meters.calibration,
     types.Default: declared.default,
     types.Design: declared.design,

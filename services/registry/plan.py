@@ -16,7 +16,7 @@ from mrv.registry.declared import Sample
 from mrv.rules.plausible_values import is_monitored
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import AnyRow, SignedRow, signed_row, unsigned
-from services.registry import authority, meters, monitoring, needs, ratings, rules
+from services.registry import authority, declared, meters, needs, ratings, rules
 from services.registry.entries import (
     Device,
     Entry,
@@ -28,7 +28,7 @@ from services.registry.entries import (
     place,
 )
 from services.registry.files import Incoming, updated
-from services.registry.service_times import timezone, whole_grid
+from services.registry.ratings import timezone, whole_grid
 
 
 def factors(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
@@ -362,11 +362,11 @@ def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey,
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if isinstance(entry, Project) and isinstance(before, Project):
-            for text in monitoring.rewritten(before.monitoring or (), entry.monitoring):
+            for text in declared.rewritten(before.monitoring or (), entry.monitoring):
                 yield key, text
         if isinstance(entry, Project):
             had = before.monitoring or () if isinstance(before, Project) else ()
-            for text in monitoring.without_kind(had, entry.monitoring):
+            for text in declared.without_kind(had, entry.monitoring):
                 yield key, text
 
 

@@ -22,7 +22,7 @@ from mrv.countries import country_of
 from mrv.errors import FactorError, MethodologyError
 from mrv.exante.pv_inputs import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
 from mrv.factors import FactorBook
-from mrv.factors.records import factor_of
+from mrv.factors.ledger import factor_of
 from mrv.methodologies import find
 from mrv.methodologies.tools import calculated
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, Factor

@@ -1,5 +1,5 @@
 """
-Rated powers, PV modules and electricity prices, each from a time on.
+Rated powers, PV modules and prices, each from a time on; and times of service.
 
 A rating limits a meter's plausible values, so it never changes for times in closed periods.  A
 `rated_power_w` in a file without `ratings` applies from the import on.  An error is corrected by a
@@ -19,19 +19,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from itertools import pairwise
 from typing import TypeVar
+from zoneinfo import available_timezones
 
 from babel.numbers import list_currencies
 
 from ingest import classes
+from mrv.calendar import period_us
+from mrv.countries import country_of, grid_of
 from services.registry.entries import (
     ARRAY_KEYS,
     Device,
     MeterKey,
+    Project,
+    ProjectDevice,
     PvArray,
     Rating,
     Registry,
+    Site,
     Tariff,
     array_fields,
 )
@@ -247,3 +254,52 @@ def odd(device: Device) -> Iterator[str]:
             f"dc_power_w: {dc:,} W of modules on an inverter of rated_power_w: {watt:,} W; is one"
             " of them kW?"
         )
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Return the names in the zone database."""
+    return frozenset(available_timezones())
+
+
+def timezone(project: Project, registry: Registry) -> str | None:
+    """Return the time zones of the project's first site; None where one is unknown."""
+    site = _site(project, registry)
+    return site.clock if site is not None and known(site) else None
+
+
+def country(project: Project, registry: Registry) -> str | None:
+    """Return the country of the project's first site; None where unknown."""
+    site = _site(project, registry)
+    return country_of(site) if site is not None and known(site) else None
+
+
+def grid(project: Project, registry: Registry) -> str | None:
+    """Return the name of the first site's grid, in a country with several; None without one."""
+    site = _site(project, registry)
+    return site.grid if site is not None else None
+
+
+def whole_grid(project: Project, registry: Registry) -> str | None:
+    """Return the country of the project's first site and its grid, as `ID.jamali`."""
+    site = _site(project, registry)
+    return grid_of(site) if site is not None and known(site) else None
+
+
+def _site(project: Project, registry: Registry) -> Site | None:
+    device = (
+        registry.entries.get(("device", project.devices[0].device)) if project.devices else None
+    )
+    site = registry.entries.get(("site", device.site)) if isinstance(device, Device) else None
+    return site if isinstance(site, Site) else None
+
+
+def known(site: Site) -> bool:
+    """Return whether the zone database has all time zones of a site."""
+    return {site.timezone, *(z.timezone for z in site.timezones or ())} <= zones()
+
+
+def during_us(project: Project, bound: ProjectDevice, zone: str) -> tuple[int, int]:
+    """Return the service time of a device in a project, end excluded. [us UTC]"""
+    begin = bound.from_date or project.crediting_from
+    return period_us(begin, bound.to_date or project.crediting_to, zone)

@@ -16,17 +16,17 @@ from zoneinfo import ZoneInfo
 from ingest import classes, profiles
 from ingest.errors import RegistryError
 from ingest.model import INTERVAL_US
-from ingest.mqtt import templates
-from ingest.mqtt.templates import Template
+from ingest.mqtt import topics as templates
+from ingest.mqtt.topics import Template
 from mrv import countries
 from mrv.calendar import midnight_us
 from mrv.countries import country_of, grid_of
 from mrv.factors import GRID, FactorBook, kinds_in, row_to_write
 from mrv.report.printable_text import printable
-from services.registry import declared, meters, monitoring, needs, plausible, ratings
+from services.registry import declared, meters, needs, plausible, ratings
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
 from services.registry.located import Finding
-from services.registry.service_times import country, during_us, known, timezone, whole_grid, zones
+from services.registry.ratings import country, during_us, known, timezone, whole_grid, zones
 
 # hours between a clock and its sun: 3.0 in Nome is the most of the zone database's places
 _FROM_THE_SUN = 3.5
@@ -70,8 +70,8 @@ def check(registry: Registry) -> Iterator[Finding]:
             yield from meters.check(project, devices)
             yield from meters.outside(project, devices)
             yield from meters.outlasting(project, devices, country(project, registry))
-            yield from monitoring.check(project, devices)
-            yield from declared.check(project, devices)
+            yield from declared.check_plans(project, devices)
+            yield from declared.check_declared(project, devices)
     yield from _shared(registry)
     yield from declared.shared(registry)
     yield from plausible.check_programme(registry)

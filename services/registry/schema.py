@@ -23,8 +23,7 @@ from ingest.limits import NAMES, PAIRS
 from mrv import methodologies
 from mrv.model import Direction
 from services.registry import authority, entries
-from services.registry.declaration import Field, fields_of
-from services.registry.fields import ID
+from services.registry.fields import ID, Field, fields_of
 from services.registry.parse import CERTAINTIES
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"

@@ -34,9 +34,8 @@ from services.simulator.model import (
     stream,
     zone_ms,
 )
-from services.simulator.pv_inverter import GenerationMeter, PvInverter
 from services.simulator.systems import BEHAVIOURS, System
-from services.simulator.vehicles import EvCharger, Vehicle
+from services.simulator.vehicles import EvCharger, GenerationMeter, PvInverter, Vehicle
 
 _NM3_CH4_PER_KG_COD, _DIGESTED = 0.35, 0.8
 _FLOW_M3_H_PER_KW, _KWH_PER_M3, _IDLE = 1.2, 0.5, 0.15

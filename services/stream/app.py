@@ -27,10 +27,10 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.auth import OAuthCredentials
 from faust.transport.drivers import aiokafka as driver
 
+from services.environment import TOKEN, KafkaAccess
 from services.intake.kafka_client import Tokens
-from services.kafka_access import TOKEN, KafkaAccess
 from services.stream.chain import StreamChain
-from services.stream.records import Record
+from services.stream.read import Record
 from services.stream.topic_view import FRESH_MS, AwayError, Sharing
 
 _P = ParamSpec("_P")

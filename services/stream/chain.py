@@ -24,8 +24,7 @@ from ingest.sparkplug import Rules
 from ingest.wire import Parcel
 from mrv import factors
 from services.clock import now_us
-from services.intake.batch_metrics import count_commit, count_messages
-from services.intake.database import Database, share
+from services.intake.database import Database, count_commit, count_messages, share
 from services.intake.deriving import Deriving
 from services.intake.registry_watch import (
     NewerRegistry,
@@ -34,9 +33,8 @@ from services.intake.registry_watch import (
     RegistryWatch,
     names_unknown,
 )
-from services.intake.retry import PULSE
+from services.intake.retry import PULSE, require_same_time
 from services.intake.sparkplug import SparkplugNodes, Turn
-from services.intake.start import require_same_time
 from services.metrics import Metrics
 from services.processing.batch import Batch, Committed, in_parts
 from services.processing.commit import Written
@@ -45,8 +43,19 @@ from services.store.messages.dead_letter_write import DAY_BYTES
 from services.store.offsets import Position, Source, VisitedError
 from services.store.timeseries.last_seen import see
 from services.stream.own_partitions import OwnPartitions, Version, answer_requests
-from services.stream.read import Homes, joined, read_records, refusals, swept, together
-from services.stream.records import DeadTopic, Record, Spoiled, portions, small
+from services.stream.read import (
+    DeadTopic,
+    Homes,
+    Record,
+    Spoiled,
+    joined,
+    portions,
+    read_records,
+    refusals,
+    small,
+    swept,
+    together,
+)
 
 # where a partition stands, the next record after a batch, SHA-256 of the batch's last record
 Step = tuple[Position, int, bytes | None]

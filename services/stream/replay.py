@@ -21,12 +21,12 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.sparkplug import Rules
 from mrv import factors
+from services.environment import KafkaAccess
 from services.intake.database import Database, share
 from services.intake.kafka_client import client_options, unreachable
 from services.intake.registry_watch import RegistryWatch, load_plan, names_unknown
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.topics import partitions as count_partitions
-from services.kafka_access import KafkaAccess
 from services.processing.batch import UNSTORABLE, Committed
 from services.processing.commit import Store
 from services.settings import Settings
@@ -35,8 +35,16 @@ from services.store import offsets as source
 from services.store.offsets import Source
 from services.stream.chain import LIMITS
 from services.stream.own_partitions import Version
-from services.stream.read import MISSING, Homes, joined, read_records, refusals
-from services.stream.records import MAX_BYTES, Record, portions
+from services.stream.read import (
+    MAX_BYTES,
+    MISSING,
+    Homes,
+    Record,
+    joined,
+    portions,
+    read_records,
+    refusals,
+)
 
 _WAIT_MS = 1_000
 

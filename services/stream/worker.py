@@ -20,9 +20,8 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError
 from ingest.heap import collect_seldom
-from services.intake.retry import GaveUpError
+from services.intake.retry import GaveUpError, quiet_stop, wait_for_server
 from services.intake.sparkplug import sparkplug_nodes
-from services.intake.start import quiet_stop, wait_for_server
 from services.intake.topics import dead, partitions
 from services.metrics import Metrics
 from services.settings import Settings
@@ -31,7 +30,7 @@ from services.stream.app import GROUP, SESSION_S, Storing
 from services.stream.assembly import Member, Parts, Progress
 from services.stream.chain import StreamChain
 from services.stream.own_partitions import MissingError
-from services.stream.records import DeadTopic
+from services.stream.read import DeadTopic
 
 _T = TypeVar("_T")
 IDLE_S = 2.0

@@ -24,14 +24,13 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError
 from mrv.errors import LogError, SignatureError, WitnessRefusedError
+from mrv.log.entries import read_head
 from mrv.log.note import DASH, Vkey, signature_lines
-from mrv.log.receipt import read_head
 from mrv.log.witness import Request, cosign, judge_request, parse_request
-from mrv.signatures.multibase import encode_base64
+from mrv.signatures.ed25519 import encode_base64
 from services.api.connections import share_of
 from services.api.guard import Rates, read_body
-from services.witness.state import Contradiction, State
-from services.witness.witness_keys import WitnessKeys
+from services.witness.state import Contradiction, State, WitnessKeys
 
 _UNAVAILABLE, _CONFLICT, _MALFORMED, _FALSE = 503, 409, 400, 422
 # 63 hashes, and a head with 16 signatures of 5 kB, with room

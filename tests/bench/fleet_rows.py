@@ -15,7 +15,7 @@ from psycopg import Connection, Cursor, sql
 
 from services.local.stack import Postgres
 from services.store.postgres.binary_copy import EPOCH_2000_US, HEADER, TRAILER
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 from tests.bench.month import QUARTER_US
 from tests.bench.simulated_days import indexed_after
 

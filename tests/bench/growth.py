@@ -40,12 +40,11 @@ from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.migrate import migrate
-from services.store.postgres.pool import connect
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import connect, stamp
 from services.store.registry import load as registry
 from services.store.registry.load import load_book
 from services.store.timeseries.interval_rows import intervals_of
-from services.store.views import city_year, console
+from services.store.views import console, coverage
 from services.store.views.fleet_metrics import refresh_days
 from tests.bench import dashboards, fleet_rows, month
 from tests.bench.alone import options, tell
@@ -335,7 +334,7 @@ class _Point:
             asked: dict[str, Callable[[], object]] = {
                 "sums_of_all": lambda: console.project_sums(conn),
                 "sums_of_one": lambda: console.project_sums(conn, "bench-000"),
-                "years": lambda: city_year.accounted(conn, 2026),
+                "years": lambda: coverage.accounted(conn, 2026),
             }
             for name, ask in asked.items():
                 used, clock, _ = self._seconds(ask)

@@ -26,8 +26,7 @@ from services.issuer.seal import arrival_of, seal
 from services.issuer.sealed_day_contents import SETTLE_US, ended
 from services.issuer.transitions import Signer
 from services.store.messages.dead_letter_write import Letters
-from services.store.postgres.pool import connect
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import connect, stamp
 from services.store.registry import load as registry
 from services.store.registry import signing_keys
 from services.store.timeseries import arrivals

@@ -22,9 +22,9 @@ from ingest.wire import Parcel, decode, encode, join, sort
 from mrv import factors
 from services.bridge import Partitions
 from services.clock import now_us
+from services.environment import KafkaAccess
 from services.intake.registry_watch import load_plan
 from services.intake.topics import Topic, apply
-from services.kafka_access import KafkaAccess
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from tests.bench import load, stages_store

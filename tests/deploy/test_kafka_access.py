@@ -13,6 +13,7 @@ from aiokafka.protocol.admin import DeleteAclsRequest
 
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
+from services.environment import KafkaAccess
 from services.intake.kafka_client import client_options, run_once
 from services.intake.producer import NotStoredError, Outgoing, Producer
 from services.intake.topics import (
@@ -27,7 +28,6 @@ from services.intake.topics import (
     partitions,
     settle,
 )
-from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.stream.topic_view import assigned, topic_state
 from tests import commands

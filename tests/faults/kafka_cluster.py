@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from services.environment import KafkaAccess
 from services.intake.kafka_client import run_once
 from services.intake.topics import administering
-from services.kafka_access import KafkaAccess
 from services.local.kafka import ApacheKafka
 from services.local.machine import LOOPBACK
 from tests.apache_kafka import APACHE

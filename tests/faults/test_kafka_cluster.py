@@ -14,8 +14,8 @@ import time
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from services.environment import KafkaAccess
 from services.intake.topics import Topic, apply, dead
-from services.kafka_access import KafkaAccess
 from services.stream.app import GROUP
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from services.store.postgres.values import exact
+from services.store.postgres.pool import exact
 
 UG = Decimal(10) ** -12
 _ON_THE_WAY = ("draft", "submitted", "under_verification", "verified")

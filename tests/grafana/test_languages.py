@@ -9,7 +9,7 @@ import yaml
 from deploy.grafana.source.__main__ import FOLDER, declared
 from deploy.grafana.source.language import english, languages, marked, spoken, word
 from deploy.grafana.source.palette import ACTIONS, BLUE, GREEN, ORANGE, PURPLE, RED, YELLOW
-from mrv.texts.word_files import read, tags
+from mrv.texts import read, tags
 from services.cli.words import FOLDERS, ROOT, lacking
 from tests.grafana.macros import boards, panels
 from tests.services.api.console.test_one_language import ENGLISH, leaves, words_of

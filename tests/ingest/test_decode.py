@@ -17,7 +17,7 @@ from ingest.errors import TOO_DEEP, describe_fault
 from ingest.model import NULL, Device, Fleet
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted, admit
-from ingest.quality.clocks import AHEAD_US, Y2000_US
+from ingest.quality.gauges import AHEAD_US, Y2000_US
 from tests.soak import often
 
 

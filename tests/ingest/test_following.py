@@ -9,9 +9,8 @@ from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import Device, Fleet, QualityLimits, Replacement
 from ingest.pipeline import Bounds, MeterState
-from ingest.pipeline.meter_state import NEVER, Register
 from ingest.pipeline.quality_limits import TIME, Checks, Thresholds
-from ingest.pipeline.quality_state import RunKey, Watched
+from ingest.pipeline.quality_state import NEVER, Register, RunKey, Watched
 
 CLASSES = ("pv_inverter", "ev_charger", "energy_meter", "vehicle")
 DAY_US = 86_400_000_000

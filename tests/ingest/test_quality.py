@@ -15,8 +15,8 @@ from ingest.model import Device, Fleet
 from ingest.pipeline.quality_limits import CHANNELS, TESTS, Checks
 from ingest.pipeline.quality_state import Watched
 from ingest.pipeline.quality_tests import judge
-from ingest.quality import clocks, gauges
-from ingest.quality.clocks import FUTURE, OK, SECONDS, TOO_OLD
+from ingest.quality import gauges
+from ingest.quality.gauges import FUTURE, OK, SECONDS, TOO_OLD
 from services.simulator.fleet import USUAL_POWER_W
 from tests import recordings
 from tests.bench import simulated_days
@@ -99,31 +99,31 @@ def test_clocks_are_told_apart():
     times = np.array(
         [
             NOW_US,
-            NOW_US + clocks.AHEAD_US,
-            NOW_US + clocks.AHEAD_US + 1,
+            NOW_US + gauges.AHEAD_US,
+            NOW_US + gauges.AHEAD_US + 1,
             2_098_000_000_000_000,
             0,
             -1,
             NOW_US // 1_000,
-            clocks.Y2000_US - 1,
-            clocks.Y2000_US,
+            gauges.Y2000_US - 1,
+            gauges.Y2000_US,
         ],
         dtype=np.int64,
     )
-    assert clocks.judge(times, NOW_US).tolist() == [
+    assert gauges.judge(times, NOW_US).tolist() == [
         OK, OK, FUTURE, FUTURE, TOO_OLD, TOO_OLD, SECONDS, TOO_OLD, OK,
     ]  # fmt: skip
 
 
-@given(st.integers(clocks.Y2000_US, NOW_US + clocks.AHEAD_US))
+@given(st.integers(gauges.Y2000_US, NOW_US + gauges.AHEAD_US))
 def test_late_is_never_refused(time_us):
     """A logger that was in a drawer for ten years has real readings."""
-    assert clocks.judge(np.array([time_us]), NOW_US).tolist() == [OK]
+    assert gauges.judge(np.array([time_us]), NOW_US).tolist() == [OK]
 
 
 def test_each_refusal_has_its_words():
     """A verdict without a remedy helps nobody."""
-    assert clocks.REASONS.keys() == clocks.REMEDIES.keys() == {FUTURE, SECONDS, TOO_OLD}
+    assert gauges.REASONS.keys() == gauges.REMEDIES.keys() == {FUTURE, SECONDS, TOO_OLD}
 
 
 def test_range_bounds_are_inside_and_absent_is_nowhere():
@@ -157,8 +157,8 @@ def test_what_is_passed_over_at_once_has_nothing_to_refuse(values, span):
         )
 
 
-@given(st.lists(st.integers(clocks.Y2000_US - 2, NOW_US + clocks.AHEAD_US + 2)))
+@given(st.lists(st.integers(gauges.Y2000_US - 2, NOW_US + gauges.AHEAD_US + 2)))
 def test_clocks_are_judged_alike_alone_and_among_others(times):
     """A wrong clock would pass beside right ones, or a right one be refused beside a wrong."""
-    alone = [int(clocks.judge(np.array([one]), NOW_US)[0]) for one in times]
-    assert clocks.judge(np.array(times, dtype=np.int64), NOW_US).tolist() == alone
+    alone = [int(gauges.judge(np.array([one]), NOW_US)[0]) for one in times]
+    assert gauges.judge(np.array(times, dtype=np.int64), NOW_US).tolist() == alone

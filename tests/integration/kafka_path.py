@@ -24,9 +24,9 @@ from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
 from services.embedded import EmbeddedChain
+from services.environment import KafkaAccess
 from services.intake.kafka_client import run_once
 from services.intake.sparkplug import SparkplugNodes
-from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.simulator.disturb import Faults

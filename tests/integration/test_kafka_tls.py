@@ -11,8 +11,8 @@ from cryptography.x509.oid import NameOID
 
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
+from services.environment import KafkaAccess
 from services.intake.topics import Topic, apply, dead, partitions
-from services.kafka_access import KafkaAccess
 from tests.apache_kafka import APACHE, WHY, Quick
 from tests.bench.load import Publisher
 from tests.integration import field

@@ -17,8 +17,8 @@ from jwt.algorithms import RSAAlgorithm
 
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
+from services.environment import TOKEN, KafkaAccess
 from services.intake.topics import Topic, apply, dead, partitions
-from services.kafka_access import TOKEN, KafkaAccess
 from tests.apache_kafka import APACHE, WHY, Quick, with_options
 from tests.bench.load import Publisher
 from tests.integration import field

@@ -3,9 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from mrv.log.entries import evidence_entry
+from mrv.log.entries import Checkpoint, evidence_entry, make_receipt, sign_checkpoint
 from mrv.log.merkle import inclusion_proof
-from mrv.log.receipt import Checkpoint, make_receipt, sign_checkpoint
 from mrv.packs.pack import Pack
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof

@@ -13,9 +13,16 @@ from ingest.model import INTERVAL_US, NULL, Frame
 from mrv import factors
 from mrv.calendar import days, utc_text
 from mrv.documents.statement import claims_of
-from mrv.log.entries import Day, arrival_part, data_entry, evidence_entry
+from mrv.log.entries import (
+    Checkpoint,
+    Day,
+    arrival_part,
+    data_entry,
+    evidence_entry,
+    make_receipt,
+    sign_checkpoint,
+)
 from mrv.log.merkle import inclusion_proof
-from mrv.log.receipt import Checkpoint, make_receipt, sign_checkpoint
 from mrv.packs.pack import manifest_of
 from mrv.packs.tables import write_intervals, write_letters, write_readings
 from mrv.signatures import canonical
@@ -24,7 +31,6 @@ from mrv.signatures.key_bounds import NO_BOUNDS
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
-from mrv.statement.approval import sign_approval
 from mrv.statement.compose import Label, compose
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
 from mrv.statement.device_days import FIELDS, rows_of
@@ -33,6 +39,7 @@ from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
+from mrv.statement.states import sign_approval
 from mrv.verify import Pack, Table
 from mrv.verify.time_step import guide
 from tests.holders import BOUNDS

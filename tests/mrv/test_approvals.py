@@ -18,7 +18,7 @@ from mrv.signatures.trust_root import (
     sign_root,
     write_root,
 )
-from mrv.statement.approval import sign_approval
+from mrv.statement.states import sign_approval
 from mrv.verify import verify
 from tests.mrv import packs
 from tests.mrv.forging import ASKED, HOLDERS, KEYS, RIGHT, RING, STATUS, VERIFIED, enrolled, forged

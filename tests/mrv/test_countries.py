@@ -12,8 +12,7 @@ from mrv.accounting.live_emissions import compile_bindings
 from mrv.countries import country_at
 from mrv.errors import CountryFactorError
 from mrv.factors import FactorBook, read
-from mrv.factors.ledger import Ledger, centres, published
-from mrv.factors.records import from_record, records_of, to_record
+from mrv.factors.ledger import Ledger, centres, from_record, published, records_of, to_record
 from tests.mrv.plant import BUS, FLEET
 
 BOOK = factors.load()

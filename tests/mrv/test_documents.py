@@ -10,13 +10,19 @@ import pytest
 
 from mrv.documents.form import UNSET, read, read_bytes, write
 from mrv.documents.plan import PlanExtract
-from mrv.documents.schemas import DOCUMENTS, schema
 from mrv.documents.statement import Statement, claims_of
-from mrv.documents.verification import FindingEvent, SamplingList, StatusList, Verification
+from mrv.documents.verification import (
+    DOCUMENTS,
+    FindingEvent,
+    SamplingList,
+    StatusList,
+    Verification,
+    schema,
+)
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
-from mrv.statement.approval import sign_approval
 from mrv.statement.findings import sign_event
+from mrv.statement.states import sign_approval
 from mrv.statement.status import sign_list
 from services.cli.calculate.document_schemas import files as schema_files
 from tests.mrv import packs

@@ -13,8 +13,7 @@ from mrv import factors
 from mrv.accounting import entered_values as acceptance
 from mrv.accounting.live_emissions import compile_bindings
 from mrv.errors import FactorError, MethodologyError
-from mrv.factors.ledger import Ledger, centres
-from mrv.factors.records import book_of, departures, records_of, unpublished
+from mrv.factors.ledger import Ledger, book_of, centres, departures, records_of, unpublished
 from tests.mrv.plant import BUS, FLEET
 
 

@@ -14,6 +14,13 @@ from hypothesis import strategies as st
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import ed25519, keyfile
+from mrv.signatures.ed25519 import (
+    decode_base58,
+    decode_base64,
+    encode_base58,
+    encode_base64,
+    sha256_multibase,
+)
 from mrv.signatures.keys import (
     EnrolledKey,
     SigningKey,
@@ -22,13 +29,6 @@ from mrv.signatures.keys import (
     keyring,
     multikey_of,
     verification_method,
-)
-from mrv.signatures.multibase import (
-    decode_base58,
-    decode_base64,
-    encode_base58,
-    encode_base64,
-    sha256_multibase,
 )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.accounting.live_emissions import account, compile_bindings
-from mrv.factors.records import book_of, factor_of, records_of, unmarked
+from mrv.factors.ledger import book_of, factor_of, records_of, unmarked
 from mrv.methodologies import find
 from mrv.registry.declared import Sample
 from mrv.registry.project import ACCOUNTING, Project, ProjectDevice, SupportingData

@@ -5,7 +5,7 @@ import pytest
 from ingest.classes import QUANTITIES
 from mrv import methodologies
 from mrv.report import LANGUAGES
-from mrv.report.axis import SCALES
+from mrv.report.printable_text import SCALES
 from mrv.report.translations import SHOWN
 from mrv.report.words import Words
 

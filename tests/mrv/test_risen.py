@@ -13,7 +13,7 @@ from ingest.model import NULL, Replacement
 from mrv.documents.statement import claims_of
 from mrv.errors import PeriodError
 from mrv.statement.compose import Label, compose
-from mrv.statement.register_check import rises, windows
+from mrv.statement.evidence_pass import rises, windows
 from mrv.verify.evidence_steps import account
 from tests.mrv.report import sample
 from tests.soak import often

@@ -12,8 +12,8 @@ import pytest
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.signatures import canonical
 from mrv.signatures import data_integrity as signing
+from mrv.signatures.ed25519 import decode_base58
 from mrv.signatures.keys import EnrolledKey, SigningKey, multikey_of
-from mrv.signatures.multibase import decode_base58
 
 OFFICIAL = Path(__file__).parents[1] / "vectors" / "eddsa-jcs-2022"
 SETS = json.loads((OFFICIAL / "set-and-chain.json").read_bytes())

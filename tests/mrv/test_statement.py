@@ -16,7 +16,7 @@ from ingest.model import INTERVAL_US, Device, Fleet, Replacement
 from mrv import factors
 from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, EnrolmentError, FactorError, StatementStateError
-from mrv.factors.records import book_of, from_record, records_of, to_record
+from mrv.factors.ledger import book_of, from_record, records_of, to_record
 from mrv.registry.declared import Event
 from mrv.registry.project import ACCOUNTING, ProjectDevice
 from mrv.rounding import UG_PER_T

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mrv import indicators, methodologies
 from mrv.registry import programme_systems as systems
-from mrv.registry.article6_transfer import TransferClass, rules, transferable
+from mrv.registry.programme_systems import TransferClass, rules, transferable
 from tests.invoked import tonne
 
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mrv.errors import EnrolmentError, TimestampError
+from mrv.log.entries import parse_receipt
 from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
-from mrv.log.receipt import parse_receipt
 from mrv.packs.pack import TIMESTAMPS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import Authority, StampRule, pem, read_authorities

@@ -18,7 +18,7 @@ from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.verify import lines, verify
 from mrv.verify.__main__ import main
-from mrv.verify.asked import asked_at, own_keys
+from mrv.verify.subject import asked_at, own_keys
 from tests.invoked import tonne
 from tests.mrv import packs
 from tests.mrv import test_trust_root as roots

@@ -24,7 +24,7 @@ from mrv.signatures.trust_root import (
     write_root,
 )
 from mrv.verify import verify
-from mrv.verify.asked import own_keys
+from mrv.verify.subject import own_keys
 from tests.invoked import tonne
 from tests.mrv.forging import ASKED, HOLDERS, RING, STATUS, forged
 

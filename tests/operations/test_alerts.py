@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from ingest.mqtt.tls import close_sockets
-from services.local.prometheus import Prometheus
+from services.local.server import Prometheus
 from tests import commands
 from tests.every import every
 from tests.fix_pipeline import on_servers

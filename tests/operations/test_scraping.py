@@ -18,7 +18,7 @@ import yaml
 
 from ingest.mqtt.tls import close_sockets
 from services.local import machine
-from services.local.prometheus import Prometheus
+from services.local.server import Prometheus
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from tests import commands

@@ -14,8 +14,7 @@ import pytest
 from ingest.mqtt.tls import Tls
 from services.enrolment import broker as written
 from services.identity import mosquitto, principals
-from services.identity.authority import Authority
-from services.identity.files import write
+from services.identity.authority import Authority, write
 from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import Listening
 from services.local import machine

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from services.identity.files import write
+from services.identity.authority import write
 from services.local.machine import LOOPBACK
 from services.local.server import Server
 

@@ -15,10 +15,9 @@ from services.metrics import Metrics
 from services.store.api import alarm_contacts as store
 from services.store.api import webhooks
 from services.store.postgres.pool import connect
-from services.webhooks import people
-from services.webhooks.people import Ways
+from services.webhooks import sender
 from services.webhooks.post import new_secret
-from services.webhooks.sender import Sender, Sent
+from services.webhooks.sender import Sender, Sent, Ways
 from tests.invoked import tonne
 from tests.services.test_webhooks import due_now, receiving, states
 
@@ -190,7 +189,7 @@ def test_a_channel_of_apprise_is_reached_by_its_tag(conn, database_url, tmp_path
 def test_what_reaches_no_one_is_refused(address):
     """A slip in the address would be seen in the night of the first alarm."""
     with pytest.raises(InputError, match="is not an address"):
-        people.check(address)
+        sender.check(address)
 
 
 def test_by_command(database_url, conn, mail, monkeypatch):

@@ -217,18 +217,18 @@ def test_what_is_no_proper_request_is_refused(tonne, database_url, tmp_path, mon
     assert desk.answer("GET", f"{ROOT}/simpleenroll", "", b"", None).status == 404
     assert desk.answer("GET", f"{ROOT}/csrattrs", "", b"", None).status == 204
     with connect(database_url, role="tonne_enrol", autocommit=True) as conn:
-        wanted = est.own.read_request((tmp_path / "request.der").read_bytes())
+        wanted = est.read_request((tmp_path / "request.der").read_bytes())
         for what, error in (({"named": "inv-2"}, EnrolmentError),):
             with pytest.raises(error, match="another device"):
-                est.own.enrol(conn, desk.folder, made["token"], wanted, **what)
-        old = est.own.make_tokens(conn, ["inv-1"], 1e-4, "test")[0][1]
+                est.enrol(conn, desk.folder, made["token"], wanted, **what)
+        old = est.make_tokens(conn, ["inv-1"], 1e-4, "test")[0][1]
         time.sleep(0.4)
         with pytest.raises(EnrolmentError, match="expired"):
-            est.own.enrol(conn, desk.folder, old, wanted)
+            est.enrol(conn, desk.folder, old, wanted)
     openssl(tmp_path, "req", "-new", "-key", "client.key", "-subj", "/O=nobody",
             "-outform", "DER", "-out", "nobody.der")  # fmt: skip
     with pytest.raises(InputError, match="common names"):
-        est.own.read_request((tmp_path / "nobody.der").read_bytes())
+        est.read_request((tmp_path / "nobody.der").read_bytes())
     assert post(good).status == 200
     away = Desk("postgresql://127.0.0.1:1/none", desk.folder, 90, get_logger("t"), list)
     assert away.answer("POST", f"{ROOT}/simpleenroll", bearer, good, None).status == 503

@@ -9,7 +9,7 @@ import pytest
 
 from ingest.errors import InputError
 from services import scraping as pulses
-from services.intake import start as clocks
+from services.intake import retry as clocks
 from services.metrics import Metrics
 from services.scraping import Pulse
 from services.store.postgres.pool import connect

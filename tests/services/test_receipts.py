@@ -12,7 +12,7 @@ from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import admit
 from services.clock import now_us
 from services.intake.handover import Done
-from services.intake.receipts import GATHER_S, Receipts
+from services.intake.receive import GATHER_S, Receipts
 
 FLEET = Fleet([Device("a", "s", "vehicle"), Device("b", "s", "vehicle", gateway="a")])
 NOW_MS = now_us() // 1000

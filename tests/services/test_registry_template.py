@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from ingest import classes
-from services.registry.declaration import keys
 from services.registry.entries import Device
-from services.registry.fields import PLACEHOLDER
+from services.registry.fields import PLACEHOLDER, keys
 from services.registry.schema import schema
 from services.registry.template import complete_template, template
 from tests.invoked import tonne

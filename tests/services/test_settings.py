@@ -6,8 +6,7 @@ import pytest
 
 from ingest.addresses import server_of
 from ingest.mqtt.names import PORTS
-from services.environment import one_setting
-from services.kafka_access import KafkaAccess
+from services.environment import KafkaAccess, one_setting
 from services.settings import Settings, SettingsError, split_bind
 from services.store.postgres.pool import without_login
 

@@ -13,24 +13,24 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source import (
-    air,
-    ev,
-    factories,
-    fleet,
-    mrv,
-    overview,
-    pipeline,
-    pv,
-    water,
-    wind,
-    works,
-)
+from deploy.grafana.source import ev, fleet, mrv, overview, pv, water, works
 from deploy.grafana.source.language import WORDS, english, languages, marked, spoken
-from mrv.texts.word_files import ENGLISH
+from mrv.texts import ENGLISH
 
 FOLDER = Path(__file__).parents[1]
-BOARDS = (overview, pv, wind, ev, air, water, factories, works, fleet, mrv, pipeline)
+BOARDS = (
+    overview.dashboard,
+    pv.dashboard,
+    works.wind_dashboard,
+    ev.dashboard,
+    water.air_dashboard,
+    water.dashboard,
+    works.factories_dashboard,
+    works.dashboard,
+    fleet.dashboard,
+    mrv.dashboard,
+    fleet.pipeline_dashboard,
+)
 _RULES = Path(__file__).parent / "alerting.yaml"
 # of a board: a panel a line, so that a file is short and a change shows as its panel
 _PANELS = "panels"
@@ -46,7 +46,7 @@ def written(made: model.Dashboard) -> str:
 
 def declared() -> dict[str, str]:
     """Return every file before translation, by its name below the language folder."""
-    made = [module.dashboard() for module in BOARDS]
+    made = [board() for board in BOARDS]
     boards = {f"dashboards/{{}}/{board.uid}.json": written(board) for board in made}
     return {**boards, "alerting/{}/tonne.yaml": _RULES.read_text(encoding="utf-8")}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.source.boards import board, console, console_address, sites
+from deploy.grafana.source.language import class_words
 from deploy.grafana.source.palette import ACTIONS, GREEN, RED, YELLOW
 from deploy.grafana.source.panels import bars, series, site_map, stat, table
-from deploy.grafana.source.values import class_words
 
 _NOW = """
 SELECT sum(p.power_kw) AS power_kw

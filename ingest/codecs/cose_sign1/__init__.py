@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ingest.codec import Codec
 from ingest.codecs import (
     json_object,
     modbus_registers,
@@ -23,7 +22,7 @@ from ingest.codecs import (
 from ingest.errors import PayloadError
 from ingest.formats import cose_batch
 from ingest.formats.cose_batch import Batch
-from ingest.reading import SIGNED_VALUE, Reading, Stated
+from ingest.reading import SIGNED_VALUE, Codec, Reading, Stated
 
 # in the order in which they are asked otherwise; plain JSON looks like all JSON
 _INSIDE: tuple[Codec, ...] = (

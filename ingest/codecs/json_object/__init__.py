@@ -15,9 +15,8 @@ from typing import Any
 
 import msgspec
 
-from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError, describe_fault
-from ingest.reading import Reading, Stated
+from ingest.reading import JSON, Codec, Reading, Stated, timeless
 
 _FRAME = re.compile(rb"\s*\[\s*\d+\s*,")  # a numbered frame holds no readings of ours
 _BRACE = ord("{")

@@ -14,11 +14,10 @@ from typing import Literal
 
 import msgspec
 
-from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
 from ingest.formats.ocpp import messages
-from ingest.formats.register_words import Order, Words, unpack
-from ingest.reading import Block, Registers
+from ingest.formats.sunspec import Order, Words, unpack
+from ingest.reading import JSON, Block, Codec, Registers, timeless
 
 _CODEC = "modbus"
 _MAX_ADDRESS = 65_535

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
-from ingest.reading import Stated
+from ingest.reading import JSON, Codec, Stated, timeless
 
 _CODEC = "ngsi"
 _ENTITY = re.compile(rb'"(?:dateObserved(?:To)?|observationDateTime|TimeInstant)"\s*:')

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
 from ingest.formats import ocpp
-from ingest.reading import Stated
+from ingest.reading import JSON, Codec, Stated, timeless
 
 _NUMBER = re.compile(r"^\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*$", re.ASCII)
 _LONGEST = 64

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
 from ingest.formats import ocpp
-from ingest.reading import Stated
+from ingest.reading import JSON, Codec, Stated, timeless
 
 _ACTIONS = (ocpp.METER_VALUES, "TransactionEvent")
 _CODEC = "ocpp201"

@@ -15,12 +15,11 @@ from typing import Any, NoReturn
 
 import cbor2
 
-from ingest.codec import Codec
 from ingest.errors import PayloadError
 from ingest.formats import senml_cbor_fast as senml_layout
 from ingest.formats.senml import Number, Record, resolve
 from ingest.formats.senml_json_fast import row
-from ingest.reading import Reading, Row
+from ingest.reading import Codec, Reading, Row
 
 _LABELS = {
     -6: "bs", -5: "bv", -4: "bu", -3: "bt", -2: "bn", -1: "bver",

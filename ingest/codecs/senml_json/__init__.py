@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ingest.codec import ARRAY, Codec
 from ingest.errors import PayloadError
 from ingest.formats import senml_json_fast as senml_learned
 from ingest.formats.ocpp import utf8
 from ingest.formats.senml import Record, resolve
-from ingest.reading import Reading
+from ingest.reading import ARRAY, Codec, Reading
 
 
 class _Known(Record, gc=False, forbid_unknown_fields=True):

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ingest.codec import JSON, Codec, timeless
 from ingest.errors import PayloadError
 from ingest.formats import sunspec
 from ingest.formats.ocpp import messages
-from ingest.formats.register_words import Order, Words, unpack
-from ingest.reading import Stated
+from ingest.formats.sunspec import Order, Words, unpack
+from ingest.reading import JSON, Codec, Stated, timeless
 
 _CODEC = "sunspec"
 

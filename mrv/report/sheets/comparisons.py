@@ -17,9 +17,9 @@ from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Comparison, Misstatements, PeriodComparison
 from mrv.documents.plan import StatementFigures
 from mrv.report.report_data import Facts
-from mrv.report.sheets.grid import FIRST, Grid
+from mrv.report.sheets.calculation import equal
+from mrv.report.sheets.layout import FIRST, Grid
 from mrv.report.sheets.lists import edges, listed
-from mrv.report.sheets.table_3 import equal
 from mrv.report.translations import DASH, detail, what, witness
 from mrv.report.words import Words
 from mrv.rounding import half_up

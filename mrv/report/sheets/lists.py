@@ -26,9 +26,8 @@ from mrv.report.opinion import (
     state,
 )
 from mrv.report.report_data import Facts
-from mrv.report.sheets.grid import FIRST, MOST_ROWS, Grid
-from mrv.report.sheets.layout import Layout
-from mrv.report.sheets.traced import number
+from mrv.report.sheets.equation import number
+from mrv.report.sheets.layout import FIRST, MOST_ROWS, Grid, Layout
 from mrv.report.translations import (
     DASH,
     calculated,

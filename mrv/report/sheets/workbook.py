@@ -17,22 +17,34 @@ from typing import Any
 from xlsxwriter import Workbook
 
 from mrv.calendar import instant_us
-from mrv.report.axis import unit_for
 from mrv.report.blocks import drawn, drawn_rows, risks
-from mrv.report.printable_text import legible
+from mrv.report.printable_text import legible, unit_for
 from mrv.report.report_data import Facts
-from mrv.report.sheets import comparisons, grid, lists
+from mrv.report.sheets import comparisons, lists
+from mrv.report.sheets import layout as grid
 from mrv.report.sheets.calculation import (
     COUNTED,
     METERED,
+    NEAR,
     Calculated,
     Links,
     Reckoning,
     calculation,
+    equal,
+    sides,
+    table_3,
 )
-from mrv.report.sheets.grid import FIRST, Grid, Styles
-from mrv.report.sheets.layout import TABLE_1, TABLE_1_AT, Layout, fixed, general, monitored_cells
-from mrv.report.sheets.table_3 import NEAR, equal, sides, table_3
+from mrv.report.sheets.layout import (
+    FIRST,
+    TABLE_1,
+    TABLE_1_AT,
+    Grid,
+    Layout,
+    Styles,
+    fixed,
+    general,
+    monitored_cells,
+)
 from mrv.report.translations import DASH, SHOWN, period, quantity, role
 from mrv.report.words import Words
 from mrv.steps import in_symbols

@@ -12,8 +12,7 @@ from functools import cache
 from mrv import calendar
 from mrv.errors import ReportError
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
-from mrv.texts import dates, form, languages, number
-from mrv.texts.word_files import filled
+from mrv.texts import dates, filled, form, languages, number
 
 __all__ = [
     "LANGUAGES",

@@ -9,8 +9,7 @@ from functools import cache
 
 from mrv import calendar
 from mrv.report.words import LANGUAGES, Numbers, names, percent_sign
-from mrv.texts import dates, form
-from mrv.texts.word_files import filled
+from mrv.texts import dates, filled, form
 from services.api.negotiation import language
 from services.api.problems import ProblemError
 

@@ -9,7 +9,7 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from services.api import schemas as shapes
-from services.api.paging import Cursor, Limit, current, page
+from services.api.file_cache import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Operator, Reader
 from services.api.routes.writes import Named

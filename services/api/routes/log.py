@@ -10,13 +10,13 @@ from fastapi import APIRouter, Path, Query
 from psycopg import Connection
 from starlette.responses import Response
 
-from mrv.documents.schemas import DOCUMENTS, schema
+from mrv.documents.verification import DOCUMENTS, schema
 from mrv.errors import EnrolmentError
 from mrv.log.merkle import consistency_proof, inclusion_proof
 from mrv.signatures import canonical
 from mrv.signatures.merkle_tree import root_hash
 from services.api import schemas as shapes
-from services.api.jobs import ACCEPTED_STEP, Preferred
+from services.api.negotiation import ACCEPTED_STEP, Preferred
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator
 from services.api.routes.registry import unknown

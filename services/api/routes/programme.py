@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from mrv.report import MEDIA_TYPES, Format, make_programme
 from services.api import schemas as shapes
-from services.api.paging import current
+from services.api.file_cache import current
 from services.api.problems import ProblemError
 from services.api.reports import Lang, spoken_language
 from services.api.request_context import WholeReader

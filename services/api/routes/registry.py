@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path
 from starlette.responses import JSONResponse, Response
 
 from services.api import schemas as shapes
-from services.api.paging import Cursor, Limit, current, page
+from services.api.file_cache import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Asked, Reader
 from services.issuer.planning import Due, due, rows_json

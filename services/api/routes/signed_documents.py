@@ -15,7 +15,7 @@ from mrv.documents.verification import FindingEvent
 from mrv.signatures import canonical
 from mrv.statement.findings import SIGNED_BY
 from services.api import schemas as shapes
-from services.api.jobs import ACCEPTED_STEP, Preferred
+from services.api.negotiation import ACCEPTED_STEP, Preferred
 from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator, Party, Verifier

@@ -14,10 +14,8 @@ from starlette.responses import Response
 from mrv.calendar import utc_text
 from mrv.report import MEDIA_TYPES
 from services.api import schemas as shapes
-from services.api.file_cache import has_already
-from services.api.jobs import ACCEPTED_FILE, Preferred
-from services.api.negotiation import STATEMENT_FORMS, VC, media_type
-from services.api.paging import Cursor, Limit, page
+from services.api.file_cache import Cursor, Limit, has_already, page
+from services.api.negotiation import ACCEPTED_FILE, STATEMENT_FORMS, VC, Preferred, media_type
 from services.api.principals import Principal, refuse
 from services.api.problems import ProblemError
 from services.api.reports import Lang, report

@@ -10,13 +10,13 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from mrv.documents.schemas import DOCUMENTS, schema
+from mrv.documents.verification import DOCUMENTS, schema
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.statement.conditions import check_reason
 from services.api import schemas as shapes
-from services.api.jobs import ACCEPTED_STEP, Preferred
-from services.api.paging import Cursor, Limit, current, page, span_us
+from services.api.file_cache import Cursor, Limit, current, page, span_us
+from services.api.negotiation import ACCEPTED_STEP, Preferred
 from services.api.problems import ProblemError
 from services.api.request_context import Operator, Reader
 from services.api.routes.registry import IdPath, unknown

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mrv.documents.schemas import DOCUMENTS, schema
+from mrv.documents.verification import DOCUMENTS, schema
 from mrv.signatures.canonical import legible
 
 

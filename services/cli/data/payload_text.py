@@ -23,7 +23,7 @@ from ingest.errors import PayloadError, ServerError, describe_fault, fault
 from ingest.mqtt.tls import Tls, close_sockets
 from ingest.reading import Reading, Registers, Row, Stated
 from services.cli.server_options import load_kafka
-from services.kafka_access import KafkaAccess
+from services.environment import KafkaAccess
 from services.logs import get_logger
 
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d[\d.eE+-]*|"(?:[^"\\]|\\.)*"|true|false|null)')

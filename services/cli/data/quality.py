@@ -12,7 +12,7 @@ from typing import Any
 import click
 from psycopg import Connection
 
-from ingest.quality.comparisons import Difference, compare
+from ingest.quality.runs import Difference, compare
 from mrv.environment.kinds import KINDS
 from services.cli.options import Choice, json_option
 from services.cli.output import amount_text, counted, mass_text, table, time_text

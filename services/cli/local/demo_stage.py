@@ -35,9 +35,9 @@ from services.cli.commands import COMMANDS
 from services.cli.local.demo_catalog import CADENCE_S, SEED, ZONE, Month, invoices_of, moved
 from services.cli.local.simulate import NOT_SAFE
 from services.cli.output import bar
+from services.extras import shipped
 from services.local.machine import LOOPBACK, choose
-from services.local.prometheus import Prometheus
-from services.shipped import shipped
+from services.local.server import Prometheus
 from services.store.postgres.pool import connect
 
 _TRIES = 5

@@ -38,7 +38,7 @@ from services.cli.options import json_option
 from services.cli.output import counted
 from services.clock import now_us
 from services.extras import command
-from services.intake.start import database_offset_us
+from services.intake.retry import database_offset_us
 from services.issuer import timestamps
 from services.issuer.cosigning import Witnesses, look
 from services.issuer.sealed_day_contents import PROMISED_US, ended, overdue

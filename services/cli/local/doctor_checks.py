@@ -24,9 +24,9 @@ from services.archive import verify as home
 from services.cli.output import counted
 from services.cli.server_options import load_kafka
 from services.clock import now_us
+from services.environment import KafkaAccess
 from services.intake.receive import REFUSES, REMEDY
 from services.issuer.watcher import Keep
-from services.kafka_access import KafkaAccess
 from services.local.machine import LOOPBACK
 from services.local.mosquitto import greets
 from services.registry.ratings import unlikely

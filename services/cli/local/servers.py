@@ -9,13 +9,13 @@ import click
 from services.cli.errors import masked
 from services.cli.options import Group, json_option
 from services.cli.output import print_result, table
+from services.extras import shipped
 from services.local import backup as backups
 from services.local import machine
 from services.local.grafana import grafana_home
 from services.local.kafka import binary, kafka_home
 from services.local.stack import LocalStack, Status
 from services.settings import Settings
-from services.shipped import shipped
 
 _show_passwords = click.option(
     "--show-passwords", "passwords", is_flag=True, help="Show passwords in URLs, instead of ***."

@@ -113,7 +113,7 @@ def _enrol(config: configuration.Config, ca_sha256: str | None) -> None:
 
 def _public_key(config: configuration.Config) -> str:
     """Return the public signing key in hex; the key is created if missing."""
-    from services.edge.signing import Signer  # noqa: PLC0415 - only where it is asked for
+    from services.edge.identity import Signer  # noqa: PLC0415 - only where it is asked for
 
     if config.signing is None:
         raise InputError("--public-key needs `signing: {key: FILE}` in the configuration")

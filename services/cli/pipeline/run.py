@@ -30,8 +30,7 @@ from services.metrics import Metrics
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.webhooks import post
-from services.webhooks.people import Ways
-from services.webhooks.sender import Sender, may_send
+from services.webhooks.sender import Sender, Ways, may_send
 
 
 @click.command()

@@ -20,14 +20,14 @@ from services.cli.options import json_option
 from services.cli.output import bar, print_json, print_result, print_secret, table, time_text
 from services.cli.pipeline.broker import carry_to_broker, ours, tell_broker
 from services.cli.server_options import database_url, identity_folder
+from services.enrolment import est as self_enrolment
 from services.enrolment import issue as enrolment
-from services.enrolment import self_enrolment
 from services.enrolment.issue import Result
 from services.environment import split_bind
 from services.logs import get_logger
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.store.registry import credentials
+from services.store.registry import signing_keys
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.known import require, zones_of
 
@@ -292,7 +292,7 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
     """
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         require(conn, "device", *devices)
-        listed = credentials.all_of(conn, devices)
+        listed = signing_keys.all_of(conn, devices)
         zones = zones_of(conn, [credential.principal for credential in listed])
     if expiring is not None:
         end = datetime.now(UTC) + timedelta(days=expiring)

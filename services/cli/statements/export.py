@@ -15,7 +15,7 @@ from mrv.errors import VerificationError
 from mrv.exports.entered import Authority, read_authority
 from mrv.exports.form_workbook import CellMap
 from mrv.exports.source import Draft, Source
-from mrv.verify.asked import given, own_keys
+from mrv.verify.subject import given, own_keys
 from services.cli.errors import Exit
 from services.cli.options import Group, json_option, pack_budget
 from services.cli.output import bar, print_result, write_folder

@@ -16,7 +16,7 @@ from mrv.errors import SignatureError, VerificationError
 from mrv.exports.public import CATEGORIES
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import read_own_keyring
-from mrv.verify.asked import own_keys
+from mrv.verify.subject import own_keys
 from services.cli.errors import Exit
 from services.cli.options import Choice, json_option, pack_budget
 from services.cli.output import bar, print_result, write_folder

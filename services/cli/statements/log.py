@@ -13,8 +13,8 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
+from mrv.log.entries import make_receipt
 from mrv.log.merkle import consistency_proof, inclusion_proof
-from mrv.log.receipt import make_receipt
 from mrv.log.witness import make_request
 from services.cli.errors import Exit
 from services.cli.options import Group, json_option

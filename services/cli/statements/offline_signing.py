@@ -17,11 +17,10 @@ from mrv.documents.verification import About
 from mrv.errors import VerificationError
 from mrv.packs.pack import FINDINGS
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
-from mrv.statement.approval import sign_approval
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, sign_statement, sign_verification
 from mrv.statement.findings import SIGNED_BY, Record, What, read_events, sign_event
-from mrv.statement.states import check_role
+from mrv.statement.states import check_role, sign_approval
 from mrv.verify import Pack, verify
 from mrv.verify.subject import Subject
 from services.cli.options import pack_budget

@@ -13,7 +13,7 @@ import click
 from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Facts, Format, make
-from mrv.verify.asked import own_keys
+from mrv.verify.subject import own_keys
 from services.cli.errors import Exit
 from services.cli.options import Choice, json_option, pack_budget
 from services.cli.output import print_result

@@ -33,8 +33,8 @@ from services.cli.server_options import (
 )
 from services.issuer import keys as key_files
 from services.registry.files import read_files
+from services.registry.invoices import sign_file
 from services.registry.meters import by_name
-from services.registry.signed_files import sign_file
 from services.settings import Settings
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect

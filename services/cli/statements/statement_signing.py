@@ -18,8 +18,7 @@ from mrv.errors import VerificationError
 from mrv.signatures import canonical
 from mrv.statement.conditions import MOST_PERCENT, USUAL_PERCENT, check_threshold
 from mrv.statement.credentials import Finding
-from mrv.statement.opinion import Assurance, Opinion, opinion_word
-from mrv.statement.verifiers_words import Words
+from mrv.statement.opinion import Assurance, Opinion, Words, opinion_word
 from services.cli.errors import Exit
 from services.cli.options import Choice, json_option
 from services.cli.output import bar, print_json, print_result

@@ -24,8 +24,8 @@ from services.issuer.timestamps import Policy, without_login
 from services.logs import get_logger
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.store.statements import timestamp_tokens as stored
-from services.witness import witness_keys
+from services.store.statements import sealed_days as stored
+from services.witness import state as witness_keys
 from services.witness.app import Cosigner
 from services.witness.state import State
 

@@ -14,13 +14,19 @@ import click
 from ingest.errors import InputError
 from ingest.heap import keep_freed
 from mrv import verify as checks
-from mrv.packs.budget import Budget
-from mrv.packs.pack import Pack
+from mrv.packs.pack import Budget, Pack
 from mrv.packs.zipped import opened_pack
 from mrv.signatures import canonical
-from mrv.verify.asked import asked_at, given, own_authorities, own_keys, own_meter_keys, own_policy
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
+from mrv.verify.subject import (
+    asked_at,
+    given,
+    own_authorities,
+    own_keys,
+    own_meter_keys,
+    own_policy,
+)
 from services.cli.options import Choice, pack_budget
 from services.cli.output import bar, steps
 

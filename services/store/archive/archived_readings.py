@@ -20,7 +20,7 @@ from ingest.model import NULL, Column, Fleet, Frame
 from services.store.archive import catalog as archived
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
-from services.store.postgres.values import FAR_US, stamp
+from services.store.postgres.pool import FAR_US, stamp
 from services.vault import table
 from services.vault.part import Part
 

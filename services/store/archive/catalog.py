@@ -13,7 +13,7 @@ from psycopg import Connection, Cursor
 from ingest.errors import InputError
 from mrv.signatures.day_digests import DayLeaf
 from services.settings import Settings
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 from services.vault.part import Day, Part
 from services.vault.place import Place
 

@@ -22,7 +22,7 @@ from psycopg import Cursor
 
 from ingest.model import Fleet
 from ingest.mqtt.topics import device_of, principal_of
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 
 if TYPE_CHECKING:
     from ingest.decode import Rejected

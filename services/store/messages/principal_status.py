@@ -15,7 +15,7 @@ from psycopg import Connection, Cursor
 from ingest.formats.sparkplug import Birth, Tag
 from ingest.model import Fleet
 from ingest.sparkplug import Node, WaitingMessage
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 
 _FIRMWARE = 200
 

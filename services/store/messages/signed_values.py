@@ -19,7 +19,7 @@ from ingest.model import Fleet
 from ingest.mqtt.topics import device_of
 from ingest.reading import SIGNED_VALUE, time_us
 from services.store.messages.dead_letter_write import Letters
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 
 if TYPE_CHECKING:
     from ingest.decode import Rejected

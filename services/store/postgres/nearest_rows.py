@@ -21,7 +21,7 @@ from psycopg import Cursor
 from psycopg.rows import TupleRow
 
 from ingest.model import Fleet, Int32
-from services.store.postgres.values import FAR_US, stamp
+from services.store.postgres.pool import FAR_US, stamp
 
 # over a night and a weekend
 LOOK_US = 3 * 86_400_000_000

@@ -16,7 +16,6 @@ from mrv.calendar import local_date, zones
 from mrv.registry.declared import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, approval_in, approval_out, version_in, version_out
 from mrv.registry.project import CheckMeter
-from services.registry.declaration import Field, fields_of
 from services.registry.entries import (
     ARRAY_KEYS,
     Action,
@@ -41,7 +40,8 @@ from services.registry.entries import (
     Topic,
     array_fields,
 )
-from services.store.postgres.values import exact, jsonb
+from services.registry.fields import Field, fields_of
+from services.store.postgres.pool import exact, jsonb
 from services.store.registry import programme
 
 Bound = tuple[str, str, dict[str, Any], int, int]

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 
 from mrv.registry.project import Invoice
 from mrv.statement.plan_writer import invoice_in, invoice_out
-from services.store.postgres.values import jsonb
+from services.store.postgres.pool import jsonb
 
 _COLUMNS = "i.id, i.project_id, i.document::text, i.corrects, i.reason, i.author, i.imported"
 _CORRECTED_BY = "(SELECT o.id FROM invoice o WHERE o.corrects = i.id)"

@@ -17,11 +17,11 @@ from psycopg import Connection
 from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv import factors
 from mrv.factors import FactorBook
-from mrv.factors.records import factor_of
+from mrv.factors.ledger import factor_of
 from mrv.model import Factor
 from mrv.registry.project import Project, ProjectDevice
 from mrv.signatures.organisations import stem
-from services.store.postgres.values import exact
+from services.store.postgres.pool import exact
 from services.store.registry.known import unknown
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"

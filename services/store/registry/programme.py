@@ -19,10 +19,10 @@ from mrv.countries import country_at
 from mrv.exports.aef import digest, tables
 from mrv.exports.entered import Submission
 from mrv.exports.source import Draft
-from mrv.registry.article6_transfer import TransferClass
+from mrv.registry.programme_systems import TransferClass
 from services.registry.authority import TYPES, document, entered_records
 from services.registry.entries import Entered, Registry
-from services.store.postgres.values import exact, jsonb
+from services.store.postgres.pool import exact, jsonb
 
 
 @dataclass(frozen=True, slots=True)

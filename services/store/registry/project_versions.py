@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from services.store.postgres.values import exact
+from services.store.postgres.pool import exact
 
 
 class ProjectVersion(NamedTuple):

@@ -10,7 +10,6 @@ from psycopg import Connection, Cursor
 
 from mrv.calendar import period_us, utc_text
 from mrv.method_lives import lives
-from services.registry.declaration import plain
 from services.registry.entries import (
     ARRAY_KEYS,
     Device,
@@ -23,8 +22,9 @@ from services.registry.entries import (
     Site,
     Topic,
 )
-from services.registry.service_times import country, during_us, grid, timezone
-from services.store.postgres.values import jsonb
+from services.registry.fields import plain
+from services.registry.ratings import country, during_us, grid, timezone
+from services.store.postgres.pool import jsonb
 from services.store.registry import entries_from_rows as monitoring
 from services.store.registry import programme as authority
 from services.store.registry.entries_from_rows import (

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg import Connection
 
 from mrv.calendar import utc_text
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 from services.store.registry.known import AT_PLACE
 
 if TYPE_CHECKING:

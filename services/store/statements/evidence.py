@@ -15,7 +15,7 @@ from psycopg import Connection, Cursor
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
 from ingest.model import HOUR_US, LOOK_BACK_US, POWER_GAP_US, Fleet, Frame
-from ingest.pipeline.meter_state import FROM_START
+from ingest.pipeline.quality_state import FROM_START
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.timeseries import readings

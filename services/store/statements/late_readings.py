@@ -20,7 +20,7 @@ from psycopg import Connection, Cursor
 
 from ingest.errors import ServerError
 from ingest.model import Fleet, Frame, Int32, Int64
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 
 _DAY_US = 86_400_000_000
 _LOCK = "hashtextextended('tonne sealing', 0)"  # as tonne_sealing_until() takes it

@@ -17,7 +17,7 @@ from mrv.documents.statement import Claims, FixedExAnte, claims_of
 from mrv.documents.statement import fixed_ex_ante as fixed_ex_ante_of
 from mrv.registry.project import FixedBefore
 from mrv.signatures import canonical
-from services.store.postgres.values import exact, jsonb
+from services.store.postgres.pool import exact, jsonb
 
 if TYPE_CHECKING:
     from mrv.accounting.period_result import PeriodResult

@@ -15,8 +15,8 @@ from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv.errors import LogError
+from mrv.log.entries import Checkpoint, make_receipt, sign_checkpoint
 from mrv.log.merkle import inclusion_proof
-from mrv.log.receipt import Checkpoint, make_receipt, sign_checkpoint
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 

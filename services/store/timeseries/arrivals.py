@@ -16,7 +16,7 @@ from psycopg import Connection, Cursor
 from ingest.model import Fleet, Frame, Int64
 from mrv.calendar import utc_text
 from services.store.messages.dead_letter_write import Letters
-from services.store.postgres.values import of_ids, of_numbers, stamp
+from services.store.postgres.pool import of_ids, of_numbers, stamp
 
 HOUR_US = 3_600_000_000
 # what is older is kept by day

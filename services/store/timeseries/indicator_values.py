@@ -14,7 +14,7 @@ from mrv.environment import KIND_INDEX, KINDS, Values
 from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Blob, Field, Float8, Text, Time, Words, encode
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 
 _NAMES = Words.of([kind.name for kind in KINDS])
 _PERIODS = Words.of(["hour", "day"])

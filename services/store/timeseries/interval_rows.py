@@ -21,7 +21,7 @@ from mrv.accounting.emission_rows import Bindings, EmissionRows
 from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Field, Int2, Int8, Text, Time, Words, encode
-from services.store.postgres.values import FAR_US, stamp
+from services.store.postgres.pool import FAR_US, stamp
 
 QUANTITY_WORDS = Words.of([q.name for q in QUANTITIES])
 INTERVAL_COLUMNS = (

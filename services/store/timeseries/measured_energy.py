@@ -15,7 +15,7 @@ from ingest.model import INTERVAL_US, Int32, Int64
 from mrv.calendar import utc_text
 from mrv.texts import Text, text
 from services.store.postgres import binary_copy
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 
 # a local day begins at most so long before or after the day of UTC
 _EDGE = timedelta(days=1)

@@ -13,7 +13,6 @@ from ingest import classes
 from ingest.classes import Channel
 from ingest.limits import UNIT_LEVELS
 from ingest.model import NULL, Fleet, Float64
-from ingest.pipeline.meter_state import FROM_START
 from ingest.pipeline.quality_limits import (
     CHANNEL_INDEX,
     CHANNELS,
@@ -23,12 +22,20 @@ from ingest.pipeline.quality_limits import (
     Checks,
     Flags,
 )
-from ingest.pipeline.quality_state import NEAR_US, Standstill, Watch, Watched, pairs_of, runs_of
+from ingest.pipeline.quality_state import (
+    FROM_START,
+    NEAR_US,
+    Standstill,
+    Watch,
+    Watched,
+    pairs_of,
+    runs_of,
+)
 from services.store.archive import archived_readings as cold
 from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Text, Time, Words, encode
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 from services.store.timeseries import register_checkpoints as marks
 
 _CHANNEL_WORDS = Words.of(CHANNELS)

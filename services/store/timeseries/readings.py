@@ -24,7 +24,7 @@ from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
-from services.store.postgres.values import FAR_US, stamp, us_of
+from services.store.postgres.pool import FAR_US, stamp, us_of
 
 _TEMP = "incoming_{class_id}"
 

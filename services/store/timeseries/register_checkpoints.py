@@ -18,13 +18,13 @@ from psycopg.rows import TupleRow
 from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
 from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US, Fleet, Int16, Int32, Int64
-from ingest.pipeline.meter_state import NEVER, MeterState, Register
+from ingest.pipeline.quality_state import NEVER, MeterState, Register
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
 from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
-from services.store.postgres.values import FAR_US, stamp
+from services.store.postgres.pool import FAR_US, stamp
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 # fleet index -> quantities of registers that no stored row shows

@@ -28,7 +28,7 @@ from psycopg import Connection, Cursor
 
 from ingest.model import Fleet, Frame, Int32, Int64
 from services.clock import now_us
-from services.store.postgres.values import FAR_US, of_ids, of_numbers, stamp
+from services.store.postgres.pool import FAR_US, of_ids, of_numbers, stamp
 
 # devices of which the next spans are cut together
 AT_ONCE = 20

@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services.registry.limits import kinds
-from services.store.views.city_year import added
+from services.store.views.coverage import added
 
 # where docs/alarms.md says what to do, and that in a sentence
 TO_DO = {

@@ -1,22 +1,30 @@
 """
-Data coverage of a project's local days, as defined for a statement.
+Data coverage of local days, and figures of the programme's projects in a year.
 
 It is the share of its meters' service time that is measured, or estimated between two register
 readings (`mrv.accounting.rounded_figures.covered_share`); the rest is unknown or missing.
 
 Stored daily sums (`day_quantity`) are used where the site's time zone is the project's, the device
-serves the whole day, and the day is over and up to date; for other days the 15-minute intervals are
-read. The result is always that of the intervals.
+serves the whole day, and the day is over and up to date; for other days the 15-minute intervals
+are read. The result is always that of the intervals.
+
+Tonnes come from the account's views, expectations from the common function; a year is in each
+project's time zone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from fractions import Fraction
+from typing import Any, NamedTuple
 
 from psycopg import Connection
+
+from mrv.calendar import local_date
+from services.clock import now_us
 
 # some clocks show an hour about midnight twice
 _ABOUT = "INTERVAL '3 hours'"
@@ -156,3 +164,218 @@ def coverage_days(
         },
     )
     return [CoverageDay(day, *map(int, parts)) for day, *parts in rows]
+
+
+_YEAR = (
+    " CROSS JOIN LATERAL (SELECT tonne_clock(p.timezone, make_date(%(year)s, 1, 1)::timestamp) AS"
+    " begins, tonne_clock(p.timezone, make_date(%(year)s + 1, 1, 1)::timestamp) AS ends) y"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectYear:
+    """
+    Figures of a project in a year. [t CO2e]
+
+    Attributes
+    ----------
+    counted : bool
+        Whether it belongs to the programme.
+    avoided_t : Decimal, optional
+        Accounted reduction; None without account.
+    expected_t : Decimal, optional
+        Expected reduction of the year to date; None without registered expectation.
+    ahead_t : Decimal, optional
+        Expected for the rest of the year.
+    issued_t : int
+        Whole tonnes issued of the year's vintage.
+    """
+
+    project: str
+    name: str
+    system: str | None
+    counted: bool
+    avoided_t: Decimal | None
+    expected_t: Decimal | None
+    ahead_t: Decimal | None
+    issued_t: int
+
+    @property
+    def short_t(self) -> Decimal:
+        """Return the shortfall of avoided against expected tonnes; zero without one."""
+        return max((self.expected_t or Decimal(0)) - (self.avoided_t or Decimal(0)), Decimal(0))
+
+    @property
+    def percent(self) -> int | None:
+        """
+        Return the avoided share of the expected tonnes to date, rounded down; None if
+        unknown. [%]
+        """
+        return percent(self.avoided_t, self.expected_t)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Tonnes of the counted projects yesterday and the day before."""
+
+    yesterday_t: Decimal | None
+    day_before_t: Decimal | None
+
+
+def years(conn: Connection) -> list[int]:
+    """Return the years with an account, and the current year."""
+    rows = conn.execute(
+        "SELECT DISTINCT extract(year FROM day)::int FROM v_account_day"
+        " UNION SELECT extract(year FROM now())::int ORDER BY 1"
+    )
+    return [year for (year,) in rows]
+
+
+class Accounted(NamedTuple):
+    """
+    Account of a project's local day from one source: a statement or the preliminary account.
+    [tCO2e]
+    """
+
+    project: str
+    timezone: str
+    day: date
+    source: str
+    tonnes: Decimal | None
+
+
+def accounted(conn: Connection, year: int) -> list[Accounted]:
+    """Return the accounted days of a year and of the two days before it."""
+    rows = conn.execute(
+        "SELECT project_id, timezone, day, source,"
+        " sum(reduction_ug) * 0.000000000001 FROM v_account_part"
+        " WHERE day >= make_date(%(year)s, 1, 1) - 2 AND day < make_date(%(year)s + 1, 1, 1)"
+        " GROUP BY 1, 2, 3, 4 ORDER BY day, project_id",
+        {"year": year},
+    )
+    return [Accounted(*row) for row in rows.fetchall()]
+
+
+def added(decimals: Iterable[Decimal | None]) -> Decimal | None:
+    """Return a sum; None without values."""
+    known = [decimal for decimal in decimals if decimal is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
+def percent(avoided: Decimal | None, expected: Decimal | None) -> int | None:
+    """Return a share in whole per cent, rounded down; None if either value is unknown."""
+    return None if avoided is None or not expected else int(avoided / expected * 100)
+
+
+def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> list[ProjectYear]:
+    """Return every project's figures of the year."""
+    made: dict[str, list[Accounted]] = {}
+    for day in days:
+        if day.day.year == year:
+            made.setdefault(day.project, []).append(day)
+    rows = conn.execute(
+        "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
+        "   WHERE c.project_id = p.id), e.so_far, e.ahead, coalesce((SELECT"
+        "   sum((v.vintage ->> 'credited_t')::numeric) FROM claim c"
+        "   JOIN statement s ON s.id = c.statement_id CROSS JOIN LATERAL jsonb_array_elements("
+        "     s.document #> '{credentialSubject,credited,vintages}') AS v (vintage)"
+        "   WHERE c.project_id = p.id AND (v.vintage ->> 'year')::int = %(year)s), 0)::bigint"
+        f" FROM project p{_YEAR} LEFT JOIN LATERAL"
+        "   tonne_expected_spans(p.id, ARRAY[y.begins, y.ends]) e ON true ORDER BY p.id",
+        {"year": year},
+    )
+    return [
+        ProjectYear(
+            project, name, system, counted, added(part.tonnes for part in made.get(project, ())),
+            expected, ahead, issued,
+        )
+        for project, name, system, counted, expected, ahead, issued in rows
+    ]  # fmt: skip
+
+
+def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, ...]]:
+    """Return project, methodology, version, expected kWh per year, and meters by role and power."""
+    return conn.execute(
+        "SELECT p.id, p.methodology, p.version, (p.expected ->> 'energy_kwh_per_year')::numeric,"
+        " jsonb_agg(jsonb_build_array(m.role, d.class, d.rated_power_w)) FROM project p"
+        " JOIN project_device m ON m.project_id = p.id AND m.during @> now()"
+        " JOIN device d ON d.id = m.device_id"
+        " WHERE p.expected ? 'energy_kwh_per_year' AND (%(of)s::text IS NULL OR p.id = %(of)s)"
+        " GROUP BY p.id",
+        {"of": project},
+    ).fetchall()
+
+
+def avoided_by_day(days: Sequence[Accounted], year: int) -> list[tuple[str, date, Decimal]]:
+    """Return project, local day and tonnes of the accounted days of a year."""
+    result: dict[tuple[str, date], Decimal] = {}
+    for day in days:
+        if day.day.year == year and day.tonnes is not None:
+            at = day.project, day.day
+            result[at] = result.get(at, Decimal(0)) + day.tonnes
+    return [(*at, tonnes) for at, tonnes in result.items()]
+
+
+def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
+    """Return the expected tonnes of the counted projects in each month, past and future. [t]"""
+    rows = conn.execute(
+        "SELECT sum(coalesce(e.so_far, 0) + coalesce(e.ahead, 0))"
+        " FROM generate_series(1, 12) b (month) LEFT JOIN (SELECT e.* FROM v_counted_project p"
+        "   CROSS JOIN LATERAL tonne_expected_spans(p.project_id, ARRAY("
+        "     SELECT tonne_clock(p.timezone, m)"
+        "     FROM generate_series(make_date(%(year)s, 1, 1)::timestamp,"
+        "       make_date(%(year)s + 1, 1, 1)::timestamp, INTERVAL '1 month') m ORDER BY m)) e) e"
+        " ON e.span = b.month GROUP BY b.month ORDER BY b.month",
+        {"year": year},
+    )
+    return [value for (value,) in rows]
+
+
+def main_sites(conn: Connection) -> dict[str, str]:
+    """Return the site with most devices of each project."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (m.project_id) m.project_id, d.site FROM project_device m"
+        " JOIN device d ON d.id = m.device_id GROUP BY m.project_id, d.site"
+        " ORDER BY m.project_id, count(DISTINCT d.id) DESC, d.site"
+    )
+    return dict(rows.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part of a year's account from one source: projects, tonnes, first and last day."""
+
+    source: str
+    projects: int
+    tonnes: Decimal | None
+    first: date
+    last: date
+
+
+def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> list[Part]:
+    """Return the sources of the counted projects' account of a year."""
+    result: dict[str, list[Accounted]] = {}
+    for day in days:
+        if day.day.year == year and day.project in counted:
+            result.setdefault(day.source, []).append(day)
+    return [
+        Part(
+            source, len({part.project for part in some}), added(part.tonnes for part in some),
+            min(part.day for part in some), max(part.day for part in some),
+        )
+        for source, some in sorted(result.items())
+    ]  # fmt: skip
+
+
+def changes(days: Sequence[Accounted], counted: Collection[str]) -> Change:
+    """Return the tonnes of yesterday and the day before, by the account's days of this year."""
+    today = {zone: local_date(now_us(), zone) for zone in {day.timezone for day in days}}
+    yesterday, before = (
+        added(
+            day.tonnes
+            for day in days
+            if day.project in counted and day.day == today[day.timezone] - timedelta(days=ago)
+        )
+        for ago in (1, 2)
+    )
+    return Change(yesterday, before)

@@ -20,9 +20,9 @@ from mrv.calendar import zone
 from mrv.countries import country_at
 from mrv.environment import water
 from mrv.registry import programme_systems as systems
-from mrv.registry.article6_transfer import TransferClass, rules, transferable
+from mrv.registry.programme_systems import TransferClass, rules, transferable
 from mrv.texts import Text, render, text
-from services.store.postgres.values import exact
+from services.store.postgres.pool import exact
 from services.store.registry import programme as stored
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import names as registered_names

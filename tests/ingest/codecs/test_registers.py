@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.codecs import modbus_registers, sunspec
 from ingest.errors import PayloadError
-from ingest.formats.register_words import number
+from ingest.formats.sunspec import number
 from tests.ingest.metering import read, reasons, rows
 
 # Model 103 of a 10 kW inverter: W 9876 W, WH 12,345,670 Wh, W_SF 0, WH_SF 1, V_SF -1, Hz_SF -2.

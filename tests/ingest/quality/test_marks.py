@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ingest.limits import UNIT_LEVELS
-from ingest.quality import clocks, comparisons, gauges, runs
+from ingest.quality import gauges, runs
 
 MINUTE_US = 60_000_000
 DAY_US = 1440 * MINUTE_US
@@ -121,16 +121,16 @@ def test_a_series_below_every_peak_is_small_and_one_that_is_off_is_not():
     peak, level = np.full(4, 1200.0), UNIT_LEVELS[1]
     values = np.array([100.0, 100.0, 0.5, 300.0])
     times = np.array([0, 4, 4, 4]) * DAY_US
-    assert comparisons.below(values, peak, level).tolist() == [1, 1, 1, 0]
+    assert runs.below(values, peak, level).tolist() == [1, 1, 1, 0]
     since = np.zeros(4, dtype=np.int64)
-    assert _at(comparisons.wrong_scale(values, times, since, peak, level)) == [1]
-    assert _at(comparisons.wrong_scale(values, times, since, peak * np.nan, level)) == []
+    assert _at(runs.wrong_scale(values, times, since, peak, level)) == [1]
+    assert _at(runs.wrong_scale(values, times, since, peak * np.nan, level)) == []
 
 
 def test_a_difference_below_resolution_says_nothing():
     """Two meters that have just begun to count would differ by half, and be exchanged."""
     whole, parts = np.array([100, 100, 1, -100]), np.array([97, 99, 2, 100])
-    assert _at(comparisons.sums_differ(whole, parts, 0.02, 1)) == [0, 3]
+    assert _at(runs.sums_differ(whole, parts, 0.02, 1)) == [0, 3]
 
 
 SERIES = hnp.arrays(np.float64, st.integers(0, 20), elements=st.floats(-1e6, 1e6))
@@ -148,7 +148,7 @@ def test_any_series_is_marked_and_none_breaks(values, steps):
         gauges.too_fast(_one(n), times, values, least),
         runs.flat(values, times, _since(values, times), float(MINUTE_US)),
         gauges.gaps(_one(n), times, least),
-        clocks.at_night(values, times, least, least + 20.9, least + 106.6),
+        gauges.at_night(values, times, least, least + 20.9, least + 106.6),
     ):
         assert marks.shape == values.shape
         assert marks.dtype == np.bool_

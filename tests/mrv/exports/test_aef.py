@@ -11,8 +11,7 @@ from openpyxl import load_workbook
 from mrv.errors import ExportError
 from mrv.exports.aef import COLUMNS, aef, digest, to_csv, workbook
 from mrv.exports.contradictions import check
-from mrv.exports.entered import read_authority
-from mrv.exports.holdings import holdings
+from mrv.exports.entered import holdings, read_authority
 from tests.soak import often
 
 STATEMENT = "TN-pv-20260101-20260201-1"

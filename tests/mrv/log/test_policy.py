@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from mrv.errors import LogError, SignatureError
+from mrv.log.entries import Checkpoint, sign_checkpoint
 from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, NoteKey, Vkey, signature_lines
 from mrv.log.policy import read_policy
-from mrv.log.receipt import Checkpoint, sign_checkpoint
 from mrv.log.witness import cosign, cosignatures, strangers
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash

@@ -3,9 +3,7 @@
 import pytest
 
 from mrv.errors import LogError, SignatureError
-from mrv.log.merkle import inclusion_proof
-from mrv.log.note import NoteKey
-from mrv.log.receipt import (
+from mrv.log.entries import (
     HEADER,
     Checkpoint,
     Receipt,
@@ -14,9 +12,11 @@ from mrv.log.receipt import (
     sign_checkpoint,
     verify_receipt,
 )
+from mrv.log.merkle import inclusion_proof
+from mrv.log.note import NoteKey
+from mrv.signatures.ed25519 import encode_base64
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
-from mrv.signatures.multibase import encode_base64
 
 KEY = SigningKey(bytes(range(32)))
 LOG = NoteKey("tonne.example/log", KEY.public)

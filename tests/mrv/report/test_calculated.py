@@ -15,7 +15,7 @@ from mrv import methodologies
 from mrv.report.sheets import workbook
 from mrv.report.sheets.calculation import COUNTED, Reckoning
 from mrv.report.sheets.equation import without_cells
-from mrv.report.sheets.grid import FIRST
+from mrv.report.sheets.layout import FIRST
 from mrv.report.sheets.lists import VALUE
 from mrv.report.words import Words
 from mrv.steps import Step

@@ -18,7 +18,7 @@ from mrv.documents.form import write
 from mrv.documents.statement import claims_of
 from mrv.report.blocks import chapter, part, table
 from mrv.report.page import page
-from mrv.report.page.calendar import by_month
+from mrv.report.page.basis import by_month
 from mrv.report.page.document import typeset
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import share_text

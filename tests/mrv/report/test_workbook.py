@@ -18,7 +18,7 @@ from mrv.documents.plan import StatementFigures
 from mrv.errors import ReportError
 from mrv.report.sheets import workbook
 from mrv.report.sheets.calculation import Reckoning
-from mrv.report.sheets.traced import Cell, Written, number, spans
+from mrv.report.sheets.equation import Cell, Written, number, spans
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import to_integer
 from tests.mrv.report import office, sample

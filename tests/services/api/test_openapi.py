@@ -10,7 +10,7 @@ from collections import Counter
 import jsonschema_rs
 import pytest
 
-from mrv.documents.schemas import DOCUMENTS, schema
+from mrv.documents.verification import DOCUMENTS, schema
 from services.api import connections
 from services.api.console.assets import load
 from tests.services.api import plain

@@ -7,7 +7,7 @@ import zipfile
 import psycopg
 import pytest
 
-from mrv.log.receipt import parse_receipt, verify_receipt
+from mrv.log.entries import parse_receipt, verify_receipt
 from mrv.signatures.canonical import parse_object
 from mrv.statement.credentials import issued_entry
 from mrv.verify.signature_steps import log_key

@@ -16,12 +16,12 @@ from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import Router
 from ingest.wire import Parcel, decode
 from services.bridge import Bridge, Partitions, admit, encode, fitting
+from services.environment import KafkaAccess
 from services.intake.handover import Done
 from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.producer import MAX_RECORD
 from services.intake.receive import BATCH
 from services.intake.topics import Topic, apply, partitions
-from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.metrics import Metrics
 from tests.bench.load import Publisher

@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 
-from mrv.texts import languages
-from mrv.texts.word_files import ENGLISH, faults, filled, read
+from mrv.texts import ENGLISH, faults, filled, languages, read
 from services.cli import words
 from tests.invoked import printed, tonne
 

@@ -12,8 +12,8 @@ from mrv.signed_values.meter_keys import parse_key
 from mrv.signed_values.packaging import Item
 from mrv.signed_values.verification import DatedKey, check_items
 from services.edge.config import Signing
+from services.edge.identity import Batches, Signer
 from services.edge.outbox import Outbox, Record
-from services.edge.signing import Batches, Signer
 from tests.invoked import tonne
 from tests.services.edge.plant import DEVICES, GATEWAY, Edge, meter, registry, rows, waiting
 from tests.waiting import until

@@ -7,7 +7,7 @@ import psycopg
 
 from ingest.mqtt.client import Inbox
 from services.clock import now_us
-from services.intake.receipts import Receipts
+from services.intake.receive import Receipts
 from services.processing import batch
 from services.store.postgres.columnstore import Verdict, verdict
 from tests.derived import derived

@@ -12,7 +12,7 @@ from ingest.sparkplug import Rules
 from services.clock import now_us
 from services.embedded import EmbeddedChain
 from services.intake.principal_quota import Limits
-from services.intake.receipts import Receipts
+from services.intake.receive import Receipts
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from tests.registering import register

@@ -9,9 +9,8 @@ from prometheus_client import CollectorRegistry
 from ingest.errors import ServerError
 from ingest.sparkplug import Rules
 from services.embedded import EmbeddedChain
-from services.intake.retry import GaveUpError
+from services.intake.retry import GaveUpError, wait_for_server
 from services.intake.sparkplug import SparkplugNodes
-from services.intake.start import wait_for_server
 from services.local.stack import Postgres
 from services.logs import get_logger
 from services.metrics import Metrics

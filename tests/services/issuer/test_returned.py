@@ -15,7 +15,7 @@ import pytest
 from mrv.documents.form import read
 from mrv.documents.statement import Claims
 from mrv.report import submission as list_of_checks
-from mrv.statement.verifiers_words import requirements
+from mrv.statement.opinion import requirements
 from services.issuer.export_files import submission
 from services.registry.entries import Registry
 from services.registry.files import read_files

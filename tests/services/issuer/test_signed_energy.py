@@ -15,7 +15,7 @@ from mrv.packs.reader import read_pack
 from mrv.signatures.trust_root import Trust
 from mrv.verify import verify
 from mrv.verify.__main__ import main as alone
-from mrv.verify.asked import own_meter_keys
+from mrv.verify.subject import own_meter_keys
 from services.issuer.pack import export
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect

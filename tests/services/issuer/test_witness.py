@@ -4,9 +4,9 @@ import pytest
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, LogError, SignatureError
+from mrv.log.entries import Checkpoint, sign_checkpoint
 from mrv.log.merkle import consistency_proof
 from mrv.log.note import NoteKey
-from mrv.log.receipt import Checkpoint, sign_checkpoint
 from mrv.log.witness import cosign, cosignatures, make_request
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey

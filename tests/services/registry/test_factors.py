@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from mrv import factors
-from mrv.factors.records import factor_of, from_record, to_record
+from mrv.factors.ledger import factor_of, from_record, to_record
 from mrv.methodologies.tools import calculated
 from services.registry.document import to_yaml
 from tests.docket import world

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from mrv.registry.project import Project, ProjectDevice
-from services.registry.invoices import entered, read
+from services.registry.invoices import entered_invoices as entered
+from services.registry.invoices import read
 
 PROJECT = Project(
     "pv", "", "jcm-vn-am007", "1.0", "Asia/Ho_Chi_Minh", 0, 10**18, {},

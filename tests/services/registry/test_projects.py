@@ -14,7 +14,7 @@ from services.registry import needs
 from services.registry.document import to_yaml
 from services.registry.entries import Registry
 from services.registry.files import Incoming, read_files, updated
-from services.registry.service_times import during_us, timezone
+from services.registry.ratings import during_us, timezone
 from tests.services.registry.texts import BASE, PROJECT, messages
 
 numbers = st.one_of(

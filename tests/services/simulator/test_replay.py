@@ -17,9 +17,9 @@ from services.cli.local.simulate import Duration
 from services.simulator.disturb import NO_FAULTS
 from services.simulator.flow import outgoing
 from services.simulator.model import SimulatorError
-from services.simulator.pv_inverter import ac_w, dc_w, module_c
 from services.simulator.recording import Replayed, read_recording
 from services.simulator.sky import erbs, haurwitz, plane, position
+from services.simulator.vehicles import ac_w, dc_w, module_c
 
 PLACES = [(20.85, 106.68), (0.0, 0.0), (-33.9, 151.2), (66.6, 25.7), (33.88, -130.9)]
 SPANS = [

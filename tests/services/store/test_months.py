@@ -4,8 +4,7 @@ import numpy as np
 import psycopg
 
 from services.store.postgres.nearest_rows import of_similar_spans as together
-from services.store.postgres.pool import connect
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import connect, stamp
 from services.store.registry import load as registry
 from services.store.timeseries import readings
 from services.store.timeseries.interval_rows import intervals_of

@@ -14,8 +14,7 @@ from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres import columnstore
 from services.store.postgres import nearest_rows as near
-from services.store.postgres.pool import connect
-from services.store.postgres.values import FAR_US, stamp
+from services.store.postgres.pool import FAR_US, connect, stamp
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.integration import stored, test_pipeline_any_order
 from tests.integration.deliveries import Reading, batches, frame

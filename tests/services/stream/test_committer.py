@@ -5,7 +5,7 @@ import pytest
 
 from services.store.offsets import FencedError
 from services.stream.own_partitions import MissingError
-from services.stream.records import Record
+from services.stream.read import Record
 from tests.derived import derived
 from tests.services.poison import COLLISIONS, REFUSALS, refuse
 from tests.services.stream.records import (

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from ingest.errors import ServerError
+from services.environment import KafkaAccess
 from services.intake.topics import Topic, apply
-from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.stream.assembly import Continuity
 from services.stream.topic_view import AwayError, TopicView

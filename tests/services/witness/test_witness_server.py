@@ -11,13 +11,13 @@ import pytest
 
 from ingest.errors import InputError
 from mrv.errors import WitnessRefusedError
+from mrv.log.entries import Checkpoint, sign_checkpoint
 from mrv.log.merkle import consistency_proof
 from mrv.log.note import NoteKey, Vkey
-from mrv.log.receipt import Checkpoint, sign_checkpoint
 from mrv.log.witness import cosignatures, make_request
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import EMPTY_ROOT, leaf_hash, root_hash
-from services.witness import witness_keys
+from services.witness import state as witness_keys
 from services.witness.app import LARGEST_BODY, Cosigner
 from services.witness.state import FILE, State
 from tests import commands
@@ -223,7 +223,7 @@ def test_a_head_that_cannot_be_written_is_not_cosigned(signer, tmp_path):
 
 def test_keys_are_for_their_owner_alone(signer, tmp_path, monkeypatch):
     """Whoever reads them could sign a second history under the witness's name."""
-    file = tmp_path / witness_keys.FILE
+    file = tmp_path / witness_keys.KEYS_FILE
     assert file.stat().st_mode & 0o077 == 0
     assert b"BEGIN ENCRYPTED" in file.read_bytes()
     assert witness_keys.load(tmp_path, b"a passphrase").vkeys == signer.keys.vkeys

@@ -21,7 +21,7 @@ from services.api.routes.alarms import AlarmId
 from services.store.api import alarm_contacts
 from services.store.views import alarms as stored
 from services.store.views import device_page as health
-from services.store.views.city_year import added
+from services.store.views.coverage import added
 
 router = APIRouter(include_in_schema=False)
 _ROLE = "operator"

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ingest import classes
 from mrv.calendar import local_date, period_us
-from mrv.report.axis import unit_for
+from mrv.report.printable_text import unit_for
 from services.api.console.charts import (
     QUARTER_US,
     Amount,

@@ -44,9 +44,9 @@ from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.issuer.planning import unfit_plans
 from services.store.registry import entries_from_rows, signing_keys
-from services.store.views import alarms, city_year, console
-from services.store.views.city_year import ProjectYear, added
+from services.store.views import alarms, console, coverage
 from services.store.views.console import ProjectSums, SystemSums
+from services.store.views.coverage import ProjectYear, added
 from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
@@ -258,7 +258,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
 
     def known() -> list[int]:
         with ask.reading() as conn:
-            return city_year.years(conn)
+            return coverage.years(conn)
 
     years = ask.request.app.state.memory.get("years", known)
     if year is not None and year not in years:
@@ -270,21 +270,21 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
             sums = console.system_sums(conn, projects)
             today = datetime.now(UTC).date()
             of = year or today.year
-            days = city_year.accounted(conn, of)
+            days = coverage.accounted(conn, of)
             counted = {project.id for project in projects if project.counted}
             return PageFigures(
                 Year(
                     of,
                     years,
-                    city_year.project_years(conn, of, days),
-                    city_year.avoided_by_day(days, of),
-                    city_year.expected_by_month(conn, of),
-                    city_year.changes(days, counted) if of == today.year else None,
+                    coverage.project_years(conn, of, days),
+                    coverage.avoided_by_day(days, of),
+                    coverage.expected_by_month(conn, of),
+                    coverage.changes(days, counted) if of == today.year else None,
                     today,
-                    city_year.parts(days, of, counted),
+                    coverage.parts(days, of, counted),
                 ),
                 console.sites(conn),
-                city_year.main_sites(conn),
+                coverage.main_sites(conn),
                 projects,
                 console.stations(conn, _CHOSEN),
                 _programme(conn, of),

@@ -24,7 +24,7 @@ from services.api.routes.programme import Pages, Workbook, report_file
 from services.api.routes.registry import IdPath, unknown
 from services.issuer.planning import programme_report
 from services.store.views import parks
-from services.store.views.city_year import added, percent
+from services.store.views.coverage import added, percent
 
 router = APIRouter(include_in_schema=False)
 

@@ -33,9 +33,8 @@ from services.issuer.planning import unfit_plans
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
-from services.store.views.city_year import added, percent
 from services.store.views.console import EmissionDay, ProjectSums
-from services.store.views.coverage import CoverageDay, coverage_days
+from services.store.views.coverage import CoverageDay, added, coverage_days, percent
 from services.store.views.parks import Money, of_project
 
 router = APIRouter(include_in_schema=False)

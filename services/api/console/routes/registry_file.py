@@ -21,7 +21,7 @@ from mrv.signatures import canonical
 from services.api.console.render import Language, render
 from services.api.console.routes.documents import Form, Upload
 from services.api.console.session import View, refuse_foreign, signed_in_for_all
-from services.api.jobs import ACCEPTED
+from services.api.negotiation import ACCEPTED
 from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.request_context import Asked

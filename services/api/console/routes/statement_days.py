@@ -23,7 +23,7 @@ from services.api.console.charts import QUARTER_US, Amount, day_chart
 from services.api.console.render import Language, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import Words
-from services.api.jobs import DONE, file_job_of
+from services.api.negotiation import DONE, file_job_of
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.reports import later, pack_place, report_place, send_pack, send_report
@@ -32,7 +32,7 @@ from services.api.routes.exports import JobId, jcm_zip, own_job, project_zip, se
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
 from services.issuer.export_files import submission as checked
-from services.store.postgres.values import stamp
+from services.store.postgres.pool import stamp
 from services.store.registry import load as registry
 from services.store.statements import file_jobs, statements
 from services.store.statements.file_jobs import Wanted

@@ -15,8 +15,8 @@ from mrv.texts import Text
 from services.api.console.charts import declared
 from services.api.console.translations import Words
 from services.store.views.alarms import SEVERITIES, Group
-from services.store.views.city_year import Change, Part, ProjectYear, added, percent
 from services.store.views.console import ProjectSums
+from services.store.views.coverage import Change, Part, ProjectYear, added, percent
 
 # in per cent of what was expected to date: good, and no longer serious
 ON_TRACK, NEAR = 95, 70

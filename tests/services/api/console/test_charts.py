@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import RegistryError
-from mrv.report.axis import steps as axis_steps
-from mrv.report.axis import unit_for
+from mrv.report.printable_text import steps as axis_steps
+from mrv.report.printable_text import unit_for
 from services.api.console import assets, maps
 from services.api.console.charts import (
     QUARTER_US,
@@ -38,8 +38,8 @@ from services.api.console.routes import sewers
 from services.api.console.routes.projects import ProjectRow, Row, _first_of, _parts
 from services.api.console.routes.year import shortfalls
 from services.api.console.translations import Words
-from services.shipped import shipped
-from services.store.views.city_year import ProjectYear
+from services.extras import shipped
+from services.store.views.coverage import ProjectYear
 from tests.fix_node import CHARTS, built_charts
 
 WORDS = Words("vi")

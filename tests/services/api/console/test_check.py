@@ -16,8 +16,8 @@ import pytest
 from ingest.errors import InputError
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule
+from mrv.signatures.ed25519 import encode_base58
 from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.multibase import encode_base58
 from mrv.signatures.trust_root import IssueRule, read_trusted
 from mrv.statement.status import sign_list
 from mrv.verify import verify

@@ -27,7 +27,7 @@ from services.sewers.assets import Asset
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import load_registry
-from services.store.views.city_year import ProjectYear
+from services.store.views.coverage import ProjectYear
 from tests.fix_node import installed
 from tests.invoked import tonne
 from tests.registering import imported

@@ -15,7 +15,7 @@ from pypdf import PdfReader
 
 from mrv.report.printable_text import legible
 from mrv.report.words import LANGUAGES
-from mrv.texts.word_files import read
+from mrv.texts import read
 from services.api.console.routes.year import short_name
 from services.cli.words import FOLDERS, ROOT
 from services.registry.document import to_yaml

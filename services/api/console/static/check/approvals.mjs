@@ -1,4 +1,4 @@
-/* An operator's approval of an issue (as mrv/statement/approval.py). */
+/* An operator's approval of an issue (as mrv/statement/states.py). */
 import { checkProject, normalised } from "./bounds.mjs";
 import { encode, equal } from "./json.mjs";
 import { onlyProof } from "./proof.mjs";

@@ -376,7 +376,7 @@ const REQUIREMENTS = [
   "eligibility", "implementation", "monitoring", "calibration", "calculation", "double_counting", "earlier_findings",
 ];
 
-/** Whether a parameter or a requirement has no words (as mrv/statement/verifiers_words.py). */
+/** Whether a parameter or a requirement has no words (as mrv/statement/opinion.py). */
 function blank(claims, { parameters = [], requirements = [] }) {
   const metered = claims.monitoredParameters.map((one) => [one.role, one.device]);
   const fixed = (claims.fixedParameters ?? []).filter((one) => one.monitoringOption).map((one) => [one.parameter, one.device]);

@@ -1,5 +1,5 @@
 /*
- * Bytes as text, strictly: one byte string, one text (as mrv/signatures/multibase.py).
+ * Bytes as text, strictly: one byte string, one text (as mrv/signatures/ed25519.py).
  *
  * Decoders that forgive would let two texts stand for one signature.
  */

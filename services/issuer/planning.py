@@ -23,6 +23,7 @@ from mrv.exports.registration import Registration
 from mrv.methodologies import find
 from mrv.model import Methodology
 from mrv.registry.calibration import class_percent
+from mrv.registry.calibration_interval import after
 from mrv.registry.declared import Declared, Sample, Survey
 from mrv.registry.monitoring_plan import DEVIATION, PROCEDURES, Version, at
 from mrv.registry.plan_departures import SURVEY_MONTHS, again, frequency_of
@@ -189,12 +190,18 @@ def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
     if last is None:
         yield Due("statement", f"{begin} ..", None, known.responsible())
     elif end_us < project.to_us:
-        end = begin + (begin - local_date(last.from_us, project.timezone))
+        end = _end_of_next(local_date(last.from_us, project.timezone), begin)
         last_day = end - timedelta(days=1)
         yield Due("statement", f"{begin} .. {last_day}", end, known.responsible())
     for action in open_actions(conn, project.id, now_us()):
         what = f"{action.finding} ({action.statement})" if action.statement else action.finding
         yield Due("forward_action", what, None, known.responsible())
+
+
+def _end_of_next(first: date, begin: date) -> date:
+    """Return where the period after [first, begin) ends: as many months, or else days, later."""
+    months = (begin.year - first.year) * 12 + begin.month - first.month
+    return after(begin, months) if months and begin.day == first.day else begin + (begin - first)
 
 
 def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:

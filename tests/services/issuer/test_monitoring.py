@@ -11,7 +11,7 @@ from mrv.registry.monitoring_plan import Line, Version, in_force
 from mrv.registry.project import CheckMeter, ProjectDevice
 from mrv.statement.diagram import diagram
 from mrv.statement.plan_extract import MonitoringPlan
-from services.issuer.planning import due
+from services.issuer.planning import _end_of_next, due
 from tests import registering
 from tests.invoked import tonne
 from tests.mrv.plant import BUS, CERTIFICATES, FLEET, PV
@@ -57,6 +57,20 @@ def test_each_meter_is_due_and_the_next_statement_follows_the_last(database_url,
     assert found["crediting_period", "2035-12-31"].responsible == "Energy manager"
     name = logged.submitted(database_url, who, "2026-03-03", "2026-03-04")
     assert _due(database_url, "pv")["verification", name].responsible == "verifier"
+
+
+@pytest.mark.parametrize(
+    ("first", "begin", "end"),
+    [
+        (date(2026, 11, 1), date(2026, 12, 1), date(2027, 1, 1)),
+        (date(2027, 1, 1), date(2027, 2, 1), date(2027, 3, 1)),
+        (date(2026, 1, 5), date(2026, 4, 5), date(2026, 7, 5)),
+        (date(2026, 3, 2), date(2026, 3, 9), date(2026, 3, 16)),
+    ],
+)
+def test_a_statement_of_months_is_followed_by_one_of_months(first, begin, end):
+    """After November's 30 days, 31 December would be in no statement."""
+    assert _end_of_next(first, begin) == end
 
 
 def test_surveys_and_actions_are_due_again(database_url, who, tmp_path):

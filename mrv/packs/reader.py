@@ -21,6 +21,7 @@ from ingest import classes
 from ingest.errors import InputError
 from mrv.errors import PackTooLargeError
 from mrv.packs import tables
+from mrv.packs.budget import MOST_FILES, USUAL, Budget, check_numbers, too_much, weight
 from mrv.packs.pack import (
     APPROVALS,
     DEAD_LETTERS,
@@ -28,20 +29,14 @@ from mrv.packs.pack import (
     FINDINGS,
     INTERVALS,
     MANIFEST_RECEIPT,
-    MOST_FILES,
     READINGS,
     RECEIPT,
     SAMPLING,
     STATEMENT,
     TIMESTAMPS,
-    USUAL,
     VERIFICATION,
-    Budget,
     Pack,
     Table,
-    check_numbers,
-    too_much,
-    weight,
 )
 from mrv.packs.tables import ReadingsFile
 

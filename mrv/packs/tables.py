@@ -19,6 +19,7 @@ import numpy as np
 from ingest.classes import QUANTITIES
 from ingest.errors import InputError
 from ingest.model import Fleet, Frame, IntervalRows
+from mrv.packs.budget import USUAL, too_much
 from mrv.packs.columns import (
     channel,
     channel_arrays,
@@ -28,7 +29,7 @@ from mrv.packs.columns import (
     reading_schema,
     time_array,
 )
-from mrv.packs.pack import USUAL, Table, too_much
+from mrv.packs.pack import Table
 from mrv.statement.device_days import FIELDS
 
 # what is read at once stays small in any file

@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from ingest.errors import InputError
-from mrv.packs.pack import MOST_FILES, STATEMENT, USUAL, Budget, Pack, too_much
+from mrv.packs.budget import MOST_FILES, USUAL, Budget, too_much
+from mrv.packs.pack import STATEMENT, Pack
 from mrv.packs.reader import read_pack
 
 _ALWAYS_BYTES = 64 * 1024**2

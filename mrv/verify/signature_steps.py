@@ -12,6 +12,7 @@ from mrv.documents.verification import Conclusion
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError, SignatureError
 from mrv.log.entries import parse_receipt, verify_receipt
 from mrv.log.note import NoteKey, signature_lines
+from mrv.packs.budget import too_much
 from mrv.packs.pack import (
     DOCUMENTS,
     FORMAT,
@@ -22,7 +23,6 @@ from mrv.packs.pack import (
     README,
     STATEMENT,
     UNLISTED,
-    too_much,
 )
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof

@@ -19,11 +19,11 @@ from mrv.factors.ledger import book_of
 from mrv.log.entries import Checkpoint
 from mrv.log.policy import Policy, read_policy
 from mrv.log.witness import Cosignature
+from mrv.packs.budget import MOST_YEARS, too_much
 from mrv.packs.pack import (
     APPROVALS,
     DIGESTS,
     FACTORS,
-    MOST_YEARS,
     PLAN,
     RECEIPT,
     STATEMENT,
@@ -31,7 +31,6 @@ from mrv.packs.pack import (
     Pack,
     PackReadings,
     rows_of,
-    too_much,
 )
 from mrv.packs.reader import is_part_of, read_file
 from mrv.parameters.evidence import USUAL, RequiredGrades

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mrv import countries
-from mrv.packs.pack import LARGE, USUAL, Budget
+from mrv.packs.budget import LARGE, USUAL, Budget
 from services.nearest import did_you_mean
 
 

@@ -30,12 +30,12 @@ from mrv.factors.ledger import book_of
 from mrv.log.entries import parse_receipt
 from mrv.model import Factors
 from mrv.packs import tables
+from mrv.packs.budget import LARGE
 from mrv.packs.pack import (
     FACTORS,
     FINDINGS,
     INTERVALS,
     KEYS,
-    LARGE,
     PLAN,
     SAMPLING,
     TIMESTAMPS,

@@ -69,7 +69,7 @@ def test_a_device_that_moved_is_not_closed_for_a_time_that_was_claimed(
     with issuer(database_url) as conn:
         _issue(conn, tmp_path, verified)
         _register(database_url, tmp_path / "moved", _moved(DAY[0]))
-        with pytest.raises(PeriodError, match=f"bus-1 counts in {verified} of project bus"):
+        with pytest.raises(PeriodError, match=f"bus-1 is counted in {verified} of project bus"):
             close_period(conn, "other", *map(plant.us, DAY), "test")
         close_period(conn, "other", *map(plant.us, NEXT), "test")
 
@@ -82,7 +82,7 @@ def test_the_second_of_two_that_were_closed_before_either_was_issued_is_refused(
         _register(database_url, tmp_path / "moved", _moved(DAY[0]))
         other = close_period(conn, "other", *map(plant.us, DAY), "test").statement
         _issue(conn, tmp_path, _verify(conn, tmp_path, other))
-        with pytest.raises(StatementStateError, match=f"counts in {other} of project other"):
+        with pytest.raises(StatementStateError, match=f"is counted in {other} of project other"):
             _issue(conn, tmp_path, verified)
 
 

@@ -136,7 +136,11 @@ class CorroboratedEnergy(Scan):
         )  # fmt: skip
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, ChannelComparison]]:
-        """Yield the uncorroborated quantities of registers in a block sorted by device and time."""
+        """
+        Yield the uncorroborated quantities of registers in a block of readings, if any.
+
+        `block`: all readings of each device, sorted by device and time.
+        """
         for index, of, channel in registers_of(block, self.wanted):
             result = self._of_register(block, of, index, channel)
             if result.beyond or result.alone is not None:
@@ -203,7 +207,11 @@ class CorroboratedEnergy(Scan):
         return _Claimed(value, estimated_us > 0)
 
     def _joined(self, read: _Register, watts: Any, claimed: _Claimed) -> _Claimed:
-        """Return the energy with intervals of repeated readings as estimated: one sum."""
+        """
+        Return the energy, with intervals of only repeated power readings marked as estimated.
+
+        As in a longer step between readings, only their sum is known.
+        """
         time_us = read.time_us
         held = _repeated(time_us, watts) & (np.diff(read.register, prepend=NULL) == 0)
         if not held.any():
@@ -221,7 +229,11 @@ class CorroboratedEnergy(Scan):
         return power_bounds.above(claimed.value, maximum, claimed.estimated, self.into_day, step_wh)
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
-        """Return power in watts, on days in kW converted; a forger could send watts as well."""
+        """
+        Return a power in watts, converted on days on which it was sent in kW.
+
+        A forger gains nothing by it, as a false power can be sent in watts too.
+        """
         watts: Float64 = sent
         place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS
         days = int(place[-1]) + 1 if len(place) else 0
@@ -292,12 +304,12 @@ class CorroboratedEnergy(Scan):
 
 
 def is_declared(needs: RoleNeeds, class_id: str) -> bool:
-    """Return whether a project must declare a device's energy source; its class has none."""
+    """Return whether a project must declare a device's energy source, as its class states none."""
     return needs.made_from == DECLARED and not classes.load()[class_id].made_from(needs.quantity)
 
 
 def _repeated(time_us: Int64, watts: Float64) -> np.ndarray:
-    """Return a mask of readings whose power only repeats one of the hour before."""
+    """Return a mask of readings that repeat a power (not 0) first sent less than an hour before."""
     again = np.concatenate([[False], (np.diff(watts) == 0) & (watts[1:] != 0)])
     of = np.maximum.accumulate(np.where(again, 0, np.arange(len(again))))
     result: np.ndarray = again & (time_us - time_us[of] < HOUR_US)

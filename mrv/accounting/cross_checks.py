@@ -86,7 +86,11 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
 
 
 class _Outside(NamedTuple):
-    """Quantity outside period or project [base units]; numbers of known, all intervals."""
+    """
+    Quantity of an invoice outside period or project. [base units]
+
+    `known`, `whole`: numbers of known and of all intervals.
+    """
 
     value: int = 0
     known: int = 0
@@ -227,7 +231,7 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
-        """Return what an invoice's meters metered outside the period, and other projects' did."""
+        """Return the quantity of an invoice outside period or project; None if it is not known."""
         period_us = self.years[0][1], self.years[-1][2]
         spans = outside(invoice, period_us)
         if spans is None:
@@ -467,7 +471,7 @@ def _left(
     """
     Return the part of a favourable difference that rules did not deduct. [base units]
 
-    `known` is the metered quantity of whole intervals; those in part unknown count theirs too.
+    `known`: the meters' quantity in intervals that are known as a whole. [base units]
     """
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1

@@ -108,7 +108,11 @@ def limit_of(device: Device, quantity: str) -> Fraction | None:
 
 
 def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None:
-    """Return a device's limit, or else the rate of its `largest` interval. [base units/h]"""
+    """
+    Return the highest plausible rate of a device's quantity. [base units/h]
+
+    Its limit, or else the rate of its `largest` known interval; None without either.
+    """
     limit = limit_of(device, quantity)
     by_interval = Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
     return by_interval if limit is None else limit
@@ -120,7 +124,11 @@ def rated_fuel(watt: int) -> Fraction:
 
 
 def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:
-    """Return the error text of a gap without a rate; `rated`: its rated power would limit it."""
+    """
+    Return the error text for a gap on the project side without a highest rate, and the remedy.
+
+    `rated`: whether the rated power of a fuel meter's consumers limits its quantity.
+    """
     message = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
     registers = classes.load()[device.class_id].registers
     by_power = any(c.limit == "rated_power" for c in registers if c.quantity == needs.quantity)
@@ -161,7 +169,7 @@ def cut_of_gap(
 
 
 def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
-    """Return the adjustments for time without a certificate, added on the project side."""
+    """Return a part's adjustments for time without certificate; `add`: for the project side."""
     cuts = []
     for span in bare:
         first, last = max(span.first, part.first), min(span.last, part.first + len(part))
@@ -189,7 +197,11 @@ class OwnUse:
         return OwnUse(whole, rate or Fraction(0), known)
 
     def total(self, bare: Sequence[Uncovered], first: int, last: int) -> Fraction:
-        """Return intervals' own use: metered, meter errors, gaps at highest rate. [base units]"""
+        """
+        Return the own use of intervals from `first` to before `last`. [base units]
+
+        The metered quantity, the errors of the meter, and gaps at the highest rate.
+        """
         if not self.metered:
             return Fraction(0)
         part = self.service.cut(first, last)
@@ -210,7 +222,7 @@ class Stretch:
 
 
 class AbovePower(NamedTuple):
-    """Electricity of weeks, and that of their hours at the entered power. [us UTC, Wh]"""
+    """Measured electricity of weeks, and that of their hours at the entered power. [us UTC, Wh]"""
 
     span_us: tuple[int, int]
     measured_wh: int

@@ -56,7 +56,7 @@ class Pricing:
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
-        """Return the emissions of a base unit by its own meter, above the entered. [tCO2e]"""
+        """Return how far a base unit's emissions by its own meter exceed the entered. [tCO2e]"""
         reductions = self._unit(
             replace(monitored, params={**monitored.params, **monitored.measured}), year
         )
@@ -154,7 +154,11 @@ def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
 
 
 def deductions(monitored: Monitored, pricing: Pricing, *, first: bool) -> Iterator[Deduction]:
-    """Yield deductions in order of application; `first`: in the form of release 0.1.0."""
+    """
+    Yield the deductions for meter errors, own use, rules and design, in order of application.
+
+    `first`: in the form of release 0.1.0 (rule set 1).
+    """
     for kinds in _LISTED if first else (_APPLIED,):
         for part in monitored.parts:
             for cut in part.cuts:

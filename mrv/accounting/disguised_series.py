@@ -64,7 +64,7 @@ _MOST_PARTS, _PART = 400, 0.5
 
 
 class Shuffled(NamedTuple):
-    """Meters whose days agree in another order: number of days, ratio, whether equal."""
+    """Pair of meters whose days agree in another order: days, ratio, and whether they are equal."""
 
     one: int
     other: int

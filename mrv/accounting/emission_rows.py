@@ -138,7 +138,11 @@ def by_day(
 
 
 def shares(total: int, weights: Sequence[int]) -> list[int]:
-    """Return a whole number divided by weights, not all of them 0, into ones that add up to it."""
+    """
+    Return a whole number divided by weights into whole numbers that add up to it.
+
+    Raises ZeroDivisionError if the sum of the weights is 0.
+    """
     whole = sum(weights)
     reached = [total * up_to // whole for up_to in accumulate(weights)]
     return [b - a for a, b in pairwise([0, *reached])]

@@ -26,7 +26,11 @@ _PLACES = 9
 
 
 def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
-    """Return the ids of the factors that a project accepts; MethodologyError for no list."""
+    """
+    Return the ids of the factors that a project accepts.
+
+    Raises MethodologyError if they are no list of texts.
+    """
     names = parameters.get(KEY, [])
     if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
         raise MethodologyError(
@@ -37,7 +41,11 @@ def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
 
 
 def parameters_of(methodology: Methodology, parameters: Mapping[str, Any], where: str) -> Inputs:
-    """Return the methodology's parameters as entered; MethodologyError as `inputs.read`."""
+    """
+    Return the methodology's parameters as entered.
+
+    Raises MethodologyError as `inputs.read` raises.
+    """
     own = {key: value for key, value in parameters.items() if key != KEY}
     return read(methodology.parameters, own, where)
 

@@ -111,7 +111,11 @@ def name_of(invoice: Invoice) -> str:
 
 
 def _too_early(invoice: Invoice) -> bool:
-    """Return whether an invoice is dated over a day before its time ended, so not by metering."""
+    """
+    Return whether an invoice was issued more than a day before its time ended.
+
+    It then does not state what was metered.
+    """
     return invoice.issued < local_date(invoice.to_us - 1, "UTC") - timedelta(days=1)
 
 
@@ -181,7 +185,7 @@ class Corroboration:
                 yield check
 
     def _narrow(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield a device's comparisons with invoices that may be evidence, within 5 %."""
+        """Yield comparisons with invoices that may be evidence, of at most 5 % tolerance."""
         for check in self.of(meter):
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             if narrow and check.against in self.documents:
@@ -192,7 +196,11 @@ class Corroboration:
         return filter(_agrees, self._narrow(meter))
 
     def less(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield invoices that state less than a baseline meter; they count in its place."""
+        """
+        Yield the comparisons of a baseline meter with invoices that state less.
+
+        The invoices count in the meter's place (`mrv.rules.lower_invoices`).
+        """
         return filter(states_less, self._bounding(meter))
 
     def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
@@ -279,9 +287,9 @@ class Corroboration:
 
     def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
         """
-        Return the check meter or invoice of nearly all of a device's time that agrees with it.
+        Return a cross-check that corroborates a device's quantity in nearly all its time, or None.
 
-        `alone`: one of this device only.
+        `alone`: only a cross-check of this device alone.
         """
         begin, end = meter.span_us
         least_us = COVERED * (end - begin)

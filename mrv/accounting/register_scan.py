@@ -139,7 +139,7 @@ class Scan:
         return result
 
     def longer(self, time_us: Int64, longest_us: int) -> np.ndarray:
-        """Return a mask of intervals within a longer step between readings."""
+        """Return a mask of intervals within a step between readings of more than `longest_us`."""
         at = np.flatnonzero(np.diff(time_us) > longest_us)
         begins = time_us[at] // INTERVAL_US - self.first
         ends = -(-time_us[at + 1] // INTERVAL_US) - self.first
@@ -193,7 +193,11 @@ class FallenRegisters:
         return FallenRegisters(fleet, by_device(registers(project, fleet)), *period_us)
 
     def of_block(self, block: Frame) -> Iterator[tuple[Key, tuple[Fallen, ...]]]:
-        """Yield breaks of registers' sequences in a block of whole devices, sorted by time."""
+        """
+        Yield breaks of registers' sequences, for the devices of a block of readings.
+
+        `block`: whole devices, sorted by device and time.
+        """
         for index, of, channel in registers_of(block, self.wanted):
             device, time_us = self.fleet.devices[index], block.time_us[of]
             register: Any = block.columns[channel.name][of]
@@ -287,7 +291,11 @@ class UnreportedUse(Scan):
         return UnreportedUse(fleet, rows, *edges, _wanted(project, fleet))
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, Unreported]]:
-        """Yield quantities of gauges above their registers in a block of whole devices."""
+        """
+        Yield quantities of gauges above their registers, for the devices of a block of readings.
+
+        `block`: whole devices, sorted by device and time.
+        """
         for index, of in devices_of(block):
             for channel in self.wanted.get(index, ()):
                 more, agrees = self._more(block, of, index, channel)
@@ -350,7 +358,11 @@ class _Compared(NamedTuple):
     step: float
 
     def off_by(self, scatter: float) -> _Compared:
-        """Return the comparison with sampling errors as the register shows, within limits."""
+        """
+        Return the comparison with sampling errors enlarged to the scatter of gauge and register.
+
+        The factor is 1 to `_MOST_SCATTER`.
+        """
         error = float(np.sqrt(self.variance.sum()))
         times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)

@@ -109,7 +109,11 @@ def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
 def parameter_uses(
     methodology: Methodology, parameters: Inputs, monitored: Sequence[Monitored], *, first: bool
 ) -> tuple[ParameterUse, ...]:
-    """Return the project's parameters, then the devices'; `first`: as tonne 0.1.0 signed."""
+    """
+    Return parameters of the project, then those of each device in its role.
+
+    `first`: in the words that tonne 0.1.0 signed.
+    """
     own = _uses(None, methodology.parameters, parameters, first=first)
     of_devices = (_uses(m.device.id, m.needs.params, m.params, first=first) for m in monitored)
     return (*own, *(use for uses in of_devices for use in uses))
@@ -151,7 +155,7 @@ def energy_roles(methodology: Methodology, bound: Iterable[ProjectDevice]) -> tu
 
 
 def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
-    """Raise PeriodError if the plan's design energy has not its methodology's roles."""
+    """Raise PeriodError if the plan's design energy has other roles than its methodology."""
     ours = _energies(methodology, "baseline")
     if roles and roles != ours:
         raise PeriodError(
@@ -200,7 +204,11 @@ def comparisons(
     span: tuple[int, int, str],
     supporting: SupportingData,
 ) -> tuple[Comparison, ...]:
-    """Return actual and expected quantities; `span` is begin, end [us UTC] and time zone."""
+    """
+    Return actual quantities with those expected by design and other periods.
+
+    `span`: begin, end and time zone of the period. [us UTC]
+    """
     roles, period_us = supporting.energy, span[1] - span[0]
     energy = sum(
         m.metered for m in monitored

@@ -100,7 +100,11 @@ def words(name: str, language: str = "en") -> RuleWords:
 
 
 def titled(name: str, language: str = "en") -> str:
-    """Return id and title of a rule; a clause's title; a text of 0.1.0 unchanged."""
+    """
+    Return the id and title of a rule, or the title of a methodology's clause.
+
+    A text of tonne 0.1.0 is returned unchanged.
+    """
     if name in rules():
         return f"{name} {words(name, language).title}"
     return texts.words(language).get(f"clause.{name}", name)

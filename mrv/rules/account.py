@@ -53,7 +53,11 @@ Place = tuple[int, int]
 def check_costed(
     project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
 ) -> None:
-    """Refuse a period in which deducted emissions lack one of their meters; PeriodError."""
+    """
+    Refuse a period in which emissions that are deducted lack one of their meters.
+
+    Raises PeriodError with the device, the time, and the roles without a device.
+    """
     methodology = find(project.methodology, project.version)
     wanted = [r for r, n in methodology.roles.items() if n.side == "project" and n.required]
     gaining = costed(project, methodology, fleet)
@@ -284,7 +288,11 @@ class Account:
 
     @cached_property
     def gross(self) -> Mapping[int, Reductions]:
-        """Return reductions by year, before deductions and for days without analyser data."""
+        """
+        Return the reductions by calendar year, before deductions.
+
+        Days without analyser data count at the mean of the other days.
+        """
         parameters = self.as_read(self.parameters)
         inputs = self._inputs(self.entered, parameters, self._own, gross=True)
         return self._reductions(inputs, self._own)
@@ -344,7 +352,7 @@ class Account:
 
     @property
     def net_gross_ug(self) -> tuple[int, int]:
-        """Return the reduction after and before deductions, which decides ties. [ug CO2e]"""
+        """Return the reduction after and before deductions; the second decides ties. [ug CO2e]"""
         gross = added(self.gross).reduction_t
         return (
             to_integer(self.reduction_t * UG_PER_T, "down"),

@@ -132,7 +132,7 @@ def electricity(monitored: Sequence[Monitored], consumption: Consumption) -> Fra
 
 
 class _Week(NamedTuple):
-    """Service and limit of a plant or device in a week; `thinned`: diluted by rain."""
+    """Service and design capacity of a plant or device in a week; `thinned`: diluted by rain."""
 
     of: tuple[int, ...]
     place: int

@@ -69,7 +69,7 @@ class _Week(NamedTuple):
 
 
 def specific_consumption(facts: Facts) -> Iterator[Judged]:
-    """MTR-05: yield charges for consumption below the range, or a meter standing still."""
+    """MTR-05: yield charges for consumption below its usual range, or a meter that stands still."""
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
         span = None if of.span is None else of.span(facts.parameters)
@@ -163,7 +163,7 @@ def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
-    """Return device and part that are charged: one standing still, else the year's first."""
+    """Return the device and part that are charged: one that stands still, else the year's first."""
     year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
     users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
     ordered = [*(i for i in week.still if i in users), *users]
@@ -176,7 +176,11 @@ def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """About four weeks: stretches, half-open, and sums; `metered` is without MTR-05's charges."""
+    """
+    About four weeks of a period: first and last stretch, half-open, and their sums.
+
+    `metered` is the use without the charges of MTR-05.
+    """
 
     first: int
     last: int
@@ -216,7 +220,11 @@ def _closer(of: Consumption, strictly: frozenset[str]) -> Fraction:
 
 
 def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
-    """Return the minimum specific use of a service, and the rate below it. [base units]"""
+    """
+    Return the minimum specific use of a service, and the rate that applies below it.
+
+    Both in base units of the use per base unit of the service.
+    """
     model = max(_models(facts, of).values(), default=Fraction(0))
     used = Fraction(sum(u.used for u in facts.supporting.history))
     served = Fraction(sum(u.served for u in facts.supporting.history))

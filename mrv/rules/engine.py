@@ -58,7 +58,7 @@ _DAYS = 3
 
 
 def common_meters(facts: Facts) -> Iterator[Judged]:
-    """MTR-02: yield corrections where users of a common meter together count other than it."""
+    """MTR-02: yield corrections where a common meter's users sum to more or less than it."""
     for common in facts.supporting.common:
         of = [
             i for i, m in enumerate(facts.metered)
@@ -189,7 +189,7 @@ class Passed:
 
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
-        """Return the deduction of each effective rule, alone and beside all others, in order."""
+        """Return each effective rule's deduction, alone and with all others, in catalogue order."""
         names = in_order(self.effective | self.account.applied)
         none = self.reduction_by(()) if names else Fraction(0)
         return {
@@ -218,7 +218,11 @@ class Passed:
 
 @dataclass
 class Engine:
-    """Evaluates the rules of one set on a period, for any values, and in any order."""
+    """
+    Evaluates the rules of one set on a period, for any values.
+
+    `judges`: rules in any order.
+    """
 
     project: Project
     fleet: Fleet

@@ -298,7 +298,11 @@ def _measured_use(
 def performing(
     monitored: Sequence[Monitored], parameters: Inputs, drawn: Mapping[str, Drawn]
 ) -> Performance:
-    """Return the performance by delivered energy, if far below the entered one."""
+    """
+    Return the performance measured by the devices' meters, if far below the entered one.
+
+    `drawn`: delivered energy by device.
+    """
     delivering = [m for m in monitored if m.needs.delivers]
     texts, whole, weighed = list[Text](), Fraction(0), Fraction(0)
     for meter in delivering:

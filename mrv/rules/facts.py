@@ -186,7 +186,7 @@ class Cost(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Return a finding's tonnes: the return if settled, else the deduction alone."""
+        """Return the tonnes for a finding: the increase if resolved, else the rule's deduction."""
         tonnes = self.beside if self.beside > 0 else max(self.alone, Fraction(0))
         return six_places(tonnes)
 
@@ -199,7 +199,7 @@ class Ruled:
     reports: list[tuple[Judging, RuleReport]] = field(default_factory=list)
 
     def add(self, judge: Judging, facts: Facts) -> None:
-        """Evaluate a rule and add its effects and reports; texts in a row are one report."""
+        """Evaluate a rule and add its effects and reports; consecutive texts form one report."""
         texts = list[Text]()
         for item in (*judge.judge(facts), None):
             if isinstance(item, Text):
@@ -224,7 +224,11 @@ class Priced(NamedTuple):
 
 @dataclass
 class Prices:
-    """Accounts of a period by the effects of some of its rules; `valuing` ones bound values."""
+    """
+    Accounts of a period by the effects of some of its rules.
+
+    `valuing`: rules that bound values.
+    """
 
     facts: Facts
     terms: Terms

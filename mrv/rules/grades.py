@@ -94,7 +94,11 @@ def signed(
 
 
 def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, str]:
-    """Return the share of the reduction [tCO2e] by grade; they add up to 1."""
+    """
+    Return the share of the reduction by grade; the shares add up to 1.
+
+    `reduction_t`: amount of which meters and values have shares. [tCO2e]
+    """
     meters = [item for item in items if item.kind == METERED]
     values = [item for item in items if item.kind == PARAMETER]
     whole = sum((Fraction(meter.tonnes) for meter in meters), start=Fraction(0))
@@ -118,8 +122,10 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
     """
-    Yield the graded evidence of each meter, separately for time without certificate and for what
-    its invoices do not state by themselves.
+    Yield the graded evidence of each meter.
+
+    Separate items state its time without a certificate, and the quantity that invoices alone do
+    not show.
     """
     for view in account.views:
         tonnes = _hides(account, view)
@@ -173,8 +179,8 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
     """
     Return the share of a meter's quantity that depends on its readings outside the period.
 
-    An invoice that reaches beyond the period states the sum alone.  What is more favourable than
-    its division by time, the meter's readings outside the period show.
+    An invoice that reaches beyond the period states a total.  These readings show how far its part
+    within the period is more favourable than in proportion to time.
     """
     within = apart = ZERO
     for check in {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values():
@@ -190,8 +196,8 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
     """
     Return the share of a meter's tonnes that depends on the division of invoices between meters.
 
-    An invoice of several meters states the sum alone: with the emissions of the meter of least
-    effect for a baseline, of the highest for the project.
+    An invoice of several meters states a total.  By itself it shows the total at the emissions per
+    unit of one meter: the lowest on the baseline side, the highest on the project side.
     """
     rates = {view.device.id: _rate(account, view) for view in reversed(account.views)}
     mine, within, apart = _rate(account, meter), ZERO, ZERO
@@ -234,7 +240,11 @@ class Entered(NamedTuple):
 
 
 def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
-    """Yield each entered value with its evidence; devices by whether a document states it."""
+    """
+    Yield each entered value with its graded evidence.
+
+    Devices with a document of the value and those without are separate items.
+    """
     for entered in _entered(facts, account):
         grade, shown_by = _grade(facts, account, entered)
         if entered.name in facts.supporting.lit:
@@ -397,7 +407,11 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """Return the change of the reduction without a value; all of it where none is. [tCO2e]"""
+    """
+    Return the change of the reduction without a value, of a role or the project. [tCO2e]
+
+    The whole reduction if there is no account without it.
+    """
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         try:

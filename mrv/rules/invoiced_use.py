@@ -91,7 +91,7 @@ class _Meter:
         return max(begin, span[0]), min(end, span[1])
 
     def counts(self, span: Span) -> Fraction:
-        """Return a span's counted quantity: metered, lost, charged by rules. [base units]"""
+        """Return a span's counted quantity: metered, lost, and charged by rules. [base units]"""
         cuts = (cut for part in self.view.parts for cut in part.cuts)
         charged = [*self.added, *((c.start_us, c.end_us, -c.quantity) for c in cuts)]
         own = Fraction(self.view.quantity(span))

@@ -143,7 +143,7 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
-    """Return whether a baseline meter needs no invoice: another one measures all."""
+    """Return whether a baseline meter counts 0 beside another one, so that it needs no invoice."""
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
     return meter.needs.side == "baseline" and not meter.counts and any(others)
 
@@ -188,7 +188,7 @@ def _bare(facts: Facts, meter: Monitored) -> list[Span]:
 def _beyond_invoices(
     facts: Facts, asks: Collection[str], invoiced: Collection[str]
 ) -> dict[str, tuple[Fraction, Sequence[Monitored]]]:
-    """Return by role the gain over invoices [base units], and the meters that have these."""
+    """Return by role the counted quantity above invoices [base units], and the invoiced meters."""
     method, views = facts.methodology, facts.views
     compared = {*asks}.union(*(consumption.uses for consumption in method.consumptions))
     compared |= {m.bound.role for m in views if m.needs.side == "baseline"}

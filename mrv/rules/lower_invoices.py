@@ -157,7 +157,7 @@ def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
 def _excess(
     meters: Sequence[Monitored], compared: Sequence[_Stated], differing: Sequence[_Stated]
 ) -> Fraction:
-    """Return the counted quantity above invoices, after other rules' cuts. [base units]"""
+    """Return the counted quantity above invoices, after other rules' deductions. [base units]"""
     more = made_up = Fraction(0)
     for stated in differing:
         if stated.beyond > 0:

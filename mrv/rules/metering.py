@@ -44,7 +44,11 @@ _Key = tuple[str, str, int, int]
 
 
 def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> Fraction | None:
-    """Return what the design capacity leaves of a gap's days; None without. [base units]"""
+    """
+    Return what the design capacity leaves of the local days of a gap. [base units]
+
+    The quantity metered on these days is deducted; None without a capacity.
+    """
     if per_day is None:
         return None
     room = Fraction(0)
@@ -65,7 +69,7 @@ def stretches(first: int, last: int) -> tuple[int, ...]:
 
 
 def months(edges: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the runs of stretches of about four weeks, half-open, by the stretches' edges."""
+    """Yield runs of about four weeks, as half-open ranges of the stretches with given edges."""
     weeks = len(edges) - 1
     count = max(1, weeks // WEEKS)
     return pairwise(weeks * k // count for k in range(count + 1))
@@ -114,7 +118,7 @@ class Metered:
 
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
-        """Return (stretch, part, first, last): parts within stretches, as indices of `whole`."""
+        """Return (stretch, part, first, last): each part in each stretch, as indices of `whole`."""
         first, result = self.whole.first, []
         for j, (a, b) in enumerate(self.edges):
             for k, (begin, end) in enumerate(pairwise(self.stretches)):

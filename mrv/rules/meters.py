@@ -134,7 +134,11 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
 
 
 def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
-    """Return energy above the rated power at the time, as `register_scan.rated_at`. [Wh]"""
+    """
+    Return the energy above the rated power at the time. [Wh]
+
+    `whole`: n intervals.  `ratings`: as of `register_scan.rated_at`.
+    """
     watt = rated_at(ratings, whole.first, len(whole))
     maximum = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
     beyond: Int64 = np.maximum(whole.value - maximum, 0)
@@ -233,7 +237,7 @@ def certified_twice(facts: Facts) -> Iterator[Judged]:
 
 
 def unrecorded_use(facts: Facts) -> Iterator[Judged]:
-    """MTR-04: yield charges where a register is below the integral of its power or flow."""
+    """MTR-04: yield charges where a project-side register is below its integrated power or flow."""
     texts, settled = [], []
     for i, metered in enumerate(facts.metered):
         name, needs = metered.base.device.id, metered.base.needs

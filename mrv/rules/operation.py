@@ -46,7 +46,7 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 
 
 def device_clocks(facts: Facts) -> Iterator[Judged]:
-    """MTR-08: yield reports of more hours than elapsed while a device's readings arrived."""
+    """MTR-08: yield limits of hours above those elapsed while a device's readings arrived."""
     for i, meter in enumerate(facts.views):
         clock = facts.supporting.clocks.get(meter.device.id)
         if clock is None or meter.needs.unit != "s" or not facts.views[i].counts:
@@ -199,7 +199,7 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
 
 
 def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
-    """Return the quantity of stretches at the meter's mean, or highest rate. [base units]"""
+    """Return the quantity of stretches at the meter's mean, or else highest rate. [base units]"""
     moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:
@@ -220,7 +220,7 @@ def _missing(facts: Facts) -> Text | None:
 
 
 def claimed_twice(facts: Facts) -> Iterator[Judged]:
-    """CLM-03: yield two quantities that may be the same energy, without a line diagram."""
+    """CLM-03: yield reports of quantities that may be one energy, without a line diagram."""
     documents = facts.supporting.documents
     lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
     for value, other in facts.methodology.apart:

@@ -286,7 +286,11 @@ class _Values:
         )
 
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
-        """Apply the most conservative value; return it and its effect, None if it is entered."""
+        """
+        Apply the most conservative value; return it and its effect.
+
+        None if the entered value is the most conservative.
+        """
         ours = self.reduction_by(self.project, self.supporting)
         given = self.project, self.supporting, place.device, place.name
         by = {value: put_in_place(*given, value) for value in others}

@@ -141,7 +141,11 @@ def published_of(
 def is_published(
     spec: ParameterSpec, project: Project, issued: Fraction, now: Fraction, factors: Factors
 ) -> bool:
-    """Return whether an issued value is the published one, in place of the one entered now."""
+    """
+    Return whether an issued value is the published one, applied in place of the entered.
+
+    `now`: the value entered now.
+    """
     kind, others = published_of(spec, project, factors)
     if "list" in kind and now in {f.value for f in others}:
         return False
@@ -293,7 +297,7 @@ def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
 
 
 def default_factors(facts: Facts) -> Iterator[Judged]:
-    """FAC-02: yield unverified default factors of the account, and those of banks."""
+    """FAC-02: yield unverified default factors of the account, and those of development banks."""
     names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
     price = facts.price
     first_set = facts.supporting.accounting == FIRST

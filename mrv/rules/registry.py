@@ -106,7 +106,7 @@ def _found(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
 
 
 def overlapping_services(facts: Facts) -> Iterator[Judged]:
-    """MTR-03: yield exclusions of meters with one series while both serve."""
+    """MTR-03: yield exclusions of equal series while both serve; reports of proportional ones."""
     proportional = []
     for overlap in overlapping([m.base for m in facts.metered]):
         values = overlap.values(facts.price.pricing, facts.timezone)
@@ -226,7 +226,7 @@ def known_meters(facts: Facts) -> Iterator[Judged]:
 def excluded(
     rule: str, facts: Facts, unrated: Mapping[str, Text] | None = None
 ) -> Iterator[Judged]:
-    """REG-01, CLM-02, MTR-03: yield exclusions of baseline meters by the registry."""
+    """REG-01, CLM-02, MTR-03: yield exclusions of baseline meters by the registry's rule."""
     by_registry = {item.device: item.reason for item in facts.supporting.excluded
                    if item.rule == rule}  # fmt: skip
     why, reasons = {**(unrated or {}), **by_registry}, dict[Text, None]()
@@ -254,7 +254,7 @@ def changed(facts: Facts) -> Iterator[Judged]:
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
-    """Yield quantities that the baseline metered while a project-side role had no meter."""
+    """Yield texts on what the baseline metered while a project-side role had no meter."""
     before: Monitored | None = None
     for meter, after in zip_longest(views, views[1:]):
         served = service_intervals(facts.project, meter.bound, meter.device, meter.needs.side)

@@ -170,7 +170,11 @@ class _Kept:
     def _least(
         self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
-        """Apply the most conservative published end; return it and the reduction, if any."""
+        """
+        Apply the most conservative published end; return it and the reduction.
+
+        None if the entered value is the most conservative.
+        """
         best: tuple[int, Fraction, Project, SupportingData] | None = None
         for end in sorted(set(ends)):
             with suppress(MrvError):
@@ -192,7 +196,11 @@ class _Kept:
     def _nothing(
         self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
-        """Apply 0, or no reduction, and return it; None if a higher value is conservative."""
+        """
+        Set a value to 0 or exclude its reduction; return the reduction.
+
+        None if a higher value is conservative.
+        """
         with suppress(MrvError, ZeroDivisionError):
             project, supporting = self._put(entered.name, devices, Fraction(0))
             remaining = self.reduction_by(project, supporting)[0]
@@ -253,7 +261,7 @@ def uncorroborated_values(facts: Facts) -> Iterator[Judged]:
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Judged]:
-    """PAR-08: yield limits of quantities that must agree, such as gas and its COD."""
+    """PAR-08: yield limits of separately measured quantities that must agree, as gas and COD."""
     price, method = facts.price, facts.methodology
     # gas of all days against what all days brought, also those on which an analyser was silent
     years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
@@ -388,7 +396,7 @@ def monitored_values(facts: Facts) -> Iterator[Judged]:
 def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """Return how a value was measured, or what lacks; None with monthly samples."""
+    """Return how a value was measured, or what is missing; None with monthly samples."""
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)

@@ -43,7 +43,11 @@ class Affected:
 
 
 def affected(conn: Connection, book: Factors) -> Iterator[Affected]:
-    """Yield the statements that would use other factors by a factor book (`load_book(conn)`)."""
+    """
+    Yield the statements that would use other factors today.
+
+    `book`: `services.store.registry.factors.load_book(conn)`.
+    """
     newest: dict[tuple[str, int, int], Stored] = {}
     for stored in statements.all_of(conn):
         newest[stored.project, stored.from_us, stored.to_us] = stored
@@ -67,7 +71,7 @@ def affected(conn: Connection, book: Factors) -> Iterator[Affected]:
 
 
 class _Asker:
-    """Prices one base unit of each device, to find the factors used."""
+    """Calculates the reduction of a base unit of each device, to find the factors used."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -80,7 +84,11 @@ class _Asker:
             self._unit(bound, factors, year)
 
     def comes_to(self, claims: Claims, factors: Factors) -> Fraction:
-        """Return a statement's reduction by given factors, if additive. [tCO2e]"""
+        """
+        Return the reduction of a statement's quantities with given factors. [tCO2e]
+
+        It is correct for an additive methodology only.
+        """
         counted = {(p.device, p.role): Fraction(p.counted) for p in claims.monitored_parameters}
         year = int(claims.monitoring_period.local_from[:4])
         return sum(

@@ -79,7 +79,11 @@ def collect(
 def compared(
     conn: Connection, project_id: str, period_us: tuple[int, int], supersedes: str | None = None
 ) -> tuple[MonitoringPlan, Fleet, set[tuple[int, int]], IntervalRows]:
-    """Return a period's plan with outside quantities, its fleet, monitored devices, rows."""
+    """
+    Return a period's plan, fleet, monitored devices with quantities, and stored intervals.
+
+    The plan has the quantities that are compared outside the period.
+    """
     plan = plan_of(conn, project_id, *period_us, supersedes)
     plan = replace(plan, outside=metered_outside(conn, plan, *period_us))
     plan = with_common(conn, plan, period_us)
@@ -223,7 +227,7 @@ def _until(project: Project, to_us: int) -> Project:
 
 
 def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> Arrivals:
-    """Return the arrival times of the project's readings, by device and local day."""
+    """Return the arrival times of readings of the project's own meters, by device and day."""
     ids = sorted({d.device for d in project.devices})
     every = list(days(from_us, to_us, project.timezone))
     edges = [every[0][1], *(end for *_, end in every)]
@@ -316,7 +320,7 @@ def _enough(
     from_us: int,
     to_us: int,
 ) -> list[Frame]:
-    """Return the least readings from which metering reproduces the stored intervals."""
+    """Return the readings of the shortest time from which metering gives the stored intervals."""
     every = {d for d, _ in pairs}
     todo = set(every)
     frames: list[Frame] = []
@@ -412,7 +416,11 @@ def recollect(conn: Connection, body: Mapping[str, Any], detail: Mapping[str, An
 def evidence_of(
     conn: Connection, fleet: Fleet, claims: Claims, *, whole: bool = False
 ) -> list[Frame]:
-    """Return the readings that a statement states as its evidence; `whole`: of all its period."""
+    """
+    Return the stored readings in the time ranges that a statement states for its evidence.
+
+    `whole`: also all other readings of its period.
+    """
     reaches = [(p.device, p.readings) for p in claims.monitored_parameters]
     reaches += [(c.against, c.readings) for c in claims.cross_checks or () if c.readings]
     begin, end = _edges(claims)

@@ -52,7 +52,12 @@ def noted(cursor: Cursor, job: Job) -> Notes:
 def without_late(
     cursor: Cursor, fleet: Fleet, job: Job, leaves: Sequence[DayLeaf], late: Mapping[str, Late]
 ) -> list[DayLeaf]:
-    """Return the leaves of a day's readings, as given in all, without late ones by device."""
+    """
+    Return the leaves of a day's readings without those that arrived late.
+
+    `leaves`: of all readings of the day, in the cursor's snapshot.  `late`: late readings by
+    device.
+    """
     result = [leaf for leaf in leaves if leaf.device not in late]
     index = [fleet.by_id[name] for name in late if name in fleet.by_id]
     for class_id, members in marks.by_class(fleet, index).items():
@@ -64,7 +69,7 @@ def without_late(
 
 
 def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame:
-    """Return readings before late ones: no new rows, empty where a channel was filled."""
+    """Return the readings before late ones: without added rows and filled-in values."""
     kept = np.ones(len(frame), dtype=np.bool_)
     columns = dict(frame.columns)
     for device in np.unique(frame.device).tolist():
@@ -94,7 +99,11 @@ class Changes(NamedTuple):
 def sealed_leaves(
     entry: Mapping[str, object], detail: bytes | None
 ) -> dict[str, tuple[DayLeaf, ...]]:
-    """Return the leaves below a sealed day's roots; LogError if they do not lead to these."""
+    """
+    Return the leaves below a sealed day's Merkle roots.
+
+    Raises LogError if they are missing or do not lead to the roots.
+    """
     if detail is None:
         raise LogError("the details of the log entry are missing; restore log_detail")
     record = canonical.parse_object(detail)
@@ -190,7 +199,11 @@ class Compared(NamedTuple):
 def sealed_day(
     conn: Connection, seal: Seal, jobs: Mapping[tuple[str, date], Job] | None = None
 ) -> SealedDay:
-    """Return a sealed day, of `jobs` by project and day, with the devices it was sealed with."""
+    """
+    Return a sealed day with the devices that it was sealed with.
+
+    `jobs`: days with their current devices, by project and day.
+    """
     entry, detail = log.at(conn, seal.entry)
     body = canonical.parse_object(entry.body)
     leaves = sealed_leaves(body, detail)
@@ -285,7 +298,10 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
-    """Return derived rows other than sealed that do not follow from readings and registry."""
+    """
+    Return derived rows that differ from their seal and do not follow from readings and
+    registry.
+    """
     names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
@@ -298,7 +314,11 @@ def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> lis
 
 
 def why_other(conn: Connection, project: str, day: date) -> str:
-    """Return, in a snapshot, why a statement's readings differ from the seal, and the remedy."""
+    """
+    Return why a statement's readings of a day differ from the sealed ones, and the remedy.
+
+    Call it in a snapshot.
+    """
     last = seals.last_of(conn, project, [day])[day]
     with conn.cursor() as cursor:
         (item,) = compared(cursor, registry.load_fleet(conn), [sealed_day(conn, last)])

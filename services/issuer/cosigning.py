@@ -323,7 +323,11 @@ def require(conn: Connection, whom: Witnesses) -> None:
 
 
 def require_enough(conn: Connection) -> None:
-    """Require stored cosignatures of the last head; ServerError until there are enough."""
+    """
+    Require enough stored cosignatures of the last head; ask no witness.
+
+    Raises ServerError until another process has obtained them.
+    """
     head = log.newest(conn)
     if head is not None and log.enough(conn) != head.size:
         raise ServerError(
@@ -333,7 +337,7 @@ def require_enough(conn: Connection) -> None:
 
 
 class Cosigning(Background):
-    """Requests cosignatures in its own thread, each `every_s`, until it is stopped."""
+    """Requests cosignatures in its own thread every `every_s` seconds, until it is stopped."""
 
     def __init__(
         self,

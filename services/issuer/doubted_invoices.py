@@ -49,7 +49,7 @@ class Invoices:
     """
     Invoices of a project, and other documents that refer to their files.
 
-    `every`: all of the project, including corrected ones.
+    `every`: (project, invoice, corrects, reason) of all of the project, including corrected ones.
     `elsewhere`: invoices and documents of other projects with a file of this project.
     `documents`: documents of the project's parameters.
     `imported`: time of import by invoice.
@@ -136,7 +136,11 @@ class Invoices:
 def invoices_of(
     conn: Connection, registry: Registry, project: Project, period_us: tuple[int, int]
 ) -> Invoices:
-    """Return a period's invoices and documents, and related ones of other projects."""
+    """
+    Return a period's invoices and its project's documents, and related ones of other projects.
+
+    `project`: with the devices of the period.  `period_us`: end excluded. [us UTC]
+    """
     every = stored.every(conn, project.id, corrected=True)
     documents = tuple(_of_documents(registry, project.id))
     files = {i.sha256 for i in standing(every)[0] if i.sha256} | {d.sha256 for d in documents}
@@ -164,7 +168,7 @@ def standing(
     A correction replaces an invoice if it has the same issuer, or is the same document (so that a
     mistyped issuer can be corrected).
 
-    `every`: all of a project.
+    `every`: (project, invoice, corrects, reason) of all invoices of a project.
     """
     chains = [*_chains(every)]
     counting = [counted[-1] for counted, _ in chains]
@@ -174,7 +178,11 @@ def standing(
 def replaced(
     every: Sequence[tuple[str, Invoice, str | None, str | None]],
 ) -> list[tuple[Invoice, Invoice, str]]:
-    """Return each replaced invoice of a project, the one now valid, and the reason."""
+    """
+    Return each invoice that was replaced, the one now valid, and the reason.
+
+    `every`: (project, invoice, corrects, reason) of all invoices of a project.
+    """
     reasons = {invoice.id: reason or "" for _, invoice, _, reason in every}
     return [
         (old, counted[-1], reasons[counted[-1].id])

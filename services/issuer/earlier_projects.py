@@ -106,7 +106,11 @@ def _counted(claims: Claims) -> dict[_Counted, _Span]:
 
 
 class TakenOver:
-    """Measured quantities of the devices of a project in a period, read once."""
+    """
+    Measured quantities of a project's devices in a period, read once.
+
+    `project`: with the devices of the period.  `period_us`: end excluded. [us UTC]
+    """
 
     def __init__(self, conn: Connection, project: Project, period_us: tuple[int, int]) -> None:
         self._devices = {bound.device for bound in project.devices}
@@ -163,7 +167,11 @@ class _Import(NamedTuple):
 def changed_late(
     conn: Connection, project: Project, period_us: tuple[int, int]
 ) -> tuple[ChangedLate, ...]:
-    """Return the ex-ante parameters of a project that were changed after a period began."""
+    """
+    Return the ex-ante parameters that were changed after a period began.
+
+    `project`: its current registration, with the devices of the period.
+    """
     from_us = period_us[0]
     versions = load_versions(conn, project.id)
     if not versions or versions[-1].imported_us < from_us:

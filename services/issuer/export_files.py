@@ -109,7 +109,11 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
 
 
 def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
-    """Return the inventory of a site's facility for a year; RegistryError without one."""
+    """
+    Return the greenhouse gas inventory of a site's facility for a year.
+
+    Raises RegistryError if no facility is registered for the site.
+    """
     registry = load_registry(conn)
     result = next(
         (facility for facility in entered_records(registry).facilities if facility.site == site),
@@ -170,7 +174,11 @@ class ExportFiles(NamedTuple):
 
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
-    """Return statements in order of time; ExportError if they or entered data contradict."""
+    """
+    Return statements in order of time, checked against each other and the entered data.
+
+    Raises ExportError naming the violated rule.
+    """
     result = sorted(sources, key=begin_us)
     check_together(result)
     check(authority, result)
@@ -259,7 +267,12 @@ def inventory_files(
     form: CellMap | None = None,
     template: bytes | None = None,
 ) -> ExportFiles:
-    """Return a facility's inventory of a year; ExportError if map or template do not fit."""
+    """
+    Return a facility's inventory of a year, from its meters.
+
+    Raises RegistryError as `facility_inventory` raises.  Raises ExportError if the map or the
+    template does not fit.
+    """
     from mrv.exports.form_workbook import filled, inventory_form  # noqa: PLC0415 - brings openpyxl
 
     made = facility_inventory(conn, site, year)

@@ -55,7 +55,11 @@ _NUMBERED = re.compile(r"(.*)-([0-9]{1,6})")
 
 
 def opened(signer: Mapping[str, Any]) -> Signs:
-    """Return the signing function of a `signer`, a command or a token; InputError for others."""
+    """
+    Return the signing function named by a key file's `signer`.
+
+    Raises InputError if it is neither a command nor a key in a token.
+    """
     command, token = signer.get("command"), signer.get("pkcs11")
     texts = isinstance(command, list) and all(isinstance(part, str) for part in command)
     if signer.keys() == {"command"} and command and texts:
@@ -267,7 +271,11 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
 
 
 def token_of(home: Path, name: str) -> dict[str, str] | None:
-    """Return the token of a key's secret; None for a file or command; errors as `load`."""
+    """
+    Return the token that holds a key's secret; None for a secret in a file or behind a command.
+
+    Raises InputError as `load` raises.
+    """
     load(home, name)
     signer = canonical.parse_object(_path(home, name).read_bytes()).get("signer", {})
     result: dict[str, str] | None = signer.get("pkcs11")

@@ -65,7 +65,10 @@ class Unserved(NamedTuple):
 
     @property
     def is_excluded(self) -> bool:
-        """Return whether the boundary alone excludes it: it never belonged to the project."""
+        """
+        Return whether the boundary excludes it with a reason, and it never belonged to the
+        project.
+        """
         others = self.served, self.moved_to, self.checks, self.project, self.upstream_of
         return self.reason is not None and not any(others)
 
@@ -138,7 +141,11 @@ def unserved(
     period_us: Span,
     lowering: Mapping[str, str],
 ) -> list[Unserved]:
-    """Return the meters that serve no project in a part of a period, or lower its import."""
+    """
+    Return the meters that serve no project in a part of a period, by id.
+
+    `lowering`: meters that lower what the project imports, and their quantity.
+    """
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     outside = registry.projects[project.id].boundary or ()
     upstream = {meter.device: meter.upstream_of for meter in outside}

@@ -275,7 +275,7 @@ def _measured(
 def _rise(
     conn: Connection, fleet: Fleet, index: int, spans: Sequence[Span], wanted: frozenset[str]
 ) -> tuple[dict[str, int], int]:
-    """Return the rise of registers by readings alone [base units], and their number."""
+    """Return the rise of registers in given times [base units], and the number of readings."""
     class_id = fleet.devices[index].class_id
     edges = spans[0][0], spans[-1][1]
     with conn.cursor() as cursor:

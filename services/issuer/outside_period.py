@@ -185,7 +185,11 @@ def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan)
 
 
 def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[MeteredOutside]:
-    """Yield stored quantities of devices in given times; none of older metering rules."""
+    """
+    Yield stored quantities of devices in given times.
+
+    Devices with rows of older metering rules are left out.
+    """
     of_span = defaultdict[tuple[int, int], dict[str, list[str]]](lambda: defaultdict(list))
     for device, quantity, begin, end in parts:
         of_span[begin, end][device].append(quantity)

@@ -127,7 +127,7 @@ def _documents(
 
 
 def _as_first_released(conn: Connection, have: Documents) -> dict[str, bytes]:
-    """Return what tonne 0.1.0 added to a pack, for its statements without a manifest."""
+    """Return the files that tonne 0.1.0 added to packs, for its statements without a manifest."""
     claims = have.claims
     text = (
         f"Evidence of statement {claims.statement}, closed by {claims.code_version}.\n"

@@ -106,7 +106,11 @@ class _Known:
 
 
 def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
-    """Return a project's local day and tasks by day, open first; RegistryError if unknown."""
+    """
+    Return a project's current local day and its due tasks: open ones first, then by day.
+
+    Raises RegistryError if the project is unknown.
+    """
     result = load_project(conn, project)
     (declared,) = conn.execute(
         "SELECT declared FROM project WHERE id = %s", [project]
@@ -176,7 +180,7 @@ def _plan(known: _Known) -> Iterator[Due]:
 
 
 def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
-    """Yield the next statement, as long as the last one, and those that wait for a step."""
+    """Yield the next statement, as long as the last one, and statements that wait for a step."""
     project = known.project
     every = statements.all_of(conn, project.id)
     issued = [stored for stored in every if stored.state == "issued"]
@@ -199,7 +203,7 @@ def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
 
 
 def _end_of_next(first: date, begin: date) -> date:
-    """Return where the period after [first, begin) ends: as many months, or else days, later."""
+    """Return the end of the period that follows [first, begin), of as many months or else days."""
     months = (begin.year - first.year) * 12 + begin.month - first.month
     return after(begin, months) if months and begin.day == first.day else begin + (begin - first)
 

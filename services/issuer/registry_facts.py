@@ -82,7 +82,11 @@ _DAYS, _DAY_US = 62, 86_400_000_000
 
 
 def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy]:
-    """Return copies with days in another order, added noise, or as a sum, besides known ones."""
+    """
+    Return meters that copy others with days in another order, added noise, or as a sum.
+
+    `same`: result of comparing 15-minute intervals.  `repeated`: result of comparing days in order.
+    """
     known = same.pairs | {(copy.device, copy.other) for copy in repeated}
     excluded = same.excluded() | {copy.device for copy in repeated if copy.excluded}
     copies = list[Copy]()
@@ -176,7 +180,7 @@ def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:
 
 
 def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
-    """Yield meters that agree under noise: index, noise, whether shifted or reordered."""
+    """Yield, for meters that agree under noise: index, noise, whether shifted or reordered."""
     remaining = np.arange(len(others))
     for moved in (others, in_step(item, others)):
         for k in remaining[likely_noisy(item, moved[remaining])].tolist():
@@ -273,7 +277,11 @@ class RegistryFacts:
 
     @property
     def calibrated_every(self) -> dict[str, int]:
-        """Return calibration intervals by device, lengthened ones as when it began. [months]"""
+        """
+        Return calibration intervals by device. [months]
+
+        The shorter one, where it was lengthened after the period began.
+        """
         own = {d.id: calibration_every(d.attributes.get(CALIBRATION_EVERY)) for d in self.devices}
         before = {name: lengthened.before for name, lengthened in self.lengthened.items()}
         return {name: months for name, months in own.items() if months} | before
@@ -285,7 +293,11 @@ class RegistryFacts:
 
 
 def registry_facts(conn: Connection, project: Project, period_us: Span) -> RegistryFacts:
-    """Return the registry data of a project with the devices of a period. [us UTC]"""
+    """
+    Return the registry data of a period.
+
+    `project`: with the devices of the period.  `period_us`: end excluded. [us UTC]
+    """
     registry, recorded = load_registry(conn), load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
     every = registry.devices  # made anew at each look

@@ -103,7 +103,7 @@ def replacements(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _same_meters(facts: RegistryFacts) -> Iterator[Text]:
-    """Yield the meters that an entry says to be the same, so that their certificate counts on."""
+    """Yield texts on entered replacements by the same meter, whose certificate remains valid."""
     begin, end = facts.period_us
     for device in facts.devices:
         at = [_us(swap.at) for swap in device.replacements or () if swap.same_meter]
@@ -197,7 +197,7 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
 
 
 def issued_design(facts: RegistryFacts) -> Iterator[Judged]:
-    """PLN-01: yield a design document with another file than issued under its version."""
+    """PLN-01: yield a design document whose file differs from the issued one of its version."""
     design_ = facts.entry.design
     was = next((d for d in facts.designs if design_ and d.version == design_.version), None)
     if design_ is not None and was is not None and was.sha256 != design_.sha256:

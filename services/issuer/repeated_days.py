@@ -138,7 +138,7 @@ def groups(at: Looked, own: Int64) -> Iterator[Others]:
 
 
 def copy_of(at: Looked, others: Others, i: int, j: int, days: Agreeing, *, equal: bool) -> Copy:
-    """Return a pair of meters as a copy: of two of the project the one that came later."""
+    """Return a pair of meters as a copy; of two meters of the project, the later is the copy."""
     name, other = at.names[i], others.names[j]
     if not others.projects and not at.energy.came_later(name, other):
         return Copy(other, name, None, equal, by_day=days._replace(ratio=1 / days.ratio))
@@ -162,7 +162,7 @@ def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
 
 
 def _alike(at: Looked, own: Int64) -> Iterator[Copy]:
-    """Yield meters with the same days as others now, or as other projects' a year ago."""
+    """Yield copies of other meters' days, or of other projects' days a year earlier."""
     for others in groups(at, own):
         for repeat in _now(at, own, others):
             yield copy_of(at, others, repeat.one, repeat.other, repeat.by_day, equal=repeat.equal)
@@ -175,7 +175,10 @@ def _alike(at: Looked, own: Int64) -> Iterator[Copy]:
 
 
 def _now(at: Looked, own: Int64, others: Others) -> Iterator[Repeated]:
-    """Yield pairs with equal days; of neighbours under one sky only the nearly identical."""
+    """
+    Yield pairs with equal days; for neighbours with the same weather only nearly identical
+    ones.
+    """
     places = [at.places(devices) for devices in (at.names, others.names)]
     near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
     sums = others.sums[:, None]
@@ -274,7 +277,11 @@ def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
 def _repeats(
     item: Int64, other: Int64, nearly: float, level: float
 ) -> tuple[int, int, float, bool] | None:
-    """Return agreeing days, ratio, and whether they are equal; None if they do not agree."""
+    """
+    Return the numbers of agreeing and known days, the ratio, and whether the days are equal.
+
+    None if they do not agree.
+    """
     need = int(_needed(item[None], LEAST)[0])
     both = np.flatnonzero((item > 0) & (other > 0))
     if len(both) < need:

@@ -212,7 +212,11 @@ def _organisations(keys: Iterable[EnrolledKey]) -> dict[str, str]:
 
 
 def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
-    """Return the verifier's sampling list, if drawn; SignatureError, EnrolmentError if invalid."""
+    """
+    Return the verifier's signed sampling list, if one was drawn.
+
+    Raises SignatureError or EnrolmentError if it is not signed by an enrolled key.
+    """
     data = signed_documents.sample(conn, statement)
     if data is None:
         return None
@@ -224,7 +228,7 @@ def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
 def _evidence(
     conn: Connection, statement: str, body: bytes
 ) -> tuple[MonitoringPlan, IntervalRows, Factors]:
-    """Return plan, interval rows and factors: stored, or collected before verification."""
+    """Return plan, interval rows and factors: stored, or collected again if not verified yet."""
     kept = evidence.kept(conn, statement, (PLAN, FACTORS, _TABLE))
     if not kept:
         case = recollect(conn, canonical.parse_object(body), statements.detail(conn, statement))

@@ -87,7 +87,11 @@ def issue(
 
 
 def stamped(conn: Connection, statement: str, policy: Policy) -> timestamps.Stamped:
-    """Request time stamps of a statement that can be issued; errors as `issue`."""
+    """
+    Request time stamps of a statement that can be issued, and return the result.
+
+    Raises ServerError as for `issue`.  Raises StatementStateError if it is not verified.
+    """
     check_step(statement, statements.find(conn, statement).state, "issued")
     return timestamps.before_issue(conn, statement, policy)
 
@@ -290,7 +294,11 @@ def do(conn: Connection, request: Request, desk: Desk) -> Done:
 
 
 def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
-    """Return the answer of a request; None if there is none within `patience_s`."""
+    """
+    Return the answer of a request; None if there is none within `patience_s`.
+
+    `conn` is in autocommit.
+    """
     until_s, pause_s = time.monotonic() + patience_s, _FIRST_LOOK_S
     while (answer := queue.answer_of(conn, id_)) is None and time.monotonic() < until_s:
         time.sleep(pause_s)

@@ -125,7 +125,7 @@ class Copy(NamedTuple):
 
 
 class Same(NamedTuple):
-    """Copies by 15-minute intervals, and all known pairs, also those of the accounting."""
+    """Copies by 15-minute intervals, and all known pairs, with those found by the accounting."""
 
     copies: list[Copy]
     pairs: set[tuple[str, str]]

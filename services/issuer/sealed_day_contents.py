@@ -77,7 +77,11 @@ class _Serving:
 
 
 def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
-    """Yield days that ended by a time, of projects and of devices without, oldest first."""
+    """
+    Yield days that ended by a time, of each project and of devices without one, oldest first.
+
+    `until_us`: days that end later are omitted. [us UTC]
+    """
     projects = registry.load_projects(conn)
     every = tuple(d.id for d in fleet.devices)
     serving = [
@@ -111,7 +115,11 @@ class Overdue(NamedTuple):
 def overdue(
     jobs: Iterable[Job], sealed: Mapping[tuple[str, date], datetime], now_us: int
 ) -> Overdue:
-    """Return the days not sealed within `PROMISED_US` of their end, by their first seals."""
+    """
+    Return the days that were not sealed within `PROMISED_US` of their end.
+
+    `sealed`: time of the first seal of each sealed day, by project and day.
+    """
     result = Overdue([], [])
     for job in jobs:
         at = sealed.get((job.project, job.day))
@@ -151,7 +159,11 @@ def _follows(before: Job, job: Job, days: int) -> bool:
 
 
 def parts_of(cursor: Cursor, fleet: Fleet, run: Sequence[Job]) -> list[dict[str, Digest]]:
-    """Return digests of each day of a run of `together`: readings, intervals, emissions."""
+    """
+    Return the digests of each day of a run: `readings`, `intervals`, `emissions`.
+
+    `run`: days from one result of `together`.
+    """
     result: list[dict[str, list[DayLeaf]]] = [
         {"readings": [], "intervals": [], "emissions": []} for _ in run
     ]

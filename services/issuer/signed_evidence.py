@@ -96,7 +96,11 @@ def without(frame: Frame, fleet: Fleet, reused: Iterable[Reused]) -> Frame:
 
 
 def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
-    """Return a case's plan, factors, digests and tables, without data of archived files."""
+    """
+    Return a case's plan, factors, digests and tables: bytes by name in the pack.
+
+    `reused`: archived files included unchanged, so that none of their data is written here.
+    """
     result = {
         PLAN: canonical.legible(case.plan.to_json()),
         FACTORS: canonical.legible(case.factor_records),
@@ -158,7 +162,11 @@ _LONGEST = 16_384
 def signed_of(
     conn: Connection, devices: Sequence[Device], period: tuple[int, int], timezone: str
 ) -> SignedExtract:
-    """Return a period's signed values of meters and check meters, and their keys. [us UTC]"""
+    """
+    Return a period's signed values, and the keys of their signers.
+
+    `devices`: those of the project, and their check meters.  `period`: end excluded. [us UTC]
+    """
     ids = [device.id for device in devices]
     every = sorted({*ids, *(d.gateway for d in devices if d.gateway)})
     serials = load_serials(conn, every)

@@ -38,7 +38,11 @@ class State(NamedTuple):
 
 
 def state_of(conn: Connection, kind: str) -> State:
-    """Return a kind's row digests, now and in the log; LogError if these miss their roots."""
+    """
+    Return the current row digests of a kind's tables, and those of the log's last entry.
+
+    Raises LogError if the digests stored with the entry do not lead to its roots.
+    """
     now = hashes(conn, STATES[kind])
     result = log.details(conn, kind)
     if not result:

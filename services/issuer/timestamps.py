@@ -99,7 +99,7 @@ def edition(conn: Connection, statement: str, receipt: str | None) -> str:
 def _used(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> tuple[list[Token], dict[int, list[Token]], dict[int, list[int]]]:
-    """Return tokens of the statement, of heads by size, and the heads over each entry."""
+    """Return the statement's tokens, heads' tokens by size, and the heads that cover each entry."""
     heads = stored.of_heads(conn)
     indices = [] if seals is None else [d["index"] for d in canonical.parse_object(seals)["days"]]
     if receipt is not None:
@@ -194,7 +194,11 @@ def no_authority() -> None:
 
 
 class Policy(NamedTuple):
-    """Time-stamp authorities, accepted tokens, whether an issue waits, and the source."""
+    """
+    Time-stamp authorities, accepted tokens, and whether an issue waits for them.
+
+    `source`: origin of the policy, in a few words.
+    """
 
     urls: tuple[str, ...]
     rule: StampRule
@@ -345,7 +349,11 @@ def of_head(head: stored.HeadToStamp) -> Subject:
 
 
 def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
-    """Request time stamps before an issue; ServerError if it must wait for more."""
+    """
+    Request time stamps of a statement before it is issued, and return the result.
+
+    Raises ServerError if the issue must wait: fewer authorities stamped it than required.
+    """
     report = stamp(conn, of_statement(conn, statement), policy)
     have = {token.authority for token in stored.of_statement(conn, statement)}
     known = {authority.name for authority in policy.rule.authorities}

@@ -94,8 +94,8 @@ def verify(conn: Connection, statement: str, signer: Signer, finding: Finding) -
     """
     Recalculate a submitted statement, sign the verifier's opinion, and return the new state.
 
-    Raises VerificationError if the recalculation gives another statement; an adverse opinion can
-    still be signed.
+    The new state is verified or rejected.  Raises VerificationError if the recalculation gives
+    another statement; an adverse opinion can still be signed.
     """
     have = documents(conn, statement)
     wanted: State = "rejected" if finding.opinion in REJECTING else "verified"
@@ -107,7 +107,11 @@ def verify(conn: Connection, statement: str, signer: Signer, finding: Finding) -
 
 
 def sample(conn: Connection, statement: str, signer: Signer, size: Size) -> dict[str, Any]:
-    """Return the signed list of device-days drawn for the verifier, which is drawn once."""
+    """
+    Return the signed list of device-days drawn for the verifier.
+
+    Raises StatementStateError if a list was drawn before, or the statement is not being verified.
+    """
     have = in_verification(conn, statement)
     now = may_sign(conn, signer.holder, "verifier", statement)
     with snapshot(conn):
@@ -118,7 +122,11 @@ def sample(conn: Connection, statement: str, signer: Signer, size: Size) -> dict
 
 
 def approve(conn: Connection, statement: str, signer: Signer) -> int:
-    """Sign an approval of a verified statement; return the number of approvals so far."""
+    """
+    Sign an approval to issue a verified statement; return the number of approvals so far.
+
+    Raises StatementStateError if it is not verified, or that holder approved already.
+    """
     have = documents(conn, statement)
     check_step(statement, have.stored.state, "issued")
     if have.verification is None:

@@ -51,7 +51,11 @@ def pinned(home: Path) -> Path:
 
 
 def pin(home: Path, data: bytes) -> TrustRoot:
-    """Store a trust root, a later one by the rules of the last; EnrolmentError if invalid."""
+    """
+    Store a trust root: the first without check, each later one by the rules of the last.
+
+    Raises EnrolmentError if it does not follow from the stored one, or is invalid.
+    """
     path, mine = pinned(home), kept_trust_root(home)
     root = read_root(data, _now()) if mine is None else read_next(mine, data, _now())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -87,7 +91,11 @@ def third_parties(home: Path, keys: Iterable[EnrolledKey]) -> list[EnrolledKey]:
 
 
 def check_not_older(home: Path, data: bytes) -> None:
-    """Refuse a root older than the pinned one of its programme; EnrolmentError."""
+    """
+    Refuse a file of trusted keys that is older than the pinned trust root.
+
+    Raises EnrolmentError if it belongs to the same programme and is not a newer version.
+    """
     mine = kept_trust_root(home)
     if mine is None or mine == data or "signed" not in canonical.parse_object(data):
         return
@@ -149,7 +157,7 @@ Accepted = dict[tuple[str, str, str | None], Acceptance]
 
 
 def acceptances(conn: Connection, registry: Registry) -> Accepted:
-    """Return acceptances by subject, id and project, without those by an operator itself."""
+    """Return acceptances by subject, id and project, without those of operators' organisations."""
     own = operators(conn)
     return {
         (acceptance.subject, acceptance.id, acceptance.project): acceptance

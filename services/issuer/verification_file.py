@@ -99,7 +99,11 @@ def _comment(text: str, indent: str) -> Iterator[str]:
 
 
 def read(path: Path, claims: Claims) -> Words:
-    """Return a verifier's file; InputError if it does not fit its statement and findings."""
+    """
+    Return the content of a verifier's file for a statement.
+
+    Raises InputError if it has another form, is of another statement, or lists other findings.
+    """
     try:
         safe_load = yaml.safe_load(path.read_text("utf-8-sig"))
         report = msgspec.convert(safe_load, Report)

@@ -61,7 +61,11 @@ def _log_key(note: str, keys: bytes) -> NoteKey:
 
 
 def keep(conn: Connection, note: str) -> list[str]:
-    """Store the witnesses' signatures of a head; return their names, InputError without any."""
+    """
+    Store the witnesses' signatures of a cosigned head; return the witnesses' names.
+
+    Raises InputError if it is not a head of this log, or no enrolled witness signed it.
+    """
     text, _ = signature_lines(note)
     size = Checkpoint.from_text(text).size
     own = log.checkpoint(conn, size)

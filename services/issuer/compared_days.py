@@ -30,6 +30,7 @@ from mrv.signatures.day_digests import DayLeaf, Difference, Digest, differences,
 from mrv.statement import device_days
 from mrv.statement.device_days import reading_leaves
 from services.issuer.sealed_day_contents import Job, parts_of
+from services.processing.bounds import MOST_ROWS, rows_between
 from services.processing.rebuild import rebuild
 from services.settle import Plan
 from services.store.registry import load as registry
@@ -306,10 +307,14 @@ def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> lis
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
         return []
-    differ = rebuild(conn, of.plan, index, job.from_us, job.to_us, replace=False)
+    begin, end = job.from_us, job.to_us
+    # what is compared at once is held in memory: no more than a commit of the pipeline holds
+    rows = max(rows_between(of.fleet, device, begin, end) for device in index)
+    most = max(MOST_ROWS // max(rows, 1), 1)
     return [
         f"{difference.table} of {' '.join(difference.key)} does not follow from the readings"
-        for difference in differ
+        for at in range(0, len(index), most)
+        for difference in rebuild(conn, of.plan, index[at : at + most], begin, end, replace=False)
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from structlog import get_logger
 
 from services.cli.local import doctor
-from services.issuer import keys, seal
+from services.issuer import compared_days, keys, seal
 from services.issuer.audit import audit
 from services.issuer.sealed_day_contents import (
     HOUR_US,
@@ -193,6 +193,17 @@ def test_a_change_by_hand_is_not_sealed_unless_somebody_says_why(database_url, w
             "SELECT convert_from(body, 'UTF8')::jsonb ->> 'reason' FROM log_entry"
         ).fetchall()
     assert ("ticket 17",) in reasons
+
+
+def test_rows_changed_of_many_devices_are_named_a_few_at_a_time(database_url, who, monkeypatch):
+    """A day of a large fleet would be held in memory at once."""
+    logged.seal_now(database_url, who)
+    _execute(database_url, "UPDATE interval_quantity SET value = value + 1")
+    breaks = str(_audit(database_url).to_json())
+    monkeypatch.setattr(compared_days, "MOST_ROWS", 1)
+    assert str(_audit(database_url).to_json()) == breaks
+    for device in ("inv-1", "inv-2"):
+        assert f"{device} energy_export 2026-03-02T05:00:00Z does not follow" in breaks
 
 
 def test_a_day_that_is_not_sealed_in_time_is_named(database_url, who):

@@ -32,7 +32,7 @@ class Words(Numbers):
     def __init__(self, of: str) -> None:
         super().__init__(of)
         self._texts = texts(of)
-        self.percent_sign = percent_sign(of)
+        self.percent_sign = percent_sign(of).replace(" ", "\N{NO-BREAK SPACE}")
         self.decimal, self.group = form("decimal", of), form("group", of)
 
     def __call__(self, key: str, **values: object) -> str:

@@ -465,9 +465,7 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     return Fraction(decimal_text(both, _TOLERANCE_PLACES, "down"))
 
 
-def _left(
-    of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: int
-) -> Fraction:  # fmt: skip
+def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: int) -> Fraction:
     """
     Return the part of a favourable difference that rules did not deduct. [base units]
 

@@ -291,7 +291,7 @@ def a(role: str) -> str:
     return f"an {role}" if role == "operator" else f"a {role}"
 
 
-# how far the clock that somebody read may be ahead of this machine's
+# how far the clock of another reader may be ahead of this machine's
 _AHEAD = timedelta(minutes=5)
 
 

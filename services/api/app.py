@@ -290,7 +290,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
-        # questions share locks, so that those which nobody can answer leave none behind
+        # questions share locks, so that those without an answer leave none behind
         self._asking = [threading.Lock() for _ in range(_LOCKS)]
         self._lock = threading.Lock()
 

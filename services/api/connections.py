@@ -295,7 +295,7 @@ def networks(text: str) -> list[Any]:
 
 
 OF_ADDRESS = 6
-# a step of a statement's life may wait for the signer: whoever revokes a key does not wait with it
+# a step of a statement may wait for the signer: the revocation of a key does not wait with it
 WRITES, STEPS, FILES = 4, 4, 2
 # a query by SensorThings may take seconds: most of the connections that read stay free
 SENSING = 3
@@ -411,7 +411,7 @@ def _makes_a_file(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     path: str = scope["path"]
     prefer = Preferences.of([headers.get(b"prefer", b"").decode("latin-1")])
     if prefer.respond_async and b"authorization" in headers:
-        return False  # it is made elsewhere; nobody unknown is given that
+        return False  # it is made elsewhere, and not for an unknown client
     return path.endswith(_FILES) or (path.startswith("/v1/statements/") and _chooses_a_file(scope))
 
 

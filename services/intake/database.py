@@ -329,7 +329,7 @@ def count_commit(metrics: Metrics, committed: Committed) -> None:
     metrics.late_readings.inc(committed.late)
 
 
-_TOLD = 1_000
+_MOST_LOGGED = 1_000
 _SHOWN = 80
 
 
@@ -338,14 +338,14 @@ class Ignored:
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
-        self._told: set[tuple[str, str, str]] = set()
+        self._logged: set[tuple[str, str, str]] = set()
 
     def log_new(self, admitted: Admitted) -> None:
         """Log the ones not reported yet."""
-        for key in admitted.ignored.keys() - self._told:
-            if len(self._told) >= _TOLD:
+        for key in admitted.ignored.keys() - self._logged:
+            if len(self._logged) >= _MOST_LOGGED:
                 return
-            self._told.add(key)
+            self._logged.add(key)
             self._log.warning(
                 "channel ignored", device_class=key[0], profile=key[1], channel=key[2][:80]
             )
@@ -356,14 +356,14 @@ class Statuses:
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def keep(self, connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> None:
         """Store the last status message of each registered principal."""
         for item in keep(connection, fleet, lines):
-            if item.principal in self._told or len(self._told) >= _TOLD:
+            if item.principal in self._logged or len(self._logged) >= _MOST_LOGGED:
                 continue
-            self._told.add(item.principal)
+            self._logged.add(item.principal)
             known = item.principal in fleet.by_id
             self._log.warning(
                 "status ignored",

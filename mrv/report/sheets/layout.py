@@ -60,7 +60,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "about": {"italic": True, "font_color": "#595959", "text_wrap": True},
     "said": {},
     "head": {"bold": True, "bg_color": "#DDEBF7", "text_wrap": True, "valign": "vcenter", **_EDGE},
-    # a quote prefix keeps a name such as =cmd a text when somebody edits the cell
+    # a quote prefix keeps a name such as =cmd a text when the cell is edited
     "text": {"text_wrap": True, "quote_prefix": True, "align": "left", "indent": 1, **_EDGE},
     "missing": {"italic": True, "font_color": "#9C5700", "bg_color": "#FFF2CC", **_EDGE},
     "year": {"num_format": "0", **_EDGE},

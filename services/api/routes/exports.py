@@ -258,7 +258,7 @@ def send_file(ask: Asked, job: UUID) -> Response:
         file_job = own_job(ask, conn, job)
         stored = visible(conn, ask.who, file_job.wanted.statement)
         wanted = file_job.wanted
-        # a PDF of an issued statement is public; all else is of whoever sees the project
+        # a PDF of an issued statement is public; all else needs access to the project
         if wanted.format != "pdf" and not ask.who.sees(stored.project):
             raise unknown("job", str(job))
         if file_job.status is None:

@@ -237,7 +237,7 @@ def retention(conn: Connection, settings: Settings) -> Finding:
     return Finding("retention", "ok", f"kept: {kept}")
 
 
-# rows follow readings within a second; by then nobody makes them
+# rows follow readings within a second; by then no process makes them
 _LONG_S = 60.0
 
 
@@ -363,7 +363,7 @@ def _identity(certificate: bytes) -> Finding:
         return Finding(_IDENTITY, "wrong", f"is not a certificate: {error}", fix)
     left = own.not_valid_after_utc - datetime.now(UTC)
     names = own.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    name = names[0].value if names else "nobody"
+    name = names[0].value if names else "(no common name)"
     text = f"{name!s}, until {own.not_valid_after_utc:%Y-%m-%d}"
     if left > _ENDING:
         return Finding(_IDENTITY, "ok", text)

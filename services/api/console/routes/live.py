@@ -99,7 +99,7 @@ _UNKNOWN_S = 30.0
 _BEHIND = 8
 MOST, MOST_OF_ONE = 1_000, 50
 _SITE = 60
-# what somebody has to see to comes first
+# what needs attention comes first
 _RANK = {"offline": 0, "late": 1, "online": 2, "not commissioned": 3}
 Row = dict[str, Any]
 

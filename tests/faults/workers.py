@@ -128,7 +128,7 @@ class Workers:
         time.sleep(0.5)
         waiting = self.pipeline.ask(
             "SELECT FROM pg_stat_activity WHERE application_name = 'tonne worker'"
-            " AND (state = 'idle in transaction' OR state = 'active' AND wait_event_type = 'Client')"
+            " AND state IN ('idle in transaction', 'active') AND wait_event_type = 'Client'"
             " AND state_change < now() - interval '0.4 s'"
         )
         return bool(waiting)

@@ -18,7 +18,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ingest.addresses import parts_of
 from ingest.mqtt.tls import Tls
 from services import environment
-from services import setting_checks as checks
 from services.environment import (
     METRICS_BIND,
     PREFIX,
@@ -281,19 +280,19 @@ class Settings(BaseSettings):
             field: value for field, value in values.items() if value != "" or field not in SECRETS
         }
 
-    _scheme = field_validator(*SECRETS)(checks.server)
-    _bindable = field_validator("api_bind", "metrics_bind", "witness_bind")(checks.bind)
-    _networks = field_validator("trusted_proxies", "webhook_networks")(checks.networks)
-    _classes = field_validator("sensorthings_public")(checks.device_classes)
-    _one_level = field_validator("sparkplug_host_id")(checks.topic_level)
-    _long_enough = field_validator(*checks.LEAST_DAYS)(checks.kept_days)
+    _scheme = field_validator(*SECRETS)(environment.check_server)
+    _bindable = field_validator("api_bind", "metrics_bind", "witness_bind")(environment.check_bind)
+    _networks = field_validator("trusted_proxies", "webhook_networks")(environment.check_networks)
+    _classes = field_validator("sensorthings_public")(environment.check_device_classes)
+    _one_level = field_validator("sparkplug_host_id")(environment.check_topic_level)
+    _long_enough = field_validator(*environment.LEAST_DAYS)(environment.check_kept_days)
     _room_for_one = field_validator("principal_messages_a_minute", "principal_bytes_a_minute")(
-        checks.quota
+        environment.check_quota
     )
-    _page = field_validator("grafana_url")(checks.page)
-    _mail = field_validator("smtp_url")(checks.mail_server)
-    _authorities = field_validator("timestamp_urls")(checks.authorities)
-    _somewhere = field_validator("home", mode="before")(checks.folder)
+    _page = field_validator("grafana_url")(environment.check_page)
+    _mail = field_validator("smtp_url")(environment.check_mail_server)
+    _authorities = field_validator("timestamp_urls")(environment.check_authorities)
+    _somewhere = field_validator("home", mode="before")(environment.check_folder)
 
     @model_validator(mode="after")
     def _waits_for_somebody(self) -> "Settings":

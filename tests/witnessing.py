@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import uvicorn
 
 from mrv.log.note import Vkey
+from services import witness_state as witness_keys
 from services.logs import get_logger
-from services.witness import state as witness_keys
-from services.witness.app import Cosigner, Witness
-from services.witness.state import State
+from services.witness import Cosigner, Witness
+from services.witness_state import State
 from tests.ports import free_port
 from tests.waiting import until
 

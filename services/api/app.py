@@ -66,9 +66,9 @@ from services.issuer.requests import Desk, Runner
 from services.issuer.timestamps import Policy, no_authority
 from services.metrics import Metrics
 from services.settings import FILES_BYTES
-from services.store.api import api_keys as api_records
+from services.store import api_keys as api_records
 from services.store.postgres.pool import session_settings
-from services.webhooks.post import Network
+from services.webhook_post import Network
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

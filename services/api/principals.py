@@ -28,7 +28,7 @@ import jwt
 import msgspec
 
 from services.api.problems import ProblemError
-from services.store.api.api_keys import ApiRole
+from services.store.api_keys import ApiRole
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tonne"'}
 

@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from ingest.errors import InputError, RegistryError, ServerError
 from mrv.errors import EnrolmentError, StatementStateError, VerificationError
-from services.vault.part import DamagedError, VaultError
+from services.vault import DamagedError, VaultError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -38,11 +38,11 @@ from services.api.problems import ProblemError, status_of
 from services.issuer import requests
 from services.issuer.requests import Desk
 from services.settings import FILES_BYTES
-from services.store.api import api_keys
-from services.store.api.api_keys import Answer, ApiKey
+from services.store import api_keys
+from services.store.api_keys import Answer, ApiKey
 from services.store.statements import signer_requests as queue
 from services.store.statements.signer_requests import Request as Wanted
-from services.webhooks.post import Network
+from services.webhook_post import Network
 
 if TYPE_CHECKING:
     from services.api.principals import Tokens

@@ -14,16 +14,17 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError, RegistryError
+from services import webhook_post
+from services import webhooks as sender
 from services.cli.options import Choice, Group, json_option
 from services.cli.output import print_json, print_result, table, time_text
 from services.cli.server_options import METAVAR, database_url, moment_us
 from services.registry.limits import kinds
 from services.settings import Settings
-from services.store.api import alarm_contacts as store
-from services.store.api import webhooks
+from services.store import alarm_contacts as store
+from services.store import webhooks
 from services.store.postgres.pool import connect
 from services.store.views import alarms as stored
-from services.webhooks import post, sender
 
 LANGUAGES = ("en", "vi", "ja", "de")
 _author = click.option("--author", help="Name of the person acting; default: the system's user.")
@@ -88,7 +89,7 @@ def add(
     lacking = "smtp_url" if address.startswith(sender.MAIL) else "apprise_config"
     with _database() as conn:
         store.add(
-            conn, id_, address, post.new_secret(), author or getpass.getuser(),
+            conn, id_, address, webhook_post.new_secret(), author or getpass.getuser(),
             language=language, severities=severities or ("critical", "major"),
             projects=projects or None,
         )  # fmt: skip

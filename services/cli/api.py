@@ -11,15 +11,15 @@ from typing import get_args
 import click
 from psycopg import Connection
 
+from services import webhook_post
 from services.api.principals import Tokens
 from services.cli.options import Choice, Group, json_option
 from services.cli.output import print_json, print_result, print_secret, table, time_text
 from services.cli.server_options import METAVAR, database_url, moment_us
 from services.settings import Settings
-from services.store.api import api_keys
-from services.store.api.api_keys import ApiKey, ApiRole
+from services.store import api_keys
+from services.store.api_keys import ApiKey, ApiRole
 from services.store.postgres.pool import connect
-from services.webhooks import post
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -62,7 +62,7 @@ def _serve() -> None:
         public_classes=tuple(
             filter(None, (part.strip() for part in settings.sensorthings_public.split(",")))
         ),
-        networks=post.networks(settings.webhook_networks),
+        networks=webhook_post.networks(settings.webhook_networks),
         files_bytes=settings.api_files_bytes,
     )
     app = make_app(database_url(), choices, Metrics(), log)

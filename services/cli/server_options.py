@@ -13,8 +13,7 @@ from ingest.errors import InputError
 from ingest.mqtt.tls import Tls
 from mrv.calendar import instant_us
 from mrv.errors import PeriodError
-from services.identity.folder import IdentityFolder
-from services.identity.principals import ADMIN
+from services.identity.principals import ADMIN, IdentityFolder
 from services.local.machine import LOOPBACK, choose
 from services.settings import Settings, SettingsError, split_bind
 from services.store.registry.known import timezones

@@ -11,17 +11,16 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
+from services import webhook_post
 from services.cli.options import Choice, Group, json_option
 from services.cli.output import counted, print_json, print_result, print_secret, table, time_text
 from services.cli.server_options import METAVAR, database_url, metrics_bind, moment_us
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
-from services.store.api import webhooks as store
+from services.store import webhooks as store
 from services.store.postgres.pool import connect
-from services.webhooks import post
-from services.webhooks import post as addresses
-from services.webhooks.sender import Sender, Ways
+from services.webhooks import Sender, Ways
 
 _id = click.argument("id_", metavar="ID")
 _author = click.option("--author", help="Name of the person acting; default: the system's user.")
@@ -78,7 +77,7 @@ def add(
       tonne webhooks add registry --url https://registry.example/tonne --topic statement
     """
     _check(url)
-    secret = post.new_secret()
+    secret = webhook_post.new_secret()
     with _database() as conn:
         made = store.add(conn, id_, url, topics or store.TOPICS, projects or None, secret,
                          author or getpass.getuser())  # fmt: skip
@@ -153,7 +152,7 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     Example:
       tonne webhooks rotate registry --overlap 24
     """
-    secret = post.new_secret()
+    secret = webhook_post.new_secret()
     with _database() as conn:
         store.rotate(conn, id_, secret, overlap_h * _HOUR_S)
     message = f"{id_}: the previous secret ends in {overlap_h} h; the new one is not shown again"
@@ -244,7 +243,7 @@ def send(*, once: bool, as_json: bool) -> None:
     """
     settings = Settings()
     log, metrics = get_logger("webhooks"), Metrics()
-    allowed = addresses.networks(settings.webhook_networks)
+    allowed = webhook_post.networks(settings.webhook_networks)
     ways = Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
     sender = Sender(settings.require("database_url"), metrics, log, allowed, ways=ways)
     if once:
@@ -268,9 +267,9 @@ def send(*, once: bool, as_json: bool) -> None:
 
 def _check(url: str) -> None:
     """Refuse an invalid or non-public URL; a name that does not resolve yet is accepted."""
-    target = addresses.target_of(url)
+    target = webhook_post.target_of(url)
     try:
-        addresses.addresses_of(target, addresses.networks(Settings().webhook_networks))
+        webhook_post.addresses_of(target, webhook_post.networks(Settings().webhook_networks))
     except OSError as error:
         click.echo(f"tonne: {target.host} does not resolve now: {error}", err=True)
 

@@ -22,7 +22,7 @@ from services.intake.registry_watch import CHECK_S
 from services.intake.retry import line
 from services.metrics import Metrics
 from services.processing.commit import Store
-from services.vault.part import DamagedError, VaultError
+from services.vault import DamagedError, VaultError
 
 PULSE = "deriving"
 # between two rounds, and at most where rounds are long

@@ -45,7 +45,7 @@ from services.clock import now_us
 from services.issuer.collect_evidence import collect, correcting, evidence_of
 from services.issuer.earlier_projects import counted_elsewhere
 from services.issuer.sealed_day_contents import SETTLE_US
-from services.store.archive import catalog as archived
+from services.store import archive_catalog as archived
 from services.store.postgres.pool import stamp
 from services.store.registry import load as registry
 from services.store.statements import account_spans, statements

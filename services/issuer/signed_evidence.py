@@ -46,15 +46,15 @@ from mrv.statement.credentials import verification_of
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence_case import Case
 from mrv.statement.signed_energy import energy_registers, keys_of, kind_of
-from services.store.archive import catalog as archived
+from services import vault_table
+from services.store import archive_catalog as archived
 from services.store.messages import signed_values as store
 from services.store.messages.signed_values import Candidate
 from services.store.registry import programme
 from services.store.registry.entries_from_rows import METER_KEYS
 from services.store.statements import signed_documents
 from services.store.statements.evidence import load_serials
-from services.vault import table
-from services.vault.part import Part
+from services.vault import Part
 
 
 class Reused(NamedTuple):
@@ -79,7 +79,7 @@ def fitting(conn: Connection, case: Case) -> list[Reused]:
             for part in reversed(parts):  # the last one made counts
                 leaves = part.leaves.values()
                 if all(wanted.get(leaf.key) == leaf for leaf in leaves):
-                    reused.append(Reused(part, table.whole(archived.place_of(cursor), part)))
+                    reused.append(Reused(part, vault_table.whole(archived.place_of(cursor), part)))
                     for leaf in leaves:
                         del wanted[leaf.key]
     return reused

@@ -37,8 +37,7 @@ from services.processing.rebuild import rebuild
 from services.scraping import Pulse
 from services.settings import Settings, local_urls
 from services.settle import Plan
-from services.store.api import webhooks
-from services.store.api.webhooks import Waiting
+from services.store import webhooks
 from services.store.messages.dead_letter_query import expire, tidy
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
@@ -48,6 +47,7 @@ from services.store.statements import transparency_log
 from services.store.timeseries import arrivals, remake_requests
 from services.store.views import fleet_metrics as gauges
 from services.store.views.fleet_metrics import Gauges
+from services.store.webhooks import Waiting
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

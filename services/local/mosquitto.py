@@ -15,10 +15,9 @@ from typing import ClassVar
 from ingest.errors import InputError
 from ingest.mqtt.tls import Tls
 from services.identity.authority import write
-from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import AUTOSAVE_S, SECURITY, Listening, security
 from services.identity.mosquitto import config as secure_config
-from services.identity.principals import ADMIN, PIPELINE, service
+from services.identity.principals import ADMIN, PIPELINE, IdentityFolder, service
 from services.local.machine import LOOPBACK, MOSQUITTO, own_folder, service_account
 from services.local.server import Server
 from services.settings import QUEUE_BYTES, QUEUE_MESSAGES

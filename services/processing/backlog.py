@@ -19,7 +19,7 @@ from services.processing.batch import Answered
 from services.processing.derive import Rows
 from services.processing.station_indicators import Touched
 from services.processing.store_readings import Arrived
-from services.store.archive import catalog as archived
+from services.store import archive_catalog as archived
 from services.store.postgres.columnstore import Verdict, verdict
 from services.store.statements import late_readings
 from services.store.timeseries import remake_requests as requests

@@ -36,8 +36,8 @@ from services.processing.deriver import Deriver, Made, Note
 from services.processing.quality_pass import Changed
 from services.processing.store_readings import Arrived, Signatures, store_readings
 from services.settle import Plan
-from services.store.archive import archived_readings as cold
-from services.store.archive import catalog as archived
+from services.store import archive_catalog as archived
+from services.store import archived_readings as cold
 from services.store.messages import dead_letter_write as letters
 from services.store.messages import signed_values as signed
 from services.store.messages.dead_letter_write import Letters
@@ -49,7 +49,7 @@ from services.store.timeseries import arrivals, remake_requests
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.last_seen import Clocks, Seen, heard
 from services.store.timeseries.last_seen import Written as Heard
-from services.vault.part import DamagedError, VaultError
+from services.vault import DamagedError, VaultError
 
 
 def without_archived(connection: Connection, fleet: Fleet, batch: Batch, why: str) -> Batch:

@@ -33,7 +33,7 @@ from services.processing.quality_pass import Changed, Quality, reaches
 from services.processing.station_indicators import Touched
 from services.processing.store_readings import Arrived, joined, without
 from services.settle import Plan, Settled, settle
-from services.store.archive import catalog as archived
+from services.store import archive_catalog as archived
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.columnstore import Verdict, verdict
 from services.store.postgres.pool import FAR_US

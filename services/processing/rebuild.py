@@ -30,7 +30,7 @@ from services.processing import reprocess as late
 from services.processing import station_indicators as stations
 from services.processing.quality_pass import Judging
 from services.settle import Part, Plan
-from services.store.archive import catalog as archived
+from services.store import archive_catalog as archived
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.pool import stamp

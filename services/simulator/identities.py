@@ -10,7 +10,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.mqtt.tls import CA, CERTIFICATE, Tls
-from services.identity.folder import PASSWORD
+from services.identity.principals import PASSWORD
 from services.simulator.model import SimulatorError
 
 MOST = 500  # connections at once: each principal needs one of its own

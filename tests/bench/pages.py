@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, sync_playwright
 
-from services.store.api import api_keys
+from services.store import api_keys
 from services.store.postgres.pool import connect
 from tests import browsers
 from tests.bench.api import serving

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from jsonschema_rs import Draft202012, Registry, validator_for
 
-from services.vault.place import Place
+from services.vault import Place
 from tests.deploy.files import DEPLOY, PINNED, ROOT, VERSION, accept, read, unknown_settings
 from tests.every import every
 

@@ -10,7 +10,7 @@ import pytest
 
 from ingest.mqtt.tls import Tls
 from services.local import backup
-from services.store.api import api_keys
+from services.store import api_keys
 from services.store.postgres.pool import connect
 from tests.deploy.composed import Composed
 from tests.deploy.files import ROOT, read

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from services.vault import place
+from services import vault
 
 # of each, the program's own function and its arguments, and what the proxy is asked for
 CALLS = {
@@ -29,7 +29,7 @@ CALLS = {
         "CONNECT id.example.org:443 HTTP/1.",
     ),
     "bucket": (
-        "from services.vault.place import Place; do = lambda url: Place(url).get('x')",
+        "from services.vault import Place; do = lambda url: Place(url).get('x')",
         "'s3://archive/hp?endpoint_override=s3.example.org&region=r'",
         "CONNECT s3.example.org:443 HTTP/1.",
     ),
@@ -84,8 +84,8 @@ def test_the_proxy_is_asked_by_name(proxy, whom):
 def test_what_is_not_to_go_by_the_proxy_does_not(monkeypatch):
     """A store inside would be asked for at a proxy that knows the outside alone."""
     monkeypatch.setenv("HTTPS_PROXY", "egress:3128")
-    assert place._proxy({"endpoint_override": "s3.example.org:9000"}) == "http://egress:3128"
-    assert place._proxy({"scheme": "http", "endpoint_override": "minio:9000"}) is None
+    assert vault._proxy({"endpoint_override": "s3.example.org:9000"}) == "http://egress:3128"
+    assert vault._proxy({"scheme": "http", "endpoint_override": "minio:9000"}) is None
     monkeypatch.setenv("NO_PROXY", "localhost,.inside")
-    assert place._proxy({"endpoint_override": "minio.inside:9000"}) is None
-    assert place._proxy({"region": "ap-southeast-1"}) == "http://egress:3128"
+    assert vault._proxy({"endpoint_override": "minio.inside:9000"}) is None
+    assert vault._proxy({"region": "ap-southeast-1"}) == "http://egress:3128"

@@ -13,7 +13,7 @@ import pytest
 from structlog import get_logger
 
 from services.metrics import Metrics
-from services.store.api import api_keys
+from services.store import api_keys
 from services.store.postgres.pool import connect
 from tests.figures import of_console, panel_queries, surfaces
 from tests.figures.account import Account, read

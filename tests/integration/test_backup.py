@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.archive import verify as check
+from services import archived_files as check
 from services.issuer.audit import audit
 from services.local.machine import service_account
 from services.local.stack import Postgres

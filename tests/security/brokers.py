@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from ingest.mqtt.tls import Tls
-from services.enrolment import broker as written
+from services import broker_access as written
 from services.identity import mosquitto, principals
 from services.identity.authority import Authority, write
-from services.identity.folder import IdentityFolder
 from services.identity.mosquitto import Listening
+from services.identity.principals import IdentityFolder
 from services.local import machine
 from services.local.machine import LOOPBACK
 from services.local.mosquitto import PASSWORDS, Mosquitto

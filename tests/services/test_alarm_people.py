@@ -11,13 +11,13 @@ import structlog
 from aiosmtpd.controller import Controller
 
 from ingest.errors import InputError
+from services import webhooks as sender
 from services.metrics import Metrics
-from services.store.api import alarm_contacts as store
-from services.store.api import webhooks
+from services.store import alarm_contacts as store
+from services.store import webhooks
 from services.store.postgres.pool import connect
-from services.webhooks import sender
-from services.webhooks.post import new_secret
-from services.webhooks.sender import Sender, Sent, Ways
+from services.webhook_post import new_secret
+from services.webhooks import Sender, Sent, Ways
 from tests.invoked import tonne
 from tests.services.test_webhooks import due_now, receiving, states
 

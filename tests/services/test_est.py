@@ -18,10 +18,10 @@ from structlog import get_logger
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
+from services import est
 from services.edge import identity
-from services.enrolment import est
-from services.enrolment.est import Desk, Server
-from services.identity.folder import IdentityFolder
+from services.est import Desk, Server
+from services.identity.principals import IdentityFolder
 from services.store.postgres.pool import connect
 from tests.invoked import tonne as invoke
 from tests.services.test_credentials import tonne  # noqa: F401 - a fixture

@@ -16,15 +16,15 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
+from services import webhook_post as addresses
 from services.cli.errors import Exit
 from services.cli.local.doctor import webhooks as doctor
 from services.issuer import transitions as life
 from services.metrics import Metrics
-from services.store.api import webhooks as store
+from services.store import webhooks as store
 from services.store.postgres.pool import connect
-from services.webhooks import post as addresses
-from services.webhooks.post import new_secret, post
-from services.webhooks.sender import Sender
+from services.webhook_post import new_secret, post
+from services.webhooks import Sender
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged

@@ -21,8 +21,8 @@ from mrv.report.words import LANGUAGES
 from services.api.principals import PUBLIC, Principal, refuse_part
 from services.api.problems import ProblemError
 from services.api.request_context import Api, Asked
-from services.store.api import api_keys
-from services.store.api.api_keys import ApiKey
+from services.store import api_keys
+from services.store.api_keys import ApiKey
 
 COOKIE = "tonne_session"
 _LONGEST = 200

@@ -11,16 +11,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import Connection
 from starlette.responses import Response
 
+from services import webhook_post
 from services.api import schemas as shapes
 from services.api.file_cache import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Admin, Ask, Asked, Reader
-from services.store.api import api_keys
-from services.store.api import webhooks as store
+from services.store import api_keys
+from services.store import webhooks as store
 from services.store.postgres import migrate
 from services.store.registry import signing_keys as enrolled
-from services.webhooks import post
-from services.webhooks import post as addresses
 
 router = APIRouter(tags=["access"])
 KeyId = Annotated[str, Path(pattern="^[a-z0-9]{12}$")]
@@ -137,14 +136,14 @@ def webhooks(ask: Admin) -> Response:
 def add(ask: Admin, body: shapes.NewWebhook) -> Response:
     """Register a webhook; its secret is shown only once."""
     _refuse_name(ask)
-    target = addresses.target_of(body.url)
+    target = webhook_post.target_of(body.url)
     try:
-        addresses.addresses_of(target, ask.api.networks)
+        webhook_post.addresses_of(target, ask.api.networks)
     except OSError as error:
         raise ProblemError(
             422, f"{target.host} does not resolve: {error}; check the host's name"
         ) from None
-    secret = post.new_secret()
+    secret = webhook_post.new_secret()
 
     def work(conn: Connection) -> tuple[int, Any]:
         made = store.add(conn, body.id, body.url, body.topics, body.projects, secret, ask.who.name)
@@ -190,7 +189,7 @@ def deliveries(
 def rotate(ask: Admin, webhook: WebhookId, body: shapes.NewSecret) -> Response:
     """Replace the signing secret, shown only once; the previous one is valid for some hours."""
     _refuse_name(ask)
-    secret = post.new_secret()
+    secret = webhook_post.new_secret()
 
     def work(conn: Connection) -> tuple[int, Any]:
         store.rotate(conn, webhook, secret, body.overlap_h * _HOUR_S)

@@ -12,7 +12,7 @@ from services.api import schemas as shapes
 from services.api.problems import ProblemError
 from services.api.request_context import WholeReader
 from services.api.routes.registry import unknown
-from services.sewers.asset_files import collection, feature, grid
+from services.registry.sewer_files import collection, feature, grid
 from services.store.registry import sewers as stored
 
 

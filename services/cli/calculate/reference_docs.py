@@ -25,7 +25,7 @@ from services.metrics import Metrics
 from services.registry.schema import descriptions, schema
 from services.registry.template import template
 from services.settings import SECRETS, WORDS, Settings
-from services.webhooks.sender import Sender
+from services.webhooks import Sender
 
 METRICS_PAGE = "metrics.md"
 _METRICS_HEAD = """\

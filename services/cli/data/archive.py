@@ -11,10 +11,9 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from services.archive import restore as restores
-from services.archive import run as runs
-from services.archive import verify as checks
-from services.archive.verify import Wanted
+from services import archive as runs
+from services import archived_files as checks
+from services.archived_files import Wanted
 from services.cli.errors import Exit
 from services.cli.options import Group, json_option
 from services.cli.output import bytes_text, counted, table
@@ -131,9 +130,9 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
     with _database("tonne_archive") as conn:
         wanted = _wanted(conn, begin, end, ())
         if as_json:
-            click.echo(json.dumps(restores.files(conn, wanted), indent=2))
+            click.echo(json.dumps(checks.files(conn, wanted), indent=2))
             return
-        months = restores.months(conn, wanted)
+        months = checks.months(conn, wanted)
     head = ("month", "class", "days", "files", "readings", "size", "bytes a reading")
     rows = [
         (m.month, m.class_id, m.days, m.files, f"{m.rows:,}", bytes_text(m.bytes),
@@ -210,7 +209,7 @@ def restore(
     """
     with _database("tonne_ingest") as conn:
         wanted = _wanted(conn, begin, end, devices)
-        done = restores.restore(conn, wanted, days, reason, _watcher())
+        done = checks.restore(conn, wanted, days, reason, _watcher())
     if as_json:
         click.echo(json.dumps(vars(done)))
         return

@@ -46,7 +46,7 @@ from services.local import machine
 from services.local.kafka import binary
 from services.local.stack import LocalStack
 from services.settings import Settings
-from services.store.api import webhooks as store
+from services.store import webhooks as store
 from services.store.postgres.migrate import load, what_lacks
 from services.store.registry import load as registry
 from services.store.statements import late_readings, sealed_days, transparency_log

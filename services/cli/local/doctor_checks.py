@@ -20,7 +20,7 @@ from psycopg.rows import TupleRow
 
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.tls import Tls
-from services.archive import verify as home
+from services import archived_files as home
 from services.cli.output import counted
 from services.cli.server_options import load_kafka
 from services.clock import now_us
@@ -31,9 +31,9 @@ from services.local.machine import LOOPBACK
 from services.local.mosquitto import greets
 from services.registry.ratings import unlikely
 from services.settings import Settings, split_bind
+from services.store import archive_catalog as archived
 from services.store import offsets
 from services.store import offsets as source
-from services.store.archive import catalog as archived
 from services.store.messages.dead_letter_write import ALL
 from services.store.offsets import Source
 from services.store.postgres import columnstore, reading_tables

@@ -13,11 +13,11 @@ import click
 from ingest.addresses import server_of
 from ingest.errors import InputError
 from ingest.mqtt.names import PORTS
+from services import broker_access as brokers
+from services.broker_access import Applied
 from services.cli.options import Choice, Group, json_option
 from services.cli.output import counted, print_result
 from services.cli.server_options import database_url, identity_folder
-from services.enrolment import broker as brokers
-from services.enrolment.broker import Applied
 from services.identity.mosquitto import Listening
 from services.identity.principals import PIPELINE, is_ours
 from services.local.mosquitto import Mosquitto

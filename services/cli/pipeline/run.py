@@ -11,6 +11,7 @@ from functools import partial
 
 import click
 
+from services import webhook_post
 from services.cli.server_options import database_url, metrics_bind, wait_option
 from services.embedded import Runner
 from services.intake.broker_queue import BrokerQueue
@@ -29,8 +30,7 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.webhooks import post
-from services.webhooks.sender import Sender, Ways, may_send
+from services.webhooks import Sender, Ways, may_send
 
 
 @click.command()
@@ -157,7 +157,7 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     sealer = Sealer(url, settings.home, LOG_KEY, EVERY_S, metrics, log, stamps=stamps)
     queue = BrokerQueue.by(settings, metrics, log) or nullcontext()
     whom = Witnesses.by(settings) if seal else None
-    allowed = post.networks(settings.webhook_networks)
+    allowed = webhook_post.networks(settings.webhook_networks)
     sends = webhooks and may_send(url, log)
     ways = Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
     events = Sender(url, metrics, log, allowed, ways=ways) if sends else nullcontext()

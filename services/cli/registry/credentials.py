@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives import hashes
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import TonneError
+from services import enrolment
+from services import est as self_enrolment
 from services.cli.options import json_option
 from services.cli.output import bar, print_json, print_result, print_secret, table, time_text
 from services.cli.pipeline.broker import carry_to_broker, ours, tell_broker
 from services.cli.server_options import database_url, identity_folder
-from services.enrolment import est as self_enrolment
-from services.enrolment import issue as enrolment
-from services.enrolment.issue import Result
+from services.enrolment import Result
 from services.environment import split_bind
 from services.logs import get_logger
 from services.settings import Settings
@@ -98,7 +98,7 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     Example:
       tonne est --bind 0.0.0.0:8444 --host mqtt.example.org
     """
-    from services.enrolment.est import Desk, Server  # noqa: PLC0415 - only where it serves
+    from services.est import Desk, Server  # noqa: PLC0415 - only where it serves
 
     settings, log, url = Settings(), get_logger("est"), database_url()
     folder = identity_folder(settings)

@@ -17,10 +17,10 @@ from services.cli.options import Group, json_option
 from services.cli.output import counted, print_result, table
 from services.cli.server_options import database_url
 from services.nearest import did_you_mean
-from services.sewers import asset_files
-from services.sewers.asset_files import Network, read
-from services.sewers.assets import Problem
-from services.sewers.assets import check as check_network
+from services.registry import sewer_files
+from services.registry.sewer_files import Network, read
+from services.registry.sewers import Problem
+from services.registry.sewers import check as check_network
 from services.store.postgres.pool import connect
 from services.store.registry import sewers as stored
 
@@ -125,9 +125,9 @@ def export(out: Path, *, as_json: bool) -> None:
     with connect(database_url(), role="tonne_api", name="tonne sewer", autocommit=True) as conn:
         assets = list(stored.every(conn))
     if out.suffix == ".csv":
-        text = asset_files.to_csv(assets)
+        text = sewer_files.to_csv(assets)
     elif out.suffix in (".geojson", ".json"):
-        features = ",\n".join(json.dumps(asset_files.feature(a)) for a in assets)
+        features = ",\n".join(json.dumps(sewer_files.feature(a)) for a in assets)
         text = f'{{"type": "FeatureCollection", "features": [\n{features}\n]}}\n'
     else:
         raise InputError(f"--out {out}: its name must end in .csv or .geojson")
@@ -155,7 +155,7 @@ def show(asset: str, *, as_json: bool) -> None:
     if stored_asset is None:
         raise InputError(f"asset {asset!r} is not registered; {near or _IMPORT}")
     own_asset, events = stored_asset
-    document: dict[str, Any] = {"id": own_asset.id, **asset_files.properties(own_asset)}
+    document: dict[str, Any] = {"id": own_asset.id, **sewer_files.properties(own_asset)}
     document["history"] = [
         {"day": e.day.isoformat(), "what": e.what, "kind": e.kind, "condition": e.condition,
          "note": e.note} for e in events

@@ -14,6 +14,7 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.log.note import COSIGNATURE, Vkey
+from services import witness_state as witness_keys
 from services.cli.errors import Exit
 from services.cli.options import Group, json_option
 from services.cli.output import counted, print_json, print_result, table, time_text
@@ -25,9 +26,8 @@ from services.logs import get_logger
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.statements import sealed_days as stored
-from services.witness import state as witness_keys
-from services.witness.app import Cosigner
-from services.witness.state import State
+from services.witness import Cosigner
+from services.witness_state import State
 
 
 @click.group(cls=Group)
@@ -147,7 +147,7 @@ def serve(*, as_json: bool) -> None:
     """
     del as_json
     from services.api.server import answer  # noqa: PLC0415 - loads the web framework
-    from services.witness.app import Witness  # noqa: PLC0415
+    from services.witness import Witness  # noqa: PLC0415
 
     settings, log = Settings(), get_logger("witness")
     keys = witness_keys.load(_folder(), settings.key_passphrase_bytes)

@@ -10,8 +10,8 @@ import psycopg
 from psycopg import Connection
 
 from ingest.errors import RegistryError
-from services.sewers.asset_files import COLUMNS
-from services.sewers.assets import Asset, Cell, Event
+from services.registry.sewer_files import COLUMNS
+from services.registry.sewers import Asset, Cell, Event
 
 _STORED = (*COLUMNS, "path", "extent")
 _TEMPORARY = (

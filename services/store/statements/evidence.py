@@ -16,12 +16,12 @@ from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
 from ingest.model import HOUR_US, LOOK_BACK_US, POWER_GAP_US, Fleet, Frame
 from ingest.pipeline.quality_state import FROM_START
-from services.store.archive import archived_readings as cold
-from services.store.archive import catalog as archived
+from services import vault_table
+from services.store import archive_catalog as archived
+from services.store import archived_readings as cold
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
-from services.vault import table
-from services.vault.part import Part
+from services.vault import Part
 
 
 def keep(
@@ -76,7 +76,7 @@ def _whole(conn: Connection, paths: Sequence[str]) -> dict[str, bytes]:
         return {}
     with conn.cursor() as cursor:
         place = archived.place_of(cursor)
-        return {part.path: table.whole(place, part) for part in archived.at(cursor, paths)}
+        return {part.path: vault_table.whole(place, part) for part in archived.at(cursor, paths)}
 
 
 def digests(conn: Connection, statement: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from psycopg import Connection, Cursor
 
 from ingest import classes
 from ingest.model import Fleet, Int64
-from services.store.archive import catalog as archived
+from services.store import archive_catalog as archived
 from services.store.postgres.pool import stamp
 
 # younger than the youngest day that is sealed, and much more so than what is archived

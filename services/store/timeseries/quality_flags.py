@@ -31,8 +31,8 @@ from ingest.pipeline.quality_state import (
     pairs_of,
     runs_of,
 )
-from services.store.archive import archived_readings as cold
-from services.store.archive.archived_readings import ReadingSpan
+from services.store import archived_readings as cold
+from services.store.archived_readings import ReadingSpan
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Text, Time, Words, encode
 from services.store.postgres.pool import stamp

@@ -15,7 +15,7 @@ from ingest.model import INTERVAL_US, Device, quality
 from ingest.pipeline.quality_limits import TIME
 from mrv.calendar import utc_text
 from mrv.environment import KIND_INDEX, KINDS
-from services.store.archive import archived_readings as cold
+from services.store import archived_readings as cold
 from services.store.postgres.pool import stamp
 from services.store.registry.known import unknown
 from services.store.registry.load import load_project

@@ -18,9 +18,9 @@ from psycopg.rows import TupleRow
 
 from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
-from services.store.archive import archived_readings as cold
-from services.store.archive import catalog as archived
-from services.store.archive.archived_readings import ReadingSpan
+from services.store import archive_catalog as archived
+from services.store import archived_readings as cold
+from services.store.archived_readings import ReadingSpan
 from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode

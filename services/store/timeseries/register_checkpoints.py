@@ -19,9 +19,9 @@ from ingest import classes
 from ingest.classes import QUANTITY_INDEX, Channel
 from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US, Fleet, Int16, Int32, Int64
 from ingest.pipeline.quality_state import NEVER, MeterState, Register
-from services.store.archive import archived_readings as cold
-from services.store.archive import catalog as archived
-from services.store.archive.archived_readings import ReadingSpan
+from services.store import archive_catalog as archived
+from services.store import archived_readings as cold
+from services.store.archived_readings import ReadingSpan
 from services.store.postgres import binary_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.pool import FAR_US, stamp

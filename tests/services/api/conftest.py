@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.store.api import api_keys
+from services.store import api_keys
 from services.store.postgres.pool import connect
 from tests import commands
 from tests.fix_timescale import _fresh

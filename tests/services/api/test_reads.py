@@ -26,12 +26,12 @@ from services.api import problems
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.registry.document import document
-from services.sewers.asset_files import read
+from services.registry.sewer_files import read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import load_registry
 from services.store.timeseries import queries as series
-from services.vault.part import VaultError
+from services.vault import VaultError
 from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.services.api import plain

@@ -11,15 +11,14 @@ import signal
 import sys
 from collections.abc import Callable
 
-from services.archive import restore
-from services.archive import run as day
-from services.archive import verify as home
-from services.archive.verify import Wanted
-from services.store.archive import archived_readings as cold
-from services.store.archive import catalog as archived
+from services import archive as day
+from services import archived_files as home
+from services import vault as places
+from services.archived_files import Wanted
+from services.store import archive_catalog as archived
+from services.store import archived_readings as cold
 from services.store.postgres.pool import connect
-from services.vault import place as places
-from services.vault.place import Place
+from services.vault import Place
 from tests.services.archive import shelved
 
 # where a command may die: the function, and whether before or after it did its work
@@ -41,7 +40,7 @@ RESTORE_STEPS = {
     "before-the-hold": (archived, "hold", "before"),
     "after-the-hold": (archived, "hold", "after"),
     "in-a-part": (cold, "thaw", "after"),
-    "after-a-restored-part": (restore, "_put_back", "after"),
+    "after-a-restored-part": (home, "_put_back", "after"),
 }
 
 
@@ -64,7 +63,7 @@ def main(step: str, command: str, url: str, place: str) -> None:
         shelved.archive(url, place)
     else:
         with connect(url, role="tonne_ingest", autocommit=True) as conn:
-            restore.restore(conn, Wanted(), 30, "test")
+            home.restore(conn, Wanted(), 30, "test")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.archive import run as runs
+from services import archive as runs
 from services.issuer.pack import export
 from services.processing.rebuild import rebuild
 from services.store.messages.dead_letter_write import Letters

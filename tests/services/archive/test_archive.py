@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from ingest import classes
-from services.archive import verify as check
+from services import archived_files as check
 from services.issuer.audit import audit
 from services.issuer.pack import export
 from services.store.postgres.pool import connect

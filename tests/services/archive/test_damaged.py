@@ -3,11 +3,10 @@
 import pytest
 
 from ingest.errors import InputError
-from services.archive import restore
-from services.archive import verify as check
-from services.archive.run import _alone
+from services import archived_files as check
+from services.archive import _alone
 from services.store.postgres.pool import connect
-from services.vault.part import DamagedError
+from services.vault import DamagedError
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -97,7 +96,7 @@ def test_a_damaged_day_is_not_brought_back(sealed_url, place):
         connect(sealed_url, role="tonne_ingest", autocommit=True) as conn,
         pytest.raises(DamagedError, match="2026-03-02_hp_pv"),
     ):
-        restore.restore(conn, wanted, 30, "test")
+        check.restore(conn, wanted, 30, "test")
     assert shelved.hot(sealed_url)[0] == 0
 
 

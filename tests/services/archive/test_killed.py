@@ -4,9 +4,8 @@ import signal
 
 import pytest
 
-from services.archive import restore
-from services.archive import verify as check
-from services.archive.verify import Wanted
+from services import archived_files as check
+from services.archived_files import Wanted
 from services.store.postgres.pool import connect
 from tests import commands
 from tests.services.archive import killed, shelved
@@ -49,7 +48,7 @@ def test_a_restore_that_dies_at_any_step_is_finished_by_the_next(sealed_url, tmp
         _die(step, "restore", sealed_url, place)
         assert shelved.underived(sealed_url) == [], step
     with connect(sealed_url, role="tonne_ingest", autocommit=True) as conn:
-        restore.restore(conn, Wanted(), 30, "test")
+        check.restore(conn, Wanted(), 30, "test")
     assert shelved.hot(sealed_url) == before
     assert shelved.underived(sealed_url) == []
     held = shelved.archive(sealed_url, place)

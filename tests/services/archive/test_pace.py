@@ -3,8 +3,8 @@
 import time
 
 from mrv.signatures.day_digests import DayLeaf
-from services.archive import run as rounds
-from services.archive.run import Pace, batches
+from services import archive as rounds
+from services.archive import Pace, batches
 from services.cli.local.doctor_checks import storage
 from services.logs import get_logger
 from services.store.postgres.pool import connect

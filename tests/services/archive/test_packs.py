@@ -15,10 +15,10 @@ from pyarrow import parquet
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.verify import verify
-from services.archive import verify as check
+from services import archived_files as check
 from services.issuer.audit import audit
 from services.store.postgres.pool import connect
-from services.vault.part import DamagedError
+from services.vault import DamagedError
 from tests.services.archive import shelved
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period

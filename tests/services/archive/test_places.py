@@ -8,10 +8,9 @@ import subprocess
 import pytest
 
 from ingest.errors import InputError
-from services.archive import verify as check
+from services import archived_files as check
 from services.store.postgres.pool import connect
-from services.vault.part import DamagedError, VaultError
-from services.vault.place import Place
+from services.vault import DamagedError, Place, VaultError
 from tests.services.archive import shelved
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.store.api import api_keys
+from services.store import api_keys
 from services.store.postgres.pool import connect
 from tests.holders import OPTIONS
 from tests.invoked import tonne as invoke

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from ingest.mqtt.tls import Tls
-from services.identity.folder import IdentityFolder
+from services.identity.principals import IdentityFolder
 from tests.security.probe import Probe
 from tests.services.edge.plant import (
     DEVICES,

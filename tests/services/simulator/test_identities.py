@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from ingest.mqtt.tls import Tls
+from services.broker_access import Control
 from services.identity.authority import Authority, write
-from services.identity.control import Control
 from services.identity.principals import ADMIN, PIPELINE, service
 from tests import commands
 from tests.fix_pipeline import on_servers

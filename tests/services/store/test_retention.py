@@ -17,9 +17,9 @@ from services.cli.webhooks import webhooks as command
 from services.issuer.watcher import Keep, Watcher
 from services.metrics import Metrics
 from services.settings import Settings
-from services.store.api import webhooks
+from services.store import webhooks
 from services.store.postgres.pool import connect
-from services.webhooks.post import new_secret
+from services.webhook_post import new_secret
 
 KEEP = Keep(90, event_days=90, sky_days=400)
 _OVERDUE = "tonne_retention_overdue_seconds"

@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors
 
 from ingest import classes
-from services.store.api import api_keys
+from services.store import api_keys
 from services.store.postgres.pool import connect
 
 PAGE = Path(__file__).parents[3] / "docs" / "table-growth.md"

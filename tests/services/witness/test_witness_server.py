@@ -17,9 +17,9 @@ from mrv.log.note import NoteKey, Vkey
 from mrv.log.witness import cosignatures, make_request
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import EMPTY_ROOT, leaf_hash, root_hash
-from services.witness import state as witness_keys
-from services.witness.app import LARGEST_BODY, Cosigner
-from services.witness.state import FILE, State
+from services import witness_state as witness_keys
+from services.witness import LARGEST_BODY, Cosigner
+from services.witness_state import FILE, State
 from tests import commands
 from tests.invoked import tonne
 from tests.ports import free_port

@@ -32,7 +32,7 @@ from services.api.console.session import View, signed_in
 from services.api.console.translations import texts, unit
 from services.api.principals import Principal
 from services.api.problems import ProblemError
-from services.store.api import api_keys
+from services.store import api_keys
 from services.store.messages.dead_letter_query import UnknownDevice, unknown_devices
 from services.store.views import alarms, console
 from services.store.views.console import Newest

@@ -21,8 +21,8 @@ from services.api.console.session import View, signed_in_for_all
 from services.api.request_context import Asked
 from services.api.routes.registry import unknown
 from services.api.routes.sewers import Window, window
-from services.sewers.asset_files import properties
-from services.sewers.assets import Asset, Cell, Event
+from services.registry.sewer_files import properties
+from services.registry.sewers import Asset, Cell, Event
 from services.store.registry import sewers as stored
 
 router = APIRouter(include_in_schema=False)

@@ -18,7 +18,7 @@ from services.api.console.session import (
     refuse_foreign,
 )
 from services.api.request_context import Asked
-from services.store.api import api_keys
+from services.store import api_keys
 
 router = APIRouter(include_in_schema=False)
 _FIELDS = 4

@@ -10,7 +10,7 @@ import pytest
 from mrv.report.words import LANGUAGES
 from services.api.console.translations import Words
 from services.processing import pv_outlook
-from services.store.api import api_keys
+from services.store import api_keys
 from services.store.postgres.pool import connect
 from services.store.registry import known
 from tests.grafana.macros import boards, panels

@@ -22,8 +22,8 @@ from services.issuer.planning import unfit_plans
 from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
 from services.registry.files import read_files
-from services.sewers.asset_files import read
-from services.sewers.assets import Asset
+from services.registry.sewer_files import read
+from services.registry.sewers import Asset
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import load_registry

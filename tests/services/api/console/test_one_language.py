@@ -19,7 +19,7 @@ from mrv.texts import read
 from services.api.console.routes.year import short_name
 from services.cli.words import FOLDERS, ROOT
 from services.registry.document import to_yaml
-from services.sewers.asset_files import read as assets_of
+from services.registry.sewer_files import read as assets_of
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from tests.services.api.console.languages import SHOWN

@@ -30,7 +30,7 @@ from services.api.console.routes import (
 from services.api.console.routes.live import MOST_OF_ONE
 from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
-from services.store.api import api_keys
+from services.store import api_keys
 from services.store.postgres.pool import connect
 from services.store.views import console
 from services.store.views.alarms import grouped

@@ -17,8 +17,7 @@ from psycopg import Connection
 
 from ingest.errors import RegistryError
 from services.identity.authority import Authority
-from services.identity.folder import IdentityFolder
-from services.identity.principals import is_ours
+from services.identity.principals import IdentityFolder, is_ours
 from services.registry.entries import Device
 from services.store.registry import signing_keys
 from services.store.registry.signing_keys import Credential, Kind

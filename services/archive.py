@@ -29,14 +29,16 @@ from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from mrv.statement import device_days
 from mrv.statement.device_days import reading_leaves
-from services.archive import verify as home
-from services.archive.verify import Archive
+from services import archived_files as home
+from services import vault as parts
+from services import vault_table
+from services.archived_files import Archive
 from services.clock import now_us
 from services.issuer.close import snapshot
 from services.issuer.compared_days import compared, sealed_day, sealed_leaves
 from services.logs import get_logger
-from services.store.archive import catalog as archived
-from services.store.archive.catalog import Chunk
+from services.store import archive_catalog as archived
+from services.store.archive_catalog import Chunk
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.statements import late_readings
@@ -45,9 +47,7 @@ from services.store.statements import transparency_log as log
 from services.store.statements.sealed_days import Seal
 from services.store.timeseries import readings
 from services.store.timeseries.readings import said_of
-from services.vault import part as parts
-from services.vault import table
-from services.vault.part import Day, Part
+from services.vault import Day, Part
 
 # two devices at ten seconds; a device-day is never cut
 _ROWS = 17_280
@@ -183,7 +183,7 @@ def _by_file(fleet: Fleet) -> Callable[[DayLeaf], tuple[str, str, str]]:
 
 def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[DayLeaf]) -> bool:
     """Write one file; return whether its readings agree with the seal."""
-    writer = table.Writer(class_id)
+    writer = vault_table.Writer(class_id)
     ends: dict[str, tuple[int, int]] = {}
     for batch in batches(leaves):
         # each device-day is compared with its seal, so each batch may see a state of its own
@@ -234,7 +234,7 @@ def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> Non
 
 
 def _write(
-    writer: table.Writer, fleet: Fleet, frame: Frame, content: Mapping[tuple[str, int], str]
+    writer: vault_table.Writer, fleet: Fleet, frame: Frame, content: Mapping[tuple[str, int], str]
 ) -> dict[str, tuple[int, int]]:
     """Write devices in order of their ids; return the times of each one's first and last row."""
     edges = np.flatnonzero(np.append(True, frame.device[1:] != frame.device[:-1]))
@@ -255,7 +255,7 @@ def _keep(now: Run, made: Part, data: bytes, manifest: bytes) -> None:
     place.keep(made.path, data)
     place.keep(parts.manifest_path(made.path), manifest)
     # the bytes that came back are those that were written; now what they say
-    table.read_bytes(made, data, f"archive {place.url}: {made.path}")
+    vault_table.read_bytes(made, data, f"archive {place.url}: {made.path}")
 
 
 def drop(now: Run, chunk: Chunk) -> None:

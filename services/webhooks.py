@@ -38,15 +38,15 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, TonneError
 from mrv.report.words import names
+from services import webhook_post as addresses
+from services import webhook_post as signature
 from services.background import Background
 from services.metrics import Metrics
-from services.store.api import alarm_contacts
-from services.store.api import webhooks as store
+from services.store import alarm_contacts
+from services.store import webhooks as store
 from services.store.postgres.pool import connect
 from services.store.registry.programme import public_url
-from services.webhooks import post as addresses
-from services.webhooks import post as signature
-from services.webhooks.post import DEADLINE_S, Network, Outcome, post
+from services.webhook_post import DEADLINE_S, Network, Outcome, post
 
 ROLE = "tonne_events"
 EVERY_S = 2.0

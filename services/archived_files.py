@@ -6,6 +6,11 @@ with both; unknown files are reported.
 
 A marker file at the location and a row in the database refer to each other, so that an unmounted
 disk or another archive is recognised, and not written to.
+
+Lists of the archive's contents, and temporary restoring of readings into the database.
+
+Existing rows stay; missing ones are added, one part per transaction.  The archive keeps its copy,
+and a hold prevents the next run from dropping the rows. An interrupted command can be repeated.
 """
 
 from __future__ import annotations
@@ -15,26 +20,30 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
 from ingest.errors import InputError
+from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
+from services import vault as parts
+from services import vault_table
 from services.issuer.close import snapshot
 from services.issuer.compared_days import sealed_leaves
 from services.settings import Settings
-from services.store.archive import catalog as archived
+from services.store import archive_catalog as archived
+from services.store import archived_readings as cold
+from services.store.archived_readings import ReadingSpan
+from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.pool import FAR_US
+from services.store.registry import load as registry
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.statements.sealed_days import Seal
-from services.vault import part as parts
-from services.vault import table
-from services.vault.part import FORMAT, MANIFEST, MARKER, PARQUET, DamagedError, Part
-from services.vault.place import Place
+from services.vault import FORMAT, MANIFEST, MARKER, PARQUET, DamagedError, Part, Place
 
 
 class Archive(NamedTuple):
@@ -270,7 +279,7 @@ def _part(archive: Archive, part: Part, wanted: Wanted, sealed: _Sealed, report:
             _whole(archive, part, report)
         else:
             names = wanted.devices or part.leaves.keys()
-            _count(table.read(archive.place, part, names), report)
+            _count(vault_table.read(archive.place, part, names), report)
     except InputError as error:
         report.breaks.append(str(error))
 
@@ -285,13 +294,13 @@ def _whole(archive: Archive, part: Part, report: Report) -> None:
             f"{part.path} was changed: it has {len(data)} bytes with another SHA-256 "
             f"than the {part.bytes} bytes written"
         )
-    _count(table.read_bytes(part, data, part.path), report)
+    _count(vault_table.read_bytes(part, data, part.path), report)
     manifest = place.get(parts.manifest_path(part.path))
     report.bytes += len(manifest)
     parts.check_manifest(archive.id, part, manifest)
 
 
-def _count(read: table.Stored, report: Report) -> None:
+def _count(read: vault_table.Stored, report: Report) -> None:
     report.device_days += len(read.devices)
     report.rows += len(read.frame)
 
@@ -345,3 +354,113 @@ def _strangers(place: Place, result: Sequence[Part], report: Report) -> None:
 
 def _is_named(place: Place, name: str, digest: str) -> bool:
     return bool(digest) and hashlib.sha256(place.get(name)).hexdigest().startswith(digest)
+
+
+class Month(NamedTuple):
+    """Archived readings of a class in a month: days, files, readings, bytes."""
+
+    month: str
+    class_id: str
+    days: int
+    files: int
+    rows: int
+    bytes: int
+
+
+def months(conn: Connection, wanted: Wanted) -> list[Month]:
+    """Return the archive's contents by month and class."""
+    by: dict[tuple[str, str], list[Any]] = {}
+    for part in wanted.of(archived.every(conn)):
+        by.setdefault((f"{part.day.day:%Y-%m}", part.class_id), []).append(part)
+    return [
+        Month(
+            *key,
+            len({p.day.day for p in some}),
+            len(some),
+            sum(p.rows for p in some),
+            sum(p.bytes for p in some),
+        )
+        for key, some in sorted(by.items())
+    ]
+
+
+def files(conn: Connection, wanted: Wanted) -> list[dict[str, Any]]:
+    """Return a row for every file of the archive."""
+    return [
+        {
+            "path": part.path,
+            "class": part.class_id,
+            "site": part.site,
+            "project": part.day.project or None,
+            "day": part.day.day.isoformat(),
+            "from": utc_text(part.day.from_us),
+            "to": utc_text(part.day.to_us),
+            "seal": part.day.seal,
+            "devices": len(part.leaves),
+            "rows": part.rows,
+            "bytes": part.bytes,
+            "sha256": part.sha256,
+        }
+        for part in wanted.of(archived.every(conn))
+    ]
+
+
+@dataclass
+class Restored:
+    """Number of parts read, and of readings restored."""
+
+    parts: int = 0
+    rows: int = 0
+
+
+def restore(
+    conn: Connection,
+    wanted: Wanted,
+    days: int,
+    reason: str,
+    step: Callable[[str], None] = lambda _: None,
+) -> Restored:
+    """
+    Restore archived readings into the database; return their number.
+
+    Parameters
+    ----------
+    conn : Connection
+        Connection in autocommit, as `tonne_ingest`, like the pipeline.
+    wanted : Wanted
+        A time span, and devices if not all.
+    days : int
+        Number of days for which they stay.
+
+    Raises
+    ------
+    DamagedError, VaultError
+        If the archived readings differ from their seal, or cannot be read.
+    """
+    out = Restored()
+    lift_limit(conn)
+    find(conn)
+    ids = [device.id for device in registry.load_fleet(conn).devices]
+    parts = archived.newest(wanted.of(archived.every(conn)))
+    archived.hold(conn, wanted.from_us, wanted.to_us, days, reason)
+    for part in parts:
+        step(part.path)
+        out.parts += 1
+        out.rows += _put_back(conn, part, wanted, frozenset(ids))
+    return out
+
+
+def _put_back(conn: Connection, part: Part, wanted: Wanted, known: frozenset[str]) -> int:
+    names = sorted((wanted.devices or part.leaves.keys()) & part.leaves.keys() & known)
+    begin, end = max(wanted.from_us, part.day.from_us), min(wanted.to_us, part.day.to_us)
+    requests = [ReadingSpan(name, number, begin, end) for number, name in enumerate(names)]
+    with conn.transaction(), conn.cursor() as cursor:
+        archived.guard(cursor)
+        result = cold.fetch(cursor, part.class_id, requests)
+        if not result.frames:
+            return 0
+        name = cold.thaw(cursor, part.class_id, dict(enumerate(names)), result)
+        cursor.execute(
+            f"INSERT INTO reading_{part.class_id} SELECT * FROM {name} ON CONFLICT DO NOTHING"
+        )
+        return cursor.rowcount

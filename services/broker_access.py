@@ -1,4 +1,5 @@
-"""
+"""Access rules of a broker: principals and permissions, as files or sent to it.
+
 Changes of access rules, sent to a running mosquitto.
 
 The dynamic-security plugin accepts commands on its own topic from `tonne-admin` only.  A disabled
@@ -9,18 +10,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from psycopg import Connection
 
 from ingest import sparkplug
 from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls, close_sockets
-from services.identity.mosquitto import CONTROL, client_of, role_of
-from services.identity.principals import ADMIN, PIPELINE, Principal
+from ingest.mqtt.topics import parse
+from services.identity import mosquitto, principals
+from services.identity.authority import PUBLIC, SECRET, make_folder, write
+from services.identity.mosquitto import CONTROL, Listening, client_of, role_of
+from services.identity.principals import ADMIN, PASSWORD, PIPELINE, IdentityFolder, Principal
+from services.store.registry import signing_keys
+from services.store.registry.entries_from_rows import load_registry
 
 _PATIENCE_S = 60.0
 _PORT = 8_883
@@ -187,3 +195,109 @@ def differences(control: Control, wanted: Iterable[Principal]) -> tuple[list[Pri
 
 def _bare(acls: Iterable[dict[str, Any]]) -> set[tuple[str, str, bool]]:
     return {(acl["acltype"], acl["topic"], acl["allow"]) for acl in acls}
+
+
+_NOT_CARRIED = frozenset({"names"})  # for us: whom the server's certificate is for
+
+
+class Applied(NamedTuple):
+    """Principals newly accepted by a running broker, and those no longer accepted."""
+
+    admitted: list[str]
+    thrown_out: list[str]
+
+
+def known(conn: Connection, folder: IdentityFolder, *, sparkplug: bool) -> list[Principal]:
+    """Return all principals with a valid credential, including tonne's services."""
+    registry = load_registry(conn)
+    templates = [topic.template for topic in registry.topics.values() if topic.active]
+    filters = [parse(text).filter for text in templates]
+    in_use = signing_keys.in_use(conn)
+    hashes = folder.passwords(name for name, c in in_use.items() if c.kind == "password")
+    names = {principals.PIPELINE, principals.ADMIN, *folder.services()}
+    ours = [principals.service(name, filters, sparkplug=sparkplug) for name in sorted(names)]
+    devices = registry.devices.values()
+    return [*ours, *principals.field(devices, templates, hashes, in_use, sparkplug=sparkplug)]
+
+
+def write_mosquitto(
+    folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str]
+) -> Path:
+    """Write all files for mosquitto into the folder `broker`; return it."""
+    target = _with_identity(folder, hosts)
+    write(target / "mosquitto.conf", mosquitto.config(at).encode())
+    write(target / mosquitto.SECURITY, mosquitto.security(everybody))
+    return target
+
+
+def carry(files: Path, to: Path) -> Path:
+    """Copy the files of a broker or a service to their place of use."""
+    make_folder(to)
+    for path in sorted(files.iterdir()):
+        if path.is_file() and path.name not in _NOT_CARRIED:
+            mode = PUBLIC if path.suffix in {".crt", ".crl"} else SECRET
+            write(to / path.name, path.read_bytes(), mode)
+    return to
+
+
+def write_rabbitmq(
+    folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str], where: str
+) -> Path:
+    """
+    Write all files for RabbitMQ into the folder `broker` and return it; `where` is their
+    place of use.
+    """
+    target = _with_identity(folder, hosts)
+    write(target / "rabbitmq.conf", mosquitto.rabbitmq_config(at, where).encode())
+    write(target / "enabled_plugins", mosquitto.PLUGINS)
+    write(target / mosquitto.DEFINITIONS, mosquitto.definitions(everybody))
+    return target
+
+
+def _with_identity(folder: IdentityFolder, hosts: list[str]) -> Path:
+    for name in (principals.PIPELINE, principals.ADMIN):
+        folder.ensure_service(name)
+    return folder.ensure_server(hosts)
+
+
+def apply(
+    folder: IdentityFolder,
+    everybody: Callable[[bool], list[Principal]],
+    url: str,
+    *,
+    sparkplug: bool,
+) -> Applied:
+    """
+    Send allowed and revoked principals to a running mosquitto; return the changes.
+
+    Revoked principals are disconnected. `everybody` returns the principals, with Sparkplug's topics
+    or without, as the broker was set up.
+
+    Raises
+    ------
+    ServerError
+        When it cannot be reached, or rejects a change.
+    """
+    with Control(url, folder.ensure_service(principals.ADMIN)) as control:
+        known = everybody(sparkplug or control.lets_sparkplug)
+        fresh, stale = differences(control, known)
+        not_carried = folder.not_carried()
+        fresh += [
+            principal
+            for principal in known
+            if principal.name in not_carried and principal not in fresh
+        ]
+        for name in stale:
+            control.throw_out(name)
+        for principal in fresh:
+            control.admit(principal, _password(folder, principal))
+            folder.note_password(principal.name)
+    return Applied([principal.name for principal in fresh], stale)
+
+
+def _password(folder: IdentityFolder, principal: Principal) -> str | None:
+    """Return a password still stored here, as the plugin needs it and not its hash."""
+    if principal.password is None:
+        return None
+    path = folder.device(principal.name) / PASSWORD
+    return path.read_text(encoding="utf-8") if path.exists() else None

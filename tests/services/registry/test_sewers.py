@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import RegistryError
-from services.sewers.asset_files import asset, read
-from services.sewers.assets import check
+from services.registry.sewer_files import asset, read
+from services.registry.sewers import check
 from tests.invoked import printed
 
 CATALOG = Path(__file__).parents[3] / "deploy" / "catalog" / "haiphong" / "sewers"

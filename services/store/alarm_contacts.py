@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from psycopg import Connection, errors
 
 from ingest.errors import InputError, RegistryError
-from services.store.api import webhooks
+from services.store import webhooks
 
 # status of a message that was not for its contact
 LEFT = 0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import TOO_DEEP, RegistryError, fault
-from services.sewers.assets import KINDS, WHAT, Asset, Cell, Event, Problem
+from services.registry.sewers import KINDS, WHAT, Asset, Cell, Event, Problem
 
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 COLUMNS = (

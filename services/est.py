@@ -34,9 +34,9 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
-from services.enrolment.issue import principals
+from services.enrolment import principals
 from services.identity.authority import PublicKey
-from services.identity.folder import IdentityFolder
+from services.identity.principals import IdentityFolder
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.registry import signing_keys as tokens

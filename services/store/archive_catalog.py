@@ -14,8 +14,7 @@ from ingest.errors import InputError
 from mrv.signatures.day_digests import DayLeaf
 from services.settings import Settings
 from services.store.postgres.pool import stamp
-from services.vault.part import Day, Part
-from services.vault.place import Place
+from services.vault import Day, Part, Place
 
 # shared by whoever reads or writes old rows, alone for whoever drops them
 _LOCK = "hashtextextended('tonne archived readings', 0)"

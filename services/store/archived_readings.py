@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from psycopg import Cursor
 
 from ingest.model import NULL, Column, Fleet, Frame
-from services.store.archive import catalog as archived
+from services import vault_table
+from services.store import archive_catalog as archived
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
 from services.store.postgres.pool import FAR_US, stamp
-from services.vault import table
-from services.vault.part import Part
+from services.vault import Part
 
 _DAY_US = 86_400_000_000
 
@@ -40,7 +40,7 @@ class ArchivedReadings(NamedTuple):
     """Archived readings, and their arrival notes by device id and time."""
 
     frames: list[Frame]
-    flags: table.Flags
+    flags: vault_table.Flags
 
 
 def with_archived(cursor: Cursor, stored: Frame, spans: Sequence[ReadingSpan]) -> Frame:
@@ -70,7 +70,7 @@ def fetch(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> Archiv
     for part in archived.newest(parts, frozenset(ids)):
         inside = [wanted for wanted in spans if _touches(wanted, part)]
         if inside:
-            read = table.read(place, part, {wanted.id for wanted in inside})
+            read = vault_table.read(place, part, {wanted.id for wanted in inside})
             out.frames.append(_cut(read, inside))
             out.flags.update(read.flags)
     return out
@@ -84,7 +84,7 @@ def _touches(reading_span: ReadingSpan, part: Part) -> bool:
     )
 
 
-def _cut(read: table.Stored, spans: Sequence[ReadingSpan]) -> Frame:
+def _cut(read: vault_table.Stored, spans: Sequence[ReadingSpan]) -> Frame:
     """Return the requested rows, with the requested numbers of devices."""
     frame, number = read.frame, {name: k for k, name in enumerate(read.devices)}
     kept = np.zeros(len(frame), dtype=np.bool_)
@@ -354,7 +354,7 @@ def first(
         later = [d for d in part.leaves if part.day.from_us < best.get(d, FAR_US)]
         if not later:
             continue
-        read = table.read(archived.place_of(cursor), part, later)
+        read = vault_table.read(archived.place_of(cursor), part, later)
         spans = [ReadingSpan(d, k, from_us, best.get(d, FAR_US)) for k, d in enumerate(later)]
         frame = _cut(read, spans)
         known = ~_absent(frame.columns[channel])

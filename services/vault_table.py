@@ -20,8 +20,7 @@ from ingest.model import Device, Fleet, Frame
 from mrv.packs.columns import channel, channel_arrays, nothing, reading_schema, time_array
 from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.device_days import reading_leaves
-from services.vault.part import DamagedError, Part
-from services.vault.place import Place
+from services.vault import DamagedError, Part, Place
 
 # small groups cost footers, large ones needless decoding
 _GROUP_ROWS = 8_192

@@ -1,1 +1,0 @@
-"""Sealed days as Parquet files on a disk or an object store, and restoring them."""

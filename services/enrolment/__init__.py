@@ -1,1 +1,0 @@
-"""Credentials of the registry's devices, and brokers that accept them."""

@@ -1,1 +1,0 @@
-"""The sewerage registry: assets in files, and checks of the network."""

@@ -1,1 +1,0 @@
-"""Tables of the API: keys, audit rows, idempotent answers."""

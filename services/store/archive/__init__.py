@@ -1,1 +1,0 @@
-"""Tables of the archive, and joint reading of archived and stored readings."""

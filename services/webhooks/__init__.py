@@ -1,1 +1,0 @@
-"""Signed events for other systems, sent from the outbox in the database, with retries."""

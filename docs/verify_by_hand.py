@@ -3,17 +3,13 @@ Recalculate the tonnes of an evidence pack without tonne; only pandas is needed.
 
     python verify_by_hand.py PACK
 
-Supports methodologies that multiply electricity by a constant factor: ams-i-d of any country, and
-jcm-vn-am007.  The calculation steps of the others are in docs/methodologies, and as formulas in the
-workbook of `tonne statement report`.
+For methodologies that multiply electricity by a constant factor: ams-i-d, jcm-vn-am007.  The steps
+of the others are in docs/methodologies, and in the workbook of `tonne statement report`.
 
-Steps: compare the digests; add up the energy of each meter during its assignment to the project;
-deduct the maximum permissible error where no certificate was valid, and the electricity that the
-meter imported; compare the sum with the increase of the registers; multiply by the factor; round
-down once.
-
-The script shares no code with `tonne verify`.  It does not verify signatures and the log: use
-`tonne verify`, or another implementation of eddsa-jcs-2022 and c2sp.org/tlog-proof.
+It compares digests, adds up the energy of each meter while it is assigned to the project, deducts
+the permissible error of time without a certificate and the meter's import, compares the sum with
+the increase of the registers, multiplies, and rounds down once.  It shares no code with `tonne
+verify`, which also verifies signatures and the log (eddsa-jcs-2022, c2sp.org/tlog-proof).
 """
 
 import hashlib
@@ -42,10 +38,7 @@ def load(pack, name):
 
 
 def digests_hold(pack, said):
-    """
-    Check that plan and factors have the digests that the statement states (RFC 8785, without
-    floats).
-    """
+    """Check plan and factors against the digests in the statement (RFC 8785, without floats)."""
     for name in ("plan", "factors"):
         text = json.dumps(
             load(pack, f"{name}.json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False

@@ -1,9 +1,9 @@
 """
 Choice of the codec for a payload: by its MQTT 5 content type, or else by its first bytes.
 
-A content type that names one encoding is binding.  The types of plain JSON leave the kind of JSON
-open, so the payload's beginning decides, as without a type.  Codecs are the folders of
-`ingest/codecs` with a `CODEC`.
+A content type that names one encoding is binding.  The content types of plain JSON do not state the
+kind of JSON; then the beginning of the payload decides, as without a content type.  Codecs are the
+folders of `ingest/codecs` with a `CODEC`.
 """
 
 from __future__ import annotations

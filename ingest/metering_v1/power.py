@@ -1,9 +1,8 @@
-"""Steps from power, for devices without the register that the power could fill.
+"""
+Steps from power, for devices without a register of the same quantity.
 
-Energy from power, only where a device has no register.
-
-Trapezoid between successive readings, never across more than the maximum gap:
-what lies in a longer gap is missing, not guessed.  Always an estimate.
+Energy is calculated by the trapezoidal rule between successive readings, but never across more than
+the maximum gap: energy in a longer gap is missing.  It is always an estimate.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def energy_steps(
     up: bool = False,
 ) -> tuple[Int64, np.ndarray]:
     """
-    Energy of each pair of power readings, and which pairs count.
+    Return the energy of each pair of power readings, and which pairs are valid.
 
     Parameters
     ----------
@@ -60,7 +59,7 @@ def energy_steps(
 
 
 class Power(NamedTuple):
-    """Power readings, sorted by device and time, absent ones left out. [W]"""
+    """Power readings, sorted by device and time, without absent ones. [W]"""
 
     device: Int32
     time_us: Int64
@@ -73,7 +72,7 @@ class Power(NamedTuple):
 
 
 def steps(column: RegisterColumn, rows: Power, start: Register | None) -> Steps:
-    """Energy steps between successive power readings, from the remembered last one if any."""
+    """Return energy steps between successive power readings, from the stored last one if any."""
     head = np.ones(len(rows.device), dtype=np.bool_)
     head[1:] = rows.device[1:] != rows.device[:-1]
     from_us, from_w = np.empty_like(rows.time_us), np.empty_like(rows.power_w)

@@ -1,9 +1,9 @@
-"""What bounds each device's registers, once a fleet: rates, tolerances, moduli, swaps.
+"""
+Limits of each device's registers in a fleet: rates, tolerances, moduli, replacements; and their
+cached state.
 
-What the live pipeline remembers of each register: its mark and its open interval.
-
-Everything here can be made again from stored readings (`recompute`); it is
-kept only so that a batch in order needs no query.  Arrays by fleet index.
+The state (mark and open interval of each register) can be calculated again from stored readings
+(`recompute`); it is cached so that a batch in order needs no query.  Arrays by fleet index.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NEVER = -(2**62)
 
 @dataclass(slots=True)
 class Register:
-    """One quantity of every device."""
+    """State of one quantity's register, in arrays over all devices."""
 
     known: NDArray[np.bool_]
     away: NDArray[np.bool_]
@@ -44,8 +44,8 @@ class MeterState:
     """
     State of a fleet's registers.
 
-    `loaded` tells which devices' state is true; a batch with another device
-    must load it first.  `last_us` is the newest stored reading of each device.
+    `loaded` marks devices with valid state; others must be loaded before use.  `last_us` is the
+    newest stored reading of each device.
     """
 
     def __init__(self, devices: int) -> None:
@@ -86,7 +86,7 @@ _FAR = int(np.iinfo(np.int64).max)
 
 @dataclass(frozen=True)
 class RegisterColumn:
-    """One register column of a class: its quantity and the power that may replace it."""
+    """One register column of a class: its quantity and the power channel that may replace it."""
 
     channel: Channel
     quantity: int
@@ -100,12 +100,15 @@ class Bounds:
         self._rates: dict[tuple[str, str], Float64] = {}
 
     def columns(self, class_id: str) -> list[RegisterColumn]:
-        """Register columns of a class, in column order."""
+        """Return the register columns of a class, in column order."""
         device_class = classes.load()[class_id]
         return [RegisterColumn(c, QUANTITY_INDEX[str(c.quantity)]) for c in device_class.registers]
 
     def rate(self, class_id: str, channel: Channel) -> Float64:
-        """Highest plausible base units a microsecond, by fleet index; inf where unknown."""
+        """
+        Return the highest plausible base units per microsecond, by fleet
+        index; inf where unknown.
+        """
         key = (class_id, channel.name)
         if key not in self._rates:
             limits = [_limit(channel, device) for device in self.fleet.devices]
@@ -114,12 +117,15 @@ class Bounds:
 
     @cached_property
     def next_swap_us(self) -> Int64:
-        """Time of each device's first meter swap; far in the future where there is none."""
+        """
+        Return the time of each device's first meter replacement; far in the future where there is
+        none.
+        """
         swaps = [min((r.at_us for r in d.replacements), default=_FAR) for d in self.fleet.devices]
         return np.array(swaps, dtype=np.int64)
 
     def meter(self, index: int, channel: Channel) -> Meter:
-        """Everything that bounds one register of one device."""
+        """Return all limits of one register of one device."""
         device = self.fleet.devices[index]
         moduli, exact = _moduli(classes.load()[device.class_id], device, channel)
         swaps = sorted(

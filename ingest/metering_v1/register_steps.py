@@ -1,9 +1,8 @@
 """
-One register column of many devices to steps: in columns where nothing needs judgement.
+Steps of one register column of many devices: in columns where no decision is needed.
 
-A device whose readings all rise within their allowance is settled in columns.
-Any other is read one reading at a time by `registers.Reader`, which comes to
-the same steps for the first kind.
+Devices whose readings all rise within their allowance are processed in columns. Others are read one
+reading at a time by `registers.Reader`, with equal results for the first kind.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from ingest.model import Int16, Int32, Int64
 
 
 class Column(NamedTuple):
-    """Readings of one register, sorted by device and time, absent ones left out."""
+    """Readings of one register, sorted by device and time, without absent ones."""
 
     device: Int32
     time_us: Int64
@@ -30,7 +29,7 @@ class Column(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Position of each device's register after its last reading; arrays, one row a device."""
+    """State of each device's register after its last reading; arrays, one row per device."""
 
     device: Int32
     value: Int64
@@ -55,9 +54,9 @@ class Trace:
     """
     Steps of one register column, and the mark after each reading.
 
-    `rewrites` are devices whose older steps would change; a mark read before the
-    time beside each is a sound start.  Their rows here are left out.  `spread`
-    are devices that caught up, and since when they stood still.
+    `rewrites` are devices whose older steps would change, each with a time before which marks are
+    valid; their rows are omitted. `spread` are devices whose catch-up step was distributed, with
+    the start of that time.
     """
 
     steps: Steps
@@ -72,7 +71,7 @@ def trace(
     bounds: Bounds, class_id: str, column: RegisterColumn, rows: Column, start: Register
 ) -> Trace:
     """
-    Steps between successive readings, from remembered marks.
+    Return steps between successive readings, from stored marks.
 
     Parameters
     ----------
@@ -121,7 +120,7 @@ def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
 
 
 def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
-    """Return value and time before each row; where there is none, the row itself."""
+    """Return value and time before each row; the row itself if there is none."""
     value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
     value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
     first = rows.device[head]
@@ -132,7 +131,7 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 
 
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
-    """Return the time of the last rise up to each row; the first reading of all counts as one."""
+    """Return the time of the last rise up to each row; a first reading counts as one."""
     first = rows.device[head]
     last = np.where(rise > 0, np.arange(len(rise)), 0)
     last[head] = head
@@ -165,7 +164,7 @@ def _read_others(
     start: Register,
     out: Trace,
 ) -> None:
-    """Read the devices that need judgement, one reading at a time."""
+    """Read the devices that need decisions, one reading at a time."""
     limits = np.append(head, len(rows.device))
     steps, marks = [out.steps], [out.marks]
     for k in np.flatnonzero(~fine_device):

@@ -78,9 +78,9 @@ _DAY_H, _QUARTERS = 24.0, 96
 
 class ChannelComparison(NamedTuple):
     """
-    A register compared with the other channels of its device.
+    Comparison of a register with the other channels of its device.
 
-    `beyond` are quantities contradicted by another channel, `alone` those without corroborating
+    `beyond` is the quantity that another channel contradicts, `alone` that without corroborating
     power, `left_out` the part of `alone` while power was missing for more than a day.
     """
 
@@ -186,7 +186,7 @@ class CorroboratedEnergy(Scan):
     def _of_water(
         self, block: Frame, of: slice, read: _Register, claimed: _Claimed, quantity: str
     ) -> ChannelComparison:
-        """Compare a pump's flow with its power and head."""
+        """Return the comparison of a pump's flow with its power and head."""
         power, head = _LIFTED[block.class_id, quantity]
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
@@ -210,7 +210,7 @@ class CorroboratedEnergy(Scan):
         """
         Return the energy, with intervals of only repeated power readings marked as estimated.
 
-        As in a longer step between readings, only their sum is known.
+        Only the sum of such intervals is known, as in a longer step between readings.
         """
         time_us = read.time_us
         held = _repeated(time_us, watts) & (np.diff(read.register, prepend=NULL) == 0)

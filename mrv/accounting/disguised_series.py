@@ -235,9 +235,9 @@ def noisy(own: Int32, other: Int32) -> Noise | None:
     """
     Return the noise between two series if one is a noisy copy of the other; else None.
 
-    The differences must be uniform, for quarter hours and hours, at small and large values, on each
-    day, and without autocorrelation; the series must vary more than these from the mean of the time
-    of day.
+    The differences must be uniform in intervals of 15 minutes and of an hour, at small and large
+    values, on each day, and without autocorrelation.  The series must deviate from the mean of the
+    time of day by more than these differences.
 
     Parameters
     ----------
@@ -273,8 +273,8 @@ def noisy(own: Int32, other: Int32) -> Noise | None:
 
 def likely_noisy(own: Int32, others: Int32) -> NDArray[np.bool_]:
     """
-    Return a mask of series that may be noisy copies of another one, by a sample
-    of quarter hours.
+    Return a mask of series that may be noisy copies of another one, by a sample of 15-minute
+    intervals.
 
     Parameters
     ----------
@@ -317,7 +317,7 @@ def in_step(own: Int32, others: Int32) -> Int32:
 
 
 def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the relative difference of ratios from their median, row by row. [1]"""
+    """Return the relative difference of ratios from the median of their row. [1]"""
     whole = _median(ratio)
     size = _median(np.abs(ratio - whole[..., None]))
     result: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
@@ -371,7 +371,7 @@ def _ordered(there: Int32, days: NDArray[np.intp], off: NDArray[np.float64]) -> 
 
 
 def _linked(off: NDArray[np.float64], deviation: float) -> float:
-    """Return the autocorrelation of differences, without sign. [1]"""
+    """Return the absolute autocorrelation of differences. [1]"""
     off = np.clip(off, -3 * deviation, 3 * deviation)
     first, second = off[:, :-1], off[:, 1:]
     both = ~(np.isnan(first) | np.isnan(second))
@@ -383,7 +383,10 @@ def _linked(off: NDArray[np.float64], deviation: float) -> float:
 def _alike(
     size: NDArray[np.float64], values: NDArray[np.float64], large: NDArray[np.bool_]
 ) -> bool:
-    """Return whether differences are as large with small values as with large ones, each day."""
+    """
+    Return whether, on each day, the differences are of the same size at
+    small and at large values.
+    """
     low, high = np.quantile(values[large], [1 / 3, 2 / 3])
     small, great = (np.median(size[large & part]) for part in (values <= low, values >= high))
     if not small <= _LEVELS * great or not great <= _LEVELS * small:

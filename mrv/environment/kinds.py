@@ -60,8 +60,8 @@ def hour_starts(time_us: Int64, timezone: str) -> Int64:
     """
     Return the start of the local hour of each instant. [us UTC]
 
-    Clock changes are on a quarter hour; after a change by half an hour, the adjacent hours are
-    shorter and never complete.
+    Clocks change at a multiple of 15 minutes; after a change by half an hour, the adjacent hours
+    are shorter and never complete.
     """
     quarter, at = np.unique(time_us // INTERVAL_US, return_inverse=True)
     offsets = [offset_us(q * INTERVAL_US, timezone) for q in quarter.tolist()]

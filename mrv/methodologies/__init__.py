@@ -1,7 +1,7 @@
 """
-The methodologies: one file each in this folder, found automatically.
+The methodologies: one file each in this folder.
 
-A file declares `METHODOLOGY`; it is loaded automatically.
+A file declares `METHODOLOGY`, and is loaded automatically.
 """
 
 from __future__ import annotations

@@ -1,17 +1,16 @@
 """
-Verification step on time: times of signing, and validity of each key at that time.
+Verification step on time: times of signing, and validity of each key at that time; and further
+steps.
 
 The time in a proof is only its signer's statement, but the order of the log is proved: an entry was
 made before those that follow it.  A key that ended is therefore accepted for entries before its
 end.
 
-Whether a pack is whole: exactly the files of its manifest, and the manifest in the log.
+The other steps check that a pack is complete (exactly the files of its manifest, and the manifest
+in the log), and verify again values signed by meters and gateways, and rows signed by suppliers,
+laboratories and manufacturers.
 
-The step about signed values and rows, verified again.
-
-Meters and gateways sign values of the energy; suppliers, laboratories and makers sign rows.
-
-The page that an evidence pack begins with: VERIFY.md, in plain words.
+The module also has the text of VERIFY.md, the page with which an evidence pack begins.
 """
 
 from __future__ import annotations
@@ -335,7 +334,10 @@ def _signers(subject: Subject) -> set[EnrolledKey]:
 
 
 def _key_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Raise an error for log entries after a key's end; record where their order is unproved."""
+    """
+    Raise an error for log entries after a key's end; record entries
+    whose order is not proved.
+    """
     place, until = key.bounds.ends_at, key.valid_until
     if place is None and not key.has_ended(subject.at):
         return

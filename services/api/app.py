@@ -1,8 +1,8 @@
 """
 The application: routes, guards and common parts, and the cache of answers.
 
-Results of slow queries are kept longer, at most until the end of the current quarter of an hour,
-as expected values to date change then.
+Results of slow queries are kept longer, at most until the end of the current 15-minute interval,
+because expected values to date change then.
 """
 
 from __future__ import annotations

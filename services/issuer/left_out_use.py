@@ -130,9 +130,11 @@ def _lowering(
     conn: Connection, fleet: Fleet, registry: Registry, project: Project, period_us: Span
 ) -> dict[str, str]:
     """
-    Return the meters that lower what a project's meter imports, by readings, and their quantity.
+    Return the meters that lower what a project's meter imports, by their readings, and the
+    quantity.
 
-    What differs from the mean of its hour of the day moves with the import, or against it.
+    Only the deviation from the mean of each hour of the day is compared: such a meter and the
+    import deviate in opposite directions.
     """
     there = [one for one in may_lower(registry, project) if one[0] in fleet.by_id]
     mine = [name for name in importing(project) if name in fleet.by_id]

@@ -376,7 +376,7 @@ def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:
 
 
 class Barred(NamedTuple):
-    """Meter that does not count for the baseline, and the reason."""
+    """Meter that is not included in the baseline, and the reason."""
 
     device: str
     reason: Text

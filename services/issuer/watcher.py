@@ -112,7 +112,10 @@ class Keep:
 
 
 def _shared(took_s: float) -> float:
-    """Return the pause by which sums take no more than their share of the time. [s]"""
+    """
+    Return the pause after which recalculating sums uses no more than its
+    share of the time. [s]
+    """
     return _DAYS_SHARE * took_s - DAYS_S
 
 
@@ -124,9 +127,9 @@ def _round(
     pause_s: Callable[[float], float] = lambda _: 0.0,
 ) -> Callable[[Callable[[Watcher, Connection], None]], Callable[[Watcher], None]]:
     """
-    Give a connection to a round; what fails is warned of, and the next round tries again.
+    Run a round with a connection; a failure is logged as a warning, and the next round repeats it.
 
-    `pause_s` is its pause by the time that it took. [s]
+    `pause_s` returns the pause for the time that the round took. [s]
     """
 
     def of(work: Callable[[Watcher, Connection], None]) -> Callable[[Watcher], None]:

@@ -402,9 +402,10 @@ class Published:
 @dataclass(frozen=True, slots=True)
 class Entered:
     """
-    Entry known only to an authority or registry; `kind` is its section.
+    Entry that is known only to an authority or a registry, such as an authorisation.
 
-    The record has the keys of `mrv/exports/entered.py`.
+    `kind` is the section of the registry file.  The record has the keys of
+    `mrv/exports/entered.py`.
     """
 
     kind: str

@@ -286,7 +286,10 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def unusual(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write the flags of each quality test, and the quantities of those quarter hours."""
+    """
+    Write the flags of each quality test, and the quantities of the
+    flagged 15-minute intervals.
+    """
     names = ("unusual.test", "unusual.readings", "unusual.devices", "unusual.quarter_hours",
              "unusual.energy", "unusual.emissions")  # fmt: skip
     listed(sheet, words, "unusual", names, [

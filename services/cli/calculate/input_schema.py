@@ -2,9 +2,9 @@
 JSON Schema of a calculation's inputs, and reading and writing of its JSON with exact numbers.
 
 Each number also has `unit`, `symbol`, `source`, `certainty` ([R] read, [T] transcribed, [r]
-second-hand, [B] back-solved, [M] unverified), for monitored numbers `option` and `frequency`, and
-published values to choose from. Validators ignore these extra keywords. Each input key may occur
-only once; results are written from exact fractions, not through binary floats.
+secondary source, [B] back-solved, [M] unverified), for monitored numbers `option` and `frequency`,
+and published values to choose from. Validators ignore these extra keywords. Each input key may
+occur only once; results are written from exact fractions, not through binary floats.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Hosts and ports of server URLs, parsed identically by every Python version.
 `urllib.parse.urlsplit` is not enough: since a security fix its releases differ in refusing brackets
 that do not enclose the whole address, as in a list with IPv6 hosts, and it silently drops line
 ends.  So the URL and its list of hosts are split first, and each host is parsed separately.
+
+MQTT topic names shared with gateways; imports nothing, to save memory.
 """
 
 from __future__ import annotations
@@ -130,3 +132,17 @@ def _is_v6(text: str) -> bool:
     except AddressValueError:
         return False
     return True
+
+
+PREFIX = "tonne/v1/"
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+def receipt_topic(principal: str) -> str:
+    """Return the topic of a principal's receipts."""
+    return f"{PREFIX}{principal}/receipt"
+
+
+def status_topic(principal: str) -> str:
+    """Return the topic of a principal's birth and will."""
+    return f"{PREFIX}{principal}/status"

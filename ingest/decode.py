@@ -21,12 +21,10 @@ import numpy as np
 from ingest import classes, columns, profiles
 from ingest import codec_detection as encodings
 from ingest.codecs import json_object, senml_json, sparkplug_b
-from ingest.codecs.json_object import shaped
-from ingest.codecs.json_object.shaped import Shape
+from ingest.codecs.json_object import Shape
 from ingest.columns import UNUSABLE, Bucket, Key, Rejected, convert
 from ingest.errors import PayloadError
 from ingest.model import NULL, Column, Device, Fleet, Frame
-from ingest.profiles import register_blocks
 from ingest.reading import MAX_MS, Given, Names, Reading, Registers, Row, Stated, time_us
 
 # the shape of each model's last plain message, by class and profile
@@ -200,7 +198,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     alike: dict[tuple[int, Names], Bucket] = {}  # of rows, whose many names are hashed once
     devices, seen, codecs = fleet.devices, out.seen, out.codecs
     shapes: dict[int, tuple[Callable[[bytes], Any], Bucket] | None] = {}
-    plain, pack, numbers_of = json_object.decode, senml_json.decode, shaped.numbers
+    plain, pack, numbers_of = json_object.decode, senml_json.decode, json_object.numbers
     order, remaining = 0, []
     for k, payload in messages:
         index = -1
@@ -224,7 +222,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 if known is not None and payload.isascii():
                     try:
                         message = known[0](payload)
-                    except shaped.DIFFERS:
+                    except json_object.DIFFERS:
                         shapes[index] = None  # in this batch; it may send now these, now those
                     else:
                         ts, into = message.ts, known[1]
@@ -313,7 +311,7 @@ def _learn(key: Key) -> None:
     if (last is None or last.names != names) and columns.slots(class_id, profile).keys() >= {
         *names
     }:
-        known_shape = shaped.shape(names)
+        known_shape = json_object.shape(names)
         if known_shape is not None:
             _shapes[class_id, profile] = known_shape
 
@@ -345,7 +343,7 @@ def _stated(
 ) -> tuple[Collection[float | None], Key]:
     """Return values and bucket of a reading with more than numbers; its refusals go to `out`."""
     if isinstance(reading, Registers):
-        reading = register_blocks.read(reading, profiles.load()[device.class_id, device.profile])
+        reading = profiles.read_registers(reading, profiles.load()[device.class_id, device.profile])
     units: tuple[str | None, ...] = ()
     if isinstance(reading, Stated):
         units = reading.units

@@ -16,8 +16,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from ingest.errors import PayloadError
+from ingest.formats import sparkplug as sparkplug_form
 from ingest.formats import sparkplug_b_pb2
-from ingest.formats import sparkplug_fast as sparkplug_form
 from ingest.formats.sparkplug import Birth, Tag, is_number, name_of, number
 from ingest.reading import Line
 

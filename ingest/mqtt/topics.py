@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from ingest import sparkplug
+from ingest.addresses import PREFIX, receipt_topic, status_topic
 from ingest.errors import PayloadError, RegistryError
 from ingest.model import Fleet
-from ingest.mqtt.names import PREFIX, receipt_topic, status_topic
 
 MOST_SUBSCRIPTIONS = ("tonne/v1/+/telemetry", "tonne/v1/+/+/telemetry")
 NAMES = ("device", "site", "gateway")

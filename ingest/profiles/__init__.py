@@ -9,12 +9,21 @@ units. `also`: other names of the same value; `register`: its place in the devic
 gateways that send undecoded registers; `limits` are those of the quality tests where the model's
 differ from its class's. `certainty` and `checked`: how certain a model's data are, and what they
 were compared with.
+
+Values from Modbus register blocks, by the register map of a profile.
+
+The manufacturer's codes for "not available" are omitted.
+
+Register map of a profile: position of each quantity in a Modbus device.
+
+It has the type of each number and the divisor to the profile's unit; `register_blocks` uses it.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -23,8 +32,80 @@ from typing import Any
 from ingest import classes
 from ingest.classes import Channel, DeviceClass
 from ingest.errors import ProfileError
+from ingest.formats.sunspec import SIZES, WORD, Order, number
 from ingest.limits import Limits
-from ingest.profiles import register_map
+from ingest.reading import Block, Registers, Stated
+
+EITHER = "either"
+_TABLES = ("holding", "input", EITHER)
+_ORDERS = ("big", "little")
+_LAST = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """
+    Position of a quantity; `address` is the protocol address, from 0.
+
+    `table` is `either` if the device answers both kinds of request alike.
+    """
+
+    address: int
+    type: str
+    table: str = "holding"
+    divide: int = 1
+    word_order: Order = "big"
+    absent: tuple[float, ...] = ()
+
+
+def _parse_register(spec: dict[str, Any], where: str) -> Register:
+    """
+    Return a register position from its parsed TOML.
+
+    Raises
+    ------
+    ProfileError
+        Naming the profile, the channel and the error.
+    """
+    try:
+        register = Register(**{**spec, "absent": tuple(spec.get("absent", ()))})
+    except TypeError as error:
+        raise ProfileError(f"{where}, register: {error}") from None
+    if (
+        register.type not in SIZES
+        or register.table not in _TABLES
+        or register.word_order not in _ORDERS
+    ):
+        raise ProfileError(
+            f"{where}, register: type must be one of {', '.join(SIZES)}, table one "
+            f"of {', '.join(_TABLES)}, word_order one of {', '.join(_ORDERS)}"
+        )
+    if not 0 <= register.address <= _LAST or register.divide < 1:
+        raise ProfileError(f"{where}, register: address must be 0 to {_LAST}, divide at least 1")
+    return register
+
+
+def no_overlap(
+    register: Register | None, mapped: Iterable[tuple[str, Register | None]], where: str
+) -> None:
+    """
+    Refuse a register that shares a word with another channel's.
+
+    Raises
+    ------
+    ProfileError
+        Naming both channels.
+    """
+    for other, earlier in mapped:
+        if register is None or earlier is None:
+            continue
+        same = register.table == earlier.table or EITHER in (register.table, earlier.table)
+        first, last = register.address, register.address + SIZES[register.type] - 1
+        if same and first < earlier.address + SIZES[earlier.type] and earlier.address <= last:
+            raise ProfileError(
+                f"{where}, register: {first} to {last} is also used by {other}; correct one of them"
+            )
+
 
 _WIRE = {"Wh": "kWh", "W": "kW", "g": "kg", "mL": "m3"}
 _WIRE_OF_REGISTERS = {**_WIRE, "m": "km", "s": "h", "K s": "K d"}
@@ -73,7 +154,7 @@ class Source:
     moduli: tuple[int, ...] = ()
     exact_modulus: bool = False
     also: tuple[str, ...] = ()
-    register: register_map.Register | None = None
+    register: Register | None = None
     limits: dict[str, Any] = field(default_factory=dict)
 
 
@@ -135,7 +216,7 @@ def parse(document: dict[str, Any]) -> Profile:
             )
     channels: dict[str, Source] = {}
     taken: set[str] = set()
-    mapped: list[tuple[str, register_map.Register | None]] = []
+    mapped: list[tuple[str, Register | None]] = []
     for channel, spec in document.get("channel", {}).items():
         source = _source(name, channel, dict(spec))
         for path in (source.path, *source.also):
@@ -145,7 +226,7 @@ def parse(document: dict[str, Any]) -> Profile:
                     f"{path!r}; read each path in one channel"
                 )
             taken.add(path)
-        register_map.no_overlap(source.register, mapped, f"profile {name}, channel {channel}")
+        no_overlap(source.register, mapped, f"profile {name}, channel {channel}")
         mapped.append((channel, source.register))
         channels[source.path] = source
     limits = document.get("limits", {})
@@ -183,7 +264,7 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
     spec.pop("moduli", None)
     also = tuple(spec.pop("also", ()))
     register = spec.pop("register", None)
-    result = None if register is None else register_map.parse(register, where)
+    result = None if register is None else _parse_register(register, where)
     Limits().changed(spec.get("limits", {}), where)
     try:
         return Source(
@@ -213,3 +294,37 @@ def load() -> dict[tuple[str, str], Profile]:
                 )
             profiles[key] = profile
     return profiles
+
+
+def read_registers(reading: Registers, profile: Profile) -> Stated:
+    """
+    Return the values of a reading's registers, in the units of the profile.
+
+    Without a known register the reading has the reason `no_known_channel`.
+    """
+    values: dict[str, float | None] = {}
+    for source in profile.channels.values():
+        if source.register is None:
+            continue
+        raw = _raw(source.register, reading.blocks)
+        if raw is not None and raw not in source.register.absent:
+            values[source.path] = raw / source.register.divide
+    refused = () if values else (("no_known_channel", _nothing(reading, profile)),)
+    return Stated(reading.ts, values, reading.id, (None,) * len(values), refused)
+
+
+def _raw(register: Register, blocks: tuple[Block, ...]) -> int | float | None:
+    for block in blocks:
+        at = register.address - block.address
+        words = len(block.data) // WORD
+        same = register.table in (block.table, EITHER)
+        if same and at >= 0 and at + SIZES[register.type] <= words:
+            return number(block.data, at, register.type, register.word_order)
+    return None
+
+
+def _nothing(reading: Registers, profile: Profile) -> str:
+    spans = ", ".join(
+        f"{b.table} {b.address} to {b.address + len(b.data) // WORD - 1}" for b in reading.blocks
+    )
+    return f"profile {profile.id} reads no register in {spans or 'no block'}"

@@ -32,8 +32,7 @@ from ingest.registers.lines import (
     fell,
     wrap,
 )
-from ingest.registers.steps import unknown_us
-from ingest.registers.waiting import Waiting
+from ingest.registers.steps import Waiting, unknown_us
 
 # units of one register: a reading in MWh is a thousandth of the one in kWh
 KILO = 1000

@@ -6,8 +6,7 @@ stored rows and its dead letter needs the bytes.  Devices are named by id, as th
 another registry version.
 """
 
-from ingest.wire.packed_columns import encode
-from ingest.wire.parcels import decode
+from ingest.wire.packed_columns import decode, encode
 from ingest.wire.record_batch import SCHEMA, Parcel, WireError, join, partition_of, sort
 
 __all__ = ["SCHEMA", "Parcel", "WireError", "decode", "encode", "join", "partition_of", "sort"]

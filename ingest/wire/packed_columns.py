@@ -6,6 +6,10 @@ Parcels as MessagePack with columns of raw bytes, compressed together (LZ4): sch
 The record has the names of columns; their types follow from the device class: int64 for a register,
 float64 for a gauge, little-endian.  Empty columns are omitted.  Arrow tables of 50 rows would cost
 as much for schema and compression as for rows.
+
+Kafka records of any supported schema to parcels; schema 1 (Arrow tables, of 0.1.0) is read only.
+
+    { u32 length, Arrow IPC stream } ...: the messages, the refusals, then one table per class
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from numpy.typing import NDArray
 
 from ingest.decode import Rejected
 from ingest.model import NULL, Column, Fleet, Frame
-from ingest.wire.record_batch import Parcel, WireError, add_frame, known_class, seal, within
+from ingest.wire.record_batch import Parcel, WireError, add_frame, known_class, seal, unseal, within
 
 _LENGTH = struct.Struct(">I")
 _MOST = 256  # times as long as its LZ4 block: more cannot be
@@ -75,7 +79,7 @@ def encode(parcel: Parcel, fleet: Fleet) -> bytes:
     return seal(_LENGTH.pack(len(raw)) + _lz4().compress(raw, asbytes=True))
 
 
-def decode(content: memoryview, fleet: Fleet) -> Parcel:
+def _decode_packed(content: memoryview, fleet: Fleet) -> Parcel:
     """
     Return the content of a record; rows of devices not in `fleet` become rejections.
 
@@ -187,3 +191,129 @@ def _add(table: _Table, fleet: Fleet, parcel: Parcel) -> None:
 def _values(packed: bytes, kind: np.dtype[Any]) -> Any:
     """Return a column as a writable numpy array."""
     return np.frombuffer(packed, kind).astype(kind.newbyteorder("="))
+
+
+_OWN = ("device", "time_us", "message", "flags")
+
+
+def _decode_arrow(content: memoryview, fleet: Fleet) -> Parcel:
+    """
+    Return the content of a record; rows of devices not in `fleet` become rejections.
+
+    Raises
+    ------
+    WireError
+        When it is truncated, or has classes or channels that this version does not know.
+    ValueError, KeyError, TypeError, IndexError, OSError
+        When the content contradicts itself, including Arrow's own errors.
+    """
+    messages, rejected, *frames = map(_read_arrow, _arrow_parts(content))
+    parcel = _parcel(messages, rejected)
+    for table in frames:
+        _add_arrow(table, fleet, parcel)
+    return parcel
+
+
+def _arrow_parts(content: memoryview) -> list[memoryview]:
+    parts, at = [], 0
+    while at < len(content):
+        if at + _LENGTH.size > len(content):
+            raise WireError("damaged_record", "ends inside a length")
+        (length,) = _LENGTH.unpack_from(content, at)
+        at += _LENGTH.size
+        if at + length > len(content):
+            raise WireError("damaged_record", f"ends inside a part of {length} bytes")
+        parts.append(content[at : at + length])
+        at += length
+    return parts
+
+
+def _read_arrow(part: memoryview) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - slow to load; only a worker needs it
+
+    options = pa.ipc.IpcReadOptions(use_threads=False)  # threads cost more than such tables
+    table = pa.ipc.open_stream(part, options=options).read_all()
+    table.validate(full=True)  # offsets of a foreign hand would end the whole process
+    return table
+
+
+def _parcel(messages: Any, rejected: Any) -> Parcel:
+    column = {name: messages.column(name).to_pylist() for name in messages.column_names}
+    refusals = (rejected.column(c).to_pylist() for c in ("message", "reason", "detail"))
+    parcel = Parcel(
+        column["topic"],
+        column["payload"],
+        column["content_type"],
+        column["repeated"],
+        column["codec"],
+        int(messages.schema.metadata[b"received_us"]),
+        [],
+        [Rejected(*refusal) for refusal in zip(*refusals, strict=True)],
+    )
+    within(np.array([r.message for r in parcel.rejected], np.int32), len(parcel), "message")
+    return parcel
+
+
+def _add_arrow(table: Any, fleet: Fleet, parcel: Parcel) -> None:
+    channels = [name for name in table.column_names if name not in _OWN]
+    known = known_class(table.schema.metadata[b"class"].decode(), channels)
+    device = table.column("device").combine_chunks()
+    add_frame(
+        parcel,
+        fleet,
+        known,
+        (device.dictionary.to_pylist(), np.array(device.indices)),
+        (_column(table, "time_us"), _column(table, "message")),
+        {name: _column(table, name) for name in channels},
+        _flags(table.column("flags")),
+    )
+
+
+def _flags(column: Any) -> dict[int, dict[str, str]]:
+    if column.null_count == len(column):
+        return {}
+    return {
+        k: msgspec.json.decode(text)
+        for k, text in enumerate(column.to_pylist())
+        if text is not None
+    }
+
+
+def _column(table: Any, name: str) -> Any:
+    """Return a column as a writable numpy array."""
+    return np.array(table.column(name).combine_chunks())
+
+
+_READERS = {1: _decode_arrow, 2: _decode_packed}
+
+
+def decode(record: bytes, fleet: Fleet) -> Parcel:
+    """
+    Return a parcel from a record; rows of devices not in `fleet` become rejections.
+
+    Raises
+    ------
+    WireError
+        When the record is not a complete parcel of a known schema.
+    """
+    schema, content = unseal(record)
+    try:
+        return _READERS[schema](content, fleet)
+    except WireError:
+        raise
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        OSError,
+        MemoryError,
+        NotImplementedError,
+        struct.error,
+    ) as error:
+        # the digest was right, so a foreign hand wrote it
+        raise WireError("foreign_record", f"no parcel: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -20,7 +20,6 @@ from ingest.errors import InputError
 from ingest.formats import cose_batch
 from ingest.formats.cose_batch import Batch
 from ingest.model import NULL, Device
-from ingest.profiles import register_blocks
 from ingest.reading import Reading, Registers, Row, Stated, time_us
 from mrv.errors import SignedValueError
 
@@ -80,7 +79,7 @@ def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
 def _registers(reading: Reading, device: Device) -> Iterator[tuple[int, str, Decimal]]:
     class_id, profile = device.class_id, device.profile
     if isinstance(reading, Registers):
-        reading = register_blocks.read(reading, profiles.load()[class_id, profile])
+        reading = profiles.read_registers(reading, profiles.load()[class_id, profile])
     elif isinstance(reading, Row):
         reading = reading.stated()
     units = reading.units if isinstance(reading, Stated) else ()

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from ingest import pipeline
 from ingest.classes import QUANTITY_INDEX
 from ingest.metering_v1 import meter as first
-from ingest.metering_v1 import register_bounds as first_bounds
-from ingest.metering_v1 import register_bounds as first_state
+from ingest.metering_v1 import register_steps as first_bounds
+from ingest.metering_v1 import register_steps as first_state
 from ingest.model import (
     INTERVAL_FIELDS,
     INTERVAL_US,

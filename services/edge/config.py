@@ -11,9 +11,8 @@ import msgspec
 import yaml
 
 from ingest import profiles
-from ingest.addresses import parts_of, server_of
+from ingest.addresses import PORTS, parts_of, server_of
 from ingest.errors import InputError
-from ingest.mqtt.names import PORTS
 from services.edge.outbox import WhenFull
 from services.registry.fields import ID
 

@@ -26,7 +26,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from structlog.typing import FilteringBoundLogger
 
-from ingest.mqtt.names import PORTS, PREFIX, receipt_topic, status_topic
+from ingest.addresses import PORTS, PREFIX, receipt_topic, status_topic
 from ingest.mqtt.tls import Tls, close_sockets
 from services.edge.identity import CONTENT_TYPE, Batches, Signed, Signer
 from services.edge.outbox import TRUSTED_MS, Clock, FullError, Outbox, Record, Waiting

@@ -11,7 +11,6 @@ from ingest import codec_detection as encodings
 from ingest.decode import decode
 from ingest.errors import PayloadError
 from ingest.model import NULL, Device, Fleet
-from ingest.profiles import register_blocks
 from ingest.reading import Reading, Registers, Row, Stated
 from tests.fuzz import sparkplug, truth
 from tests.ingest.codecs.cases import cases
@@ -66,7 +65,7 @@ def _values(codec: str, reading: Reading) -> list[float]:
     if isinstance(reading, Row):
         reading = reading.stated()
     elif isinstance(reading, Registers):
-        reading = register_blocks.read(reading, profiles.load()[PROFILES[codec]])
+        reading = profiles.read_registers(reading, profiles.load()[PROFILES[codec]])
         return [float(v) for v in reading.values.values() if v is not None]
     if isinstance(reading, Stated) and len(reading.units) not in (0, len(reading.values)):
         raise WrongError(f"{codec}: {len(reading.units)} units, {len(reading.values)} values")

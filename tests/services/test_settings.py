@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from ingest.addresses import server_of
-from ingest.mqtt.names import PORTS
+from ingest.addresses import PORTS, server_of
 from services.environment import KafkaAccess, one_setting
 from services.settings import Settings, SettingsError, split_bind
 from services.store.postgres.pool import without_login

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ingest.errors import PayloadError
-from ingest.formats import senml_json_fast as senml_learned
+from ingest.formats import senml as senml_learned
 from ingest.formats.ocpp import utf8
 from ingest.formats.senml import Record, resolve
 from ingest.reading import ARRAY, Codec, Reading

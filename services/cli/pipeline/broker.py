@@ -10,9 +10,8 @@ from typing import Literal
 
 import click
 
-from ingest.addresses import server_of
+from ingest.addresses import PORTS, server_of
 from ingest.errors import InputError
-from ingest.mqtt.names import PORTS
 from services import broker_access as brokers
 from services.broker_access import Applied
 from services.cli.options import Choice, Group, json_option

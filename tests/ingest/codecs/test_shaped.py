@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import decode as module
-from ingest.codecs.json_object import shaped
+from ingest.codecs import json_object
 from ingest.model import Device, Fleet
 from ingest.mqtt.topics import Router
 from tests.soak import often
@@ -97,6 +97,6 @@ def test_a_plain_message_is_read_by_its_shape(monkeypatch):
 
 def test_shapes_are_limited(monkeypatch):
     """A device that sends other names each time must not fill the memory."""
-    monkeypatch.setattr(shaped, "_shapes", {})
-    made = [shaped.shape((f"n{k}",)) for k in range(300)]
-    assert sum(one is not None for one in made) == len(shaped._shapes) == 256
+    monkeypatch.setattr(json_object, "_shapes", {})
+    made = [json_object.shape((f"n{k}",)) for k in range(300)]
+    assert sum(one is not None for one in made) == len(json_object._shapes) == 256

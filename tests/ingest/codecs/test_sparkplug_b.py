@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ingest.codecs import sparkplug_b
 from ingest.errors import PayloadError
+from ingest.formats import sparkplug as sparkplug_form
 from ingest.formats import sparkplug_b_pb2 as pb
-from ingest.formats import sparkplug_fast as sparkplug_form
 from ingest.formats.sparkplug import number
 from tests.soak import often
 from tests.sparkplug_edge import (

@@ -154,7 +154,7 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     only their parts.
     """
     if 2 * len(across) > len(first):
-        # few are whole, as at a reading a quarter hour: the others need not be sorted
+        # few are whole, as at a reading an interval: the others need not be sorted
         inside = np.delete(np.arange(len(first)), across)
         steps, first, across = Steps(*_at(steps, inside)), first[inside], across[:0]
     key = _key(steps.device, steps.quantity, first)

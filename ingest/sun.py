@@ -21,7 +21,7 @@ from ingest.model import INTERVAL_US
 NIGHT_DEG = -6.0  # civil twilight ends
 # from 9 to 15 h of the sun's own time it is never night below this latitude, at any season
 _EVER_NIGHT_DEG = 60.0
-# the sky turns by 3.75 degrees in a quarter hour
+# the sky turns by 3.75 degrees in an interval
 _A_QUARTER_DEG = 4.0
 _NOON_US = 3 * 3_600_000_000
 _DAY_US = 86_400_000_000

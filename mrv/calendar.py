@@ -60,7 +60,7 @@ def zone(timezone: str) -> tzinfo:
     Raises
     ------
     PeriodError
-        If the zone database does not hold a name, or it is not in its form.
+        If the zone database does not contain a name, or the text has another form.
     """
     return _plain(timezone) if _FROM not in timezone else _Dated(timezone)
 
@@ -82,7 +82,7 @@ def zones(timezone: str) -> tuple[Zoned, ...]:
     Raises
     ------
     PeriodError
-        If the zone database does not hold a name, or it is not in its form.
+        If the zone database does not contain a name, or the text has another form.
     """
     first, *later = timezone.split(_FROM)
     _plain(first)
@@ -282,7 +282,7 @@ def instant_us(text: str, timezone: str) -> int:
     Raises
     ------
     PeriodError
-        If it is neither, or a time without offset.
+        If the text is neither a time with an offset nor a date.
     """
     try:
         if len(text) == len("2026-01-01"):

@@ -21,7 +21,7 @@ _Number = TypeVar("_Number", bound=np.generic)
 RATED = "rated_power"
 SUN_QUANTITY = "energy_export"
 _FAR = int(np.iinfo(np.int64).max)
-# from so many quarter hours of whole days for each that is asked for on, days are not kept
+# from so many intervals of whole days for each that is asked for on, days are not kept
 _SPARSE = 8
 
 

@@ -31,7 +31,7 @@ _VARIANCE = 1 / 4
 _DAY_US = 24 * HOUR_US
 # an hourly sample comes a little late
 _LATE = 1.1
-# quarter hours on either side that tell how much the power moves: two hours of weather
+# intervals on either side that tell how much the power moves: two hours of weather
 _AROUND = 4
 
 
@@ -191,7 +191,7 @@ def _smooth(variance: Float64) -> Float64:
 
 # two meters of accuracy class 2
 METERS = 0.04
-# standard errors within which samples tell an integral: of a running sum, of a quarter hour
+# standard errors within which samples tell an integral: of a running sum, of an interval
 SIGMAS, SIGMAS_ALONE = 3.0, 4.0
 DAY = 96
 _HOUR = 4

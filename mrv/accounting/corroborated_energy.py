@@ -62,11 +62,11 @@ _LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
 _DC_CHANNEL = "dc_power_w"
 # an inverter gives out no more than goes in; the rest is the two sensors' class
 _AC_OVER_DC = 1.02
-# a device that sends its power each quarter of an hour is late now and then
+# a device that sends its power every 15 minutes is late now and then
 _SELDOM_US = INTERVAL_US * 3 // 2
 
 
-# a power that is mostly repeated is a mean of the hour before: late by so much [quarter hours]
+# a power that is mostly repeated is a mean of the hour before: late by so much [intervals]
 _LATEST = 4
 # a day's power that is so near to a thousandth of its register was sent in kW
 _KILO, _NEARLY = 1000.0, 0.1

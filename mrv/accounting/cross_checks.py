@@ -52,8 +52,8 @@ _TOLERANCE_PLACES = 4
 # two meters of class 2 (IEC 62053-21 [M]): what an invoice and a meter may differ by in time that
 # is not accounted, so that a long invoice does not cover a difference in a short period [%]
 ALIKE = Fraction(2)
-# to tell one meter from two: quarter hours of a day, what they add up to [base units], and the part
-# of them that is equal; the sun's quarter hours share an edge of the day otherwise than others do
+# to tell one meter from two: intervals of a day, what they add up to [base units], and the part
+# of them that is equal; the sun's intervals share an edge of the day otherwise than others do
 _DAY, _MANY, _NEARLY = 96, 2_000_000, 0.95
 ONE_SIGNAL = "cross_check.one_signal"
 # as release 0.1.0 worded it

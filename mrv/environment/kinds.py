@@ -281,7 +281,7 @@ def verdict(
     """
     Return the comparison of a day's values with the standard that the registry names for a device.
 
-    `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; the other keys beside
+    `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; the keys other than
     `standard` are parameters of the indicator.  `table` is the TOML of a standard that this package
     does not contain.  Where a standard cannot be applied, the row gives the reason instead.
     """

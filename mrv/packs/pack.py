@@ -73,7 +73,7 @@ class Table:
         Index into `names`.
     time_us : int64 array, n
     columns : mapping of str to array, n
-        As the pipeline holds them; `quantity` is an index of `quantities`.
+        In the form of the pipeline; `quantity` is an index of `quantities`.
     quantities : tuple of str
         Names of quantities, for intervals.
     """

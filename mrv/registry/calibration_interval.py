@@ -76,7 +76,7 @@ def bounds() -> tuple[Bound, ...]:
 
 @cache
 def longest() -> Interval:
-    """Return the interval of meters for which no rule of a programme or country holds."""
+    """Return the interval of meters for which no rule of a programme or country applies."""
     (bound,) = (b for b in bounds() if not (b.methodology or b.country or b.quantities))
     return Interval(bound.months, bound.source)
 

@@ -69,7 +69,7 @@ class _Week(NamedTuple):
 
 
 def specific_consumption(facts: Facts) -> Iterator[Judged]:
-    """MTR-05: yield charges for consumption below its usual range, or a meter that stands still."""
+    """MTR-05: yield charges for consumption below its usual range, or a register at standstill."""
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
         span = None if of.span is None else of.span(facts.parameters)
@@ -166,7 +166,7 @@ def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
-    """Return the device and part that are charged: one that stands still, else the year's first."""
+    """Return the charged device and part: one at standstill, else the year's first."""
     year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
     users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
     ordered = [*(i for i in week.still if i in users), *users]

@@ -177,8 +177,8 @@ class Cost(NamedTuple):
     """
     Deduction of a rule. [tCO2e]
 
-    `alone`: deduction with this rule only; `beside`: increase if this rule alone is resolved; 0 for
-    both if two rules limit one quantity.
+    `alone`: deduction with this rule only; `beside`: increase of the reduction if this rule alone
+    is resolved; 0 for both if two rules limit one quantity.
     """
 
     alone: Fraction

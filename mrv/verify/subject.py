@@ -390,7 +390,7 @@ def own_authorities(file: str, pack: str) -> StampRule:
     Raises
     ------
     InputError
-        If the file is in the pack under verification, cannot be read, or holds none.
+        If the file is in the pack under verification, cannot be read, or contains no certificate.
     """
     if is_part_of(file, pack):
         raise InputError(

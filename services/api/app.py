@@ -80,7 +80,7 @@ _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
 _THREADS = _READERS + connections.WRITES + connections.STEPS + connections.FILES + 8
 _ABOUT = (
-    "Statements of avoided CO2, their evidence and the log that holds them."
+    "Statements of avoided CO2, their evidence and the log that contains them."
     " Statements that are issued, their status and the proofs are public; all else needs a"
     " bearer token with a role and a scope of projects."
 )

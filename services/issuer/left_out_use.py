@@ -97,7 +97,7 @@ def beneath(
             continue
         both = np.isin(under.start_us, main.start_us)
         hours, place = np.unique(main.start_us // HOUR_US, return_inverse=True)
-        # a quarter hour in which nothing of those beneath came says nothing of the meter
+        # an interval in which nothing of those beneath came says nothing of the meter
         compared = np.isin(main.start_us, under.start_us)
         ours = np.bincount(place[compared], main.value[compared], len(hours))
         at = np.searchsorted(hours, under.start_us[both] // HOUR_US)

@@ -301,7 +301,7 @@ class Watcher(Background):
                 requested = remake_requests.without(cursor, plan.fleet.ids(subset))
             chosen = [k for k in subset if plan.fleet.devices[k].id in requested]
             self._next = (self._next + _COMPARED) % size
-            # the open quarter hour is still being written
+            # the open interval is still being written
             end = now_us() // 900_000_000 * 900_000_000
             differences = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
             with conn.cursor() as cursor:

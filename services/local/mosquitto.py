@@ -23,7 +23,7 @@ from services.local.server import Server
 from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
 
 _CONFIG = """\
-# written anew at each start of `tonne local up`
+# overwritten at each start of `tonne local up`
 listener {port} {host}
 protocol mqtt
 max_qos 1

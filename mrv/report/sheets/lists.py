@@ -318,7 +318,7 @@ def dated(sheet: Grid, facts: Facts, words: Words) -> None:
 
 def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[str, str]]) -> None:
     """
-    Write the precision of each sample as a formula, beside its row.
+    Write the precision of each sample as a formula, next to its row.
 
     After the precision come the number of clusters, and of each stratum size, population, mean and
     deviation.

@@ -61,7 +61,7 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     Raises
     ------
     MethodologyError
-        If it is not JSON, holds a key twice, or wraps the inputs once more.
+        If it is not JSON, has a key twice, or has the inputs in a further object.
     """
     name = name_of(file)
     try:

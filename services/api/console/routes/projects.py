@@ -45,7 +45,7 @@ _SPANS = {
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
 _MOST_GAPS, _FEW_DAYS = 50, 7
-# quarter hours of a month of more devices are read where they are asked for
+# intervals of a month of more devices are read where they are asked for
 _FEW_DEVICES = 500
 
 

@@ -20,8 +20,8 @@ import pytest
 import structlog
 from fastapi import FastAPI
 
-from mrv.log.merkle import verify_consistency, verify_inclusion
 from mrv.signatures import canonical
+from mrv.signatures.merkle_tree import verify_consistency, verify_inclusion
 from services.api import problems
 from services.issuer import keys
 from services.issuer import transitions as life

@@ -9,12 +9,6 @@ File formats of signed values, unpacked to the text of each value.
     CBOR   signed batches (COSE_Sign1), one after another; or each as hex or base64 in a line
 
 A key sent with a value does not prove its owner.
-
-Signed batches (COSE_Sign1) as text, and the registers in their messages.
-
-A batch is base64 where bytes cannot be sent; `ingest.formats.cose_batch` has its layout.  The
-device's profile names the register of a message.  Needs cbor2, so it is imported where a batch is
-read: a statement without one is verified without that library.
 """
 
 from __future__ import annotations
@@ -23,94 +17,13 @@ import binascii
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from xml.parsers import expat
 
-from ingest import classes, columns, profiles
-from ingest.codecs import cose_sign1
-from ingest.columns import Bucket
-from ingest.errors import InputError
-from ingest.formats import cose_batch
-from ingest.formats.cose_batch import Batch
-from ingest.model import NULL, Device
-from ingest.reading import Reading, Registers, Row, Stated, time_us
 from mrv.errors import SignedValueError
 from mrv.signed_values import ocmf
-
-_LONGEST = 1_000_000
-
-
-def texts(data: bytes) -> list[str]:
-    """
-    Return the batches of a file of bytes, each as base64.
-
-    Raises
-    ------
-    SignedValueError
-        If it is not of CBOR.
-    """
-    try:
-        return [b64encode(part).decode() for part in cose_batch.split(data)]
-    except InputError as error:
-        raise SignedValueError(f"{error}; download the file again") from error
-
-
-def read(text: str) -> Batch:
-    """
-    Return the batch from its base64; nothing is verified.
-
-    Raises
-    ------
-    SignedValueError
-        If it is not whole, or a field is not of the form.
-    """
-    try:
-        if len(text) > _LONGEST:
-            raise SignedValueError("it is larger than 1 MB; send smaller batches")
-        return cose_batch.read(b64decode(text, validate=True))
-    except (InputError, binascii.Error) as error:
-        raise SignedValueError(f"not a whole signed batch: {error}; download it again") from error
-
-
-def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
-    """
-    Return registers of a device in a batch: time [us UTC], channel, value [base unit].
-
-    Raises
-    ------
-    SignedValueError
-        If its messages cannot be read.
-    """
-    try:
-        readings = cose_sign1.readings(batch, batch.at_ms * 1_000)
-        return [register for reading in readings for register in _registers(reading, device)]
-    except InputError as error:
-        raise SignedValueError(
-            f"its messages cannot be read: {error}; obtain the batch again from the gateway"
-        ) from error
-
-
-def _registers(reading: Reading, device: Device) -> Iterator[tuple[int, str, Decimal]]:
-    class_id, profile = device.class_id, device.profile
-    if isinstance(reading, Registers):
-        reading = profiles.read_registers(reading, profiles.load()[class_id, profile])
-    elif isinstance(reading, Row):
-        reading = reading.stated()
-    units = reading.units if isinstance(reading, Stated) else ()
-    at = time_us(reading.ts)
-    bucket = Bucket(class_id, profile, tuple(reading.values), units, [0], [at], [0], [0])
-    bucket.add(reading.values.values())
-    known = columns.convert(bucket).columns
-    for channel in classes.load()[class_id].registers:
-        if channel.name in known:
-            value = int(known[channel.name][0])
-            if value not in (NULL, columns.UNUSABLE):
-                yield at, channel.name, Decimal(value)
-
 
 _COSE = b"\xd2\x84"  # tag 18 over an array of four
 _BEGIN = re.compile(r"^[ \t]*(?=OCMF\|)", re.MULTILINE)
@@ -149,7 +62,9 @@ def read_items(content: bytes) -> list[Item]:
         If there is none in it.
     """
     if content.startswith(_COSE):
-        items = [Item(batch) for batch in texts(content)]
+        from mrv.signed_values import cose  # noqa: PLC0415 - its library, where it is needed alone
+
+        items = [Item(batch) for batch in cose.texts(content)]
     elif content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         items = _xml(content)
     else:

@@ -139,10 +139,10 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
 
 def _check_batch(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
     # cbor2, which a reader of other values need not have
-    from mrv.signed_values import packaging  # noqa: PLC0415
+    from mrv.signed_values import cose  # noqa: PLC0415
 
     try:
-        batch = packaging.read(item.text)
+        batch = cose.read(item.text)
     except SignedValueError as error:
         return Checked(REFUSED, str(error))
     at = datetime.fromtimestamp(batch.at_ms / 1_000, UTC)

@@ -297,12 +297,12 @@ def energy_registers(checked: Checked, device: Device) -> Iterator[RegisterValue
     if checked.record is not None:
         yield from _of_record(checked.record, device)
     if checked.batch is not None:
-        from mrv.signed_values import packaging  # noqa: PLC0415 - cbor2, for batches alone
+        from mrv.signed_values import cose  # noqa: PLC0415 - cbor2, for batches alone
 
         names = {channel_of(device, quantity) for quantity in ENERGY}
         # what was signed before it was read was never read
         until = checked.batch.at_ms * 1_000 + _APART_US
-        every = packaging.registers(checked.batch, device)
+        every = cose.registers(checked.batch, device)
         yield from (register for register in every if register[1] in names and register[0] <= until)
 
 

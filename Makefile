@@ -103,7 +103,7 @@ views: tools #- Write docs/views.md from a migrated database: ARGS=URL, or that 
 	@$(BIN)/python deploy/views.py $(ARGS)
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
-	@$(BIN)/python -m services.cli.calculate.document_schemas
+	@$(BIN)/python -c "from services.cli.calculate import reference_docs as r; r.write_schemas()"
 
 docs: tools ## The documentation as a site, in .tonne/docs
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target .tonne/sphinx \

@@ -13,10 +13,9 @@ from typing import Any, Protocol, Self
 from ingest.errors import InputError, ServerError
 from mrv.errors import LogError, MrvError, SignatureError
 from mrv.log.entries import Checkpoint, verify_checkpoint
-from mrv.log.merkle import verify_consistency
 from mrv.log.note import NoteKey, signature_lines
 from mrv.log.tiles import Tiles, bundle_paths, files, read_bundle
-from mrv.signatures.merkle_tree import CompactRange, leaf_hash, root_hash
+from mrv.signatures.merkle_tree import CompactRange, leaf_hash, root_hash, verify_consistency
 
 # a bundle of the longest entries; hashes are far shorter
 _LONGEST = 256 * (2 + 0xFFFF)

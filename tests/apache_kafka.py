@@ -9,7 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
-from services.local.kafka import HOME, ApacheKafka
+from services.local.brokers import HOME, ApacheKafka
 from tests.ports import give_ports
 
 

@@ -39,7 +39,7 @@ PACKAGES = ("ingest", "mrv", "services")
 KEPT = (
     "ingest.profiles.load",
     "mrv.factors.load",
-    "services.api.console.assets.edition",
+    "services.api.console.render.edition",
     "services.api.console.maps.coastline",
 )
 # what commands read of libraries in the middle of their work, each start anew

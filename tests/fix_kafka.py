@@ -15,7 +15,7 @@ from secrets import token_hex
 
 import pytest
 
-from services.local.kafka import ApacheKafka, Kafka
+from services.local.brokers import ApacheKafka, Kafka
 from tests import apache_kafka
 from tests.apache_kafka import APACHE, WHY, Quick
 from tests.fix_timescale import once

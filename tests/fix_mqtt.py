@@ -3,7 +3,7 @@
 import pytest
 
 from services.local import machine
-from services.local.mosquitto import Mosquitto
+from services.local.brokers import Mosquitto
 from tests.ports import give_ports
 
 

@@ -31,13 +31,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from mrv.errors import CanonicalError, LogError
-from mrv.log.merkle import verify_inclusion
 from mrv.log.note import NoteKey, sign_note, verify_note
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.signatures.ed25519 import decode_base64, encode_base64
 from mrv.signatures.keys import SigningKey
-from mrv.signatures.merkle_tree import HASH_BYTES, leaf_hash, root_hash
+from mrv.signatures.merkle_tree import HASH_BYTES, leaf_hash, root_hash, verify_inclusion
 
 DATA, RECORDS, FACTORS, EVIDENCE = "data", "records", "factors", "evidence"
 PARTS = ("readings", "intervals", "emissions")

@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from mrv.errors import LogError
-from mrv.log.merkle import check_sizes
-from mrv.signatures.merkle_tree import EMPTY_ROOT, HASH_BYTES, node_hash, root_hash
+from mrv.signatures.merkle_tree import EMPTY_ROOT, HASH_BYTES, check_sizes, node_hash, root_hash
 
 WIDTH = 256
 _HEIGHT = 8  # levels of the tree in one tile

@@ -29,12 +29,11 @@ from dataclasses import dataclass
 
 from mrv.errors import LogError, SignatureError, WitnessRefusedError
 from mrv.log.entries import Checkpoint, decode_hash, read_head, verify_checkpoint
-from mrv.log.merkle import verify_consistency
 from mrv.log.note import COSIGNATURE, DASH, ML_DSA_COSIGNATURE, NOTE, NoteKey, Vkey, signature_lines
 from mrv.signatures import ed25519, ml_dsa
 from mrv.signatures.ed25519 import encode_base64
 from mrv.signatures.keys import SigningKey
-from mrv.signatures.merkle_tree import EMPTY_ROOT
+from mrv.signatures.merkle_tree import EMPTY_ROOT, verify_consistency
 from mrv.signatures.ml_dsa import MlDsaKey
 
 _ID_BYTES, _TIME_BYTES = 4, 8

@@ -31,7 +31,7 @@ from mrv.registry.project import FIRST
 
 if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
-    from mrv.timestamps.stored_tokens import TokenSummary
+    from mrv.stored_tokens import TokenSummary
 
 
 _TIMES = ("measured_us", "estimated_us", "unknown_us")

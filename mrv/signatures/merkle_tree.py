@@ -4,9 +4,16 @@ Merkle tree hash of RFC 6962, section 2.1 (the same in RFC 9162).
 A leaf and an inner node are hashed with different first bytes, so that no inner node can be passed
 off as a leaf.  The tree of n leaves is, from left to right, the perfect subtrees whose sizes are
 the powers of two in n; their roots are sufficient to append entries and to calculate the root.
+
+Proofs over the Merkle tree of the log (RFC 9162, section 2.1.3 and 2.1.4).
+
+An inclusion proof shows that an entry is in the tree of a root; a consistency proof shows that a
+later tree only added to an earlier one.  Proofs are made from leaf hashes: a log of statements is
+small, so no cache is needed.  The empty tree is consistent with every tree; a proof for it is
+refused.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 from mrv.errors import LogError
@@ -87,3 +94,229 @@ class CompactRange:
         for node in reversed(self._nodes[:-1]):
             root = node_hash(node, root)
         return root
+
+
+def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """
+    Return the path from a leaf to the root.
+
+    Parameters
+    ----------
+    index : int
+        Index of the leaf, from 0.
+    leaves : sequence of bytes
+        All leaf hashes of the tree.
+
+    Returns
+    -------
+    list of bytes
+        Sibling hashes, from the leaf upwards.
+
+    Raises
+    ------
+    LogError
+        If the tree has no such leaf.
+    """
+    if not 0 <= index < len(leaves):
+        raise LogError(f"no leaf {index} in a tree of {len(leaves)}; indices count from 0")
+    path: list[bytes] = []
+    while len(leaves) > 1:
+        split = _split(len(leaves))
+        remaining, right = leaves[:split], leaves[split:]
+        if index < split:
+            path.append(root_hash(right))
+            leaves = remaining
+        else:
+            path.append(root_hash(remaining))
+            leaves, index = right, index - split
+    return path[::-1]
+
+
+def verify_inclusion(
+    index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes
+) -> None:
+    """
+    Check that a leaf is at an index of the tree with a size and root.
+
+    Parameters
+    ----------
+    index, size : int
+        Index of the leaf, from 0, and number of leaves.
+    leaf, root : bytes
+        Leaf hash and root.
+    proof : sequence of bytes
+        From `inclusion_proof`.
+
+    Raises
+    ------
+    LogError
+        If the proof does not lead from the leaf to the root.
+    """
+    if not 0 <= index < size:
+        raise LogError(f"no leaf {index} in a tree of {size}; indices count from 0")
+    _check_hashes([leaf, root, *proof])
+    place, last, result = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            raise LogError("inclusion proof is too long for the tree; get a new one")
+        if place & 1 or place == last:
+            result = node_hash(sibling, result)
+            place, last = _climb(place, last)
+        else:
+            result = node_hash(result, sibling)
+        place, last = place >> 1, last >> 1
+    if last or result != root:
+        raise LogError(
+            f"inclusion proof of leaf {index} does not lead to the root {root.hex()}; get "
+            "receipt and head again from the log"
+        )
+
+
+def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """
+    Return the root of the tree of all earlier leaves, from a leaf's inclusion proof.
+
+    The left siblings of an inclusion path are the roots of the perfect subtrees before the leaf, so
+    that a verified inclusion proof contains a consistency proof.
+
+    Parameters
+    ----------
+    index, size : int
+        Index of the leaf, at least 1, and number of leaves.
+    proof : sequence of bytes
+        A proof accepted by `verify_inclusion`.
+
+    Raises
+    ------
+    LogError
+        If there is no earlier leaf, or the proof is of another index.
+    """
+    place, last = index, size - 1
+    remaining: list[bytes] = []
+    for sibling in proof:
+        if place & 1 or place == last:
+            remaining.append(sibling)
+            place, last = _climb(place, last)
+        place, last = place >> 1, last >> 1
+    if not remaining or len(remaining) != index.bit_count():
+        raise LogError(
+            f"the proof of leaf {index} does not prove the entries before it; get the proof "
+            "again from the log"
+        )
+    root = remaining[0]
+    for bigger in remaining[1:]:
+        root = node_hash(bigger, root)
+    return root
+
+
+def consistency_proof(earlier: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """
+    Return hashes that prove the first leaves unchanged in the whole tree.
+
+    Parameters
+    ----------
+    earlier : int
+        Size of the earlier tree, at least 1.
+    leaves : sequence of bytes
+        All leaf hashes of the later tree.
+
+    Raises
+    ------
+    LogError
+        If the earlier size is 0 or beyond the later one.
+    """
+    check_sizes(earlier, len(leaves))
+    path: list[bytes] = []
+    whole = True  # the part looked at is still the whole earlier tree, whose root is known
+    while earlier != len(leaves):
+        split = _split(len(leaves))
+        remaining, right = leaves[:split], leaves[split:]
+        if earlier <= split:
+            path.append(root_hash(right))
+            leaves = remaining
+        else:
+            path.append(root_hash(remaining))
+            leaves, earlier, whole = right, earlier - split, False
+    return ([] if whole else [root_hash(leaves)]) + path[::-1]
+
+
+def verify_consistency(
+    earlier: int, later: int, proof: Sequence[bytes], earlier_root: bytes, later_root: bytes
+) -> None:
+    """
+    Check that a later tree only added leaves to an earlier one.
+
+    Parameters
+    ----------
+    earlier, later : int
+        Sizes, 1 <= earlier <= later.
+    proof : sequence of bytes
+        From `consistency_proof`; empty for equal sizes.
+    earlier_root, later_root : bytes
+        Roots of the two trees.
+
+    Raises
+    ------
+    LogError
+        If the proof is not valid.
+    """
+    check_sizes(earlier, later)
+    if earlier == later:
+        if proof or earlier_root != later_root:
+            raise LogError(
+                f"the log has two different heads of {later} entries, {earlier_root.hex()} and"
+                f" {later_root.hex()}: it presented two histories; do not rely on it, and report"
+                " both heads to the programme"
+            )
+        return
+    _check_hashes([earlier_root, later_root, *proof])
+    # A perfect earlier tree is itself the first node, and left out of the proof.
+    path = [earlier_root, *proof] if earlier.bit_count() == 1 else list(proof)
+    if not path or _fold(earlier, later, path) != (earlier_root, later_root):
+        raise LogError(
+            f"tree of {later} leaves does not contain the tree of {earlier} unchanged: the log was "
+            "rewritten, or the proof is for other sizes"
+        )
+
+
+def _fold(earlier: int, later: int, path: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    place, last = earlier - 1, later - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    old = new = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return None
+        if place & 1 or place == last:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
+            place, last = _climb(place, last)
+        else:
+            new = node_hash(new, sibling)
+        place, last = place >> 1, last >> 1
+    return None if last else (old, new)
+
+
+def _climb(place: int, last: int) -> tuple[int, int]:
+    """Return the index and last index on the next level where the node has a sibling."""
+    while place and not place & 1:
+        place, last = place >> 1, last >> 1
+    return place, last
+
+
+def _split(size: int) -> int:
+    """Return the largest power of two below the size, at least 1."""
+    return 1 << ((size - 1).bit_length() - 1)
+
+
+def check_sizes(earlier: int, later: int) -> None:
+    """Raise LogError for sizes between which there is no consistency proof."""
+    if not 1 <= earlier <= later:
+        raise LogError(
+            f"no consistency proof from {earlier} to {later} leaves; the earlier "
+            "tree must have at least 1 leaf and not more than the later one"
+        )
+
+
+def _check_hashes(hashes: Sequence[bytes]) -> None:
+    if any(len(value) != HASH_BYTES for value in hashes):
+        raise LogError(f"a hash of the proof is not {HASH_BYTES} bytes long; get a new proof")

@@ -17,14 +17,13 @@ from mrv.log.entries import (
     rows_root,
     verify_checkpoint,
 )
-from mrv.log.merkle import root_before, verify_inclusion
 from mrv.packs.pack import APPROVALS, SEALS
 from mrv.registry.project import Project
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.day_digests import DayLeaf, digest_leaves
 from mrv.signatures.keys import EnrolledKey
-from mrv.signatures.merkle_tree import leaf_hash
+from mrv.signatures.merkle_tree import leaf_hash, root_before, verify_inclusion
 from mrv.statement.device_days import check_sealed, rows_of, share
 from mrv.statement.states import check_approval, people
 from mrv.verify.report import SealedArrival

@@ -13,16 +13,15 @@ from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, LogError, SignatureError, TimestampError
 from mrv.log.entries import Checkpoint, parse_receipt, verify_checkpoint
-from mrv.log.merkle import verify_inclusion
 from mrv.log.note import signature_lines
 from mrv.packs.pack import SEALS, TIMESTAMPS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.data_integrity import proofs_of, time_of
-from mrv.signatures.merkle_tree import leaf_hash
+from mrv.signatures.merkle_tree import leaf_hash, verify_inclusion
 from mrv.statement.credentials import issued_entry
-from mrv.timestamps.stored_tokens import Place, StoredTokens, read
-from mrv.timestamps.token import LibraryMissingError, Stamp, UnknownAuthorityError, verify
+from mrv.stored_tokens import Place, StoredTokens, read
+from mrv.timestamps import LibraryMissingError, Stamp, UnknownAuthorityError, verify
 from mrv.verify.report import StampedDay, StampedStatement
 from mrv.verify.signature_steps import AHEAD, log_key
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject

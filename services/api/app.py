@@ -25,7 +25,6 @@ from starlette.responses import Response
 
 from services.api import connections, examples, problems
 from services.api import schemas as shapes
-from services.api.console import assets
 from services.api.console import render as page
 from services.api.console.maps import NONE, Base
 from services.api.console.routes import alarms as console_alarms
@@ -36,7 +35,6 @@ from services.api.console.routes import (
     overview,
     projects,
     reference,
-    registry_file,
     sign_in,
     statement_days,
 )
@@ -50,14 +48,11 @@ from services.api.reports import FileJobs
 from services.api.request_context import Api, Cursors
 from services.api.routes import (
     administration,
-    alarms,
     exports,
     log,
-    programme,
     registry,
     sensorthings,
     series,
-    sewers,
     signed_documents,
     statements,
     writes,
@@ -198,14 +193,14 @@ def make_app(
         log.router,
         administration.keys_router,
         log.schemas_router,
-        programme.router,
+        registry.programme_router,
         series.letters_router,
         reference.router,
-        sewers.router,
+        registry.sewers_router,
         writes.invoices_router,
         signed_documents.router,
         log.published_router,
-        alarms.router,
+        administration.alarms_router,
         exports.jobs_router,
         administration.webhooks_router,
         sensorthings.router,
@@ -219,12 +214,11 @@ def make_app(
         statement_days,
         live,
         sign_in,
-        assets,
+        page,
         console_programme,
         console_sewers,
         console_devices,
         console_alarms,
-        registry_file,
         documents,
     ):
         app.include_router(part.router)

@@ -51,8 +51,8 @@ from services.store.statements import statements
 from services.store.statements.evidence import Reach
 from services.store.statements.statements import Stored
 from services.store.timeseries import remake_requests
-from services.store.timeseries.arrivals import by_day, not_on_time
 from services.store.timeseries.interval_rows import intervals_of, older_rows
+from services.store.timeseries.last_seen import by_day, not_on_time
 
 _YEAR_US = 366 * 86_400_000_000
 

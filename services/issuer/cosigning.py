@@ -25,10 +25,10 @@ from psycopg import Connection
 from ingest.errors import InputError, ServerError
 from mrv.errors import MrvError
 from mrv.log.entries import Checkpoint
-from mrv.log.merkle import consistency_proof
 from mrv.log.note import Vkey, signature_lines
 from mrv.log.policy import Member, Policy, read_policy
 from mrv.log.witness import Cosignature, cosignatures, make_request
+from mrv.signatures.merkle_tree import consistency_proof
 from services.background import Background
 from services.clock import now_us
 from services.settings import Settings

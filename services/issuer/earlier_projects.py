@@ -33,7 +33,7 @@ from mrv.signatures.organisations import stem
 from mrv.statement.earlier_statements import may_be_fixed
 from services.issuer.trust import operators
 from services.registry.entries import document_of
-from services.store.registry.project_versions import ProjectVersion, load_others, load_versions
+from services.store.registry.load import ProjectVersion, load_others, load_versions
 from services.store.statements import statements
 from services.store.statements.account_spans import one_meter
 from services.store.statements.statements import Stored

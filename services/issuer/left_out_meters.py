@@ -24,7 +24,7 @@ from mrv.model import RoleNeeds
 from mrv.registry.project import Project
 from services.registry import ratings
 from services.registry.entries import Device, Registry
-from services.store.registry.project_versions import devices_before
+from services.store.registry.load import devices_before
 from services.store.statements import sealed_days as seals
 from services.store.statements import statements
 

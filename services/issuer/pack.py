@@ -24,7 +24,6 @@ from mrv.calendar import days, instant_us
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import StatementStateError
 from mrv.log.entries import EVIDENCE, Checkpoint
-from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
 from mrv.packs import tables
 from mrv.packs.pack import (
@@ -50,6 +49,7 @@ from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.merkle_tree import inclusion_proof
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import valid_from

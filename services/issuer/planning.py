@@ -35,9 +35,9 @@ from services.clock import now_us
 from services.issuer.collect_evidence import plan_of
 from services.issuer.signed_evidence import open_actions
 from services.registry import entries
-from services.registry.document import document, dump
 from services.registry.entries import Registry
-from services.registry.files import KEPT
+from services.registry.files import KEPT, document
+from services.registry.located import dump
 from services.store.registry import load as registry
 from services.store.registry import programme
 from services.store.registry.entries_from_rows import SAMPLES, load_registry, load_versions

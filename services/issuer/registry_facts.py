@@ -63,8 +63,7 @@ from services.registry.authority import entered_records, life_of
 from services.registry.entries import CALIBRATION_EVERY, Device, Rating, Registry, calibration_every
 from services.registry.entries import Project as Entry
 from services.store.registry.entries_from_rows import load_ratings, load_registry
-from services.store.registry.load import load_book
-from services.store.registry.project_versions import attribute_versions
+from services.store.registry.load import attribute_versions, load_book
 from services.store.statements import statements
 from services.store.statements.account_spans import owed_at_site
 from services.store.statements.units import beside, certified

@@ -55,7 +55,7 @@ from mrv.statement.opinion import REJECTING
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import CONTEXT, issuer, related, valid_from
-from mrv.timestamps.stored_tokens import summaries
+from mrv.stored_tokens import summaries
 from mrv.verify.subject import Subject
 from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect

@@ -64,7 +64,7 @@ from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.statements.late_readings import Waiting
 from services.store.statements.sealed_days import Seal
-from services.store.timeseries.arrivals import by_day, by_hour
+from services.store.timeseries.last_seen import by_day, by_hour
 from services.store.timeseries.remake_requests import with_underived as to_make
 
 _AT_ONCE = 50

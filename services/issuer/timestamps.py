@@ -26,16 +26,16 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from psycopg import Connection
 
 from ingest.errors import ServerError
+from mrv import timestamps as tokens
 from mrv.errors import EnrolmentError, LogError, TimestampError
 from mrv.log.entries import parse_receipt
-from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities
 from mrv.signatures.data_integrity import time_of
-from mrv.timestamps import token as tokens
-from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, TokenSummary, summaries, write
+from mrv.signatures.merkle_tree import inclusion_proof
+from mrv.stored_tokens import Head, Place, StoredTokens, TokenSummary, summaries, write
 from services.clock import now_us
 from services.issuer import trust
 from services.issuer.documents import documents

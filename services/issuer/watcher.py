@@ -44,7 +44,7 @@ from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.load import load_book
 from services.store.statements import transparency_log
-from services.store.timeseries import arrivals, remake_requests
+from services.store.timeseries import last_seen, remake_requests
 from services.store.views import fleet_metrics as gauges
 from services.store.views.fleet_metrics import Gauges
 from services.store.webhooks import Waiting
@@ -276,8 +276,8 @@ class Watcher(Background):
     @_round("arrivals not packed")
     def pack(self, conn: Connection) -> None:
         """Store by day when readings of completed days arrived."""
-        before = datetime.now(UTC).date() - timedelta(days=arrivals.HOURS_KEPT_DAYS)
-        arrivals.pack(conn, before)
+        before = datetime.now(UTC).date() - timedelta(days=last_seen.HOURS_KEPT_DAYS)
+        last_seen.pack(conn, before)
 
     @_round("not audited", None)
     def audit(self, conn: Connection) -> None:

@@ -24,10 +24,9 @@ from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.local import machine
 from services.local import machine as process
+from services.local.brokers import ApacheKafka, Kafka, Mosquitto
 from services.local.grafana import READER, Grafana
-from services.local.kafka import ApacheKafka, Kafka
 from services.local.machine import LOOPBACK, POSTGRES_BIN, Account, own_folder
-from services.local.mosquitto import Mosquitto
 from services.local.server import Prometheus, Server
 from services.settings import LOCAL_STATE
 

@@ -45,7 +45,7 @@ from services.store.postgres.binary_copy import Words
 from services.store.postgres.pool import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
-from services.store.timeseries import arrivals, remake_requests
+from services.store.timeseries import last_seen, remake_requests
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.last_seen import Clocks, Seen, heard
 from services.store.timeseries.last_seen import Written as Heard
@@ -267,7 +267,7 @@ class Store:
         if made is not None:
             out.add(made.committed)
         clocks = self._clocks.observe(cursor, frames, messages)
-        arrivals.note(cursor, fleet, arrived.every, messages)
+        last_seen.note(cursor, fleet, arrived.every, messages)
         heard = self._seen.observe(cursor, frames, messages)
         late_readings.note(cursor, fleet, arrived.stored, arrived.completed)
         kept = letters.record(cursor, fleet, out.rejected, messages, self._letter_bytes)

@@ -34,7 +34,6 @@ from services.store import archive_catalog as archived
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.pool import stamp
-from services.store.timeseries import indicator_values as indicator_rows
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import readings, remake_requests
@@ -287,7 +286,7 @@ def _of_values(plan: Plan, values: Values) -> dict[Key, tuple[Any, ...]]:
         (plan.fleet.devices[device].id, KINDS[kind].name, utc_text(start)): (
             KINDS[kind].period,
             *(None if isnan(figure) else figure for figure in figures),
-            *indicator_rows.said_texts(values, i),
+            *derived.said_texts(values, i),
         )
         for i, (device, kind, start, *figures) in enumerate(
             zip(*(c.tolist() for c in columns), strict=True)
@@ -305,7 +304,7 @@ def _stored_values(
         (ids, stamp(from_us), stamp(to_us)),
     )
     return {
-        (device, indicator, utc_text(start)): (*rest, indicator_rows.canonical(detail))
+        (device, indicator, utc_text(start)): (*rest, derived.canonical(detail))
         for device, indicator, start, *rest, detail in cursor.fetchall()
     }
 
@@ -321,8 +320,8 @@ def _replace(
     """Replace a range of derived rows by the calculated ones."""
     fleet = plan.fleet
     ids, names = Words.of([d.id for d in fleet.devices]), fleet.ids(list(devices))
-    indicator_rows.clear(cursor, names, (from_us, to_us))
-    indicator_rows.write(cursor, ids, computed.values, ())
+    derived.clear(cursor, names, (from_us, to_us))
+    derived.write(cursor, ids, computed.values, ())
     flags.clear(cursor, fleet, dict.fromkeys(devices, (from_us, to_us)))
     flags.write(cursor, ids, computed.flags)
     late.write(cursor, plan, ids, BindingWords(plan.bindings), computed.remade)

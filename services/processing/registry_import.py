@@ -15,10 +15,9 @@ from ingest.errors import RegistryError
 from mrv.errors import ExportError, StatementStateError
 from mrv.exports.entered import Authority, merged
 from services.registry.authority import changed_after_filing, entered_records
-from services.registry.document import document
 from services.registry.entries import Entry, Registry
 from services.registry.fields import Row
-from services.registry.files import Incoming
+from services.registry.files import Incoming, document
 from services.registry.invoices import Import
 from services.registry.invoices import plan as plan_invoices
 from services.registry.plan import Plan, plan

@@ -21,9 +21,9 @@ from mrv.environment.air import DAY_REACH_HOURS, NEEDED_US, REACH_HOURS, covers_
 from mrv.environment.kinds import Day, day_of
 from mrv.environment.water import Flow
 from services.store.postgres.binary_copy import Words
-from services.store.timeseries import indicator_values as indicator_rows
+from services.store.timeseries import interval_rows as indicator_rows
 from services.store.timeseries import readings
-from services.store.timeseries.indicator_values import Span, of_spans
+from services.store.timeseries.interval_rows import Span, of_spans
 from services.store.timeseries.register_checkpoints import by_class
 
 FLOW = QUANTITY_INDEX["flow"]

@@ -1,31 +1,44 @@
 """
 Parsing of registry files to entries with positions and errors, and merging with stored
 entries.
+
+Registry entries in file format: an export can be imported unchanged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.errors import RegistryError
-from mrv.registry.declared import Sample
+from ingest.profiles import file_registers
+from mrv.registry.declared import Calibration, JointReading, Sample
 from mrv.registry.monitoring_plan import Version
 from services.registry import authority, parse
 from services.registry.entries import (
     Device,
+    Entered,
     Entry,
     EntryKey,
+    Programme,
     Project,
+    Published,
+    PvArray,
+    Rating,
     Registry,
+    Replacement,
     Site,
+    Topic,
     array_fields,
     place,
 )
-from services.registry.fields import Row, fields_of, keys
-from services.registry.located import Table, Value, decoded, read_csv, read_yaml
+from services.registry.fields import Row, fields_of, keys, plain
+from services.registry.located import Table, Value, decoded, dump, read_csv, read_yaml
 from services.registry.workbook import SUFFIX, read_workbook
 
 SECTIONS: dict[str, Callable[[Row], Entry]] = {
@@ -252,3 +265,96 @@ def _entry_list(entry: Entry, stored: Entry | None, name: str) -> Any:
 
 def _own_value(own: Any, before: Any) -> Any:
     return before if own is None else own
+
+
+def document(entry: Entry) -> dict[str, Any]:
+    """Return an entry with the keys of registry files, without empty optional keys."""
+    writers: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
+        Site: plain,
+        Topic: asdict,
+        Device: _device,
+        Project: _project,
+        Published: _published,
+        Entered: authority.document,
+        Programme: plain,
+    }
+    return writers[type(entry)](entry)
+
+
+def sections(registry: Registry) -> dict[str, Any]:
+    """Return a registry as sections of a file, without empty ones."""
+    whole: dict[str, Any] = {
+        "sites": [document(e) for e in registry.sites.values()],
+        "devices": [document(e) for e in registry.devices.values()],
+        "topics": [document(e) for e in registry.topics.values()],
+        "factors": [document(e) for e in registry.factors.values()],
+        "projects": [document(e) for e in registry.projects.values()],
+    }
+    for section, kind in authority.KINDS.items():
+        whole[section] = [document(e) for e in registry.entered if e.kind == kind]
+    if registry.programme is not None:
+        whole["programme"] = document(registry.programme)
+    return {key: value for key, value in whole.items() if value}
+
+
+def to_yaml(registry: Registry) -> str:
+    """Return a registry as one YAML file."""
+    return dump(sections(registry))
+
+
+def _device(device: Device) -> dict[str, Any]:
+    registers = file_registers.registers(device.class_id).values()
+    names = {register.column: register.name for register in registers}
+    return plain(
+        device,
+        calibrations=[_calibration(c, names) for c in device.calibrations or ()],
+        replacements=[_replacement(device.class_id, r) for r in device.replacements or ()],
+        ratings=_dated(device, device.ratings or ()),
+        arrays=_dated(device, device.arrays or ()),
+    )
+
+
+def _dated(device: Device, rows: Sequence[Rating | PvArray]) -> Sequence[Rating | PvArray]:
+    """Return dated rows of a device; empty if it has only the initial one."""
+    first = len(rows) == 1 and rows[0].begins == device.installed and rows[0].document is None
+    return () if first else rows
+
+
+def _calibration(calibration: Calibration, names: Mapping[str, str]) -> dict[str, Any]:
+    channel = calibration.channel
+    return plain(
+        calibration,
+        valid_until=None if calibration.last_test else calibration.valid_until,
+        channel=channel and names.get(channel, channel),
+    )
+
+
+def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
+    register = file_registers.of_column(class_id, swap.channel)
+    last, first = register.to_file(swap.last), register.to_file(swap.first)
+    return plain(swap, channel=register.name, last=last, first=first)
+
+
+def _project(project: Project) -> dict[str, Any]:
+    period = {"from": project.crediting_from, "to": project.crediting_to}
+    return plain(
+        project,
+        crediting_from=period,
+        shared_meters=[
+            plain(meter, readings=[_reading(reading) for reading in meter.readings])
+            for meter in project.shared_meters or ()
+        ],
+    )
+
+
+def _reading(reading: JointReading) -> dict[str, Any]:
+    unit = QUANTITIES[QUANTITY_INDEX[reading.quantity]].unit
+    return plain(reading, value={"amount": reading.value, "unit": unit})
+
+
+def _published(factor: Published) -> dict[str, Any]:
+    record = dict(factor.record)
+    days: dict[str, Any] = {
+        k: date.fromisoformat(record[k]) for k in ("valid_from", "valid_to") if k in record
+    }
+    return {**record, "value": Decimal(record["value"]), **days}

@@ -26,8 +26,8 @@ from mrv.statement.conformity import GASES
 from mrv.texts import render
 from services.clock import now_us
 from services.nearest import did_you_mean
-from services.registry.document import dump
 from services.registry.fields import PLACEHOLDER
+from services.registry.located import dump
 from services.registry.ratings import PV_INVERTER
 from services.registry.workbook import write_workbook
 

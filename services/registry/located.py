@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -275,3 +276,44 @@ def number(text: str) -> int | Decimal:
     exact = Decimal(text.replace("_", ""))
     whole = abs(exact) < MAX_INT and exact == exact.to_integral_value()
     return int(exact) if whole else exact
+
+
+def dump(document: Any, *, flow: bool = False) -> str:
+    """Return values of a registry file as YAML; `flow` is one line."""
+    return yaml.dump(
+        document,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=2**30 if flow else 100,
+        default_flow_style=flow,
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML writer with exact numbers, unquoted dates, and no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+
+def _decimal(dumper: yaml.SafeDumper, value: Decimal) -> yaml.ScalarNode:
+    text = format(value, "f")
+    kind = "float" if "." in text else "int"
+    return dumper.represent_scalar(f"tag:yaml.org,2002:{kind}", text)
+
+
+def _date(dumper: yaml.SafeDumper, value: date) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:timestamp", value.isoformat())
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """Return text as YAML, quoted if it would be read as a number."""
+    style = '"' if NUMBER.match(value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(Decimal, _decimal)
+_Dumper.add_representer(date, _date)

@@ -20,8 +20,7 @@ from decimal import Decimal
 from typing import Any, TypeGuard
 
 from ingest.errors import RegistryError
-from services.registry.document import dump
-from services.registry.located import NULLS, NUMBER, Plain, Table, Value, read_yaml
+from services.registry.located import NULLS, NUMBER, Plain, Table, Value, dump, read_yaml
 
 SUFFIX = ".xlsx"
 _OF, _KEY, _SCALARS = "of", "key", ("value", "text")
@@ -240,7 +239,7 @@ def write_workbook(
     Parameters
     ----------
     sections : mapping
-        As `services.registry.document` writes them.
+        As `services.registry.files` writes them.
     notes : mapping of (sheet, key) to str, optional
         Explanation of a column, or of a key in a sheet of values.
     about : str

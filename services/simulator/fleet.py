@@ -16,8 +16,7 @@ import yaml
 
 from ingest import profiles
 from ingest.errors import RegistryError
-from services.registry.document import dump
-from services.registry.located import native
+from services.registry.located import dump, native
 from services.registry.workbook import SUFFIX, read_workbook
 from services.simulator.model import Device, SimulatorError
 from services.simulator.simulated import MODELS

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ingest.mqtt.tls import Tls
-from services.simulator.connection import Connection, Outbox
-from services.simulator.identities import MOST, Identities, Identity
+from services.simulator.connection import MOST, Connection, Identities, Identity, Outbox
 from services.simulator.model import Device, Outgoing, SimulatorError
 from services.simulator.sparkplug import EdgeNode
 

@@ -12,13 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from services.local import kafka
+from services.local import brokers
 from tests.apache_kafka import APACHE
 from tests.bench.alone import Figures, servers, tell
 
 
 def _kafka() -> str | None:
-    found = APACHE or kafka.binary()
+    found = APACHE or brokers.binary()
     return None if found else "the Kafka-compatible broker is missing; run: make tools"
 
 

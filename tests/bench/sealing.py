@@ -29,7 +29,7 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect, stamp
 from services.store.registry import load as registry
 from services.store.registry import signing_keys
-from services.store.timeseries import arrivals
+from services.store.timeseries import last_seen
 from tests.bench import month
 from tests.bench.alone import alone, options
 from tests.bench.fleet_rows import TABLES
@@ -131,7 +131,7 @@ def _arrival(conn: Connection, edges: list[int], devices: int) -> dict[str, floa
         raise AssertionError(f"{count} readings counted")
     ids = [one.id for one in fleet.devices]
     with _spent(conn, figures, "arrival_of_a_period"), conn.cursor() as cursor:
-        found = arrivals.by_day(cursor, ids, (edges[0], edges[-1]), edges, LATE_US)
+        found = last_seen.by_day(cursor, ids, (edges[0], edges[-1]), edges, LATE_US)
     if len(found) != devices * (len(edges) - 1):
         raise AssertionError(f"{len(found)} device-days counted")
     return figures
@@ -152,7 +152,7 @@ def _counting(url: str, devices: int) -> dict[str, float]:
                 conn.transaction(),
                 conn.cursor() as cursor,
             ):
-                arrivals.note(cursor, fleet, [frame], letters)
+                last_seen.note(cursor, fleet, [frame], letters)
     return figures
 
 

@@ -7,8 +7,20 @@ import pytest
 import yaml
 
 from deploy.grafana.source.__main__ import FOLDER, declared
-from deploy.grafana.source.language import english, languages, marked, spoken, word
-from deploy.grafana.source.palette import ACTIONS, BLUE, GREEN, ORANGE, PURPLE, RED, YELLOW
+from deploy.grafana.source.language import (
+    ACTIONS,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    YELLOW,
+    english,
+    languages,
+    marked,
+    spoken,
+    word,
+)
 from mrv.texts import read, tags
 from services.cli.words import FOLDERS, ROOT, lacking
 from tests.grafana.macros import boards, panels

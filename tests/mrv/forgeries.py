@@ -4,14 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from mrv.log.entries import Checkpoint, evidence_entry, make_receipt, sign_checkpoint
-from mrv.log.merkle import inclusion_proof
 from mrv.packs.pack import Pack
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.key_bounds import Accreditation, LogPlace
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey
-from mrv.signatures.merkle_tree import leaf_hash
+from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash
 from mrv.statement.credentials import issued_entry
 from tests.mrv import forgeries_of_two, packs
 from tests.mrv.forging import (

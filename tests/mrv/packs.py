@@ -22,7 +22,6 @@ from mrv.log.entries import (
     make_receipt,
     sign_checkpoint,
 )
-from mrv.log.merkle import inclusion_proof
 from mrv.packs.pack import manifest_of
 from mrv.packs.tables import write_intervals, write_letters, write_readings
 from mrv.signatures import canonical
@@ -30,7 +29,7 @@ from mrv.signatures.day_digests import digest_leaves
 from mrv.signatures.key_bounds import NO_BOUNDS
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash, root_hash
 from mrv.statement.compose import Label, compose
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
 from mrv.statement.device_days import FIELDS, rows_of

@@ -7,21 +7,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mrv import timestamps
 from mrv.errors import EnrolmentError, TimestampError
 from mrv.log.entries import parse_receipt
-from mrv.log.merkle import inclusion_proof
 from mrv.log.note import signature_lines
 from mrv.packs.pack import TIMESTAMPS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import Authority, StampRule, pem, read_authorities
 from mrv.signatures.data_integrity import proofs_of
 from mrv.signatures.keys import EnrolledKey
-from mrv.signatures.merkle_tree import leaf_hash
+from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_trusted, sign_root, write_root
 from mrv.statement.credentials import issued_entry
 from mrv.statement.status import sign_list
-from mrv.timestamps import token
-from mrv.timestamps.stored_tokens import Head, Place, StoredTokens, read, write
+from mrv.stored_tokens import Head, Place, StoredTokens, read, write
 from mrv.verify import __main__ as command
 from mrv.verify import lines, verify
 from tests.mrv import packs
@@ -48,7 +47,7 @@ def made(tmp_path_factory):
 
 def stamped(authority, message):
     """Return an authority's answer over a message."""
-    return authority.answer(token.request(message).content)
+    return authority.answer(timestamps.request(message).content)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def good(made):
 def test_a_token_holds_and_openssl_says_the_same(made, good, tmp_path):
     """An auditor with other software would come to another result."""
     east, now = made["east"], datetime.now(UTC)
-    found = token.verify(good, MESSAGE, [made["west"].trusted, east.trusted])
+    found = timestamps.verify(good, MESSAGE, [made["west"].trusted, east.trusted])
     assert (found.authority, found.signer, found.policy) == ("east", "east stamps", POLICY)
     assert abs(found.time - now) < timedelta(minutes=5)
     assert found.latest - found.time == timedelta(seconds=1)
@@ -74,13 +73,13 @@ def test_a_token_holds_and_openssl_says_the_same(made, good, tmp_path):
 
 def _refused(what, response, message=MESSAGE, authorities=(), **more):
     with pytest.raises(TimestampError, match=what):
-        token.verify(response, message, authorities, **more)
+        timestamps.verify(response, message, authorities, **more)
 
 
 def test_what_does_not_hold_is_named(made, good):
     """A wrong token would count, or nobody would know what is wrong with it."""
     east = made["east"].trusted
-    asked = token.request(MESSAGE)
+    asked = timestamps.request(MESSAGE)
     _refused("token is for another document", good, MESSAGE + b"!", [east])
     _refused("belongs to another request", good, MESSAGE, [east], nonce=asked.nonce)
     _refused("is not from one of your trusted", good, MESSAGE, [made["west"].trusted])
@@ -101,7 +100,7 @@ def test_what_does_not_hold_is_named(made, good):
     _refused("is not a token of RFC 3161", b"<html>", MESSAGE, [east])
     _refused("granted no token: status 2", bytes.fromhex("30053003020102"), MESSAGE, [east])
     policies = replace(east, policies=("1.2.3", POLICY), until="2099-01-01T00:00:00Z")
-    assert token.verify(good, MESSAGE, [policies]).authority == "east"
+    assert timestamps.verify(good, MESSAGE, [policies]).authority == "east"
 
 
 def test_certificates_that_come_along_are_not_believed(made, good):
@@ -110,20 +109,20 @@ def test_certificates_that_come_along_are_not_believed(made, good):
     own = [pem(made["made-up"].root), pem(made["made-up"].between), pem(made["made-up"].signer)]
     _refused("is not from one of your trusted", false, MESSAGE, [made["east"].trusted], between=own)
     foreign = [pem(made["west"].between), pem(made["west"].root)]
-    assert token.verify(good, MESSAGE, [made["east"].trusted], foreign).authority == "east"
+    assert timestamps.verify(good, MESSAGE, [made["east"].trusted], foreign).authority == "east"
 
 
 def test_no_changed_byte_passes(made, good):
     """A time-stamp token with any changed byte is rejected."""
     east, seed = [made["east"].trusted], random.randrange(2**32)  # noqa: S311
     print("seed", seed)  # noqa: T201 - told where it fails
-    said = token.verify(good, MESSAGE, east)
+    said = timestamps.verify(good, MESSAGE, east)
     chance, passed = random.Random(seed), 0  # noqa: S311
     for _ in range(300):
         spoilt = bytearray(good)
         spoilt[chance.randrange(len(spoilt))] ^= 1 << chance.randrange(8)
         try:
-            found = token.verify(bytes(spoilt), MESSAGE, east)
+            found = timestamps.verify(bytes(spoilt), MESSAGE, east)
         except TimestampError:
             continue
         passed += 1  # a certificate that is not needed, or the status' own text

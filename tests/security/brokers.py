@@ -18,8 +18,8 @@ from services.identity.authority import Authority, write
 from services.identity.mosquitto import Listening
 from services.identity.principals import IdentityFolder
 from services.local import machine
+from services.local.brokers import PASSWORDS, Mosquitto
 from services.local.machine import LOOPBACK
-from services.local.mosquitto import PASSWORDS, Mosquitto
 from services.registry.entries import Device
 from tests.ports import give_ports
 from tests.security import rabbitmq

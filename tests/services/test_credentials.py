@@ -10,7 +10,7 @@ from cryptography import x509
 from ingest.mqtt.tls import Tls
 from services.identity.authority import Authority
 from services.identity.principals import IdentityFolder
-from services.local.mosquitto import Mosquitto
+from services.local.brokers import Mosquitto
 from tests.invoked import tonne as invoke
 from tests.ports import give_ports
 from tests.security.probe import Probe

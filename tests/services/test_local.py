@@ -25,8 +25,8 @@ from ingest.mqtt.tls import close_sockets
 from services.cli.main import main
 from services.local import machine
 from services.local import machine as process
+from services.local.brokers import Mosquitto
 from services.local.grafana import Grafana
-from services.local.mosquitto import Mosquitto
 from services.local.stack import LocalStack
 from services.settings import Settings
 from tests.grafana.macros import BOARDS
@@ -316,7 +316,7 @@ def test_a_stranger_with_a_remembered_id_is_not_killed(tmp_path):
 
 def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
     """Otherwise a user stares at a time-out and does not know which line is wrong."""
-    monkeypatch.setattr("services.local.mosquitto._CONFIG", "no_such_option {port} {host}\n")
+    monkeypatch.setattr("services.local.brokers._CONFIG", "no_such_option {port} {host}\n")
     with pytest.raises(Exception, match="no_such_option"):
         Mosquitto(give_ports(tmp_path, "mosquitto")).start()
 

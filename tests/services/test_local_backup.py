@@ -11,7 +11,7 @@ from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export
 from services.local import backup
-from services.registry.document import to_yaml
+from services.registry.files import to_yaml
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry

@@ -11,8 +11,7 @@ import yaml
 from ingest import classes
 from services.registry.entries import Device
 from services.registry.fields import PLACEHOLDER, keys
-from services.registry.schema import schema
-from services.registry.template import complete_template, template
+from services.registry.schema import complete_template, schema, template
 from tests.invoked import tonne
 
 # the public key of RFC 6979, A.2.5: a meter's, for a test

@@ -14,7 +14,7 @@ from deploy.grafana.source.boards import (
     reach,
     sites,
 )
-from deploy.grafana.source.palette import BLUE, GREEN, ORANGE, RED, YELLOW
+from deploy.grafana.source.language import BLUE, GREEN, ORANGE, RED, YELLOW
 from deploy.grafana.source.panels import (
     avoided,
     bars,

@@ -3,6 +3,11 @@ Translation of dashboards: marked texts, column headings, and codes in columns.
 
 A marked text is its own key in the word files of `deploy/grafana/words`; one that begins with @ is
 a key of the console's word files, so that both use the same names of classes and alarms.
+
+Colours of the dashboards, between the console's light and dark colours.
+
+Grafana uses one colour for both themes, so each has a contrast of 3.5:1 or more on both backgrounds
+(checked in `tests/grafana/test_languages.py`).
 """
 
 from __future__ import annotations
@@ -16,11 +21,24 @@ from typing import Any
 
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source.palette import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
 from ingest import classes
 from mrv.report.words import names
 from mrv.texts import ENGLISH, read, tags
 from services.api.console.translations import texts
+
+GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE = (
+    "#398a57",
+    "#b97a12",
+    "#b5691c",
+    "#d5534a",
+    "#577dbd",
+    "#a961e6",
+)
+# Grafana's own colour of text in either scheme
+GREY = "text"
+# actions of the programme, as the console's --a1 to --a6
+ACTIONS = (BLUE, YELLOW, PURPLE, "#0b9656", "#d43f95", "#7f8894")
+
 
 WORDS = Path(__file__).parents[1] / "words"
 _MARKED = re.compile(r"«([^«»]+)»")

@@ -13,8 +13,7 @@ from deploy.grafana.source.boards import (
     reach,
     sites,
 )
-from deploy.grafana.source.language import word
-from deploy.grafana.source.palette import GREEN, ORANGE, RED, YELLOW
+from deploy.grafana.source.language import GREEN, ORANGE, RED, YELLOW, word
 from deploy.grafana.source.panels import (
     avoided,
     bars,

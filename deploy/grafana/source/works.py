@@ -16,8 +16,7 @@ from deploy.grafana.source.boards import (
     events,
     sites,
 )
-from deploy.grafana.source.language import word
-from deploy.grafana.source.palette import GREEN, ORANGE, RED, YELLOW
+from deploy.grafana.source.language import GREEN, ORANGE, RED, YELLOW, word
 from deploy.grafana.source.panels import Steps, avoided, bars, money, series, serving, stat, table
 
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"

@@ -2,11 +2,14 @@
 Rendering of a page: template, texts, and security headers.
 
 Every value is escaped; scripts and styles are loaded only from this server.
+
+Static files of the console, compressed once and named by their content.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -14,10 +17,12 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cache, partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Annotated, Any, NamedTuple
 
 import jinja2
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
@@ -28,7 +33,6 @@ from mrv.report.words import LANGUAGES, punctuated
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules import titled
 from mrv.texts import form
-from services.api.console import assets
 from services.api.console.maps import coastline, week_of
 from services.api.console.session import menu, own
 from services.api.console.translations import Words, preferred, unit
@@ -36,6 +40,72 @@ from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.store.registry.entries_from_rows import names as registered_names
+
+router = APIRouter(include_in_schema=False)
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
+}
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+class Asset(NamedTuple):
+    """Static file, compressed and uncompressed."""
+
+    media_type: str
+    plain: bytes
+    packed: bytes
+
+
+@cache
+def load() -> dict[str, Asset]:
+    """Return every file by its path."""
+    return dict(_walk(resources.files("services.api.console").joinpath("static"), ""))
+
+
+def _walk(folder: Traversable, path: str) -> list[tuple[str, Asset]]:
+    result: list[tuple[str, Asset]] = []
+    for item in sorted(folder.iterdir(), key=lambda each: each.name):
+        if item.is_dir():
+            result += _walk(item, f"{path}{item.name}/")
+        elif (suffix := item.name.rpartition(".")[2]) in _TYPES:
+            data = item.read_bytes()
+            result.append(
+                (path + item.name, Asset(_TYPES[suffix], data, gzip.compress(data, 9, mtime=0)))
+            )
+    return result
+
+
+@cache
+def edition() -> str:
+    """Return the part of file URLs that changes with any file."""
+    whole = b"".join(name.encode() + asset_.plain for name, asset_ in sorted(load().items()))
+    return hashlib.sha256(whole).hexdigest()[:16]
+
+
+def address(name: str) -> str:
+    """Return the URL of a file; KeyError if there is none."""
+    load()[name]
+    return f"/console/assets/{edition()}/{name}"
+
+
+@router.get("/console/assets/{of}/{name:path}")
+def asset(request: Request, of: str, name: str) -> Response:
+    """Return a file; 404 for an outdated URL."""
+    result = load().get(name)
+    if result is None or of != edition():
+        raise ProblemError(404, f"there is no such file: {name[:80]!r}; reload the page")
+    packs = "gzip" in request.headers.get("accept-encoding", "")
+    more = {"Content-Encoding": "gzip"} if packs else {}
+    return Response(
+        result.packed if packs else result.plain,
+        media_type=result.media_type,
+        headers={"Cache-Control": _FOREVER, "Vary": "Accept-Encoding", **more},
+    )
+
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -228,7 +298,7 @@ def warm() -> None:
         Words(language)
     for name in _environment().list_templates():
         _environment().get_template(name)
-    assets.load()
+    load()
     coastline()
 
 
@@ -242,7 +312,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    made.globals["asset"] = assets.address
+    made.globals["asset"] = address
     made.globals["of_ug"] = of_ug
     made.globals["titled"] = titled
     made.globals["week_of"] = week_of

@@ -12,9 +12,8 @@ from starlette.responses import Response
 
 from mrv.documents.verification import DOCUMENTS, schema
 from mrv.errors import EnrolmentError
-from mrv.log.merkle import consistency_proof, inclusion_proof
 from mrv.signatures import canonical
-from mrv.signatures.merkle_tree import root_hash
+from mrv.signatures.merkle_tree import consistency_proof, inclusion_proof, root_hash
 from services.api import schemas as shapes
 from services.api.negotiation import ACCEPTED_STEP, Preferred
 from services.api.problems import ProblemError

@@ -1,25 +1,36 @@
-"""Projects and devices visible to the caller."""
+"""Projects and devices visible to the caller.
+
+The sewerage registry as GeoJSON for maps: assets in a window, and an asset's history.
+
+The programme's two separate accounts.
+"""
 
 from __future__ import annotations
 
 import json
-from datetime import date
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.responses import JSONResponse, Response
 
+from mrv.report import MEDIA_TYPES, Format, make_programme
 from services.api import schemas as shapes
 from services.api.file_cache import Cursor, Limit, current, page
 from services.api.problems import ProblemError
-from services.api.request_context import Asked, Reader
-from services.issuer.planning import Due, due, rows_json
-from services.registry.document import document
+from services.api.reports import Lang, spoken_language
+from services.api.request_context import Asked, Reader, WholeReader
+from services.issuer.planning import Due, due, programme_report, rows_json
+from services.registry.files import document
 from services.registry.schema import schema
+from services.registry.sewer_files import collection, feature, grid
+from services.store.registry import sewers as stored
 from services.store.registry.entries_from_rows import load_project_entry
-from services.store.views import console, listing
+from services.store.views import console, listing, parks
 from services.store.views.device_page import device_page
+from services.store.views.programme_report import progress_document
 
 router = APIRouter(tags=["registry"])
 IdPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
@@ -133,3 +144,194 @@ def _account(account_source: console.AccountSource) -> dict[str, Any]:
         **tonnes,
         "problem": account_source.problem,
     }
+
+
+class GeoJson(JSONResponse):
+    """Media type of RFC 7946, as JSON, so that OpenAPI shows its schema."""
+
+    media_type = "application/geo+json"
+
+    def render(self, content: bytes) -> bytes:
+        """Return bytes that are already encoded."""
+        return content
+
+
+sewers_router = APIRouter(tags=["sewers"])
+_SIDES = 4
+Window = Annotated[
+    str | None,
+    Query(
+        max_length=100, description="west,south,east,north", examples=["106.65,20.84,106.67,20.86"]
+    ),
+]
+Most = Annotated[int, Query(ge=1, le=10_000)]
+After = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]*$")]
+Sides = Annotated[
+    int | None,
+    Query(
+        ge=2,
+        le=64,
+        description="For a window with more than `limit` assets: number of cells per side, "
+        "with counts.",
+    ),
+]
+AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+
+
+@sewers_router.get("/sewers", response_model=shapes.Sewers, response_class=GeoJson)
+def sewers(
+    ask: WholeReader,
+    bbox: Window = None,
+    limit: Most = 2_000,
+    after: After = "",
+    cells: Sides = None,
+) -> Response:
+    """
+    Return sewer assets that intersect a bounding box, by id, as a FeatureCollection.
+
+    If there are more, `next` is the value for `after`; with `cells` the window is returned as a
+    grid of counts, for maps of a whole city.
+    """
+    box = window(bbox)
+    with ask.reading() as conn:
+        assets = stored.within(conn, box, limit + 1, after)
+        around = (box or stored.extent(conn)) if cells is not None and len(assets) > limit else None
+        if around is not None and cells is not None:
+            counted = stored.cells(conn, around, (cells, cells))
+            return _json(grid(around, cells, counted) | {"next": None})
+    more = len(assets) > limit
+    body = collection(assets[:limit]) | {"next": assets[limit - 1].id if more else None}
+    return _json(body)
+
+
+@sewers_router.get("/sewers/{asset}", response_model=shapes.Sewer, response_class=GeoJson)
+def sewer(ask: WholeReader, asset: AssetPath) -> Response:
+    """Return an asset as a Feature, with its inspections and works."""
+    with ask.reading() as conn:
+        result = stored.history(conn, asset)
+    if result is None:
+        raise unknown("asset", asset)
+    item, events = result
+    history = [{k: v for k, v in e._asdict().items() if k != "asset"} for e in events]
+    return _json(feature(item) | {"history": history})
+
+
+def window(text: str | None) -> stored.Box | None:
+    """
+    Return a window of the map.
+
+    Raises
+    ------
+    ProblemError
+        422 if it is invalid.
+    """
+    if text is None:
+        return None
+    try:
+        sides = [float(part) for part in text.split(",")]
+    except ValueError:
+        sides = []
+    if len(sides) == _SIDES:
+        west, south, east, north = sides
+        if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:  # noqa: PLR2004 - degrees
+            return west, south, east, north
+    raise ProblemError(
+        422,
+        f"bbox = {text!r}: send west,south,east,north in degrees, with west "
+        "below east and south below north",
+    )
+
+
+def _json(body: object) -> Response:
+    return GeoJson(msgspec.json.encode(body), headers={"Cache-Control": "no-store"})
+
+
+programme_router = APIRouter(tags=["programme"])
+
+
+@programme_router.get("/programme", response_model=shapes.Programme)
+def programme(
+    ask: WholeReader, year: Annotated[int | None, Query(ge=1990, le=2200)] = None
+) -> Response:
+    """
+    Return targets and progress by action, and tonnes that may be transferred abroad.
+
+    The city's account is modelled, the projects' measured; they are never added.
+    """
+    with ask.reading() as conn:
+        result = progress_document(conn, year)
+    return current(result)
+
+
+Year = Annotated[int | None, Query(ge=1990, le=2200)]
+
+
+class Workbook(Response):
+    """Media type of a workbook."""
+
+    media_type = MEDIA_TYPES["xlsx"]
+
+
+class Pages(Response):
+    """Media type of a PDF."""
+
+    media_type = MEDIA_TYPES["pdf"]
+
+
+@programme_router.get("/programme/report", response_model=shapes.ProgrammeReport)
+def report(ask: WholeReader, year: Year = None) -> Response:
+    """
+    Return every system: devices, expected, measured, issued, transferable and provisional tonnes.
+
+    `tCO2` is null for a system without methodology, with the reason.
+    """
+    return current(_report(ask, year))
+
+
+@programme_router.get("/programme/report.xlsx", response_class=Workbook)
+def report_workbook(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
+    """Return the programme's report as a workbook, in the reader's language."""
+    spoken = spoken_language(ask, lang)
+    return report_file(_report(ask, year, spoken), "xlsx", spoken)
+
+
+@programme_router.get("/programme/report.pdf", response_class=Pages)
+def report_pages(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
+    """Return the programme's report as PDF: findings, progress, actions, projects, evidence."""
+    spoken = spoken_language(ask, lang)
+    return report_file(_report(ask, year, spoken), "pdf", spoken)
+
+
+def report_file(document: Mapping[str, Any], wanted: Format, language: str) -> Response:
+    """Return a programme report as a file for download."""
+    name = f"programme-{document['year']}.{language}.{wanted}"
+    return Response(
+        make_programme(document, wanted, language),
+        media_type=MEDIA_TYPES[wanted],
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Language": language,
+            "Vary": "Authorization, Accept-Language",
+        },
+    )
+
+
+@programme_router.get("/parks/{park}", response_model=shapes.Park)
+def park(
+    ask: WholeReader,
+    park: Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")],
+    year: Annotated[int, Query(ge=1990, le=2200)],
+) -> Response:
+    """Return an eco-industrial park's balance of a year: energy, water, waste and heat."""
+    span = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    with ask.reading() as conn:
+        if park not in parks.park_ids(conn):
+            raise ProblemError(404, f"there is no park {park!r} that you may see; check its id")
+        result = parks.balance(conn, park, *span)
+    return current(result)
+
+
+def _report(ask: WholeReader, year: int | None, language: str = "en") -> dict[str, Any]:
+    with ask.reading() as conn:
+        return programme_report(conn, year, language)

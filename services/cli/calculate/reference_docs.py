@@ -3,6 +3,10 @@ Reference pages of the documentation: registry file keys, settings, metrics.
 
 Written by `make pages` from the schema, `services.settings` and the processes' metric collectors,
 so that pages list exactly what exists.
+
+JSON Schema of the signed documents, written from the types that read them.
+
+`python -m services.cli.calculate.document_schemas` in the repository writes `docs/schemas/`.
 """
 
 from __future__ import annotations
@@ -16,14 +20,15 @@ from typing import Any, NamedTuple
 from prometheus_client import CollectorRegistry
 
 from ingest.mqtt.tls import Tls
+from mrv.documents import verification
+from mrv.signatures.canonical import legible
 from services.api.guard import Measures
 from services.edge.metrics import COUNTERS, GAUGES
 from services.intake.broker_queue import BrokerQueue, Room
 from services.issuer.watcher import Looked
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.registry.schema import descriptions, schema
-from services.registry.template import template
+from services.registry.schema import descriptions, schema, template
 from services.settings import SECRETS, WORDS, Settings
 from services.webhooks import Sender
 
@@ -316,3 +321,18 @@ def main() -> None:
     """Write the pages below the current folder."""
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+def schema_files() -> dict[str, bytes]:
+    """Return name and bytes of every schema file."""
+    return {f"{name}.json": legible(verification.schema(name)) for name in verification.DOCUMENTS}
+
+
+def write_schemas() -> None:
+    """Write all schemas, and remove schema files that are no longer needed."""
+    folder = Path("docs/schemas")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.json"):
+        old.unlink()
+    for name, data in schema_files().items():
+        (folder / name).write_bytes(data)

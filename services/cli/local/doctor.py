@@ -43,7 +43,7 @@ from services.issuer import timestamps
 from services.issuer.cosigning import Witnesses, look
 from services.issuer.sealed_day_contents import PROMISED_US, ended, overdue
 from services.local import machine
-from services.local.kafka import binary
+from services.local.brokers import binary
 from services.local.stack import LocalStack
 from services.settings import Settings
 from services.store import webhooks as store

@@ -12,8 +12,8 @@ from services.cli.output import print_result, table
 from services.extras import shipped
 from services.local import backup as backups
 from services.local import machine
+from services.local.brokers import binary, kafka_home
 from services.local.grafana import grafana_home
-from services.local.kafka import binary, kafka_home
 from services.local.stack import LocalStack, Status
 from services.settings import Settings
 

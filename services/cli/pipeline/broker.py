@@ -19,7 +19,7 @@ from services.cli.output import counted, print_result
 from services.cli.server_options import database_url, identity_folder
 from services.identity.mosquitto import Listening
 from services.identity.principals import PIPELINE, is_ours
-from services.local.mosquitto import Mosquitto
+from services.local.brokers import Mosquitto
 from services.settings import Settings, split_bind
 from services.store.postgres.pool import connect
 

@@ -28,10 +28,8 @@ from services.cli.server_options import database_url
 from services.processing.registry_import import check_registry, import_registry
 from services.registry import forms
 from services.registry import schema as schemas
-from services.registry import template as templates
-from services.registry.document import sections, to_yaml
 from services.registry.entries import Registry
-from services.registry.files import read_files
+from services.registry.files import read_files, sections, to_yaml
 from services.registry.plan import Plan, Result, plan
 from services.registry.workbook import write_workbook
 from services.store.postgres.pool import connect
@@ -87,9 +85,9 @@ def template_(
             xlsx.write_bytes(content.workbook())
         text = f"{xlsx}\n" if xlsx is not None else content.yaml()
     elif class_id:
-        text = templates.template(class_id, country)
+        text = schemas.template(class_id, country)
     else:
-        text = templates.complete_template(country) + _classes()
+        text = schemas.complete_template(country) + _classes()
     if as_json:
         made = {"file": str(xlsx)} if xlsx is not None else {"yaml": text}
         print_json({"class": class_id, "methodology": methodology, **made})

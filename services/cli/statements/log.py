@@ -14,8 +14,8 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.log.entries import make_receipt
-from mrv.log.merkle import consistency_proof, inclusion_proof
 from mrv.log.witness import make_request
+from mrv.signatures.merkle_tree import consistency_proof, inclusion_proof
 from services.cli.errors import Exit
 from services.cli.options import Group, json_option
 from services.cli.output import counted, print_json, print_result, table, time_text

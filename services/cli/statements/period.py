@@ -37,7 +37,7 @@ from services.cli.server_options import (
 from services.issuer.close import STEPS, Closed, close_period, preview_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
-from services.store.timeseries import arrivals
+from services.store.timeseries import last_seen
 
 
 @click.group(cls=Group)
@@ -275,11 +275,11 @@ def warn_of_arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: 
     click.Abort
         If the answer is no.
     """
-    before = arrivals.arriving(conn, ids, from_us, to_us)
+    before = last_seen.arriving(conn, ids, from_us, to_us)
     if not before:
         return
     time.sleep(_LOOK_S)
-    after = arrivals.arriving(conn, ids, from_us, to_us)
+    after = last_seen.arriving(conn, ids, from_us, to_us)
     growing = sorted(device for device, count in after.items() if count > before.get(device, 0))
     if not growing:
         return

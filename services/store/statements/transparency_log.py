@@ -16,9 +16,8 @@ from psycopg import Connection
 from ingest.errors import RegistryError
 from mrv.errors import LogError
 from mrv.log.entries import Checkpoint, make_receipt, sign_checkpoint
-from mrv.log.merkle import inclusion_proof
 from mrv.signatures.keys import SigningKey
-from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash, root_hash
 
 
 class Line(NamedTuple):

@@ -10,8 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import LogError
-from mrv.log.merkle import consistency_proof, inclusion_proof, verify_consistency, verify_inclusion
-from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from mrv.signatures.merkle_tree import (
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    root_hash,
+    verify_consistency,
+    verify_inclusion,
+)
 from tests.every import every
 
 VECTORS = Path(__file__).parents[2] / "vectors"

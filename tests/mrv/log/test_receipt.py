@@ -12,11 +12,10 @@ from mrv.log.entries import (
     sign_checkpoint,
     verify_receipt,
 )
-from mrv.log.merkle import inclusion_proof
 from mrv.log.note import NoteKey
 from mrv.signatures.ed25519 import encode_base64
 from mrv.signatures.keys import SigningKey
-from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash, root_hash
 
 KEY = SigningKey(bytes(range(32)))
 LOG = NoteKey("tonne.example/log", KEY.public)

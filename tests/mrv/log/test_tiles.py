@@ -5,9 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import LogError
-from mrv.log.merkle import consistency_proof, verify_consistency
 from mrv.log.tiles import Tiles, bundle_paths, files, read_bundle, tile_path
-from mrv.signatures.merkle_tree import EMPTY_ROOT, leaf_hash, root_hash
+from mrv.signatures.merkle_tree import (
+    EMPTY_ROOT,
+    consistency_proof,
+    leaf_hash,
+    root_hash,
+    verify_consistency,
+)
 from tests.transparency import HOME, needs_judge
 
 ENTRIES = [f"entry {i}".encode() for i in range(1_000)]

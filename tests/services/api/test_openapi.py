@@ -12,7 +12,7 @@ import pytest
 
 from mrv.documents.verification import DOCUMENTS, schema
 from services.api import connections
-from services.api.console.assets import load
+from services.api.console.render import load
 from tests.services.api import plain
 from tests.soak import often
 

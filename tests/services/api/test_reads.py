@@ -20,12 +20,12 @@ import pytest
 import structlog
 from fastapi import FastAPI
 
-from mrv.log.merkle import verify_consistency, verify_inclusion
 from mrv.signatures import canonical
+from mrv.signatures.merkle_tree import verify_consistency, verify_inclusion
 from services.api import problems
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.registry.document import document
+from services.registry.files import document
 from services.registry.sewer_files import read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers

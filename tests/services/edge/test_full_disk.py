@@ -12,7 +12,7 @@ import pytest
 from ingest.mqtt.tls import close_sockets
 from services.edge.metrics import summary
 from services.edge.outbox import FullError, Outbox, Record
-from services.local.mosquitto import Mosquitto
+from services.local.brokers import Mosquitto
 from tests.ports import give_ports
 from tests.services.edge.plant import Edge, meter, one, recorded, rows, waiting
 from tests.soak import SOAK

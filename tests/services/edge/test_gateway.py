@@ -22,7 +22,7 @@ from ingest.formats import sunspec as models
 from ingest.mqtt.tls import close_sockets
 from services.cli.main import main
 from services.edge.modbus import MOST, Span, joined
-from services.local.mosquitto import Mosquitto
+from services.local.brokers import Mosquitto
 from tests.operations.rules import alerts, metrics_of
 from tests.ports import give_ports
 from tests.services.edge.plant import GATEWAY, Edge, meter, one, recorded, rows, until, waiting

@@ -26,7 +26,7 @@ from mrv.report.words import LANGUAGES, Words
 from mrv.statement.conformity import _populations
 from services.issuer.collect_evidence import plan_of
 from services.issuer.report import facts_of
-from services.registry.document import to_yaml
+from services.registry.files import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements

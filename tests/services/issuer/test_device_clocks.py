@@ -10,7 +10,7 @@ from mrv.statement.plan_reader import read_plan
 from services.issuer import collect_evidence as collected
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
-from services.store.timeseries.arrivals import not_on_time, pack
+from services.store.timeseries.last_seen import not_on_time, pack
 from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import plant

@@ -8,7 +8,7 @@ import pytest
 
 from services.cli.registry.programme import shown_tonnes
 from services.issuer import transitions as life
-from services.registry.document import to_yaml
+from services.registry.files import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry

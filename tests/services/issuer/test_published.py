@@ -20,7 +20,7 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import signed_documents
-from services.store.timeseries import arrivals
+from services.store.timeseries import last_seen
 from tests import holders
 from tests.invoked import printed
 from tests.services.issuer import logged, plant
@@ -98,7 +98,7 @@ def test_what_came_late_is_counted_once_sealed_and_shown(plant_of, tmp_path):
     assert "arrival_count or arrival_day was changed" in _first_break(url)
     _arrived_earlier(url, "-7 days")
     with psycopg.connect(url, autocommit=True) as conn:
-        arrivals.pack(conn, date(2027, 1, 1))
+        last_seen.pack(conn, date(2027, 1, 1))
         assert conn.execute("SELECT count(*) FROM arrival_count").fetchone() == (0,)
         assert _first_break(url) == "None"
         conn.execute(

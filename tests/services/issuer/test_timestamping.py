@@ -16,7 +16,7 @@ from mrv.errors import EnrolmentError
 from mrv.packs.reader import read_pack
 from mrv.report.opinion import evidence_rows
 from mrv.report.words import Words
-from mrv.timestamps.stored_tokens import read
+from mrv.stored_tokens import read
 from services.issuer import requests, timestamps
 from services.issuer import transitions as life
 from services.issuer.pack import export

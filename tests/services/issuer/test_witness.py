@@ -5,12 +5,11 @@ import pytest
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, LogError, SignatureError
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.merkle import consistency_proof
 from mrv.log.note import NoteKey
 from mrv.log.witness import cosign, cosignatures, make_request
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from mrv.signatures.merkle_tree import leaf_hash, root_hash
+from mrv.signatures.merkle_tree import consistency_proof, leaf_hash, root_hash
 from services.issuer import keys, witness
 from services.issuer import transitions as life
 from services.issuer.seal import Sealer

@@ -9,9 +9,8 @@ from dataclasses import replace
 import pytest
 
 from ingest.errors import RegistryError
-from services.registry.document import to_yaml
 from services.registry.entries import Registry
-from services.registry.files import read_files
+from services.registry.files import read_files, to_yaml
 from services.registry.plan import plan
 from tests.services.registry.texts import BASE, PROJECT, messages
 

@@ -2,7 +2,7 @@
 
 import json
 
-from services.registry.document import document
+from services.registry.files import document
 from tests.services.registry.texts import BASE, messages
 
 

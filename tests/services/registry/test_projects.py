@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from mrv import methodologies
 from services.registry import needs
-from services.registry.document import to_yaml
 from services.registry.entries import Registry
-from services.registry.files import Incoming, read_files, updated
+from services.registry.files import Incoming, read_files, to_yaml, updated
 from services.registry.ratings import during_us, timezone
 from tests.services.registry.texts import BASE, PROJECT, messages
 

@@ -11,10 +11,9 @@ import pytest
 
 from ingest.errors import RegistryError
 from mrv import methodologies
-from services.registry.document import sections
 from services.registry.entries import Registry
 from services.registry.fields import PLACEHOLDER
-from services.registry.files import read_bytes, read_files
+from services.registry.files import read_bytes, read_files, sections
 from services.registry.forms import form
 from services.registry.plan import plan
 from services.registry.workbook import MOST_UNPACKED, write_workbook

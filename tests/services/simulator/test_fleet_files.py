@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.registry.document import sections
-from services.registry.files import read_files
+from services.registry.files import read_files, sections
 from services.registry.workbook import write_workbook
 from services.simulator.fleet import leave_out, read_fleet
 from services.simulator.model import SimulatorError

@@ -9,7 +9,7 @@ import psycopg
 from mrv.calendar import days, midnight_us, utc_text
 from mrv.statement.device_days import HOUR_US, LATE_US, Arrived
 from services.store.postgres.pool import connect
-from services.store.timeseries.arrivals import Summed, by_day, by_hour, pack
+from services.store.timeseries.last_seen import Summed, by_day, by_hour, pack
 
 ZONE = "Asia/Ho_Chi_Minh"
 BEGIN, END, LAST = (midnight_us(date(2026, 1, day), ZONE) for day in (2, 3, 4))

@@ -8,7 +8,7 @@ import pytest
 from openpyxl import load_workbook
 
 from mrv.report import make_programme
-from services.registry.document import to_yaml
+from services.registry.files import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.views import parks

@@ -11,8 +11,7 @@ from mrv import factors
 from services.processing.commit import Store
 from services.processing.rebuild import rebuild
 from services.processing.registry_import import import_registry
-from services.registry.document import to_yaml
-from services.registry.files import read_files
+from services.registry.files import read_files, to_yaml
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry

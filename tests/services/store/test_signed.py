@@ -12,8 +12,7 @@ from mrv import factors
 from mrv.signed_values.packaging import read_items
 from services.processing.commit import Store
 from services.processing.registry_import import import_registry
-from services.registry.document import to_yaml
-from services.registry.files import read_files
+from services.registry.files import read_files, to_yaml
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect

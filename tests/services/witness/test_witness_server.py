@@ -12,11 +12,10 @@ import pytest
 from ingest.errors import InputError
 from mrv.errors import WitnessRefusedError
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.merkle import consistency_proof
 from mrv.log.note import NoteKey, Vkey
 from mrv.log.witness import cosignatures, make_request
 from mrv.signatures.keys import SigningKey
-from mrv.signatures.merkle_tree import EMPTY_ROOT, leaf_hash, root_hash
+from mrv.signatures.merkle_tree import EMPTY_ROOT, consistency_proof, leaf_hash, root_hash
 from services import witness_state as witness_keys
 from services.witness import LARGEST_BODY, Cosigner
 from services.witness_state import FILE, State

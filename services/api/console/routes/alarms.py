@@ -17,7 +17,7 @@ from services.api.console.translations import Words
 from services.api.principals import refuse
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
-from services.api.routes.alarms import AlarmId
+from services.api.routes.administration import AlarmId
 from services.store import alarm_contacts
 from services.store.views import alarms as stored
 from services.store.views import device_page as health

@@ -20,8 +20,7 @@ from services.api.console.translations import Words
 from services.api.console.translations import unit as written
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
-from services.api.routes.programme import Pages, Workbook, report_file
-from services.api.routes.registry import IdPath, unknown
+from services.api.routes.registry import IdPath, Pages, Workbook, report_file, unknown
 from services.issuer.planning import programme_report
 from services.store.views import parks
 from services.store.views.coverage import added, percent

@@ -14,7 +14,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from services.api.console.assets import address
+from services.api.console.render import address
 from services.api.file_cache import has_already
 
 router = APIRouter(include_in_schema=False)

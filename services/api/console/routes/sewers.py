@@ -19,8 +19,7 @@ from services.api.console.maps import NONE, Base, Place, Points, within
 from services.api.console.render import Language, render
 from services.api.console.session import View, signed_in_for_all
 from services.api.request_context import Asked
-from services.api.routes.registry import unknown
-from services.api.routes.sewers import Window, window
+from services.api.routes.registry import Window, unknown, window
 from services.registry.sewer_files import properties
 from services.registry.sewers import Asset, Cell, Event
 from services.store.registry import sewers as stored

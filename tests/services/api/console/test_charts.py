@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ingest.errors import RegistryError
 from mrv.report.printable_text import steps as axis_steps
 from mrv.report.printable_text import unit_for
-from services.api.console import assets, maps
+from services.api.console import maps, render
 from services.api.console.charts import (
     QUARTER_US,
     Amount,
@@ -54,17 +54,17 @@ def figures(drawn):
 
 def test_what_is_served_is_what_the_pinned_sources_build(tmp_path):
     """A reader would run a script that nobody can read, or one that was changed by hand."""
-    assert built_charts(tmp_path / "charts.js") == assets.load()["vendor/charts.js"].plain
+    assert built_charts(tmp_path / "charts.js") == render.load()["vendor/charts.js"].plain
     lock = (CHARTS / "package-lock.json").read_text("utf-8")
     assert "://" not in re.sub(r'"(url|funding)": .*', "", lock)  # no host in any file
-    licence = assets.load()["vendor/charts.LICENSE.txt"].plain.decode()
+    licence = render.load()["vendor/charts.LICENSE.txt"].plain.decode()
     assert all(one in licence for one in ("Apache ECharts", "zrender", "BSD", "tslib"))
 
 
 def test_a_first_visit_is_light():
     """A citizen on a phone would pay for a chart library with half a megabyte."""
     loaded = ("vendor/charts.js", "console.css", "tables.mjs", "icon.svg")
-    weight = sum(len(gzip.compress(assets.load()[name].plain, 9)) for name in loaded)
+    weight = sum(len(gzip.compress(render.load()[name].plain, 9)) for name in loaded)
     assert weight + MOST_OF_A_PAGE < MOST_BYTES
 
 
@@ -218,7 +218,7 @@ def test_a_gap_leaves_its_place_empty():
 @pytest.mark.parametrize("colour", ["light", "dark"])
 def test_colours_of_actions_stand_out(colour):
     """Somebody who sees few colours could not tell one action from the page, or from another."""
-    sheet = assets.load()["console.css"].plain.decode()
+    sheet = render.load()["console.css"].plain.decode()
     blocks = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)
     named = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[0]))
     if colour == "dark":

@@ -20,8 +20,7 @@ from services.api.console.routes.year import finding, outside, shortfalls
 from services.api.console.translations import Words
 from services.issuer.planning import unfit_plans
 from services.processing.registry_import import import_registry
-from services.registry.document import to_yaml
-from services.registry.files import read_files
+from services.registry.files import read_files, to_yaml
 from services.registry.sewer_files import read
 from services.registry.sewers import Asset
 from services.store.postgres.pool import connect

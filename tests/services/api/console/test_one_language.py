@@ -18,7 +18,7 @@ from mrv.report.words import LANGUAGES
 from mrv.texts import read
 from services.api.console.routes.year import short_name
 from services.cli.words import FOLDERS, ROOT
-from services.registry.document import to_yaml
+from services.registry.files import to_yaml
 from services.registry.sewer_files import read as assets_of
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry

@@ -10,8 +10,7 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from services.processing.registry_import import import_registry
-from services.registry.document import sections
-from services.registry.files import read_bytes, read_files
+from services.registry.files import read_bytes, read_files, sections
 from services.registry.workbook import write_workbook
 from services.store.postgres.pool import connect
 from services.store.registry.load import registry_version

@@ -15,7 +15,6 @@ from mrv.environment.kinds import KINDS
 from mrv.registry import programme_systems as systems
 from mrv.report.words import LANGUAGES, punctuated
 from services.api.app import Memory
-from services.api.console import assets
 from services.api.console import render as page
 from services.api.console.maps import sites_map, within
 from services.api.console.routes import live, overview
@@ -154,7 +153,7 @@ def test_names_are_shown_legibly():
 
 def test_nothing_is_fetched_from_elsewhere():
     """A page would tell another server who reads it, or fail without a network."""
-    own = {k: v for k, v in assets.load().items() if not k.startswith("vendor/")}
+    own = {k: v for k, v in page.load().items() if not k.startswith("vendor/")}
     for name, one in own.items():  # what others wrote is held by the pages' policy
         outside = set(re.findall(rb"https?://[\w./-]+", one.plain))
         known = {b"http://www.w3.org/2000/svg"}

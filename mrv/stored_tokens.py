@@ -17,7 +17,7 @@ from mrv.errors import CanonicalError, TimestampError
 from mrv.log.entries import decode_hash
 from mrv.signatures import canonical
 from mrv.signatures.ed25519 import decode_base64, encode_base64
-from mrv.timestamps.token import read as said
+from mrv.timestamps import read as said
 
 _FIELDS = {"chains", "statement", "heads", "entries"}
 _MOST = 20_000

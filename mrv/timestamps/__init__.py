@@ -1,1 +1,0 @@
-"""Time stamps by authorities (RFC 3161): reading and verifying their tokens."""

@@ -15,16 +15,21 @@ from mrv.exports.entered import Acceptance, Authorization, Facility, Submission
 from mrv.exports.registration import Registration
 from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.declared import (
+    MAX_EXPECTED,
+    MAX_WATT,
+    YEARS,
     Calibration,
     Declared,
     Default,
     Design,
     Event,
+    Id,
+    Key,
     Sample,
+    Sha256,
     SharedMeter,
     Survey,
 )
-from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS, Id, Key, Sha256
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.programme_systems import TransferClass
 from mrv.registry.project import Document

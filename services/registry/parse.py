@@ -21,7 +21,7 @@ from mrv.errors import FactorError
 from mrv.factors.ledger import factor_of
 from mrv.registry import declared as types
 from mrv.registry.calibration_interval import MAX_MONTHS
-from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS
+from mrv.registry.declared import MAX_EXPECTED, MAX_WATT, YEARS
 from mrv.registry.monitoring_plan import Approval, Version
 from mrv.registry.programme_systems import TransferClass
 from mrv.statement.conformity import GAS_BASES

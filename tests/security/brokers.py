@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingest.mqtt.tls import Tls
-from services import broker_access as written
+from services import enrolment as written
 from services.identity import mosquitto, principals
 from services.identity.authority import Authority, write
 from services.identity.mosquitto import Listening

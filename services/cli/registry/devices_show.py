@@ -17,9 +17,8 @@ from ingest.model import Device
 from ingest.profiles import file_registers
 from mrv import calendar
 from mrv.calendar import zone
-from services.cli.errors import Exit
 from services.cli.options import json_option
-from services.cli.output import amount_text, print_json, table, time_text
+from services.cli.output import Exit, amount_text, print_json, table, time_text
 from services.cli.server_options import database_url
 from services.store.postgres.pool import connect
 from services.store.registry.known import require

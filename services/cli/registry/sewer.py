@@ -12,9 +12,8 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from services.cli.errors import Exit
 from services.cli.options import Group, json_option
-from services.cli.output import counted, print_result, table
+from services.cli.output import Exit, counted, print_result, table
 from services.cli.server_options import database_url
 from services.nearest import did_you_mean
 from services.registry import sewer_files

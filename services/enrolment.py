@@ -28,8 +28,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from psycopg import Connection
 
 from ingest import sparkplug
+from ingest.addresses import Tls, close_sockets
 from ingest.errors import RegistryError, ServerError
-from ingest.mqtt.tls import Tls, close_sockets
 from ingest.mqtt.topics import parse
 from services.identity import mosquitto
 from services.identity import principals as identities

@@ -24,9 +24,8 @@ from urllib.parse import unquote
 
 from dotenv import dotenv_values
 
-from ingest.addresses import PORTS, host_and_port, parts_of, server_of
+from ingest.addresses import PORTS, Tls, host_and_port, parts_of, server_of
 from ingest.errors import InputError
-from ingest.mqtt.tls import Tls
 
 PREFIX = "TONNE_"
 METRICS_BIND = "127.0.0.1:9464"

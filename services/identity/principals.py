@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ingest.addresses import PREFIX, receipt_topic
+from ingest.addresses import CA, CERTIFICATE, KEY, PREFIX, Tls, receipt_topic
 from ingest.errors import InputError
-from ingest.mqtt.tls import CA, CERTIFICATE, KEY, Tls
 from ingest.mqtt.topics import STATUS, parse
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
 from services.identity import authority as files

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import ClassVar
 from uuid import UUID, uuid5
 
+from ingest.addresses import Tls
 from ingest.errors import InputError, ServerError
-from ingest.mqtt.tls import Tls
 from services.extras import command as command_for
 from services.identity.authority import write
 from services.identity.mosquitto import AUTOSAVE_S, SECURITY, Listening, security

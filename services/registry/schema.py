@@ -27,13 +27,11 @@ import msgspec
 
 from ingest import classes, profiles
 from ingest.classes import DeviceClass
-from ingest.errors import RegistryError
+from ingest.errors import RegistryError, did_you_mean
 from ingest.limits import NAMES, PAIRS
-from ingest.profiles import file_registers
 from mrv import countries, methodologies
 from mrv.countries import FIRST_COUNTRY
 from mrv.model import Direction, Methodology
-from services.nearest import did_you_mean
 from services.registry import authority, entries
 from services.registry.fields import ID, PLACEHOLDER, Field, fields_of
 from services.registry.parse import CERTAINTIES
@@ -346,7 +344,7 @@ def _device_example(device_class: DeviceClass, country: str) -> Iterator[str]:
 
 def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
     """Yield optional later entries of a device: meter replacements, limits of tests."""
-    registers = list(file_registers.registers(device_class.id).values())
+    registers = list(profiles.registers(device_class.id).values())
     if registers:
         register = registers[0]
         yield "    # replacements:  # last value of the old meter, first value of the new one\n"

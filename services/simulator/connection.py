@@ -30,8 +30,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest.addresses import CA, CERTIFICATE, Tls
 from ingest.errors import ServerError
-from ingest.mqtt.tls import CA, CERTIFICATE, Tls
 from services.identity.principals import PASSWORD
 from services.simulator.model import Outgoing, SimulatorError
 from services.simulator.sparkplug import EdgeNode

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls
 from services import enrolment as written
 from services.identity import mosquitto, principals
 from services.identity.authority import Authority, write

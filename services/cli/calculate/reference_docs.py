@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls
 from mrv.documents import verification
 from mrv.signatures.canonical import legible
 from services.api.guard import Measures

@@ -19,8 +19,8 @@ import click
 import psycopg
 from psycopg import Connection
 
+from ingest.addresses import Tls
 from ingest.errors import InputError
-from ingest.mqtt.tls import Tls
 from services.cli.local.doctor_checks import (
     Finding,
     broker,

@@ -18,8 +18,8 @@ from cryptography import x509
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from ingest.addresses import Tls
 from ingest.errors import InputError, ServerError
-from ingest.mqtt.tls import Tls
 from services import archived_files as home
 from services.cli.output import counted
 from services.cli.server_options import load_kafka

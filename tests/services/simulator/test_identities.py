@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from services.broker_access import Control
 
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls
 from services.identity.authority import Authority, write
 from services.identity.principals import ADMIN, PIPELINE, service
 from tests import commands

@@ -7,11 +7,10 @@ unknown and missing channels are resolved once per bucket, in columns.
 Readings of Sparkplug and similar decoders are added to the buckets.  A report-by-exception message
 without a known channel is not an error, but a birth without one is.
 
-Choice of the codec for a payload: by its MQTT 5 content type, or else by its first bytes.
-
-A content type that names one encoding is binding.  The types of plain JSON leave the kind of JSON
-open, so the payload's beginning decides, as without a type.  Codecs are the folders of
-`ingest/codecs` with a `CODEC`.
+The codec of a payload is chosen by its MQTT 5 content type, or else by its first bytes.  A content
+type that names one encoding is binding.  The types of plain JSON leave the kind of JSON open, so
+the payload's beginning decides, as without a type.  Codecs are the folders of `ingest/codecs` with
+a `CODEC`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Errors of input, registry and servers; position and cause of a JSON syntax error.
-
-Suggestion of the known name nearest to a mistyped one.
-"""
+"""Errors of input, registry and servers; faults of JSON; the name nearest to a mistyped one."""
 
 from __future__ import annotations
 

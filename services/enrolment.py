@@ -1,15 +1,14 @@
 """
-Issue and revocation of credentials of devices, idempotent, for one or thousands.
+Credentials of devices, issued and revoked, and access rules of the brokers that accept them.
+
+Issue and revocation are idempotent, for one device or thousands.
 
 An issued credential is recorded in the database before it can be used; keys are only in the
 identity folder.
 
-Access rules of a broker: principals and permissions, as files or sent to it.
-
-Changes of access rules, sent to a running mosquitto.
-
-The dynamic-security plugin accepts commands on its own topic from `tonne-admin` only.  A disabled
-or deleted client is disconnected at once, while a revocation list affects new connections only.
+Access rules are files, or changes sent to a running mosquitto.  The dynamic-security plugin accepts
+commands on its own topic from `tonne-admin` only.  A disabled or deleted client is disconnected at
+once, while a revocation list affects new connections only.
 """
 
 from __future__ import annotations

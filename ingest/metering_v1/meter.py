@@ -6,11 +6,8 @@ reading from the marks stored beside its intervals, a rebuild or an auditor's
 check from nothing.  Whatever would change rows before the start is handed
 back, to be metered again from further back.
 
-Steps from power, for devices without the register that the power could fill.
-
-Energy from power, only where a device has no register.
-
-Trapezoid between successive readings, never across more than the maximum gap:
+Energy is made from power only where a device has no register: a
+trapezoid between successive readings, never across more than the maximum gap:
 what lies in a longer gap is missing, not guessed.  Always an estimate.
 """
 

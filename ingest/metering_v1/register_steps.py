@@ -5,12 +5,9 @@ A device whose readings all rise within their allowance is settled in columns.
 Any other is read one reading at a time by `registers.Reader`, which comes to
 the same steps for the first kind.
 
-What bounds each device's registers, once a fleet: rates, tolerances, moduli, swaps.
-
-What the live pipeline remembers of each register: its mark and its open interval.
-
-Everything here can be made again from stored readings (`recompute`); it is
-kept only so that a batch in order needs no query.  Arrays by fleet index.
+`Bounds` has the limits of each device's registers, and `MeterState` the mark and the open interval
+of each register.  Everything in the state can be made again from stored readings (`recompute`); it
+is kept only so that a batch in order needs no query.  Arrays by fleet index.
 """
 
 from __future__ import annotations

@@ -10,18 +10,12 @@ gateways that send undecoded registers; `limits` are those of the quality tests 
 differ from its class's. `certainty` and `checked`: how certain a model's data are, and what they
 were compared with.
 
-Values from Modbus register blocks, by the register map of a profile.
+The register map of a profile has the position of each quantity in a Modbus device, the type of its
+number and the divisor to the profile's unit.  The manufacturer's codes for "not available" are
+omitted.
 
-The manufacturer's codes for "not available" are omitted.
-
-Register map of a profile: position of each quantity in a Modbus device.
-
-It has the type of each number and the divisor to the profile's unit; `register_blocks` uses it.
-
-Names of register channels in registry files: `energy_export_kwh`, not Wh.
-
-They are those of the class's generic profile for every model, so that meter replacements are
-entered uniformly.
+Names of register channels in registry files, such as `energy_export_kwh`, not Wh, are those of the
+class's generic profile for every model, so that meter replacements are entered uniformly.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ be used as `expected`.  The tonnes are those of JCM VN_AM007, by its own equatio
 country than Viet Nam those of AMS-I.D with the factor of that country's grid.  First year: modules
 lose about half a per cent a year afterwards [M], which is not included.
 
-Inputs of a PV estimate, with defaults and their sources.
+`INPUTS` has the defaults with their sources.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ half-open.  The precision of a sample follows CDM "Standard: Sampling and survey
 activities and programmes of activities"; where it is not sufficient, the conservative bound is
 used.
 
-How registry files state a field: annotation of the fields of registry entries.
+`Key` annotates a field of a registry entry with its form in registry files.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """
-Rows of the audit file required by JCM and ISO 14064-3 forms.
+Rows of the audit file required by JCM and ISO 14064-3 forms, and signatories' conclusions.
 
 Values come from the registry or the verifier; None is shown as not stated.
 
 Uncertainty of a sum of meters:
 
     U = sqrt(sum((u_i x_i)^2)) / |sum(x_i)|
-
-Signatories of a statement and its verification, and their conclusions, as rows of words.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-States of a statement with their permitted transitions, and approvals of its issue.
+States of a statement with their transitions, approvals of its issue, and its status list.
 
     draft -> submitted -> (under_verification) -> verified -> issued -> superseded
                                               `-> rejected          `-> revoked
@@ -10,9 +10,8 @@ database trigger enforces the same transitions; here the error texts state the r
 Each signs a credential over the signed statement and its verification, with an operator's key.
 The log entry of the issue names all of them, so that none can be removed or added later.
 
-Validity of a statement: a bitstring status list (W3C Bitstring Status List v1.0).
-
-The operator signs one list per project, with one bit per statement, set permanently when it is
+The validity of a statement is a bit of a status list (W3C Bitstring Status List v1.0).  The
+operator signs one list per project, with one bit per statement, set permanently when it is
 superseded or revoked.  A statement's index is derived from its name; a list in which two statements
 share an index is refused, which is very unlikely.  A bit shows only the present state; the log has
 the time.

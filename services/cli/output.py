@@ -1,6 +1,5 @@
-"""Output of commands: tables, times, amounts, counts, progress bars.
-
-Exit codes of commands, and error messages with passwords masked.
+"""
+Output of commands: tables, times, amounts, progress bars, exit codes, errors without passwords.
 
 0 done, 1 the checked item is invalid, 2 bad input, 3 server unreachable, 4 consistent but not
 sufficient to rely on (`verify`, `signed verify`, `log monitor`).

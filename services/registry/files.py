@@ -2,7 +2,7 @@
 Parsing of registry files to entries with positions and errors, and merging with stored
 entries.
 
-Registry entries in file format: an export can be imported unchanged.
+Entries are written in the same format: an export can be imported unchanged.
 """
 
 from __future__ import annotations

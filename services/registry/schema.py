@@ -1,14 +1,12 @@
 """
-JSON Schema of registry files, for completion and error marks in editors.
+JSON Schema of registry files, for editors, and example files by device class.
 
-Made from the entries' types, with the names of file keys.  Rules between rows are checked by `tonne
-registry check`.
+The schema is made from the entries' types, with the names of file keys.  Rules between rows are
+checked by `tonne registry check`.
 
-Example registry files by device class, with an explanation of each key.
-
-Optional keys are commented out with `# `.  Values that only the reader knows and that affect tonnes
-are placeholders, refused by an import.  Texts are generated from classes, profiles and
-methodologies.
+An example explains each key.  Optional keys are commented out with `# `.  Values that only the
+reader knows and that affect tonnes are placeholders, refused by an import.  Texts are generated
+from classes, profiles and methodologies.
 """
 
 from __future__ import annotations

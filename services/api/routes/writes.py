@@ -1,6 +1,7 @@
-"""Requests that make changes: close a period, issue a statement, deliver invoices.
+"""
+Requests that make changes: close a period, deliver invoices, issue a statement.
 
-Signed documents of a statement: signatures, approvals, findings, sampling lists.
+Signed documents of a statement are signatures, approvals, findings and sampling lists.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-TimescaleDB's columnstore (compression of old chunks), and classification of database errors.
+Tables of readings, TimescaleDB's columnstore (compression), and kinds of database errors.
 
 Debian's package is the Apache edition without columnstore; `timescaledb.license` names the edition.
 
@@ -9,12 +9,11 @@ compresses old chunks through a database function.  The state is read from the c
 
 After an error, its SQLSTATE tells whether to wait for the server, to retry, or to reject the work.
 
-Tables of readings: one wide hypertable per device class, made from its class file.
-
-`ingest/classes/NAME.toml` defines the table.  A missing table is created, and a missing channel is
-added as last column; existing ones stay. A register is a `bigint` in whole base units, a gauge a
-`double precision` in the unit of its name; `flags` names the channels of a row that are not good.
-Tables have no foreign key to `device` and no insert trigger, which would slow down COPY.
+Readings have one wide hypertable per device class.  `ingest/classes/NAME.toml` defines the table.
+A missing table is created, and a missing channel is added as last column; existing ones stay. A
+register is a `bigint` in whole base units, a gauge a `double precision` in the unit of its name;
+`flags` names the channels of a row that are not good. Tables have no foreign key to `device` and no
+insert trigger, which would slow down COPY.
 
 The chunk length depends on the fleet: writing is fast as long as the indexes of all open chunks fit
 into a quarter of memory (TimescaleDB documentation, "Hypertables", chunk size). The index size per

@@ -170,11 +170,7 @@ class PvArray:
 
 @dataclass(frozen=True, slots=True)
 class MeterKey:
-    """
-    Public key of a meter or gateway from a time on, and its source.
-
-    `key` is in hex, or `ended`: from then on there is none.
-    """
+    """Public key of a meter or gateway from a time on, in hex, or `ended`; and its source."""
 
     begins: _Since
     key: str
@@ -406,11 +402,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """
-    Entry known only to an authority or registry; `kind` is its section.
-
-    The record has the keys of `mrv/exports/entered.py`.
-    """
+    """Entry of an authority or registry: section (`kind`), keys of `mrv/exports/entered.py`."""
 
     kind: str
     id: str
@@ -488,12 +480,11 @@ def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
     """Return the document of a parameter from a project's `documents`."""
     if isinstance(given, str):
         return Document(name, given)
-    issued = given.get("issued")
     return Document(
         name,
         given["document"],
         given.get("by"),
-        None if issued is None else date.fromisoformat(issued),
+        date.fromisoformat(issued) if (issued := given.get("issued")) else None,
         given.get("sha256"),
         signed=given.get(SIGNED),
         valid_until=date.fromisoformat(until) if (until := given.get(UNTIL)) else None,

@@ -1,15 +1,15 @@
 """
-The tonnes of an evidence pack, computed again without tonne: pandas, and nothing else.
+Recalculate the tonnes of an evidence pack without tonne; only pandas is needed.
 
     python verify_by_hand.py PACK
 
-For electricity given away at a fixed factor: ams-i-d of any country, and jcm-vn-am007.  Steps
-of the others stand in docs/methodologies, and as formulas in the workbook of `tonne statement
-report`.  It checks digests, adds up the energy of each meter while it served the project, takes
-off the maximum permissible error where no certificate was valid, and what the meter drew, holds
-the sum against what the registers rose by, multiplies, and rounds down once.  It shares no line
-with `tonne verify`; signatures and the log are left to that, or to any other implementation of
-eddsa-jcs-2022 and c2sp.org/tlog-proof.
+For methodologies that multiply electricity by a constant factor: ams-i-d, jcm-vn-am007.  The steps
+of the others are in docs/methodologies, and in the workbook of `tonne statement report`.
+
+It compares digests, adds up the energy of each meter while it is assigned to the project, deducts
+the permissible error of time without a certificate and the meter's import, compares the sum with
+the increase of the registers, multiplies, and rounds down once.  It shares no code with `tonne
+verify`, which also verifies signatures and the log (eddsa-jcs-2022, c2sp.org/tlog-proof).
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def load(pack, name):
 
 
 def digests_hold(pack, said):
-    """Plan and factors are the ones that the statement names (RFC 8785, no floats in them)."""
+    """Check plan and factors against the digests in the statement (RFC 8785, without floats)."""
     for name in ("plan", "factors"):
         text = json.dumps(
             load(pack, f"{name}.json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False
@@ -52,7 +52,7 @@ def digests_hold(pack, said):
 
 
 def percent_of(certificate):
-    """Maximum permissible error of a certificate. [%]"""
+    """Return the maximum permissible error in a certificate. [%]"""
     return Fraction(
         certificate["maxErrorPercent"]
         or CLASS_PERCENT.get(certificate["accuracyClass"], UNKNOWN_PERCENT)
@@ -60,12 +60,12 @@ def percent_of(certificate):
 
 
 def midnight(text, zone):
-    """Local midnight that a date begins with."""
+    """Return the local midnight at which a date begins."""
     return pd.Timestamp(date.fromisoformat(text)).tz_localize(ZoneInfo(zone)).tz_convert("UTC")
 
 
 def error_percent(certificates, start, zone):
-    """Error to take off an interval: 0 under a valid certificate. [%]"""
+    """Return the error to deduct in an interval: 0 under a valid certificate. [%]"""
     before, after = [], []
     for one in certificates:
         last = one.get("due", one["validUntil"])  # due: its interval of calibration is over before
@@ -79,7 +79,7 @@ def error_percent(certificates, start, zone):
 
 
 def energy_of(rows, bound, device, certificates, period, zone):
-    """Energy that counts of one meter. [Wh]"""
+    """Return a meter's energy that is included in the account. [Wh]"""
     begin = max(map(pd.Timestamp, (period["from"], bound["from"], device["installed"])))
     end = min(pd.Timestamp(t) for t in (period["to"], bound["to"], device["removed"]) if t)
     rows = rows[(rows.device == device["id"]) & (rows.start >= begin) & (rows.start + STEP <= end)]
@@ -92,13 +92,13 @@ def energy_of(rows, bound, device, certificates, period, zone):
 
 
 def risen(readings, device):
-    """By how much a register rose over all of the pack's readings of it. [Wh]"""
+    """Return the increase of a register over all readings in the pack. [Wh]"""
     steps = readings[readings.device == device].sort_values("time").energy_export_wh.dropna()
     return int(steps.diff().clip(lower=0).sum())
 
 
 def factor_of(bound, claims, value):
-    """Factor of the grid, or of a system's case; the lower one of two cases."""
+    """Return the emission factor of the grid or of a system's case; the lower of two cases."""
     name = "ef_grid_t_per_mwh" if claims["methodology"]["id"] == "ams-i-d" else "case"
     of_it = [p for p in claims.get("fixedParameters", ()) if p["parameter"] == name]
     if name != "case":
@@ -110,7 +110,7 @@ def factor_of(bound, claims, value):
 
 
 def main(pack):
-    """Compute, compare, and say so."""
+    """Recalculate, compare with the statement, and print the result."""
     claims, plan = load(pack, "statement.json")["credentialSubject"], load(pack, "plan.json")
     if claims["methodology"]["id"] not in ("ams-i-d", "jcm-vn-am007"):
         raise SystemExit("this page knows ams-i-d and jcm-vn-am007 alone; use tonne verify")

@@ -8,9 +8,9 @@ Readings of Sparkplug and similar decoders are added to the buckets.  A report-b
 without a known channel is not an error, but a birth without one is.
 
 The codec of a payload is chosen by its MQTT 5 content type, or else by its first bytes.  A content
-type that names one encoding is binding.  The types of plain JSON leave the kind of JSON open, so
-the payload's beginning decides, as without a type.  Codecs are the folders of `ingest/codecs` with
-a `CODEC`.
+type that names one encoding is binding.  The content types of plain JSON do not state the kind of
+JSON; then the beginning of the payload decides, as without a content type.  Codecs are the folders
+of `ingest/codecs` with a `CODEC`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """
 Division of register steps into 15-minute intervals, exactly; and energy from power.
 
-Of a step of d base units over [a, b) the amount up to x is floor(d * (x - a) / (b - a)).  The
-differences at interval ends sum to d exactly.
+A step of d base units over [a, b) has, up to a time x within it, the amount floor(d * (x - a) / (b
+- a)). The differences at the ends of the intervals sum to d exactly.
 
-Trapezoid between successive readings, never across more than the maximum gap: energy in a longer
-gap is missing.  Always an estimate.
+Energy from power is calculated by the trapezoidal rule between successive readings, but never
+across more than the maximum gap: energy in a longer gap is missing.  It is always an estimate.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     only their parts.
     """
     if 2 * len(across) > len(first):
-        # few are whole, as at a reading a quarter hour: the others need not be sorted
+        # few are whole, as at a reading an interval: the others need not be sorted
         inside = np.delete(np.arange(len(first)), across)
         steps, first, across = Steps(*_at(steps, inside)), first[inside], across[:0]
     key = _key(steps.device, steps.quantity, first)
@@ -228,7 +228,12 @@ def _by_light(
 
 
 def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
-    """Return key and index of the last mark in each interval."""
+    """
+    Return the kind of steps: MEASURED up to one hour, ESTIMATED if longer, UNKNOWN where marked.
+
+    A longer step is exact in sum, but its distribution over time is an estimate.  Source of the
+    hour: JCM practice for PV and wastewater meters.
+    """
     at = (marks.time_us - ~marks.first) // INTERVAL_US
     key = _key(marks.device, marks.quantity, at)
     there = marks.value != NULL

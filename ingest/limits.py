@@ -1,8 +1,9 @@
 """
 Limits of the quality tests: values that are unusual for a channel, but not impossible.
 
-They come from a class file, a device model's profile, or the registry for one device from a date
-on.  Limits `of_rated` are shares of the device's rated power and do not apply without it.
+They come from a class file, a device model's profile, or the registry (for one device, from a date
+on).  Limits `of_rated` are shares of the device's rated power; they are not applied if it is
+unknown.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Replacement:
 
     @property
     def keeps_certificate(self) -> bool:
-        """Return whether the meter is the same: its register was reset or rolled over."""
+        """Return whether the meter is the same: its register was reset, or rolled over."""
         return self.same_meter or (self.first == 0 and str(self.last).strip("0") == "1")
 
 

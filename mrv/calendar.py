@@ -4,10 +4,11 @@ Conversion between local dates of a site and microseconds UTC, with time zones t
 Times are in microseconds UTC; crediting periods, vintages and calibrations are local dates of the
 site, whose begin follows from the time zone database.
 
-`timezone` is an IANA name everywhere here, or names with the first local date of each later one:
+`timezone` is an IANA name, or several names with the first local date of each later one:
 `Asia/Kolkata, from 2026-07-01 Asia/Kathmandu`.  A local date belongs to one zone and begins at its
-midnight, so that a change makes the date before it longer or shorter, and no time is in two dates
-or in none.  Hours beyond the end of a date by the earlier zone still belong to it.
+midnight.  Therefore a change of zone makes the date before it longer or shorter, and each instant
+is in exactly one date.  If that date becomes longer than 24 hours, its last hours still belong to
+it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def zone(timezone: str) -> tzinfo:
     Raises
     ------
     PeriodError
-        If the zone database does not hold a name, or it is not in its form.
+        If the zone database does not contain a name, or the text has another form.
     """
     return _plain(timezone) if _FROM not in timezone else _Dated(timezone)
 
@@ -81,7 +82,7 @@ def zones(timezone: str) -> tuple[Zoned, ...]:
     Raises
     ------
     PeriodError
-        If the zone database does not hold a name, or it is not in its form.
+        If the zone database does not contain a name, or the text has another form.
     """
     first, *later = timezone.split(_FROM)
     _plain(first)
@@ -281,7 +282,7 @@ def instant_us(text: str, timezone: str) -> int:
     Raises
     ------
     PeriodError
-        If it is neither, or a time without offset.
+        If the text is neither a time with an offset nor a date.
     """
     try:
         if len(text) == len("2026-01-01"):

@@ -404,7 +404,7 @@ class Methodology:
     @property
     def by_period(self) -> bool:
         """
-        Return whether emissions can be calculated for a period only, not for a quarter hour.
+        Return whether emissions can be calculated for a period only, not for a 15-minute interval.
 
         Live rows would then show project emissions alone, as a negative reduction.
         """

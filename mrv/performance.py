@@ -38,7 +38,7 @@ def plane_w_m2(roof: Roof, first: date, days: int) -> NDArray[np.float64]:
     Returns
     -------
     float64 array, days x 96
-        By quarter hour of UTC, at its middle.
+        By interval of UTC, at its middle.
 
     Raises
     ------

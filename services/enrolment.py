@@ -473,7 +473,7 @@ def apply(
 
 
 def _password(folder: IdentityFolder, principal: Principal) -> str | None:
-    """Return a password still stored here, as the plugin needs it and not its hash."""
+    """Return a password still stored here: the plugin needs the password, not its hash."""
     if principal.password is None:
         return None
     path = folder.device(principal.name) / PASSWORD

@@ -360,5 +360,5 @@ def check_authorities(text: str | None) -> str | None:
 def check_folder(home: object) -> object:
     """Return a folder's name; refuse an empty one."""
     if home == "":
-        raise ValueError("is empty; name a folder or leave it out")
+        raise ValueError("is empty; name a folder, or remove the setting")
     return home

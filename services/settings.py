@@ -329,7 +329,7 @@ class Settings(BaseSettings):
         ):
             raise ValueError(
                 f"{PREFIX}{missing_files[0].upper()} is for TLS, but {PREFIX}MQTT_URL begins with mqtt://;"
-                " write mqtts://, or leave it out"
+                " write mqtts://, or remove the TLS files"
             )
         return self
 
@@ -342,7 +342,7 @@ class Settings(BaseSettings):
         if missing_files and access is not None and not access.secure:
             raise ValueError(
                 f"{PREFIX}{missing_files[0].upper()} is for TLS, but {PREFIX}KAFKA_URL begins with kafka://;"
-                " write kafkas://, or leave it out"
+                " write kafkas://, or remove the TLS files"
             )
         self._check_mechanism(access)
         return self

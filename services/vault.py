@@ -74,7 +74,7 @@ class Place:
         Raises
         ------
         VaultError
-            If the place cannot be used, or gives back something else.
+            If the place cannot be used, or returns other bytes than were written.
         """
         self.put(name, data)
         back = self.find(name) or b""

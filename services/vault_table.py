@@ -104,7 +104,7 @@ def read(place: Place, part: Part, wanted: Collection[str]) -> Stored:
     Raises
     ------
     DamagedError
-        If the file is missing, is not such a file, or holds anything else than was sealed.
+        If the file is missing, has another form, or differs from the sealed data.
     VaultError
         If the place cannot be used.
     """

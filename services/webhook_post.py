@@ -61,7 +61,7 @@ def target_of(url: str) -> Target:
     Raises
     ------
     InputError
-        If it is none, is not of http or https, or holds a login.
+        If it is not a URL of http or https, or contains a login.
     """
     label = f"webhook url {url[:200]!r}"
     try:
@@ -73,7 +73,7 @@ def target_of(url: str) -> Target:
     if parts.scheme not in {"http", "https"} or not host or len(url) > _LONGEST:
         raise InputError(f"{label}: enter https://host/path, at most {_LONGEST} characters")
     if not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
-        raise InputError(f"{label} holds a character that must be percent-encoded; encode it")
+        raise InputError(f"{label} contains a character that must be percent-encoded; encode it")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise InputError(
             f"{label}: remove login and fragment; messages are signed, see docs/webhooks.md"

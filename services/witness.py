@@ -190,7 +190,9 @@ class Witness:
             return _text(413, f"a request has {LARGEST_BODY} bytes at most\n")
         if self._inside >= _WAITING:
             return _text(
-                503, "as much is done at once as can be; try again\n", {"Retry-After": "5"}
+                503,
+                "the maximum number of requests is being processed; try again\n",
+                {"Retry-After": "5"},
             )
         self._inside += 1
         try:

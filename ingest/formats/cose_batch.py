@@ -98,9 +98,9 @@ class Batch:
 
     def note(self, ts: int | str) -> str:
         """
-        Return the note stored with a signed batch; `ts` is that of its last reading.
+        Return the note stored with a signed batch; `ts` is the time of its last reading.
 
-        The signed data are the message itself, which is stored whole.
+        The signed data are the message itself, which is stored as a whole.
         """
         return msgspec.json.encode(
             {

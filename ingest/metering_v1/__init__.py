@@ -1,6 +1,6 @@
 """
-Metering, version 1, as tonne 0.1.0 had it: frozen, never changed again.
+Metering rules of tonne 0.1.0 (version 1): frozen, never changed again.
 
-What was metered by it is checked by it: statements and packs without a version, and
-interval rows that say 1.  Nothing new is metered by it.
+Data metered by these rules are verified by them: statements and evidence packs without a version,
+and interval rows of version 1.  New data are not metered by them.
 """

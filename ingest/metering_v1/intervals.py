@@ -1,9 +1,8 @@
 """
-Steps shared over the 15-minute grid, exactly.
+Division of register steps into 15-minute intervals, exactly.
 
-A step of d base units over [a, b) gives an interval that ends at x inside it
-floor(d * (x - a) / (b - a)) in total up to x.  Differences of that sum to d,
-whatever the grid: no watt-hour is made or lost.
+A step of d base units over [a, b) has, up to a time x within it, the amount floor(d * (x - a) / (b
+- a)). The differences at the ends of the intervals sum to d exactly, for any grid of intervals.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class Steps(NamedTuple):
     """
     Steps of many registers, n rows.
 
-    `device` and `quantity` say whose; `kind` is MEASURED, ESTIMATED or UNKNOWN.
+    `device` and `quantity` identify the register; `kind` is MEASURED, ESTIMATED or UNKNOWN.
     """
 
     device: Int32
@@ -40,9 +39,9 @@ class Steps(NamedTuple):
 
 class Marks(NamedTuple):
     """
-    Positions of registers after each reading, n rows; NULL without a register.
+    Register values after each reading, n rows; NULL without a register.
 
-    `first` marks a register's first reading of all, which ends no step.
+    `first` marks a register's first reading, which ends no step.
     """
 
     device: Int32
@@ -55,10 +54,11 @@ class Marks(NamedTuple):
 
 def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray | None) -> np.ndarray:
     """
-    MEASURED up to one hour, the longest cadence at which a register is monitored.
+    Return the kind of steps: MEASURED up to one hour, the longest interval at which a register is
+    monitored.
 
-    A longer step is as exact in sum, but where in it the energy was made is an
-    estimate.  Source of the hour: JCM practice for PV and wastewater meters.
+    A longer step is exact in sum, but its distribution over time is an estimate.  Source of the
+    hour: JCM practice for PV and wastewater meters.
     """
     measured = to_us - from_us <= MEASURED_SPAN_US
     kind = np.where(measured, np.uint8(MEASURED), np.uint8(ESTIMATED))
@@ -69,10 +69,10 @@ def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray | None) -> np.ndar
 
 def share(steps: Steps, marks: Marks) -> IntervalRows:
     """
-    Interval rows of steps, each with the last mark that stood in it.
+    Return interval rows of steps, each with the last register value in it.
 
-    Steps of one interval mostly come one after another, so they are added up
-    before anything is sorted: at a reading a minute that leaves a fifteenth.
+    Consecutive steps of one interval are added before sorting, which at one reading a minute
+    reduces their number by 15.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
 
 
 class _Sums(NamedTuple):
-    """What pieces of steps add up to, n rows by `_key`; a key may come again."""
+    """Sums of parts of steps, n rows by `_key`; keys may be repeated."""
 
     key: Int64
     value: Int64
@@ -116,14 +116,17 @@ class _Sums(NamedTuple):
 
 
 def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
-    """Return the interval in which each step begins, and the steps that reach beyond it."""
+    """Return the interval in which each step begins, and the steps that extend beyond it."""
     # a step of no length ends where it begins: on the grid, in the interval before
     first = (steps.from_us - (steps.to_us == steps.from_us)) // INTERVAL_US
     return first, np.flatnonzero(steps.to_us > (first + 1) * INTERVAL_US)
 
 
 def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
-    """Return steps by the interval of their begin; those `across` add nothing, their pieces do."""
+    """
+    Return the steps summed by the interval in which they begin; for steps `across` intervals only
+    their parts.
+    """
     if 2 * len(across) > len(first):
         # few are whole, as at a reading a quarter hour: the others need not be sorted
         inside = np.delete(np.arange(len(first)), across)
@@ -143,7 +146,7 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
 
 
 def _cut(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
-    """Cut steps at the grid: one row a piece."""
+    """Return steps divided at interval edges, one row per part."""
     count = (steps.to_us[across] - 1) // INTERVAL_US - first[across] + 1
     which = np.repeat(across, count)
     interval = first[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
@@ -158,7 +161,7 @@ def _cut(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
 
 
 def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
-    """Key and place of the last mark of each run of marks in one interval."""
+    """Return key and index of the last mark in each interval."""
     at = (marks.time_us - ~marks.first) // INTERVAL_US
     key = _key(marks.device, marks.quantity, at)
     there = marks.value != NULL
@@ -171,7 +174,7 @@ def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
 
 
 def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[np.intp]) -> None:
-    """Add sums, in an order that brings those of one row together, to their rows."""
+    """Add sums to their rows, in an order that groups the sums of one row."""
     runs = heads(row)
     into = row[runs]
     for name in _Sums._fields[1:]:
@@ -181,7 +184,7 @@ def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[
 def _stand(
     rows: IntervalRows, row: NDArray[np.intp], marks: Marks, stood: NDArray[np.intp]
 ) -> None:
-    """Note in each row the last of its marks."""
+    """Set each row's register state to the last of its marks."""
     last = tails(row)
     row, stood = row[last], stood[last]
     rows.register[row] = marks.value[stood]
@@ -194,19 +197,19 @@ def _at(columns: tuple[Any, ...], rows: NDArray[np.intp]) -> Iterator[Any]:
 
 
 def heads(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Place of the first of each run of equal values."""
+    """Return the index of the first of each run of equal values."""
     new = np.ones(len(values), dtype=np.bool_)
     new[1:] = values[1:] != values[:-1]
     return np.flatnonzero(new)
 
 
 def tails(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Place of the last of each run of equal values."""
+    """Return the index of the last of each run of equal values."""
     return np.append(heads(values)[1:], len(values))[: len(values)] - 1
 
 
 def _key(device: Int32, quantity: Int16, interval: Int64) -> Int64:
-    """One sortable number for device, quantity and interval."""
+    """Return a sortable number for device, quantity and interval."""
     key = device.astype(np.int64)
     key *= _QUANTITIES
     key += quantity
@@ -227,7 +230,7 @@ def _empty_rows(key: Int64) -> IntervalRows:
 
 
 def _portion(value: Int64, elapsed: Int64, span: Int64) -> Int64:
-    """floor(value * elapsed / span), exact beyond 64 bits; 0 where the span is empty."""
+    """Return floor(value * elapsed / span), exact beyond 64 bits; 0 for an empty span."""
     span = np.maximum(span, 1)
     product = value.astype(np.float64) * span.astype(np.float64)
     if not len(product) or product.max() < _SAFE:

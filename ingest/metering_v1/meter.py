@@ -1,14 +1,12 @@
 """
-Readings to interval rows, from remembered marks.
+Metering: readings to interval rows, from stored marks.
 
-One form for all: the live batch starts from the state it remembers, a late
-reading from the marks stored beside its intervals, a rebuild or an auditor's
-check from nothing.  Whatever would change rows before the start is handed
-back, to be metered again from further back.
+The same function serves a live batch, from the cached state; a late reading, from the marks stored
+with its intervals; and a rebuild or verification, without earlier state.  If rows before the start
+would change, the device is returned for metering from an earlier time.
 
-Energy is made from power only where a device has no register: a
-trapezoid between successive readings, never across more than the maximum gap:
-what lies in a longer gap is missing, not guessed.  Always an estimate.
+A device without a register of a quantity is metered from power by the trapezoidal rule, but never
+across more than the maximum gap: energy in a longer gap is missing.  It is always an estimate.
 """
 
 from __future__ import annotations
@@ -46,7 +44,7 @@ def energy_steps(
     up: bool = False,
 ) -> tuple[Int64, np.ndarray]:
     """
-    Energy of each pair of power readings, and which pairs count.
+    Return the energy of each pair of power readings, and which pairs are valid.
 
     Parameters
     ----------
@@ -77,7 +75,7 @@ def energy_steps(
 
 
 class Power(NamedTuple):
-    """Power readings, sorted by device and time, absent ones left out. [W]"""
+    """Power readings, sorted by device and time, without absent ones. [W]"""
 
     device: Int32
     time_us: Int64
@@ -90,7 +88,7 @@ class Power(NamedTuple):
 
 
 def power_steps(column: RegisterColumn, rows: Power, start: Register | None) -> Steps:
-    """Energy steps between successive power readings, from the remembered last one if any."""
+    """Return energy steps between successive power readings, from the stored last one if any."""
     head = np.ones(len(rows.device), dtype=np.bool_)
     head[1:] = rows.device[1:] != rows.device[:-1]
     from_us, from_w = np.empty_like(rows.time_us), np.empty_like(rows.power_w)
@@ -132,7 +130,7 @@ FROM_START = -(2**62)
 @dataclass(slots=True)
 class Metered:
     """
-    Interval rows, devices to meter again from further back, and the state after.
+    Interval rows, devices to meter again from an earlier time, and the new state.
 
     Attributes
     ----------
@@ -155,7 +153,10 @@ class Metered:
     newest: list[tuple[Int32, Int64]] = field(default_factory=list)
 
     def apply(self, state: MeterState) -> None:
-        """Remember the batch, once its rows are committed; forget devices in `rewrites`."""
+        """
+        Store the state after the batch, once its rows are committed; discard
+        devices in `rewrites`.
+        """
         for device, time_us in self.newest:
             np.maximum.at(state.last_us, device, time_us)
         for quantity, ends in self.ends:
@@ -175,7 +176,7 @@ class Metered:
 
 def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered:
     """
-    Interval rows that readings make or change.
+    Return the interval rows that readings create or change.
 
     Parameters
     ----------
@@ -226,7 +227,7 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
 
 
 def _order(frame: Frame) -> NDArray[np.intp] | slice:
-    """Rows by device and time; all as they are, without a copy, where they come so."""
+    """Return rows by device and time; all rows without a copy if they are in this order."""
     device, time_us = frame.device, frame.time_us
     same, later = device[1:] == device[:-1], time_us[1:] >= time_us[:-1]
     if bool(((device[1:] > device[:-1]) | (same & later)).all()):
@@ -235,7 +236,7 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
 
 
 def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> Rows:
-    """Readings of a register that are later than its mark; no copy where all are."""
+    """Return the readings of a register later than its mark; without a copy if all are."""
     held = value != NULL
     first = heads(device)
     # times ascend, so all of a device's are later where its first one is
@@ -254,7 +255,10 @@ def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
 
 
 def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
-    """Devices known earlier that only now show a register: estimates from power go."""
+    """
+    Return known devices with a first register reading, whose estimates
+    from power are removed.
+    """
     first = device[~register.known[device] & (state.last_us[device] > NEVER)]
     return dict.fromkeys(first.tolist(), FROM_START)
 
@@ -267,7 +271,7 @@ def _from_power(
     steps: list[Steps],
     out: Metered,
 ) -> None:
-    """Estimate the energy of devices that never showed the register."""
+    """Add the estimated energy of devices without register readings."""
     bare = ~register.known
     bare[metered] = False
     known = bare[rows.device]
@@ -281,7 +285,7 @@ def _from_power(
 
 
 def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
-    """Add what earlier batches put into intervals that are still open."""
+    """Add the quantities of earlier batches in intervals that are still open."""
     for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
         register = state.registers[quantity]
         of = np.flatnonzero(rows.quantity == quantity)
@@ -297,7 +301,7 @@ def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
 
 
 def _keep_mark(rows: IntervalRows, bare: NDArray[np.intp], register: Register) -> None:
-    """An open interval that got no further reading keeps the mark it had."""
+    """Keep the earlier mark of an open interval without further readings."""
     device = rows.device[bare]
     rows.register[bare] = register.value[device]
     rows.read_us[bare] = register.read_us[device]
@@ -305,7 +309,7 @@ def _keep_mark(rows: IntervalRows, bare: NDArray[np.intp], register: Register) -
 
 
 def remember_open(state: MeterState, rows: IntervalRows) -> None:
-    """Remember each register's last interval; rows come sorted by device, quantity, start."""
+    """Store each register's last interval; rows are sorted by device, quantity and start."""
     if not len(rows):
         return
     last: NDArray[np.bool_] = np.ones(len(rows), dtype=np.bool_)

@@ -1,13 +1,11 @@
 """
-One register column of many devices to steps: in columns where nothing needs judgement.
+Steps of one register column of many devices: in columns where no decision is needed.
 
-A device whose readings all rise within their allowance is settled in columns.
-Any other is read one reading at a time by `registers.Reader`, which comes to
-the same steps for the first kind.
+Devices whose readings all rise within their allowance are processed in columns. Others are read one
+reading at a time by `registers.Reader`, with equal results for the first kind.
 
-`Bounds` has the limits of each device's registers, and `MeterState` the mark and the open interval
-of each register.  Everything in the state can be made again from stored readings (`recompute`); it
-is kept only so that a batch in order needs no query.  Arrays by fleet index.
+The state (mark and open interval of each register) can be calculated again from stored readings
+(`recompute`); it is cached so that a batch in order needs no query.  Arrays by fleet index.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ NEVER = -(2**62)
 
 @dataclass(slots=True)
 class Register:
-    """One quantity of every device."""
+    """State of one quantity's register, in arrays over all devices."""
 
     known: NDArray[np.bool_]
     away: NDArray[np.bool_]
@@ -51,8 +49,8 @@ class MeterState:
     """
     State of a fleet's registers.
 
-    `loaded` tells which devices' state is true; a batch with another device
-    must load it first.  `last_us` is the newest stored reading of each device.
+    `loaded` marks devices with valid state; others must be loaded before use.  `last_us` is the
+    newest stored reading of each device.
     """
 
     def __init__(self, devices: int) -> None:
@@ -93,7 +91,7 @@ _FAR = int(np.iinfo(np.int64).max)
 
 @dataclass(frozen=True)
 class RegisterColumn:
-    """One register column of a class: its quantity and the power that may replace it."""
+    """One register column of a class: its quantity and the power channel that may replace it."""
 
     channel: Channel
     quantity: int
@@ -107,12 +105,15 @@ class Bounds:
         self._rates: dict[tuple[str, str], Float64] = {}
 
     def columns(self, class_id: str) -> list[RegisterColumn]:
-        """Register columns of a class, in column order."""
+        """Return the register columns of a class, in column order."""
         device_class = classes.load()[class_id]
         return [RegisterColumn(c, QUANTITY_INDEX[str(c.quantity)]) for c in device_class.registers]
 
     def rate(self, class_id: str, channel: Channel) -> Float64:
-        """Highest plausible base units a microsecond, by fleet index; inf where unknown."""
+        """
+        Return the highest plausible base units per microsecond, by fleet
+        index; inf where unknown.
+        """
         key = (class_id, channel.name)
         if key not in self._rates:
             limits = [_limit(channel, device) for device in self.fleet.devices]
@@ -121,12 +122,15 @@ class Bounds:
 
     @cached_property
     def next_swap_us(self) -> Int64:
-        """Time of each device's first meter swap; far in the future where there is none."""
+        """
+        Return the time of each device's first meter replacement; far in the future where there is
+        none.
+        """
         swaps = [min((r.at_us for r in d.replacements), default=_FAR) for d in self.fleet.devices]
         return np.array(swaps, dtype=np.int64)
 
     def meter(self, index: int, channel: Channel) -> Meter:
-        """Everything that bounds one register of one device."""
+        """Return all limits of one register of one device."""
         device = self.fleet.devices[index]
         moduli, exact = _moduli(classes.load()[device.class_id], device, channel)
         swaps = sorted(
@@ -155,7 +159,7 @@ def _moduli(
 
 
 class Column(NamedTuple):
-    """Readings of one register, sorted by device and time, absent ones left out."""
+    """Readings of one register, sorted by device and time, without absent ones."""
 
     device: Int32
     time_us: Int64
@@ -163,7 +167,7 @@ class Column(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Position of each device's register after its last reading; arrays, one row a device."""
+    """State of each device's register after its last reading; arrays, one row per device."""
 
     device: Int32
     value: Int64
@@ -188,9 +192,9 @@ class Trace:
     """
     Steps of one register column, and the mark after each reading.
 
-    `rewrites` are devices whose older steps would change; a mark read before the
-    time beside each is a sound start.  Their rows here are left out.  `spread`
-    are devices that caught up, and since when they stood still.
+    `rewrites` are devices whose older steps would change, each with a time before which marks are
+    valid; their rows are omitted. `spread` are devices whose catch-up step was distributed, with
+    the start of that time.
     """
 
     steps: Steps
@@ -205,7 +209,7 @@ def trace(
     bounds: Bounds, class_id: str, column: RegisterColumn, rows: Column, start: Register
 ) -> Trace:
     """
-    Steps between successive readings, from remembered marks.
+    Return steps between successive readings, from stored marks.
 
     Parameters
     ----------
@@ -254,7 +258,7 @@ def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
 
 
 def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
-    """Return value and time before each row; where there is none, the row itself."""
+    """Return value and time before each row; the row itself if there is none."""
     value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
     value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
     first = rows.device[head]
@@ -265,7 +269,7 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 
 
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
-    """Return the time of the last rise up to each row; the first reading of all counts as one."""
+    """Return the time of the last rise up to each row; a first reading counts as one."""
     first = rows.device[head]
     last = np.where(rise > 0, np.arange(len(rise)), 0)
     last[head] = head
@@ -298,7 +302,7 @@ def _read_others(
     start: Register,
     out: Trace,
 ) -> None:
-    """Read the devices that need judgement, one reading at a time."""
+    """Read the devices that need decisions, one reading at a time."""
     limits = np.append(head, len(rows.device))
     steps, marks = [out.steps], [out.marks]
     for k in np.flatnonzero(~fine_device):

@@ -1,19 +1,18 @@
 """
 Energy between readings of a cumulative register.
 
-A register only rises, so each pair of readings gives a step.  Whatever does
-not fit that is distinguished here, never guessed:
+A register only rises, so each pair of readings gives a step.  Other cases are distinguished:
 
 - a step back within the tolerance is jitter: the register keeps its mark;
-- a register that stood still and then jumps caught up, if the device could have
-  made it in that time: its step spans the standstill, the last day of it at most;
-- a wrap at the modulus is a step if the meter could have made it;
-- anything else is a departure.  If the register returns within the hold-off to
-  where it could have been, the readings between were a glitch and count for
-  nothing; if not, it was reset, and the step into it is unknown.
+- a rise after a standstill is a catch-up, if the device could have produced it in that time:
+  its step covers the standstill, at most its last day;
+- a rollover at the modulus is a step if the meter could have made it;
+- anything else is a departure.  If the register returns within the hold-off time to a plausible
+  value, the readings between were a glitch and are ignored; if not, it was reset, and the step
+  is unknown.
 
-What an unknown step costs is not decided here: it depends on the side of the
-account, and mrv/accounting/coverage knows it.
+The deduction for an unknown step depends on the side of the account; mrv/accounting/coverage
+applies it.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ AWAY = (NULL, NULL, NULL)
 
 
 class Step(NamedTuple):
-    """A step of `value` base units over [from_us, to_us); 0 where `kind` is UNKNOWN."""
+    """Step of `value` base units over [from_us, to_us); 0 where `kind` is UNKNOWN."""
 
     from_us: int
     to_us: int
@@ -56,7 +55,7 @@ class Step(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Meter:
     """
-    What bounds one register.
+    Limits of one register.
 
     Attributes
     ----------
@@ -80,7 +79,7 @@ class Meter:
     replacements: tuple[Replacement, ...] = ()
 
     def allowance(self, elapsed_us: int) -> float:
-        """Largest step that the meter could make in a time. [base units]"""
+        """Return the largest step that the meter could make in a time. [base units]"""
         if self.rate == INF:
             return INF
         return self.tolerance + self.rate * elapsed_us
@@ -88,7 +87,7 @@ class Meter:
 
 @dataclass(slots=True)
 class Mark:
-    """Position of a register: its highest value, time of last reading and of last rise."""
+    """State of a register: its highest value, time of last reading and of last rise."""
 
     value: int
     read_us: int
@@ -98,13 +97,12 @@ class Mark:
 @dataclass(slots=True)
 class Reader:
     """
-    Reads one register in time order; the exact, one-at-a-time form.
+    Reader of one register in time order, one reading at a time.
 
-    `mark` is where the register stands.  During a departure `away` is where the
-    departed register stands, `since_us` when it left and `steps_at` how many
-    steps were there before, so that a return can take them back.  `rewrites_us`
-    tells from when steps before the first mark would change; `spread_from_us` is
-    the earliest moment that a catch-up was spread back to.
+    `mark` is the state of the register.  During a departure `away` is the state of the departed
+    register, `since_us` its start, and `steps_at` the number of steps before it, so that a return
+    can withdraw the later ones.  `rewrites_us` is the time from which steps before the first mark
+    would change; `spread_from_us` is the earliest time to which a catch-up was distributed.
     """
 
     meter: Meter
@@ -204,11 +202,11 @@ class Reader:
         return self._follow(mark, time_us, value, allow_wrap=False)
 
     def _settle(self) -> None:
-        """The hold-off is over: the departed register is the register now."""
+        """Accept the departed register as the register, after the hold-off time."""
         self.mark, self.away = self.away, None
 
     def _swap_before(self, time_us: int) -> None:
-        """Close the old meter and open the new one, for each swap up to this reading."""
+        """Close the old meter and open the new one, for each replacement up to this reading."""
         swaps = self.meter.replacements
         while self.next_swap < len(swaps) and swaps[self.next_swap].at_us <= time_us:
             swap = swaps[self.next_swap]
@@ -229,22 +227,21 @@ class Reader:
 
 def _one_interval(from_us: int, to_us: int) -> bool:
     """
-    Whether a standstill and the rise that ends it lie in one interval.
+    Return whether a standstill and the following rise lie in one interval.
 
-    Then it is all one how the rise is spread: the interval's sum and what was measured of
-    it are the same, and nothing that is stored has to be made again.  Meters that count
-    whole kilowatt-hours and are read every few seconds catch up with each of them.
+    Then the distribution of the rise has no effect, and no stored row changes, as for meters with
+    whole kilowatt-hours that are read every few seconds.
     """
     return from_us // INTERVAL_US == (to_us - 1) // INTERVAL_US
 
 
 def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
     """
-    Step across a wrap to zero, or None where the meter could not have made it.
+    Return the step across a rollover to zero, or None where the meter could not have made it.
 
-    A model's own modulus needs only a step that the rated power allows.  A
-    candidate modulus (the first above `before`) is believed only with a known
-    limit, or where the step is below a hundredth of the modulus.
+    A model's own modulus needs only a step that the rated power allows.  A possible modulus (the
+    first above `before`) is accepted only with a known limit, or if the step is below a hundredth
+    of the modulus.
     """
     if after >= before:
         return None
@@ -260,9 +257,9 @@ def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
 
 def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> np.ndarray:
     """
-    Mark steps that need no judgement: a rise within the allowance of their own time.
+    Return a mask of steps that need no decision: a rise within the allowance of their own time.
 
-    Same comparison as `Reader` makes for a register without jitter, on columns.
+    The same comparison as in `Reader` for a register without jitter, in columns.
 
     Parameters
     ----------
@@ -278,10 +275,10 @@ def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> n
 
 def rates(limits: Sequence[float | None]) -> np.ndarray:
     """
-    Highest plausible base units a microsecond, margin included, from limits an hour.
+    Return the highest plausible base units per microsecond, with margin, from hourly limits.
 
-    The margin of 20 % leaves room for inverters that may run above their rated
-    power for a while; an impossible step is far outside it.
+    The margin of 20 % allows for inverters that may run above their rated power for a while; an
+    impossible step is far above it.
     """
     hourly = np.array([np.inf if limit is None else limit for limit in limits], dtype=np.float64)
     return hourly * MARGIN / 3.6e9

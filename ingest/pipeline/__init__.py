@@ -3,8 +3,8 @@ The pure pipeline: messages to accepted readings (`ingest.pipeline.admit`), read
 
 Decoders are not imported here, as auditors who only meter readings do not need them.
 
-`meter` continues from stored marks, of the last batch, of an interval or none, with equal rows;
-`tonne rebuild --check` compares them in a live database.
+`meter` continues from stored marks: of the last batch, of an earlier interval, or without any; the
+rows are equal in each case. `tonne rebuild --check` compares them in a live database.
 """
 
 from ingest.model import LOOK_BACK_US, METERING, POWER_GAP_US

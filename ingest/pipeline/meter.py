@@ -55,7 +55,7 @@ def power_steps(
     """
     Return energy steps between successive power readings, from the stored last one if any.
 
-    Those of a device without a `bound` are unknown.
+    The steps of a device without a `bound` are unknown.
     """
     head = np.ones(len(rows.device), dtype=np.bool_)
     head[1:] = rows.device[1:] != rows.device[:-1]

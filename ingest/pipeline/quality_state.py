@@ -2,10 +2,7 @@
 Cached state of each device: metering's reference values, and last readings for quality tests.
 
 It can be rebuilt from stored readings (`services/store/timeseries/quality_lookback`); with it a
-batch in order needs no query.
-
-It can be rebuilt from stored readings; with it a batch in order needs no query.  Arrays by fleet
-index.
+batch in order needs no query.  Arrays by fleet index.
 """
 
 from __future__ import annotations
@@ -133,8 +130,8 @@ def _registers(class_id: str, gauge: str) -> tuple[Channel, ...]:
 
 def _reports_state(channel: Channel) -> bool:
     """
-    Return whether a register's device reports its operation; otherwise a constant value is
-    no finding.
+    Return whether a register's device reports its operation; only then a constant value is a
+    finding.
     """
     return channel.kind == "gauge" or channel.power is not None
 

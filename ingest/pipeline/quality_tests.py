@@ -126,8 +126,8 @@ class _Judge:
 
     def _asleep(self, whole: Series, rows: NDArray[np.intp], sleep_us: Float64) -> Mask:
         """
-        Return a mask of readings after a night: the sun was down halfway from the previous
-        one.
+        Return a mask of readings after a night: halfway between the previous reading and this one
+        it was dark.
         """
         device, since_us = whole.device[rows], whole.time_us[rows - 1]
         step_us = whole.time_us[rows] - since_us
@@ -162,7 +162,10 @@ class _Judge:
                 yield self._run(watch, channel, thresholds, series, wh)
 
     def _at_work(self, channel: Channel, times: Series, columns: dict[str, Column]) -> Mask:
-        """Return a mask of readings with a device certainly at work: its register has to rise."""
+        """
+        Return a mask of readings at which a device is certainly in operation: its register has to
+        rise.
+        """
         if channel.power is None:
             return np.zeros(len(times), dtype=np.bool_)
         with np.errstate(invalid="ignore"):

@@ -21,7 +21,7 @@ _Number = TypeVar("_Number", bound=np.generic)
 RATED = "rated_power"
 SUN_QUANTITY = "energy_export"
 _FAR = int(np.iinfo(np.int64).max)
-# from so many quarter hours of whole days for each that is asked for on, days are not kept
+# from so many intervals of whole days for each that is asked for on, days are not kept
 _SPARSE = 8
 
 
@@ -114,7 +114,10 @@ class Bounds:
         return None if bound.all() else bound
 
     def interval_maximum(self, quantity: int) -> Float64:
-        """Return each device's maximum in a quarter hour, by fleet index; inf where unknown."""
+        """
+        Return each device's maximum in a 15-minute interval, by fleet
+        index; inf where unknown.
+        """
         if quantity not in self._most:
             self._most[quantity] = self._most_of(quantity, self._all)
         return self._most[quantity]
@@ -178,7 +181,7 @@ class Bounds:
 
 
 def _of_place(interval: Int64, latitude: float, longitude: float) -> NDArray[np.bool_]:
-    """Return a mask of quarter hours with daylight at one place."""
+    """Return a mask of 15-minute intervals with daylight at one place."""
     first, last = int(interval.min()) // QUARTERS, int(interval.max()) // QUARTERS
     if (last - first) * QUARTERS > _SPARSE * len(interval):
         place = np.full((2, len(interval)), [[latitude], [longitude]])

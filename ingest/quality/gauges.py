@@ -1,32 +1,26 @@
 """
-Quality tests of a value against its range, neighbours and cadence, and of its time.
+Quality tests of a value (range, neighbours, time between readings), and of its time.
 
-Gross range test: whether a gauge is within the range of its sensor or device.
+Gross range: a value outside the range of its sensor or device is not used.  The range may follow
+from the rated power, which detects watts sent as kilowatts.
 
-After the QARTOD gross range test of ocean observing systems (IOOS, Manual for Real-Time Quality
-Control): a value outside the span is not used.  A span may follow from the rated power, which
-detects watts sent as kilowatts.
+Rate of change: a value that its sensor could not have reached since the previous one.
 
-Rate of change test: a value that its sensor could not have reached from the last one.
+Spike: a value far from both neighbours, on the same side.  QARTOD compares with the mean of the
+neighbours.  Here the nearer neighbour is used, so that a steep change, far from one neighbour only,
+is not a spike.  A reading is flagged when the next one arrives.
 
-After the QARTOD rate of change test (IOOS, Manual for Real-Time Quality Control).
+Time gap: a reading that arrived long after the one before.  A gap is three times the previous
+interval, so that a meter with hourly readings has none.
 
-Spike test: a value that is far from both neighbours, on the same side.
+These four follow the QARTOD tests for ocean observing systems (IOOS, Manual for Real-Time Quality
+Control).
 
-After the QARTOD spike test (IOOS, Manual for Real-Time Quality Control), which compares with the
-mean of the neighbours.  Here the nearer neighbour is used, so that a steep change, far from one
-neighbour only, is not a spike. A reading is flagged with the arrival of the next one.
+Time: late data are always accepted, so the only lower limit is the year 2000.  Seconds sent as
+milliseconds give January 1970; they have a reason of their own, as the remedy differs.
 
-Time gap test: a reading that came long after the one before.
-
-After the QARTOD timing and gap test (IOOS, Manual for Real-Time Quality Control).  A gap is three
-times the previous interval, so that a meter with hourly readings has none.
-
-Late data are always accepted, so the only lower bound is the year 2000.  Seconds sent as
-milliseconds give January 1970 and have their own reason, as the remedy differs.
-
-Solar power while the sun is well below the horizon indicates a clock off by hours (local time sent
-as UTC) or swapped channels.  A minimum power excludes the few watts of standby.
+Night: solar power while the sun is well below the horizon indicates a clock off by hours (local
+time sent as UTC) or swapped channels.  A minimum power excludes the few watts of standby.
 """
 
 from __future__ import annotations

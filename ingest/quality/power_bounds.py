@@ -1,19 +1,17 @@
 """
 Physical maximum of a device: photovoltaics under a clear sky, a pump by its power.
 
-Most that photovoltaics can make of the sun, by quarter hours, however the modules are mounted.
-
+Photovoltaics: the highest energy of each 15-minute interval, for any orientation of the modules.
 The direct beam of a clear sky at sea level is 1353 W/m2 times 0.7 to the power of the air mass to
-the 0.678 (Meinel & Meinel 1976, Applied Solar Energy); the air mass by Kasten & Young (1989,
-Applied Optics 28, 4735).  A tenth is added for the sky's own light.  The limit is that of tracking
+the 0.678 (Meinel & Meinel 1976, Applied Solar Energy); the air mass is by Kasten & Young (1989,
+Applied Optics 28, 4735).  A tenth is added for diffuse light.  The limit is that of tracking
 modules with 1.5 times the power of their inverter; an inverter delivers at most 110 % of its
 rating.
 
-Most water that a pump's power lifts to its head, were pump and motor without loss.
-
-Lifting water takes rho g H joules per cubic metre, 2.725 Wh per metre of head.  Real pumps need 10
-to 50 % more, so a correct flow meter is far below the limit, and one that counts three times too
-much is above it.
+Pumps: the highest amount of water that their power lifts to their head, by a pump and motor without
+losses. Lifting water takes rho g H joules per cubic metre, 2.725 Wh per metre of head.  Real pumps
+need 10 to 50 % more, so a correct flow meter is far below the limit, and one that counts three
+times too much is above it.
 
 Source: hydraulic power, P = rho g Q H, as in ISO 9906 and ANSI/HI 14.6.
 """
@@ -40,7 +38,7 @@ FALSE_DAY = 0.05
 @lru_cache(maxsize=64)
 def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> Float64:
     """
-    Return the maximum share of rated power in quarter hours [first, last), 0 to 1.1.
+    Return the maximum share of rated power in 15-minute intervals [first, last), 0 to 1.1.
 
     Parameters
     ----------
@@ -70,7 +68,7 @@ def above(
     value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: int, step_wh: float
 ) -> Int64:
     """
-    Return the energy of each quarter hour above the clear-sky maximum. [Wh]
+    Return the energy of each 15-minute interval above the clear-sky maximum. [Wh]
 
     Parameters
     ----------

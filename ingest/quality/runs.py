@@ -1,28 +1,24 @@
 """
-Quality tests of series: time of one value, comparison with others and the usual peak.
+Quality tests of series: constant values, comparison with other meters, and unusually low peaks.
 
-Flat lines, frozen registers and peaks that stay too low are all runs that last
-too long.  A run ends where the value changes, where the device was silent for
-longer than `gap_us`, and where other limits begin to hold.
+Flat lines, constant registers and low peaks are runs that last too long.  A run ends where the
+value changes, where the device sent nothing for longer than `gap_us`, and where other limits begin
+to apply.
 
-The run of a gauge is renewed where registers of its device corroborate it: they rose by the energy
-of the gauge.  So a base load over a weekend or a fixed set point is not a fault.  Time is cut into
-parts of a fixed length, counted from 1970 on, and the energy since the first reading of a part is
-compared at the first reading after it.  So the result does not depend on batches, and a look-up
-reaches back at most one part before a run.
+The run of a gauge starts again where registers of its device corroborate it: they rose by the
+energy of the gauge.  Therefore a base load over a weekend or a fixed set point is not a fault.
+Time is divided into parts of a fixed length, counted from 1970, and the energy since the first
+reading of a part is compared at the first reading after it.  So the result does not depend on
+batches, and at most one part before a run has to be read.
 
-Sum check: does a meter agree with those behind it, with its check meter, or with its phases?
+Sum check: a meter is compared with the meters downstream, with its check meter, or with its phases,
+as in validating, estimating and editing (VEE) of meter data.  Meters differ by their errors; the
+permitted difference is a share of the larger value, and at least the resolution.
 
-After the sum check of validating, estimating and editing (VEE) in metering practice.  Meters
-differ by their errors; the permitted difference is a share of the larger value, and at least the
-resolution.
-
-Unit plausibility: is a series ten, a hundred or a thousand times too small?
-
-A single low reading may be a cloudy morning.  But peaks below a fiftieth of the rated power for
-days indicate another unit, another rated power, or a defect: even under thick clouds a plant
-reaches a tenth within ten days.  Series that are too large exceed the limit by rated power at
-once.
+Unit plausibility: a series may be ten, a hundred or a thousand times too small.  A single low
+reading may be a cloudy morning.  But peaks below a fiftieth of the rated power for days indicate
+another unit, another rated power, or a defect: even under thick clouds a plant reaches a tenth
+within ten days.  Series that are too large exceed the limit by rated power at once.
 """
 
 from __future__ import annotations
@@ -188,9 +184,9 @@ def flat_from_begin(
     marks: NDArray[np.bool_], since_us: NDArray[np.int64], head: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
     """
-    Return a mask extended to the whole of each constant run of which any reading is marked.
+    Return a mask extended to the whole of each constant run that has a marked reading.
 
-    For a reader of the complete series (as in pvanalytics, `mark="all"`).
+    It is for a reader of the complete series (as in pvanalytics, `mark="all"`).
 
     Parameters
     ----------

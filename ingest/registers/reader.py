@@ -85,7 +85,7 @@ class Reader(Waiting):
                     self._forget(other)
 
     def _forget(self, other: Other) -> None:
-        """Remove a former sequence, and those stored with it."""
+        """Remove a former sequence, and the sequences stored with it."""
         self.left.remove(other)
         if other.more:
             self._rewrite(other.read_us - LOOK_BACK_US)
@@ -178,8 +178,10 @@ class Reader(Waiting):
 
     def _began_daily(self, before: Trail, mark: Mark, time_us: int) -> bool:
         """
-        Return whether the climb that a fall ends began by a fall at the same time of day, or the
-        register fell so a day before and rose to its value again, as it does on equal days.
+        Return whether a counter restarts daily.
+
+        That is the case if the rise before this fall began by a fall at the same time of day, or if
+        the register fell at this time a day before and reached its value again.
         """
         at = bisect_left(self.trail, before.steps, key=attrgetter("steps"))
         while at > 0 and self.trail[at - 1].value <= self.trail[at].value:
@@ -194,7 +196,10 @@ class Reader(Waiting):
     def _is_back(
         self, mark: Mark, lines: Sequence[Other], time_us: int, value: int
     ) -> Other | None:
-        """Return the highest former sequence to which a reading returns; None without."""
+        """
+        Return the highest former sequence to which a reading returns; None
+        if it returns to none.
+        """
         other, tolerance = None, self.meter.tolerance
         for line in lines:
             if not -tolerance <= value - line.value <= self.meter.allowance(time_us - line.read_us):
@@ -264,8 +269,9 @@ class Reader(Waiting):
 
     def _in_other_unit(self, mark: Mark, other: Other, time_us: int, value: int, made: int) -> bool:
         """
-        Return whether a sequence was the register in a unit of a thousand: it began and ended at a
-        thousandth of the readings beside it.
+        Return whether a sequence was the register in a unit a thousand times larger.
+
+        Its first and last reading were a thousandth of the readings before and after it.
         """
         began, ended = (mark.value - made) * KILO - other.value, value - mark.value * KILO
         elapsed_us = time_us - mark.read_us

@@ -364,8 +364,10 @@ class Waiting(Steps):
 
     def _repeats(self, mark: Mark, line: Other) -> bool:
         """
-        Return whether a waiting sequence shows nothing but values of the week before, as readings
-        that are sent again do; a counter of each day may.
+        Return whether a waiting sequence has only values of the week before, as readings that are
+        sent again have.
+
+        A daily counter may have them as well.
         """
         since_us = line.begin_us - LOOK_BACK_US
         if self.begin_us is not None and self.begin_us >= since_us:

@@ -62,11 +62,11 @@ _LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
 _DC_CHANNEL = "dc_power_w"
 # an inverter gives out no more than goes in; the rest is the two sensors' class
 _AC_OVER_DC = 1.02
-# a device that sends its power each quarter of an hour is late now and then
+# a device that sends its power every 15 minutes is late now and then
 _SELDOM_US = INTERVAL_US * 3 // 2
 
 
-# a power that is mostly repeated is a mean of the hour before: late by so much [quarter hours]
+# a power that is mostly repeated is a mean of the hour before: late by so much [intervals]
 _LATEST = 4
 # a day's power that is so near to a thousandth of its register was sent in kW
 _KILO, _NEARLY = 1000.0, 0.1
@@ -78,9 +78,9 @@ _DAY_H, _QUARTERS = 24.0, 96
 
 class ChannelComparison(NamedTuple):
     """
-    A register compared with the other channels of its device.
+    Comparison of a register with the other channels of its device.
 
-    `beyond` are quantities contradicted by another channel, `alone` those without corroborating
+    `beyond` is the quantity that another channel contradicts, `alone` that without corroborating
     power, `left_out` the part of `alone` while power was missing for more than a day.
     """
 
@@ -186,7 +186,7 @@ class CorroboratedEnergy(Scan):
     def _of_water(
         self, block: Frame, of: slice, read: _Register, claimed: _Claimed, quantity: str
     ) -> ChannelComparison:
-        """Compare a pump's flow with its power and head."""
+        """Return the comparison of a pump's flow with its power and head."""
         power, head = _LIFTED[block.class_id, quantity]
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
@@ -210,7 +210,7 @@ class CorroboratedEnergy(Scan):
         """
         Return the energy, with intervals of only repeated power readings marked as estimated.
 
-        As in a longer step between readings, only their sum is known.
+        Only the sum of such intervals is known, as in a longer step between readings.
         """
         time_us = read.time_us
         held = _repeated(time_us, watts) & (np.diff(read.register, prepend=NULL) == 0)

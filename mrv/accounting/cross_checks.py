@@ -52,8 +52,8 @@ _TOLERANCE_PLACES = 4
 # two meters of class 2 (IEC 62053-21 [M]): what an invoice and a meter may differ by in time that
 # is not accounted, so that a long invoice does not cover a difference in a short period [%]
 ALIKE = Fraction(2)
-# to tell one meter from two: quarter hours of a day, what they add up to [base units], and the part
-# of them that is equal; the sun's quarter hours share an edge of the day otherwise than others do
+# to tell one meter from two: intervals of a day, what they add up to [base units], and the part
+# of them that is equal; the sun's intervals share an edge of the day otherwise than others do
 _DAY, _MANY, _NEARLY = 96, 2_000_000, 0.95
 ONE_SIGNAL = "cross_check.one_signal"
 # as release 0.1.0 worded it
@@ -385,9 +385,9 @@ def _exchanged(
     checks: Sequence[CrossCheck], evidence: Collection[str], alike: Mapping[str, Any]
 ) -> list[CrossCheck]:
     """
-    Return comparisons; differing invoices of two meters, each of the other one, name the remedy.
+    Return the comparisons, with a remedy where invoices of two meters are interchanged.
 
-    `alike`: role and parameters by device, equal where the account is the same under either id.
+    `alike`: role and parameters by device; they are equal if either meter gives the same account.
     """
     result = list(checks)
     for i, j in combinations(_differing(checks, evidence), 2):
@@ -406,10 +406,10 @@ def _exchanged(
 
 def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[CrossCheck]:
     """
-    Return comparisons with invoices, where those that offset each other are accepted.
+    Return the comparisons; invoices that offset each other are accepted.
 
-    They differ singly, follow each other without a gap, and their sum is within the tolerance of
-    each.
+    Each of them differs from its meters, they follow each other without a gap, and their sum is
+    within the tolerance of each.
     """
     result = list(checks)
     differing = _differing(checks, evidence)
@@ -429,7 +429,7 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
 
 
 def _made_good(run: Sequence[CrossCheck]) -> bool:
-    """Return whether the sum of invoices agrees with that of their meters."""
+    """Return whether the sum of the invoices agrees with the sum of their meters."""
     off = sum(int(c.ours) - int(c.theirs) for c in run)
     return all(abs(off) * 100 <= Fraction(c.tolerance_percent) * int(c.theirs) for c in run)
 
@@ -467,9 +467,9 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
 
 def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: int) -> Fraction:
     """
-    Return the part of a favourable difference that rules did not deduct. [base units]
+    Return the part of an understatement of the reduction that no rule has deducted. [base units]
 
-    `known`: the meters' quantity in intervals that are known as a whole. [base units]
+    `known`: the meters' quantity in complete intervals. [base units]
     """
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1

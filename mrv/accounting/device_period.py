@@ -125,7 +125,7 @@ def rated_fuel(watt: int) -> Fraction:
 
 def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:
     """
-    Return the error text for a gap on the project side without a highest rate, and the remedy.
+    Return the error for a gap on the project side whose highest rate is not known, with the remedy.
 
     `rated`: whether the rated power of a fuel meter's consumers limits its quantity.
     """

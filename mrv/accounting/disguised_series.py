@@ -39,23 +39,23 @@ _DISTINCT, _STEPS = 5e-4, 300
 _LINE, _NEARLY, _MOST = 0.03, 1e-2, 0.75
 # parts of a sum at least, days beyond the meters that it may be of, how nearly a weight is whole
 _PARTS, _SPARE_DAYS, _WHOLE = 2, 4, 0.05
-# part of the largest value from which on values are compared, and how many quarter hours are enough
+# part of the largest value from which on values are compared, and how many intervals are enough
 _LARGE, _ENOUGH = 0.1, 480
 # noise of a copy: its least and its most, and how much more the meter itself varies
 _QUIET, _LOUD, _OWN = 2.5e-3, 0.08, 1.5
-# of so many quarter hours together: where the largest twentieth of the differences may begin, in
+# of so many intervals together: where the largest twentieth of the differences may begin, in
 # medians, and how one may go with the next one.  Noise passes at each; a register that counts in
-# large steps makes differences that are even in single quarter hours alone
+# large steps makes differences that are even in single intervals alone
 _SCALES = ((1, 3.5, 0.15), (2, 3.6, 0.2), (4, 3.7, 0.25))
 # how many times the differences may be larger with small values, or on one day than on another
 _LEVELS, _DAYS = 1.4, 2.2
 # the median of the differences of normal noise is this part of its deviation
 _MEDIAN = 0.6745
-# quarter hours that are looked at first, and then, and how much wider the limits are there
+# intervals that are looked at first, and then, and how much wider the limits are there
 _LOOKED_AT = ((64, 1.7), (400, 1.25))
-# quarter hours of a day, and how many say how much differs on it
+# intervals of a day, and how many say how much differs on it
 _DAY, _OF_A_DAY = 96, 12
-# quarter hours by which a copy under noise may be shifted, and how many of them say by how much
+# intervals by which a copy under noise may be shifted, and how many of them say by how much
 _FAR, _SHIFTED_BY = 16, 400
 # days of a copy that are like one of the other meter's, and how near that one is to the next one
 _IN_ORDER, _LIKE = 0.75, 0.5
@@ -205,7 +205,7 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[li
     values, others : int64 arrays, days and m x days
         Daily sums, compared first. [base unit]
     own, there : int32 arrays, k and m x k
-        Quantities of quarter hours, which decide. [base unit]
+        Quantities of intervals, which decide. [base unit]
     """
     subset = np.arange(len(others))
     for weight in (_PART / 2, _PART):  # once more with those that are left: they are much alike
@@ -235,14 +235,14 @@ def noisy(own: Int32, other: Int32) -> Noise | None:
     """
     Return the noise between two series if one is a noisy copy of the other; else None.
 
-    The differences must be uniform, for quarter hours and hours, at small and large values, on each
-    day, and without autocorrelation; the series must vary more than these from the mean of the time
-    of day.
+    The differences must be uniform in intervals of 15 minutes and of an hour, at small and large
+    values, on each day, and without autocorrelation.  The series must deviate from the mean of the
+    time of day by more than these differences.
 
     Parameters
     ----------
     own, other : int32 array, n
-        Quantity of each quarter hour of whole days, of two meters of one quantity. [base units]
+        Quantity of each interval of whole days, of two meters of one quantity. [base units]
     """
     noise = None
     for together, tail, link in _SCALES:
@@ -273,13 +273,13 @@ def noisy(own: Int32, other: Int32) -> Noise | None:
 
 def likely_noisy(own: Int32, others: Int32) -> NDArray[np.bool_]:
     """
-    Return a mask of series that may be noisy copies of another one, by a sample
-    of quarter hours.
+    Return a mask of series that may be noisy copies of another one, by a sample of 15-minute
+    intervals.
 
     Parameters
     ----------
     own : int32 array, k
-        Quantity of each quarter hour. [base units]
+        Quantity of each interval. [base units]
     others : int32 array, m x k
         Quantities of m other meters. [base units]
     """
@@ -317,7 +317,7 @@ def in_step(own: Int32, others: Int32) -> Int32:
 
 
 def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the relative difference of ratios from their median, row by row. [1]"""
+    """Return the relative difference of ratios from the median of their row. [1]"""
     whole = _median(ratio)
     size = _median(np.abs(ratio - whole[..., None]))
     result: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
@@ -371,7 +371,7 @@ def _ordered(there: Int32, days: NDArray[np.intp], off: NDArray[np.float64]) -> 
 
 
 def _linked(off: NDArray[np.float64], deviation: float) -> float:
-    """Return the autocorrelation of differences, without sign. [1]"""
+    """Return the absolute autocorrelation of differences. [1]"""
     off = np.clip(off, -3 * deviation, 3 * deviation)
     first, second = off[:, :-1], off[:, 1:]
     both = ~(np.isnan(first) | np.isnan(second))
@@ -383,7 +383,10 @@ def _linked(off: NDArray[np.float64], deviation: float) -> float:
 def _alike(
     size: NDArray[np.float64], values: NDArray[np.float64], large: NDArray[np.bool_]
 ) -> bool:
-    """Return whether differences are as large with small values as with large ones, each day."""
+    """
+    Return whether, on each day, the differences are of the same size at
+    small and at large values.
+    """
     low, high = np.quantile(values[large], [1 / 3, 2 / 3])
     small, great = (np.median(size[large & part]) for part in (values <= low, values >= high))
     if not small <= _LEVELS * great or not great <= _LEVELS * small:

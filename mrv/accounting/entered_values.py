@@ -61,7 +61,7 @@ def unaccepted(factors: Iterable[Factor], names: frozenset[str]) -> list[Factor]
 
 
 def amount(value: Fraction, unit: str = "1") -> Text:
-    """Return a value with its unit, a share or count without; to nine places."""
+    """Return a value as text with its unit (none for a share or a number), to nine decimals."""
     exact = (value * 10**_PLACES).denominator == 1
     digits = exact_text(value) if exact else decimal_text(value, _PLACES, "half_even")
     if unit == "1":

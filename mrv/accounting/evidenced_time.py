@@ -62,7 +62,10 @@ def length(spans: Iterable[Span], begin: int, end: int) -> int:
 
 
 def together_us(meters: Iterable[Monitored], first: int, last: int) -> int:
-    """Return the time in which at least one device served in intervals [first, last). [us]"""
+    """
+    Return the time in which at least one device was installed in
+    intervals [first, last). [us]
+    """
     return length(_within(meters, first, last), first, last) * INTERVAL_US
 
 
@@ -70,8 +73,8 @@ def successive(meters: Sequence[Monitored], first: int, last: int) -> bool:
     """
     Return whether devices of each role follow each other in intervals [first, last).
 
-    An equal number serves at any time, without overlap or gap, each for a part of the time; two may
-    change within an interval of the project's side.
+    The same number of devices is installed at any time, without overlap or gap, each for a part of
+    the time; on the project side two may change within an interval.
     """
     for role in {m.bound.role for m in meters}:
         spans = _within((m for m in meters if m.bound.role == role), first, last)
@@ -221,7 +224,10 @@ class Corroboration:
         yield from (check for check in self._bounding(meter) if not _agrees(check))
 
     def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons with invoices that contradict a device without limiting it."""
+        """
+        Yield the comparisons with invoices that contradict a device without
+        limiting its quantity.
+        """
         bound, baseline = [*self._bounding(meter)], meter.needs.side == "baseline"
         differ = (c for c in self.of(meter) if c.holds is False and not _agrees(c))
         return (c for c in differ if c not in bound and not (baseline and _of_another(c)))
@@ -271,7 +277,10 @@ class Corroboration:
         return length([*holds, *refuted], *meter.span_us) - length(refuted, *meter.span_us)
 
     def _ends_us(self, meter: Monitored) -> int:
-        """Return the time before the first invoice and after the last that need none. [us]"""
+        """
+        Return the time before the first and after the last invoice for which no invoice is
+        required. [us]
+        """
         begin, end = meter.span_us
         holds = _spans(self.showing(meter))
         if not holds:
@@ -306,10 +315,9 @@ class Corroboration:
 
     def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """
-        Return whether invoices corroborate a meter of the project's side, or
-        are applied to it.
+        Return whether invoices corroborate a meter of the project side, or are applied to it.
 
-        `applied`: time of the meter's higher invoices, which are used. [us UTC]
+        `applied`: time of the meter's higher invoices, which are applied. [us UTC]
         """
         begin, end = meter.span_us
         spans = [*applied, *_spans(self.holding(meter))]

@@ -168,13 +168,13 @@ def compile_bindings(
     """
     Return the bindings of a registry version's projects for `account`.
 
-    A project without emissions by quarter hour has no rates (`Methodology.by_period`).
+    A project whose emissions can be calculated for a whole period only has no rates
+    (`Methodology.by_period`).
 
-    `fleet`: fleet with the indices of the interval rows.
-    `factors`: `mrv.factors.load()`.
-    `compiled`: cache of earlier versions of the registry.
-    Raises MethodologyError if a project names an unknown methodology, role, device or parameter.
-    Raises FactorError if a year of its crediting period has no factor.
+    `fleet`: fleet with the indices of the interval rows. `factors`: `mrv.factors.load()`.
+    `compiled`: cache of earlier versions of the registry. Raises MethodologyError if a project
+    names an unknown methodology, role, device or parameter. Raises FactorError if a year of its
+    crediting period has no factor.
     """
     ordered = sorted(projects, key=lambda p: p.id)
     each = (compiled or Compiled()).columns(ordered, fleet, factors)
@@ -355,13 +355,13 @@ def silence_rates(
     """
     Yield the deduction per hour without data of each device, at a year's factors.
 
-    A baseline meter without data counts 0; that loss is estimated from its past elsewhere.  A meter
-    on the project side counts at its highest plausible value, as for a gap of a closed period.
+    A baseline meter without data counts 0; `services` estimates that loss from its earlier data.  A
+    meter on the project side counts at its highest plausible value, as for a gap of a closed
+    period.
 
-    `seen`: largest intervals of devices whose class has no limit; others may be omitted.
-    `factors`: `mrv.factors.load()`.
-    `year`: local calendar year.
-    Raises MethodologyError or FactorError as raised for the methodology's parameters and factors.
+    `seen`: largest intervals of devices whose class has no limit; others may be omitted. `factors`:
+    `mrv.factors.load()`. `year`: local calendar year. Raises MethodologyError or FactorError as
+    raised for the methodology's parameters and factors.
     """
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)
@@ -384,7 +384,7 @@ def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:
     """
     Return the highest plausible rate of a device's quantity. [base units/h]
 
-    It is the rate of gaps in a period; a rating that was lowered does not lower it.
+    It is the rate of gaps in a period.  A later, lower rating does not lower it.
     """
     rated = seen.rated_w if needs.unit == "Wh" else None
     known = [needs.costs, limit_of(device, needs.quantity), rated]

@@ -125,8 +125,8 @@ class Deduction:
     """
     Adjustment for an error of a meter, own use, the design or a rule, and its effect.
 
-    `quantity` is added to the metered quantity, below zero for a deduction; by rule set 1 above
-    zero on either side. [base units]  `kind` is the rule's id where it is a rule.
+    `quantity` is added to the metered quantity; it is negative for a deduction, but positive on
+    either side in rule set 1. [base units]  `kind` is the rule's id where it is a rule.
     """
 
     device: str
@@ -267,10 +267,10 @@ class CrossCheck:
     """
     Quantity of meters compared with a check meter or an invoice. [base units]
 
-    `ours` (metered) and `theirs` (compared) are quantities of the common time, `coverage` its share
-    of the span.  `effect_t` is the overstatement of the reduction if the other one were right,
-    negative for an understatement. `holds` is None where they could not be compared; `detail` is
-    the reason.  `outside` is the part of `ours` outside the period.
+    `ours` (metered) and `theirs` (compared) are quantities of the common time, `coverage` is its
+    share of the span.  `effect_t` is the overstatement of the reduction if the other quantity is
+    correct, negative for an understatement. `holds` is None where they could not be compared;
+    `detail` is the reason.  `outside` is the part of `ours` outside the period.
     """
 
     kind: str

@@ -402,7 +402,7 @@ class _Compared(NamedTuple):
 
 
 def _whole(weights: Float64, total: float) -> Int64:
-    """Return a total distributed by weights, in whole units, its sum rounded up."""
+    """Return a total distributed by weights in whole units; their sum is rounded up."""
     running = np.ceil(np.cumsum(weights) * (total / weights.sum()) - 1e-6).astype(np.int64)
     result: Int64 = np.diff(running, prepend=0)
     return result

@@ -68,7 +68,7 @@ def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintag
     """
     Return whole tonnes by calendar year, at most the whole period's balance.
 
-    Each year rounds down for itself; a year below zero is deducted from the others.
+    Each year is rounded down separately; a negative year is deducted from the others.
     """
     remaining = floor_credit(balance_t)
     result = []

@@ -26,17 +26,17 @@ from ingest.model import Int32, Int64
 Series = Int32 | Int64
 # lamps of a street burn the same hours; no two meters measure the same energy
 MEASURED = ("Wh", "mL", "m", "g")
-# quarter hours that one may be behind the other
+# intervals that one may be behind the other
 LAGS = 4
 # above so many meters each pair is no longer looked at, only those that are equal throughout
 MANY = 200
-# a day's worth of quarter hours in which something was metered
+# a day's worth of intervals in which something was metered
 LEAST = 96
-# quarter hours in which two meters of different service both metered something
+# intervals in which two meters of different service both metered something
 FEW = 24
 # and from how many on they may be coarse
 _SURE = 2 * LEAST
-# quarter hours by which likely pairs are found, how near most of those are, and how few say nothing
+# intervals by which likely pairs are found, how near most of those are, and how few say nothing
 _LOOKED_AT, _LIKELY, _LIKELY_SHARE, _TOO_FEW = 64, 0.03, 0.6, 12
 # values from which on a unit is rounding
 _ROUNDED = 100
@@ -44,14 +44,14 @@ _SAME_SHARE = 0.95
 _CORRELATED = 0.9999
 # of series that differ by a percent or two
 _CORRELATED_INSIDE = 0.9995
-# that quarter hours of a copy may differ by
+# that intervals of a copy may differ by
 NEARLY = 5e-3
 # inside a project, where it is to be clarified and takes nothing off
 NEARLY_INSIDE = 2e-2
 _CONSTANT = 1e-12
 # what is off by more than this part says nothing of the scale of a copy
 _ROUGHLY = 0.02
-# quarter hours that the clock of a copy may be set wrong by; how much of a copy has to be there
+# intervals that the clock of a copy may be set wrong by; how much of a copy has to be there
 FAR_LAGS = 8
 _COVERED = 0.5
 # that equal values mean something: they differ by this part of their mean, and no one of them is
@@ -81,7 +81,7 @@ def twins(series: Sequence[Series], nearly: float = NEARLY) -> Iterator[Twins]:
     series : sequence of integer array, n each
         Quantity of each interval of the period, of meters of one quantity. [base units]
     nearly : float
-        Permitted relative difference of quarter hours. [1]
+        Permitted relative difference of intervals. [1]
     """
     moved = [i for i, s in enumerate(series) if np.count_nonzero(s) >= LEAST]
     if len(moved) > MANY:

@@ -95,7 +95,10 @@ def country_at(country: str | None, timezone: str) -> str | None:
 
 
 def grid_of(supplied: Supplied) -> str | None:
-    """Return the country, with its grid if named, such as `ID.jamali`; None without a country."""
+    """
+    Return the country, with its grid if the grid is stated, such as `ID.jamali`; None without a
+    country.
+    """
     country = country_of(supplied)
     return f"{country}.{supplied.grid}" if country and supplied.grid else country
 

@@ -107,9 +107,9 @@ class CalibrationShown(Form):
 
 class Planned(Form):
     """
-    The newest version of the monitoring plan for a device in a role.
+    Line of the newest version of the monitoring plan for a device in a role.
 
-    `error_percent` is by how much the plan corrects the reading, against the claimant.
+    `error_percent` is by how much the plan corrects the reading, in the conservative direction.
     """
 
     version: str
@@ -218,7 +218,7 @@ class UnusualDays(Form):
 
 class UnusualReadings(Form):
     """
-    Readings flagged by a quality test in a period, and the quantities of those quarter hours.
+    Readings flagged by a quality test in a period, and the quantities of their 15-minute intervals.
 
     `energy_Wh`: energy metered in them, `emissions_t`: emissions of all meters on either side.
     `days`: devices and days.

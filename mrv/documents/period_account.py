@@ -2,8 +2,8 @@
 The account in a statement: tonnes, factors, gaps, deductions, conditions, comparisons.
 
 Quantities are decimal text in the unit of their name, else in the base unit given with them (Wh, m,
-kg).  Tonnes are of CO2 equivalent.  Fields that may be `UNSET` came after tonne 0.1.0's first
-statements, in which they are absent.
+kg).  Tonnes are of CO2 equivalent.  Fields that may be `UNSET` were added after tonne 0.1.0, and
+are absent in its statements.
 """
 
 from fractions import Fraction
@@ -174,8 +174,10 @@ class Deduction(Form):
 
     `kind` is the rule's id, or calibration, own use or design; `adjustment` is added to the metered
     quantity [base unit]; `cost_t` is its effect on the reduction, additive over all lines and gaps.
-    tonne 0.1.0 wrote no kind, `reason` in words, as `quantity` the amount deducted on the baseline
-    side or added on the project side, and as `cost_t` its emissions there.
+
+    In a statement of tonne 0.1.0, `kind` is absent, `reason` is in words, `quantity` is the amount
+    deducted on the baseline side or added on the project side, and `cost_t` is the emissions of
+    that amount.
     """
 
     device: str

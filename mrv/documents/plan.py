@@ -151,7 +151,7 @@ class PlanLine(Form):
     """
     A version of the monitoring plan for one parameter.
 
-    `error_percent` is by how much the plan corrects the reading, against the claimant.
+    `error_percent` is by how much the plan corrects the reading, in the conservative direction.
     """
 
     parameter: str

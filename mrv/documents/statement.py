@@ -1,18 +1,12 @@
 """
-The statement of a monitoring period, field by field.
+The statement of a monitoring period, field by field; and the changes of a correction.
 
-Quantities are decimal text in the unit that their name carries, those without one in
-the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Shares have six
-places, rounded down.  Times are half-open spans.
+Quantities are decimal text in the unit of their name, else in the base unit given with them (Wh, m,
+kg).  Tonnes are of CO2 equivalent.  Shares have six decimals, rounded down.  Times are half-open
+spans.
 
-Fields that may be `UNSET` came after tonne 0.1.0's first statements, in which they are
-absent; none of them changes what the others mean.
-
-Changes of a correction against the statement that it replaces.
-
-Quantities are decimal text in the unit that their name carries, those without one in
-the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields that may be
-`UNSET` came after tonne 0.1.0's first statements, in which they are absent.
+Fields that may be `UNSET` were added after tonne 0.1.0, and are absent in its statements; none of
+them changes the meaning of the others.
 """
 
 from collections.abc import Iterator, Mapping

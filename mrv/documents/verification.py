@@ -197,7 +197,10 @@ class FindingShown(Form):
 
     @property
     def remark(self) -> bool:
-        """Return whether the entry is a remark, which is listed with the findings but is none."""
+        """
+        Return whether the entry is a remark: it is listed with the
+        findings, but is not a finding.
+        """
         return self.finding is UNSET
 
 

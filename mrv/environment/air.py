@@ -5,13 +5,13 @@ The air index of an hour follows from the dust values of the twelve hours that e
 without a value has no index.  An eight-hour mean needs six of its hours and belongs to the day in
 which it ends.
 
-A noise level of a part of the day is the energy mean of its hours and needs three quarters of
-them. A night consists of the night hours of one calendar day: those before the morning and those
-after the evening.
+A noise level of a part of the day is the energy mean of its hours and needs three quarters of them.
+A night consists of the night hours of one calendar day: those before the morning and those after
+the evening.
 
-A reading is valid until the next one, at most 15 minutes (an hour for a field's water level), so
-the last reading of an hour may cover the beginning of the next.  An hour is complete where three
-quarters of it are covered.  Means have three decimals.
+A reading is valid until the next one, but for at most 15 minutes (an hour for a field's water
+level); therefore the last reading of an hour may cover the beginning of the next.  An hour is
+complete if three quarters of it are covered.  Means have three decimals.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ def hour_starts(time_us: Int64, timezone: str) -> Int64:
     """
     Return the start of the local hour of each instant. [us UTC]
 
-    Clock changes are on a quarter hour; after a change by half an hour, the adjacent hours are
-    shorter and never complete.
+    Clocks change at a multiple of 15 minutes; after a change by half an hour, the adjacent hours
+    are shorter and never complete.
     """
     quarter, at = np.unique(time_us // INTERVAL_US, return_inverse=True)
     offsets = [offset_us(q * INTERVAL_US, timezone) for q in quarter.tolist()]
@@ -281,7 +281,7 @@ def verdict(
     """
     Return the comparison of a day's values with the standard that the registry names for a device.
 
-    `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; the other keys beside
+    `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; the keys other than
     `standard` are parameters of the indicator.  `table` is the TOML of a standard that this package
     does not contain.  Where a standard cannot be applied, the row gives the reason instead.
     """

@@ -1,13 +1,11 @@
 """
 A planned PV plant: energy from location, tilt, azimuth and power; tonnes by VN_AM007.
 
-Give the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year in one number) from
-a published source.  Without it only the ceiling under a cloudless sky is calculated, which cannot
-be used as `expected`.  The tonnes are those of JCM VN_AM007, by its own equation, or in another
-country than Viet Nam those of AMS-I.D with the factor of that country's grid.  First year: modules
-lose about half a per cent a year afterwards [M], which is not included.
-
-`INPUTS` has the defaults with their sources.
+Enter the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year in one number) from
+a published source.  Without it only the upper limit under a cloudless sky is calculated, which
+cannot be used as `expected`.  The tonnes are calculated by JCM VN_AM007, in a country other than
+Viet Nam by AMS-I.D with the factor of that country's grid.  The result is for the first year:
+modules lose about half a per cent a year afterwards [M], which is not included.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def to_csv(draft: Draft, table: str) -> str:
     Raises
     ------
     ExportError
-        For a text that a spreadsheet would take for a formula.
+        If a text would be a formula in a spreadsheet.
     """
     for row in draft.tables[table]:
         for name, value in row.items():

@@ -237,7 +237,10 @@ class Fields:
         return self
 
     def known(self, name: str, value: str | None, part: Collection[str], remedy: str) -> Fields:
-        """Set a required field from a partly known list; record values that cannot be checked."""
+        """
+        Set a required field from a list that is known in part; values that cannot be checked are
+        recorded.
+        """
         self.need(name, value, remedy)
         if value is not None and value not in part:
             self._draft.lacks(

@@ -310,7 +310,7 @@ def _stated(value: object, where: str) -> Stated | None:
 
 
 def kinds_in(kind: str, grid: str | None) -> list[str]:
-    """Return the kinds of factor for a grid, its country, and in general, as far as they differ."""
+    """Return the different kinds of a factor: for a grid, for its country, and in general."""
     if kind not in NATIONAL or grid is None:
         return [kind]
     return [f"{kind}.{area.lower()}" for area in dict.fromkeys((grid, grid[:2]))]
@@ -331,7 +331,10 @@ def country_of(kind: str) -> str | None:
 
 
 def is_of_banks(factor: Factor) -> bool:
-    """Return whether a factor is the grid default of the development banks (`ifi_grid.toml`)."""
+    """
+    Return whether a factor is the default of the development banks for
+    grids (`ifi_grid.toml`).
+    """
     return factor.id.startswith("ifi-")
 
 

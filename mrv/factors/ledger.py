@@ -207,7 +207,7 @@ def bounded(
 def _account(
     book: Factors, reduction: Callable[[Factors], Fraction]
 ) -> tuple[dict[str, Factor], Fraction]:
-    """Return the factors that an account uses, by id, and its reduction. [tCO2e]"""
+    """Return the factors used in an account, by id, and its reduction. [tCO2e]"""
     ledger = Ledger(book)
     comes_to = reduction(ledger)
     return {factor.id: factor for factor in ledger.used()}, comes_to

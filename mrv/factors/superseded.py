@@ -82,7 +82,7 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
 
 
 def _given_way(rows: list[InForce]) -> list[InForce]:
-    """Return the rows with overlaps between registry files and tonne's rows removed."""
+    """Return the rows without overlaps between rows of registry files and tonne's rows."""
     ours = [row for row in rows if not row.factor.brought]
     theirs = [row for row in rows if row.factor.brought]
     for brought in theirs:

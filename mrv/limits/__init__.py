@@ -256,7 +256,7 @@ def judge(
     Raises
     ------
     IndicatorError
-        The standard does not limit one of the parameters there.
+        The standard has no limit for one of the parameters under these conditions.
     """
     limits: dict[str, Fraction] = {}
     plain: dict[str, Any] = {}

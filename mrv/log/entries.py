@@ -354,7 +354,7 @@ def verify_receipt(text: str, entry: bytes, log_key: NoteKey) -> Checkpoint:
     Raises
     ------
     LogError, SignatureError
-        If the receipt, its checkpoint or its proof does not hold.
+        If the receipt, its checkpoint or its proof is not valid.
     """
     receipt = parse_receipt(text)
     checkpoint = verify_checkpoint(receipt.checkpoint, log_key)

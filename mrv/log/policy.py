@@ -2,12 +2,8 @@
 Accepted logs, and required witnesses (c2sp.org/tlog-policy).
 
 A group has cosigned a checkpoint once K of its members have; a member is a witness or a group
-defined above.  The log reads the URLs of the witnesses from the file; a reader checks their
-cosignatures by it.
-
-A group has cosigned a checkpoint once K of its members have; a member is a witness or a
-group that stands above.  One file serves the log, which asks the witnesses by their URLs,
-and the reader, who counts their cosignatures.
+defined above.  The log and its readers use one file: the log sends its requests to the URLs of the
+witnesses, a reader counts their cosignatures.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-The methodologies: one file each in this folder, found automatically.
+The methodologies: one file each in this folder.
 
-A file declares `METHODOLOGY`; it is loaded automatically.
+A file declares `METHODOLOGY`, and is loaded automatically.
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ def evaluate(methodology: Methodology, value: object, factors: Factors, where: s
     Raises
     ------
     MethodologyError
-        A key is missing, unknown or out of bounds; the numbers belong to no real
-        project; or a condition of the methodology does not hold.
+        A key is missing, unknown or out of bounds; the numbers are implausible;
+        or a condition of the methodology is not met.
     FactorError
-        A factor that it needs is missing.
+        A required factor is missing.
     """
     inputs = filled(methodology.inputs, read(methodology.inputs, value, where), factors)
     return compute(methodology, inputs, factors, where)
@@ -251,7 +251,7 @@ def hypothetical(
     Raises
     ------
     MethodologyError, FactorError
-        A key is missing, unknown or out of bounds, or a factor is not there.
+        A key is missing, unknown or out of bounds, or a factor is missing.
     """
     inputs = filled(methodology.inputs, read(methodology.inputs, parameters, where), factors)
     return methodology.reductions(inputs, factors)

@@ -159,7 +159,7 @@ def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
 
 
 def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
-    """Return the waste deposited before the crediting period, which earns no reduction."""
+    """Return the waste deposited before the crediting period; no reduction is credited for it."""
     began = parameters["first_year"]
     return frozenset(
         name

@@ -135,8 +135,8 @@ def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
 
     References
     ----------
-    Prediction interval of a regression: any textbook.  Use of the lower bound: the dossier's rule
-    for a regressed baseline.
+    Prediction interval of a regression: any textbook.  The use of the lower bound is
+    tonne's own rule.
     """
     days, of_slope = float(degree_days), line.of_slope**2
     covariance = -line.mean_days * of_slope

@@ -148,7 +148,7 @@ def part_of_year(activities: Sequence[Activity]) -> Fraction:
 
 def gaining_part_of_year(activities: Sequence[Activity]) -> Fraction:
     """
-    Return the share of the calendar year for which time-dependent baseline emissions count.
+    Return the share of the calendar year in which time-dependent baseline emissions are included.
     [1]
     """
     return sum((a.params[GAINING] for a in activities if a.role == PERIOD), start=NOTHING)
@@ -188,7 +188,7 @@ def warming(parameters: Inputs, factors: Factors, year: int, *gases: str) -> dic
 def or_published(
     parameters: Inputs, key: str, factors: Factors, published: tuple[str, str], year: int
 ) -> Fraction:
-    """Return the project's own value, else the published one."""
+    """Return the project's own value, or the published one if the project has none."""
     own: Fraction | None = parameters.get(key)
     if own is not None:
         return own

@@ -121,7 +121,10 @@ _MOST_BEFORE = Fraction(5, 3)
 def _by_head(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range by head and the worst pump in service; None without a head. [kWh/m3]"""
+    """
+    Return the range from the head and the least efficient pump in operation; None without a head.
+    [kWh/m3]
+    """
     del measured
     least = hydraulic_minimum(parameters["head_m"])
     return (Fraction(0), least / _WORST) if least else None

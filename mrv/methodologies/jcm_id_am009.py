@@ -124,13 +124,13 @@ def _liquid_limit(parameters: Inputs) -> ClassLimit | None:
 def _by_reference(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction]:
-    """Return the plausible range of the burners' efficiency above the reference. [1]"""
+    """Return the plausible range of the burners' efficiency, relative to the reference. [1]"""
     del measured
     return Fraction(0), _MOST_BETTER * parameters["eta_reference"]
 
 
 def _air_of_fuel(inputs: Inputs, factors: Factors) -> tuple[Text, Mapping[str, Fraction]] | None:
-    """Return a finding where the blower's electricity is too low for the fuel; else None."""
+    """Return a finding if the blower's electricity is too low for the fuel; else None."""
     energy = inputs["fuel_t"] * factors.select(f"{inputs['fuel']}.ncv", "either").value
     drawn = inputs["power_mwh"] * _KWH_PER_MWH
     if drawn >= _LEAST_KWH_PER_GJ * energy:

@@ -37,7 +37,7 @@ from ingest.model import MARK_FIELDS, Fleet, Frame, Int32, Int64, IntervalRows, 
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.packs.budget import MOST_YEARS, USUAL, Budget
-from mrv.signatures.canonical import legible
+from mrv.signatures.canonical import legible, parse_object
 from mrv.statement.device_days import FIELDS
 
 STATEMENT, VERIFICATION, RECEIPT = "statement.json", "verification.json", "receipt.txt"
@@ -73,7 +73,7 @@ class Table:
         Index into `names`.
     time_us : int64 array, n
     columns : mapping of str to array, n
-        As the pipeline holds them; `quantity` is an index of `quantities`.
+        In the form of the pipeline; `quantity` is an index of `quantities`.
     quantities : tuple of str
         Names of quantities, for intervals.
     """
@@ -185,10 +185,21 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
     )
 
 
-def manifest_of(hashes: Mapping[str, str]) -> bytes:
-    """Return the bytes of the manifest of a pack's files: name to SHA-256 in hex."""
+def manifest_of(hashes: Mapping[str, str], issued: str | None = None) -> bytes:
+    """
+    Return the bytes of the manifest of a pack's files: name to SHA-256 in hex.
+
+    `issued`: time of issue, UTC, by the clock of the log, which signs the manifest.
+    """
     listed = {name: digest for name, digest in hashes.items() if name not in UNLISTED}
-    return legible({"format": FORMAT, "files": listed})
+    more = {} if issued is None else {"issued": issued}
+    return legible({"format": FORMAT, "files": listed, **more})
+
+
+def issued_at(manifest: bytes | None) -> str | None:
+    """Return the time of issue in a manifest; None before the issue, and for tonne 0.1.0."""
+    found = None if manifest is None else parse_object(manifest).get("issued")
+    return found if isinstance(found, str) else None
 
 
 def check_order(rows: IntervalRows, fleet: Fleet) -> None:

@@ -1,11 +1,12 @@
 """
 Time without a valid certificate of a meter, and the error applied to it.
 
-A meter with a late or missing calibration is assumed to err by its maximum permissible error,
-against the claimant, from the due date until the day of the next calibration; if that certificate
-has a larger permissible error, the larger one applies, and so does a larger error found by the
-later calibration or the test of a removed meter (CDM guidelines for delayed calibration, EB 52
-annex 60 [r]).  An error found above the permissible one applies from the previous calibration on.
+If a calibration is late or missing, the meter's maximum permissible error is applied in the
+conservative direction, from the due date until the day of the next calibration.  The next
+certificate's permissible error is applied if it is larger, and so is a larger error found by the
+later calibration or by the test of a removed meter (CDM guidelines for delayed calibration, EB 52
+annex 60 [r]).  An error found above the permissible one is applied from the previous calibration
+on.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def of_channels(
 
 
 def registers_of(class_id: str, quantity: str) -> frozenset[str]:
-    """Return the registers of a device class for a quantity."""
+    """Return the registers of a device class that measure a quantity."""
     known = classes.load()[class_id].registers
     return frozenset(channel.name for channel in known if channel.quantity == quantity)
 

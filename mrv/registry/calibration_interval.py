@@ -1,9 +1,10 @@
 """
-Calibration interval: how long a calibration is valid, whatever its certificate states.
+Calibration interval: how long a calibration is valid at most, even if its certificate states a
+later end.
 
-The registry gives a meter's interval (`attributes.calibration_every`), a methodology's programme
-or a country a longest one (`calibration_intervals.toml`), which has one for all meters too.  The
-shortest counts.
+The registry states a meter's interval (`attributes.calibration_every`).  A methodology's programme
+or a country states a longest interval (`calibration_intervals.toml`); the same file has one for all
+meters.  The shortest applies.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def bounds() -> tuple[Bound, ...]:
 
 @cache
 def longest() -> Interval:
-    """Return the interval of meters for which no rule of a programme or country holds."""
+    """Return the interval of meters for which no rule of a programme or country applies."""
     (bound,) = (b for b in bounds() if not (b.methodology or b.country or b.quantities))
     return Interval(bound.months, bound.source)
 
@@ -181,8 +182,8 @@ def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengt
     """
     Return how an interval was lengthened since the period began; None if it was not.
 
-    Compared is the value in force when the period began, or the first one of a meter registered
-    later; a first interval can only shorten.
+    It is compared with the value in force when the period began, or with the first value of a meter
+    registered later; a first interval can only shorten.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class Key(NamedTuple):
     low, high : float
         Limits of a number, inclusive.
     form : Form
-        Form of a text or date; `flat` for a mapping whose keys stand beside those of the other
+        Form of a text or date; `flat` for a mapping whose keys are listed with those of the other
         fields, `derived` for a field that a file does not have.
     order : tuple of str
         Fields by which rows of a list are sorted; two rows may not be equal in all of them.

@@ -109,7 +109,10 @@ def again(
 
 
 def asked(method: Methodology, symbol: str | None) -> str:
-    """Return how often a methodology monitors the quantity of a symbol; empty if not stated."""
+    """
+    Return how often a methodology requires the quantity of a symbol to be monitored; empty if not
+    stated.
+    """
     fields = [
         s for spec in method.inputs.values() for s in (spec, *getattr(spec, "fields", {}).values())
     ]

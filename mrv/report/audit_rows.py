@@ -454,6 +454,8 @@ def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]
         words["log_entry"],
         (words["not_in_log"] if facts.log_index is None else str(facts.log_index)),
     )
+    if facts.issued is not None:
+        yield words["issue_time"], facts.issued
     for stamp in facts.stamps:
         yield words["time_stamp"], f"{stamp.time}, {stamp.signer}"
     if facts.log_index is not None and not facts.stamps:

@@ -1,4 +1,4 @@
-"""Comparisons of the figures, and inputs of a statement with a date, as blocks and rows."""
+"""Blocks and rows on the comparison of figures, and on values with a date in a statement."""
 
 from __future__ import annotations
 
@@ -318,7 +318,10 @@ def _check(check: CrossCheck, words: Words) -> list[str | None]:
 def _unusual_comparisons(
     subject: Claims, unusuals: Sequence[UnusualReadings], words: Words
 ) -> Iterator[Block]:
-    """Yield the findings of each quality test, with the quantities of the flagged quarter hours."""
+    """
+    Yield the findings of each quality test, with the quantities of the
+    flagged 15-minute intervals.
+    """
     if not unusuals:
         yield paragraph(words["page.no_unusual"], small=True)
         return

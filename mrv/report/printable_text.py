@@ -17,7 +17,7 @@ def legible(text: str, maximum: int = MOST) -> str:
     """
     Return a text with control and direction marks written out, cut to the maximum length.
 
-    A mark that changes the writing direction could reverse a figure beside it; U+202E becomes its
+    A mark that changes the writing direction could reverse a figure next to it; U+202E becomes its
     number in brackets.
     """
     label = "".join(_named(c) if unicodedata.category(c) in _HIDDEN else c for c in text)

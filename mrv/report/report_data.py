@@ -183,6 +183,8 @@ class Facts:
         Name of the project in the registry, by language; the statement has one name alone.
     twin : mapping or None
         The public version of the report, if it is one: all texts are as it shows them.
+    issued : str or None
+        Time of issue, UTC, as in the manifest that the log signs.
     """
 
     statement: Mapping[str, Any]
@@ -199,6 +201,7 @@ class Facts:
     twin: Mapping[str, Any] | None = None
     organisations: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    issued: str | None = None
 
     @property
     def hidden(self) -> tuple[int, str] | None:

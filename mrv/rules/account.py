@@ -313,7 +313,7 @@ class Account:
 
     @cached_property
     def claimed(self) -> Mapping[int, Reductions]:
-        """Reductions by calendar year, if no rule set the reduction itself to 0."""
+        """Return the reductions by calendar year, if no rule set the reduction itself to 0."""
         return self._reductions(self.inputs, self._own)
 
     @cached_property
@@ -342,17 +342,20 @@ class Account:
 
     @property
     def claimed_t(self) -> Fraction:
-        """Reduction of the period, if no rule set it to 0. [tCO2e]"""
+        """Return the reduction of the period, if no rule set it to 0. [tCO2e]"""
         return added(self.claimed).reduction_t
 
     @cached_property
     def pricing(self) -> Pricing:
-        """Return the converter of quantities to tonnes."""
+        """Return the calculation of tonnes from quantities."""
         return Pricing(self.methodology, self.parameters, self.ledger)
 
     @property
     def net_gross_ug(self) -> tuple[int, int]:
-        """Return the reduction after and before deductions; the second decides ties. [ug CO2e]"""
+        """
+        Return the reduction after and before deductions; of equal reductions after deductions, that
+        before decides. [ug CO2e]
+        """
         gross = added(self.gross).reduction_t
         return (
             to_integer(self.reduction_t * UG_PER_T, "down"),

@@ -1,12 +1,12 @@
 """
 Rule MTR-07: design capacity of a plant, its design load, and its electricity.
 
-Flow, mass or load reported only by the plant's own meters is limited by the documented ex-ante
-design capacity: each stretch of about a week counts at most its days at capacity; a single day may
-exceed it, as after rain.  Water above it counts in a week with such dilution that the load does not
-exceed that at capacity.  If less than a fifth was delivered over the period, the capacity may be
-another plant's, and the service is limited by its electricity by design. These are tonne's own
-rules.
+A flow, mass or load reported only by the plant's own meters is limited by the documented ex-ante
+design capacity.  In each stretch of about a week, at most the capacity of its days is credited; a
+single day may exceed it, as after rain.  Water above the limit is credited in a week whose load
+does not exceed the load at capacity, as it is diluted by rain.  If less than a fifth of the
+capacity was delivered over the period, the capacity may be another plant's; then the service is
+limited by its electricity according to the design. These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def at_capacity(there: Sequence[Monitored], capacity: Capacity, parameters: Inpu
 
 
 def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -> frozenset[str]:
-    """Return the capacities that set no limit, as less than a share of them was delivered."""
+    """Return the capacities that set no limit, since less than a fifth of them was delivered."""
     result = set()
     for capacity in facts.methodology.capacities:
         there = serving(facts.views, capacity)
@@ -177,7 +177,8 @@ def design_capacity(facts: Facts) -> Iterator[Judged]:
     """
     MTR-07: yield limits on a week's service above the documented design capacity.
 
-    Above that, but within invoices, it is an observation: the design document is out of date.
+    A service above it that invoices corroborate is an observation: the design document is out of
+    date.
     """
     for item in _capacities(facts):
         weeks = [*_weeks(facts, item)]
@@ -215,7 +216,7 @@ def design_capacity(facts: Facts) -> Iterator[Judged]:
 def _thinned(
     facts: Facts, capacity: Capacity, week: int, served: Fraction, maximum: Fraction
 ) -> bool:
-    """Return whether rain diluted a week's delivery, so that its load is within capacity."""
+    """Return whether rain diluted a week's delivery, so that its load is within the capacity."""
     strong = next(
         (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*capacity.serves}),
         "",

@@ -69,7 +69,7 @@ class _Week(NamedTuple):
 
 
 def specific_consumption(facts: Facts) -> Iterator[Judged]:
-    """MTR-05: yield charges for consumption below its usual range, or a meter that stands still."""
+    """MTR-05: yield charges for consumption below its usual range, or a register at standstill."""
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
         span = None if of.span is None else of.span(facts.parameters)
@@ -125,7 +125,7 @@ def _minimum_service(
     facts: Facts, of: Consumption, week: _Week, span: _Span | None, usual: Fraction | None,
     least: Fraction,
 ) -> tuple[Fraction, Text]:  # fmt: skip
-    """Return the minimum use for a week's service and its reason; 0 where nothing is charged."""
+    """Return the minimum use for a week's service and its reason; 0 if no use is charged."""
     specific, names = week.specific(of), _names(facts, week)
     if span is not None and specific < least:
         return span[1] / of.per_base * week.counted, text(
@@ -147,7 +147,10 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """Return the minimum specific use of a week; a part may be delayed to the next week."""
+    """
+    Return the minimum specific use of a week; part of its use may be
+    recorded in the next week.
+    """
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -163,7 +166,7 @@ def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
-    """Return the device and part that are charged: one that stands still, else the year's first."""
+    """Return the charged device and part: one at standstill, else the year's first."""
     year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
     users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
     ordered = [*(i for i in week.still if i in users), *users]
@@ -206,7 +209,10 @@ def service_by_energy(facts: Facts) -> Iterator[Judged]:
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
-    """Return the design values that apply in full, since their capacity sets no limit."""
+    """
+    Return the design values that apply without the margin, since their
+    capacity sets no limit.
+    """
     method, large = facts.methodology, too_large(facts, facts.parameters)
     return frozenset(
         taken.by_design

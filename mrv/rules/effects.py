@@ -63,8 +63,9 @@ class Cap:
     """
     Upper limit of a node on the baseline side, and the reason. [base units]
 
-    `moves_weeks` False: other rules use the weeks without it, such as hours of dimmed lamps.
-    `share`: minimum share of the metered quantity within other limits that this one leaves.
+    `moves_weeks` False: the sums of weeks that other rules use do not include this limit, such as
+    hours of dimmed lamps. `share`: minimum share of the metered quantity within other limits that
+    this one leaves.
     """
 
     node: Node
@@ -224,7 +225,10 @@ class Solved:
 
 
 class _Taken(NamedTuple):
-    """Deduction of a cap from a part, first to last. [interval numbers, base units]"""
+    """
+    Deduction of a cap from a part, from first to last interval.
+    [interval numbers, base units]
+    """
 
     cap: Cap
     first: int

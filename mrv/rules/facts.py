@@ -177,8 +177,8 @@ class Cost(NamedTuple):
     """
     Deduction of a rule. [tCO2e]
 
-    `alone`: deduction with this rule only; `beside`: increase if this rule alone is resolved; 0 for
-    both if two rules limit one quantity.
+    `alone`: deduction with this rule only; `beside`: increase of the reduction if this rule alone
+    is resolved; 0 for both if two rules limit one quantity.
     """
 
     alone: Fraction
@@ -268,10 +268,9 @@ class Prices:
 
     def without_earning(self, effects: Effects, kept: Collection[str]) -> Effects:
         """
-        Return effects without those that raise the reduction: the conservative
-        value is applied.
+        Return effects without those that raise the reduction: the conservative value is applied.
 
-        Cuts of impossible quantities (`kept`) remain on both sides of the account.
+        Deductions of impossible quantities (`kept`) remain on both sides of the account.
         """
         for name in sorted(effects.keys() - {*kept}):
             rest = {k: v for k, v in effects.items() if k != name}

@@ -124,8 +124,8 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
     """
     Yield the graded evidence of each meter.
 
-    Separate items state its time without a certificate, and the quantity that invoices alone do
-    not show.
+    Separate items state its time without a certificate, and the quantity that only invoices
+    corroborate.
     """
     for view in account.views:
         tonnes = _hides(account, view)
@@ -163,7 +163,7 @@ def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the share by which a meter's quantity is more favourable than its invoices state.
 
-    It is within the tolerance and counts, but rests on the meter alone.
+    This share is within the tolerance and is credited, but only the meter corroborates it.
     """
     sums = invoiced_sums(facts, [meter])
     if sums is None or not sums.theirs or not meter.counts:
@@ -179,8 +179,8 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
     """
     Return the share of a meter's quantity that depends on its readings outside the period.
 
-    An invoice that reaches beyond the period states a total.  These readings show how far its part
-    within the period is more favourable than in proportion to time.
+    An invoice that reaches beyond the period states a total.  The readings outside show by how much
+    its part within the period is more favourable than a division in proportion to time.
     """
     within = apart = ZERO
     for check in {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values():
@@ -196,8 +196,8 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
     """
     Return the share of a meter's tonnes that depends on the division of invoices between meters.
 
-    An invoice of several meters states a total.  By itself it shows the total at the emissions per
-    unit of one meter: the lowest on the baseline side, the highest on the project side.
+    An invoice of several meters states a total.  Alone it corroborates the total at the emissions
+    per unit of one meter: the lowest on the baseline side, the highest on the project side.
     """
     rates = {view.device.id: _rate(account, view) for view in reversed(account.views)}
     mine, within, apart = _rate(account, meter), ZERO, ZERO

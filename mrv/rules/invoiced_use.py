@@ -62,8 +62,8 @@ class _Bill(NamedTuple):
     """
     Invoice on the project side, limited to the period. [us UTC, base units]
 
-    `room` is its tolerance, `by_time` whether it is divided by time, `more` whether it exceeds its
-    meters, `narrow` whether it is of the same point as these meters, `keys`.
+    `room` is its tolerance, `by_time` whether it is divided by time, `more` whether it states more
+    than its meters, `narrow` whether it is of the same point as these meters.
     """
 
     name: str
@@ -179,11 +179,12 @@ def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text
 
 def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     """
-    Return the devices with each gap of the project's side at most at what its invoices leave; empty
-    if no invoice limits one.
+    Return the devices with each gap of the project side limited by its invoices; empty if no
+    invoice limits a gap.
 
-    An invoice of all of a gap's time leaves what it states beyond its meters, or the meters' mean
-    rate if it states no more than they do.  Of several invoices the largest remainder applies.
+    An invoice of all of a gap's time limits it to what the invoice states beyond its meters, or to
+    the meters' mean rate if it states no more than they do.  Of several invoices the largest
+    remainder applies.
     """
     cuts = {
         (_key(one.base), cut)
@@ -237,7 +238,10 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
 
 
 def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
-    """Return a gap at the mean of the metered time of a span; at its charge without any."""
+    """
+    Return a gap at the mean of the metered time of a span; without
+    metered time, at its charge.
+    """
     begin, end = (us // INTERVAL_US for us in span)
     part = meter.service.cut(begin, end)
     known_us = len(part) * INTERVAL_US - part.lost_us
@@ -438,7 +442,7 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
 
 
 def _exchanged(project: Project, item: _Corrected, every: Sequence[_Corrected]) -> bool:
-    """Return whether a correction gives one invoice of two like meters to the other, and back."""
+    """Return whether a correction interchanges two invoices of two like meters."""
     old, new, _ = item
     both = {*old.devices, *new.devices}
     like = {(b.role, *sorted(b.params.items())) for b in project.devices if b.device in both}

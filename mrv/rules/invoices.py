@@ -143,13 +143,19 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
-    """Return whether a baseline meter counts 0 beside another one, so that it needs no invoice."""
+    """
+    Return whether a baseline meter's quantity is zero while another meter serves, so that it needs
+    no invoice.
+    """
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
     return meter.needs.side == "baseline" and not meter.counts and any(others)
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """Yield a finding for each time without invoices, or else for each differing invoice."""
+    """
+    Yield a finding for each time without invoices; if there is none, for
+    each differing invoice.
+    """
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these
@@ -352,9 +358,8 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
 
 def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
     """
-    Return the uninvoiced share of a service's electricity, above the mean.
-
-    It is the metered electricity of time without invoice above the mean of the invoices.
+    Return the share of a service's electricity that is not invoiced and exceeds the mean of the
+    invoices.
     """
     billed = invoiced_sums(facts, users)
     metered = sum(m.metered for m in users)

@@ -106,7 +106,7 @@ def lower_invoices(facts: Facts) -> Iterator[Judged]:
 
 
 def _explained(facts: Facts, compared: Sequence[_Stated]) -> Iterator[RuleReport]:
-    """Yield invoices whose difference is within the entered tolerance only; a CL if material."""
+    """Yield invoices whose difference only the entered tolerance explains; a CL if material."""
     earning = {m.device.id for m in facts.views if m.needs.side == "baseline"}
     explained = [s for s in compared if s.explained and earning.issuperset(s.check.devices)]
     if not explained:

@@ -186,8 +186,8 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
     """
     Yield the possible cause: an error of the registry or of the meter.
 
-    Either no technology of the plant is entered, or a power with the wrong sign corroborates
-    next to none of the delivery.
+    Either no technology of the plant is entered, or a power with the wrong sign corroborates almost
+    none of the delivery.
     """
     name, kind = monitored.device.id, monitored.device.class_id
     if (
@@ -274,13 +274,13 @@ def unrecorded_use(facts: Facts) -> Iterator[Judged]:
 
 def single_channel(facts: Facts) -> Iterator[Judged]:
     """
-    EVD-01: yield limits on baseline energy that rests on one register alone.
+    EVD-01: yield limits on baseline energy that depends on one register alone.
 
     Without power and DC power, or with too few values, only rating and sun limit a register, which
-    may be a third too high.  Such energy counts if a check meter, or an invoice with its file,
-    corroborates it.
+    may read a third too high.  Such energy is credited if a check meter, or an invoice with its
+    file, corroborates it.
 
-    A calibrated register counts; the finding requests the power data.
+    A calibrated register is credited; the finding requests the power data.
     """
     texts, settled, left_out, total, whole = [], [], [], 0, 0
     invoices = facts.supporting.required is not None and facts.supporting.required.quantities < "C"

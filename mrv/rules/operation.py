@@ -1,14 +1,15 @@
 """
 Rules MTR-08 to MTR-11 and CLM-03: clocks, electricity, weather and standstill of a plant's meters.
 
-MTR-09: no more lamp hours count than the group's own electricity allows at the registered number
-and power, in each part of about four weeks, with a twentieth of tolerance for registers and
-voltage.  MTR-10: a regression does not apply beyond a tenth above the warmest month of its data.
+MTR-09: lamp hours are limited to those that the group's own electricity allows at the registered
+number and power, in each part of about four weeks, with a tolerance of a twentieth for registers
+and voltage.  MTR-10: a regression does not apply beyond a tenth above the warmest month of its
+data.
 
-MTR-11: a fan's meter without data counts at the entered rated power; an auxiliary's meter that does
-not advance counts nothing.  Neither changes a tonne here: the meter must be read, or its service be
-ended with a document.  Electricity is checked in each stretch of about a week, fuel over the whole
-period; quantities compared by MTR-05 are excluded.
+MTR-11: a fan's meter without data is charged at the entered rated power; an auxiliary's meter that
+does not advance is charged zero.  Neither changes a tonne here: the meter must be read, or its
+assignment be ended with a document.  Electricity is checked in each stretch of about a week, fuel
+over the whole period; quantities compared by MTR-05 are excluded.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 Rules on meters' identity and changes: duplicates, copies (MTR-03), replacements and breaks
 (REG-03).
 
-Baseline devices count only while each role with project emissions has a device, so a day between
-two power meters excludes that day's water.  Two overlapping project-side meters both count.  Either
-is conservative: an observation with its tonnes.
+The baseline is credited only while each role with project emissions has a device: a day between two
+power meters excludes that day's water.  Two overlapping meters on the project side are both
+charged.  Both effects are conservative: an observation with its tonnes.
 
-A register that falls, or jumps beyond what its device can make, is reported with day, both values,
-the tonnes between its two explanations, and the missing registry entry.  Cases decided by metering
-are not reported: a glitch, a rollover at the model's modulus, a registered replacement.
+A register that falls, or rises more than its device can, is reported with day, both values, the
+tonnes between its two explanations, and the missing registry entry.  Cases decided by metering are
+not reported: a glitch, a rollover at the model's modulus, a registered replacement.
 
 Identical or proportional series are one meter under two ids (MTR-03).
 """
@@ -297,7 +297,10 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
 
 
 def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
-    """Yield the like device whose values a register continues from a break on, and vice versa."""
+    """
+    Return the like device whose values a register has from a break on, if that device has this
+    register's values.
+    """
     near = abs(fall.after - fall.before) * _SAME_LINE
     for one in facts.views:
         name, like = one.device.id, _kind(one) == _kind(meter)

@@ -2,12 +2,12 @@
 Rules EVD-02, EVD-03 and EVD-07: independent evidence of a plant's deliveries and consumption.
 
 Water, mass and load are reported only by the plant's own meter.  Evidence (EVD-02) is the design,
-each value in a third party's document from before the period with the hash of its file; or invoices
-over nearly all of the time.  Without either the delivery counts nothing: COD of the inflow counts
-0, a pump's water the amount that its electricity moved before the project, else 0.
+if a third party's document from before the period, with the hash of its file, states each value; or
+invoices over nearly all of the time.  Without evidence the delivery is not credited: COD of the
+inflow is 0, a pump's water is the amount that its electricity moved before the project, else 0.
 
 Within the design all meters may still read too high.  If no invoice covers the delivery or its
-electricity, a finding gives the possible amount (EVD-03). Hours of lamps are corroborated by their
+electricity, a finding states the possible amount (EVD-03). Hours of lamps are corroborated by their
 electricity, from invoices or the controller.
 """
 

@@ -5,11 +5,12 @@ PAR-08).
 A parameter takes another value only if that is more conservative: by the design, or by agreeing or
 metered quantities.
 
-PAR-05: values with a lower grade of evidence than the programme requires may carry the permitted
-share of the reduction together. Of more, the largest are replaced by the conservative end of their
-published range or list. Without publication their share does not count. A value whose increase
-would lower the reduction has no conservative end without a range: it counts, with a request. So
-does one whose document was issued within the period.
+PAR-05: values with a lower grade of evidence than the programme requires may together affect at
+most the permitted share of the reduction.  If they affect more, the values with the largest effects
+are replaced by the conservative end of their published range or list.  Without a publication their
+share is not credited.  A value whose increase would lower the reduction has no conservative end
+without a range: it is applied, with a clarification request.  The same holds for a value whose
+document was issued within the period.
 """
 
 from __future__ import annotations

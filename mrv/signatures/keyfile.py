@@ -57,7 +57,7 @@ def read_secret(
     Raises
     ------
     SignatureError
-        If there is no secret in it, it is not of the public key beside it, or the
+        If it contains no secret, the secret does not match the public key in it, or the
         passphrase is another one.
     EnrolmentError
         If name, role or public key cannot be used.

@@ -256,7 +256,7 @@ def verify_consistency(
     Raises
     ------
     LogError
-        If it does not hold.
+        If the proof is not valid.
     """
     check_sizes(earlier, later)
     if earlier == later:

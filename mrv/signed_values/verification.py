@@ -266,7 +266,7 @@ def _by_sent_key(record: Record, item: Item) -> Checked:
 
 def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
     """
-    Return the result, refused for a page with another payload, and marked for a repeated
+    Return the result, refused for a page number that another payload has, and marked for a repeated
     page.
     """
     item = checked.record or checked.batch

@@ -195,7 +195,7 @@ def _runs(case: Case, unusual: Unusual) -> Iterator[UnusualDays]:
 
 
 def _metered(case: Case, outcome: DeviceOutcome, unusual: Unusual, key: Int64) -> int:
-    """Return the quantity of a device in unusual quarter hours of its service. [base units]"""
+    """Return the quantity of a device in 15-minute intervals with unusual readings. [base units]"""
     index, rows = case.fleet.by_id[outcome.device], case.rows
     first, last = np.searchsorted(unusual.device, [index, index + 1])
     at = unusual.interval[first:last] * INTERVAL_US

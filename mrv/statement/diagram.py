@@ -88,7 +88,10 @@ class _Drawing:
         return x, y, x + width, y + height
 
     def lines(self, size: int, text: str | Text, columns: int = 90) -> list[str]:
-        """Return a text in lines as wide as a box, or as some columns; by 0.1.0 one, cut."""
+        """
+        Return a text in lines as wide as a box, or of some columns; in diagrams of 0.1.0 one line,
+        cut.
+        """
         message = render(text, self.language) if isinstance(text, Text) else text
         maximum = self.layout[-1].get(size, columns)
         if self.layout == _LAYOUT_0_1_0:
@@ -154,7 +157,8 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing, y: int) -> tuple[list[tuple
     """
     Draw the meters of each role with their check meters; return the start points of lines.
 
-    Check meters have boxes of their own by 0.1.0, and are a line of their meter's box since.
+    In diagrams of 0.1.0 check meters have boxes of their own; since then they are a line in their
+    meter's box.
     """
     methodology = find(plan.project.methodology, plan.project.version)
     devices = {device.id: device for device in plan.devices}

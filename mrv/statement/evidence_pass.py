@@ -179,7 +179,10 @@ def rises(
 
 
 def _least(value: Int64, time_us: Int64, window: Window, swaps: Iterable[int]) -> int:
-    """Return the sum of minimum rises of successive meters, each by its own register."""
+    """
+    Return the sum of the minimum rises of successive meters; each meter's rise is from its own
+    register.
+    """
     known = value != NULL
     values, at = value[known], time_us[known]
     edges = [0, *np.searchsorted(at, sorted(swaps)).tolist(), len(values)]
@@ -414,7 +417,7 @@ def _digested(fleet: Fleet, block: Frame, timezone: str, recheck: Recheck | None
 
 
 def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
-    """Return the metered rows joined; the expected rows themselves where equal."""
+    """Return the metered rows joined; the expected rows themselves if they are equal."""
     if len(expected) == sum(map(len, rows)):
         of_it = (np.shares_memory(part.value, expected.value) for part in rows if len(part))
         if all(of_it):
@@ -425,7 +428,7 @@ def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
 def _with(
     drawn: IntervalRows, again: IntervalRows | None, beside: set[tuple[int, int]]
 ) -> IntervalRows:
-    """Return rows outside the account, with those that the account has too."""
+    """Return rows outside the account, with those that are also in the account."""
     if again is None or not beside:
         return drawn
     own = evidence.only(again, beside)

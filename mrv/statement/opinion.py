@@ -72,7 +72,7 @@ def opinion_word(opinion: Opinion) -> Opinion:
 def materiality(
     statement: Mapping[str, Any], records: Sequence[Record], percent: str
 ) -> Materiality:
-    """Return the uncorrected effects of findings in a statement."""
+    """Return the misstatements of a statement's findings that are not corrected."""
     effects = [record.effect_t for record in records if record.effect_t is not None]
     claims = claims_of(statement)
     return Materiality(

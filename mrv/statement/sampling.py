@@ -209,7 +209,7 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Number of units drawn at random, and by risk; None: square root of the population."""
+    """Number of units drawn at random, and by risk; None: the square root of the population."""
 
     random: int | None = None
     by_risk: int | None = None

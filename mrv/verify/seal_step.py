@@ -138,8 +138,8 @@ def _before(subject: Subject, head: Checkpoint) -> None:
     """
     Check that the tree of the seals is that of the receipt, and ends before the statement's entry.
 
-    The inclusion proof of the statement gives the root of all entries before it: a seal under that
-    root was made earlier, in the same tree, independent of the signers of the heads.
+    The inclusion proof of the statement gives the root of all entries before it.  A seal under that
+    root was made earlier, in the same tree; this does not depend on the signers of the heads.
     """
     receipt = parse_receipt(subject.receipt or "")
     issued = subject.head

@@ -24,12 +24,14 @@ from mrv.packs.pack import (
     APPROVALS,
     DIGESTS,
     FACTORS,
+    MANIFEST,
     PLAN,
     RECEIPT,
     STATEMENT,
     VERIFICATION,
     Pack,
     PackReadings,
+    issued_at,
     rows_of,
 )
 from mrv.packs.reader import is_part_of, read_file
@@ -114,6 +116,12 @@ class Subject:
             return None if data is None else data.decode("utf-8")
         except UnicodeDecodeError as error:
             raise CanonicalError("receipt.txt is not UTF-8; get the pack again") from error
+
+    @cached_property
+    def issued(self) -> datetime | None:
+        """Return the time of issue by the clock of the log; None before it, and without a pack."""
+        text = None if self.receipt is None else issued_at(self.pack.files.get(MANIFEST))
+        return None if text is None else time_of(text, f"issued of {MANIFEST}").astimezone(UTC)
 
     @cached_property
     def approvals(self) -> list[dict[str, Any]]:
@@ -382,7 +390,7 @@ def own_authorities(file: str, pack: str) -> StampRule:
     Raises
     ------
     InputError
-        If the file is in the pack under verification, cannot be read, or holds none.
+        If the file is in the pack under verification, cannot be read, or contains no certificate.
     """
     if is_part_of(file, pack):
         raise InputError(

@@ -1,17 +1,16 @@
 """
-Verification step on time: times of signing, and validity of each key at that time.
+Verification step on time: times of signing, and validity of each key at that time; and further
+steps.
 
 The time in a proof is only its signer's statement, but the order of the log is proved: an entry was
 made before those that follow it.  A key that ended is therefore accepted for entries before its
 end.
 
-Whether a pack is whole: exactly the files of its manifest, and the manifest in the log.
+The other steps check that a pack is complete (exactly the files of its manifest, and the manifest
+in the log), and verify again values signed by meters and gateways, and rows signed by suppliers,
+laboratories and manufacturers.
 
-The step about signed values and rows, verified again.
-
-Meters and gateways sign values of the energy; suppliers, laboratories and makers sign rows.
-
-The page that an evidence pack begins with: VERIFY.md, in plain words.
+The module also has the text of VERIFY.md, the page with which an evidence pack begins.
 """
 
 from __future__ import annotations
@@ -44,6 +43,7 @@ from mrv.packs.pack import (
     MANIFEST_RECEIPT,
     SAMPLING,
     UNLISTED,
+    issued_at,
     manifest_of,
 )
 from mrv.signatures import canonical
@@ -211,7 +211,8 @@ def manifest(subject: Subject) -> str:
         raise CanonicalError(f"files differ from the manifest: {', '.join(changed)}")
     if pack.letters is not None:
         _letters(pack.letters)
-    if data != manifest_of(pack.hashes):
+    issued = None if subject.receipt is None else issued_at(data)
+    if data != manifest_of(pack.hashes, issued):
         raise CanonicalError(f"{MANIFEST} is not in the format that tonne writes")
     if not is_guide(pack.files[GUIDE], subject.claims):
         raise CanonicalError(
@@ -286,9 +287,10 @@ def times(subject: Subject) -> str:
         _key_counted(subject, key)
         _accreditation_counted(subject, key)
     _log_counted(subject)
-    return f"signed {signed:%Y-%m-%dT%H:%M:%SZ}" + (
-        f", verified {last:%Y-%m-%dT%H:%M:%SZ}" if subject.verification is not None else ""
-    )
+    _issued_last(subject, last)
+    steps = (("signed", signed), ("verified", last if subject.verification else None),
+             ("issued", subject.issued))  # fmt: skip
+    return ", ".join(f"{name} {at:%Y-%m-%dT%H:%M:%SZ}" for name, at in steps if at is not None)
 
 
 _BOTH = ("operator", "verifier")
@@ -307,6 +309,18 @@ def _dated_once(document: Mapping[str, Any]) -> None:
             f"{document.get('id')} states the time {document['validFrom']}, but "
             f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}; one of the two is false"
         )
+
+
+def _issued_last(subject: Subject, verified: datetime) -> None:
+    """Raise an error for a time of issue before a signature that it needs, or in the future."""
+    at = subject.issued
+    if at is None:
+        return
+    last = max([verified, *map(_signed_at, subject.approvals)])
+    if at + AHEAD < last:
+        raise LogError(f"the log states the issue at {at}, before the last signature at {last}")
+    if at - AHEAD > subject.at:
+        raise LogError(f"the log states the issue at {at}, but the check is for {subject.at}")
 
 
 def _within(subject: Subject, first: datetime, last: datetime) -> None:
@@ -335,7 +349,10 @@ def _signers(subject: Subject) -> set[EnrolledKey]:
 
 
 def _key_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Raise an error for log entries after a key's end; record where their order is unproved."""
+    """
+    Raise an error for log entries after a key's end; record entries
+    whose order is not proved.
+    """
     place, until = key.bounds.ends_at, key.valid_until
     if place is None and not key.has_ended(subject.at):
         return

@@ -138,6 +138,11 @@ def _issue(
                 f"{stamp.authority} saw the log with the verification at {_moment(stamp.time)}, "
                 f"but its stated signing time is {_moment(verified)}"
             )
+        if subject.issued is not None and stamp.latest + AHEAD < subject.issued:
+            raise TimestampError(
+                f"{stamp.authority} saw the issue in the log at {_moment(stamp.time)}, but the log "
+                f"states the time {_moment(subject.issued)}: its clock was ahead"
+            )
     return stamps
 
 

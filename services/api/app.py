@@ -1,8 +1,8 @@
 """
 The application: routes, guards and common parts, and the cache of answers.
 
-Results of slow queries are kept longer, at most until the end of the current quarter of an hour,
-as expected values to date change then.
+Results of slow queries are kept longer, at most until the end of the current 15-minute interval,
+because expected values to date change then.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
 _THREADS = _READERS + connections.WRITES + connections.STEPS + connections.FILES + 8
 _ABOUT = (
-    "Statements of avoided CO2, their evidence and the log that holds them."
+    "Statements of avoided CO2, their evidence and the log that contains them."
     " Statements that are issued, their status and the proofs are public; all else needs a"
     " bearer token with a role and a scope of projects."
 )

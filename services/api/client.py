@@ -61,9 +61,9 @@ class Client:
     Raises
     ------
     RefusedError
-        By every method, where the API refuses; `problem` says why.
+        By every method, if the API rejects the request; `problem` states the reason.
     ServerError
-        By every method, where it cannot be reached or stays busy.
+        By every method, if the API cannot be reached or stays busy.
     """
 
     def __init__(self, url: str, token: str | None = None, timeout_s: float = 30.0) -> None:
@@ -253,7 +253,7 @@ class Client:
         Parameters
         ----------
         out : Path
-            Path of the zip file; `<out>.part` holds an incomplete download.
+            Path of the zip file; `<out>.part` is an incomplete download.
         maximum : int, optional
             Maximum size. [bytes]
 

@@ -376,7 +376,7 @@ class Lanes:
         self._uploads = Lane(UPLOADS)
 
     def of(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[Lane, str]]:
-        """Return the limits of a request, with the names under which it counts."""
+        """Return the limits that apply to a request, each with the name of its counter."""
         path: str = scope["path"]
         if stays_open(path):  # has a limit of its own
             return []

@@ -263,7 +263,7 @@ class Signer:
     Raises
     ------
     InputError
-        If the file holds no key of the algorithm.
+        If the file contains no key of the algorithm.
     """
 
     def __init__(self, gateway: str, signing: Signing) -> None:

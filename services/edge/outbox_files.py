@@ -38,7 +38,7 @@ def lock(path: Path) -> TextIO:
     Raises
     ------
     InputError
-        When another process holds it.
+        When another process has locked it.
     """
     file = path.with_name(path.name + ".lock").open("w", encoding="ascii")
     try:

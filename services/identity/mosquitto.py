@@ -104,7 +104,7 @@ tls_version tlsv1.2
 max_connections {connections}
 max_qos 1
 """
-_NO_RETAIN = "Nothing of tonne's is retained; what a device retains would come anew each time."
+_NO_RETAIN = "tonne retains no messages; a device's would be delivered each time."
 _RETAIN = "A Sparkplug host's STATE is retained."
 
 
@@ -207,7 +207,7 @@ def _acl(kind: str, topic: str) -> dict[str, Any]:
 PLUGINS = b"[rabbitmq_mqtt].\n"
 DEFINITIONS = "definitions.json"
 _RABBITMQ_CONFIG = """\
-# Written by tonne for RabbitMQ 4 with the plugin rabbitmq_mqtt.  {folder} holds the files.
+# Written by tonne for RabbitMQ 4 with the plugin rabbitmq_mqtt.  the files are in {folder}.
 
 # No AMQP and no MQTT without TLS.
 listeners.tcp = none

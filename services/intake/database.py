@@ -192,6 +192,13 @@ class Attempt:
 
 _LOCK = int.from_bytes(b"one run")  # no other lock of ours may have this number
 PREDECESSOR_S = 10
+SUSPENDED_S = 20  # after which a worker that stands still within a transaction loses it
+_SUSPENDED = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE starts_with(application_name, 'tonne worker') AND usename = session_user
+  AND datname = current_database() AND state = 'active' AND wait_event_type = 'Client'
+  AND state_change < now() - make_interval(secs => %s)
+"""
 
 
 def alone(connection: Connection) -> None:
@@ -209,6 +216,18 @@ def alone(connection: Connection) -> None:
         )
 
 
+def end_suspended(connection: Connection) -> None:
+    """
+    End sessions of suspended workers that hold locks within a COPY.
+
+    PostgreSQL applies no time limit while it waits for the client of a COPY, so that a partition
+    would be blocked for as long as its former worker is suspended.
+    """
+    with connection.transaction():
+        connection.execute("SET LOCAL ROLE NONE")  # the login may end its own sessions
+        connection.execute(_SUSPENDED, [SUSPENDED_S])
+
+
 def share(connection: Connection, wanted: Source) -> int:
     """
     Lock the database for workers of one topic; return its number of partitions.
@@ -218,6 +237,7 @@ def share(connection: Connection, wanted: Source) -> int:
     ServerError
         When `tonne run`, or workers of another topic, write to the database.
     """
+    end_suspended(connection)
     while True:
         stored = source.read(connection)
         if stored is None or stored.topic != wanted.topic:

@@ -17,7 +17,7 @@ from psycopg import Connection, IsolationLevel
 from structlog.typing import FilteringBoundLogger
 
 from ingest.model import Fleet
-from services.intake.database import Database, count_commit
+from services.intake.database import Database, count_commit, end_suspended
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import line
 from services.metrics import Metrics
@@ -58,7 +58,7 @@ class Deriving:
         waiting: bool = True,
     ) -> None:
         self._database = Database(
-            database_url, name, log, stopping, limits, join=_repeatable, opened=self._distrust
+            database_url, name, log, stopping, limits, join=_joined, opened=self._distrust
         )
         self._metrics, self._log, self._ours, self._waiting = metrics, log, ours, waiting
         self._store: Store | None = None
@@ -240,5 +240,6 @@ class Deriving:
             self._log.info("all rows are made", devices=len(step.answered.ended))
 
 
-def _repeatable(connection: Connection) -> None:
+def _joined(connection: Connection) -> None:
+    end_suspended(connection)
     connection.isolation_level = IsolationLevel.REPEATABLE_READ

@@ -1,13 +1,9 @@
 """
 Queues between the receiving and the storing thread of a process.
 
-Decoded batches go to the storing thread, at most `IN_FLIGHT` at a time; durable ones come back.
-Status messages of principals and messages to devices are exchanged too. The bell wakes the
-receiving thread, which waits for the network as well.
-
-Self-pipe: lets one thread wake another that blocks in `select`.
-
-Durable batches are passed back for acknowledgement.
+Decoded batches go to the storing thread, at most `IN_FLIGHT` at a time; durable ones come back for
+acknowledgement. Status messages of principals and messages to devices are exchanged too. The bell
+(a self-pipe) wakes the receiving thread, which waits for the network as well.
 """
 
 from __future__ import annotations

@@ -270,7 +270,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
         except OSError as error:
             why = f"no answer ({getattr(error, 'reason', None) or error})"
         except (ValueError, TypeError, KeyError, RecursionError):
-            why = "what it answers holds no access_token"
+            why = "its answer contains no access_token"
         raise NoTokenError(
             f"no token was issued by TONNE_KAFKA_TOKEN_URL {access.token_url}: {why}; check "
             "client id and secret"

@@ -113,7 +113,7 @@ class RefusedTopics:
         if len(needed) < len(refused) and not self._optional <= self._known.keys():
             self._log.info(
                 "the broker does not permit a subscription to Sparkplug topics",
-                remedy="none where no device speaks it; else `tonne broker config --sparkplug`",
+                remedy="none if no device uses it; otherwise run `tonne broker config --sparkplug`",
             )
 
 

@@ -123,7 +123,11 @@ def load_plan(connection: Connection, factors: FactorBook) -> Plan:
 
 
 class Prepared(NamedTuple):
-    """Store of a newer version; unchanged devices have index `here` in it, `there` before."""
+    """
+    Store of a newer registry version.
+
+    Unchanged devices have the index `here` in it, and `there` in the previous one.
+    """
 
     store: Store
     here: Int32

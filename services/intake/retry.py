@@ -142,7 +142,7 @@ _T = TypeVar("_T")
 
 def take_turns_often() -> None:
     """
-    Let a thread that a server has answered go on soon, though another one is reading messages.
+    Let a thread continue soon after a server's answer, although another thread is reading messages.
 
     Storing a batch takes some twenty answers of the database: at the default interval, each may
     wait 5 ms for the interpreter.

@@ -281,7 +281,7 @@ def differences(
     if len(result) != wanted.partitions:
         more = len(result) < wanted.partitions
         how = (
-            "a change moves devices between partitions, docs/scaling.md says how to do it"
+            "a change moves devices between partitions; docs/scaling.md has the procedure"
             if more
             else "partitions cannot be taken away"
         )

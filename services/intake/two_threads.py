@@ -162,7 +162,7 @@ class Chain(Protocol):
         """Read a batch, on the receiving thread."""
 
     def store(self, inbox: Inbox, read: Read | None = None) -> Done:
-        """Make a batch durable, which is read now where it was not before."""
+        """Make a batch durable; a batch that could not be decoded before is decoded now."""
 
     def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """Do due work between batches; return messages for edge nodes."""

@@ -108,7 +108,7 @@ def _head(
     head = verify_checkpoint(note, of[0])
     walk.origin = head.origin
     if stored is not None and stored != (head.size, head.root):
-        walk.breaks.append(f"the head over {stored[0]} entries is stored beside another note")
+        walk.breaks.append(f"the head over {stored[0]} entries is stored with another note")
     elif head.size > len(leaves) or root_hash(leaves[: head.size]) != head.root:
         whose = "stored" if stored else "your own"
         walk.breaks.append(

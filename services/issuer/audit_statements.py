@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.calendar import instant_us
-from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, manifest_of
+from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, issued_at, manifest_of
 from mrv.signatures import canonical
 from services.issuer.documents import Documents, documents
 from services.issuer.sealed_day_contents import Job
@@ -100,10 +100,12 @@ def _evidence(
         yield f"statement {stored.id}: the log has no manifest of its evidence"
         return
     signed = {STATEMENT: have.statement, VERIFICATION: have.verification}
-    own = manifest_of(
-        {n: canonical.sha256_hex(canonical.encode(value)) for n, value in signed.items()} | kept
-    )
-    if not canonical.sha256_hex(own) == manifest["manifestSha256"] == kept.get(MANIFEST):
+    hashes = {n: canonical.sha256_hex(canonical.encode(value)) for n, value in signed.items()}
+    same = kept.get(MANIFEST) == manifest["manifestSha256"]
+    if same:
+        data = evidence.kept(conn, stored.id, (MANIFEST,))[MANIFEST]
+        same = data == manifest_of(hashes | kept, issued_at(data))
+    if not same:
         yield f"statement {stored.id}: its evidence differs from the manifest in the log"
 
 

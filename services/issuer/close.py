@@ -242,8 +242,8 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
     The period may end in the future and need not be sealed: later readings change the result.
 
     `conn` is in autocommit.  `from_us`, `to_us`: on the interval grid, end excluded. [us UTC]
-    Raises PeriodError, RegistryError, MethodologyError or FactorError if it starts after now, or
-    has days of which another statement is issued; as `close_period` raises.
+    Raises PeriodError, RegistryError, MethodologyError or FactorError as `close_period` does, also
+    if the period starts after now, or another statement is issued for some of its days.
     """
     check_edges(registry.load_project(conn, project), from_us, to_us)
     now = now_us()

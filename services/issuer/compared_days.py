@@ -330,9 +330,7 @@ def why_other(conn: Connection, project: str, day: date) -> str:
     late = ", ".join(dict.fromkeys(x.device for x in item.found.late))
     if item.found.by_hand:
         also = f"; late readings of {late} arrived, too" if late else ""
-        return (
-            f"they were changed by hand: {item.found.by_hand[0]}{also}; `tonne log audit` names all"
-        )
+        return f"changed manually: {item.found.by_hand[0]}{also}; `tonne log audit` names all"
     if late:
         return f"late readings of {late} arrived; run `tonne log seal` and issue again"
     return (

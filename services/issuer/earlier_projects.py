@@ -1,13 +1,13 @@
 """
 Earlier registrations of a project's devices: by other projects, and in earlier imports.
 
-The registry keeps a device out of two projects at one time, but claims remain after the registry
-has changed, so each close and issue checks the claims.  What another project issued for the same
-devices binds this project as well.
+The registry prevents that a device is in two projects at one time. An issued statement remains
+valid after the registry has changed, so each close and issue checks the issued statements.  What
+another project issued for the same devices is binding for this project too.
 
-The value of an ex-ante parameter at the start of the period is the one to compare with, or the
-first value if the project was registered later.  A project that takes over another's devices is not
-new: their values apply.  The same holds for a device that replaces one whose service ends.
+An ex-ante parameter is compared with its value at the start of the period, or with its first value
+if the project was registered later.  A project that takes over another's devices is not new: their
+values apply.  The same holds for a device that replaces one that is no longer assigned.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
-Meters at a project's sites that are outside its account, and their service times.
+Meters at a project's sites that are outside its account, and when they are.
 
 These are meters of the sites, former ones, and those that an earlier import assigned to the
 project; also meters of another project without a closed statement for that time.  Example: a third
-charger excluded as "for the cars of the office". As the reason is the owner's free text, the
+charger excluded as "for the cars of the office". The reason is the owner's free text, so the
 meter's quantity is reported.
 """
 

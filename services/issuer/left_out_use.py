@@ -97,7 +97,7 @@ def beneath(
             continue
         both = np.isin(under.start_us, main.start_us)
         hours, place = np.unique(main.start_us // HOUR_US, return_inverse=True)
-        # a quarter hour in which nothing of those beneath came says nothing of the meter
+        # an interval in which nothing of those beneath came says nothing of the meter
         compared = np.isin(main.start_us, under.start_us)
         ours = np.bincount(place[compared], main.value[compared], len(hours))
         at = np.searchsorted(hours, under.start_us[both] // HOUR_US)
@@ -130,9 +130,11 @@ def _lowering(
     conn: Connection, fleet: Fleet, registry: Registry, project: Project, period_us: Span
 ) -> dict[str, str]:
     """
-    Return the meters that lower what a project's meter imports, by readings, and their quantity.
+    Return the meters that lower what a project's meter imports, by their readings, and the
+    quantity.
 
-    What differs from the mean of its hour of the day moves with the import, or against it.
+    Only the deviation from the mean of each hour of the day is compared: such a meter and the
+    import deviate in opposite directions.
     """
     there = [one for one in may_lower(registry, project) if one[0] in fleet.by_id]
     mine = [name for name in importing(project) if name in fleet.by_id]

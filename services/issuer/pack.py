@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
 from tempfile import mkdtemp
@@ -52,6 +52,7 @@ from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import inclusion_proof
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
+from mrv.statement.states import valid_from
 from mrv.verify.seal_step import readings_root
 from mrv.verify.time_step import guide
 from services.issuer import timestamps
@@ -113,7 +114,7 @@ def _documents(
     receipt = log.receipt(conn, statement)
     if receipt is None:
         signed = StatementDocuments(have.statement, have.verification, have.signers)
-        return complete(conn, signed, files, logged=False)
+        return complete(conn, signed, files)
     result = {STATEMENT: canonical.encode(have.statement), RECEIPT: receipt.encode()}
     if have.verification is not None:
         result[VERIFICATION] = canonical.encode(have.verification)
@@ -162,16 +163,21 @@ class StatementDocuments(NamedTuple):
 
 
 def complete(
-    conn: Connection, documents: StatementDocuments, files: Mapping[str, bytes], *, logged: bool
+    conn: Connection,
+    documents: StatementDocuments,
+    files: Mapping[str, bytes],
+    *,
+    issued: datetime | None = None,
 ) -> dict[str, bytes]:
     """
     Return the complete pack: the given tables, all other files, and the manifest.
 
-    `files`: plan, factors, digests and tables.  `logged`: the statement is in the log, or enters it
-    in this transaction.  Raises OtherReadingsError if days of a statement that enters the log are
-    sealed with other readings.
+    `files`: plan, factors, digests and tables.  `issued`: time of issue, if the statement enters
+    the log in this transaction.  Raises OtherReadingsError if days of a statement that enters the
+    log are sealed with other readings.
     """
     plan, name = read_plan(canonical.parse_object(files[PLAN])), documents.claims.statement
+    logged = issued is not None
     raised = [canonical.parse_object(data) for data in signed_documents.events(conn, name)]
     approved = [canonical.parse_object(data) for data in signed_documents.approvals(conn, name)]
     drawn = signed_documents.sample(conn, name)
@@ -194,7 +200,8 @@ def complete(
     if approved:
         result[APPROVALS] = canonical.legible(approved)
     hashes = {name: canonical.sha256_hex(data) for name, data in result.items()}
-    return {**result, MANIFEST: manifest_of(hashes)}
+    at = None if issued is None else valid_from(issued)
+    return {**result, MANIFEST: manifest_of(hashes, at)}
 
 
 # Documents that stand in the statement's steps already.

@@ -60,10 +60,12 @@ def form(facts: Facts, registration: Registration) -> Iterator[str]:
 
 def engaged(facts: Facts, registration: Registration) -> Iterator[str]:
     """
-    Yield what lacks of stakeholders in the period, and of contributions to sustainable development.
+    Yield missing data on stakeholders in the period, and on contributions to sustainable
+    development.
 
-    Programmes other than the JCM, whose own report asks for both, want the grievances of the period
-    with their answers (VCS Standard, ongoing communication; Gold Standard, continuous input [M]).
+    Programmes other than the JCM, whose own report requires both, require the grievances of the
+    period with their answers (VCS Standard, ongoing communication; Gold Standard, continuous input
+    [M]).
     """
     ask = f"registrations[{registration.project}]"
     given, (_, last) = registration.grievances, _days(facts)

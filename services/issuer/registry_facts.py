@@ -69,14 +69,14 @@ from services.store.statements.account_spans import owed_at_site
 from services.store.statements.units import beside, certified
 from services.store.timeseries.measured_energy import Beyond, all_series, beyond_rating
 
-# by which part days of a copy under noise differ: 4 % in a quarter hour leave less than 2 %; and
+# by which part days of a copy under noise differ: 4 % in an interval leave less than 2 %; and
 # how many of them do, the largest with the largest
 _NEAR, _HALF = 2.5e-2, 0.5
-# so many pairs are looked at in their quarter hours, whatever their days are: a second or two
+# so many pairs are looked at in their intervals, whatever their days are: a second or two
 _PAIRS = 2_000
 # series whose days are compared in any order at once: a few megabytes
 _TOGETHER = 100
-# days of which quarter hours are looked at
+# days of which intervals are looked at
 _DAYS, _DAY_US = 62, 86_400_000_000
 
 
@@ -375,7 +375,7 @@ def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:
 
 
 class Barred(NamedTuple):
-    """Meter that does not count for the baseline, and the reason."""
+    """Meter that is not included in the baseline, and the reason."""
 
     device: str
     reason: Text

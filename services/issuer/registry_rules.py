@@ -40,7 +40,7 @@ _DIGITS = 12  # of a hash that is named
 
 
 class Outcome(NamedTuple):
-    """Findings of the registry rules, and the meters that do not count by them."""
+    """Outcome of the registry rules: findings, and the meters that they exclude."""
 
     conditions: tuple[RegistryCondition, ...]
     excluded: tuple[Excluded, ...]

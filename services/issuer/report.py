@@ -36,10 +36,12 @@ from mrv.packs.pack import (
     FINDINGS,
     INTERVALS,
     KEYS,
+    MANIFEST,
     PLAN,
     SAMPLING,
     TIMESTAMPS,
     Pack,
+    issued_at,
     rows_of,
 )
 from mrv.report import LANGUAGES, Facts, make
@@ -198,6 +200,7 @@ def facts_of(conn: Connection, statement: str) -> Facts:
             state=have.stored.state,
             raised=tuple(record.credential_form() for record in records(conn, have)),
             log_index=None if receipt is None else parse_receipt(receipt).index,
+            issued=issued_at(evidence.kept(conn, statement, (MANIFEST,)).get(MANIFEST)),
             stamps=stamps_of(conn, statement, receipt),
             superseded_by=statements.successor(conn, statement),
             sampling=sample_of(conn, statement),
@@ -267,6 +270,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
         state="rejected" if opinion in REJECTING else subject.state,
         raised=tuple(event.credential_form() for event in events),
         log_index=index,
+        issued=None if index is None else issued_at(pack.files.get(MANIFEST)),
         sampling=canonical.parse_object(pack.files[SAMPLING]) if SAMPLING in pack.files else None,
         stamps=summaries(pack.files.get(TIMESTAMPS), index),
         organisations=_organisations(read_keyring(pack.files[KEYS]) if KEYS in pack.files else ()),

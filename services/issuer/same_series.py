@@ -29,13 +29,13 @@ from services.registry.entries import Registry
 from services.store.statements import statements
 from services.store.timeseries.measured_energy import all_series, peaks, values_at
 
-# ratios of so many days' strongest quarter hours are looked at, and so many are to be one: of
+# ratios of so many days' strongest intervals are looked at, and so many are to be one: of
 # copies with half a percent of noise 999 in 1,000 agree, of meters whose ratio varies by 1.4 %
 # 2 in 100
 _DAYS, _AGREE = 10, 7
 # two values of one ratio: more than a register's own step, or a little noise, of them
 _RATIO = 8e-3
-# looks at meters that were silent in the strongest quarter hours of the others
+# looks at meters that were silent in the strongest intervals of the others
 _LOOKS = 4
 # devices of other projects that are looked at at once: some 20 MB
 _AT_ONCE = 10_000
@@ -43,7 +43,7 @@ _AT_ONCE = 10_000
 _KEPT = 4_096
 # units of quantities that never repeat by themselves
 UNREPEATED = (*MEASURED, "1", "K s")
-# quarter hours before the strongest ones that are looked at too
+# intervals before the strongest ones that are looked at too
 _BEFORE = 10
 # a series of less than this part of another one may not be seen from there
 _SHORTER = 0.9

@@ -385,7 +385,7 @@ class Sealer(Background):
         self._metrics.seal_time.set(now_us() / 1e6)
         self._stamp()
         for what in report.refused[:10]:
-            self._log.error("changed by hand, not sealed", what=what)
+            self._log.error("changed manually, not sealed", what=what)
         for what in report.late[:10]:
             self._log.warning("late; sealed after the manual change is resolved", what=what)
         for what in report.corrections:

@@ -110,7 +110,10 @@ def _used(
 
 
 def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
-    """Return the first head over an entry stamped by one authority, by two, and so on."""
+    """
+    Return the first head that one authority stamped after an entry, then the first that two
+    stamped, and so on.
+    """
     result: list[int] = []
     maximum = 0
     for size in sorted(size for size in heads if size > index):

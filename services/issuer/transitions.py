@@ -185,7 +185,7 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
         for signer in (*have.signers, *approvers):
             _still_counts(conn, signer, statement)
         check_enough(people(approvers), _wanted(conn, have), statement)
-        may_sign(conn, log_signer.holder, "log", statement)
+        now = may_sign(conn, log_signer.holder, "log", statement)
         if not isinstance(by, str):
             may_sign(conn, by, "operator", statement)
         old = have.stored.supersedes
@@ -196,10 +196,10 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
         if twice := next(counted_elsewhere(conn, have.claims), None):
             raise StatementStateError(f"{statement}: {twice}; and close the period again")
         statements.claim(conn, have.stored)
-        statements.step(conn, statement, "issued", actor, multikey=multikey)
+        statements.step(conn, statement, "issued", actor, multikey=multikey, at=now)
         entry = issued_entry(have.statement, have.verification, approved)
         index = log.append(conn, "issued", statement, entry)
-        _seal_pack(conn, have, statement)
+        _seal_pack(conn, have, statement, now)
         if old is not None:
             statements.step(conn, old, "superseded", actor, reason=f"by {statement}")
             log.append(conn, "superseded", old, superseded_entry(old, statement))
@@ -252,11 +252,11 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
         )
 
 
-def _seal_pack(conn: Connection, have: Documents, statement: str) -> None:
+def _seal_pack(conn: Connection, have: Documents, statement: str, issued: datetime) -> None:
     """Complete the stored evidence, enter its manifest in the log, and make it final."""
     signed = pack.StatementDocuments(have.statement, have.verification, have.signers)
     kept = evidence.kept(conn, statement)
-    whole = pack.complete(conn, signed, kept, logged=True)
+    whole = pack.complete(conn, signed, kept, issued=issued)
     mine = {n: d for n, d in whole.items() if n not in kept and n not in pack.SIGNED}
     evidence.keep(conn, statement, mine)
     entry = evidence_entry(statement, whole[MANIFEST])

@@ -80,7 +80,7 @@ def required_grades(home: Path) -> RequiredGrades:
 
 def third_parties(home: Path, keys: Iterable[EnrolledKey]) -> list[EnrolledKey]:
     """
-    Return keys without those of third parties that the pinned trust root does not name.
+    Return the keys except those of third parties that the pinned trust root does not name.
 
     Without a trust root the operator could enrol a key of its own under a supplier's name.
     """

@@ -112,7 +112,10 @@ class Keep:
 
 
 def _shared(took_s: float) -> float:
-    """Return the pause by which sums take no more than their share of the time. [s]"""
+    """
+    Return the pause after which recalculating sums uses no more than its
+    share of the time. [s]
+    """
     return _DAYS_SHARE * took_s - DAYS_S
 
 
@@ -124,9 +127,9 @@ def _round(
     pause_s: Callable[[float], float] = lambda _: 0.0,
 ) -> Callable[[Callable[[Watcher, Connection], None]], Callable[[Watcher], None]]:
     """
-    Give a connection to a round; what fails is warned of, and the next round tries again.
+    Run a round with a connection; a failure is logged as a warning, and the next round repeats it.
 
-    `pause_s` is its pause by the time that it took. [s]
+    `pause_s` returns the pause for the time that the round took. [s]
     """
 
     def of(work: Callable[[Watcher, Connection], None]) -> Callable[[Watcher], None]:
@@ -298,7 +301,7 @@ class Watcher(Background):
                 requested = remake_requests.without(cursor, plan.fleet.ids(subset))
             chosen = [k for k in subset if plan.fleet.devices[k].id in requested]
             self._next = (self._next + _COMPARED) % size
-            # the open quarter hour is still being written
+            # the open interval is still being written
             end = now_us() // 900_000_000 * 900_000_000
             differences = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
             with conn.cursor() as cursor:

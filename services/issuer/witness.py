@@ -54,7 +54,7 @@ def _log_key(note: str, keys: bytes) -> NoteKey:
     result = [k for k in read_keyring(keys) if k.role == "log" and k.name in names]
     if len(result) != 1:
         raise EnrolmentError(
-            f"the keyring holds {len(result)} keys of log {', '.join(sorted(names))}; keep only "
+            f"the keyring has {len(result)} keys of log {', '.join(sorted(names))}; keep only "
             "the key that signs"
         )
     return NoteKey(result[0].name, result[0].public)

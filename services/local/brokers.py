@@ -209,7 +209,7 @@ def _cluster_id() -> str:
 
 
 _CONFIG = """\
-# written anew at each start of `tonne local up`
+# overwritten at each start of `tonne local up`
 listener {port} {host}
 protocol mqtt
 max_qos 1

@@ -33,7 +33,7 @@ _FILE = {kind: f"{kind}/tonne.yaml" for kind in ("datasources", "dashboards")}
 # see services/local/stack.py: its account need not be able to walk to its folder
 _HERE = "/proc/self/cwd"
 _CONFIG = """\
-# written anew at each start of `tonne local up --grafana`
+# overwritten at each start of `tonne local up --grafana`
 [paths]
 data = {here}/data
 logs = {here}/logs
@@ -81,7 +81,7 @@ def grafana_home() -> Path | None:
     Raises
     ------
     InputError
-        When `GRAFANA_HOME` names a folder that holds no Grafana.
+        When `GRAFANA_HOME` names a folder without Grafana.
     """
     if named := os.environ.get(HOME):
         home = Path(named).resolve()

@@ -112,7 +112,7 @@ class Server(ABC):
         while not self._try_to_start(account):
             if time.monotonic() > deadline or not self.port_conflict(self.port):
                 raise ServerError(
-                    f"{self.name} ended at once; {self.log} says:\n{self.last_lines()}"
+                    f"{self.name} ended immediately; {self.log} says:\n{self.last_lines()}"
                 )
             time.sleep(0.2)
 
@@ -201,7 +201,7 @@ class _Quiet:
 
 
 _CONFIG = """\
-# written anew at each start of `tonne local up`
+# overwritten at each start of `tonne local up`
 global: {{scrape_interval: {every}, evaluation_interval: {every}}}
 rule_files: [{rules}]
 scrape_configs:

@@ -33,7 +33,7 @@ from services.settings import LOCAL_STATE
 _HERE = "/proc/self/cwd"
 DATABASE = "tonne"
 _CONFIG = """\
-# written anew at each start of `tonne local up`
+# overwritten at each start of `tonne local up`
 listen_addresses = '{host}'
 port = {port}
 unix_socket_directories = ''

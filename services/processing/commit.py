@@ -153,7 +153,7 @@ class Store:
         """
         Take over the state of unchanged devices from an earlier version, which is then unusable.
 
-        Otherwise a whole fleet would be looked up at once with its next readings.
+        Otherwise the state of a whole fleet would be loaded at once with its next readings.
 
         Parameters
         ----------

@@ -1,5 +1,5 @@
 """
-Time of derivation: readings in order from cached state, all others by `derive`.
+When rows are derived: for readings in order from cached state, for all others by `derive`.
 
 `step` runs after the transactions that store readings, on a snapshot with exactly the noted
 readings, and deletes the notes with the rows, so that an interruption loses nothing.

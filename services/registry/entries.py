@@ -36,10 +36,8 @@ from mrv.registry.project import Document
 
 EntryKey = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
-# about a hundred metres, in degrees of latitude
-_NEAR_DEG = 0.001
-# attribute of a device: months from one calibration to the next
-CALIBRATION_EVERY = "calibration_every"
+_NEAR_DEG = 0.001  # about a hundred metres, in degrees of latitude
+CALIBRATION_EVERY = "calibration_every"  # attribute: months from a calibration to the next
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
 _Names = Annotated[Mapping[str, str] | None, Key(form="names")]
 _Latitude = Annotated[float, Key(lacks="decimal degrees", low=-90, high=90)]
@@ -62,12 +60,9 @@ def calibration_every(value: object) -> int | None:
 
 # of a document that a value rests on: title and number, who gave it, its date, hash of its file
 DOCUMENT = ("document", "by", "issued", "sha256")
-# what the document states of the parameter, in its unit; a mapping by device where those differ
-STATED = "value"
-# and by which signature of who gave it
-SIGNED = "signed"
-# first day on which what it states no longer applies
-UNTIL = "valid_until"
+STATED = "value"  # of the parameter, in its unit; a mapping by device where those differ
+SIGNED = "signed"  # and by which signature of who gave it
+UNTIL = "valid_until"  # first day on which what it states no longer applies
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +397,12 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """Entry of an authority or registry: section (`kind`), keys of `mrv/exports/entered.py`."""
+    """
+    Entry that is known only to an authority or a registry, such as an authorisation.
+
+    `kind` is the section of the registry file.  The record has the keys of
+    `mrv/exports/entered.py`.
+    """
 
     kind: str
     id: str

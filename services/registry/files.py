@@ -111,7 +111,7 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
     Raises
     ------
     RegistryError
-        When a folder holds no registry file.
+        When a folder contains no registry file.
     """
     result: list[Path] = []
     for path in paths:

@@ -210,7 +210,7 @@ def _edge(row: Row, key: str) -> date | None:
 
 
 def _edge_us(edge: date, timezone: str) -> int:
-    """Return the begin of a local day, or of the quarter hour of a reading. [us UTC]"""
+    """Return the begin of a local day, or of the 15-minute interval of a reading. [us UTC]"""
     if isinstance(edge, datetime):
         return int(edge.timestamp()) * 1_000_000 // INTERVAL_US * INTERVAL_US
     return midnight_us(edge, timezone)

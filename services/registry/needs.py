@@ -184,8 +184,8 @@ def _unshown(
     country: str | None,
 ) -> Iterator[Finding]:
     """
-    Yield warnings on uncorroborated values, with the share of the reduction that depends on
-    each.
+    Yield warnings on uncorroborated values, each with the share of the reduction that depends on
+    it.
     """
     given = project.documents or {}
     sampled = {sample.parameter for sample in project.laboratory or ()}
@@ -226,8 +226,8 @@ def _carried(
     project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
 ) -> str:
     """
-    Return the share of a role's reduction that depends on a value, as text: 100 times the
-    effect of 1 %.
+    Return the share of a role's reduction that depends on a value, as text: 100 times the effect of
+    a change by 1 %.
     """
     year, maximum, most_of = project.crediting_from.year, ZERO, ""
 
@@ -323,7 +323,7 @@ def _least(
     name: str,
     book: FactorBook,
 ) -> bool:
-    """Return whether no other case of a device would give less reduction."""
+    """Return whether no other case of a device would give a lower reduction."""
     year = project.crediting_from.year
     params = read(methodology.roles[bound.role].params, bound.params, bound.device)
 

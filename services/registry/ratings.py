@@ -1,5 +1,6 @@
 """
-Rated powers, PV modules and prices, each from a time on; and times of service.
+Rated powers, PV modules and prices, each with the time from which it applies; times of a device in
+a project.
 
 A rating limits a meter's plausible values, so it never changes for times in closed periods.  A
 `rated_power_w` in a file without `ratings` applies from the import on.  An error is corrected by a
@@ -300,6 +301,6 @@ def known(site: Site) -> bool:
 
 
 def during_us(project: Project, bound: ProjectDevice, zone: str) -> tuple[int, int]:
-    """Return the service time of a device in a project, end excluded. [us UTC]"""
+    """Return the time in which a device is assigned to a project, end excluded. [us UTC]"""
     begin = bound.from_date or project.crediting_from
     return period_us(begin, bound.to_date or project.crediting_to, zone)

@@ -78,7 +78,7 @@ class Identities:
             return Identity(Tls(own / CA), principal, word)
         raise SimulatorError(
             f"{own}: {principal!r} has no credential: `tonne registry issue-credentials "
-            f"{principal}`, or leave it out by --without {principal}"
+            f"{principal}`, or omit it with --without {principal}"
         )
 
 

@@ -135,11 +135,11 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     Raises
     ------
     SimulatorError
-        When the file is not YAML, holds no device, or a device cannot be simulated.
+        When the file is not YAML, has no device, or a device cannot be simulated.
     """
     devices = list(_devices(_content(path), path, cadence_s))
     if not devices:
-        raise SimulatorError(f"{path} holds no device to simulate; enter `fleet:` or `devices:`")
+        raise SimulatorError(f"{path} has no device to simulate; enter `fleet:` or `devices:`")
     counted = Counter(device.id for device in devices)
     for name, times in counted.most_common(1):
         if times > 1:

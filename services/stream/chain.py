@@ -24,7 +24,7 @@ from ingest.sparkplug import Rules
 from ingest.wire import Parcel
 from mrv import factors
 from services.clock import now_us
-from services.intake.database import Database, count_commit, count_messages, share
+from services.intake.database import SUSPENDED_S, Database, count_commit, count_messages, share
 from services.intake.deriving import Deriving
 from services.intake.registry_watch import (
     NewerRegistry,
@@ -133,8 +133,13 @@ def _move(cursor: Cursor, steps: Sequence[Step], theirs: list[int]) -> dict[int,
 
 # so long rows that devices wait for are worked on before the next records
 _AT_ONCE_S = 1.0
-# A worker that was paused inside a transaction must not hold its partition for ever.
-LIMITS = ("idle_in_transaction_session_timeout=20s", "statement_timeout=5min")
+# A suspended worker must not hold its partition; a successor that waited so long connects again,
+# which ends the suspended one's sessions (`end_suspended`).
+LIMITS = (
+    f"idle_in_transaction_session_timeout={SUSPENDED_S}s",
+    f"lock_timeout={SUSPENDED_S}s",
+    "statement_timeout=5min",
+)
 
 
 class StreamChain:

@@ -50,8 +50,13 @@ class Workers:
         return self._logs[process.pid].read_text()
 
     def logs(self) -> str:
-        """The end of every log."""
-        return "\n".join(f"--- {f.name}\n{f.read_text()[-1_500:]}" for f in self._logs.values())
+        """The end of every log, and what the workers' sessions wait for."""
+        sessions = self.pipeline.ask(
+            "SELECT application_name, state, wait_event, now() - state_change, left(query, 60)"
+            " FROM pg_stat_activity WHERE application_name LIKE 'tonne worker%'"
+        )
+        ends = (f"--- {f.name}\n{f.read_text()[-1_500:]}" for f in self._logs.values())
+        return "\n".join([*ends, *map(str, sessions)])
 
     @contextmanager
     def running(self, count: int) -> Iterator[Workers]:
@@ -123,7 +128,8 @@ class Workers:
         time.sleep(0.5)
         waiting = self.pipeline.ask(
             "SELECT FROM pg_stat_activity WHERE application_name = 'tonne worker'"
-            " AND state = 'idle in transaction' AND state_change < now() - interval '0.4 s'"
+            " AND state IN ('idle in transaction', 'active') AND wait_event_type = 'Client'"
+            " AND state_change < now() - interval '0.4 s'"
         )
         return bool(waiting)
 

@@ -212,6 +212,11 @@ def cases_of_time():
         replace(RIGHT, signed=ASKED + timedelta(hours=1), verified=ASKED + timedelta(hours=2))
     )
     yield "signed in time to come", Attempt(future, RING, STATUS)
+    for at in (SIGNED, VERIFIED - timedelta(minutes=6), ASKED + timedelta(days=1)):
+        yield f"issued {at}", Attempt(forged(replace(RIGHT, issued=at)), RING, STATUS)
+    unlogged = {n: d for n, d in WHOLE.files.items() if n not in ("receipt.txt", "manifest.txt")}
+    pack = packs.with_files(WHOLE, unlogged)
+    yield "issued in no log", Attempt(pack, RING, STATUS, accept=("verified",))
 
 
 def cases_of_status():

@@ -38,7 +38,7 @@ from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
-from mrv.statement.states import sign_approval
+from mrv.statement.states import sign_approval, valid_from
 from mrv.verify import Pack, Table
 from mrv.verify.time_step import guide
 from tests.holders import BOUNDS
@@ -73,6 +73,7 @@ class Cast:
     sealed: bool = True
     approvers: tuple = ()  # keys with their holders, and when each approved
     logged_approvals: tuple | None = None  # others than those in the pack
+    issued: datetime | None = None  # what the log says; None: after the last signature
     arrival: dict | None = None  # what the seal says of it, beside or in place of what is so
 
 
@@ -171,7 +172,8 @@ def logged(made, files, signed, opinion, tables=None, cast=HONEST):
         "days": [{"index": at, "entry": canonical.parse(entry),
                   "proof": [b64encode(h).decode() for h in inclusion_proof(at, shown)]}],
     } if cast.sealed else {"days": [], "head": None})  # fmt: skip
-    files["manifest.json"] = manifest_of(hashes_of(files, tables))
+    issued = cast.issued or max([cast.verified, *(at for _, _, at in cast.approvers)])
+    files["manifest.json"] = manifest_of(hashes_of(files, tables), valid_from(issued))
     name = signed["credentialSubject"]["statement"]
     approved = canonical.parse(files["approvals.json"]) if "approvals.json" in files else ()
     if cast.logged_approvals is not None:

@@ -310,6 +310,10 @@ def test_dates_that_an_authority_contradicts(made):
     whole, heads = _tokens(made, ("east",), files)
     failure = _report(made, _held(files, whole, heads), "east", files=files, at=at).failure
     assert "with the verification" in failure.detail
+    files = _cast(issued=tomorrow)
+    whole, heads = _tokens(made, ("east",), files)
+    failure = _report(made, _held(files, whole, heads), "east", files=files, at=at).failure
+    assert "saw the issue in the log at" in failure.detail
     arrival = {"root": "00", "readings": "1", "late": "0", "hours": {"2026-01-03T00:00:00Z": "1"},
                "sealed": tomorrow.strftime("%Y-%m-%dT%H:%M:%SZ")}  # fmt: skip
     files = _cast(arrival=arrival)

@@ -38,7 +38,7 @@ _REACH = " For many chargers only the end of the range is included (4,000 charge
 
 
 def dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of EV charging and buses."""
     return board(
         "ev", "EV charging and buses", "Chargers and the vehicles they supply.",
         [

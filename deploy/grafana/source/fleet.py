@@ -31,7 +31,7 @@ SELECT count(*) FILTER (WHERE {state}) AS devices FROM v_device_health WHERE {_H
 
 
 def dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of the fleet's health."""
     return board(
         "fleet", "Fleet health", "Devices and gateways: online, late, offline, faulty.",
         [
@@ -126,7 +126,7 @@ _WORDS = {"0": "down", "1": "up"}
 
 
 def pipeline_dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of the pipeline."""
     return board(
         "pipeline", "Pipeline", "From the broker to the database: rates, delays, rejected messages.",
         [

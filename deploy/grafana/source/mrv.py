@@ -16,7 +16,7 @@ _COVERED = ((None, RED), (0.9, YELLOW), (0.98, GREEN))
 
 
 def dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of MRV."""
     return board(
         "mrv", "MRV", "From metered reductions to issued statements: coverage, gaps, calibrations, log.",
         [

@@ -23,7 +23,7 @@ _TODAY = "day = tonne_clock(timezone, now())::date AND time > now() - INTERVAL '
 
 
 def dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of the whole city."""
     return board(
         "overview", "City overview", "Tonnes, power and faults of the whole programme.",
         [

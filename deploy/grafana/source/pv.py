@@ -79,7 +79,7 @@ FROM metered m LEFT JOIN sun s ON s.quarter = m.start LEFT JOIN clear c ON c.tim
 
 
 def dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of PV plants."""
     return board(
         "pv", "PV", "PV plants: irradiance, energy, performance ratio, losses.",
         [

@@ -15,7 +15,7 @@ _WQI: Steps = ((None, RED), (26, ORANGE), (51, YELLOW), (76, GREEN), (91, BLUE))
 
 
 def dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of wastewater and canals."""
     return board(
         "water", "Wastewater and canal", "Treatment plants, their discharge, and the water quality of the canal.",
         [
@@ -118,7 +118,7 @@ ORDER BY v.device_id, v.time DESC
 
 
 def air_dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of air and noise."""
     return board(
         "air", "Air and noise", "Stations of the city: index, concentrations, levels, limits exceeded.",
         [

@@ -64,7 +64,7 @@ KINDS = (
 
 
 def dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of works: one row for each kind of device."""
     return board(
         "works",
         "Works and fields",
@@ -130,7 +130,7 @@ WHERE v.quantity = 'energy_export' AND $__timeFilter(v.time) AND d.rated_power_w
 
 
 def wind_dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of wind turbines."""
     return board(
         "wind", "Wind", "Wind turbines: power, wind speed, capacity factor, energy.",
         [
@@ -217,7 +217,7 @@ WHERE e.quantity = 'energy_import' AND $__timeFilter(e.time) AND e.{_MINE} GROUP
 
 
 def factories_dashboard() -> model.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard of factories and buildings."""
     return board(
         "factories", "Factories and buildings", "Energy compared with its usual value, by meter, product and project.",
         [

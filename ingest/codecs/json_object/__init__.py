@@ -5,10 +5,11 @@ Codec of JSON objects and arrays: `{"ts": ..., "id": ..., "values": {channel: nu
 optional, returned in the receipt.  A value that is not a number (a numeric string) is rejected;
 the other numbers are kept.
 
-Plain messages whose names are known: their numbers in order, without a dictionary each.
+Fast decoding of plain messages with known names: their numbers in order, without a dictionary each.
 
 The devices of a model send the same names again and again.  A decoder that expects exactly these
-takes half the time; what it does not accept is read by `decode`, with the same result.
+names takes half the time.  A message that it does not accept is read by `decode`, with the same
+result.
 """
 
 from __future__ import annotations

@@ -169,9 +169,9 @@ _MONTH = len("2026-01")
 @dataclass
 class Span:
     """
-    A day or month of several devices. [base unit, us]
+    Quantity and times of several devices together on a day or in a month. [base unit, us]
 
-    `value` None: nothing is known of any device.
+    `value` is None if no device has a known quantity.
     """
 
     name: str

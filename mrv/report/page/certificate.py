@@ -88,11 +88,13 @@ def fits(rows: list[list[str]]) -> bool:
 
 
 def _state(facts: Facts, words: Words) -> str:
-    """Return the state, of an issued statement with the day of the verifier's opinion."""
+    """Return the state, of an issued statement with its day of issue, else of verification."""
+    zone, text = facts.subject.monitoring_period.timezone, state(facts, words)
     if facts.state != "issued" or facts.opinion is None:
-        return state(facts, words)
-    day = _day(facts.opinion.valid_from, facts.subject.monitoring_period.timezone)
-    return words.filled("page.issued", state(facts, words), words.day(day))
+        return text
+    if facts.issued is not None:
+        return words.filled("page.issued_on", text, words.day(_day(facts.issued, zone)))
+    return words.filled("page.issued", text, words.day(_day(facts.opinion.valid_from, zone)))
 
 
 def _warning(facts: Facts, words: Words) -> str:
@@ -130,12 +132,12 @@ def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
             }
         )
     if facts.log_index is not None:
-        stamped = facts.stamps[-1] if facts.stamps else None
+        at = facts.issued or (facts.stamps[-1].time if facts.stamps else None)
         parties.append(
             {
-                "as": words["cert.logged"],
+                "as": words["log_entry"],
                 "name": f"{facts.log_index}",
-                "note": "" if stamped is None else words.day(_day(stamped.time, zone)),
+                "note": "" if at is None else words.day(_day(at, zone)),
             }
         )
     return parties

@@ -287,7 +287,10 @@ def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
 
 
 def _table(document: Mapping[str, Any], listed: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Yield the table of all projects; reasons for pending changes are in the workbook only."""
+    """
+    Yield the table of all projects; the reasons for deductions that a document would return are in
+    the workbook only.
+    """
     moved = document["transfer"] is not None
     yield part(words["programme.figures"])
     yield note(words["programme.projects_note"] if moved else words["programme.systems_note"])

@@ -1,10 +1,8 @@
 """
 From daily sums to tonnes: a row per device and year, the year's equation, and Table 3.
 
-All cells are formulas.  A spreadsheet calculates with about fifteen digits, tonne exactly.
-
-A spreadsheet calculates with about fifteen digits, tonne exactly.  Both are compared to a gram,
-which is exact for sums below a billion tonnes.
+All cells are formulas.  A spreadsheet calculates with about fifteen digits, tonne exactly.  Both
+are compared to a gram, which is exact for sums below a billion tonnes.
 """
 
 from __future__ import annotations

@@ -286,7 +286,10 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def unusual(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write the flags of each quality test, and the quantities of those quarter hours."""
+    """
+    Write the flags of each quality test, and the quantities of the
+    flagged 15-minute intervals.
+    """
     names = ("unusual.test", "unusual.readings", "unusual.devices", "unusual.quarter_hours",
              "unusual.energy", "unusual.emissions")  # fmt: skip
     listed(sheet, words, "unusual", names, [
@@ -315,7 +318,7 @@ def dated(sheet: Grid, facts: Facts, words: Words) -> None:
 
 def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[str, str]]) -> None:
     """
-    Write the precision of each sample as a formula, beside its row.
+    Write the precision of each sample as a formula, next to its row.
 
     After the precision come the number of clusters, and of each stratum size, population, mean and
     deviation.

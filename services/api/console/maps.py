@@ -1,5 +1,5 @@
 """
-Maps of the console: a city's own background, its sites, and the calendar of a month.
+Maps of the console: the sites on a city's background; and the calendar of a month.
 
 GeoJSON (RFC 7946) in TONNE_CONSOLE_MAP: polygons are districts, lines are water, points are names.
 `properties.name` (`shapeName` in geoBoundaries) is the label, `properties.names` those in other

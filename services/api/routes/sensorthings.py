@@ -1,8 +1,8 @@
 """
 OGC SensorThings API 1.1, read only: values of stations and meters.
 
-Devices are Things and their own Sensors, sites Locations and FeaturesOfInterest; a Datastream is
-one quantity or indicator of a device, an Observation its value of a quarter hour, hour or day.
+Devices are Things and their own Sensors, sites Locations and FeaturesOfInterest. A Datastream is
+one quantity or indicator of a device, an Observation its value of 15 minutes, an hour or a day.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def entities(
     """
     Return entities of OGC SensorThings 1.1: of public device classes, and of visible devices.
 
-    `$filter` compares properties, also of entities that one leads to (`Datastream/id`), with
-    texts, numbers and times, and knows substringof, startswith and endswith; a
-    `phenomenonTime` is compared by its begin.
+    `$filter` compares properties, also of related entities (`Datastream/id`), with texts, numbers
+    and times, and knows substringof, startswith and endswith; a `phenomenonTime` is compared by its
+    begin.
     """
     parameters = {"$filter": where, "$expand": expand, "$orderby": order, "$select": select,
              "$top": top, "$skip": skip, "$count": count}  # fmt: skip

@@ -68,7 +68,7 @@ class Keyring(Shape):
 
 
 class Me(Shape):
-    """The caller's identity and scope; `projects` null is everything."""
+    """The caller's identity and scope; `projects` is null if all projects are included."""
 
     id: str = Field(examples=["key:4m2k9x0qpz1c"])
     name: str = Field(examples=["Third-party entity"])
@@ -212,8 +212,9 @@ class Alarm(Shape):
     """
     Alarm of a device, a gateway or a project.
 
-    `cost_t_per_day` is the project's reduction lost by missing data [t CO2e]; null without a price,
-    and, like the number of devices, if the caller does not see every project concerned.
+    `cost_t_per_day` is the project's reduction lost by missing data [t CO2e]; null if it is not
+    known. Like the number of devices, it is also null if the caller does not see every project
+    concerned.
     """
 
     id: int

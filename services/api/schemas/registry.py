@@ -108,8 +108,8 @@ class Register(Shape):
     """
     Value of a register after metering; base units.
 
-    `rose` is its last rise; `waiting_at` is a second sequence that awaits confirmation, and
-    `waiting` its number of readings.
+    `rose` is its last increase; `waiting_at` is the value of a second register sequence that is not
+    confirmed yet, and `waiting` the number of its readings.
     """
 
     quantity: str = Field(examples=["energy_export"])

@@ -111,8 +111,10 @@ def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
 
 def link_to(test: str) -> str:
     """
-    Return a Markdown link to a test, `file::function`, with the first line of its docstring, or of
-    its file's, as text; for `file::function[issue]` with the outcome of that row.
+    Return a Markdown link to a test, `file::function`.
+
+    Its text is the first line of the docstring of the test, or of its file; for
+    `file::function[issue]` it is the outcome of that row.
     """
     of, _, issue = test.removesuffix("]").partition("[")
     file, _, name = of.partition("::")
@@ -132,7 +134,7 @@ def _descriptions(file: Path) -> dict[str, str]:
 
 @cache
 def _outcomes(file: Path) -> dict[str, str]:
-    """Return what each row of `RETURNED` beside a test file results in, by its issue."""
+    """Return the outcome of each row of `RETURNED` in a test's module, by its issue."""
     rows = tomllib.loads(file.with_name(RETURNED.name).read_text("utf-8"))["row"]
     return {row["issue"]: _outcome(row["at"], row["says"].strip(" :;,.")) for row in rows}
 

@@ -2,9 +2,9 @@
 JSON Schema of a calculation's inputs, and reading and writing of its JSON with exact numbers.
 
 Each number also has `unit`, `symbol`, `source`, `certainty` ([R] read, [T] transcribed, [r]
-second-hand, [B] back-solved, [M] unverified), for monitored numbers `option` and `frequency`, and
-published values to choose from. Validators ignore these extra keywords. Each input key may occur
-only once; results are written from exact fractions, not through binary floats.
+secondary source, [B] back-solved, [M] unverified), for monitored numbers `option` and `frequency`,
+and published values to choose from. Validators ignore these extra keywords. Each input key may
+occur only once; results are written from exact fractions, not through binary floats.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     Raises
     ------
     MethodologyError
-        If it is not JSON, holds a key twice, or wraps the inputs once more.
+        If it is not JSON, has a key twice, or has the inputs in a further object.
     """
     name = name_of(file)
     try:

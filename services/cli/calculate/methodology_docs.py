@@ -224,8 +224,8 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
 
 def _services(methodology: Methodology) -> Iterator[str]:
     """
-    Yield the lines on the limits of a methodology's service level; outside them the
-    conservative bound applies.
+    Yield the lines on the limits of a methodology's delivered service; beyond them the conservative
+    limit applies.
     """
     for taken in methodology.consumptions:
         yield (

@@ -273,7 +273,7 @@ DAYS = 31
 # what breaks, and how many days before today: a charger whose buses are charged elsewhere, and a
 # chiller of which nothing is heard any more
 STUCK, SILENT = ("hp-charger-3", 9), ("hp-chiller-2", 2)
-# a register that comes back later would stand for every quarter hour between: rows in millions
+# a register that comes back later would stand for every interval between: rows in millions
 _LONGEST_STEP = timedelta(days=7)
 _LOOK_S = 5.0
 # the machine may be slow: a batch of ten thousand messages is one commit, and then come receipts

@@ -393,7 +393,7 @@ def webhooks(conn: Connection) -> Finding:
             "wrong",
             f"{counted(waits.waiting, 'event')} not delivered, the oldest for"
             f" {waits.oldest_s / 3600:.0f} h",
-            "see `tonne webhooks list`; run `tonne watch` with a login that holds tonne_events",
+            "see `tonne webhooks list`; `tonne watch` needs a login with the role tonne_events",
         )
     state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} in delivery"
     dead = sum(breaker.dead for breaker in open_ones)

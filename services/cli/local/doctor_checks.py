@@ -76,8 +76,8 @@ def storage(conn: Connection) -> Iterator[Finding]:
     yield _columnstore(conn)
     if failing := columnstore.failed_jobs(conn):
         fix = (
-            "timescaledb_information.job_errors says why; tonne adds no job: one from 1000 on is"
-            " removed by SELECT delete_job(NUMBER)"
+            "timescaledb_information.job_errors has the reason; tonne adds no jobs: remove one with"
+            " a number from 1000 on by SELECT delete_job(NUMBER)"
         )
         yield Finding("jobs", "wrong", f"TimescaleDB's jobs fail: {', '.join(failing)}", fix)
     if long := [length for length in columnstore.lengths(conn) if length.advised < length.days]:

@@ -146,7 +146,7 @@ def unknown(*, refused: bool, as_json: bool) -> None:
          "; ".join([*([f"refused: {k.refused}"] if k.refused else []), *lines])[:_WIDE])
         for k, lines in zip(unknown, letters, strict=True)
     ]  # fmt: skip
-    head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
+    head = ("device", "publisher", "messages", "last", "topic", "last message")
     none = (
         "no message of a device was rejected"
         if refused

@@ -174,7 +174,7 @@ _CAUSES = {
     "gateway": "no current data from its gateway",
     "refused": "its messages are rejected", "credential": "no valid credential",
     "will": "the broker lost its connection", "not commissioned": "it has not reported yet",
-    "never heard": "never heard", "silence": "silent by itself",
+    "never heard": "no data yet", "silence": "no data from the device itself",
 }  # fmt: skip
 
 

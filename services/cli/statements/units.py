@@ -232,7 +232,7 @@ def export_(
     """
     Write granular certificates for all generation not yet certified, and enter them as ID.
 
-    One certificate bundle per hour, as EnergyTag requires. Certified energy earns no credits.
+    One certificate bundle per hour, as EnergyTag requires. Certified energy is not credited.
 
     \b
     Example:
@@ -296,7 +296,7 @@ def list_certificates(device: str | None, *, as_json: bool) -> None:
 
 def _span(conn: Connection, device: str, begin: str, end: str) -> tuple[datetime, datetime]:
     """
-    Return the times of --from and --to on quarter hours; days are in the zone of the
+    Return the times of --from and --to, at multiples of 15 minutes; days are in the zone of the
     device's site.
     """
     edges = span_us(begin, end, device_timezone(conn, device))

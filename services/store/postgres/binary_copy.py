@@ -264,15 +264,15 @@ def fetch_runs(
     ----------
     query : str
         A SELECT of a run's number (int4, each once) and one array for each of `types`, all
-        of one length.  An array holds no NULL; a run without values of a column has NULL instead of
-        the array.
+        of one length.  An array contains no NULL; a run without values of a column has NULL
+        instead of the array.
     types : mapping of column name to PostgreSQL type
         As for `fetch`, of the elements.  The first column always has its array.
 
     Raises
     ------
     ValueError
-        If an array is of another type, length or dimension, or holds a NULL.
+        If an array is of another type, length or dimension, or contains a NULL.
     """
     statement = f"COPY ({query}) TO STDOUT (FORMAT binary)"
     with cursor.copy(statement, arguments) as copy:
@@ -314,7 +314,7 @@ def _runs(copy: Any, types: Mapping[str, str]) -> Iterator[tuple[int, list[Any]]
 def _elements(field: memoryview, name: str, kind: str, form: np.dtype[Any]) -> NDArray[Any]:
     dimensions, nulls, _, length, _ = _ARRAY.unpack_from(field)
     if dimensions != 1 or nulls or len(field) != _ARRAY.size + length * form.itemsize:
-        raise ValueError(f"column {name} is not an array of {kind}, or holds a NULL")
+        raise ValueError(f"column {name} is not an array of {kind}, or contains a NULL")
     values = np.frombuffer(field, form, offset=_ARRAY.size)["value"]
     native = values.astype(form["value"].newbyteorder("="))
     return native + EPOCH_2000_US if kind == "timestamptz" else native

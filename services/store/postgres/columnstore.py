@@ -239,7 +239,7 @@ def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
     Raises
     ------
     psycopg.OperationalError
-        The server is away.
+        The server cannot be reached.
     """
     done = Done()
     for chunk in waiting(conn, days) if available(conn) else ():

@@ -130,7 +130,7 @@ def make_extensions(conn: Connection, where: str) -> None:
         )
     if (encoding := conn.info.parameter_status("server_encoding")) != "UTF8":
         raise PrerequisiteError(
-            f"{where} has the encoding {encoding}; tonne needs UTF8: make the database anew with"
+            f"{where} has the encoding {encoding}; tonne needs UTF8: create a new database with"
             " createdb --encoding UTF8 --template template0"
         )
     versions = _versions(conn)
@@ -361,7 +361,7 @@ def _check_history(migrations: list[Migration], done: dict[int, tuple[str, str]]
         ours = known.get(version)
         if ours is None:
             raise SchemaError(
-                f"the database holds migration {version:04d}_{name}, which this version of tonne "
+                f"the database has migration {version:04d}_{name}, which this version of tonne "
                 "does not know; use the version that made it, or a newer one"
             )
         if ours.sha256 != sha256:

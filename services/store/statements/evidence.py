@@ -94,7 +94,7 @@ def digests(conn: Connection, statement: str) -> dict[str, str]:
 
 
 _FAR = 2**62
-# Two hold-offs of a departed register, and the quarter hour that it ends in.
+# Two hold-offs of a departed register, and the interval that it ends in.
 _SETTLED_US = 3 * HOUR_US
 
 

@@ -210,13 +210,14 @@ def step(
     reason: str | None = None,
     document: bytes | None = None,
     principal: str | None = None,
+    at: datetime | None = None,
 ) -> None:
     """Record a step; the database refuses one that is not permitted in the current state."""
     conn.execute(
         "INSERT INTO statement_event"
-        " (statement_id, state, actor, multikey, reason, document, principal)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (statement, state, actor, multikey, reason, document, principal),
+        " (statement_id, state, actor, multikey, reason, document, principal, at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, now()))",
+        (statement, state, actor, multikey, reason, document, principal, at),
     )
 
 

@@ -72,7 +72,7 @@ class Seen:
         for name in ("_last", "_stored", "_received"):
             getattr(self, name)[here] = getattr(before, name)[there]
         self._days.turn(now_us)
-        # quarter hours of another day, or in another zone, are others
+        # intervals of another day, or in another zone, are others
         same = self._days.midnight_us[here] == before._days.midnight_us[there]
         self._quarters[here[same]] = before._quarters[there[same]]
         self._written_s = before._written_s

@@ -1,4 +1,4 @@
-"""Energy of devices: by local day, by year, in shared quarter hours, beyond rated power."""
+"""Energy of devices: by local day and year, in the same intervals, and above the rated power."""
 
 from __future__ import annotations
 

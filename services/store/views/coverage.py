@@ -28,7 +28,7 @@ from services.clock import now_us
 
 # some clocks show an hour about midnight twice
 _ABOUT = "INTERVAL '3 hours'"
-# rows of a quarter hour lie together: from this part of all devices on, a day is read by time
+# rows of an interval lie together: from this part of all devices on, a day is read by time
 _BROAD = 8
 _COVERAGE = f"""
 WITH day AS MATERIALIZED (

@@ -72,7 +72,7 @@ class Gauges:
     devices : dict
         Number of devices by (state, class).
     dark_devices : int
-        Devices that are silent because the gateway before them is.
+        Devices without data because their gateway is offline.
     gateways : dict
         Number of gateways by state.
     last_reading_s : float or None
@@ -84,8 +84,8 @@ class Gauges:
     calibrations : dict
         Number of devices by (project, state of their calibration).
     overdue : int or None
-        Chunks that are rows though they are long old enough for the columnstore; None where
-        the server has none.
+        Chunks that are long due for the columnstore but not compressed; None where the
+        server has no columnstore.
     waiting : int
         Devices whose intervals are not calculated yet.
     size_bytes : int

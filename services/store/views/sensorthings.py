@@ -36,7 +36,7 @@ _KNOWN = (
     "known AS MATERIALIZED (SELECT * FROM unnest(%(classes)s::text[], %(names)s::text[],"
     " %(units)s::text[], %(periods)s::text[]) AS k (class, name, unit, period))"
 )
-# by quarter hours, and by hours or days of the site's clock
+# by intervals, and by hours or days of the site's clock
 _OBSERVED = """
 (SELECT i.device_id, i.quantity AS name, i.start, i.start + INTERVAL '15 minutes' AS ending,
         i.value::float8 AS value, NULL::text AS grade, i.measured_us / 900000000.0 AS share,

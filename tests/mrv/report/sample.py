@@ -221,5 +221,6 @@ def issued(case, opinion="qualified", *, raise_findings=True):
     )
     drawn = sign_sampling(signed, case, Size(), SIGNERS["verifier"], HOLDERS["verifier"], NOW)
     return Facts(
-        signed, verification, case.plan, case.rows, case.book, "issued", (), 41, None, drawn
-    )
+        signed, verification, case.plan, case.rows, case.book, "issued", (), 41, None, drawn,
+        issued="2027-02-09T17:30:00Z",
+    )  # fmt: skip

@@ -291,6 +291,8 @@ def test_the_first_page_is_a_certificate(pages, facts, language):
     for wanted in (subject["credited"]["t"], words["cert.steps"], words["cert.findings"]):
         assert wanted in first
     assert words["page.summary"] in second
+    # the log's time, on the site's day
+    assert first.replace(" ", "").count(words.day("2027-02-10").replace(" ", "")) == 2
 
 
 def test_no_heading_stands_alone_and_no_row_is_cut():

@@ -57,6 +57,7 @@ def test_database_and_pack_give_the_same_report(issued):
         ours = facts_of(conn, name)
     theirs = facts_of_pack(read_pack(pack), read_keyring((pack / "keys.json").read_bytes()))
     assert (ours.state, ours.log_index) == (theirs.state, theirs.log_index) == ("issued", 9)
+    assert ours.issued == theirs.issued is not None
     assert ours.sampling == theirs.sampling
     assert ours.sampling is not None
     for wanted in MEDIA_TYPES:

@@ -177,7 +177,7 @@ def test_a_commit_under_way_when_a_seal_begins_is_under_it(database_url, who, in
 
 
 def test_readings_that_come_while_late_days_are_compared_are_late(database_url, who, in_background):
-    """`log seal` ended with 1, 'changed by hand', for rows that came over MQTT."""
+    """`log seal` ended with 1, 'changed manually', for rows that came over MQTT."""
     logged.seal_now(database_url, who)
     _send(database_url, *_late("2026-03-02"))
     _send(database_url, *_late("2026-03-03"))
@@ -366,7 +366,7 @@ def test_an_issue_says_what_was_changed_by_hand(database_url, who, late):
     if late:
         _send(database_url, *_late())
     said = _refused(database_url, who, _verified(database_url, who))
-    assert "changed by hand: reading_pv_inverter of inv-1 on 2026-03-02: values among" in said
+    assert "changed manually: reading_pv_inverter of inv-1 on 2026-03-02: values among" in said
     assert ("late readings of inv-1 arrived, too" in said) == late
     assert "run `tonne log seal`" not in said
 

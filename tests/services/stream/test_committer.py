@@ -3,7 +3,9 @@
 import psycopg
 import pytest
 
+from services.intake import database as writers
 from services.store.offsets import FencedError
+from services.stream import chain
 from services.stream.own_partitions import MissingError
 from services.stream.read import Record
 from tests.derived import derived
@@ -140,6 +142,27 @@ def test_a_worker_that_was_replaced_stores_nothing(database_url, committer):
     with pytest.raises(FencedError):
         old.store(0, [record(1, [1])])
     assert minutes(database_url) == [0]
+    new.store(0, [record(1, [1])])
+    assert minutes(database_url) == [0, 1]
+
+
+def test_a_worker_that_is_suspended_within_a_copy_loses_its_partition(
+    database_url, committer, monkeypatch
+):
+    """PostgreSQL waits for the client of a COPY without any limit, and keeps its locks."""
+    monkeypatch.setattr(writers, "SUSPENDED_S", 1)
+    monkeypatch.setattr(chain, "LIMITS", ("lock_timeout=1s",))
+    old, new = committer(), committer()
+    old.take_over({0: 0}, 1)
+    old.store(0, [record(0, [0])])
+    with psycopg.connect(database_url, application_name="tonne worker") as suspended:
+        suspended.execute("CREATE TEMPORARY TABLE copied (x int)")
+        suspended.execute("SELECT FROM stream_offset FOR UPDATE")
+        with (
+            pytest.raises(psycopg.OperationalError, match=r"terminat|closed the connection"),
+            suspended.cursor().copy("COPY copied FROM STDIN"),
+        ):
+            assert new.take_over({0: 0}, 1) == {0: 1}
     new.store(0, [record(1, [1])])
     assert minutes(database_url) == [0, 1]
 

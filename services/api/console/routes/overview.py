@@ -193,7 +193,7 @@ def held_back(
 
 
 def _first(faults: list[Fault]) -> list[Fault]:
-    """Return the causes to show first; one place is kept for an unpriced one."""
+    """Return the causes to show first; one place is kept for a cause whose loss is not known."""
     rest = [fault for fault in faults if fault.amount is None]
     return [fault for fault in faults if fault.amount is not None][
         : _MOST_SHORT - bool(rest)

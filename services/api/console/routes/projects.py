@@ -45,7 +45,7 @@ _SPANS = {
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
 _MOST_GAPS, _FEW_DAYS = 50, 7
-# quarter hours of a month of more devices are read where they are asked for
+# intervals of a month of more devices are read where they are asked for
 _FEW_DEVICES = 500
 
 
@@ -336,13 +336,16 @@ def _compared(project_row: ProjectRow) -> list[tuple[Decimal, Decimal]]:
 
 
 def _reached(project_row: ProjectRow) -> tuple[int, int] | None:
-    """Return the number of months or days that reach the expectation, and of all; None without."""
+    """
+    Return how many months or days reach the expected tonnes, and how many have any; None if none
+    has.
+    """
     pairs = _compared(project_row)
     return (sum(made >= wanted for made, wanted in pairs), len(pairs)) if pairs else None
 
 
 def _apart(project_row: ProjectRow, t: Words) -> tuple[str, str] | None:
-    """Return whether the span is above or below the expectation, and by how much."""
+    """Return whether the span is above or below the expected tonnes, and by how much."""
     if not (pairs := _compared(project_row)):
         return None
     apart = sum((made - wanted for made, wanted in pairs), Decimal(0))

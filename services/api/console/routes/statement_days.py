@@ -64,7 +64,7 @@ def days_of(claims: Claims) -> list[str]:
 router = APIRouter(include_in_schema=False)
 UNITS = {quantity.name: quantity.unit for quantity in classes.QUANTITIES}
 DayPath = Annotated[date, Path()]
-# a quarter hour of the day, by its start
+# an interval of the day, by its start
 At = Annotated[str | None, Query(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$")]
 _AROUND_US = 15 * 60_000_000
 _MOST_READINGS = 400

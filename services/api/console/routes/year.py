@@ -1,4 +1,4 @@
-"""A year of the programme: its finding in a sentence, and months beside what was expected."""
+"""A year of the programme: its main finding as a sentence, and its months with expected tonnes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Fault(NamedTuple):
     """
     Cause of missing tonnes: amount, severity, subject, place, responsible role, next step.
 
-    `amount` is None without a price; `lost_t` is the loss so far. [t]  `group` are its alarms; None
-    for a shortfall.
+    `amount` is None if the loss cannot be calculated; `lost_t` is the loss so far. [t]  `group` are
+    its alarms; None for a shortfall.
     """
 
     amount: str | None
@@ -243,7 +243,10 @@ def short_name(message: str) -> str:
 
 
 def ordered(faults: Iterable[Fault]) -> list[Fault]:
-    """Return causes of missing tonnes: the largest loss first, then unpriced ones by severity."""
+    """
+    Return causes of missing tonnes: the largest loss first, then by severity those whose loss is
+    not known.
+    """
     return sorted(
         faults,
         key=lambda fault: (fault.amount is None, -fault.lost_t, SEVERITIES.index(fault.severity)),

@@ -596,7 +596,9 @@ async function manifest(subject) {
   }
   const changed = Object.keys(found).filter((name) => found[name] !== listed[name]).sort();
   if (changed.length) throw new CheckError(`${changed.join(", ")}: not the files that the manifest lists`);
-  if (!equal([...data], [...legible({ format: FORMAT, files: found })])) {
+  const issued = issuedAt(subject);
+  const more = issued === null ? {} : { issued };
+  if (!equal([...data], [...legible({ format: FORMAT, files: found, ...more })])) {
     throw new CheckError("manifest.json is not in the form that tonne writes");
   }
   const count = Object.keys(listed).length;
@@ -610,10 +612,10 @@ async function manifest(subject) {
   const head = await verifyReceipt(text, entry, await logKey(subject.ring, parseReceipt(text).checkpoint));
   const of = subject.head;
   if (!of) throw new NotChecked("the receipt of the statement was not checked");
-  const issued = parseReceipt(subject.receipt).index;
+  const entered = parseReceipt(subject.receipt).index;
   if (
     head.origin !== of.origin || head.size !== of.size || !same(head.root, of.root)
-    || parseReceipt(text).index !== issued + 1n
+    || parseReceipt(text).index !== entered + 1n
   ) {
     throw new CheckError("manifest.txt is not of the entry behind the statement's, under the same head");
   }
@@ -658,7 +660,25 @@ async function times(subject) {
     if (until != null && instant(until) <= subject.at) subject.missing.push("ended-accreditation");
   }
   await logCounted(subject);
+  issuedLast(subject, last);
   return "in their order";
+}
+
+/** The time of issue by the clock of the log; null before it, and without a pack. */
+function issuedAt({ files, receipt }) {
+  if (receipt === null || !files.has("manifest.json")) return null;
+  const { issued } = parseObject(files.get("manifest.json"), "manifest.json");
+  return typeof issued === "string" ? issued : null;
+}
+
+/** Refuse a time of issue before a signature that it needs, or in the future. */
+function issuedLast(subject, verified) {
+  const text = issuedAt(subject);
+  if (text === null) return;
+  const at = instant(text);
+  const last = [verified, ...approvalsOf(subject).map((one) => instant(onlyProof(one).created))];
+  if (last.some((one) => at + AHEAD < one)) throw new CheckError("the log states an issue before the last signature");
+  if (at - AHEAD > subject.at) throw new CheckError("the log states an issue in a time to come");
 }
 
 /** Each approval is proven and of these documents, and there are as many as there must be. */

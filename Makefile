@@ -95,12 +95,12 @@ charts: tools #- Write the console's charts from deploy/charts, with Node from i
 
 pages: tools ## Write docs/methodologies, docs/rules, docs/roles.md and GLOSSARY.md from their sources
 	@$(BIN)/python -m services.cli.calculate.methodology_docs
-	@$(BIN)/python deploy/roles.py
+	@$(BIN)/python deploy/pages.py
 	@$(BIN)/python -m tests.docket.page
 	@$(BIN)/python deploy/lexicon.py
 
 views: tools #- Write docs/views.md from a migrated database: ARGS=URL, or that of `tonne local up`
-	@$(BIN)/python deploy/views.py $(ARGS)
+	@$(BIN)/python deploy/pages.py views $(ARGS)
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
 	@$(BIN)/python -c "from services.cli.calculate import reference_docs as r; r.write_schemas()"

@@ -1,19 +1,27 @@
 """
-Hosts and ports of server URLs, parsed identically by every Python version.
+Access of clients to servers: hosts and ports of URLs, TLS settings, and topic names of MQTT.
 
-`urllib.parse.urlsplit` is not enough: since a security fix its releases differ in refusing brackets
-that do not enclose the whole address, as in a list with IPv6 hosts, and it silently drops line
-ends.  So the URL and its list of hosts are split first, and each host is parsed separately.
+Every Python version parses a URL identically.  `urllib.parse.urlsplit` is not enough: since a
+security fix its releases differ in refusing brackets that do not enclose the whole address, as in a
+list with IPv6 hosts, and it silently drops line ends.  So the URL and its list of hosts are split
+first, and each host is parsed separately.
 
-MQTT topic names shared with gateways; imports nothing, to save memory.
+paho wakes its loop by a pair of sockets that neither `disconnect` nor `loop_stop` closes, only
+`Client.__del__`; with reference cycles the garbage collector may free the pair first, with a
+ResourceWarning.  The method used is that of paho 2.1 to 2.2; pyproject limits the version.
 """
 
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ingest.errors import InputError
 
 _LAST_PORT = 65_535
 _PARTS = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#]*)(.*)", re.IGNORECASE)
@@ -146,3 +154,68 @@ def receipt_topic(principal: str) -> str:
 def status_topic(principal: str) -> str:
     """Return the topic of a principal's birth and will."""
     return f"{PREFIX}{principal}/status"
+
+
+CA, CERTIFICATE, KEY = "ca.crt", "client.crt", "client.key"  # in what a principal is handed
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """
+    Files of one side of a TLS connection; all PEM.
+
+    `ca` has the trusted authorities (None: the system's); `cert` and `key` are the own certificate,
+    if any.  `server` names the settings in errors: MQTT or KAFKA.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server: str = "MQTT"
+
+    @classmethod
+    def of(cls, folder: Path) -> Tls:
+        """Return the identity in a principal's folder: a certificate, or else a password."""
+        if not (folder / CERTIFICATE).exists():
+            return cls(folder / CA)
+        return cls(folder / CA, folder / CERTIFICATE, folder / KEY)
+
+    def context(self) -> ssl.SSLContext:
+        """
+        Return a client's TLS context (1.2 or newer) that verifies the server's name.
+
+        Raises
+        ------
+        InputError
+            Naming the file that cannot be used.
+        """
+        try:
+            context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                f"{self.ca}: no certificate authority can be read from it: {error}; "
+                f"set TONNE_{self.server}_CA_FILE to the broker's ca.crt"
+            ) from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.cert is not None:
+            try:
+                context.load_cert_chain(self.cert, self.key)
+            except (OSError, ssl.SSLError) as error:
+                raise InputError(
+                    f"{self.cert} with {self.key}: not a certificate with its key: {error}; "
+                    f"set TONNE_{self.server}_CERT_FILE and TONNE_{self.server}_KEY_FILE "
+                    "to a matching pair"
+                ) from error
+        return context
+
+
+def close_sockets(client: Any) -> None:
+    """
+    Close every socket of a client whose loop has ended.
+
+    Parameters
+    ----------
+    client : paho.mqtt.client.Client
+        Disconnected, its thread stopped; it may connect again.
+    """
+    client._reset_sockets()  # noqa: SLF001

@@ -6,6 +6,11 @@ unknown and missing channels are resolved once per bucket, in columns.
 
 Readings of Sparkplug and similar decoders are added to the buckets.  A report-by-exception message
 without a known channel is not an error, but a birth without one is.
+
+The codec of a payload is chosen by its MQTT 5 content type, or else by its first bytes.  A content
+type that names one encoding is binding.  The content types of plain JSON do not state the kind of
+JSON; then the beginning of the payload decides, as without a content type.  Codecs are the folders
+of `ingest/codecs` with a `CODEC`.
 """
 
 from __future__ import annotations
@@ -14,18 +19,71 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ingest import classes, columns, profiles
-from ingest import codec_detection as encodings
+from ingest import classes, codecs, columns, profiles
 from ingest.codecs import json_object, senml_json, sparkplug_b
+from ingest.codecs.json_object import CODEC as JSON
 from ingest.codecs.json_object import Shape
+from ingest.codecs.senml_json import CODEC as SENML_JSON
+from ingest.codecs.senml_json import PACK
 from ingest.columns import UNUSABLE, Bucket, Key, Rejected, convert
 from ingest.errors import PayloadError
 from ingest.model import NULL, Column, Device, Fleet, Frame
-from ingest.reading import MAX_MS, Given, Names, Reading, Registers, Row, Stated, time_us
+from ingest.reading import MAX_MS, Codec, Given, Names, Reading, Registers, Row, Stated, time_us
+
+UNREAD = "unread"
+
+
+def _codecs() -> tuple[Codec, ...]:
+    names = (i.name for i in iter_modules(codecs.__path__) if i.ispkg)
+    loaded = (import_module(f"{codecs.__name__}.{name}").CODEC for name in names)
+    return tuple(sorted(loaded, key=lambda codec: codec.order))
+
+
+CODECS = _codecs()
+_BY_TYPE = {name: codec for codec in CODECS for name in codec.content_types}
+_BY_START = {
+    bytes([first]): tuple(codec for codec in CODECS if first in codec.starts)
+    for first in {first for codec in CODECS for first in codec.starts}
+}
+
+
+def find(payload: bytes, content_type: str | None) -> Codec:
+    """
+    Return the codec of a payload.
+
+    Parameters
+    ----------
+    payload : bytes
+    content_type : str, optional
+        The MQTT 5 property; its parameters, such as a character set, are ignored.
+
+    Raises
+    ------
+    PayloadError
+        `content_type_unknown`.
+    """
+    if not content_type:
+        return by_first_bytes(payload)
+    codec = _BY_TYPE.get(content_type.split(";", 1)[0].strip().lower())
+    if codec is None:
+        known = ", ".join(_BY_TYPE)
+        raise PayloadError("content_type_unknown", f"{content_type!r:.80}; known: {known}")
+    return by_first_bytes(payload) if codec is JSON else codec
+
+
+def by_first_bytes(payload: bytes) -> Codec:
+    """Return the codec that matches the first bytes of a payload; plain JSON if none matches."""
+    for codec in _BY_START.get(payload[:1], ()):
+        if codec.recognises(payload):
+            return codec
+    return JSON
+
 
 # the shape of each model's last plain message, by class and profile
 _shapes: dict[tuple[str, str], Shape] = {}
@@ -108,12 +166,26 @@ def holds(class_id: str, profile_id: str, of: Names) -> bool:
     return any(path in known for path in columns.key(class_id, profile_id, of)[2])
 
 
-__all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "Seen", "decode"]
+__all__ = [
+    "CODECS",
+    "JSON",
+    "MAX_PAYLOAD",
+    "PACK",
+    "SENML_JSON",
+    "UNREAD",
+    "Codec",
+    "Decoded",
+    "Rejected",
+    "Seen",
+    "by_first_bytes",
+    "decode",
+    "find",
+]
 
 MAX_PAYLOAD = 262_144
-PLAIN = encodings.JSON.name
+PLAIN = JSON.name
 SPARKPLUG = sparkplug_b.NAME
-_SENML = encodings.SENML_JSON.name
+_SENML = SENML_JSON.name
 _HEAD, _OBJECT, _VALUES = 64, ord("{"), b'"values"'
 
 
@@ -193,7 +265,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
         shut = {rejected.message for rejected in unread}
         messages = [(k, payload) for k, payload in messages if k not in shut]
         for k in shut:
-            out.codecs[k] = encodings.UNREAD
+            out.codecs[k] = UNREAD
     buckets: dict[Key, Bucket] = {}
     alike: dict[tuple[int, Names], Bucket] = {}  # of rows, whose many names are hashed once
     devices, seen, codecs = fleet.devices, out.seen, out.codecs
@@ -239,11 +311,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                             order += 1
                             continue
                 readings = plain(payload)
-            elif (
-                content_type is None
-                and payload.startswith(encodings.PACK)
-                and len(payload) <= MAX_PAYLOAD
-            ):
+            elif content_type is None and payload.startswith(PACK) and len(payload) <= MAX_PAYLOAD:
                 codecs[k] = _SENML
                 readings = pack(payload, received_us)
             else:
@@ -285,7 +353,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
         except PayloadError as error:
             out.rejected.append(Rejected(k, error.reason, error.detail))
             if index < 0:
-                codecs[k] = encodings.UNREAD
+                codecs[k] = UNREAD
     for k in remaining:
         codecs[k] = SPARKPLUG
     place(fleet, route, given, buckets, out.rejected)
@@ -320,13 +388,13 @@ def _nothing() -> NoReturn:
     raise PayloadError("empty_payload", "the message has no reading; send at least one")
 
 
-def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:
+def _codec(payload: bytes, content_type: str | None) -> Codec:
     if len(payload) > MAX_PAYLOAD:
         raise PayloadError(
             "payload_too_large",
             f"the message has {len(payload)} bytes; send at most {MAX_PAYLOAD} a message",
         )
-    return encodings.find(payload, content_type)
+    return find(payload, content_type)
 
 
 def _time(ts: int | str, k: int, out: Decoded) -> int | None:

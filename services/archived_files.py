@@ -1,5 +1,5 @@
 """
-Verification of the archive against database and log, and opening of its location.
+Verification of the archive against database and log, its contents, and temporary restoring.
 
 Database rows of parts are compared with the log's sealed leaves, manifests with the rows, files
 with both; unknown files are reported.
@@ -7,10 +7,9 @@ with both; unknown files are reported.
 A marker file at the location and a row in the database refer to each other, so that an unmounted
 disk or another archive is recognised, and not written to.
 
-Lists of the archive's contents, and temporary restoring of readings into the database.
-
-Existing rows stay; missing ones are added, one part per transaction.  The archive keeps its copy,
-and a hold prevents the next run from dropping the rows. An interrupted command can be repeated.
+When readings are restored into the database, existing rows stay; missing ones are added, one part
+per transaction.  The archive keeps its copy, and a hold prevents the next run from dropping the
+rows. An interrupted command can be repeated.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from aiokafka.errors import KafkaError
 from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
 
+from ingest.addresses import Tls
 from ingest.columns import Rejected
 from ingest.model import Fleet, Int32
 from ingest.mqtt.client import Inbox
-from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import Router, device_of, principal_of
 from ingest.pipeline import admit as decoding
 from ingest.pipeline.admit import Admitted

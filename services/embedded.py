@@ -11,11 +11,11 @@ from functools import partial
 from psycopg import Connection, Cursor
 from structlog.typing import FilteringBoundLogger
 
+from ingest.addresses import Tls
 from ingest.columns import Rejected
 from ingest.decode import SPARKPLUG
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
-from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import Router
 from ingest.pipeline import admit as decoding
 from ingest.pipeline.admit import Admitted

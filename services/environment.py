@@ -1,14 +1,13 @@
 """
-Settings read from the environment, and access to Kafka.
+Settings read from the environment, checks of single settings, and access to Kafka.
 
 An unknown name, or a secret given twice, is refused, as an ignored misspelt name could select the
 wrong database.
 
 It needs no Kafka client, so it can be used without the extra `kafka`.
 
-Validators of single settings; contradictions between settings are checked in `settings`.
-
-Errors state the remedy and never the value of a secret.
+Contradictions between settings are checked in `settings`.  Errors state the remedy and never the
+value of a secret.
 """
 
 from __future__ import annotations
@@ -24,9 +23,8 @@ from urllib.parse import unquote
 
 from dotenv import dotenv_values
 
-from ingest.addresses import PORTS, host_and_port, parts_of, server_of
+from ingest.addresses import PORTS, Tls, host_and_port, parts_of, server_of
 from ingest.errors import InputError
-from ingest.mqtt.tls import Tls
 
 PREFIX = "TONNE_"
 METRICS_BIND = "127.0.0.1:9464"

@@ -15,8 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ingest.addresses import parts_of
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls, parts_of
 from services import environment
 from services.environment import (
     METRICS_BIND,

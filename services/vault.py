@@ -1,5 +1,7 @@
 """
-Part of the archive: a file of readings with its manifest, and its checks.
+Storage of an archive, a folder or a bucket of an S3-compatible store, and its files.
+
+A part is a file of readings with its manifest.
 
 Errors:
 
@@ -10,8 +12,6 @@ Errors:
 
 The manifest names the file's sealed day and the leaves of its devices in the log, so that the file
 can be checked without a database.
-
-Storage of an archive: a folder, or a bucket of an S3-compatible store.
 
 A file appears completely or not at all: in a folder it is written under another name, forced to
 disk, and renamed; an upload to a store is atomic.  Written files are read back.

@@ -5,7 +5,7 @@ import os
 
 import paho.mqtt.client as mqtt
 
-from ingest.mqtt.tls import close_sockets
+from ingest.addresses import close_sockets
 from services.identity.mosquitto import CONTROL, PLUGIN
 from services.local.brokers import Mosquitto
 from services.local.machine import LOOPBACK

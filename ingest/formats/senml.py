@@ -6,10 +6,9 @@ time is the receipt.  A name with two units at one time becomes `name` and `name
 sum over time, in unit times seconds: a register. It takes the record's name if that has no value,
 and `name#sum` otherwise.
 
-Fast decoding of SenML JSON packs with decoders created for earlier packs.
-
-A device's packs differ only in numbers.  Once one has occurred a few times, a decoder is created
-that accepts exactly its names and units; other packs are decoded normally, with the same result.
+A device's JSON packs differ only in numbers.  Once one has occurred a few times, a decoder is
+created that accepts exactly its names and units; other packs are decoded normally, with the same
+result.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ Sparkplug B independent of its bytes: metrics declared by a birth, and their num
 The encoding has no signed field.  An Int8, Int16 or Int32 is sent in an unsigned field as two's
 complement, extended to 8, 16, 32 or 64 bits; a value outside its datatype is refused.
 
-Fast decoding of Sparkplug payloads with a layout of earlier payloads.
-
 An edge node repeats its metrics: only times, sequence number and values change, usually with equal
 width.  A form is the layout of a payload that the protobuf runtime has decoded: if all other bytes
 are equal, the variable parts are unpacked in place.  Other payloads are decoded by the runtime,

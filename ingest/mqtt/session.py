@@ -23,10 +23,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from ingest.addresses import PORTS, server_of
+from ingest.addresses import PORTS, Tls, server_of
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient, Inbox
-from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import STATUS
 from ingest.sparkplug import host_state, state_topic
 

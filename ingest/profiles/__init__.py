@@ -10,13 +10,12 @@ gateways that send undecoded registers; `limits` are those of the quality tests 
 differ from its class's. `certainty` and `checked`: how certain a model's data are, and what they
 were compared with.
 
-Values from Modbus register blocks, by the register map of a profile.
+The register map of a profile has the position of each quantity in a Modbus device, the type of its
+number and the divisor to the profile's unit.  The manufacturer's codes for "not available" are
+omitted.
 
-The manufacturer's codes for "not available" are omitted.
-
-Register map of a profile: position of each quantity in a Modbus device.
-
-It has the type of each number and the divisor to the profile's unit; `register_blocks` uses it.
+Names of register channels in registry files, such as `energy_export_kwh`, not Wh, are those of the
+class's generic profile for every model, so that meter replacements are entered uniformly.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -35,6 +35,7 @@ from ingest.errors import ProfileError
 from ingest.formats.sunspec import SIZES, WORD, Order, number
 from ingest.limits import Limits
 from ingest.reading import Block, Registers, Stated
+from ingest.units import factor
 
 EITHER = "either"
 _TABLES = ("holding", "input", EITHER)
@@ -328,3 +329,60 @@ def _nothing(reading: Registers, profile: Profile) -> str:
         f"{b.table} {b.address} to {b.address + len(b.data) // WORD - 1}" for b in reading.blocks
     )
     return f"profile {profile.id} reads no register in {spans or 'no block'}"
+
+
+# of a base unit: what a value with six decimals, such as one third of an hour, may be off by
+_ROUNDED = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class FileRegister:
+    """A register: column, name and unit in files; base = file * numerator / denominator."""
+
+    column: str
+    name: str
+    unit: str
+    numerator: int
+    denominator: int
+
+    def to_base(self, value: Decimal) -> int | None:
+        """Return whole base units; None where the value has a fraction of one, beyond rounding."""
+        base = value * self.numerator / self.denominator
+        whole = base.to_integral_value()
+        return int(whole) if abs(base - whole) <= _ROUNDED else None
+
+    def to_file(self, base: int) -> Decimal:
+        """Return base units in the unit of registry files, with at most six decimals."""
+        exact = Decimal(base) * self.denominator / self.numerator
+        rounded = round(exact, 6)
+        return exact if exact == rounded else rounded
+
+
+@cache
+def registers(class_id: str) -> dict[str, FileRegister]:
+    """Return the registers of a class by their name in files; none where it is unknown."""
+    device_class = classes.load().get(class_id)
+    generic = load().get((class_id, "generic"))
+    if device_class is None or generic is None:
+        return {}
+    result = {}
+    for source in generic.channels.values():
+        channel = device_class.channels[source.channel]
+        if channel.kind == "register":
+            numerator, denominator, _ = factor(source.unit, channel.unit)
+            result[source.path] = FileRegister(
+                channel.name, source.path, source.unit, numerator, denominator
+            )
+    return result
+
+
+@cache
+def register_name(column: str) -> str:
+    """Return the name of a register's column in files; other names are unchanged."""
+    every = (r for class_id in classes.load() for r in registers(class_id).values())
+    return next((register.name for register in every if register.column == column), column)
+
+
+def register_of_column(class_id: str, column: str) -> FileRegister:
+    """Return the register of a class in a column."""
+    return next(r for r in registers(class_id).values() if r.column == column)

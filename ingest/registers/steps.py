@@ -1,6 +1,7 @@
-"""Steps of one register: recorded, spread over a standstill, or withdrawn.
+"""
+Steps of one register: recorded, spread over a standstill, or withdrawn.
 
-A second register sequence: started, confirmed by matching readings, or discarded.
+A second sequence of readings is started, confirmed by matching readings, or discarded.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ The record has the names of columns; their types follow from the device class: i
 float64 for a gauge, little-endian.  Empty columns are omitted.  Arrow tables of 50 rows would cost
 as much for schema and compression as for rows.
 
-Kafka records of any supported schema to parcels; schema 1 (Arrow tables, of 0.1.0) is read only.
+Schema 1 (Arrow tables, of 0.1.0) is read only:
 
     { u32 length, Arrow IPC stream } ...: the messages, the refusals, then one table per class
 """

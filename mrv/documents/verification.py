@@ -5,7 +5,7 @@ The verifier's credential has the opinion on a signed statement, materiality and
 event of a finding is a credential signed by its author.  An operator's approval of the issue
 exists if two or more are required (`mrv.statement.states`), the list of device-days to examine
 if drawn (`mrv.statement.sampling`).  The status list of a project marks superseded and revoked
-statements (`mrv.statement.status`).
+statements (`mrv.statement.states`).
 """
 
 from typing import Annotated, Any, Literal

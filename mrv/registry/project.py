@@ -329,11 +329,7 @@ class Fallen(NamedTuple):
 
 
 class MeteredOutside(NamedTuple):
-    """
-    Quantity metered by a device in a time span outside the period. [base units]
-
-    `known_us`: the time of complete intervals.
-    """
+    """Quantity of a device outside the period [base units], and the time of complete intervals."""
 
     device: str
     quantity: str
@@ -344,22 +340,14 @@ class MeteredOutside(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """
-    Energy consumed or delivered by a device in complete intervals.
-
-    `number`: interval numbers, ascending; `value`: at least 0. [Wh]
-    """
+    """Energy of a device in complete intervals, by ascending number; values of at least 0. [Wh]"""
 
     number: Int64
     value: Int64
 
 
 class Certified(NamedTuple):
-    """
-    Energy of a device in an energy certificate, by interval.
-
-    `number`: interval numbers, ascending; `value`: above 0. [Wh]
-    """
+    """Energy of a device in an energy certificate, by ascending interval number; above 0. [Wh]"""
 
     certificate: str
     scheme: str

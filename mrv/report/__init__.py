@@ -3,8 +3,6 @@ Reports: a statement and its verification as workbook and PDF, and a programme r
 
 A report contains nothing beyond the signed documents and their evidence, and is byte-identical for
 the same documents.
-
-A report in one of its formats.
 """
 
 from __future__ import annotations

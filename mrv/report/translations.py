@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from ingest.profiles import file_registers
+from ingest import profiles
 from mrv.documents.form import UNSET, words_of
 from mrv.documents.monitoring import CalibrationShown, CrossCheck, MonitoredParameter
 from mrv.documents.period_account import Comparison, Deduction, FactorUsed, FixedParameter, Gap
@@ -97,7 +97,7 @@ def certificate(calibration: CalibrationShown, words: Words) -> str:
     """Return a certificate with its instrument and laboratory, marked if it is a last test."""
     label = calibration.certificate
     if calibration.channel is not UNSET:
-        label = f"{label} ({file_registers.named(calibration.channel)})"
+        label = f"{label} ({profiles.register_name(calibration.channel)})"
     by = (calibration.laboratory, calibration.accreditation)
     label = ", ".join((label, *(text for text in by if isinstance(text, str))))
     return label if calibration.last_test is UNSET else words.filled("last_test", label)

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest import profiles
 from ingest.model import HOUR_US, INTERVAL_US
-from ingest.profiles import file_registers
-from ingest.profiles.file_registers import Register
+from ingest.profiles import FileRegister
 from mrv.accounting.cross_checks import ONE_SIGNAL
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing, gap_outcomes
@@ -409,7 +409,7 @@ def _named(
     effect = text("REG-03.forgone", hours=hours, cost=cost)
     if meter.needs.side == "project":
         effect = text("REG-03.charged", hours=hours, cost=cost)
-    register = file_registers.of_column(meter.device.class_id, falls[0].channel)
+    register = profiles.register_of_column(meter.device.class_id, falls[0].channel)
     where: dict[str, Value] = {
         "device": meter.device.id, "role": meter.bound.role, "register": register.name,
     }  # fmt: skip
@@ -430,14 +430,14 @@ def _named(
         yield text("REG-03.rollover", device=meter.device.id, register=register.name, last=full)
 
 
-def _move(register: Register, fall: Fallen, timezone: str) -> Text:
+def _move(register: FileRegister, fall: Fallen, timezone: str) -> Text:
     last, first = (register.to_file(n) for n in (fall.before, fall.after))
     time = local_span((fall.since_us, fall.at_us), timezone)
     values = {"before": _plain(last), "after": _plain(first), **time}
     return text("REG-03.falls", **values) if last > first else text("REG-03.jumps", **values)
 
 
-def _row(register: Register, fall: Fallen, timezone: str) -> str:
+def _row(register: FileRegister, fall: Fallen, timezone: str) -> str:
     """Return the registry entry that would record the replacement."""
     last, first = (_plain(register.to_file(n)) for n in (fall.before, fall.after))
     return (

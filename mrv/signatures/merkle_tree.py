@@ -1,11 +1,9 @@
 """
-Merkle tree hash of RFC 6962, section 2.1 (the same in RFC 9162).
+Merkle tree of RFC 6962 and RFC 9162, section 2.1: hashes of the tree, and proofs over it.
 
 A leaf and an inner node are hashed with different first bytes, so that no inner node can be passed
 off as a leaf.  The tree of n leaves is, from left to right, the perfect subtrees whose sizes are
 the powers of two in n; their roots are sufficient to append entries and to calculate the root.
-
-Proofs over the Merkle tree of the log (RFC 9162, section 2.1.3 and 2.1.4).
 
 An inclusion proof shows that an entry is in the tree of a root; a consistency proof shows that a
 later tree only added to an earlier one.  Proofs are made from leaf hashes: a log of statements is

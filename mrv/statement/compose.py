@@ -81,8 +81,7 @@ from mrv.statement.plan_writer import (
     sample_out,
 )
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
-from mrv.statement.states import CONTEXT, URN
-from mrv.statement.status import status_entry
+from mrv.statement.states import CONTEXT, URN, status_entry
 from mrv.texts import signed_by_0_1_0
 
 # what 0.1.0 wrote of its rules

@@ -48,9 +48,10 @@ from mrv.statement.states import (
     check_accreditation,
     check_other,
     check_project,
+    counts,
+    lasts,
     related,
 )
-from mrv.statement.status import counts, lasts
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import counted
 

@@ -47,7 +47,7 @@ from mrv.statement.evidence import of_claims
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
-from mrv.statement.status import lasts, list_id
+from mrv.statement.states import lasts, list_id
 from mrv.verify.report import Missing, SealedArrival, StampedDay, StampedStatement
 
 _SHOWN = 3

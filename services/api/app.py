@@ -53,7 +53,6 @@ from services.api.routes import (
     registry,
     sensorthings,
     series,
-    signed_documents,
     statements,
     writes,
 )
@@ -198,7 +197,6 @@ def make_app(
         reference.router,
         registry.sewers_router,
         writes.invoices_router,
-        signed_documents.router,
         log.published_router,
         administration.alarms_router,
         exports.jobs_router,

@@ -18,8 +18,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from services.cli.commands import COMMANDS, SECTIONS
-from services.cli.errors import Exit, explain, masked
 from services.cli.options import Group
+from services.cli.output import Exit, explain, masked
 
 _STDOUT = 1
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from ingest.errors import did_you_mean
 from mrv import countries
 from mrv.packs.budget import LARGE, USUAL, Budget
-from services.nearest import did_you_mean
 
 
 def _known(context: click.Context, option: click.Parameter, code: str | None) -> str | None:

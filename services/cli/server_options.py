@@ -9,8 +9,8 @@ from typing import Any
 import click
 from psycopg import Connection
 
+from ingest.addresses import Tls
 from ingest.errors import InputError
-from ingest.mqtt.tls import Tls
 from mrv.calendar import instant_us
 from mrv.errors import PeriodError
 from services.identity.principals import ADMIN, IdentityFolder

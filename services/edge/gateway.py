@@ -27,9 +27,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from structlog.typing import FilteringBoundLogger
 
-from ingest.addresses import PORTS
+from ingest.addresses import PORTS, Tls, close_sockets
 from ingest.errors import ServerError
-from ingest.mqtt.tls import Tls, close_sockets
 from services.edge import identity
 from services.edge.config import Config, CsvFolder, LocalMqtt
 from services.edge.csv_folder import Folder

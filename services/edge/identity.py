@@ -31,8 +31,8 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import NameOID
 from structlog.typing import FilteringBoundLogger
 
+from ingest.addresses import CA, CERTIFICATE, KEY
 from ingest.errors import InputError, ServerError, TonneError
-from ingest.mqtt.tls import CA, CERTIFICATE, KEY
 from services.edge.config import Signing
 from services.edge.outbox import Outbox, Waiting
 from services.identity import authority

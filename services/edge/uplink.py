@@ -26,8 +26,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from structlog.typing import FilteringBoundLogger
 
-from ingest.addresses import PORTS, PREFIX, receipt_topic, status_topic
-from ingest.mqtt.tls import Tls, close_sockets
+from ingest.addresses import PORTS, PREFIX, Tls, close_sockets, receipt_topic, status_topic
 from services.edge.identity import CONTENT_TYPE, Batches, Signed, Signer
 from services.edge.outbox import TRUSTED_MS, Clock, FullError, Outbox, Record, Waiting
 

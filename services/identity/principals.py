@@ -1,10 +1,10 @@
 """
-Permissions of each principal at a broker: topics below its own name only.
+Permissions of each principal at a broker, and the folder of a fleet's identities.
 
-A device or gateway publishes its telemetry, status and registered own topics, and subscribes to its
-receipts.  Services have reserved names.
+A principal has topics below its own name only.  A device or gateway publishes its telemetry, status
+and registered own topics, and subscribes to its receipts.  Services have reserved names.
 
-Folder of a fleet's identities.
+The folder:
 
     ca.crt ca.key ca.crl        the authority
     devices/<id>/               files for a device: ca.crt, client.crt, client.key,
@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ingest.addresses import PREFIX, receipt_topic
+from ingest.addresses import CA, CERTIFICATE, KEY, PREFIX, Tls, receipt_topic
 from ingest.errors import InputError
-from ingest.mqtt.tls import CA, CERTIFICATE, KEY, Tls
 from ingest.mqtt.topics import STATUS, parse
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
 from services.identity import authority as files

@@ -18,9 +18,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from structlog.typing import FilteringBoundLogger
 
-from ingest.addresses import PORTS, server_of
+from ingest.addresses import PORTS, Tls, close_sockets, server_of
 from ingest.errors import InputError
-from ingest.mqtt.tls import Tls, close_sockets
 from services.identity.principals import QUEUE_TOPICS, WATCH, is_ours
 from services.metrics import Metrics
 from services.settings import Settings

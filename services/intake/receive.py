@@ -22,13 +22,12 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from ingest import sparkplug
-from ingest.addresses import receipt_topic
+from ingest.addresses import Tls, receipt_topic
 from ingest.decode import Rejected, Seen
 from ingest.errors import PayloadError, ServerError
 from ingest.model import Device, Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.session import HostState, Session
-from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import SUBSCRIPTIONS, status_of, subscriptions
 from ingest.reading import time_us
 from services.clock import now_us

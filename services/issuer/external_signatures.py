@@ -35,9 +35,10 @@ from mrv.statement.states import (
     check_project,
     check_role,
     check_step,
+    ended,
+    lasts,
     people,
 )
-from mrv.statement.status import ended, lasts
 from mrv.verify.evidence_steps import first_difference
 from services.issuer import documents as steps
 from services.issuer.close import snapshot

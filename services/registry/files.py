@@ -2,7 +2,7 @@
 Parsing of registry files to entries with positions and errors, and merging with stored
 entries.
 
-Registry entries in file format: an export can be imported unchanged.
+Entries are written in the same format: an export can be imported unchanged.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ingest import profiles
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.errors import RegistryError
-from ingest.profiles import file_registers
 from mrv.registry.declared import Calibration, JointReading, Sample
 from mrv.registry.monitoring_plan import Version
 from services.registry import authority, parse
@@ -303,7 +303,7 @@ def to_yaml(registry: Registry) -> str:
 
 
 def _device(device: Device) -> dict[str, Any]:
-    registers = file_registers.registers(device.class_id).values()
+    registers = profiles.registers(device.class_id).values()
     names = {register.column: register.name for register in registers}
     return plain(
         device,
@@ -330,7 +330,7 @@ def _calibration(calibration: Calibration, names: Mapping[str, str]) -> dict[str
 
 
 def _replacement(class_id: str, swap: Replacement) -> dict[str, Any]:
-    register = file_registers.of_column(class_id, swap.channel)
+    register = profiles.register_of_column(class_id, swap.channel)
     last, first = register.to_file(swap.last), register.to_file(swap.first)
     return plain(swap, channel=register.name, last=last, first=first)
 

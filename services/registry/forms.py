@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ingest import classes
-from ingest.errors import RegistryError
+from ingest.errors import RegistryError, did_you_mean
 from mrv import countries, methodologies
 from mrv.accounting.corroborated_energy import is_declared
 from mrv.accounting.entered_values import KEY, unaccepted
@@ -25,7 +25,6 @@ from mrv.parameters.inputs import ParameterSpec
 from mrv.statement.conformity import GASES
 from mrv.texts import render
 from services.clock import now_us
-from services.nearest import did_you_mean
 from services.registry.fields import PLACEHOLDER
 from services.registry.located import dump
 from services.registry.ratings import PV_INVERTER

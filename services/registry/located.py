@@ -1,5 +1,5 @@
 """
-YAML and CSV as values with line numbers.
+YAML and CSV as values with line numbers, and values as YAML.
 
 No value is converted: version 1.10 does not become 1.1, nor id 007 the number 7, and a time without
 offset can be recognised.  The parser of each key converts it.

@@ -18,9 +18,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import cast
 
-from ingest import classes
-from ingest.profiles import file_registers
-from ingest.profiles.file_registers import Register
+from ingest import classes, profiles
+from ingest.profiles import FileRegister
 from mrv.errors import MethodologyError, SignedValueError
 from mrv.methodologies import find
 from mrv.registry.calibration_interval import interval_of, limited
@@ -290,7 +289,7 @@ def _warning(project: Project, words: str) -> Finding:
 
 def calibrated_channel(class_id: str) -> Callable[[Row], str | None]:
     """Return a parser for the column of a certificate's channel, as files name it."""
-    columns = {r.name: r.column for r in file_registers.registers(class_id).values()}
+    columns = {r.name: r.column for r in profiles.registers(class_id).values()}
     device_class = classes.load().get(class_id)
     if device_class is not None:
         columns |= {n: n for n, c in device_class.channels.items() if c.kind == "gauge"}
@@ -327,7 +326,9 @@ def calibration(row: Row, item: Calibration) -> None:
         row.problem("valid_until", f"{item.valid_until} is not after {item.performed}")
 
 
-def register_of(row: Row, registers: Mapping[str, Register], class_id: str) -> Register | None:
+def register_of(
+    row: Row, registers: Mapping[str, FileRegister], class_id: str
+) -> FileRegister | None:
     """Return the register in a row of `replacements`; an unknown one is its error."""
     channel = row.text("channel")
     register = registers.get(channel)
@@ -337,7 +338,7 @@ def register_of(row: Row, registers: Mapping[str, Register], class_id: str) -> R
     return register
 
 
-def in_base(row: Row, key: str, register: Register | None) -> int:
+def in_base(row: Row, key: str, register: FileRegister | None) -> int:
     """Return a register's value in base units, exactly."""
     result = row.required(key, row.number(key, 0, MAX_WHOLE), "the register's value")
     if result is None or register is None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ingest import classes, profiles
+from ingest.errors import did_you_mean
 from mrv.accounting.corroborated_energy import UNDECLARED, is_declared
 from mrv.accounting.entered_values import KEY, accepted, parameters_of, row_of
 from mrv.errors import FactorError, MethodologyError
@@ -39,7 +40,6 @@ from mrv.parameters.evidence import USUAL, of_parameter, region_of
 from mrv.parameters.inputs import Inputs, ParameterSpec, read
 from mrv.rounding import decimal_text, exact_text
 from mrv.texts import Text
-from services.nearest import did_you_mean
 from services.registry.asked_factors import unverified
 from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice, document_of
 from services.registry.located import Finding

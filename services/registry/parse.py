@@ -15,13 +15,13 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from ingest.profiles import file_registers
+from ingest import profiles
 from mrv import countries
 from mrv.errors import FactorError
 from mrv.factors.ledger import factor_of
 from mrv.registry import declared as types
 from mrv.registry.calibration_interval import MAX_MONTHS
-from mrv.registry.keys import MAX_EXPECTED, MAX_WATT, YEARS
+from mrv.registry.declared import MAX_EXPECTED, MAX_WATT, YEARS
 from mrv.registry.monitoring_plan import Approval, Version
 from mrv.registry.programme_systems import TransferClass
 from mrv.statement.conformity import GAS_BASES
@@ -176,7 +176,7 @@ def _names(row: Row, key: str) -> dict[str, str] | None:
 def device(row: Row) -> Device:
     """Return the device in a row, with its certificates and meter replacements."""
     class_id = row.text("class")
-    registers = file_registers.registers(class_id)
+    registers = profiles.registers(class_id)
     channel = meters.calibrated_channel(class_id)
 
     def replacement(inner: Row) -> Replacement:

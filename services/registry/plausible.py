@@ -20,7 +20,7 @@ from ingest.classes import SUN
 from mrv import countries, factors
 from mrv.countries import country_of
 from mrv.errors import FactorError, MethodologyError
-from mrv.exante.pv_inputs import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
+from mrv.exante.pv import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
 from mrv.factors import FactorBook
 from mrv.factors.ledger import factor_of
 from mrv.methodologies import find

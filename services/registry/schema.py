@@ -1,14 +1,12 @@
 """
-JSON Schema of registry files, for completion and error marks in editors.
+JSON Schema of registry files, for editors, and example files by device class.
 
-Made from the entries' types, with the names of file keys.  Rules between rows are checked by `tonne
-registry check`.
+The schema is made from the entries' types, with the names of file keys.  Rules between rows are
+checked by `tonne registry check`.
 
-Example registry files by device class, with an explanation of each key.
-
-Optional keys are commented out with `# `.  Values that only the reader knows and that affect tonnes
-are placeholders, refused by an import.  Texts are generated from classes, profiles and
-methodologies.
+An example explains each key.  Optional keys are commented out with `# `.  Values that only the
+reader knows and that affect tonnes are placeholders, refused by an import.  Texts are generated
+from classes, profiles and methodologies.
 """
 
 from __future__ import annotations
@@ -27,13 +25,11 @@ import msgspec
 
 from ingest import classes, profiles
 from ingest.classes import DeviceClass
-from ingest.errors import RegistryError
+from ingest.errors import RegistryError, did_you_mean
 from ingest.limits import NAMES, PAIRS
-from ingest.profiles import file_registers
 from mrv import countries, methodologies
 from mrv.countries import FIRST_COUNTRY
 from mrv.model import Direction, Methodology
-from services.nearest import did_you_mean
 from services.registry import authority, entries
 from services.registry.fields import ID, PLACEHOLDER, Field, fields_of
 from services.registry.parse import CERTAINTIES
@@ -346,7 +342,7 @@ def _device_example(device_class: DeviceClass, country: str) -> Iterator[str]:
 
 def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
     """Yield optional later entries of a device: meter replacements, limits of tests."""
-    registers = list(file_registers.registers(device_class.id).values())
+    registers = list(profiles.registers(device_class.id).values())
     if registers:
         register = registers[0]
         yield "    # replacements:  # last value of the old meter, first value of the new one\n"

@@ -1,5 +1,5 @@
 """
-MQTT connection of one or several simulated devices, and their outbox.
+MQTT connection of one or several simulated devices, their outbox and credentials.
 
 No thread: the sender's loop calls `read`, `write` and `tend`.  After a broken connection
 unacknowledged messages are sent again in a clean session.
@@ -7,8 +7,6 @@ unacknowledged messages are sent again in a clean session.
 PUBACK does not guarantee durable storage: a message stays in the outbox until a receipt names its
 readings. Without a receipt it is sent again after a waiting time that doubles; while receipts
 arrive, the longest waiting time applies.
-
-Credentials of simulated devices at an MQTT broker, and a paho client with fewer system calls.
 """
 
 from __future__ import annotations
@@ -30,8 +28,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest.addresses import CA, CERTIFICATE, Tls
 from ingest.errors import ServerError
-from ingest.mqtt.tls import CA, CERTIFICATE, Tls
 from services.identity.principals import PASSWORD
 from services.simulator.model import Outgoing, SimulatorError
 from services.simulator.sparkplug import EdgeNode

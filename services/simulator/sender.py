@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls
 from services.simulator.connection import MOST, Connection, Identities, Identity, Outbox
 from services.simulator.model import Device, Outgoing, SimulatorError
 from services.simulator.sparkplug import EdgeNode

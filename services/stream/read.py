@@ -19,8 +19,7 @@ import numpy as np
 from aiokafka.errors import KafkaError
 from structlog.typing import FilteringBoundLogger
 
-from ingest.codec_detection import UNREAD
-from ingest.decode import SPARKPLUG, Rejected
+from ingest.decode import SPARKPLUG, UNREAD, Rejected
 from ingest.model import Device, Fleet, Frame, Int32
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import admit

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from ingest.addresses import Tls
 from ingest.errors import InputError
-from ingest.mqtt.tls import Tls
 from services.identity.mosquitto import PLUGIN
 from services.identity.principals import WATCH
 from services.intake.broker_queue import BrokerQueue, Room

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from aiokafka.protocol.admin import DeleteAclsRequest
 
+from ingest.addresses import Tls
 from ingest.errors import ServerError
-from ingest.mqtt.tls import Tls
 from services.environment import KafkaAccess
 from services.intake.kafka_client import client_options, run_once
 from services.intake.producer import NotStoredError, Outgoing, Producer

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls
 from services.local import backup
 from services.store import api_keys
 from services.store.postgres.pool import connect

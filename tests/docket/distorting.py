@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ingest.profiles.file_registers import of_column
+from ingest.profiles import register_of_column
 from tests.docket.shapes import DAY_US
 from tests.docket.world import World
 
@@ -37,7 +37,7 @@ def restarted(
 ) -> dict[str, Any]:
     """Return a row of `replacements`; hours in tenths, as displays have them."""
     device, channel = at_channel(on)
-    register = of_column(world.registered(device)["class"], channel)
+    register = register_of_column(world.registered(device)["class"], channel)
     shown, begins = (register.to_file(value) for value in (last, first))
     return {
         "at": datetime.fromtimestamp(at_us / 10**6, UTC).isoformat(), "channel": register.name,

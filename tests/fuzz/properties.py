@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ingest import classes, profiles
-from ingest import codec_detection as encodings
+from ingest import decode as encodings
 from ingest.decode import decode
 from ingest.errors import PayloadError
 from ingest.model import NULL, Device, Fleet

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cbor2
 
-from ingest import codec_detection as encodings
+from ingest import decode as encodings
 from tests.bench.codecs import KINDS
 from tests.fuzz import sparkplug
 from tests.ingest.codecs.cases import cases

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import classes
-from ingest import codec_detection as encodings
+from ingest import decode as encodings
 from ingest.decode import MAX_PAYLOAD
 from ingest.errors import TOO_DEEP, describe_fault
 from ingest.model import NULL, Device, Fleet

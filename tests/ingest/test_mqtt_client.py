@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ingest.addresses import close_sockets
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient, Inbox
 from ingest.mqtt.session import Session
-from ingest.mqtt.tls import close_sockets
 from tests.soak import often
 
 CONNACK = b"\x20\x03\x00\x00\x00"

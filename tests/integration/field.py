@@ -9,7 +9,7 @@ import psycopg
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.mqtt.tls import close_sockets
+from ingest.addresses import close_sockets
 from tests.bench.load import RATED_W, SITE
 from tests.running import Pipeline
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from ingest.addresses import Tls
 from ingest.errors import ServerError
-from ingest.mqtt.tls import Tls
 from services.environment import KafkaAccess
 from services.intake.topics import Topic, apply, dead, partitions
 from tests.apache_kafka import APACHE, WHY, Quick

@@ -15,8 +15,8 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from ingest.addresses import Tls
 from ingest.errors import ServerError
-from ingest.mqtt.tls import Tls
 from services.environment import TOKEN, KafkaAccess
 from services.intake.topics import Topic, apply, dead, partitions
 from tests.apache_kafka import APACHE, WHY, Quick, with_options

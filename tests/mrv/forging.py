@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from mrv.signatures import canonical
 from mrv.signatures.key_bounds import Accreditation, KeyBounds, LogPlace
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from mrv.statement.status import sign_list
+from mrv.statement.states import sign_list
 from tests.mrv import packs
 from tests.mrv.packs import Cast
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mrv.signatures import canonical
-from mrv.statement.status import sign_list
+from mrv.statement.states import sign_list
 from tests.mrv import packs
 
 ROOT = Path(__file__).parents[2]

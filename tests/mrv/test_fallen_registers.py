@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from ingest import profiles
 from ingest.model import INTERVAL_US, Device, Fleet, Replacement
-from ingest.profiles import file_registers
 from mrv import factors
 from mrv.registry.project import ACCOUNTING, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
@@ -104,7 +104,7 @@ def charger(result):
 def rows_told(result, kind):
     """Replacements as the condition says to enter them."""
     for name, at, last, first in ROW.findall(told(result)):
-        register = file_registers.registers(kind)[name]
+        register = profiles.registers(kind)[name]
         at_us = round(datetime.fromisoformat(at).timestamp()) * 1_000_000
         values = (register.to_base(Decimal(n)) for n in (last, first))
         yield Replacement(register.column, at_us, *values)

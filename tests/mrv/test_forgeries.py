@@ -9,7 +9,7 @@ import pytest
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.trust_root import read_trusted
-from mrv.statement.status import sign_list
+from mrv.statement.states import sign_list
 from mrv.verify import verify
 from tests.mrv.forgeries import KINDS, cases_of_materiality
 from tests.mrv.forging import (

@@ -19,7 +19,7 @@ from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_trusted, sign_root, write_root
 from mrv.statement.credentials import issued_entry
-from mrv.statement.status import sign_list
+from mrv.statement.states import sign_list
 from mrv.stored_tokens import Head, Place, StoredTokens, read, write
 from mrv.verify import __main__ as command
 from mrv.verify import lines, verify

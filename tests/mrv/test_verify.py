@@ -11,7 +11,7 @@ from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.credentials import sign_statement
-from mrv.statement.status import sign_list
+from mrv.statement.states import sign_list
 from mrv.verify import STEPS, Pack, verify
 from mrv.verify.time_step import guide
 from tests.mrv import packs

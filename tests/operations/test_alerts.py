@@ -20,7 +20,7 @@ import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 
-from ingest.mqtt.tls import close_sockets
+from ingest.addresses import close_sockets
 from services.local.server import Prometheus
 from tests import commands
 from tests.every import every

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import yaml
 
-from ingest.mqtt.tls import close_sockets
+from ingest.addresses import close_sockets
 from services.local import machine
 from services.local.server import Prometheus
 from services.store.postgres import columnstore

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.mqtt.tls import Tls
-from services import broker_access as written
+from ingest.addresses import Tls
+from services import enrolment as written
 from services.identity import mosquitto, principals
 from services.identity.authority import Authority, write
 from services.identity.mosquitto import Listening

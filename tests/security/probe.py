@@ -10,7 +10,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.mqtt.tls import close_sockets
+from ingest.addresses import close_sockets
 from services.local.machine import LOOPBACK
 
 PATIENCE_S = 60.0

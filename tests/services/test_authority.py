@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne

@@ -14,7 +14,7 @@ import yaml
 
 from mrv import factors
 from mrv.calendar import utc_text
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
 from tests.invoked import tonne

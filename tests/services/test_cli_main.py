@@ -10,7 +10,7 @@ import pytest
 
 from ingest.errors import InputError, ServerError
 from services.cli import main as frame
-from services.cli.errors import explain
+from services.cli.output import explain
 from tests.invoked import tonne
 
 

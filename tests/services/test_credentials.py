@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from cryptography import x509
 
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls
 from services.identity.authority import Authority
 from services.identity.principals import IdentityFolder
 from services.local.brokers import Mosquitto

@@ -10,9 +10,9 @@ from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from prometheus_client import CollectorRegistry
 
+from ingest.addresses import close_sockets
 from ingest.decode import Rejected
 from ingest.model import Fleet
-from ingest.mqtt.tls import close_sockets
 from services.cli.data.payload_text import dump, legible, partial
 from services.cli.local.doctor_checks import quota
 from services.issuer.watcher import Keep, Watcher

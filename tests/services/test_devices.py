@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import paho.mqtt.client as mqtt
 import pytest
 
-from ingest.mqtt.tls import close_sockets
+from ingest.addresses import close_sockets
 from tests import commands
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingest.errors import InputError
 from mrv import verify
 from mrv.errors import StatementStateError, VerificationError
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from services.issuer import transitions as life
 from services.store.postgres.pool import connect
 from services.store.statements.units import Certificate, certificates

@@ -14,7 +14,7 @@ from openpyxl.styles import Font, Protection
 from mrv import factors
 from mrv.exports.entered import Facility, Supply, YearEntered
 from mrv.exports.facility import Metered, inventory
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from services.store.postgres.pool import connect
 from tests.invoked import tonne
 from tests.planted import planted

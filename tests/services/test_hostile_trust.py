@@ -7,7 +7,7 @@ import pytest
 
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
-from mrv.statement.status import sign_list
+from mrv.statement.states import sign_list
 from tests import holders
 from tests.invoked import tonne as invoke
 from tests.mrv import packs

@@ -20,8 +20,8 @@ import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from click.testing import CliRunner
 
+from ingest.addresses import close_sockets
 from ingest.errors import InputError
-from ingest.mqtt.tls import close_sockets
 from services.cli.main import main
 from services.local import machine
 from services.local import machine as process

@@ -10,7 +10,7 @@ from mrv.errors import MethodologyError, StatementStateError
 from mrv.method_lives import broken, find_life, lives, registration_refused
 from mrv.methodologies import find
 from mrv.statement.sampling import Size
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from services.issuer import transitions as life
 from services.issuer.registry_rules import LIFE
 from services.store.postgres.pool import connect

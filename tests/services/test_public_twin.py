@@ -12,7 +12,7 @@ import pytest
 
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from services.issuer import keys
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled

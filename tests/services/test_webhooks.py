@@ -17,8 +17,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
 from services import webhook_post as addresses
-from services.cli.errors import Exit
 from services.cli.local.doctor import webhooks as doctor
+from services.cli.output import Exit
 from services.issuer import transitions as life
 from services.metrics import Metrics
 from services.store import webhooks as store

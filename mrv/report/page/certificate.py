@@ -12,10 +12,9 @@ from typing import Any
 import segno
 
 from mrv.calendar import instant_us, local_date
-from mrv.report.audit_rows import status_url
+from mrv.report.audit_rows import condition_rows, first_proof, state, status_url
 from mrv.report.blocks import Block, banner, chapter, note, pairs, paragraph, part, table
 from mrv.report.dated_values import designed
-from mrv.report.opinion import condition_rows, first_proof, state
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, methodology, period, role
 from mrv.report.words import Words

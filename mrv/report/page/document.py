@@ -18,8 +18,8 @@ from mrv.calendar import days, instant_us, local_text
 from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
 from mrv.program import named
+from mrv.report.audit_rows import first_proof, state
 from mrv.report.blocks import MOST_ROWS, Block, banner, chapter, note, pairs, paragraph, table
-from mrv.report.opinion import first_proof, state
 from mrv.report.page.basis import MOST_DAYS, Span, basis, by_day, by_month, calendar, quantities
 from mrv.report.page.certificate import account, certificate, summary
 from mrv.report.page.verified import audit_file, checked, evidence, status, verified

@@ -11,27 +11,25 @@ import segno
 
 from mrv.report.audit_rows import (
     arrival_rows,
+    conclusion_rows,
     deviation_rows,
+    evidence_rows,
+    finding_rows,
     meter_rows,
+    open_findings,
+    parameter_rows,
     point_rows,
     procedure_rows,
     quality_rows,
+    requirement_rows,
     signed_rows,
+    signer_rows,
     status_url,
     uncertainty_rows,
     verifier_rows,
 )
 from mrv.report.blocks import Block, banner, chapter, pairs, paragraph, part, sampled, table
 from mrv.report.dated_values import held
-from mrv.report.opinion import (
-    conclusion_rows,
-    evidence_rows,
-    finding_rows,
-    open_findings,
-    parameter_rows,
-    requirement_rows,
-    signer_rows,
-)
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, methodology, period
 from mrv.report.words import Words

@@ -26,11 +26,11 @@ from mrv.report.audit_rows import (
     procedure_rows,
     quality_rows,
     signed_rows,
+    state,
     status_url,
     uncertainty_rows,
     verifier_rows,
 )
-from mrv.report.opinion import state
 from mrv.report.printable_text import legible
 from mrv.report.report_data import Facts
 from mrv.report.translations import (

@@ -15,8 +15,7 @@ from mrv.documents.period_account import Deduction, FixedParameter, Gap
 from mrv.errors import ReportError
 from mrv.parameters.inputs import ParameterSpec, rounded
 from mrv.registry.declared import Declared, Stratum, Survey, of_survey, student
-from mrv.report.dated_values import HEADS, dated_rows, least_of
-from mrv.report.opinion import (
+from mrv.report.audit_rows import (
     conclusion_rows,
     condition_rows,
     finding_rows,
@@ -25,6 +24,7 @@ from mrv.report.opinion import (
     requirement_rows,
     state,
 )
+from mrv.report.dated_values import HEADS, dated_rows, least_of
 from mrv.report.report_data import Facts
 from mrv.report.sheets.equation import number
 from mrv.report.sheets.layout import FIRST, MOST_ROWS, Grid, Layout

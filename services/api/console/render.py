@@ -1,9 +1,9 @@
 """
-Rendering of a page: template, texts, and security headers.
+Rendering of a page: template, texts, security headers, and static files.
 
 Every value is escaped; scripts and styles are loaded only from this server.
 
-Static files of the console, compressed once and named by their content.
+Static files are compressed once and named by their content.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Identity of the caller, keys and their use, health, and webhooks with their deliveries.
+"""
+Identity of the caller, keys and their use, health, webhooks with their deliveries, and alarms.
 
-Alarms of visible projects; operators acknowledge and comment.
+Operators acknowledge alarms of visible projects, and comment on them.
 """
 
 from __future__ import annotations

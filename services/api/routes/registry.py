@@ -1,8 +1,7 @@
-"""Projects and devices visible to the caller.
+"""
+Projects and devices visible to the caller, the programme's two accounts, and sewers.
 
-The sewerage registry as GeoJSON for maps: assets in a window, and an asset's history.
-
-The programme's two separate accounts.
+Sewers are GeoJSON for maps: assets in a window, and an asset's history.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from mrv.registry.programme_systems import System
 from mrv.rounding import floor_credit
 from services.cli.calculate import input_schema as schema
 from services.cli.calculate.input_schema import name_of, read_json, write_json
-from services.cli.errors import Exit
 from services.cli.options import country_option
+from services.cli.output import Exit
 
 _ELSEWHERE = (
     "Another country's limits: a TOML like those in mrv/countries/vn/limits, given with --limits,\n"

@@ -1,12 +1,9 @@
 """
-Reference pages of the documentation: registry file keys, settings, metrics.
+Reference pages of the documentation, and JSON Schema of the signed documents.
 
 Written by `make pages` from the schema, `services.settings` and the processes' metric collectors,
-so that pages list exactly what exists.
-
-JSON Schema of the signed documents, written from the types that read them.
-
-`python -m services.cli.calculate.document_schemas` in the repository writes `docs/schemas/`.
+so that pages list exactly what exists.  `make schemas` writes the schemas from the types that read
+the documents.
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls
 from mrv.documents import verification
 from mrv.signatures.canonical import legible
 from services.api.guard import Measures

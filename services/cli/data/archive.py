@@ -14,9 +14,8 @@ from ingest.errors import InputError
 from services import archive as runs
 from services import archived_files as checks
 from services.archived_files import Wanted
-from services.cli.errors import Exit
 from services.cli.options import Group, json_option
-from services.cli.output import bytes_text, counted, table
+from services.cli.output import Exit, bytes_text, counted, table
 from services.cli.server_options import (
     begin_option,
     common_zone,

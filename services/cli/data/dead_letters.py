@@ -19,7 +19,7 @@ import click
 from psycopg import Connection
 
 from ingest import sparkplug
-from ingest.errors import InputError
+from ingest.errors import InputError, did_you_mean
 from services.cli.data.payload_text import (
     PREFIX,
     Redeliverer,
@@ -35,7 +35,6 @@ from services.cli.output import bar, counted, print_json, print_result, table, t
 from services.cli.server_options import database_url, maybe_span, operator_tls
 from services.cli.server_options import maybe_begin_option as begin_
 from services.cli.server_options import maybe_end_option as end_
-from services.nearest import did_you_mean
 from services.settings import Settings, SettingsError
 from services.store.messages.dead_letter_query import (
     GROUPS,

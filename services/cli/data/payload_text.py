@@ -17,10 +17,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest import codec_detection as encodings
+from ingest import decode as encodings
+from ingest.addresses import Tls, close_sockets
 from ingest.codecs import sparkplug_b
 from ingest.errors import PayloadError, ServerError, describe_fault, fault
-from ingest.mqtt.tls import Tls, close_sockets
 from ingest.reading import Reading, Registers, Row, Stated
 from services.cli.server_options import load_kafka
 from services.environment import KafkaAccess

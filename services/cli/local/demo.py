@@ -22,8 +22,8 @@ from ingest.errors import InputError, ServerError
 from mrv.documents.form import read
 from mrv.documents.statement import Claims
 from services.api.client import Client
-from services.cli.errors import Exit, masked
 from services.cli.local.demo_stage import Fleet, Stage, brief, fleet_of, send, stay, warm
+from services.cli.output import Exit, masked
 from services.local.grafana import grafana_home
 from services.settings import Settings
 

@@ -19,9 +19,8 @@ import click
 import psycopg
 from psycopg import Connection
 
+from ingest.addresses import Tls
 from ingest.errors import InputError
-from ingest.mqtt.tls import Tls
-from services.cli.errors import Exit, masked
 from services.cli.local.doctor_checks import (
     Finding,
     broker,
@@ -35,7 +34,7 @@ from services.cli.local.doctor_checks import (
     topics,
 )
 from services.cli.options import json_option
-from services.cli.output import counted
+from services.cli.output import Exit, counted, masked
 from services.clock import now_us
 from services.extras import command
 from services.intake.retry import database_offset_us

@@ -18,8 +18,8 @@ from cryptography import x509
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from ingest.addresses import Tls
 from ingest.errors import InputError, ServerError
-from ingest.mqtt.tls import Tls
 from services import archived_files as home
 from services.cli.output import counted
 from services.cli.server_options import load_kafka
@@ -36,7 +36,7 @@ from services.store import offsets
 from services.store import offsets as source
 from services.store.messages.dead_letter_write import ALL
 from services.store.offsets import Source
-from services.store.postgres import columnstore, reading_tables
+from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.timeseries import remake_requests
 from services.store.timeseries.measured_energy import beyond_rating
@@ -80,7 +80,7 @@ def storage(conn: Connection) -> Iterator[Finding]:
             " a number from 1000 on by SELECT delete_job(NUMBER)"
         )
         yield Finding("jobs", "wrong", f"TimescaleDB's jobs fail: {', '.join(failing)}", fix)
-    if long := [length for length in reading_tables.lengths(conn) if length.advised < length.days]:
+    if long := [length for length in columnstore.lengths(conn) if length.advised < length.days]:
         size = sum(table.days * table.bytes_a_day for table in long) / 2**30
         text = f"indexes of open chunks have {size:.1f} GiB, more than a quarter of memory"
         fix = (

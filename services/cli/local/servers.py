@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from services.cli.errors import masked
 from services.cli.options import Group, json_option
-from services.cli.output import print_result, table
+from services.cli.output import masked, print_result, table
 from services.extras import shipped
 from services.local import backup as backups
 from services.local import machine

@@ -17,8 +17,7 @@ import click
 from rich.console import Console
 from rich.status import Status
 
-from ingest.addresses import PORTS, server_of
-from ingest.mqtt.tls import Tls
+from ingest.addresses import PORTS, Tls, server_of
 from services.cli.options import Choice
 from services.cli.server_options import identity_folder
 from services.clock import now_us

@@ -12,11 +12,11 @@ import click
 
 from ingest.addresses import PORTS, server_of
 from ingest.errors import InputError
-from services import broker_access as brokers
-from services.broker_access import Applied
+from services import enrolment as brokers
 from services.cli.options import Choice, Group, json_option
 from services.cli.output import counted, print_result
 from services.cli.server_options import database_url, identity_folder
+from services.enrolment import Applied
 from services.identity.mosquitto import Listening
 from services.identity.principals import PIPELINE, is_ours
 from services.local.brokers import Mosquitto

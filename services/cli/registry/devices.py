@@ -9,16 +9,14 @@ from typing import Any
 import click
 from psycopg import Connection
 
-from ingest.errors import InputError
+from ingest.errors import InputError, did_you_mean
 from mrv.calendar import instant_us, utc_text
 from services.cli.data.payload_text import legible
-from services.cli.errors import Exit
 from services.cli.options import Choice, Group, json_option
-from services.cli.output import counted, print_json, print_result, table, time_text
+from services.cli.output import Exit, counted, print_json, print_result, table, time_text
 from services.cli.registry.devices_show import show, watch
 from services.cli.registry.registry import show_plan
 from services.cli.server_options import METAVAR, database_url
-from services.nearest import did_you_mean
 from services.processing.registry_import import import_registry
 from services.registry import parse
 from services.registry.entries import Registry

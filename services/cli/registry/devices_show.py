@@ -14,12 +14,10 @@ import click
 from ingest import classes, profiles
 from ingest.errors import RegistryError
 from ingest.model import Device
-from ingest.profiles import file_registers
 from mrv import calendar
 from mrv.calendar import zone
-from services.cli.errors import Exit
 from services.cli.options import json_option
-from services.cli.output import amount_text, print_json, table, time_text
+from services.cli.output import Exit, amount_text, print_json, table, time_text
 from services.cli.server_options import database_url
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
@@ -250,7 +248,9 @@ def _head(page: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
             f"{project['project']} as {project['role']}, until {time_text(project['to'], zone)}",
         )
     for calibration in page["calibrations"]:
-        of = f" ({file_registers.named(calibration['channel'])})" if calibration["channel"] else ""
+        of = (
+            f" ({profiles.register_name(calibration['channel'])})" if calibration["channel"] else ""
+        )
         validity = (
             "test after removal"
             if calibration["last_test"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ingest.errors import InputError
+from ingest.errors import InputError, did_you_mean
 from mrv.factors import FactorBook
 from services.cli.options import Group, json_option
 from services.cli.output import counted, table
@@ -16,7 +16,6 @@ from services.cli.server_options import database_url
 from services.issuer.affected_statements import Affected
 from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period
-from services.nearest import did_you_mean
 from services.processing.rebuild import AT_ONCE, rebuild, stale
 from services.settle import Plan
 from services.store.postgres.pool import connect

@@ -13,9 +13,8 @@ import click
 import yaml
 
 from ingest import classes
-from services.cli.errors import Exit
 from services.cli.options import Group, json_option, needed_country
-from services.cli.output import bar, counted, print_json
+from services.cli.output import Exit, bar, counted, print_json
 from services.cli.registry.credentials import (
     credentials_,
     enrol_token,

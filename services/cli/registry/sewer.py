@@ -11,12 +11,10 @@ from typing import Any
 import click
 from psycopg import Connection
 
-from ingest.errors import InputError
-from services.cli.errors import Exit
+from ingest.errors import InputError, did_you_mean
 from services.cli.options import Group, json_option
-from services.cli.output import counted, print_result, table
+from services.cli.output import Exit, counted, print_result, table
 from services.cli.server_options import database_url
-from services.nearest import did_you_mean
 from services.registry import sewer_files
 from services.registry.sewer_files import Network, read
 from services.registry.sewers import Problem

@@ -29,10 +29,9 @@ from psycopg import Connection
 
 from ingest import classes
 from ingest.errors import InputError, ServerError
-from services.store.postgres import columnstore, reading_tables
-from services.store.postgres import reading_tables as chunk_intervals
+from services.store.postgres import columnstore
+from services.store.postgres.columnstore import Length
 from services.store.postgres.pool import connect, without_login
-from services.store.postgres.reading_tables import Length
 
 OWNER = "tonne_owner"
 # functions that act as another role: what alone may delete
@@ -283,9 +282,9 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
         pending = [m for m in migrations if m.version not in done]
         _apply_all(conn, [m for m in pending if m.version <= BASE])
         with _whole(conn, "creating the tables of readings"):
-            tables = reading_tables.make(conn, classes.load())
+            tables = columnstore.make(conn, classes.load())
         _apply_all(conn, [m for m in pending if m.version > BASE])
-        notes = [columnstore.switch_on(conn), *map(_shorter, chunk_intervals.shorten(conn))]
+        notes = [columnstore.switch_on(conn), *map(_shorter, columnstore.shorten(conn))]
     if given:
         notes.append(given)
     if tables and done:
@@ -298,7 +297,7 @@ def what_lacks(conn: Connection) -> str:
     versions, wanted = version_of(conn), load()[-1].version
     if versions != wanted:
         return f"the schema is of version {versions}, this version of tonne needs {wanted}"
-    lacking = reading_tables.lacking(conn)
+    lacking = columnstore.lacking(conn)
     return f"the schema lacks {', '.join(lacking)} of the device classes" if lacking else ""
 
 

@@ -7,9 +7,8 @@ from typing import LiteralString
 
 from psycopg import Connection
 
-from ingest.errors import RegistryError
+from ingest.errors import RegistryError, did_you_mean
 from mrv.countries import country_at
-from services.nearest import did_you_mean
 
 # sites where some devices stand, whatever ids they have: within about a hundred metres
 AT_PLACE: LiteralString = """

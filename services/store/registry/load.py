@@ -4,7 +4,7 @@ Registry and factor book as used by the pipeline and the accounting.
 The pipeline checks `registry_version` at intervals, and reloads fleet and projects when it has
 changed.
 
-Project entries of successive imports, from `registry_version`, which is sealed.
+`registry_version` has the project entries of successive imports, and is sealed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """
-Writing and reading of derived rows: interval quantities and emissions.
+Writing and reading of derived rows: interval quantities, emissions, indicators of stations.
 
 New rows are written by COPY; the open intervals, one per register, are upserted.  Of a recalculated
 range only changed rows are written.
 
-Stored indicator values of stations, read as columns and written if changed.
+Indicator values are read as columns, and written if changed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Last contact of devices, today's intervals with a reading, and offsets of their clocks.
+Last contact of devices, offsets of their clocks, and arrival times of readings.
 
 One row per device makes device lists fast.  A new interval, and a device's first contact, are
 written with their readings; the newest time follows within `EVERY_S`, to save writes. Times only
@@ -10,9 +10,8 @@ transmission time.  Buffered readings, repetitions and order do not change the m
 stored to 0.1 s within an hour, beyond to the hour, so that a backlog does not write a row for each
 reading.
 
-Arrival times of readings, counted by hour in the transaction that stores them.
-
-`pack` combines past days into one row each, as hourly rows of a fleet are too many for years.
+Arrival times are counted by hour in the transaction that stores the readings.  `pack` combines past
+days into one row each, as hourly rows of a fleet are too many for years.
 """
 
 from __future__ import annotations

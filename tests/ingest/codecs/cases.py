@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import ingest.codecs
-from ingest import codec_detection
+from ingest import decode
 
 FOLDER = Path(ingest.codecs.__path__[0])
 
@@ -16,7 +16,7 @@ FOLDER = Path(ingest.codecs.__path__[0])
 def cases() -> dict[str, list[dict[str, Any]]]:
     """Cases by their codec's name; `bytes` is the payload, `file` where it stands."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for codec in codec_detection.CODECS:
+    for codec in decode.CODECS:
         folder = FOLDER / codec.recognises.__module__.rpartition(".")[2] / "cases"
         found[codec.name] = [_read(file) for file in sorted(folder.glob("*.json"))]
     return found

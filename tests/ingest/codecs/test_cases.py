@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from ingest import codec_detection
+from ingest import decode
 from tests.every import every
 from tests.ingest.codecs.cases import cases
 from tests.ingest.metering import read, reasons, rows
@@ -44,7 +44,7 @@ def test_a_payload_is_read_as_its_standard_says(by_type):
 
     @every(pytest.param(*one, id=f"{one[0]} {one[1]['file']}") for one in ALL)
     def _(name, case):
-        codec = next(one for one in codec_detection.CODECS if one.name == name)
+        codec = next(one for one in decode.CODECS if one.name == name)
         kind = codec.content_types[0] if by_type else case.get("content_type")
         decoded = read(
             case["bytes"], device_class=case["class"], profile=case["profile"], content_type=kind
@@ -57,6 +57,6 @@ def test_a_payload_is_read_as_its_standard_says(by_type):
 def test_every_codec_has_a_case_and_a_name_of_its_own():
     """A codec that nobody ever read a payload with would be a guess."""
     assert all(cases().values())
-    types = [kind for codec in codec_detection.CODECS for kind in codec.content_types]
+    types = [kind for codec in decode.CODECS for kind in codec.content_types]
     assert len(set(types)) == len(types)
-    assert len(cases()) == len(codec_detection.CODECS)
+    assert len(cases()) == len(decode.CODECS)

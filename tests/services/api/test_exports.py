@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from tests.invoked import tonne
 from tests.services.api import plain
 from tests.services.api.console.test_pages import get, session

@@ -7,7 +7,7 @@ import pytest
 from mrv.signatures import canonical
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.trust_root import TrustRoot, sign_root, write_root
-from mrv.statement.status import sign_list
+from mrv.statement.states import sign_list
 from services.api.client import Client, RefusedError
 from services.issuer import keys
 from services.issuer import transitions as life

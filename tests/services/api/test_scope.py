@@ -23,12 +23,12 @@ from tests.deploy.files import DEPLOY, ROOT
 from tests.services.api import plain
 from tests.services.api.test_access import ADMIN, MATRIX, OPEN, QUERIES, WHOLE
 
-SCRIPT = runpy.run_path(str(DEPLOY / "roles.py"))
+SCRIPT = runpy.run_path(str(DEPLOY / "pages.py"))
 
 
 def test_the_page_is_what_the_routes_say():
     """An administrator would hand out keys that open more than the page tells."""
-    assert (ROOT / "docs/roles.md").read_text() == SCRIPT["page"](), "run `make pages`"
+    assert (ROOT / "docs/roles.md").read_text() == SCRIPT["roles_page"](), "run `make pages`"
 
 
 def test_the_page_is_what_each_role_was_seen_to_get():

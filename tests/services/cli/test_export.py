@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from mrv.signatures.keyfile import write_keyring
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from tests.invoked import tonne
 from tests.mrv.exports.entries import whole
 from tests.mrv.packs import HOLDERS

@@ -20,7 +20,7 @@ from mrv.packs.pack import VERIFICATION
 from mrv.report.sheets import workbook
 from mrv.report.words import Words
 from mrv.signatures.keyfile import write_keyring
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from services.issuer.export_files import jcm_files
 from services.issuer.registration_checks import JCM
 from tests.invoked import tonne

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from services.cli.errors import masked
 from services.cli.main import reader_is_gone
+from services.cli.output import masked
 from tests import commands
 from tests.invoked import tonne
 

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from ingest.errors import did_you_mean
 from services.cli.output import amount_text, bytes_text, counted, mass_text, table, time_text
-from services.nearest import did_you_mean
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 import paho.mqtt.client as mqtt
 import pytest
 
-from ingest.mqtt.tls import close_sockets
+from ingest.addresses import close_sockets
 from services.edge.metrics import summary
 from services.edge.outbox import FullError, Outbox, Record
 from services.local.brokers import Mosquitto

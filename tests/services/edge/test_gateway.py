@@ -18,8 +18,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from ingest.addresses import close_sockets
 from ingest.formats import sunspec as models
-from ingest.mqtt.tls import close_sockets
 from services.cli.main import main
 from services.edge.modbus import MOST, Span, joined
 from services.local.brokers import Mosquitto

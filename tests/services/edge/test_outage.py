@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls
 from services.identity.principals import IdentityFolder
 from tests.security.probe import Probe
 from tests.services.edge.plant import (

@@ -10,7 +10,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from prometheus_client import CollectorRegistry
 
-from ingest.mqtt.tls import close_sockets
+from ingest.addresses import close_sockets
 from services.embedded import Runner
 from services.logs import get_logger
 from services.metrics import Metrics

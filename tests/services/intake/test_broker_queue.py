@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from ingest.mqtt.tls import Tls
+from ingest.addresses import Tls
 from services.intake.broker_queue import BrokerQueue, Room
 from services.logs import get_logger
 from services.metrics import Metrics

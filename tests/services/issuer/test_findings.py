@@ -9,7 +9,7 @@ from psycopg import errors
 from mrv.documents.verification import About
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError
 from mrv.packs.reader import read_pack
-from mrv.report.opinion import finding_rows
+from mrv.report.audit_rows import finding_rows
 from mrv.report.words import Words
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof

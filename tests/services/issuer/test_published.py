@@ -9,7 +9,7 @@ import pytest
 from mrv.errors import EnrolmentError, StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
-from mrv.statement.status import sign_list
+from mrv.statement.states import sign_list
 from mrv.verify import verify
 from services.issuer import audit as audits
 from services.issuer import external_signatures as accept

@@ -14,7 +14,7 @@ import pytest
 from ingest.errors import ServerError
 from mrv.errors import EnrolmentError
 from mrv.packs.reader import read_pack
-from mrv.report.opinion import evidence_rows
+from mrv.report.audit_rows import evidence_rows
 from mrv.report.words import Words
 from mrv.stored_tokens import read
 from services.issuer import requests, timestamps

@@ -8,8 +8,8 @@ import urllib.request
 import psycopg
 import pytest
 
-from ingest.mqtt.tls import Tls
-from services.broker_access import Control
+from ingest.addresses import Tls
+from services.enrolment import Control
 from services.identity.authority import Authority, write
 from services.identity.principals import ADMIN, PIPELINE, service
 from tests import commands

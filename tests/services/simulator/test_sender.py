@@ -16,7 +16,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.mqtt.tls import close_sockets
+from ingest.addresses import close_sockets
 from services.simulator import connection
 from services.simulator import sender as senders
 from services.simulator.connection import Outbox

@@ -14,7 +14,7 @@ from services.cli.data.columnstore import columnstore as command
 from services.cli.local.doctor_checks import storage
 from services.intake.database import Database
 from services.logs import get_logger
-from services.store.postgres import columnstore, reading_tables
+from services.store.postgres import columnstore
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 
@@ -28,7 +28,7 @@ FILL = (
 def days(url):
     """Return how many days new chunks of intervals hold."""
     with connect(url, autocommit=True) as conn:
-        (found,) = [o for o in reading_tables.lengths(conn) if o.table == "interval_quantity"]
+        (found,) = [o for o in columnstore.lengths(conn) if o.table == "interval_quantity"]
     return found.days
 
 
@@ -45,8 +45,8 @@ def test_chunks_of_a_large_fleet_are_shorter(database_url, monkeypatch):
     """Indexes that do not fit into memory make each commit wait for the disk."""
     with connect(database_url, autocommit=True) as conn:
         conn.execute(FILL)
-        held = sum(o.days * o.bytes_a_day for o in reading_tables.lengths(conn))
-        monkeypatch.setattr(reading_tables, "memory", lambda _: int(held))
+        held = sum(o.days * o.bytes_a_day for o in columnstore.lengths(conn))
+        monkeypatch.setattr(columnstore, "memory", lambda _: int(held))
         assert any(one.what == "chunks" and one.state == "wrong" for one in storage(conn))
         notes = migrate(database_url).notes
         assert any("new chunks hold 7 days, not 30" in note for note in notes), notes

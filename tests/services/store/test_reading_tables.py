@@ -5,7 +5,7 @@ from dataclasses import replace
 import psycopg
 
 from ingest import classes
-from services.store.postgres import reading_tables
+from services.store.postgres import columnstore
 from services.store.postgres.migrate import migrate, what_lacks
 
 HEAT = classes.parse(
@@ -32,8 +32,8 @@ def test_a_new_class_gets_its_table(database_url):
     """Who adds a class would write a migration, or readings would have nowhere to go."""
     known = {**classes.load(), "heat_meter": HEAT}
     with psycopg.connect(database_url) as conn:
-        assert reading_tables.make(conn, known) == ["reading_heat_meter"]
-        assert reading_tables.make(conn, known) == []
+        assert columnstore.make(conn, known) == ["reading_heat_meter"]
+        assert columnstore.make(conn, known) == []
         assert _columns(conn, "reading_heat_meter") == [
             ("device_id", "text"),
             ("time", "timestamp with time zone"),
@@ -60,7 +60,7 @@ def test_a_new_channel_gets_its_column_and_the_rest_stays(database_url):
             "INSERT INTO reading_vehicle (device_id, time, odometer_m) VALUES ('v', now(), 7)"
         )
         before = _columns(conn, "reading_vehicle")
-        assert reading_tables.make(conn, {**known, "vehicle": grown}) == ["reading_vehicle"]
+        assert columnstore.make(conn, {**known, "vehicle": grown}) == ["reading_vehicle"]
         assert _columns(conn, "reading_vehicle") == [*before, ("torque_nm", "double precision")]
         row = conn.execute("SELECT odometer_m, torque_nm FROM reading_vehicle").fetchone()
         assert row == (7, None)

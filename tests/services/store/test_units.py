@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import InputError
-from services.cli.errors import Exit
+from services.cli.output import Exit
 from services.store.postgres.pool import connect
 from services.store.statements.units import UnitEvent, balances, events
 from services.store.statements.units import enter_event as enter

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psycopg
 
-from deploy import views
+from deploy import pages
 
 PAGE = Path(__file__).parents[3] / "docs/views.md"
 
@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[3] / "docs/views.md"
 def test_the_page_of_the_views_has_not_drifted(database_url):
     """Who reads with SQL would ask for a column that is gone, or take one for what it is not."""
     with psycopg.connect(database_url) as connection:
-        made = views.page(connection)
-        silent = [name for name, said, *_ in connection.execute(views.VIEWS) if not said]
+        made = pages.views_page(connection)
+        silent = [name for name, said, *_ in connection.execute(pages.VIEWS) if not said]
     assert not silent, "a view without a comment: write one in its migration"
     assert made == PAGE.read_text("utf-8"), "run `make views`"

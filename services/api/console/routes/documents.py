@@ -1,7 +1,7 @@
-"""Uploaded files: the form's fields, documents and invoices with hash and registry row.
+"""
+Uploaded files: documents and invoices with hash and registry row, and registry files.
 
-Registry import page: changes, errors and warnings of a file, and its import after
-confirmation.
+A registry file is imported after a page with its changes, errors and warnings, on confirmation.
 """
 
 from __future__ import annotations

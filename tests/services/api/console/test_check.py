@@ -19,7 +19,7 @@ from mrv.signatures.authorities import StampRule
 from mrv.signatures.ed25519 import encode_base58
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.trust_root import IssueRule, read_trusted
-from mrv.statement.status import sign_list
+from mrv.statement.states import sign_list
 from mrv.verify import verify
 from tests.fix_node import _tool
 from tests.mrv import forging as forgeries

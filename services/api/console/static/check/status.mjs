@@ -1,4 +1,4 @@
-/* Whether a statement still counts, by a bitstring status list (as mrv/statement/status.py). */
+/* Whether a statement still counts, by a bitstring status list (as mrv/statement/states.py). */
 import { equal, isObject } from "./json.mjs";
 import { CheckError, fromBase64, sha256, utf8 } from "./text.mjs";
 import { instant } from "./times.mjs";

@@ -123,6 +123,7 @@ def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Any]]:
             for day in days
         }
         charts[name] = {
+            **dict.fromkeys(("hours", "most", "today", "so_far")),
             "days": days_chart(by_day, today, days[0]["unit"], title, t),
             "sum": t.amount(sum(day["value"] for day in days), days[0]["unit"]),
             "lacking": _lacking(by_day, today, t),

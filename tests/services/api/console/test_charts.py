@@ -37,6 +37,7 @@ from services.api.console.charts import (
 )
 from services.api.console.maps import month_calendar, week_of
 from services.api.console.routes import sewers
+from services.api.console.routes.devices import _charts
 from services.api.console.routes.projects import ProjectRow, Row, _first_of, _parts
 from services.api.console.routes.year import shortfalls
 from services.api.console.translations import Words
@@ -118,6 +119,18 @@ def test_the_title_of_hours_is_their_finding():
     # a share of a sum with negative hours would be of nothing
     assert title(9, -1) is None
     assert hours_title([], t) is None
+
+
+def test_a_day_of_zeros_has_no_chart():
+    """At night an inverter's page would show an empty plane up to 1 Wh."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    today = {"quantity": "energy_export", "start": start, "unit": "Wh"}
+    days = {**today, "day": date(2026, 3, 1), "value": 5, "measured_h": 1, "unknown_h": 0}
+    found = {"id": "inv-1", "timezone": "UTC", "days": [days], "hours": []}
+    for value, drawn in ((0, False), (7, True)):
+        shown = _charts({**found, "today": [{**today, "value": value}]}, WORDS)["energy_export"]
+        assert (shown["today"] is not None, shown["so_far"]) == (drawn, f"{value}\u00a0Wh")
+        assert (shown["hours"], shown["most"]) == (None, None)
 
 
 def test_a_sum_is_compared_with_what_was_expected():

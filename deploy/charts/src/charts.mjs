@@ -45,8 +45,7 @@ function tip(kind, d, option, params) {
     const one = option.bands[i];
     head(`${one.giver} → ${one.receiver}`); row(d.words.amount, one.shown);
   } else {
-    const [words, ...rest] = d.bars[i].told.split(": ");
-    head(words); const p = document.createElement("p"); p.textContent = rest.join(": "); box.append(p);
+    head(d.bars[i].long); const p = document.createElement("p"); p.textContent = d.bars[i].shown; box.append(p);
   }
   return box;
 }
@@ -170,7 +169,7 @@ function zoomed(el, canvas, kind, now, show) {
 
 // The figures as rows, where no table stands in the figure.
 const ROWS = {
-  bars: (d) => { const kinds = [...new Set(d.bars.flatMap((b) => (b.parts ?? []).map(([k]) => k)))]; return [["", ...kinds, "expected", d.unit], ...d.bars.map((b) => [b.told.split(": ")[0], ...kinds.map((k) => b.parts?.filter(([of]) => of === k).reduce((s, [, v]) => s + v, 0) ?? ""), b.expected ?? ""])]; },
+  bars: (d) => { const kinds = [...new Set(d.bars.flatMap((b) => (b.parts ?? []).map(([k]) => k)))]; return [["", ...kinds, "expected", d.unit], ...d.bars.map((b) => [b.long, ...kinds.map((k) => b.parts?.filter(([of]) => of === k).reduce((s, [, v]) => s + v, 0) ?? ""), b.expected ?? ""])]; },
   cumulative: (d) => [["", d.words.measured, d.words.expected, d.unit], ...d.long.map((l, i) => [l, d.measured[i] ?? "", d.expected[i] ?? ""])],
   hours: (d) => [["", d.words.hour, d.words.quantity, d.unit], ...d.cells.map(([x, y, v]) => [d.long[x], d.hours[y], v])],
   flows: (d) => [["", "", d.words.amount, d.unit], ...d.flows.map((o) => [o.giver, o.receiver, o.amount])],

@@ -5,7 +5,7 @@ import html
 import json
 import re
 import xml.etree.ElementTree as ET
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -25,16 +25,19 @@ from services.api.console.charts import (
     Bar,
     Flow,
     Step,
+    apart,
     bars,
     cumulative_chart,
     days_chart,
     flows,
     hours_chart,
+    hours_title,
     sparkline,
     steps,
 )
 from services.api.console.maps import month_calendar, week_of
 from services.api.console.routes import sewers
+from services.api.console.routes.devices import _charts
 from services.api.console.routes.projects import ProjectRow, Row, _first_of, _parts
 from services.api.console.routes.year import shortfalls
 from services.api.console.translations import Words
@@ -90,13 +93,53 @@ def test_a_thousand_is_written_as_the_reader_writes_it():
 def test_missing_is_no_bar_of_zero():
     """A day on which nothing came would look like one on which nothing was saved."""
     found = [
-        Bar("1", "one", (("measured", Fraction(4)),), Fraction(1, 3), "?day=1"),
-        Bar("2", "none", (("measured", Fraction(0)),)),
-        Bar("3", "gone", None),
+        Bar("1", "one", "4 t", (("measured", Fraction(4)),), Fraction(1, 3), "?day=1"),
+        Bar("2", "two", "0 t", (("measured", Fraction(0)),)),
+        Bar("3", "three", "missing", None),
     ]
     one, none, gone = figures(bars(found, "t", "alt", "x", Words("en")))["bars"]
     assert (one["parts"], one["expected"], one["href"]) == ([["measured", 4]], 0.333333, "?day=1")
     assert (none["parts"], gone["parts"]) == ([["measured", 0]], None)
+
+
+def test_the_title_of_hours_is_their_finding():
+    """A reader would search the darkest of 700 cells to learn when the plant works."""
+    t, day = Words("en"), date(2026, 3, 1)
+
+    def title(*shares, first=0):
+        at = datetime.combine(day, time(first), UTC)
+        hours = [(at + timedelta(hours=n), Fraction(share)) for n, share in enumerate(shares)]
+        return hours_title(hours, t)
+
+    assert title(1, 3, 4, 2, 0, 0, first=9) == "90\u00a0% of the total from 10:00 to 13:00"
+    # a night's hours lie on both sides of midnight
+    assert title(*[1] * 8, first=22) == "87\u00a0% of the total from 23:00 to 06:00"
+    assert title(0, 0, 7, first=21) == "100\u00a0% of the total from 23:00 to 24:00"
+    assert title(*[1] * 24) == "Even over the day: at most 5\u00a0% of the total in one hour"
+    # a share of a sum with negative hours would be of nothing
+    assert title(9, -1) is None
+    assert hours_title([], t) is None
+
+
+def test_a_day_of_zeros_has_no_chart():
+    """At night an inverter's page would show an empty plane up to 1 Wh."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    today = {"quantity": "energy_export", "start": start, "unit": "Wh"}
+    days = {**today, "day": date(2026, 3, 1), "value": 5, "measured_h": 1, "unknown_h": 0}
+    found = {"id": "inv-1", "timezone": "UTC", "days": [days], "hours": []}
+    for value, drawn in ((0, False), (7, True)):
+        shown = _charts({**found, "today": [{**today, "value": value}]}, WORDS)["energy_export"]
+        assert (shown["today"] is not None, shown["so_far"]) == (drawn, f"{value}\u00a0Wh")
+        assert (shown["hours"], shown["most"]) == (None, None)
+
+
+def test_a_sum_is_compared_with_what_was_expected():
+    """Two lines that end apart would leave the reader to subtract."""
+    t = Words("en")
+    pairs = [(Decimal(4), Decimal(6)), (Decimal(3), Decimal(2))]
+    assert apart(pairs, t.tonnes, t) == "1\u00a0t below the expected amount"
+    assert apart([(b, a) for a, b in pairs], t.tonnes, t) == "1\u00a0t above the expected amount"
+    assert apart([], t.tonnes, t) is None
 
 
 def test_days_without_a_value_are_drawn_until_today():
@@ -109,13 +152,12 @@ def test_days_without_a_value_are_drawn_until_today():
         "energy",
         Words("en"),
     )
-    said = [bar["told"] for bar in figures(drawn)["bars"]]
-    assert said == [
-        "1 February 2026: 5 kWh, measured",
-        "2 February 2026: missing",
-        "3 February 2026: 5 kWh, measured",
-        "4 February 2026: missing",
-        "5 February 2026: missing",
+    assert [(bar["long"], bar["shown"]) for bar in figures(drawn)["bars"]] == [
+        ("1 February 2026", "5 kWh, measured"),
+        ("2 February 2026", "missing"),
+        ("3 February 2026", "5 kWh, measured"),
+        ("4 February 2026", "missing"),
+        ("5 February 2026", "missing"),
     ]
     assert [bar["label"] for bar in figures(drawn)["bars"]] == ["Feb", "2", "3", "4", "5"]
 
@@ -151,9 +193,9 @@ def test_a_hostile_name_stays_text():
 def test_a_chart_without_script_has_the_declared_values():
     """The drawing would show other amounts than the figures behind it."""
     items = [
-        Bar("1", "1: 2 t", (("measured", Fraction(2)), ("estimated", Fraction(1))), Fraction(4)),
-        Bar("2", "2: -1 t", (("measured", Fraction(-1)),), Fraction(4)),
-        Bar("3", "3: missing", None, None),
+        Bar("1", "1", "2 t", (("measured", Fraction(2)), ("estimated", Fraction(1))), Fraction(4)),
+        Bar("2", "2", "-1 t", (("measured", Fraction(-1)),), Fraction(4)),
+        Bar("3", "3", "missing", None, None),
     ]
     drawn = bars(items, "t", "x", "x", Words("de"))
     svg = ET.fromstring(re.search(r"<svg.*</svg>", drawn)[0])  # noqa: S314 - our own

@@ -14,8 +14,9 @@ const colours = () => {
 };
 const language = document.documentElement.lang;
 const written = (o) => { const n = new Intl.NumberFormat(language === "en" ? "en-GB" : language, o); return (v) => n.format(v).replace("-", "−"); };
-const [whole, plain, short] = [written({ maximumFractionDigits: 0 }), written({ maximumSignificantDigits: 4 }), written({ maximumSignificantDigits: 4, useGrouping: true })];
-const f = { whole: (v) => whole(Math.trunc(v)), plain, amount: (v, unit) => `${short(v)}\u00a0${unit}` };
+const [whole, plain, short] = [written({ maximumFractionDigits: 0 }), written({ maximumSignificantDigits: 4 }), written({ maximumSignificantDigits: 4, roundingMode: "floor" })];
+// as the tables write an amount: four digits or whole, rounded down
+const f = { whole: (v) => whole(Math.trunc(v)), plain, amount: (v, unit) => `${Math.abs(v) < 1000 ? short(v) : whole(Math.floor(v))}\u00a0${unit}` };
 
 // What a pointer or the keyboard shows: nodes with classes, since the page's policy takes no style.
 function tip(kind, d, option, params) {

@@ -6,7 +6,7 @@ const shadow = (T) => ({ trigger: "axis", axisPointer: { type: "shadow", shadowS
 const text = (T, words, x, y, o = {}) => ({
   type: "text", silent: true, x, y, z: 9,
   style: {
-    text: words, fill: o.fill ?? T.ink, align: o.align ?? "left", verticalAlign: o.from ?? "middle",
+    text: words, fill: o.fill ?? T.ink, align: o.align ?? "left", verticalAlign: o.from ?? "middle", lineHeight: Math.round(1.25 * (o.size ?? 12)),
     font: `${o.weight ?? 400} ${o.size ?? 12}px ${FONT}`, ...(o.halo ? { stroke: T.bg, lineWidth: 3 } : {}), ...(o.width ? { width: o.width, overflow: o.overflow ?? "truncate" } : {}),
   },
 });

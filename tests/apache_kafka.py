@@ -61,7 +61,7 @@ def make(home: Path) -> Path:
 
 
 def options(made: Path) -> str:
-    """Return what Java is told of the classes that it has read before."""
+    """Return Java's options for a cache of classes that earlier starts have loaded."""
     archive = made / _CLASSES
     return f"-XX:SharedArchiveFile={archive}" if archive.exists() else ""
 

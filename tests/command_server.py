@@ -1,19 +1,19 @@
 """
-Starts `tonne` for the tests: as a process of its own, and without reading its modules anew.
+Starts `tonne` for the tests: as a process of its own, and without reading its modules again.
 
-A start of Python with the modules of a command costs most of a second of a processor, and the
-tests start hundreds.  This process reads the modules of all commands once, and of the product's
-own files what many of them read, and forks for each start that it is asked for.  The fork takes
-the files, folder and environment that it is given, then runs its module as `python -m` does: it is
-killed, stopped and waited for as any other.  At its end it waits for its threads, runs what was
-left for the end and writes its output, as Python does, and leaves its modules to the system: to
-take them apart copies all of them, for 0.1 s.
+A start of Python with the modules of a command costs most of a second of a processor, and the tests
+start hundreds.  This process reads the modules of all commands once, and of the product's own files
+what many of them read, and forks for each start that it is asked for.  The fork takes the files,
+folder and environment that it is given, then runs its module as `python -m` does: it is killed,
+stopped and waited for as any other.  At its end it waits for its threads, runs what was left for
+the end and writes its output, as Python does, and leaves its modules to the system: to take them
+apart copies all of them, for 0.1 s.
 
 A request is a message of JSON beside three open files; the answers are the process's id and, once
 it has ended, its exit status.  The server ends with the last process that keeps it.
 
-Another Python, as that of an installation, serves as well: this file needs nothing but Python.
-It is told which modules to read, and reads what it has of them: to miss one is for those that need
+Another Python, as that of an installation, serves as well: this file needs nothing but Python. It
+is informed which modules to read, and reads what it has of them: to miss one is for those that need
 it to say.
 """
 
@@ -171,7 +171,7 @@ class Server:
         return [key.data[0] for key in self._selector.get_map().values() if key.data]
 
     def _left(self, keeper: Any) -> bool:
-        """Whether nobody keeps it any more."""
+        """Whether no one keeps it any more."""
         self._selector.unregister(keeper)
         keeper.close()
         self._kept -= 1

@@ -3,7 +3,7 @@ The command `tonne` as a process of its own: `start(words)` and `run(words)`.
 
 Both are `subprocess.Popen` and `subprocess.run` of `python -m services.cli`, by way of
 `tests/command_server.py`, which spares each start the reading of all modules.  In the soak, or
-where the environment tells the interpreter itself something else, Python is started anew.
+where the environment tells the interpreter itself something else, Python is started again.
 """
 
 import atexit

@@ -67,14 +67,14 @@ def copy(url: str, template: str) -> None:
 
 
 def drop(url: str) -> None:
-    """Drop a database, whoever is connected to it."""
+    """Drop a database, anyone who is connected to it."""
     _templates.pop(url, None)
     reused.forget(url)
     _alone(url, f'DROP DATABASE IF EXISTS "{name_of(url)}" WITH (FORCE)')
 
 
 def put_by(url: str) -> None:
-    """Keep a fresh copy for the next who wants one; drop it if anybody was ever in it."""
+    """Keep a fresh copy for the next who wants one; drop it if anyone was ever in it."""
     name, template = name_of(url), _templates.pop(url, "")
     seen = (
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = %s) OR sessions > 0"
@@ -89,7 +89,7 @@ def put_by(url: str) -> None:
 
 
 def _alone(url: str, statement: str) -> None:
-    """Run what nobody may be in a database for; the server itself waits for five seconds."""
+    """Run what no one may be in a database for; the server itself waits for five seconds."""
     end = time.monotonic() + _LEAVING_S
     while True:
         try:

@@ -16,7 +16,7 @@ def on_servers(cluster, otherwise, kind=Pipeline, *, disk=False):
     """
     Yield running servers over a copy of a stopped one's databases, in memory if it has room.
 
-    With `disk` they are where the system has its temporary files: whoever watches how fast that
+    With `disk` they are where the system has its temporary files: anyone who watches how fast that
     fills, as an alert does, must not see what the servers of all tests write.
     """
     with TemporaryDirectory() if disk else memory.folder(otherwise) as folder:

@@ -46,7 +46,7 @@ class Quick(Postgres):
     """
 
     def command(self, port):
-        """Return the command line, with what costs most of a fresh database's time turned off."""
+        """Return the command line, with the slow parts of a fresh database turned off."""
         return [*super().command(port), *(word for one in _QUICK for word in ("-c", one))]
 
     def execute(self, statement):

@@ -1,4 +1,4 @@
-"""A year of quarter hours accounted and closed, project by project, in bounded memory."""
+"""A year of 15-minute intervals accounted and closed, project by project, in bounded memory."""
 
 import argparse
 import json
@@ -76,7 +76,10 @@ def plant(number: int) -> tuple[Project, Fleet]:
 
 
 def year_of(seed: int) -> IntervalRows:
-    """Every quarter hour of a project's year; one in a thousand is missing, as in the field."""
+    """
+    Every 15-minute interval of a project's year; one in a thousand is
+    missing, as in the field.
+    """
     chance = np.random.default_rng(seed)
     device = np.repeat(np.arange(OF_PROJECT, dtype=np.int32), INTERVALS)
     start = np.tile(YEAR[0] + np.arange(INTERVALS) * INTERVAL_US, OF_PROJECT)

@@ -57,7 +57,7 @@ def stages(stage: dict[str, float]) -> str:
 
 
 def rows(stage: dict[str, float]) -> str:
-    """Bytes of each kind of row and of its indexes, at a message a quarter of an hour."""
+    """Bytes of each kind of row and of its indexes, at a message a 15 minutes."""
     found = [
         (
             name,

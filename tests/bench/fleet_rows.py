@@ -1,9 +1,9 @@
 """
 Rows of a large fleet of inverters, made by numpy and copied into chunks.
 
-Rows of a quarter hour lie together, as they come from the field.  A server that `Hurried`
-starts writes no log for a chunk that is made and filled in one transaction; keys and indexes
-are built at the end (`tests.bench.simulated_days`).
+Rows of an interval of 15 minutes lie together, as they come from the field.  A server that
+`Hurried` starts writes no log for a chunk that is made and filled in one transaction; keys and
+indexes are built at the end (`tests.bench.simulated_days`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +51,7 @@ class Hurried(Postgres):
 
 
 class Span(NamedTuple):
-    """Devices by number and quarter hours by time, both half-open. [us UTC]"""
+    """Devices by number and 15-minute intervals by time, both half-open. [us UTC]"""
 
     first: int
     last: int
@@ -60,7 +60,7 @@ class Span(NamedTuple):
 
 
 class _Sun:
-    """What an inverter makes until each quarter hour of a span, some more and some less."""
+    """What an inverter makes until each 15-minute interval of a span, some more and some less."""
 
     def __init__(self, span: Span) -> None:
         quarters = np.arange(span.from_us, span.to_us + QUARTER_US, QUARTER_US)
@@ -181,7 +181,7 @@ class _Rows:
         self._form = np.dtype(fields)
 
     def blocks(self, from_us: int, to_us: int) -> Iterator[bytes]:
-        """Rows of a time, those of a quarter hour together. [us UTC]"""
+        """Rows of a time, those of an interval of 15 minutes together. [us UTC]"""
         each = max(1, _ROWS // len(self._numbers)) * QUARTER_US
         for at in range(from_us, to_us, each):
             quarters = np.arange(at, min(at + each, to_us), QUARTER_US)

@@ -200,7 +200,7 @@ def needs(devices: int, cadence_s: int, costs: Costs) -> dict[str, float]:
 
 
 def limits(costs: Costs) -> dict[str, float]:
-    """Devices at which each part of one cell is full, at a message a quarter of an hour."""
+    """Devices at which each part of one cell is full, at a message a 15 minutes."""
     stored_per_quarter = QUARTER_S * costs.worker_per_s
     return {
         "a registry change delays storing by 10 s": 10e6 / costs.device_us,

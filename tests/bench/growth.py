@@ -1,17 +1,19 @@
 """
-What costs more as fleet and history grow: commit, late reading, queries, close, verify, size.
+Costs that increase as fleet and history grow: commit, late reading, queries, close, verify, size.
 
     python -m tests.bench.growth 100x1 1000x1 100x12 100000x3d
-    python -m tests.bench.growth 5x17/8h --parts stored          # 1,550 chunks of 8 hours
-    python -m tests.bench.growth 10000x1 --home FOLDER --keep            # filled once
+    python -m tests.bench.growth 5x17/8h --parts stored
+    # 1,550 chunks of 8 hours
+    python -m tests.bench.growth 10000x1 --home FOLDER --keep
+    # filled once
     python -m tests.bench.growth 10000x1 --home FOLDER --keep --parts sums days
 
-Each point is devices by months, or by days, in chunks of 30 days, or of so many hours.  A few
-devices are stored as `tonne run` stores them, a month at the least; all others are rows of the
-same width, so that tables, indexes and chunks are as large as those of a real fleet.  Sealing,
-closing and verifying are those of the few devices, among all rows: `tests.bench.sealing` seals
-a fleet.  Times are of the processor: milliseconds of this process and its session, seconds of
-this process and the whole server; `clock` is by the clock.
+Each point is a number of devices and of months, or of days, in chunks of 30 days, or of a number of
+hours.  A few devices are stored as `tonne run` stores them, for a month at least; all others are
+rows of the same width, so that tables, indexes and chunks are as large as those of a real fleet.
+Sealing, closing and verifying are measured for the few devices, among all rows:
+`tests.bench.sealing` seals a fleet.  Times are processor times: milliseconds of this process and
+its database session, seconds of this process and the whole server; `clock` is elapsed time.
 """
 
 from __future__ import annotations
@@ -257,7 +259,7 @@ class _Point:
         yield f"{name}_clock_ms", median(clock) * 1_000
 
     def _commits(self) -> Callable[[], object]:
-        """New readings of the subjects, a quarter of an hour later each time."""
+        """New readings of the subjects, a 15 minutes later each time."""
         last = month.frame(range(SUBJECTS), month.QUARTER_US)
         count = len(last) // SUBJECTS
         one = last.take(np.arange(SUBJECTS) * count + count - 1)

@@ -135,7 +135,7 @@ TICK_S = 0.005  # many devices leave no silence between their messages
 
 class Paced(threading.Thread):
     """
-    Publishes at a rate until told to stop or out of messages.
+    Publishes at a rate until it is stopped or has no more messages.
 
     Parameters
     ----------

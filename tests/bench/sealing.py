@@ -3,7 +3,7 @@ What it costs to seal a fleet's days, and to count when their readings arrived.
 
     python -m tests.bench.sealing --devices 10000 --days 2 [--profile]
 
-Rows of all devices are made in SQL, a reading a quarter of an hour, in projects of a hundred
+Rows of all devices are made in SQL, a reading a 15 minutes, in projects of a hundred
 devices; then their days are sealed as `tonne log seal` does it, one day after another.
 """
 
@@ -138,7 +138,7 @@ def _arrival(conn: Connection, edges: list[int], devices: int) -> dict[str, floa
 
 
 def _counting(url: str, devices: int) -> dict[str, float]:
-    """Count a quarter hour of the whole fleet as it is stored; milliseconds."""
+    """Count an interval of 15 minutes of the whole fleet as it is stored; milliseconds."""
     figures: dict[str, float] = {}
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         fleet = registry.load_fleet(conn)

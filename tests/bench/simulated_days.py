@@ -82,7 +82,10 @@ def indexed_after(conn: Connection) -> Iterator[None]:
 
 
 def order_by_time(conn: Connection) -> None:
-    """Let rows of each chunk lie as they come from the field: those of a quarter hour together."""
+    """
+    Let rows of each chunk lie as they come from the field: those of an interval of 15 minutes
+    together.
+    """
     for chunk, column in conn.execute(_CHUNKS).fetchall():
         conn.execute(f"ANALYZE {chunk} ({column})".encode())
         if conn.execute(_ORDERED, [chunk, column.strip('"')]).fetchone() == (True,):

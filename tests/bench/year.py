@@ -1,5 +1,5 @@
 """
-A year of Hai Phong's catalog at a quarter hour: stored and accounted, closed, verified.
+A year of Hai Phong's catalog at an interval of 15 minutes: stored and accounted, closed, verified.
 
 The simulator's columns go into the store as `tonne run` commits them; MQTT is what the
 drain measures.  Making them is not counted.  Then every project's year is closed, its
@@ -88,8 +88,8 @@ def frames(
     """
     Frames of some days of every device and a reading or two, one a class, in order of time.
 
-    Each quarter hour; `as_registered`: where the registry has a cadence, by that, as in the demo.
-    `of`: of these projects alone.
+    Each 15-minute interval; `as_registered`: where the registry has a cadence, by that, as in the
+    demo. `of`: of these projects alone.
     """
     fleet = [d for d in read_fleet(catalog, _CADENCE_S) if d.id != _REPLAYED]
     if of is not None:

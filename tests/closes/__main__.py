@@ -1,4 +1,4 @@
-"""`python -m tests.closes`: show golden closes, add some, write anew what they come to, pin."""
+"""`python -m tests.closes`: show golden closes, add some, write again what they come to, pin."""
 
 import argparse
 import json

@@ -32,7 +32,7 @@ def test_the_facts_are_those_that_the_outcomes_are_of(closes):
 
 
 def test_facts_come_back_as_they_went(closes):
-    """A field that is lost would be a close of something else, for ever."""
+    """A field that is lost would be a close of something else, forever."""
     for facts in [*closes[0].values()][:: 1 if SOAK else 10]:
         assert plain(fact(facts)) == facts
 

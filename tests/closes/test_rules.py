@@ -66,7 +66,7 @@ def test_the_order_of_rules_moves_nothing(closes, passes, seed):
 
 
 def test_no_rule_raises_a_reduction(passes):
-    """A rule that leaves more, settled or not, would pay the claimant for a fault."""
+    """A rule that raises the reduction would reward the claimant for a fault."""
     for name, one in passes.items():
         for rule, cost in one.costs.items():
             # what is impossible is no figure, whichever side of the account it is on
@@ -118,7 +118,7 @@ def earlier(asked):
 
 
 def test_vintages_add_up_over_new_year(closes):
-    """An excess that was taken off one year alone made vintages of -18.9 and +21.9 t for 1.1."""
+    """An excess that was deducted one year alone made vintages of -18.9 and +21.9 t for 1.1."""
     crossed = 0
     for name in [*closes][:: 3 * EACH]:
         asked = earlier(closes[name])
@@ -134,7 +134,7 @@ def test_vintages_add_up_over_new_year(closes):
 
 
 def test_each_device_is_metered_less_its_cuts(passes):
-    """Energy that disappears without a line in the statement is one that nobody can appeal for."""
+    """Energy that disappears without a line in the statement is one that no one can appeal for."""
     for name, result in passes.items():
         account = result.account
         for one in account.views:
@@ -186,7 +186,7 @@ def test_lines_and_gaps_add_up_to_what_was_taken_off(results):
 
 
 def test_each_effect_has_its_finding(results):
-    """119 t were taken off for days without an invoice, and no finding named a day."""
+    """119 t were deducted for days without an invoice, and no finding named a day."""
     for name, one in results.items():
         reported = {found.rule for found in one.applicability if not found.holds}
         # what belongs to a certificate has its line, and is not a fault

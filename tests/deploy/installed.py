@@ -1,4 +1,4 @@
-"""tonne as somebody else has it: a wheel of this tree in an environment of its own."""
+"""tonne as someone else has it: a wheel of this tree in an environment of its own."""
 
 import os
 import shutil

@@ -100,7 +100,10 @@ def test_each_deployed_process_starts_and_looks_for_its_server(installed, tmp_pa
 
 
 def ended(process, said, *, waits):
-    """Exit code of a process; one that waits for its server is stopped once it has told so."""
+    """
+    Return the exit code of a process; one that waits for its server is stopped once it has logged
+    this.
+    """
     for _ in range(1_200):
         if process.poll() is not None:
             return process.returncode

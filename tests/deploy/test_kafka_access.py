@@ -144,7 +144,7 @@ def test_each_user_does_what_it_needs(brokers):
 
 
 def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
-    """A worker whose reader knows no password would wait for ever for its group."""
+    """A worker whose reader knows no password would wait forever for its group."""
     register(database_url)
     send(brokers.access("bridge"), TOPIC)  # no parcel: it goes to the dead-letter topic
     (tmp_path / "url").write_text(brokers.url("worker"))
@@ -267,7 +267,7 @@ async def _revoke(access, one):
 
 @contextmanager
 def without(root, one):
-    """Take an entry off the list, and put it back; whoever may make a topic finds none."""
+    """Take an entry off the list, and put it back; anyone who may make a topic finds none."""
     run_once(_revoke(root, one))
     if one.operation == "Create":
         run_once(_deleted(root, one.name))

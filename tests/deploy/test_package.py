@@ -42,7 +42,7 @@ def imported():
 
 
 def test_each_module_that_a_bare_installation_lacks_names_its_extra(bare, tmp_path):
-    """`No module named 'anyio'` tells nobody what to install."""
+    """`No module named 'anyio'` tells no one what to install."""
     others = sorted(imported() - OURS - {"deploy", "tests"} - sys.stdlib_module_names)
     code = (
         "import sys, importlib.util as u; print(*[m for m in sys.argv[1:] if not u.find_spec(m)])"

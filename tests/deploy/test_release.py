@@ -1,6 +1,6 @@
 """What a release lacks is named before an hour of tests, all of it in one run.
 
-A release's checksums are signed, and whoever changes a file on the way is found out.
+A release's checksums are signed, and anyone who changes a file on the way is found out.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ def test_what_was_signed_is_taken(release):
     "how", ["file", "checksum", "both", "more", "fewer", "other key", "no signature", "elsewhere"]
 )
 def test_what_was_changed_is_refused(release, tmp_path, how):
-    """A wheel with somebody else's code would be installed where keys are."""
+    """A wheel with someone else's code would be installed where keys are."""
     dist, signers, key = release
     wheel = dist / "tonne-0.2.0-py3-none-any.whl"
     sums = dist / "SHA256SUMS"
@@ -89,7 +89,7 @@ def test_what_was_changed_is_refused(release, tmp_path, how):
 
 
 def test_a_key_that_is_none_is_told(release, tmp_path):
-    """A release would go out unsigned, and nobody saw it."""
+    """A release would go out unsigned, and no one saw it."""
     dist, _, _ = release
     (tmp_path / "none").write_text("no key")
     done = _run(dist, tmp_path / "none")

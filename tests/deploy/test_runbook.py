@@ -25,7 +25,7 @@ def test_services_are_there():
 
 
 def test_metrics_are_there():
-    """An alert on a series that nobody counts never fires."""
+    """An alert on a series that no one counts never fires."""
     exported = {
         sample
         for family in Metrics(CollectorRegistry()).registry.collect()

@@ -39,7 +39,7 @@ def set_up(project, *extras, **environment):
 
 
 def interpreter(folder, name, first):
-    """Write an interpreter that runs a line of Python before what it is told to."""
+    """Write an interpreter that runs a line of Python before its arguments."""
     path = folder / name
     path.write_text(
         f'#!/bin/sh\nshift\ncode=$1\nexec "{sys.executable}" -c "{first}\n$code"\n',
@@ -61,7 +61,7 @@ def interpreter(folder, name, first):
     ],
 )
 def test_an_interpreter_that_will_not_do_is_refused_at_once(project, tmp_path, first, reason):
-    """Somebody would download 400 MB to learn that the gateway's outbox cannot be opened."""
+    """Someone would download 400 MB to learn that the gateway's outbox cannot be opened."""
     chosen = interpreter(tmp_path, "python-of-mine", first)
     code, said = set_up(project, PYTHON=str(chosen))
     assert code == 2
@@ -135,7 +135,7 @@ def test_a_disk_without_room_is_told_before_anything_is_downloaded(project):
 
 @contextmanager
 def refusing_proxy():
-    """Proxy that lets nobody through, as one does that asks for a password."""
+    """Proxy that lets no one through, as one does that asks for a password."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_refuse, args=(server,), daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"

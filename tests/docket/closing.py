@@ -1,4 +1,4 @@
-"""A case closed the way a period is: registry file, readings, papers, preview, in a database."""
+"""A case closed the way a period is: registry file, readings, documents, preview, in a database."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def _issue(url: str, home: Path, world: World) -> None:
 
 
 def _enrol(url: str, world: World) -> None:
-    """Enrol the operator's key, by which the plant's own papers are known."""
+    """Enrol the operator's key, by which the plant's own documents are known."""
     operator = KeyBounds(world.plant.get("operator", OPERATOR))
     key = EnrolledKey(
         "operator", "operator", SigningKey.generate().public_multikey, bounds=operator
@@ -293,7 +293,7 @@ def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int | np.
 
 
 def _remake(url: str) -> None:
-    """Make intervals anew that a changed registry asks for, as `tonne run` does."""
+    """Make intervals again that a changed registry asks for, as `tonne run` does."""
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         store_of(conn).remake_requested(conn)
 

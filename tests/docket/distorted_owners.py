@@ -22,7 +22,7 @@ def bound_as(world: World, on: str, role: str) -> None:
 
 @said
 def unregistered(world: World, on: str) -> None:
-    """A meter of the plant is not registered at all, and nobody bills what it measures."""
+    """A meter of the plant is not registered at all, and no one bills what it measures."""
     world.document["devices"] = [one for one in world.document["devices"] if one["id"] != on]
     project = world.project
     project["devices"] = [one for one in project["devices"] if one["device"] != on]
@@ -110,7 +110,7 @@ def drifts(world: World, on: list[str], by: float, first: str, last: str) -> Non
 
 @said
 def only_hours(world: World, on: str, first: int, last: int, by: float = 1.0) -> None:
-    """A gauge is told in some hours of the day alone, in which it shows more than its mean."""
+    """A gauge is sent only in the hours of the day in which it is above its mean."""
     device, channel = at_channel(on)
     some = world.readings[device]
     hour = world.month.local_us(some.time_us) % DAY_US / HOUR_US

@@ -1,4 +1,4 @@
-"""Second projects at the site, deviations of the plan, and papers that take back."""
+"""Second projects at the site, deviations of the plan, and documents that take back."""
 
 from __future__ import annotations
 

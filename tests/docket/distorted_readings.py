@@ -39,7 +39,7 @@ def scaled(
 
 @said
 def wrong_unit(world: World, on: str, by: float, until: str, first: str | None = None) -> None:
-    """A gateway sent another unit, register and all, until somebody mended it."""
+    """A gateway sent another unit, register and all, until someone mended it."""
     device, channel = at_channel(on)
     some = world.readings[device]
     before = times_within(world, some.time_us, first, until)
@@ -77,7 +77,10 @@ def clock(
 
 @said
 def irregular(world: World, device: str, seconds: float) -> None:
-    """A meter is read at odd times: its registers are those of then, its power the mean since."""
+    """
+    A meter is read at odd times: its registers are those of that time,
+    its power the mean since.
+    """
     some = world.readings[device]
     off = np.clip(world.rng.normal(0, seconds, len(some.time_us)), -400, 400)
     then = some.time_us + np.asarray(off * 1e6, dtype=np.int64)
@@ -102,7 +105,7 @@ def silent(world: World, device: str, first: str, last: str) -> None:
 
 @said
 def read_out(world: World, device: str, at: str) -> None:
-    """A device keeps its readings until somebody reads them out."""
+    """A device keeps its readings until someone reads them out."""
     world.arrived[device] = moment_of(world, at)
 
 
@@ -186,7 +189,7 @@ def lost(world: World, device: str, share: float) -> None:
 
 @said
 def without(world: World, on: str, first: str | None = None, last: str | None = None) -> None:
-    """A channel is not told."""
+    """A channel is not sent."""
     device, channel = at_channel(on)
     some = world.readings[device]
     if first is None and last is None:
@@ -208,7 +211,7 @@ def every(
 
 @said
 def sparse(world: World, on: str, minutes: int) -> None:
-    """A gauge is told less often than the register."""
+    """A gauge is sent less often than the register."""
     device, channel = at_channel(on)
     some = world.readings[device]
     seldom = (some.time_us // (5 * 60_000_000)) % (minutes // 5) == 0
@@ -217,7 +220,7 @@ def sparse(world: World, on: str, minutes: int) -> None:
 
 @said
 def power_of(world: World, on: str, of: str, times: float = 1.0) -> None:
-    """A gauge shows what its register, as it is told, would need."""
+    """A gauge is calculated from the register as it is sent."""
     device, channel = at_channel(on)
     some = world.readings[device]
     steps = np.diff(some.columns[of], prepend=some.columns[of][0])
@@ -381,7 +384,7 @@ def copied(
     world: World, on: str, of: str, by: float = 1.0, shift_minutes: int = 0,
     permute: bool = False, scatter: float = 0.0, gauges: bool = True,
 ) -> None:  # fmt: skip
-    """A meter tells what another one told: scaled, shifted, with its days in another order."""
+    """A meter sends what another one sent: scaled, shifted, or with its days in another order."""
     device, channel = at_channel(on)
     source, other = at_channel(of)
     theirs, ours = world.readings[source], world.readings[device]

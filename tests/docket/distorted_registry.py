@@ -162,7 +162,7 @@ def claimed_too(world: World, on: str, **other: Any) -> None:
 def rating(
     world: World, on: str, watt: int, *, dated: str, document: str = "", sha256: str = ""
 ) -> None:
-    """A rated power is raised after the readings came, from a time of before."""
+    """A rated power is raised after the readings arrived, with an earlier start."""
 
     def change(file: dict[str, Any]) -> None:
         row = next(one for one in file["devices"] if one["id"] == on)
@@ -237,7 +237,7 @@ def second_id(
     by: float = 1.0, scatter: float = 0.0, shift_minutes: int = 0, permute: bool = False,
     gauges: bool = True,
 ) -> None:  # fmt: skip
-    """A second meter is registered that is none: it tells what a first one told."""
+    """A second meter is registered that does not exist: it sends what a first one sent."""
     row, bound = deepcopy(world.registered(of)), deepcopy(world.bound(of))
     row["id"], bound["device"] = name, name
     if serial == "":
@@ -326,7 +326,7 @@ def elsewhere(world: World, device: str, metres: float) -> None:
 
 @said
 def diagram(world: World) -> None:
-    """A third party's line diagram of before the period shows what each meter measures."""
+    """A third party's line diagram from before the period shows what each meter measures."""
     world.project["documents"]["line_diagram"] = paper(world, "line_diagram", {})
 
 

@@ -2,7 +2,7 @@
 What makes a case of a plant: what else happened there, or what is said of it otherwise.
 
 Each is a function of a world and of values that the case's file gives.  Those of `HAPPENED` are
-done first and are part of the truth; the others change readings, registry or papers.
+done first and are part of the truth; the others change readings, registry or documents.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-`python -m tests.docket.evidence`: a true paper or channel costs no more than its accuracy.
+`python -m tests.docket.evidence`: a true document or channel costs no more than its accuracy.
 
 Each honest case is closed as it is, and again without each of its plant's invoices, documents,
 laboratory results, check meters, gauges and second registers, and without each that the case itself
@@ -80,7 +80,7 @@ def _of_plant(name: str) -> Iterator[tuple[str, Step]]:
 
 
 def honest() -> list[str]:
-    """Return the honest cases of which every paper is true: none for which a verifier asks."""
+    """Return the honest cases of which every document is true: none for which a verifier asks."""
     return [n for n, one in cases().items() if one["label"] == "honest" and not one["asked"]]
 
 
@@ -105,7 +105,7 @@ def lowered(
 
 
 def main() -> None:
-    """Close cases without each of their papers and channels, and print what lowers them."""
+    """Close cases without each of their documents and channels, and print what lowers them."""
     known = argparse.ArgumentParser(prog="python -m tests.docket.evidence", description=__doc__)
     known.add_argument("names", nargs="*", help="parts of names of honest cases; all without one")
     known.add_argument("--most", type=int, metavar="N", help="try so many of each case")

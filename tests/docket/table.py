@@ -40,7 +40,7 @@ class Result(NamedTuple):
 
     @property
     def honest(self) -> bool:
-        """Whether nobody deceived."""
+        """Whether no one deceived."""
         return self.label == "honest"
 
     @property
@@ -122,9 +122,9 @@ class OfRule(NamedTuple):
     What a rule does.
 
     `caught` are frauds in which it raises a request, `only` those in which no other rule does,
-    `taken_t` what it alone takes off in frauds, `only_t` what would come back without it;
-    `accused` are honest cases in which it raises a request that nobody would fairly raise, `cut`
-    those from which it takes more than 1 %, `lost_t` what it alone takes off in honest cases.
+    `taken_t` what it alone deducts in frauds, `only_t` what would come back without it;
+    `accused` are honest cases in which it raises a request that no one would fairly raise, `cut`
+    those from which it takes more than 1 %, `lost_t` what it alone deducts in honest cases.
     """
 
     rule: str

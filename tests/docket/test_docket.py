@@ -100,7 +100,7 @@ def test_each_case_is_of_known_words():
 
 
 def test_both_sides_are_there():
-    """A docket of frauds alone would praise a rule that refuses everybody."""
+    """A docket of frauds alone would praise a rule that refuses everyone."""
     some = results(cases(), stored())
     honest = sum(one.honest for one in some)
     assert len(some) >= 100

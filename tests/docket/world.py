@@ -1,8 +1,8 @@
 """
-A plant of the docket: what it truly did, what its meters and its papers say of it.
+A plant of the docket: what it truly did, what its meters and its documents say of it.
 
 A plant is a file in `plants/`.  What it did is a course by device and channel; readings are made
-from it, and papers.  A case's distortions change what happened, or what is said of it; the truth
+from it, and documents.  A case's distortions change what happened, or what is said of it; the truth
 is what happened, by the methodology's own equation on the values that are true.
 """
 
@@ -159,7 +159,7 @@ def seed_of(text: str) -> int:
 
 
 def sha(text: str) -> str:
-    """Return the hash of a paper's file."""
+    """Return the hash of a document's file."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -249,7 +249,10 @@ def document(world: World) -> dict[str, Any]:
 
 
 def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a value, or a diagram, by another's hand and of before the project."""
+    """
+    Return the document of a value, or a diagram, by another's hand and from before the
+    project.
+    """
     bound = {
         one["id"]: one["bound"][name]
         for one in world.plant["devices"]

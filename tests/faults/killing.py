@@ -28,10 +28,10 @@ _WAIT_S = 150.0
 
 class Fleet(threading.Thread):
     """
-    Devices that send a reading each, `ROUNDS_PER_S` times a second, until told to stop.
+    Devices that send a reading each, `ROUNDS_PER_S` times a second, until they are stopped.
 
-    With `receipts` a device keeps a reading until its receipt and sends it again;
-    without, it trusts the broker's PUBACK.
+    With `receipts` a device keeps a reading until its receipt and sends it again; without, it
+    relies on the broker's PUBACK.
     """
 
     def __init__(self, pipeline: Pipeline, names: list[str], *, receipts: bool) -> None:

@@ -80,7 +80,7 @@ class Workers:
         return self.alive[-1]
 
     def sharing(self, least: int) -> bool:
-        """Whether so many workers have partitions, as each was last told."""
+        """Return whether a number of workers have partitions, by their last messages."""
         return sum(bool(self._has(process)) for process in self.alive) >= least
 
     def _has(self, process: subprocess.Popen[bytes]) -> dict[str, int]:
@@ -141,7 +141,7 @@ class Workers:
         return all(held.get(partition, 0) >= end for partition, end in ended.items())
 
     def restart_dead(self) -> None:
-        """Start anew, as a supervisor does, what ended by itself."""
+        """Start again, as a supervisor does, what ended by itself."""
         for process in [process for process in self.alive if process.poll() is not None]:
             assert process.returncode == 3, self.log_of(process)
             self.alive.remove(process)

@@ -24,7 +24,7 @@ YEAR_S = 365 * 86_400
 
 
 class Emission(NamedTuple):
-    """A stored quarter hour of a device in a project. [ug CO2e]"""
+    """A stored 15-minute interval of a device in a project. [ug CO2e]"""
 
     project: str
     device: str
@@ -36,7 +36,7 @@ class Emission(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """A stored quarter hour of a device's quantity. [base units]"""
+    """A stored 15-minute interval of a device's quantity. [base units]"""
 
     device: str
     quantity: str
@@ -62,7 +62,7 @@ class Part(NamedTuple):
 
 @dataclass
 class Account:
-    """Everything that a surface may be held against, as it was at `now`."""
+    """Everything that a surface may be compared with, as it was at `now`."""
 
     now: datetime
     emissions: list[Emission]
@@ -97,7 +97,10 @@ class Account:
             self.amount_days[one.device, one.quantity][day].append(one)
 
     def _account(self) -> None:
-        """What counts of each day: of statements, of open time without one, of quarter hours else."""
+        """
+        What counts of each day: of statements, of open time without one, of 15-minute intervals
+        else.
+        """
         counting = [s for s in self.statements if s["state"] in {"issued", *_ON_THE_WAY}]
         accounting = {
             one["id"]

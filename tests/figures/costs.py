@@ -17,7 +17,10 @@ DAY_S = 86_400
 
 
 def costs_by_rule(a: Account, device: str) -> tuple[str | None, datetime, Fraction | None]:
-    """The project of a silent device, since when it is silent, what its role's rule charges [ug/s]."""
+    """
+    The project of a silent device, since when it is silent, what its
+    role's rule charges [ug/s].
+    """
     for project, members in a.members.items():
         for name, role, begin, end in members:
             if name != device or not begin <= a.now < end:
@@ -33,7 +36,10 @@ def costs_by_rule(a: Account, device: str) -> tuple[str | None, datetime, Fracti
 
 
 def silences(a: Account) -> dict[str, tuple[Fraction | None, Fraction | None]]:
-    """What each silent device costs so far and a day, together no more than was expected. [t, t/d]"""
+    """
+    What each silent device costs so far and a day, together no more than
+    was expected. [t, t/d]
+    """
     found: dict[str, tuple[Fraction | None, Fraction | None]] = {}
     of_projects = defaultdict(list)
     for device in a.silent():

@@ -248,7 +248,7 @@ def meant(a, where, said):
 
 
 def _of_part(a, project, one):
-    """A part of a project's account: of a statement, of open time, of quarter hours."""
+    """A part of a project's account: of a statement, of open time, of 15-minute intervals."""
     by_rows = one.source == "quarter hours"
     found = [
         row.reduction

@@ -46,7 +46,7 @@ def _any(value):
 
 
 def different(found, wanted):
-    """Only what differs, for whoever reads the failure."""
+    """Only what differs, for anyone who reads the failure."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         keys = found.keys() | wanted.keys()
         return {k: (found.get(k), wanted.get(k)) for k in keys

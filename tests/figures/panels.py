@@ -139,7 +139,7 @@ def km_by_day(a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def charged(a: Account, since: datetime, until: datetime) -> Figures:
-    """Energy of quarter hours that begin within, by charger. [kWh]"""
+    """Energy of 15-minute intervals that begin within, by charger. [kWh]"""
     found: Figures = dict.fromkeys(a.of_class("ev_charger"))
     for one in a.amounts:
         if one.device in found and one.quantity == "energy_import" and since <= one.start <= until:

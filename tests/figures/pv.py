@@ -11,7 +11,10 @@ from tests.figures.account import Account, Figures, kwh
 def yields(
     a: Account, since: datetime, until: datetime
 ) -> list[tuple[str, Decimal, Decimal | None]]:
-    """Inverter, energy and, where its nameplate is known, yield of each day before today. [kWh, h]"""
+    """
+    Inverter, energy and, where its nameplate is known, yield of each day
+    before today. [kWh, h]
+    """
     wanted = a.device_days(since, until)
     return [
         (
@@ -29,7 +32,10 @@ def yields(
 
 
 def pv_losses(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], Any]:
-    """What an inverter lost on a day: it stood, its rating, the rest; and what was expected. [kWh]"""
+    """
+    What an inverter lost on a day: it stood, its rating, the rest; and
+    what was expected. [kWh]
+    """
     key = "pv_losses", since, until
     if key not in a.kept:
         a.kept[key] = _pv_losses(a, since, until)

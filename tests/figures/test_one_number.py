@@ -84,7 +84,7 @@ def city(request, timescale, migrated_template, tmp_path_factory):
 
 
 def test_every_panel_of_tonnes_or_energy_is_walked():
-    """A new panel would show tonnes of its own making, held against nothing."""
+    """A new panel would show tonnes of its own making, compared with nothing."""
     assert sorted({*PANELS, *TYPED}) == surfaces.of_panels()
 
 
@@ -118,7 +118,7 @@ def test_panels_show_the_account(city):
 
 
 def _wrong(found):
-    """Only what differs, a few of each, for whoever reads the failure."""
+    """Only what differs, a few of each, for anyone who reads the failure."""
     wrong = {
         where: [pair for pair in pairs if pair[0] != pair[1]] for where, pairs in found.items()
     }

@@ -9,7 +9,7 @@ NAMES = tuple(_BY_NAME)
 
 
 def case(name, parse_float=float):
-    """A case, read anew, so that a test may change it."""
+    """A case, read again, so that a test may change it."""
     return json.loads(_BY_NAME[name], parse_float=parse_float)
 
 

@@ -34,7 +34,7 @@ def fill(
     around: Callable[[psycopg.Connection], AbstractContextManager[object]] = nullcontext,
 ) -> datetime:
     """
-    Fill a migrated database; returns the end of the data, the last whole quarter hour.
+    Fill a migrated database; returns the end of the data, the last whole 15-minute interval.
 
     `silent` is how long nothing came since; `clock` is the sites' zone, else `zone`; rows are made
     within `around`.

@@ -1,6 +1,6 @@
 """Payloads to judged readings: whatever is sent, the stream goes on and nothing is dropped.
 
-What is wrong with a JSON text is told the same whichever Python runs.
+An error in a JSON text has the same message under every Python version.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""A version of the registry that follows another: what is taken over is what would be made anew."""
+"""
+A version of the registry that follows another: what is taken over is
+what would be made again.
+"""
 
 from dataclasses import replace
 

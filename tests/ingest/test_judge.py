@@ -203,7 +203,7 @@ def test_an_inverter_at_a_fixed_set_point_is_corroborated():
 
 
 def test_rest_between_two_shifts_freezes_no_register():
-    """A machine that rests for five hours counts nothing meanwhile, and has no fault."""
+    """A machine that rests for five hours is not credited meanwhile, and has no fault."""
     time_us = np.arange(0, 13 * 60, 15) * MINUTE_US
     hour = time_us / 3.6e9
     works = (hour < 4) | (hour >= 9)
@@ -349,7 +349,7 @@ def test_a_class_without_limits_for_a_channel_takes_a_device_s_own():
 
 
 def test_a_profile_changes_the_limits_of_its_class():
-    """A model whose sensor is rougher could not be told apart from a broken one."""
+    """A model whose sensor is rougher could not be distinguished from a broken one."""
     held = classes.load()["pv_inverter"].channels["active_power_w"].limits
     changed = held.changed({"spike_of_rated": 0.6}, "profile x")
     assert changed.spike_of_rated == 0.6

@@ -1,4 +1,4 @@
-"""What the quality tests find of faults that somebody marked in recorded data; docs/quality.md."""
+"""What the quality tests find of faults that someone marked in recorded data; docs/quality.md."""
 
 import csv
 from datetime import datetime, timedelta, timezone

@@ -181,7 +181,7 @@ def send(client, topic, payload, qos=1, content_type=None):
 
 
 def test_a_session_is_subscribed_once_the_broker_says_so():
-    """Whoever publishes on the word of a process that only asked would not be heard."""
+    """Anyone who publishes on the word of a process that only asked would not be heard."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = Session(f"mqtt://127.0.0.1:{server.getsockname()[1]}", "framing", TOPICS, 10)
         found.connect()
@@ -299,7 +299,7 @@ def test_the_window_holds_the_broker_back(mqtt_broker):
 
 
 def test_a_second_process_is_told_of(mqtt_broker):
-    """Two pipelines on one session would tear it from each other for ever."""
+    """Two pipelines on one session would tear it from each other forever."""
     with (
         session(mqtt_broker.url) as first,
         session(mqtt_broker.url),

@@ -49,7 +49,10 @@ def flagged(one: Recording, *, whole: bool) -> Counter[tuple[str, str]]:
 
 
 def simulated(class_id: str) -> Iterator[Recording]:
-    """Give a device of the demo over days with a weekend, each quarter hour and each minute."""
+    """
+    Give a device of the demo over days with a weekend, each 15-minute
+    interval and each minute.
+    """
     rated = USUAL_POWER_W.get(class_id) or None
     device = Device("d", "s", class_id, rated_power_w=rated, place=(20.86, 106.68))
     for cadence_s, days in ((900, DAYS), (60, 3)):
@@ -122,7 +125,7 @@ def test_late_is_never_refused(time_us):
 
 
 def test_each_refusal_has_its_words():
-    """A verdict without a remedy helps nobody."""
+    """A verdict without a remedy helps no one."""
     assert gauges.REASONS.keys() == gauges.REMEDIES.keys() == {FUTURE, SECONDS, TOO_OLD}
 
 

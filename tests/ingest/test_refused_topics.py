@@ -1,4 +1,4 @@
-"""What a broker refuses is told by its name, and the rest goes on; on a real mosquitto."""
+"""Topics that a broker refuses are named, and the others are used; on a real mosquitto."""
 
 import io
 import json
@@ -121,7 +121,7 @@ def test_the_rest_is_heard_and_the_refused_is_asked_for_again(tmp_path, monkeypa
 
 
 def test_what_is_needed_and_refused_counts_until_it_is_granted():
-    """An alert that never comes, or one for Sparkplug at a broker that nobody speaks it to."""
+    """An alert that never comes, or one for Sparkplug at a broker that no one speaks it to."""
     metrics, stream = Metrics(CollectorRegistry()), io.StringIO()
     told = RefusedTopics("me", "", metrics, get_logger("t", stream=stream), is_host=False)
     off = dict.fromkeys(sparkplug.SUBSCRIPTIONS, "Not authorized")
@@ -221,7 +221,7 @@ def test_a_plants_broker_that_refuses_a_topic_is_a_fault(tmp_path, monkeypatch):
 
 
 def test_a_simulated_device_names_the_topic_that_is_refused(tmp_path):
-    """Whoever rehearses would look at the connection, which stands."""
+    """Anyone who rehearses would look at the connection, which stands."""
     topic = "tonne/v1/inv-1/receipt"
     with refusing(tmp_path, topic) as broker:
         link = Connection(
@@ -241,7 +241,7 @@ def test_a_simulated_device_names_the_topic_that_is_refused(tmp_path):
 
 
 def test_the_watch_of_the_broker_names_what_it_may_not_hear(tmp_path):
-    """A queue that nobody sees fill, and no line says which right is missing."""
+    """A queue that no one sees fill, and no line says which right is missing."""
     stream, topic = io.StringIO(), "$SYS/broker/store/messages/bytes"
     with refusing(tmp_path, topic) as broker:
         log, metrics = get_logger("watch", stream=stream), Metrics(CollectorRegistry())

@@ -1,4 +1,4 @@
-"""Registers that begin anew, and no replacement says so: what counts on either side."""
+"""Registers that begin again, and no replacement says so: what counts on either side."""
 
 from dataclasses import dataclass
 
@@ -106,7 +106,7 @@ def fuel() -> Kind:
 
 
 def replaced(register: np.ndarray, k: int, first: int = 0) -> np.ndarray:
-    """Begin anew at a reading, from a value."""
+    """Begin again at a reading, from a value."""
     return np.where(np.arange(len(register)) < k, register, register - register[k - 1] + first)
 
 

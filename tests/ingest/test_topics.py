@@ -27,7 +27,7 @@ FLEET = Fleet(
     ],
 )
 def test_a_principal_speaks_for_its_devices(topic, device):
-    """A device behind a gateway must be told from the gateway itself."""
+    """A device behind a gateway must be distinguished from the gateway itself."""
     router = Router(FLEET)
     for _ in range(2):  # asked for and remembered
         assert FLEET.devices[router.route(topic)].id == device

@@ -55,7 +55,7 @@ def test_a_payload_is_read_as_its_standard_says(by_type):
 
 
 def test_every_codec_has_a_case_and_a_name_of_its_own():
-    """A codec that nobody ever read a payload with would be a guess."""
+    """A codec that no one ever read a payload with would be a guess."""
     assert all(cases().values())
     types = [kind for codec in codec_detection.CODECS for kind in codec.content_types]
     assert len(set(types)) == len(types)

@@ -1,4 +1,4 @@
-"""The golden closes: what each comes to, and that a released rule set stays as it was."""
+"""The golden closes: the result of each, and that a released rule set does not change."""
 
 import pytest
 
@@ -13,7 +13,7 @@ EXPECTED = corpus.expected()
 
 @pytest.fixture(scope="module")
 def closes():
-    """Facts of all closes, and their factor books."""
+    """Return the inputs of all closes, and their factor books."""
     found, books = corpus.read()
     return found, corpus.books_of(books)
 

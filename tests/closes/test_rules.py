@@ -1,7 +1,7 @@
 """
-What holds of the whole rulebook, over golden closes: some of them here, all in the soak.
+Properties of the whole rulebook, over golden closes: some of them here, all in `make soak`.
 
-A figure that moves fails test_closes.py, which closes all of them.
+A changed figure fails test_closes.py, which closes all of them.
 """
 
 import random
@@ -30,7 +30,7 @@ EACH = 1 if SOAK else 10
 
 @pytest.fixture(scope="module")
 def closes():
-    """Arguments of all closes by today's rules."""
+    """Return the arguments of all closes with the current rules."""
     found, books = corpus.read()
     books = corpus.books_of(books)
     names = sorted(name for name in found if corpus.rules_of(name) != "1")
@@ -39,7 +39,7 @@ def closes():
 
 @pytest.fixture(scope="module")
 def passes(closes):
-    """What the rules say of some closes."""
+    """Return the evaluated rules of some closes."""
     return {name: passed(closes[name], JUDGES) for name in [*closes][::EACH]}
 
 
@@ -85,7 +85,7 @@ def test_every_rule_of_values_costs_somewhere(closes, passes):
 
 
 def earlier(asked):
-    """Move a close a week back, so that it crosses New Year."""
+    """Move a close back by a week, so that it crosses New Year."""
     n = WEEK_US // INTERVAL_US
     devices = tuple(
         replace(d, from_us=d.from_us and d.from_us - WEEK_US, to_us=d.to_us and d.to_us - WEEK_US)
@@ -169,7 +169,7 @@ def test_each_device_is_metered_less_its_cuts(passes):
 
 @pytest.fixture(scope="module")
 def results(closes):
-    """Every sixteenth close by today's rules, every eighth in the soak."""
+    """Return every sixteenth close with the current rules, every eighth in `make soak`."""
     return {name: close(*closes[name]) for name in sorted(closes)[:: 8 if SOAK else 16]}
 
 
@@ -199,7 +199,7 @@ def test_each_effect_has_its_finding(results):
 
 
 def in_two(devices, role, middle_us):
-    """Bind the devices of a role twice: until a moment, and from it on."""
+    """Bind the devices of a role twice: up to a moment, and from it on."""
     halves = {"to_us": middle_us}, {"from_us": middle_us}
     return [
         replace(one, **half) for one in devices for half in (halves if one.role == role else ({},))

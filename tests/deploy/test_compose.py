@@ -1,4 +1,4 @@
-"""The compose files against the published schema, the command line, and each other."""
+"""The compose files, compared with the published schema, the command line, and each other."""
 
 import json
 import re

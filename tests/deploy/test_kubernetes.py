@@ -1,4 +1,4 @@
-"""The manifests against Kubernetes' own schemas, the command line, and each other."""
+"""The manifests, compared with Kubernetes' own schemas, the command line, and each other."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def _release(version):
 
 
 def _wrong(manifest, version):
-    """Return what a release of Kubernetes would refuse, or drop in silence."""
+    """Return the parts that a release of Kubernetes would reject, or ignore silently."""
     folder, definitions = _release(version)
     group, _, number = manifest["apiVersion"].rpartition("/")
     of = "-".join([manifest["kind"].lower(), *filter(None, [group.split(".")[0], number])])
@@ -208,12 +208,12 @@ def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else():
 
 
 def _ports_out(policy):
-    """Ports that a policy lets its pods reach."""
+    """Return the ports that a policy lets its pods reach."""
     return {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
 
 
 def _reaches(component):
-    """Ports that the pods of a component may reach, by all policies together."""
+    """Return the ports that the pods of a component may reach, by all policies together."""
     found = set()
     for policy in read(FOLDER / "base/network.yaml"):
         chosen = policy["spec"]["podSelector"].get("matchExpressions", [])

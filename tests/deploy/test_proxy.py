@@ -1,4 +1,4 @@
-"""The proxy before the API: nginx takes its configuration, and it agrees with the API."""
+"""The proxy before the API: nginx accepts its configuration, which agrees with the API."""
 
 import ipaddress
 import re

@@ -1,6 +1,7 @@
-"""What a release lacks is named before an hour of tests, all of it in one run.
+"""
+Missing preconditions of a release are listed in one run, before an hour of tests.
 
-A release's checksums are signed, and anyone who changes a file on the way is found out.
+A release's checksums are signed, so that a changed file is detected.
 """
 
 import hashlib
@@ -34,7 +35,7 @@ def _run(*words):
 
 @pytest.fixture
 def release(tmp_path):
-    """A signed release of two files; the signers' file that a reader holds; the key."""
+    """Return a signed release of two files, a reader's file of signers, and the key."""
     dist = tmp_path / "dist"
     dist.mkdir()
     lines = []
@@ -108,7 +109,7 @@ def _git(folder, *words):
 
 @pytest.fixture
 def tree(tmp_path):
-    """A committed tree that may be released, with the key that signs it."""
+    """Return a committed tree that can be released, with the signing key."""
     for name in FILES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

@@ -1,4 +1,4 @@
-"""docs/kafka.md and kafka-changes.md: services and metrics that a reader needs are there."""
+"""docs/kafka.md and kafka-changes.md: the services and metrics that they name exist."""
 
 import re
 import shlex

@@ -1,10 +1,9 @@
-"""Class files and profiles say the same; tests/services/store/test_schema.py adds the tables.
+"""
+Class files and profiles: they agree with each other, and contradictions are rejected with file and
+line.
 
-Profile files that contradict themselves: refused, with file and line.
-
-Each device model's own cases: what it sends, and what must be read from it.
-
-Wire units to base units, once and exactly.
+Each device model has cases: its payload, and the readings.  Units are converted to base units once
+and exactly.  tests/services/store/test_schema.py checks the tables.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Packets however the network cuts them, and acknowledgements on their own connection."""
+"""Packets divided in any way by the network, and acknowledgements on their own connection."""
 
 import socket
 import time
@@ -31,7 +31,7 @@ def length(n: int) -> bytes:
 
 
 def publish(topic: str, payload: bytes, mid=0, content_type=None, dup=False) -> bytes:
-    """A PUBLISH packet as a broker writes it, by the standard."""
+    """Return a PUBLISH packet as a broker writes it, according to the standard."""
     properties = b""
     if content_type is not None:
         name = content_type.encode()
@@ -47,7 +47,7 @@ def publish(topic: str, payload: bytes, mid=0, content_type=None, dup=False) -> 
 
 @contextmanager
 def connected():
-    """A client and the other end of its TCP connection, which plays no broker but bytes."""
+    """Return a client and the other end of its TCP connection, which transmits bytes only."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = BufferedClient("framing", Inbox(1))
         client.connect("127.0.0.1", server.getsockname()[1])
@@ -59,7 +59,7 @@ def connected():
 
 
 def read(client: BufferedClient, peer: socket.socket, *parts: bytes) -> None:
-    """Send each part by itself and let the client read it before the next."""
+    """Send each part separately, and let the client read it before the next."""
     client.socket().setblocking(True)
     for part in filter(None, parts):
         peer.sendall(part)
@@ -146,7 +146,7 @@ TOPICS = ("framing/#",)
 
 @contextmanager
 def session(url, maximum=1_000):
-    """A durable session that stands."""
+    """Return an established persistent session."""
     found = Session(url, "framing", TOPICS, maximum)
     found.connect()
     until(found, lambda: found.subscribed)

@@ -36,7 +36,7 @@ OWN, GATEWAYS = SUBSCRIPTIONS[:2]
 
 @contextmanager
 def refusing(folder, *topics):
-    """Give a running broker that refuses these filters."""
+    """Return a running broker that refuses these filters."""
     server = Refusing(give_ports(folder / "broker", "mosquitto"))
     server.topics = topics
     server.start()
@@ -47,7 +47,7 @@ def refusing(folder, *topics):
 
 
 def until(done, step=lambda: time.sleep(0.02), what=lambda: ""):
-    """Do something again and again until a condition holds."""
+    """Repeat a call until a condition holds."""
     end = time.monotonic() + PATIENCE_S
     while not done():
         assert time.monotonic() < end, what()
@@ -55,7 +55,7 @@ def until(done, step=lambda: time.sleep(0.02), what=lambda: ""):
 
 
 def going(session):
-    """Give what moves a session, and connects it again where the broker hung up."""
+    """Return a function that drives a session, and reconnects it if the broker disconnected."""
 
     def step():
         if not session.step(0.05, 0):
@@ -66,14 +66,14 @@ def going(session):
 
 
 def heard(session):
-    """Topics of what waits, and take it."""
+    """Return the topics of waiting messages, and remove them."""
     found = session.take(100, 0)
     return [] if found is None else found.topics
 
 
 @contextmanager
 def device(port):
-    """Give a function that publishes at QoS 1 and waits for the broker's word."""
+    """Return a function that publishes at QoS 1 and waits for the broker's answer."""
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.connect("127.0.0.1", port)
     client.loop_start()
@@ -86,12 +86,12 @@ def device(port):
 
 
 def outbox(folder):
-    """An outbox that is closed at the end of the block."""
+    """Yield an outbox that is closed at the end of the block."""
     return closing(Outbox(folder / "outbox.db", 1 << 22, "thin"))
 
 
 def events(stream):
-    """Lines of a log, by event."""
+    """Return lines of a log, by event."""
     return {line["event"]: line for line in map(json.loads, stream.getvalue().splitlines())}
 
 

@@ -1,4 +1,4 @@
-"""Metering's sun against pvlib's: by it an interval of 15 minutes has light, or is not credited."""
+"""Metering's sun, compared with pvlib's: it decides whether an interval has light."""
 
 import numpy as np
 import pytest

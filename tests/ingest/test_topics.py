@@ -1,4 +1,4 @@
-"""Who may speak for which device, by topic."""
+"""Principals that may publish for a device, by topic."""
 
 import pytest
 from hypothesis import given

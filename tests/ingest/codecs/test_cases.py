@@ -1,6 +1,7 @@
-"""Each codec's own cases: a payload, and the readings or the refusal that come of it.
+"""
+Each codec's own cases: a payload, and its readings or its rejection.
 
-Plain JSON: one bad value does not cost its neighbours.
+Plain JSON: one bad value does not affect the others.
 """
 
 import json

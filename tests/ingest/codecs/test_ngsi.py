@@ -1,4 +1,4 @@
-"""NGSI entities: their forms, their times, and what is no quantity."""
+"""NGSI entities: their forms, their times, and parts that are no quantities."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Sparkplug B payloads, made by protobuf's own runtime."""
+"""Sparkplug B payloads, made by protobuf's runtime."""
 
 import struct
 from contextlib import suppress
@@ -251,7 +251,7 @@ def test_any_bytes_end_in_a_refusal(body):
 
 
 def damaged(body):
-    """Read bytes as birth and as data; nothing but a refusal may come of it."""
+    """Decode bytes as birth and as data; the only permitted error is a rejection."""
     birth = _born(Metric(None, "x", 1, DOUBLE), Metric(None, "y", 2, INT64))
     with suppress(PayloadError):
         message = sparkplug_b.decode(body)

@@ -1,4 +1,4 @@
-"""What power, the sun and a day's sum show of a register's energy, by 15-minute intervals."""
+"""Corroboration of a register's energy by power, sun and daily sums, by 15-minute intervals."""
 
 import numpy as np
 import pytest

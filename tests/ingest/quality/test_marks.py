@@ -1,4 +1,4 @@
-"""The quality tests one by one, on series whose oddities are known."""
+"""Each quality test on series with known faults."""
 
 import numpy as np
 from hypothesis import given

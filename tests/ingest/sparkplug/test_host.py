@@ -1,4 +1,4 @@
-"""The specification's flows, one after another."""
+"""The message flows of the specification, one after another."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

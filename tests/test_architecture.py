@@ -2,7 +2,7 @@
 
 ARCHITECTURE.md names the rooms that exist: a newcomer's map that is wrong costs a day.
 
-READMEs are those that `make readmes` writes: their files, what they answer, who imports them.
+READMEs are those that `make readmes` writes: files, their content, permitted importers.
 """
 
 import importlib.util

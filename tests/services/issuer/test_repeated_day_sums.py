@@ -1,4 +1,4 @@
-"""Copies that no comparison of quarter hours finds would be credited a second time."""
+"""Copies that no comparison of 15-minute intervals finds would be credited a second time."""
 
 import numpy as np
 import pytest

@@ -56,7 +56,7 @@ def figures(drawn):
 
 
 def test_what_is_served_is_what_the_pinned_sources_build(tmp_path):
-    """A reader would run a script that nobody can read, or one that was changed by hand."""
+    """A reader would run a script that no one can read, or one that was changed by hand."""
     assert built_charts(tmp_path / "charts.js") == render.load()["vendor/charts.js"].plain
     lock = (CHARTS / "package-lock.json").read_text("utf-8")
     assert "://" not in re.sub(r'"(url|funding)": .*', "", lock)  # no host in any file
@@ -163,7 +163,7 @@ def test_days_without_a_value_are_drawn_until_today():
 
 
 def test_the_worst_of_a_quarter_hour_names_it():
-    """Half an hour that nobody knows would be drawn as measured."""
+    """Half an hour that no one knows would be drawn as measured."""
     kinds = [Amount(1, *of).kind for of in ((9, 0, 0), (9, 1, 0), (9, 1, 1), (0, 0, 9))]
     assert kinds == ["measured", "estimated", "unknown", "none"]
 
@@ -182,7 +182,7 @@ def test_a_step_begins_where_the_one_before_ended():
 
 
 def test_a_hostile_name_stays_text():
-    """Whoever names a member of a park could put a script into its picture."""
+    """Anyone who names a member of a park could put a script into its picture."""
     hostile = '"><script>alert(1)</script>\u202e'
     drawn = flows([Flow(hostile, "x", 1.0, hostile)], "kWh", "energy", hostile, "x", Words("en"))
     assert "<script" not in drawn
@@ -259,7 +259,7 @@ def test_a_gap_leaves_its_place_empty():
 
 @pytest.mark.parametrize("colour", ["light", "dark"])
 def test_colours_of_actions_stand_out(colour):
-    """Somebody who sees few colours could not tell one action from the page, or from another."""
+    """Someone who sees few colours could not tell one action from the page, or from another."""
     sheet = render.load()["console.css"].plain.decode()
     blocks = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)
     named = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[0]))

@@ -327,9 +327,12 @@ def test_a_city_gives_the_base_of_its_maps(tmp_path):
     square, river = [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]], [[0, 0], [3, 3]]
     file = tmp_path / "city.geojson"
 
+    source = "geoBoundaries, CC BY 4.0"
+
     def written(geometry, **properties):
         feature = {"type": "Feature", "geometry": geometry, "properties": properties}
-        file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), "utf-8")
+        content = {"type": "FeatureCollection", "attribution": source, "features": [feature]}
+        file.write_text(json.dumps(content), "utf-8")
         maps.load.cache_clear()
         return maps.load(file)
 
@@ -344,6 +347,8 @@ def test_a_city_gives_the_base_of_its_maps(tmp_path):
         (0, 0, 4, 4), [], base=written({"type": "LineString", "coordinates": river})
     )
     assert drawn.base.water.startswith("M0.0 560.0L720.0 140.0")
+    assert drawn.base.attribution == source  # as its licence asks
+    assert drawn.base.scale == (pytest.approx(100_000 / (4 / 560 * 111_195)), 100_000)
     for bad in (
         {"type": "Point", "coordinates": [200, 95]},
         {"type": "Circle", "coordinates": []},

@@ -35,10 +35,9 @@ from cryptography.hazmat.primitives.serialization import (
 from ingest.errors import InputError, ServerError
 from mrv.errors import MrvError
 from mrv.log.entries import Checkpoint
-from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, Vkey
+from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, Vkey
 from mrv.signatures.canonical import sha256_hex
 from mrv.signatures.keys import SigningKey
-from mrv.signatures.ml_dsa import MlDsaKey
 
 FILE = "witness.sqlite"
 _WAIT_S = 10.0

@@ -17,6 +17,9 @@ The type of a key determines what is signed:
     0x01    the note's text, Ed25519 (c2sp.org/signed-note)
     0x04    time and text of a checkpoint, Ed25519 (c2sp.org/tlog-cosignature)
     0x06    time, origin, size and root of a checkpoint, ML-DSA-44 (the same)
+
+ML-DSA-44 (FIPS 204) resists quantum computers; `cryptography` has it since version 48.  A secret
+key is its seed.
 """
 
 from __future__ import annotations
@@ -24,8 +27,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
+
 from mrv.errors import CanonicalError, SignatureError
-from mrv.signatures import ed25519, ml_dsa
+from mrv.signatures import ed25519
 from mrv.signatures.canonical import sha256
 from mrv.signatures.ed25519 import decode_base64, encode_base64
 from mrv.signatures.keys import SigningKey
@@ -233,10 +239,10 @@ class Vkey:
                 "choose another name"
             )
         if self.kind == ML_DSA_COSIGNATURE:
-            if len(self.public) != ml_dsa.KEY_BYTES:
+            if len(self.public) != ML_DSA_KEY_BYTES:
                 raise SignatureError(
                     f"the key of {self.name} has {len(self.public)} bytes, but a key of "
-                    f"ML-DSA-44 has {ml_dsa.KEY_BYTES}; copy it again"
+                    f"ML-DSA-44 has {ML_DSA_KEY_BYTES}; copy it again"
                 )
         elif self.kind in (NOTE, COSIGNATURE):
             ed25519.check_public_key(self.public)
@@ -282,3 +288,79 @@ class Vkey:
 
     def __str__(self) -> str:
         return f"{self.name}+{self.key_id.hex()}+{encode_base64(bytes([self.kind]) + self.public)}"
+
+
+ML_DSA_KEY_BYTES = 1312
+_SEED_BYTES = 32
+_SIGNATURE_BYTES = 2420
+_LACKS_ML_DSA = (
+    "this build of `cryptography` has no ML-DSA-44; install 48 or later as a wheel, which brings"
+    " its own OpenSSL"
+)
+
+
+class MlDsaKey:
+    """
+    A secret ML-DSA-44 key; printing does not show it.
+
+    Parameters
+    ----------
+    seed : bytes
+        32 bytes.
+
+    Raises
+    ------
+    SignatureError
+        If the seed has another length, or the library lacks the algorithm.
+    """
+
+    __slots__ = ("_private", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != _SEED_BYTES:
+            raise SignatureError(
+                f"a seed of ML-DSA-44 has {_SEED_BYTES} bytes, not {len(seed)}; copy the "
+                "whole seed again"
+            )
+        try:
+            self._private = MLDSA44PrivateKey.from_seed_bytes(seed)
+        except UnsupportedAlgorithm as error:
+            raise SignatureError(_LACKS_ML_DSA) from error
+        self.public = self._private.public_key().public_bytes_raw()
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Return a new key from the operating system's randomness."""
+        try:
+            return cls(MLDSA44PrivateKey.generate().private_bytes_raw())
+        except UnsupportedAlgorithm as error:
+            raise SignatureError(_LACKS_ML_DSA) from error
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature of the message, without a context; 2,420 bytes."""
+        return self._private.sign(message)
+
+
+def ml_dsa_verifies(public: bytes, signature: bytes, message: bytes) -> bool:
+    """
+    Return whether a signature of the message is by the secret of this public key.
+
+    Raises
+    ------
+    SignatureError
+        If the key has another length, or the library lacks the algorithm.
+    """
+    if len(public) != ML_DSA_KEY_BYTES:
+        raise SignatureError(
+            f"a key of ML-DSA-44 has {ML_DSA_KEY_BYTES} bytes, not {len(public)}; copy the whole"
+            " key again"
+        )
+    if len(signature) != _SIGNATURE_BYTES:
+        return False
+    try:
+        MLDSA44PublicKey.from_public_bytes(public).verify(signature, message)
+    except UnsupportedAlgorithm as error:
+        raise SignatureError(_LACKS_ML_DSA) from error
+    except (InvalidSignature, ValueError):
+        return False
+    return True

@@ -29,12 +29,21 @@ from dataclasses import dataclass
 
 from mrv.errors import LogError, SignatureError, WitnessRefusedError
 from mrv.log.entries import Checkpoint, decode_hash, read_head, verify_checkpoint
-from mrv.log.note import COSIGNATURE, DASH, ML_DSA_COSIGNATURE, NOTE, NoteKey, Vkey, signature_lines
-from mrv.signatures import ed25519, ml_dsa
+from mrv.log.note import (
+    COSIGNATURE,
+    DASH,
+    ML_DSA_COSIGNATURE,
+    NOTE,
+    MlDsaKey,
+    NoteKey,
+    Vkey,
+    ml_dsa_verifies,
+    signature_lines,
+)
+from mrv.signatures import ed25519
 from mrv.signatures.ed25519 import encode_base64
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import EMPTY_ROOT, verify_consistency
-from mrv.signatures.ml_dsa import MlDsaKey
 
 _ID_BYTES, _TIME_BYTES = 4, 8
 _LAST_TIME = 2**63
@@ -67,7 +76,7 @@ def cosign(note: str, name: str, key: SigningKey | MlDsaKey, time_s: int) -> str
         Time of signature, seconds since 1970. [s UTC]
     """
     text, _ = signature_lines(note)
-    kind = ML_DSA_COSIGNATURE if isinstance(key, ml_dsa.MlDsaKey) else COSIGNATURE
+    kind = ML_DSA_COSIGNATURE if isinstance(key, MlDsaKey) else COSIGNATURE
     mine = Vkey(name, kind, key.public)
     signed = key.sign(_message(mine, text, time_s))
     packed = mine.key_id + time_s.to_bytes(_TIME_BYTES, "big") + signed
@@ -142,7 +151,7 @@ def _time(key: Vkey, text: str, raw: bytes) -> int:
     """
     begin, end = _ID_BYTES, _ID_BYTES + _TIME_BYTES
     time_s, signature = int.from_bytes(raw[begin:end], "big"), raw[end:]
-    check = ml_dsa.verifies if key.kind == ML_DSA_COSIGNATURE else ed25519.verifies
+    check = ml_dsa_verifies if key.kind == ML_DSA_COSIGNATURE else ed25519.verifies
     if time_s >= _LAST_TIME or not check(key.public, signature, _message(key, text, time_s)):
         raise SignatureError(
             f"cosignature of {key.name} is not of this checkpoint; download the checkpoint again"

@@ -1,5 +1,5 @@
 """
-Inputs and limits that several methodologies share.
+Inputs and limits that several methodologies share, and common parts of recycling.
 
 Files that begin with `_` are not loaded as methodologies.
 """
@@ -13,7 +13,7 @@ from fractions import Fraction
 from mrv.model import Check, Condition, Reductions
 from mrv.parameters.inputs import ChoiceSpec, Inputs, ParameterSpec
 from mrv.quantity_text import significant
-from mrv.steps import Published, Step
+from mrv.steps import Part, Published, Step
 from mrv.texts import Text, joint, text
 
 NOTHING = Fraction(0)
@@ -209,3 +209,60 @@ def _reduced(inputs: Inputs, result: Reductions) -> Text | None:
 
 TYPE_II = Condition("type II limit, 60 GWh saved a year", _saved_power)
 TYPE_III = Condition("type III limit, 60 kt CO2e a year", _reduced)
+
+
+# what all polymers share
+PLASTIC = (
+    Published("net_to_gross", "L", "1", "recycling.net-to-gross", "avoided"),
+    Published("gas_co2", "EF_ff", "tCO2/TJ", "natural_gas.co2", "either"),
+)
+
+
+def virgin(polymer: str, mass: str) -> tuple[Part, ...]:
+    """Return the steps of emissions of virgin plastic, named `POLYMER_t`. [tCO2]"""
+    return (
+        Published(
+            f"sec_{polymer}", f"SEC_{polymer}", "MWh/t", f"plastic.power.{polymer}", "avoided"
+        ),
+        Published(f"sfc_{polymer}", f"SFC_{polymer}", "GJ/t", f"plastic.fuel.{polymer}", "avoided"),
+        Step(
+            f"{polymer}_t",
+            f"BE_{polymer}",
+            "tCO2",
+            f"{mass} * net_to_gross"
+            f" * (sec_{polymer} * ef_grid_t_per_mwh + sfc_{polymer} * gas_co2 / GJ_PER_TJ)",
+            "AMS-III.AJ, baseline emissions",
+            f"emissions of virgin {polymer} not produced",
+        ),
+    )
+
+
+def primary(materials: str, mass: str, source: str) -> Step:
+    """
+    Return the step of primary production emissions less recovery emissions, `primary_t`.
+    [tCO2]
+    """
+    return Step(
+        "primary_t",
+        "BE_i",
+        "tCO2",
+        f"{mass} * ef_t_per_t",
+        f"{source}, baseline emissions",
+        "emissions of primary material not produced",
+        over=materials,
+    )
+
+
+def recycled(source: str) -> tuple[Part, ...]:
+    """Return the steps of the emissions of the recycling plant. [tCO2]"""
+    return (
+        *diesel(),
+        Step(
+            "project_t",
+            "PE",
+            "tCO2",
+            "power_mwh * ef_grid_t_per_mwh + fuel_t",
+            f"{source}, project emissions",
+            "project emissions",
+        ),
+    )

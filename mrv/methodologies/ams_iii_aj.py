@@ -28,8 +28,7 @@ from mrv.methodologies._live import (
     powered,
     total,
 )
-from mrv.methodologies._recycling import PLASTIC, recycled, virgin
-from mrv.methodologies._shared import DIESEL, EF_GRID, POWER, TYPE_III
+from mrv.methodologies._shared import DIESEL, EF_GRID, PLASTIC, POWER, TYPE_III, recycled, virgin
 from mrv.model import Activity, Candidate, Check, Factors, Methodology
 from mrv.parameters.inputs import Inputs, ParameterSpec, RecordSpec
 from mrv.steps import Step, steps

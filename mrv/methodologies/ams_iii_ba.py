@@ -27,8 +27,16 @@ from mrv.methodologies._live import (
     powered,
     total,
 )
-from mrv.methodologies._recycling import PLASTIC, primary, recycled, virgin
-from mrv.methodologies._shared import DIESEL, EF_GRID, POWER, TYPE_III
+from mrv.methodologies._shared import (
+    DIESEL,
+    EF_GRID,
+    PLASTIC,
+    POWER,
+    TYPE_III,
+    primary,
+    recycled,
+    virgin,
+)
 from mrv.model import Activity, Factors, Methodology
 from mrv.parameters.inputs import Inputs, MapSpec, ParameterSpec
 from mrv.steps import Step, steps

@@ -24,8 +24,15 @@ from mrv.methodologies._live import (
     power_mwh,
     total,
 )
-from mrv.methodologies._recycling import primary, recycled
-from mrv.methodologies._shared import DIESEL, EF_GRID, OUTPUT_EVIDENCE, POWER, TYPE_III
+from mrv.methodologies._shared import (
+    DIESEL,
+    EF_GRID,
+    OUTPUT_EVIDENCE,
+    POWER,
+    TYPE_III,
+    primary,
+    recycled,
+)
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs, MapSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption

@@ -1,20 +1,32 @@
 """
-Documents signed on the holder's own machine: each is verified, then stored.
+Documents signed on the holder's own machine, verified and stored; the verifier's report file.
 
 Private keys stay with their holders.  Signing next to the database uses the same functions.
+
+The verifier writes a report as a YAML file, from a template with known data.  Known data that are
+not the verifier's words are comments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
 
+import msgspec
+import yaml
 from psycopg import Connection
 
+from ingest.errors import InputError
 from mrv.accounting import entered_values as acceptance
-from mrv.documents.statement import claims_of
+from mrv.documents.form import Form
+from mrv.documents.statement import Claims, claims_of
+from mrv.documents.verification import ParameterVerified, RequirementVerified
 from mrv.errors import CanonicalError, StatementStateError, VerificationError
+from mrv.report.words import Words as Language
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of
 from mrv.signatures.keys import EnrolledKey
@@ -24,7 +36,7 @@ from mrv.statement.credentials import conclusion_of, verification_body
 from mrv.statement.evidence import of_first_release
 from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, add, read_event
-from mrv.statement.opinion import REJECTING
+from mrv.statement.opinion import REJECTING, Words, known
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import (
     State,
@@ -320,3 +332,107 @@ def sampling(
             steps.take(conn, name, "under_verification", holder, None, principal)
         store_sampling.insert_sample(conn, name, holder, document, principal)
     return result
+
+
+_WIDTH = 96
+_HEAD = """\
+Verification of {}. Write in words, each with at least 20 characters, what was done and
+found: `means` and `opinion` of each parameter and requirement, and the `reason` for which each
+open finding is closed. `source` and `crossChecked` contain what is known. An unqualified opinion
+needs all of it; a finding without a reason stays open, and the opinion must be qualified. Then:
+tonne statement verify {} --report THIS-FILE --key NAME
+--opinion .. --assurance .."""
+
+
+class FindingClosed(Form):
+    """Open finding of the statement, and the verifier's reason for closing it."""
+
+    rule: str
+    text: str
+    reason: str = ""
+
+
+class Report(Form, rename=None):
+    """Content of the verifier's file."""
+
+    statement: str
+    parameters: tuple[ParameterVerified, ...] = ()
+    requirements: tuple[RequirementVerified, ...] = ()
+    findings: tuple[FindingClosed, ...] = ()
+
+
+def template(claims: Claims) -> str:
+    """Return the template of a statement's verification file."""
+    return "\n".join(_lines(claims)) + "\n"
+
+
+def _lines(claims: Claims) -> Iterator[str]:
+    words, language = known(claims), Language("en")
+    yield from _comment(_HEAD.format(claims.statement, claims.statement), "")
+    yield f"statement: {_text(claims.statement)}"
+    yield "parameters:"
+    for parameter in words.parameters:
+        yield from _row(
+            {
+                "parameter": parameter.parameter,
+                **({} if parameter.device is None else {"device": parameter.device}),
+                "means": "",
+                "source": parameter.source,
+                "crossChecked": parameter.cross_checked,
+                "opinion": "",
+            }
+        )
+    yield "requirements:"
+    for each in words.requirements:
+        yield from _comment(language[f"requirement.{each.requirement}"], "  ")
+        yield from _row({"requirement": each.requirement, "means": "", "opinion": ""})
+    open_ = unmet(claims)
+    yield "findings:" if open_ else "findings: []"
+    for result in open_:
+        cost = f", {result.tonnes} t" if result.tonnes else ""
+        yield from _comment(f"{result.severity}{cost}", "  ")
+        yield from _row({"rule": result.rule, "text": str(result), "reason": ""})
+
+
+def _row(keys: dict[str, str]) -> Iterator[str]:
+    for place, (key, value) in enumerate(keys.items()):
+        yield f"  {'- ' if place == 0 else '  '}{key}: {_text(value)}"
+
+
+def _text(text: str) -> str:
+    # a JSON string is a YAML string as well
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _comment(text: str, indent: str) -> Iterator[str]:
+    for line in text.splitlines():
+        for part in textwrap.wrap(line, _WIDTH):
+            yield f"{indent}# {part}"
+
+
+def read(path: Path, claims: Claims) -> Words:
+    """
+    Return the content of a verifier's file for a statement.
+
+    Raises InputError if it has another form, is of another statement, or lists other findings.
+    """
+    try:
+        safe_load = yaml.safe_load(path.read_text("utf-8-sig"))
+        report = msgspec.convert(safe_load, Report)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        raise InputError(
+            f"{path} is not a verification report: {error}; start from `tonne statement template`"
+        ) from error
+    if report.statement != claims.statement:
+        raise InputError(
+            f"{path} is the report on {report.statement!r}, not on {claims.statement}; pass "
+            "the report on the latter"
+        )
+    stated = [(finding.rule, finding.text) for finding in report.findings]
+    if stated != [(item.rule, str(item)) for item in unmet(claims)]:
+        raise InputError(
+            f"{path} lists other findings than {claims.statement} has; get them by"
+            f" `tonne statement template {claims.statement}`"
+        )
+    reasons = tuple(finding.reason for finding in report.findings)
+    return Words(report.parameters, report.requirements, reasons)

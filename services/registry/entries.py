@@ -165,7 +165,7 @@ class PvArray:
 
 @dataclass(frozen=True, slots=True)
 class MeterKey:
-    """Public key of a meter or gateway from a time on, in hex, or `ended`; and its source."""
+    """Public key of a meter or gateway from a time on, and its source; `key` is hex or `ended`."""
 
     begins: _Since
     key: str

@@ -7,14 +7,13 @@ from datetime import timedelta
 import pytest
 
 from mrv.errors import EnrolmentError
-from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, NoteKey, Vkey, signature_lines
+from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, NoteKey, Vkey, signature_lines
 from mrv.log.policy import read_policy
 from mrv.log.witness import cosign
 from mrv.packs.pack import RECEIPT
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
-from mrv.signatures.ml_dsa import MlDsaKey
 from mrv.signatures.trust_root import (
     Trust,
     TrustRoot,

@@ -30,7 +30,7 @@ from services.api.request_context import Ask, Operator, Party, Reader, Verifier
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, conditional, own, owned, visible
 from services.issuer import documents as steps
-from services.issuer.verification_file import template as write_template
+from services.issuer.external_signatures import template as write_template
 from services.processing import registry_import
 from services.registry.fields import Row
 from services.registry.invoices import Import

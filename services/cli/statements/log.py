@@ -23,7 +23,7 @@ from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses
 from services.cli.statements.period import warn_of_arriving
 from services.clock import now_us
 from services.issuer import audit as audits
-from services.issuer import keys, timestamps, witness
+from services.issuer import cosigning, keys, timestamps
 from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
 from services.issuer.documents import Signer
@@ -152,8 +152,8 @@ def _seal_on(log_key: str, every_s: int) -> None:
     settings, metrics, log = Settings(), Metrics(), get_logger("sealer")
     bind = metrics_bind(settings)
     whom = Witnesses.by(settings)
-    cosigning = nullcontext() if whom is None else Cosigning(database_url(), whom, metrics, log)
-    with metrics.serve(bind), cosigning:
+    process = nullcontext() if whom is None else Cosigning(database_url(), whom, metrics, log)
+    with metrics.serve(bind), process:
         log.info("metrics", bind=bind or "off")
         Sealer(
             database_url(), settings.home, log_key, every_s, metrics, log, pulse=metrics.pulse,
@@ -349,7 +349,7 @@ def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool)
     signer = Signer(*keys.load(home, key_name))
     text, ring = request_file.read_text(encoding="utf-8"), keys_file.read_bytes()
     now_s = now_us() // 1_000_000
-    signed = witness.countersign(home, text, ring, signer, now_s)
+    signed = cosigning.countersign(home, text, ring, signer, now_s)
     _print("signed", signed, as_json=as_json)
 
 
@@ -365,7 +365,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
       tonne log receive signed.txt
     """
     with _database() as conn:
-        names = witness.keep(conn, signed.read_text(encoding="utf-8"))
+        names = cosigning.keep(conn, signed.read_text(encoding="utf-8"))
     message = f"stored the countersignature of {', '.join(names)}"
     print_result({"witnesses": list(names)}, message, as_json=as_json)
 

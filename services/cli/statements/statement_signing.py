@@ -27,8 +27,8 @@ from services.cli.statements.report import write_whole
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.documents import Signer, documents
-from services.issuer.verification_file import read
-from services.issuer.verification_file import template as write_template
+from services.issuer.external_signatures import read
+from services.issuer.external_signatures import template as write_template
 from services.settings import Settings
 from services.store.postgres.pool import connect
 

@@ -8,12 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from mrv.errors import LogError, SignatureError
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, NoteKey, Vkey, signature_lines
+from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, NoteKey, Vkey, signature_lines
 from mrv.log.policy import read_policy
 from mrv.log.witness import cosign, cosignatures, strangers
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
-from mrv.signatures.ml_dsa import MlDsaKey
 from tests.transparency import HOME, judged, needs_judge
 
 KEY = SigningKey(bytes([7]) * 32)

@@ -17,7 +17,7 @@ import yaml
 from services.cli.output import Exit
 from tests.invoked import tonne
 from tests.services.api import plain
-from tests.services.api.console.test_pages import get, session
+from tests.services.api.console.visiting import get, session
 
 SPAN = {"device": "inv-1", "from": "2026-03-02", "to": "2026-03-03"}
 

@@ -17,7 +17,7 @@ from services.issuer import keys
 from services.store.postgres.pool import connect
 from tests.invoked import printed, tonne
 from tests.opinions import reported
-from tests.services.api.console.test_pages import get, session
+from tests.services.api.console.visiting import get, session
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 

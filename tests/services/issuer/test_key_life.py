@@ -12,7 +12,7 @@ from mrv.log.witness import cosign
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer import audit as audits
-from services.issuer import keys, witness
+from services.issuer import cosigning, keys
 from services.issuer import transitions as life
 from services.issuer.close import close_period
 from services.issuer.pack import export
@@ -156,7 +156,7 @@ def test_a_stolen_witness_s_key_vouches_for_nothing_and_another_one_takes_its_pl
         with issuer(url) as conn:
             key, _ = keys.load(tmp_path, by)
             head = log.checkpoint(conn)
-            assert by in witness.keep(conn, head + cosign(head, by, key, int(time.time())))
+            assert by in cosigning.keep(conn, head + cosign(head, by, key, int(time.time())))
         return witnessed(folder)
 
     def witnessed(folder):

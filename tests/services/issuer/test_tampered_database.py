@@ -15,7 +15,7 @@ import pytest
 from ingest import classes
 from mrv.log.witness import cosign
 from mrv.statement.sampling import Size
-from services.issuer import documents, keys, witness
+from services.issuer import cosigning, documents, keys
 from services.issuer import external_signatures as accept
 from services.issuer import transitions as life
 from services.issuer.audit import audit
@@ -208,7 +208,7 @@ def _fill(url, home):
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         signer = keys.load(home, "the-witness")
         head = log.checkpoint(conn)
-        witness.keep(conn, head + cosign(head, "the-witness", signer[0], 1_772_000_000))
+        cosigning.keep(conn, head + cosign(head, "the-witness", signer[0], 1_772_000_000))
     logged.seal_now(url, who)
 
 

@@ -10,7 +10,7 @@ from mrv.log.witness import cosign, cosignatures, make_request
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.merkle_tree import consistency_proof, leaf_hash, root_hash
-from services.issuer import keys, witness
+from services.issuer import cosigning, keys
 from services.issuer import transitions as life
 from services.issuer.seal import Sealer
 from services.logs import get_logger
@@ -40,7 +40,7 @@ def sign(tmp_path):
     holders.create(tmp_path, "auditor", "witness")
     signer = life.Signer(*keys.load(tmp_path, "auditor"))
     ring = write_keyring([HOLDER])
-    return lambda request: witness.countersign(tmp_path, request, ring, signer, 1_772_000_000)
+    return lambda request: cosigning.countersign(tmp_path, request, ring, signer, 1_772_000_000)
 
 
 def test_only_what_leads_on_is_signed(sign):
@@ -71,7 +71,7 @@ def test_a_head_of_another_log_or_key_is_refused(sign, tmp_path):
     holders.create(tmp_path, "plant", "operator")
     signer = life.Signer(*keys.load(tmp_path, "plant"))
     with pytest.raises(EnrolmentError, match="role witness"):
-        witness.countersign(tmp_path, _request(0, LEAVES[:5]), write_keyring([HOLDER]), signer, 1)
+        cosigning.countersign(tmp_path, _request(0, LEAVES[:5]), write_keyring([HOLDER]), signer, 1)
 
 
 def test_every_character_of_a_cosignature_counts():
@@ -123,9 +123,9 @@ def test_a_countersigned_head_is_kept_and_handed_on(database_url, tmp_path):
         head = log.checkpoint(conn)
         stranger = cosign(head, "the-witness", SigningKey.generate(), 1_772_000_000)
         with pytest.raises(InputError, match="no enrolled witness"):
-            witness.keep(conn, head + stranger)
+            cosigning.keep(conn, head + stranger)
         line = cosign(head, "the-witness", key, 1_772_000_000)
-        assert witness.keep(conn, head + line) == ["the-witness"]
+        assert cosigning.keep(conn, head + line) == ["the-witness"]
         assert log.checkpoint(conn) == head + line
         with pytest.raises(InputError, match="no head"):
-            witness.keep(conn, _head(LEAVES) + cosign(_head(LEAVES), "the-witness", key, 1))
+            cosigning.keep(conn, _head(LEAVES) + cosign(_head(LEAVES), "the-witness", key, 1))

@@ -19,7 +19,7 @@ from tests.registering import imported
 from tests.services.api import plain
 from tests.services.api.conftest import start
 from tests.services.api.console.languages import SHOWN
-from tests.services.api.console.test_pages import session
+from tests.services.api.console.visiting import session
 from tests.services.issuer import plant
 
 FREIBURG = Path(__file__).parents[4] / "deploy" / "catalog" / "freiburg"

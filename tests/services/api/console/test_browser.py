@@ -14,8 +14,8 @@ from mrv.signatures import canonical
 from services.api.console.translations import texts
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
-from tests.fix_node import FOLDER, installed
-from tests.services.api.console.test_pages import session
+from tests.fix_node import installed
+from tests.services.api.console.visiting import let_in, serious, shut_out, sign_in
 from tests.services.issuer import plant
 from tests.soak import SOAK
 
@@ -38,23 +38,6 @@ OWN = (
 )
 
 
-def sign_in(tab, served, who="auditor"):
-    """Sign in as a person does."""
-    tab.goto(f"{served.url}/console/en/sign-in")
-    tab.get_by_label("API key").fill(served.tokens[who])
-    tab.locator("main button").click()
-    tab.get_by_role("button", name="Sign out").wait_for()
-
-
-def let_in(tab, served, who="auditor"):
-    """Give a page the cookie of someone who signed in: the way there has tests of its own."""
-    cookies = [
-        {"name": name, "value": value, "url": served.url}
-        for name, value in session(served, who).items()
-    ]
-    tab.context.add_cookies(cookies)
-
-
 def fetch_pack(tab):
     """Take the evidence: at once where it was made already, else from its own page."""
     begun = []
@@ -66,19 +49,6 @@ def fetch_pack(tab):
         if not begun:
             tab.get_by_role("link", name="Download (ZIP").click(timeout=240_000)
     return download.value
-
-
-def serious(tab, *rules):
-    """Return what axe finds of a page that would shut someone out, by all rules or by some."""
-    if tab.evaluate("typeof axe") == "undefined":
-        tab.evaluate((FOLDER / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
-    only = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else {}
-    found = tab.evaluate("(how) => axe.run(how)", {"resultTypes": ["violations"], **only})
-    return [
-        (one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"])
-        for one in found["violations"]
-        if one["impact"] in {"serious", "critical"}
-    ]
 
 
 def verdict(tab):
@@ -386,16 +356,6 @@ def test_another_plan_is_a_failed_step_in_the_browser(tab, served, pack, tmp_pat
     (tmp_path / "pack/manifest.json").write_bytes(canonical.legible({**manifest, "files": listed}))
     outcome, steps = check_files(tab, served, folder=tmp_path / "pack")
     assert (outcome, steps[6]) == ("failed", "failed")
-
-
-def shut_out(tab):
-    """Return what would shut someone out of a page, in light colours and in dark ones."""
-    found = serious(tab)
-    tab.emulate_media(color_scheme="dark")  # other colours are all that is other
-    assert tab.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-    found += serious(tab, "color-contrast")
-    tab.emulate_media(color_scheme="light")
-    return found
 
 
 BEYOND = """() => [

@@ -31,8 +31,7 @@ from tests.fix_node import installed
 from tests.invoked import tonne
 from tests.registering import imported
 from tests.services.api.console.languages import SHOWN
-from tests.services.api.console.test_browser import let_in, shut_out
-from tests.services.api.console.test_pages import foreign_parts, get, session
+from tests.services.api.console.visiting import foreign_parts, get, let_in, session, shut_out
 
 CATALOG = Path(__file__).parents[4] / "deploy" / "catalog" / "haiphong"
 PAGES = (

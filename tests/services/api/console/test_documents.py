@@ -9,7 +9,7 @@ from psycopg.errors import InsufficientPrivilege
 from services.store.postgres.pool import connect
 from tests.services.api import plain
 from tests.services.api.console.languages import SHOWN
-from tests.services.api.console.test_pages import foreign_parts, get, session
+from tests.services.api.console.visiting import foreign_parts, get, session
 
 PDF = b"%PDF-1.7\r\n--x\r\n\x00\xff a scan of paper \r\n\r\n%%EOF\r\n"
 SHA256 = hashlib.sha256(PDF).hexdigest()

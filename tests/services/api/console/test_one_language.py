@@ -24,7 +24,7 @@ from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from tests.services.api.console.languages import SHOWN
 from tests.services.api.console.test_city import CATALOG, PAGES, city  # noqa: F401 - a fixture
-from tests.services.api.console.test_pages import fetched, get, paths, session
+from tests.services.api.console.visiting import fetched, get, paths, session
 from tests.services.api.test_alarms import raised  # noqa: F401 - a fixture
 
 # words of English sentences that no other language of ours has, not within an identifier

@@ -16,7 +16,7 @@ from services.store.postgres.pool import connect
 from services.store.registry.load import registry_version
 from tests.services.api import plain
 from tests.services.api.console.languages import SHOWN
-from tests.services.api.console.test_pages import foreign_parts, get, session
+from tests.services.api.console.visiting import foreign_parts, get, session
 
 GOOD = """
 sites:

@@ -1,4 +1,4 @@
-"""OGC SensorThings: what stations and meters measure, paged, filtered, within a scope."""
+"""OGC SensorThings: values of stations and meters, paged, filtered, within a scope."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""An archive that is not what was written is named, and refused by all who would use it."""
+"""A changed archive is reported, and refused by all of its readers."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.services.issuer.sealed import close_period
 
 @pytest.fixture
 def place(shelf):
-    """Folder of the plant's archive."""
+    """Return the folder of the plant's archive."""
     return shelf
 
 

@@ -1,15 +1,13 @@
 """
-How long a calibration counts, in statements.
+The validity of a calibration, in statements.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
-| finding | test |
-|---|---|
-| /IRCheck/iss_forms/1M7FLIJ0S92WVZ5/viewPublic: intervals of 5 and 6 years | past |
-| /IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic: validity from the calibration on | past |
-| /IRCheck/iss_forms/598GFY7PARITCNQ/viewPublic: yearly, and valid for 18 months | own |
-| /Projects/DB/TUEV-SUED1146252072.49/iProcess/DNV-CUK1242679833.75/gotoRFR: two intervals | own |
-| /IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic: another date than in the report before | dates |
+| finding | test | |---|---| | /IRCheck/iss_forms/1M7FLIJ0S92WVZ5/viewPublic: intervals of 5 and 6
+years | past | | /IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic: validity from the calibration on |
+past | | /IRCheck/iss_forms/598GFY7PARITCNQ/viewPublic: yearly, and valid for 18 months | own | |
+/Projects/DB/TUEV-SUED1146252072.49/iProcess/DNV-CUK1242679833.75/gotoRFR: two intervals | own | |
+/IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic: another date than in the report before | dates |
 """
 
 import subprocess
@@ -45,7 +43,7 @@ def _import(url, folder, text):
 
 
 def _every(months, text=plant.REGISTRY):
-    """Return a registry in which inv-1 has an interval of calibration."""
+    """Return a registry in which inv-1 has a calibration interval."""
     own = f"serial: A1\n    attributes: {{{CALIBRATION_EVERY}: {months}}}\n"
     return text.replace("serial: A1\n", own)
 
@@ -177,7 +175,7 @@ def test_a_longer_interval_than_issued_is_a_change_of_the_plan(database_url, tmp
 
 
 def _corrected(percent, text=plant.REGISTRY):
-    """Return a registry whose plan corrects what the meters of the plant read."""
+    """Return a registry whose plan corrects the readings of the plant's meters."""
     return text.replace('"0.5S", qa_qc', f'"0.5S", error_percent: {percent}, qa_qc')
 
 

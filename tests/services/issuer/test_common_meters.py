@@ -1,14 +1,13 @@
 """
-Meters that several users share: apportioning, and balances of one stream.
+Meters shared by several users: apportioning, and balances of one stream.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
-| finding | test |
-|---|---|
-| /Projects/DB/DNV-CUK1213075789.41/iProcess/SGS-UKL1244541546.38/Review: share of a plant | users |
-| /IRCheck/iss_forms/R6WKD4NU7L3SQJT/viewPublic: apportioning procedure not used | users |
-| /Projects/DB/DNV-CUK1174992011.56/iProcess/SGS-UKL1220371875.14/gotoRFR: other plant | users |
-| /Projects/DB/DNV-CUK1147181317.04/iProcess/SGS-UKL1202313054.79/gotoRFR: LFG flared | days |
+| finding | test | |---|---| |
+/Projects/DB/DNV-CUK1213075789.41/iProcess/SGS-UKL1244541546.38/Review: share of a plant | users | |
+/IRCheck/iss_forms/R6WKD4NU7L3SQJT/viewPublic: apportioning procedure not used | users | |
+/Projects/DB/DNV-CUK1174992011.56/iProcess/SGS-UKL1220371875.14/gotoRFR: other plant | users | |
+/Projects/DB/DNV-CUK1147181317.04/iProcess/SGS-UKL1202313054.79/gotoRFR: LFG flared | days |
 """
 
 from fractions import Fraction
@@ -59,7 +58,7 @@ def _calculated(data, folder):
 
 
 def _closed(url, folder, share, more="lost: 5", registry=None):
-    """Close a day on which the meter at the grid counts a share of what two plants do."""
+    """Close a day on which the grid meter counts a share of the energy of two plants."""
     plant.register(url, folder, registry or _registry(more))
     plant.fill_pv(url, minutes=15, silent=False)
     times, energy, _ = plant.sunny("2026-03-01", "2026-03-04", 15)

@@ -1,11 +1,11 @@
 """
-Samples, corrections of a plan, and documents whose value ended, as findings of a statement.
+Samples, corrections of a plan, and documents of expired values, as findings of a statement.
 
-| /IRCheck/poaiss_forms/EAB283WD6PI7OUQ/viewPublic | participant |
-| /IRCheck/iss_forms/UZOIE1YM42XAVBR/viewPublic | repeated |
-| https://cdm.unfccc.int/IRCheck/iss_forms/TQZX03SK5I2WV9L/viewPublic | replaced |
-| /IRCheck/iss_forms/W2KV50OFDGQHBN3/viewPublic | correction |
-| /IRCheck/poaiss_forms/CGHO04ABXDQ6L8M/viewPublic | ended |
+| /IRCheck/poaiss_forms/EAB283WD6PI7OUQ/viewPublic | participant | |
+/IRCheck/iss_forms/UZOIE1YM42XAVBR/viewPublic | repeated | |
+https://cdm.unfccc.int/IRCheck/iss_forms/TQZX03SK5I2WV9L/viewPublic | replaced | |
+/IRCheck/iss_forms/W2KV50OFDGQHBN3/viewPublic | correction | |
+/IRCheck/poaiss_forms/CGHO04ABXDQ6L8M/viewPublic | ended |
 """
 
 from datetime import date
@@ -45,7 +45,7 @@ DESIGN = f"""\
 
 
 def buses(url, folder):
-    """Three days of a bus and its charger."""
+    """Store three days of a bus and its charger."""
     plant.quarter_hours(url, folder)
     plant.fill_buses(url)
 

@@ -1,4 +1,4 @@
-"""The schema is made once, whole, the same everywhere, or refused with a reason."""
+"""The schema is created once, completely, the same everywhere, or refused with a reason."""
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor

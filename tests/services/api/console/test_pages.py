@@ -42,7 +42,7 @@ DAY = "2026-03-02"
 
 
 class _Parts(HTMLParser):
-    """Collects what the page's policy would not let in."""
+    """Collects what the page's policy would block."""
 
     def __init__(self):
         super().__init__()
@@ -58,7 +58,7 @@ class _Parts(HTMLParser):
 
 
 def foreign_parts(text):
-    """Return scripts, styles and pictures of a page that are not of this server's own files."""
+    """Return scripts, styles and pictures of a page that are not files of this server."""
     parser = _Parts()
     parser.feed(text)
     return parser.found
@@ -70,7 +70,7 @@ def get(served, path, cookies=None):
 
 
 def fetched(served, path, cookies):
-    """Open a page, or wait for the file that it leads to."""
+    """Open a page, or wait for the file to which it leads."""
     answer = get(served, path, cookies)
     if answer.status_code != 303:
         return answer
@@ -87,7 +87,7 @@ def session(served, who):
 
 
 def paths(served, language="en"):
-    """Return the address of every page by what it needs."""
+    """Return the address of every page by the data that it needs."""
     of = f"/console/{language}/statements/{served.issued}"
     return {
         "everybody": [

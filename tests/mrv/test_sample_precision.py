@@ -3,9 +3,11 @@ Precision of samples, and the value applied if it is insufficient.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
-| finding | test | |---|---| | /reviews/DB/rfr808412722: a mean taken for a proportion | share | |
-/IRCheck/iss_forms/1FLJZRYWG6N2T9A/viewPublic: reliability of a mean not provided | survey | |
-/IRCheck/iss_forms/IUM4O0SCVY9DPNG/viewPublic: bound of the 90/10 interval of COD | cod |
+| finding | test |
+|---|---|
+| /reviews/DB/rfr808412722: a mean taken for a proportion | share |
+| /IRCheck/iss_forms/1FLJZRYWG6N2T9A/viewPublic: reliability of a mean not provided | survey |
+| /IRCheck/iss_forms/IUM4O0SCVY9DPNG/viewPublic: bound of the 90/10 interval of COD | cod |
 """
 
 from dataclasses import replace

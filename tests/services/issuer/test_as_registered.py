@@ -3,12 +3,13 @@ Versions, place and days as registered by a programme, and as verified.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
-| finding | test | |---|---| | /IRCheck/iss_forms/F3V4L2R8YD6MGPJ/viewPublic: revised from no
-registered one | versions | | /IRCheck/iss_forms/APB089Q6NIU4RML/viewPublic: other coordinates than
-in the design | elsewhere | | /IRCheck/iss_forms/CFXAJGKND4MBQ9I/viewPublic: other day than the
-record | commissioned | | /IRCheck/poaiss_forms/SCTWOH6LPG3MNK2/viewPublic: inspected before it was
-there | visit | | /IRCheck/poaiss_forms/1238GA9BJXYNOPQ/viewPublic: drawn otherwise than planned |
-sampling |
+| finding | test |
+|---|---|
+| /IRCheck/iss_forms/F3V4L2R8YD6MGPJ/viewPublic: revised from no registered one | versions |
+| /IRCheck/iss_forms/APB089Q6NIU4RML/viewPublic: other coordinates than in the design | elsewhere |
+| /IRCheck/iss_forms/CFXAJGKND4MBQ9I/viewPublic: other day than the record | commissioned |
+| /IRCheck/poaiss_forms/SCTWOH6LPG3MNK2/viewPublic: inspected before it was there | visit |
+| /IRCheck/poaiss_forms/1238GA9BJXYNOPQ/viewPublic: drawn otherwise than planned | sampling |
 """
 
 from dataclasses import replace

@@ -3,11 +3,13 @@ The validity of a calibration, in statements.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
-| finding | test | |---|---| | /IRCheck/iss_forms/1M7FLIJ0S92WVZ5/viewPublic: intervals of 5 and 6
-years | past | | /IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic: validity from the calibration on |
-past | | /IRCheck/iss_forms/598GFY7PARITCNQ/viewPublic: yearly, and valid for 18 months | own | |
-/Projects/DB/TUEV-SUED1146252072.49/iProcess/DNV-CUK1242679833.75/gotoRFR: two intervals | own | |
-/IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic: another date than in the report before | dates |
+| finding | test |
+|---|---|
+| /IRCheck/iss_forms/1M7FLIJ0S92WVZ5/viewPublic: intervals of 5 and 6 years | past |
+| /IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic: validity from the calibration on | past |
+| /IRCheck/iss_forms/598GFY7PARITCNQ/viewPublic: yearly, and valid for 18 months | own |
+| /Projects/DB/TUEV-SUED1146252072.49/iProcess/DNV-CUK1242679833.75/gotoRFR: two intervals | own |
+| /IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic: another date than in the report before | dates |
 """
 
 import subprocess

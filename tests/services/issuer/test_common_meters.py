@@ -3,11 +3,12 @@ Meters shared by several users: apportioning, and balances of one stream.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
-| finding | test | |---|---| |
-/Projects/DB/DNV-CUK1213075789.41/iProcess/SGS-UKL1244541546.38/Review: share of a plant | users | |
-/IRCheck/iss_forms/R6WKD4NU7L3SQJT/viewPublic: apportioning procedure not used | users | |
-/Projects/DB/DNV-CUK1174992011.56/iProcess/SGS-UKL1220371875.14/gotoRFR: other plant | users | |
-/Projects/DB/DNV-CUK1147181317.04/iProcess/SGS-UKL1202313054.79/gotoRFR: LFG flared | days |
+| finding | test |
+|---|---|
+| /Projects/DB/DNV-CUK1213075789.41/iProcess/SGS-UKL1244541546.38/Review: share of a plant | users |
+| /IRCheck/iss_forms/R6WKD4NU7L3SQJT/viewPublic: apportioning procedure not used | users |
+| /Projects/DB/DNV-CUK1174992011.56/iProcess/SGS-UKL1220371875.14/gotoRFR: other plant | users |
+| /Projects/DB/DNV-CUK1147181317.04/iProcess/SGS-UKL1202313054.79/gotoRFR: LFG flared | days |
 """
 
 from fractions import Fraction

@@ -3,14 +3,15 @@ Surveys, events and the registered design, from the registry file to statement a
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
-| finding | test | |---|---| |
-/Projects/DB/TUEV-SUED1149881057.02/iProcess/DNV-CUK1272610029.03/gotoRFR: equipment | design | |
-/IRCheck/iss_forms/G60PC8VOSDXBNQJ/viewPublic: another make than in the design | design | |
-/IRCheck/iss_forms/WYFXZHIKELDPM8U/viewPublic: five trunk lines, four in the design | design | |
-/IRCheck/iss_forms/EOKIN5QTGHJPZF1/viewPublic: reasons of delay of phases | phases | |
-/IRCheck/iss_forms/3PZUQM0OY1RHW8B/viewPublic: periods of downtime and overhaul | events | |
-/IRCheck/iss_forms/IUM4O0SCVY9DPNG/viewPublic: what "no operation" refers to | events | |
-/IRCheck/iss_forms/C9YLR5I7E2MUJQD/viewPublic: the survey of another phase | survey |
+| finding | test |
+|---|---|
+| /Projects/DB/TUEV-SUED1149881057.02/iProcess/DNV-CUK1272610029.03/gotoRFR: equipment | design |
+| /IRCheck/iss_forms/G60PC8VOSDXBNQJ/viewPublic: another make than in the design | design |
+| /IRCheck/iss_forms/WYFXZHIKELDPM8U/viewPublic: five trunk lines, four in the design | design |
+| /IRCheck/iss_forms/EOKIN5QTGHJPZF1/viewPublic: reasons of delay of phases | phases |
+| /IRCheck/iss_forms/3PZUQM0OY1RHW8B/viewPublic: periods of downtime and overhaul | events |
+| /IRCheck/iss_forms/IUM4O0SCVY9DPNG/viewPublic: what "no operation" refers to | events |
+| /IRCheck/iss_forms/C9YLR5I7E2MUJQD/viewPublic: the survey of another phase | survey |
 """
 
 from dataclasses import replace

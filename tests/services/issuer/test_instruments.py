@@ -3,10 +3,11 @@ Certificates of instruments, errors found in calibration, tests of removed meter
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
-| finding | test | |---|---| | /IRCheck/iss_forms/OGW6N5C3E40DQXR/viewPublic: results of the delayed
-calibrations | late | | /IRCheck/iss_forms/GB0PXHYC39S8WE6/viewPublic: error that it identified |
-late | | /Projects/DB/TUEV-SUED1149881057.02/iProcess/DNV-CUK1272610029.03/gotoRFR: accuracy |
-refused |
+| finding | test |
+|---|---|
+| /IRCheck/iss_forms/OGW6N5C3E40DQXR/viewPublic: results of the delayed calibrations | late |
+| /IRCheck/iss_forms/GB0PXHYC39S8WE6/viewPublic: error that it identified | late |
+| /Projects/DB/TUEV-SUED1149881057.02/iProcess/DNV-CUK1272610029.03/gotoRFR: accuracy | refused |
 """
 
 from fractions import Fraction

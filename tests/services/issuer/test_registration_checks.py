@@ -1,9 +1,9 @@
 """
 Missing parts of a registration: owner of the reductions, other programmes, order of dates.
 
-| /IRCheck/poareg_forms/430EUVNXI26JKS5/viewPublic | consultation | |
-/IRCheck/poareg_forms/430EUVNXI26JKS5/viewPublic | elsewhere | | /reviews/DB/rfr988242926 | renewed
-|
+| /IRCheck/poareg_forms/430EUVNXI26JKS5/viewPublic | consultation |
+| /IRCheck/poareg_forms/430EUVNXI26JKS5/viewPublic | elsewhere |
+| /reviews/DB/rfr988242926 | renewed |
 """
 
 from datetime import date

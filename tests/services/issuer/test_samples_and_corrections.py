@@ -1,11 +1,11 @@
 """
 Samples, corrections of a plan, and documents of expired values, as findings of a statement.
 
-| /IRCheck/poaiss_forms/EAB283WD6PI7OUQ/viewPublic | participant | |
-/IRCheck/iss_forms/UZOIE1YM42XAVBR/viewPublic | repeated | |
-https://cdm.unfccc.int/IRCheck/iss_forms/TQZX03SK5I2WV9L/viewPublic | replaced | |
-/IRCheck/iss_forms/W2KV50OFDGQHBN3/viewPublic | correction | |
-/IRCheck/poaiss_forms/CGHO04ABXDQ6L8M/viewPublic | ended |
+| /IRCheck/poaiss_forms/EAB283WD6PI7OUQ/viewPublic | participant |
+| /IRCheck/iss_forms/UZOIE1YM42XAVBR/viewPublic | repeated |
+| https://cdm.unfccc.int/IRCheck/iss_forms/TQZX03SK5I2WV9L/viewPublic | replaced |
+| /IRCheck/iss_forms/W2KV50OFDGQHBN3/viewPublic | correction |
+| /IRCheck/poaiss_forms/CGHO04ABXDQ6L8M/viewPublic | ended |
 """
 
 from datetime import date

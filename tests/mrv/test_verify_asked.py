@@ -116,7 +116,7 @@ def test_a_spoiled_zip_file_is_refused_and_no_traceback(how, tmp_path):
 
 @pytest.mark.parametrize("name", ["\0x", ".", "/", "a/b/statement.json"])
 def test_a_zip_file_without_a_pack_is_named(name, tmp_path):
-    """A reader would be informed of a folder that is gone, or see a traceback."""
+    """The error would name a folder that no longer exists, or be a traceback."""
     path = tmp_path / "pack.zip"
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("Q" * len(name), b"{}")

@@ -57,8 +57,8 @@ def archived(served, tmp_path_factory):
 
 def test_a_damaged_archive_is_no_mistake_of_the_caller(served, archived):
     """
-    An auditor would look for the fault in the request, or be informed of
-    folders of the server.
+    An auditor would look for the fault in the request, or learn names of the
+    server's folders.
     """
     path = f"/v1/statements/{served.draft}/evidence"
     (file,) = archived.glob("pv_inverter/2026/03/2026-03-03_*.parquet")

@@ -154,7 +154,7 @@ def test_two_runs_at_once_are_refused(sealed_url, tmp_path):
 
 
 def test_a_device_that_is_not_there_is_no_success(sealed_url, place):
-    """A misspelt name would be informed that its evidence holds."""
+    """For a misspelt name, the answer would be that its evidence is complete."""
     with (
         connect(sealed_url, role="tonne_archive", autocommit=True) as conn,
         pytest.raises(InputError, match="'inv-9' has no data in the archive"),

@@ -94,8 +94,8 @@ def test_what_is_claimed_is_what_is(database_url, connection, monkeypatch):
 
 def test_compressed_chunks_under_another_license_are_told_of(database_url, connection, monkeypatch):
     """
-    After a move to Debian's package nothing old can be read, and it was
-    instructed to be rows.
+    After a move to Debian's package old chunks cannot be read, and they would
+    be reported as rows.
     """
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setattr(columnstore, "licence", lambda _: "apache")

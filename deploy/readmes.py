@@ -16,33 +16,42 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 MARK = "<!-- below: make readmes -->"
 PACKAGES = ("ingest", "mrv", "services")
-# what speaks for itself, or is spoken of elsewhere
+# files that need no row
 _PASSED = {"__init__.py", "__pycache__", "README.md", "py.typed"}
-# files and folders that are no Python
+# content of files and folders that are not Python
 DATA = {
-    "ingest/classes/*.toml": "a device class each: channels, units, limits, names",
-    "ingest/formats/sparkplug_b.proto": "the schema that `sparkplug_b_pb2.py` is made of",
-    "ingest/formats/sunspec_models.toml": "SunSpec's models: points, types, scale factors",
-    "ingest/profiles/*.toml": "a device model each: names, units and registers, with their source",
-    "mrv/NOMENCLATURE.md": "symbols of the methodologies, and our names for them",
+    "ingest/classes/*.toml": "one device class per file: channels, units, limits, names",
+    "ingest/codecs/json_object/cases": "payloads and the readings expected from them",
+    "ingest/formats/sparkplug_b.proto": "the schema from which `sparkplug_b_pb2.py` is generated",
+    "ingest/formats/sunspec_models.toml": "models of SunSpec: points, types, scale factors",
+    "ingest/profiles/*.toml": "one device model per file: names, units, registers, source",
+    "mrv/NOMENCLATURE.md": "symbols of the methodologies and their names in tonne",
+    "mrv/countries/*.toml": "countries and their time zones; national grids",
+    "mrv/countries/vn": "rules of Viet Nam: transfers abroad, limits, indices, forms",
+    "mrv/exports/*.toml": "permitted values of CAD Trust and CDOP; countries and their codes",
+    "mrv/exports/forms": "the forms of the JCM: sheets, cells and their content",
     "mrv/factors/*.toml": "published factors by subject: value, unit, direction, validity, source",
-    "mrv/countries/vn": "what Viet Nam alone rules: transfers abroad, limits, indices, forms",
-    "mrv/countries/zones.toml": "countries and their time zones",
-    "mrv/registry/calibration_intervals.toml": "longest intervals of calibration, with sources",
-    "mrv/registry/programme_systems.toml": "the systems, and what counts each",
+    "mrv/method_lives.toml": "dates of registration and issue of each methodology, by programme",
+    "mrv/parameters/evidence.toml": "evidence accepted for each parameter, and its grade",
+    "mrv/registry/calibration_intervals.toml": "maximum calibration intervals, with sources",
+    "mrv/registry/programme_systems.toml": "the programme's systems and the methodologies of each",
     "mrv/report/fonts": "fonts of the PDF, with their licence",
-    "mrv/report/page/page.typ": "the pages' layout, in Typst",
-    "mrv/report/words/*.toml": "the words, a language each",
-    "mrv/report/words/meanings": "what parameters and steps of methodologies are, a language each",
-    "mrv/report/words/names": "names of parameters and conditions, a language each",
-    "mrv/verify/*.md": "the text of VERIFY.md, today's and that of 0.1.0",
-    "services/api/console/static": "styles, scripts, and the check in the browser",
-    "services/api/console/templates": "the pages' templates",
-    "services/api/console/words": "the words, a language each",
-    "services/api/console/coastline.npz": "the outline itself",
-    "services/simulator/pvlib.LICENSE.txt": "licence of what follows pvlib",
+    "mrv/report/page/page.typ": "the page layout, in Typst",
+    "mrv/report/words/*.toml": "texts of the report, one file per language",
+    "mrv/report/words/meanings": "meanings of parameters and calculation steps, by language",
+    "mrv/report/words/names": "names of parameters and conditions, by language",
+    "mrv/rules/rules.toml": "the rules: stage, severity, clause and order of each",
+    "mrv/rules/words": "texts of the rules, one file per language",
+    "mrv/texts/*.toml": "texts of findings and conditions, one file per language; those of 0.1.0",
+    "mrv/verify/*.md": "the text of VERIFY.md, current and that of 0.1.0",
+    "services/api/console/static": "styles, scripts, and verification in the browser",
+    "services/api/console/templates": "templates of the pages",
+    "services/api/console/words": "texts of the console, one file per language",
+    "services/api/console/coastline.npz": "the coastlines drawn on the map",
+    "services/registry/*.toml": "alarm rules; descriptions of the registry's keys",
+    "services/simulator/pvlib.LICENSE.txt": "licence of the parts derived from pvlib",
     "services/simulator/spa_terms.csv": "periodic terms of the Solar Position Algorithm",
-    "services/store/migrations": "the schema, a file an area; released ones are never edited",
+    "services/store/migrations": "the database schema, by area; released files are never edited",
 }
 
 
@@ -111,7 +120,7 @@ def _made(folder: Path, name: str, rules: list[dict]) -> str:
         for entry in entries(folder)
     ]
     return (
-        f"{_first_paragraph(folder / '__init__.py')}\n\n| file | what it answers |\n|---|---|\n"
+        f"{_first_paragraph(folder / '__init__.py')}\n\n| file | content |\n|---|---|\n"
         + "\n".join(rows)
         + f"\n\n{_importers(name, rules)}\n"
     )
@@ -144,7 +153,7 @@ def _importers(name: str, rules: list[dict]) -> str:
     parent, _, own = name.rpartition(".")
     for rule in rules:
         if rule["type"] == "protected" and name in rule["protected_modules"]:
-            return f"Imported by {_listed(rule['allowed_importers'])} alone."
+            return f"Imported by {_listed(rule['allowed_importers'])} only."
     for rule in rules:
         if rule["type"] != "layers" or parent not in rule.get("containers", [""]):
             continue
@@ -153,20 +162,21 @@ def _importers(name: str, rules: list[dict]) -> str:
         if place is None:
             continue
         prefix = f"{parent}." if parent else ""
+        others_above = f"the packages that may import `{parent}`"
         above = [prefix + room for layer in layers[:place] for room in layer]
         others = [prefix + room for layer in layers[place:] for room in layer if room != own]
         if not above:
-            return f"Nothing in `{parent or 'tonne'}` may import it."
+            return f"No other package of `{parent or 'tonne'}` may import it."
         if not parent:
             return f"May be imported by {_listed(above)}."
         if len(above) <= len(others):
-            return f"May be imported by {_listed(above)}, and by what may import `{parent}`."
+            return f"May be imported by {_listed(above)}, and by {others_above}."
         return (
-            f"May be imported by all of `{parent}` but {_listed(others)}."
+            f"May be imported by all of `{parent}` except {_listed(others)}."
             if others
             else (f"May be imported by all of `{parent}`.")
         )
-    return f"May be imported by all of `{parent}`, and by what may import `{parent}`."
+    return f"May be imported by all of `{parent}`, and by the packages that may import `{parent}`."
 
 
 def _listed(names: list[str]) -> str:

@@ -7,7 +7,7 @@ from services.cli.main import main
 
 def tonne(*words, code=None, **options) -> Result:
     """
-    Run a command; what it ended with and what it printed.
+    Run a command; return its exit code and its output.
 
     Parameters
     ----------
@@ -24,5 +24,5 @@ def tonne(*words, code=None, **options) -> Result:
 
 
 def printed(*words, code=0, **options) -> str:
-    """Run a command that must end with a code, and return what it printed."""
+    """Run a command that must end with an exit code; return its output."""
     return tonne(*words, code=code, **options).output

@@ -1,9 +1,9 @@
 """
 Folders in memory for the servers of tests.
 
-A run makes a database from a template a thousand times, with a thousand files each: in memory
-that takes a sixth of the processor time that it takes on ext4, and nothing waits for a disk.
-No test cuts the machine's power, and what is killed leaves its files to the next, here as there.
+A run creates a database from a template a thousand times, with a thousand files each. In memory,
+that takes a sixth of the processor time that ext4 takes, and nothing waits for a disk. No test cuts
+the machine's power, and files of a killed process remain, as on a disk.
 """
 
 import os
@@ -22,7 +22,7 @@ _BESIDE = 2 << 30  # bytes that are to be left on the machine
 
 @contextmanager
 def folder(otherwise: Path, gigabytes: int = 1) -> Iterator[Path]:
-    """Give a folder in memory until the end of the block; the other one where there is no room."""
+    """Yield a folder in memory; the given folder if there is no space."""
     if not _room(gigabytes << 30):
         yield otherwise
         return
@@ -48,7 +48,7 @@ def _room(needed: int) -> bool:
 
 @cache
 def _forget_the_dead() -> None:
-    """Remove what runs left that were killed."""
+    """Remove the folders of runs that were killed."""
     for left in MEMORY.glob(_NAME.format(pid="*")):
         pid = left.name.split("-")[2]
         if not Path(f"/proc/{pid}").exists():

@@ -1,4 +1,4 @@
-"""What a verifier of the tests concludes, over whatever conditions do not hold."""
+"""A verifier's conclusions in tests, for any conditions that are not met."""
 
 from dataclasses import replace
 
@@ -14,13 +14,16 @@ OPINION = "the amount is what the meter registered in the period"
 
 
 def concluded(opinion, assurance="reasonable", *, of=None, reason=REASON):
-    """Conclude, with words for all of a statement: its claims, or a connection and its name."""
+    """
+    Conclude, with texts on everything in a statement: its claims, or a
+    connection and its name.
+    """
     said = of if of is None or isinstance(of, Claims) else documents(*of).claims
     return Finding(opinion, assurance, "5", (), Words() if said is None else worded(said, reason))
 
 
 def worded(said, reason=REASON):
-    """Return words of each parameter and requirement, and a reason for each open finding."""
+    """Return texts on each parameter and requirement, and a reason for each open finding."""
     words = known(said)
     return replace(
         words,
@@ -44,7 +47,7 @@ def worded(said, reason=REASON):
 
 
 def reported(run, what, folder, reason=REASON):
-    """Return the options that give a filled in report, by what runs `tonne statement`."""
+    """Return the options that give a filled-in report, made by the runner of `tonne statement`."""
     file = folder / "verification.yaml"
     run("template", what, "--out", file)
     file.write_text(filled(file.read_text("utf-8"), reason), "utf-8")

@@ -1,7 +1,7 @@
 """
-A plant that many tests begin with: made once in a process of tests, then copied.
+A plant with which many tests begin: made once per test process, then copied.
 
-To fill a database costs half a second of a processor, to copy one a tenth of it.
+Filling a database takes half a second of processor time, copying it a tenth of that.
 """
 
 import shutil
@@ -29,9 +29,9 @@ _MADE: dict[tuple[str, Callable[..., Any]], _Kept] = {}
 
 def planted(make: Callable[[str, Path], T], url: str, home: Path) -> T:
     """
-    Let a fresh database and a folder be as `make(url, home)` leaves them; return its value.
+    Fill a fresh database and a folder by `make(url, home)`; return its value.
 
-    Nothing that `make` returns may know of the database or of the folder.
+    The value of `make` must not contain the database or the folder.
     """
     made = urlsplit(url).netloc, make
     kept = _MADE.get(made)
@@ -49,7 +49,7 @@ def planted(make: Callable[[str, Path], T], url: str, home: Path) -> T:
 
 
 def _copy(url: str, source: str, name: str) -> None:
-    """Keep a database as a template; anyone who is connected to it must be away for that moment."""
+    """Keep a database as a template; no one may be connected to it at that time."""
     databases.execute(url, f'ALTER DATABASE "{source}" ALLOW_CONNECTIONS false')
     reused.forget(url)
     databases.execute(

@@ -1,14 +1,14 @@
 """
-Ports that no other process of tests is given.
+Ports that no other test process gets.
 
-Tests run in several processes side by side, and more than one checkout may be tested on
-a machine.  Each process holds a block of a hundred ports for as long as it lives, and
-hands them out in turn.  Anyone who listens on a block's first port holds the block: the
-system lets one process do so, and forgets it when the process ends, however it ends.
+Tests run in several processes at the same time, and several checkouts may be tested on one machine.
+Each process holds a block of a hundred ports during its life, and assigns them in turn. The process
+that listens on the first port of a block holds the block; the system permits only one, and releases
+the port when the process ends in any way.
 
-A secured mosquitto listens a thousand above its port too, so every second thousand is
-left to them.  All lie below the range from which the system lends ports to clients, and
-away from the usual ports of local servers.
+A secured mosquitto also listens a thousand ports above its own, so every second thousand is left
+free. All blocks are below the range from which the system assigns client ports, and away from the
+usual ports of local servers.
 """
 
 import atexit
@@ -65,7 +65,7 @@ class Block:
         raise RuntimeError(f"no free port from {self.first} on; stop what listens there")
 
     def close(self) -> None:
-        """Let another process have the block."""
+        """Release the block."""
         self._guard.close()
 
 
@@ -78,15 +78,16 @@ def own() -> Block:
 
 
 def free_port(count: int = 1) -> int:
-    """Return a port for this process alone; with `count`, the first of so many in a row."""
+    """Return a port for this process only; with `count`, the first of several adjacent ports."""
     return own().free(count)
 
 
 def taken_outside() -> socket.socket:
     """
-    Return a server on a port outside of all blocks; close it.
+    Return a server on a port outside all blocks; close it.
 
-    Who finds it taken looks for another one in the thousand above it, where no test is.
+    A program that finds the port taken looks for another one in the thousand above it, where no
+    test is.
     """
     for port in range(OUTSIDE, OUTSIDE + 10 * SIZE):
         try:
@@ -98,11 +99,10 @@ def taken_outside() -> socket.socket:
 
 def give_ports(home: Path, *names: str, count: int = 1) -> Path:
     """
-    Give local servers that will start in `home` ports of this process; return `home`.
+    Assign ports of this process to local servers that will start in `home`; return `home`.
 
-    A server keeps the port of its last start while it is free, so what has a port already
-    is left as it is.  On the usual port another process could start a server in the moment
-    in which a test has killed ours.
+    A server keeps the port of its last start while it is free, so existing ports are kept. On the
+    usual port, another process could start a server just after a test has killed its own.
     """
     home.mkdir(parents=True, exist_ok=True)
     for file in (home / f"{name}.port" for name in names):

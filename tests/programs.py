@@ -1,8 +1,8 @@
 """
-The programs that tests find: those of a bare Debian 13, and what deploy/test_packages.sh installs.
+The programs that tests find: those of a minimal Debian 13, and of deploy/test_packages.sh.
 
-A developer's machine has many more, and a test that called one of them would fail for a newcomer.
-So the PATH of all tests is one folder that links to these alone.
+A developer's machine has many more, and a test that called one of them would fail elsewhere. So the
+PATH of all tests is one folder that links to these programs only.
 """
 
 import os
@@ -22,14 +22,17 @@ OPTIONAL = {"java", "node", "node-red", "g++", "as", "ld", "erl", "escript", "ep
 
 
 def listed() -> dict[str, str]:
-    """Programs of the list, and the package that brings each."""
+    """Return the programs of the list, and the package of each."""
     (table,) = re.findall(r"<<'END'\n(.*?)^END$", LIST.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     rows = [line.split() for line in table.splitlines()]
     return {program: row[1] for row in rows for program in row[0].split(",")}
 
 
 def begin() -> Callable[[], object]:
-    """Limit the PATH of this process and of those that it starts; return what ends that."""
+    """
+    Limit the PATH of this process and of those that it starts; return a
+    function that ends this.
+    """
     if os.environ.get(_BEGUN) == os.environ["PATH"]:  # by the process that started this one
         return lambda: None
     place = tempfile.TemporaryDirectory(prefix="programs-")
@@ -40,9 +43,9 @@ def begin() -> Callable[[], object]:
 
 def limit(path: str, folder: Path, more: set[str] | None = None) -> str:
     """
-    Link in a folder to those programs of a PATH that a newcomer has; return the folder as PATH.
+    Link in a folder to the permitted programs of a PATH; return the folder as PATH.
 
-    Where there is no dpkg to say what a bare Debian has, all of the PATH stays.
+    Without dpkg, which lists the programs of a minimal Debian, the whole PATH is kept.
 
     Parameters
     ----------
@@ -68,12 +71,12 @@ def _real(program: os.DirEntry[str]) -> str:
 
 
 def _merged(path: str) -> str:
-    """Return a path as it is since /bin is a link to /usr/bin; packages name either."""
+    """Return a path as it is since /bin is a link to /usr/bin; packages use either form."""
     return path if path.startswith("/usr/") else f"/usr{path}"
 
 
 def _of_a_bare_debian() -> set[str]:
-    """Programs of Debian's required packages, and of those beside."""
+    """Return the programs of Debian's required packages, and of those installed beside."""
     try:
         every = _dpkg("-W", "-f", "${Priority} ${Package}\n")
         required = [line.split()[1] for line in every if line.startswith("required ")]

@@ -1,11 +1,11 @@
 """
-Honest readings that were recorded in the field, as frames of a device class.
+Honest field recordings, as frames of a device class.
 
-Their sources are in `tests/data/README.md`, `deploy/data/README.md` and, for those of
-`shared/data` beside the checkout (or of the folder that `RECORDED_DATA` names), in its README.
-What a recording has as power, a meter would also have counted: the register is its integral, in
-the steps that such registers have.  What a recording has to twelve digits, a sensor shows in steps,
-too; they are chosen so that values stand still as long as they do in the field.
+Their sources are in `tests/data/README.md` and `deploy/data/README.md`; those of `shared/data`
+beside the checkout (or of the folder in `RECORDED_DATA`) in its README. Where a recording has
+power, the register is its integral, in the usual steps of registers. Values recorded with twelve
+digits are rounded to steps like those of a sensor, chosen so that values stand still as long as in
+the field.
 """
 
 import csv
@@ -33,7 +33,7 @@ RATED_W = 100_000
 
 @dataclass(frozen=True)
 class Recording:
-    """Readings of one device, and which of them no one marked as faulty."""
+    """Readings of one device, and those of them that no one marked as faulty."""
 
     name: str
     device: Device
@@ -76,7 +76,7 @@ def frame(class_id: str, time_us: np.ndarray, **columns: np.ndarray) -> Frame:
 
 
 def register(time_us: np.ndarray, power_w: np.ndarray, step_wh: int) -> np.ndarray:
-    """Count what a power makes, in steps. [Wh]"""
+    """Integrate a power in steps. [Wh]"""
     made = np.maximum(power_w, 0)
     mean = (made[1:] + made[:-1]) / 2
     total = np.concatenate([[0.0], np.cumsum(mean * np.diff(time_us) / HOUR_US)])
@@ -84,12 +84,12 @@ def register(time_us: np.ndarray, power_w: np.ndarray, step_wh: int) -> np.ndarr
 
 
 def stepped(value: np.ndarray, step: float) -> np.ndarray:
-    """Return values as a sensor shows them that has steps."""
+    """Return values rounded to steps, as a sensor reports them."""
     return np.round(value / step) * step
 
 
 def kept_here() -> Iterator[Recording]:
-    """Give what is in the repository."""
+    """Return the recordings in the repository."""
     for step_wh in (1, 1_000):
         yield _serf("minutes", NREL / "nrel_serf_east_1min.csv", "ac_power__752", step_wh)
         yield _serf("quarter hours", OURS / "nrel_serf_east_15min.csv", "ac_power", step_wh)
@@ -103,7 +103,7 @@ def kept_here() -> Iterator[Recording]:
 
 
 def shared() -> Iterator[Recording]:
-    """Give what lies beside the checkout; nothing where it is missing."""
+    """Return the recordings beside the checkout; none if the folder is missing."""
     if not SHARED.is_dir():
         return
     for step_wh in (1, 100, 1_000):
@@ -114,7 +114,7 @@ def shared() -> Iterator[Recording]:
 
 
 def _serf(name: str, path: Path, value: str, step_wh: int) -> Recording:
-    """A 6 kW array, whose inverter draws standby power at night."""
+    """Return a 6 kW array, whose inverter draws standby power at night."""
     time_us, power, _ = column(path, value)
     device = Device("d", "s", "pv_inverter", rated_power_w=6_000, place=GOLDEN)
     columns = {
@@ -126,7 +126,7 @@ def _serf(name: str, path: Path, value: str, step_wh: int) -> Recording:
 
 
 def _rsf2(step_wh: int) -> Iterator[Recording]:
-    """One inverter with its sensors, the site's meter, and its weather."""
+    """Return one inverter with its sensors, the site's meter, and its weather."""
     path = NREL / "nrel_rsf2_inverter_15min.csv"
     time_us, power, _ = column(path, "inv2_ac_power_w__1047")
     device = Device("d", "s", "pv_inverter", rated_power_w=RATED_W, place=GOLDEN)
@@ -147,7 +147,7 @@ def _rsf2(step_wh: int) -> Iterator[Recording]:
 
 
 def _meters(name: str, path: Path, value: str, step_wh: int) -> Iterator[Recording]:
-    """The consumption of each hour as a meter shows it at its end, its power in steps."""
+    """Return the consumption of each hour as a meter reports it at the end, its power in steps."""
     begin_us, kwh, _ = column(path, value)
     rated = int(kwh.max() * 1_100)
     total = np.floor(np.cumsum(kwh) * 1_000 / step_wh) * step_wh
@@ -170,9 +170,9 @@ def _air(name: str, time_us: np.ndarray, celsius: np.ndarray) -> Iterator[Record
 
 def _marked(name: str, file: str, mark: str, peak: float | None) -> Recording:
     """
-    An inverter's power, with faults that someone marked.
+    Return an inverter's power, with marked faults.
 
-    The data do not say where it stands: east and west by its own noon.
+    The data do not state its location: east and west follow from its own noon.
     """
     time_us, share, rows = column(OURS / file, "value_normalized")
     marks = np.array([row[mark].upper() == "TRUE" for row in rows])

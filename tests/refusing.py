@@ -1,4 +1,4 @@
-"""A real mosquitto without TLS that refuses topics to every client until `allow` is called."""
+"""A real mosquitto without TLS that rejects topics of every client until `allow` is called."""
 
 import json
 import os
@@ -25,12 +25,15 @@ plugin_opt_config_file {_RIGHTS}
 
 
 class Refusing(Mosquitto):
-    """All is allowed but to subscribe to the filters that it was given; they hold at a start."""
+    """
+    A broker that permits everything except subscriptions to given
+    filters, in force at its start.
+    """
 
     topics: tuple[str, ...] = ()
 
     def command(self, port: int) -> list[str]:
-        """Write the plugin's rights beside the usual configuration."""
+        """Write the rights of the plugin beside the usual configuration."""
         words = super().command(port)
         with (self.folder / "mosquitto.conf").open("a", encoding="utf-8") as file:
             file.write(_LINES)
@@ -46,7 +49,7 @@ class Refusing(Mosquitto):
         return words
 
     def allow(self, topic: str) -> None:
-        """Refuse a filter no longer; the plugin cuts off anyone who is connected."""
+        """Permit a filter again; the plugin disconnects all clients."""
         rule = {**_denied(topic), "command": "removeRoleACL", "rolename": _ROLE}
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         client.connect(LOOPBACK, self.port)

@@ -1,12 +1,12 @@
 """
-Connections to the databases of tests, lent again to the next who asks for the same.
+Connections to the databases of tests, reused by the next caller with the same parameters.
 
-A command opens a connection for what it does and closes it, a test runs several commands, and the
-server starts a process for each, which reads again what it has to know of a hundred tables.  Here
-a connection that is closed is emptied (`DISCARD ALL`: transaction, settings, role, locks, prepared
-statements, temporary tables) and its session waits for the next connection with the same
-parameters.  To anyone who closed it, it is closed.  Processes of their own have their own, and
-in `make soak` each connection is one.
+A command opens and closes a connection, a test runs several commands, and for each the server
+starts a process that reads its catalog of a hundred tables again. Here, a closed connection is
+cleared (`DISCARD ALL`: transaction, settings, role, locks, prepared statements, temporary tables)
+and its session waits for the next connection with the same parameters. To the code that closed it,
+it is closed. Separate processes have separate connections, and in `make soak` each connection is
+new.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _ended.finish()
 
 
 class Reused(psycopg.Connection[Any]):
-    """A connection whose session may outlive it."""
+    """A connection whose session can be reused after it is closed."""
 
     _key: _Key | None = None
 
     @classmethod
     def connect(cls, conninfo: str = "", **options: Any) -> Reused:
-        """Connect, or take over a session that waits; `psycopg.connect` otherwise."""
+        """Connect, or take over a waiting session; `psycopg.connect` otherwise."""
         if urlsplit(conninfo).netloc not in _servers:
             return super().connect(conninfo, **options)
         asked = {name: value for name, value in options.items() if name not in _HOW}
@@ -57,7 +57,7 @@ class Reused(psycopg.Connection[Any]):
         return made
 
     def close(self) -> None:
-        """Be closed; the session waits for the next, if it can be emptied."""
+        """Close the connection; its session waits for the next, if it can be cleared."""
         if self._key is None or self.closed:
             super().close()
             return
@@ -70,7 +70,7 @@ class Reused(psycopg.Connection[Any]):
 
 
 def begin(url: str) -> None:
-    """Reuse the connections to a server of tests."""
+    """Reuse the connections to a test server."""
     if SOAK:
         return
     _servers.add(urlsplit(url).netloc)
@@ -78,7 +78,7 @@ def begin(url: str) -> None:
 
 
 def forget(url: str, *, server: bool = False) -> None:
-    """End what waits for a database, or for any of its server."""
+    """Close the waiting sessions of a database, or of all databases of its server."""
     for key in [key for key in _waiting if _same(key[0], url, server=server)]:
         for session in _waiting.pop(key):
             session.finish()
@@ -103,7 +103,7 @@ def _taken(key: _Key) -> Any:
 
 
 def _emptied(session: Any) -> bool:
-    """Whether nothing is left in a session of what was done in it."""
+    """Return whether nothing remains in a session of its former use."""
     if (
         session.transaction_status
         not in (

@@ -1,4 +1,4 @@
-"""A `tonne run` of its own on servers of its own, and what is read from it."""
+"""A `tonne run` with separate servers, and what is read from it."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.waiting import until
 
 
 def open_session(mqtt_url: str, client_id: str, share: str = "") -> None:
-    """Let a broker keep messages for a client that is not there yet, or its share of them."""
+    """Let a broker store messages for a client that is not connected yet, or its share of them."""
     prefix = f"$share/{share}/" if share else ""
     session = Session(mqtt_url, client_id, [prefix + topic for topic in SUBSCRIPTIONS], 100)
     session.connect()
@@ -40,7 +40,7 @@ def open_session(mqtt_url: str, client_id: str, share: str = "") -> None:
 
 
 class Pipeline:
-    """Servers in a folder, a registry, and commands run against them."""
+    """Servers in a folder, a registry, and commands run on them."""
 
     secure: bool | None = None
     # commands by a Python of their own, as an operator's are, and no forks of one that has read all
@@ -59,7 +59,7 @@ class Pipeline:
         }
 
     def tonne(self, *words: str) -> str:
-        """Run a command to its end; its output, or an error with it."""
+        """Run a command until it ends; return its output, or raise an error with it."""
         done = commands.run(
             words, anew=self.anew, env=self.environment, capture_output=True, text=True, check=False
         )
@@ -68,7 +68,7 @@ class Pipeline:
         return done.stdout
 
     def ask(self, query: LiteralString, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return rows of the database; who waits asks often, and a new connection costs 20 ms."""
+        """Return rows of the database; the connection is kept, since opening one takes 20 ms."""
         if self._asking is not None:
             with suppress(psycopg.OperationalError):  # the server was ended meanwhile
                 return self._asking.execute(query, values).fetchall()
@@ -86,12 +86,12 @@ class Pipeline:
         self.tonne("registry", "import", str(file))
 
     def open_session(self, client_id: str = "tonne-run") -> None:
-        """Let the broker keep messages for `tonne run`, as it does after a first start."""
+        """Let the broker store messages for `tonne run`, as it does after a first start."""
         open_session(self.urls.mqtt_url, client_id)
 
     @contextmanager
     def running(self, log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`tonne run`, stopped by SIGTERM at the end of the block."""
+        """Yield a `tonne run`, stopped by SIGTERM at the end of the block."""
         with log.open("wb") as out:
             process = commands.start(
                 ["run", *words], anew=self.anew, env=self.environment, stdout=out, stderr=out
@@ -103,7 +103,7 @@ class Pipeline:
                 process.wait(120)
 
     def receiving_since(self, log: Path, patience_s: float = 120) -> float:
-        """Wall-clock time at which the pipeline said that it receives."""
+        """Return the wall-clock time at which the pipeline reported that it receives."""
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
             for line in log.read_text().splitlines():
@@ -115,7 +115,7 @@ class Pipeline:
         raise TimeoutError(log.read_text())
 
     def counted(self, name: str) -> float:
-        """Sum of a metric's series; 0 while the exporter is not up."""
+        """Return the sum of a metric's series; 0 while the exporter is not up."""
         with suppress(OSError, HTTPException):  # nor one that is ended while it answers
             with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=30) as page:
                 text = page.read().decode()
@@ -126,7 +126,10 @@ class Pipeline:
     def wait_for(
         self, name: str, least: float, patience_s: float = 120, *, pause_s: float = 0.1
     ) -> float:
-        """Wall-clock time at which a metric reached a value, asked for every `pause_s`."""
+        """
+        Return the wall-clock time at which a metric reached a value,
+        asked for every `pause_s`.
+        """
         until(
             lambda: self.counted(name) >= least,
             patience_s,
@@ -136,7 +139,7 @@ class Pipeline:
         return time.time()
 
     def derived(self, patience_s: float = 120) -> None:
-        """Wait until no device waits for rows that follow from its readings."""
+        """Wait until no device waits for derived rows."""
         until(
             lambda: self.ask("SELECT count(*) FROM v_underived") == [(0,)],
             patience_s,

@@ -1,4 +1,4 @@
-"""Short in `make test`, long in `make soak`: FAULT_ROUNDS above 1 is the soak."""
+"""Sizes of tests: short in `make test`, long in `make soak` (FAULT_ROUNDS above 1)."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ SOAK = ROUNDS > 1
 
 
 def pairs(names: Sequence[str], kinds: Sequence[str]) -> list[tuple[str, str]]:
-    """Pair names with kinds: in turns, a third of all; all in the soak."""
+    """Pair names with kinds: a third of all, in turns; all in the soak."""
     return [
         (name, kind)
         for i, name in enumerate(names)
@@ -18,5 +18,5 @@ def pairs(names: Sequence[str], kinds: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def often(short: int, long: int) -> int:
-    """How often a test does it: `short`, or `long` times FAULT_ROUNDS in the soak."""
+    """Return the number of repetitions: `short`, or `long` times FAULT_ROUNDS in the soak."""
     return int(long * ROUNDS) if SOAK else short

@@ -1,4 +1,4 @@
-"""An edge node that says what a test wants, by protobuf's own runtime."""
+"""An edge node that sends what a test wants, by protobuf's own runtime."""
 
 from dataclasses import dataclass, field
 
@@ -79,7 +79,7 @@ class EdgeNode:
     """
     A node with its sequence number; each call returns (topic, payload).
 
-    `names` are what its devices measure, all Double, with aliases in order from `base` on.
+    `names` are the quantities of its devices, all Double, with aliases in order from `base` on.
     """
 
     name: str = "n-1"
@@ -101,12 +101,12 @@ class EdgeNode:
         return self.seq
 
     def connect(self, seq=0):
-        """NBIRTH of a new connection."""
+        """Return NBIRTH of a new connection."""
         self.bd_seq = (self.bd_seq + 1) % 256
         return self.rebirth(seq)
 
     def rebirth(self, seq=None):
-        """NBIRTH of the same connection."""
+        """Return NBIRTH of the same connection."""
         self.seq = self.seq if seq is None else seq - 1
         n = self._next()
         metrics = [
@@ -116,12 +116,12 @@ class EdgeNode:
         return self.topic("NBIRTH"), payload(metrics, self.ts, n)
 
     def will(self):
-        """NDEATH, as the broker holds it for this connection."""
+        """Return NDEATH, as the broker keeps it for this connection."""
         metrics = [Metric(self.bd_seq, "bdSeq", datatype=INT64)]
         return self.topic("NDEATH"), payload(metrics, None, None)
 
     def birth(self, device, values=None):
-        """DBIRTH."""
+        """Return DBIRTH."""
         n = self._next()
         self.aliases = {name: self.base + k for k, name in enumerate(self.names)}
         values = values or dict.fromkeys(self.names)
@@ -131,12 +131,12 @@ class EdgeNode:
         return self.topic("DBIRTH", device), payload(metrics, self.ts, n)
 
     def death(self, device):
-        """DDEATH."""
+        """Return DDEATH."""
         n = self._next()
         return self.topic("DDEATH", device), payload([], self.ts, n)
 
     def data(self, device, values, **more):
-        """DDATA, by alias alone."""
+        """Return DDATA, with aliases only."""
         n = self._next()
         metrics = [
             Metric(value, alias=self.aliases[name], **more) for name, value in values.items()

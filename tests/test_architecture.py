@@ -1,6 +1,7 @@
-"""The drawn architecture, compared with the code that is there.
+"""
+The documented architecture, compared with the code.
 
-ARCHITECTURE.md names the rooms that exist: a newcomer's map that is wrong costs a day.
+ARCHITECTURE.md names the existing packages.
 
 READMEs are those that `make readmes` writes: files, their content, permitted importers.
 """
@@ -34,7 +35,7 @@ PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 
 def rooms():
-    """Packages directly inside the three, as dotted names."""
+    """Return the packages directly inside the three, as dotted names."""
     return {
         f"{package}.{folder.parent.name}"
         for package in ("ingest", "mrv", "services")

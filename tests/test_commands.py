@@ -1,4 +1,4 @@
-"""What tests start by way of `tests/command_server.py` is the command, as a process of its own."""
+"""Commands that tests start through `tests/command_server.py` run as separate processes."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def test_it_says_and_ends_as_a_start_of_python_does(words, tmp_path):
 
 @contextmanager
 def watching(folder):
-    """`tonne watch` without a database, once it has said so."""
+    """Yield `tonne watch` without a database, once it has reported that."""
     environment = {**os.environ, **CLOSED, "TONNE_METRICS_BIND": "", "TONNE_HOME": str(folder)}
     log = folder / "watch.log"
     with log.open("wb") as out:

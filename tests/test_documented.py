@@ -1,13 +1,13 @@
-"""Links, make targets, commands, options and settings named in README and docs exist.
+"""
+Links, make targets, commands, options and settings named in README and docs exist.
 
-The conformity map says what tests show, and nothing else.
+The conformity map states what tests show, and nothing else.
 
-The threat model names tests that there are.
+The threat model names existing tests.
 
-docs/lexicon.toml against the texts of console and reports: one word for one thing.
+docs/lexicon.toml is compared with the texts of console and reports: one term for each thing.
 
-A reader who meets "baseline" on one page and "reference" on the next takes them for
-two figures.
+A reader who finds "baseline" on one page and "reference" on the next assumes two figures.
 """
 
 import ast
@@ -206,8 +206,6 @@ LOOKED_UP = {
     "benchmarks", "conformity", "registry-file", "roles", "runbook", "threat-model",
     "views",
 }  # fmt: skip
-# all systems of the programme, each with its own short section
-LONG = {"haiphong": 6_000}
 MOST_WORDS, MOST_IN_A_CELL = 1_500, 40
 
 
@@ -218,8 +216,8 @@ def test_pages_name_their_reader_and_are_short() -> None:
     for page in pages:
         text = page.read_text(encoding="utf-8")
         if page.stem not in {"index", *LOOKED_UP}:
-            most = LONG.get(page.stem, MOST_WORDS)
-            wrong += [f"{page.name}: {n} words"] if (n := len(text.split())) > most else []
+            n = len(text.split())
+            wrong += [f"{page.name}: {n} words"] if n > MOST_WORDS else []
         if page.stem != "index" and "For: " not in "".join(text.splitlines()[:5]):
             wrong.append(f"{page.name}: names no reader")
         wrong += [f"{page.name}: {cell[:60]}" for cell in _cells(text) if _long(cell)]
@@ -229,7 +227,7 @@ def test_pages_name_their_reader_and_are_short() -> None:
 
 
 def _cells(text: str) -> Iterator[str]:
-    """Cells of the tables of a page, without code."""
+    """Return cells of the tables of a page, without code."""
     code = False
     for line in text.splitlines():
         code ^= line.startswith("```")
@@ -286,7 +284,7 @@ def _commands(text: str) -> list[str]:
 
 
 def _accepted(line: str) -> None:
-    """Look for each option of a command."""
+    """Check each option of a command."""
     command, words = _command(line)
     known = {"--help"}.union(*(p.opts + p.secondary_opts for p in command.params))
     for word in re.findall(r"--[a-z][a-z0-9-]*[a-z0-9]", " ".join(words)):
@@ -294,7 +292,7 @@ def _accepted(line: str) -> None:
 
 
 def _command(line: str) -> tuple[click.Command, list[str]]:
-    """Walk down the groups to the command, and the words after it; `a|b` stands for either."""
+    """Return the command below the groups, and the words after it; `a|b` is either."""
     words, command, context = shlex.split(line), main, click.Context(main)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         name, *words = words

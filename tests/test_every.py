@@ -1,4 +1,4 @@
-"""A check of many things looks at each, and names those that fail."""
+"""A check of many items looks at each, and names those that fail."""
 
 import pytest
 

@@ -1,6 +1,7 @@
-"""A connection of the tests is as good as a new one, whatever was done in its session before.
+"""
+A reused connection of the tests equals a new one, whatever its session did before.
 
-Tests that run side by side must not meet on a port.
+Tests that run at the same time must not use the same port.
 """
 
 import subprocess

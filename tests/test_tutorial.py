@@ -1,7 +1,7 @@
 """
 The tutorial and the day of another city, line by line, on real servers, as a newcomer types them.
 
-`tonne` is forked from a process that holds its modules; `make soak` has it from the environment.
+`tonne` is forked from a process with its modules loaded; `make soak` runs it from the environment.
 """
 
 import json
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(700)]
 
 
 def script(page: str) -> str:
-    """Return the page's lines as one script; what has a name is written to that file."""
+    """Return the page's lines as one script; named blocks are written to that file."""
     lines = ["set -e"]
     for language, text in BLOCK.findall(page):
         if language == "sh" and "make setup" in text:
@@ -57,7 +57,7 @@ WAIT = """for _ in $(seq 180); do
 
 
 def _run(page: str, home: Path) -> str:
-    """Run a page's lines in an empty folder; what they print."""
+    """Run a page's lines in an empty folder; return their output."""
     machine.require()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
@@ -109,7 +109,10 @@ def test_another_city_has_a_statement_in_a_day_by_its_own_countrys_factor(
 
 
 def _goes_to_the_server(file: Path, url: str) -> None:
-    """Hold that what goes along is taken whole by the server: registry, readings, statement."""
+    """
+    Check that the server accepts the transferred data completely:
+    registry, readings, statement.
+    """
     held = backup.restore(url, file.parent / "there", file)
     assert held.rows > 1000
     with connect(url) as conn:

@@ -1,4 +1,4 @@
-"""Time-stamp authorities of tests: `openssl ts` behind HTTP, with certificates of their own."""
+"""Time-stamp authorities of tests: `openssl ts` behind HTTP, with their own certificates."""
 
 import subprocess
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ ess_cert_id_alg = sha256
 
 
 class StampAuthority:
-    """An authority with a root, a certificate between, and one that signs its tokens."""
+    """An authority with a root, an intermediate certificate, and one that signs its tokens."""
 
     def __init__(self, folder, name, begins=-DAY, ends=365 * DAY, policy=POLICY):
         folder.mkdir(parents=True)
@@ -53,7 +53,7 @@ class StampAuthority:
 
     @property
     def trusted(self):
-        """The authority as a reader trusts it: by its root alone."""
+        """Return the authority as a reader trusts it: by its root only."""
         return Authority(self.name, (pem(self.root),))
 
     def answer(self, request):
@@ -120,7 +120,7 @@ class Served:
 
 @contextmanager
 def served(authority):
-    """Let an authority answer at a port of this machine."""
+    """Serve an authority at a port of this machine."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):

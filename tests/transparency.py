@@ -1,4 +1,4 @@
-"""Where programs of others that judge the log are: `TRANSPARENCY_HOME`, or beside the checkout."""
+"""Other programs that verify the log: in `TRANSPARENCY_HOME`, or beside the checkout."""
 
 import os
 import re
@@ -22,7 +22,7 @@ needs_judge = pytest.mark.skipif(not (HOME / "tlogcheck").is_file(), reason=_WHY
 
 
 def judge(kind, vkey, folder, *more):
-    """What the judge says of a log whose key is this: its exit code and its words."""
+    """Return the program's result on a log with this key: exit code and output."""
     policy = folder.with_name(f"{folder.name}.policy")
     policy.write_text(f"log {vkey}\nquorum none\n", encoding="utf-8")
     done = subprocess.run(
@@ -36,7 +36,7 @@ def judge(kind, vkey, folder, *more):
 
 
 def judged(policy, note, folder):
-    """What the judge says of a checkpoint by a policy: its exit code and its words."""
+    """Return the program's result on a checkpoint with a policy: exit code and output."""
     (folder / "judged.policy").write_bytes(policy)
     (folder / "judged.note").write_text(note, encoding="utf-8")
     done = subprocess.run(
@@ -50,7 +50,7 @@ def judged(policy, note, folder):
 
 
 class OthersWitness:
-    """`litewitness` of C2SP, that knows one log; its key is in an agent of its own."""
+    """`litewitness` of C2SP, which knows one log; its key is in a separate agent."""
 
     def __init__(self, folder, port, log):
         run = partial(subprocess.run, check=True, capture_output=True, text=True, timeout=120)
@@ -81,7 +81,7 @@ class OthersWitness:
 
     @property
     def vkey(self):
-        """Its key, once it has said it."""
+        """Return its key, once it has printed it."""
         found = re.search(r"witness\.example/other\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+", self._said())
         return found and found[0]
 
@@ -118,7 +118,7 @@ needs_witness = pytest.mark.skipif(
 
 
 def answers(host, port):
-    """Whether someone listens."""
+    """Return whether a process listens."""
     with suppress(OSError), socket.create_connection((host, port), 10):
         return True
     return False

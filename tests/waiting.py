@@ -1,4 +1,4 @@
-"""Waiting until something is so, and never for a time."""
+"""Waiting until a condition is true, never for a fixed time."""
 
 import time
 

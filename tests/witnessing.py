@@ -1,4 +1,4 @@
-"""A witness of ours in a thread, answering over HTTP as `tonne witness serve` does."""
+"""A witness of tonne in a thread, over HTTP as by `tonne witness serve`."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ def made(folder, name):
 
 @contextmanager
 def answering(folder, *logs, port=None, now_s=None):
-    """Serve the witness of a folder, which knows these logs; give its URL."""
+    """Serve the witness of a folder, which knows these logs; yield its URL."""
     port = port or free_port()
     with State(folder) as state:
         for log in logs:

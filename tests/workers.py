@@ -1,11 +1,11 @@
 """
-The processes in which all tests run, forked from one that has read every test.
+The processes in which all tests run, forked from one that has imported every test.
 
-Reading the tests, and the product by way of them, takes each process of `pytest-xdist` four seconds
-of a processor, and seventeen where nothing is compiled yet.  Here one process reads them, as
+Importing the tests, and the product through them, takes each process of `pytest-xdist` four seconds
+of processor time, and seventeen if nothing is compiled yet. Here one process imports them, as
 `pytest --collect-only` does, and each process that xdist starts is a fork of it: it collects again,
-from modules that are there.  What xdist starts in place of a Python is a script that asks for the
-fork and stays as long as that runs.
+from loaded modules. Instead of Python, xdist starts a script that requests the fork and runs as
+long as it does.
 """
 
 import atexit
@@ -33,9 +33,9 @@ _READ_LATER = ("scipy.stats", "pvlib")
 
 def forked(specs: Sequence[str], words: Sequence[str], folder: Path) -> list[str]:
     """
-    Return xdist's specifications of processes with forks in the place of new ones.
+    Return xdist's specifications of processes, with forks in place of new ones.
 
-    `words` are those of the command line of pytest; the script comes into `folder`.
+    `words` are the command line of pytest; the script is written to `folder`.
     """
     run = uuid4().hex
     subprocess.run(
@@ -56,9 +56,9 @@ def forked(specs: Sequence[str], words: Sequence[str], folder: Path) -> list[str
 
 def _read_tests(words: Sequence[str]) -> None:
     """
-    Collect what the run will; what cannot be read stops those that will run it, too.
+    Collect the tests of the run; an import error also stops the processes that would run them.
 
-    Nothing is captured: loggers that modules make would go on writing to a file that is closed.
+    Nothing is captured: loggers that modules make would continue to write to a closed file.
     """
     with suppress(SystemExit):
         pytest.main([*words, "--collect-only", "-qq", "-n", "0", "--capture=no"])

@@ -117,7 +117,7 @@ class Reader(Waiting):
             self._too_high(mark, before, time_us, value)
 
     def _too_high(self, mark: Mark, before: Trail, time_us: int, value: int) -> None:
-        """Withdraw the readings since the register was last at this position."""
+        """Withdraw the readings since the register last had this value: they were too high."""
         self.events.append(GLITCH)
         high = mark.copy()
         taken = self._take_back(before.steps)

@@ -302,7 +302,9 @@ METHODOLOGY = Methodology(
         "other_organic": ListSpec(
             "compost, manure and other organic matter, one object per kind",
             {
-                "t_per_ha": replace(_STRAW, meaning="worked in: straw dry, the others fresh"),
+                "t_per_ha": replace(
+                    _STRAW, meaning="mass worked into the soil: straw dry, other kinds fresh"
+                ),
                 "cfoa": _CFOA,
             },
             required=False,

@@ -55,7 +55,7 @@ class _Unpriced(Pricing):
         """Create facts without a methodology."""
 
     def rate(self, meter: Monitored, year: int) -> Fraction:  # noqa: ARG002 - as `Pricing`
-        """Return 0."""
+        """Return 0: facts without a methodology have no emissions per unit."""
         return Fraction(0)
 
 

@@ -176,7 +176,7 @@ class Energy:
         return name > other
 
     def is_second(self, *pair: str) -> bool:
-        """Return whether the first of a pair does not count: the other claimed or came before."""
+        """Return whether a meter is not counted: the other of the pair is claimed or came first."""
         other = pair[1]
         if other not in self.claimed:  # a meter that many are like is asked of once
             self.claimed[other] = bool(

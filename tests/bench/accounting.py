@@ -25,7 +25,7 @@ OF_PROJECT = 100
 
 
 def measure(pipeline: Pipeline | None = None) -> dict[str, float]:
-    """Rows a second of live account and closed period, of a twentieth of the fleet."""
+    """Measure rows per second of live account and closed period, for a twentieth of the fleet."""
     del pipeline  # no server has a part in it
     return run(OF_PROJECT)
 

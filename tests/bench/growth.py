@@ -204,7 +204,7 @@ class _Point:
         self._written: list[int] = []
 
     def close(self) -> None:
-        """Leave the database."""
+        """Close the connection."""
         self._conn.close()
 
     def figures(self, parts: Sequence[str]) -> Iterator[tuple[str, float]]:

@@ -77,7 +77,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 
 def at(pipeline: Pipeline, devices: int, days: int, *, profile: bool = False) -> dict[str, float]:
-    """Figures of so many devices and days: processor time of this process and of its session."""
+    """Return processor times of this process and of its session, by number of devices and days."""
     url = database(pipeline, f"sealing_{devices}", devices)
     edges = [midnight_us(FIRST + timedelta(days=n), ZONE) for n in range(days + 1)]
     began = time.monotonic()

@@ -84,7 +84,7 @@ def function(path, names):
 
 
 def spoil(path, number):
-    """Give a function the code that it has with one slip."""
+    """Replace a function's code by the same code with one error."""
     tree = ast.parse((ROOT / path).read_text("utf-8"))
     names, node = [*sites(tree)][number]
     changed(node)

@@ -46,7 +46,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
 
 @pytest.fixture
 def proxy():
-    """A proxy that notes what it is asked for, and lets nothing through."""
+    """Yield a proxy that records requests and forwards none."""
     asked = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 

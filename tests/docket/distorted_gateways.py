@@ -82,7 +82,7 @@ def spikes(world: World, on: str, value: float, at: list[str]) -> None:
 
 @said
 def hourly_mean(world: World, on: str) -> None:
-    """A building's control tells the mean power of the hour before, each 15-minute interval."""
+    """A building's control sends the mean power of the hour before, each 15-minute interval."""
     device, channel = at_channel(on)
     some = world.readings[device]
     hour, of = np.unique(some.time_us // HOUR_US, return_inverse=True)

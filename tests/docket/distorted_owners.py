@@ -93,7 +93,7 @@ def invented(world: World, on: str, shape: str, per_day: float, power: str = "")
 
 @said
 def drifts(world: World, on: list[str], by: float, first: str, last: str) -> None:
-    """Registers or gauges show more from day to day, from one to `by` times."""
+    """Registers or gauges report increasingly more each day, from one to `by` times."""
     begin, end = moment_of(world, first), moment_of(world, last)
     for one in on:
         device, channel = at_channel(one)

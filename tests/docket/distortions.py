@@ -28,7 +28,7 @@ __all__ = ["HAPPENED", "SAID", "apply"]
 def apply(
     world: World, steps: list[dict[str, dict[str, Any]]], kinds: dict[str, Distortion]
 ) -> None:
-    """Do those of a case's distortions that are of some kinds, in their order."""
+    """Apply those distortions of a case that are of some kinds, in their order."""
     for name, values in chain.from_iterable(one.items() for one in steps):
         if name in kinds:
             kinds[name](world, **values)

@@ -267,7 +267,7 @@ def _cost_t(a, device):
 
 
 def year_shown(a):
-    """The year that the front page shows: the last with figures."""
+    """Return the year on the front page: the last with figures."""
     years = [d.year for p in a.counted() for d in a.accounted[p]]
     return max(years, default=a.now.year)
 

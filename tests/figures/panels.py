@@ -87,7 +87,7 @@ def ratio(above: Meaning, below: Meaning) -> Meaning:
 
 
 def amount(quantity: str, scale: int, *of: str) -> Meaning:
-    """A quantity other than energy, in its own unit."""
+    """Return a quantity other than energy, in its own unit."""
 
     def meaning(a: Account, since: datetime, until: datetime) -> Fraction | None:
         value = a.energy(a.of_class(*of), quantity, a.device_days(since, until))

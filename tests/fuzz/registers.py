@@ -12,7 +12,7 @@ _SCALES = range(-10, 11)
 
 
 def modbus(document: Any) -> set[float]:
-    """Numbers of each block of each message, from any register on."""
+    """Return the numbers of each block of each message, from any register on."""
     return {
         n for one in _each(document) for block in one["blocks"] for n in _plain(_data(block, one))
     }

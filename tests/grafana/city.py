@@ -47,7 +47,7 @@ def make(url: str, home: Path, size: Size) -> datetime:
 
 
 def _meter(url: str) -> None:
-    """Give the inverters the rows that their readings give: a statement rests on no others."""
+    """Derive the inverters' rows from their readings: a statement uses no others."""
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         plan = plant.store_of(conn).plan
         chosen = [i for i, d in enumerate(plan.fleet.devices) if d.class_id == "pv_inverter"]

@@ -1,4 +1,4 @@
-"""What a step of a register is worth: an example of each line of the table."""
+"""The assumed quantity of a register's step: an example of each line of the table."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ SWAP = Replacement("energy_export_wh", T0_US + 20 * MINUTE_US, 10_001_400, 40)
 
 
 class Example(NamedTuple):
-    """Readings each 15-minute interval; the energy that counts; steps of unknown size."""
+    """Readings each 15-minute interval; the counted energy; steps of unknown size."""
 
     values: list[int]
     counted: int

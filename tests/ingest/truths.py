@@ -1,9 +1,9 @@
 """
-Meters whose truth is known, and what their readings may say instead.
+Meters with known truth, and faulty readings of them.
 
-A history is what a meter of a known device made, read every 15-minute interval or so, with faults
-put into its readings: never into what it made.  Whatever they are, no energy may be credited
-above the truth by more than the meter's class, and none that a project uses charged below it.
+A history is the true production of a known device, read about every 15 minutes, with faults in its
+readings only. Whatever the faults are, credited energy must not exceed the truth by more than the
+meter's class error, and charged consumption must not be below it.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ PLACE = (20.95, 107.07)
 
 @dataclass
 class History:
-    """Readings of one meter in the order of their times, and what it truly made."""
+    """Readings of one meter in the order of their times, and its true quantity."""
 
     time_us: Ints
     register_wh: Ints
@@ -35,7 +35,7 @@ class History:
     event_us: int = 0
 
     def span(self, rng: np.random.Generator, longest: int) -> slice:
-        """Some readings in a row, none of the last six."""
+        """Return some consecutive readings, none of the last six."""
         length = int(rng.integers(1, longest + 1))
         begin = int(rng.integers(1, max(2, len(self.time_us) - length - 6)))
         event = int(np.searchsorted(self.time_us, self.event_us))
@@ -47,14 +47,14 @@ class History:
         return slice(begin, min(begin + length, len(self.time_us) - 6))
 
     def at(self, rng: np.random.Generator) -> int:
-        """Place of one reading, none of the last six."""
+        """Return the position of one reading, none of the last six."""
         return self.span(rng, 1).start
 
     def happened(self, k: int) -> None:
         """
-        Note that something happened to the meter: no reading before it is false by then.
+        Record an event at the meter after which readings before it are not false.
 
-        It happens once: of two in a row the second may stand just above the first.
+        It happens once: of two consecutive events the second could stand just above the first.
         """
         self.event_us = int(self.time_us[k])
 
@@ -65,9 +65,9 @@ class History:
 
 def honest(rng: np.random.Generator, days: int = 4, minutes: int = 15) -> History:
     """
-    A plant in the sun of Ha Long: nothing by night, clouds by day, its register in Wh.
+    Return a solar plant at Ha Long: nothing at night, clouds in daytime, its register in Wh.
 
-    It ends at noon: what waits for readings that rise is settled by the last six.
+    It ends at noon, since the last six readings settle a rise that is still open.
     """
     n = (days * 1440 + 720) // minutes
     at = T0_US + 17 * 3_600_000_000 + np.arange(n, dtype=np.int64) * minutes * MINUTE_US
@@ -110,10 +110,10 @@ def reset(h: History, rng: np.random.Generator) -> None:
 
 def swap(h: History, rng: np.random.Generator) -> None:
     """
-    To a meter that was used before, which no one entered.
+    Replace the meter with a used one, without an entry.
 
-    One that stands just above the old one is not a fault that readings show: it looks as if the
-    plant had worked meanwhile.  That is what serial numbers and replacements are for.
+    A used meter that stands just above the old one cannot be detected from readings: it looks as if
+    the plant had worked meanwhile. Serial numbers and entered replacements are for this case.
     """
     if h.event_us:
         return
@@ -129,9 +129,9 @@ def swap(h: History, rng: np.random.Generator) -> None:
 
 def stand_in(h: History, rng: np.random.Generator) -> None:
     """
-    A spare meter from zero, and then the old one again, which stood still meanwhile.
+    Use a spare meter from zero, then the old one again, which did not advance meanwhile.
 
-    Where the spare one ends within an hour's work below the old one, no reading tells of it.
+    If the spare one ends within an hour's production below the old one, readings do not show it.
     """
     of = h.span(rng, 200)
     before = int(h.register_wh[of.start - 1])
@@ -145,7 +145,7 @@ def stand_in(h: History, rng: np.random.Generator) -> None:
 
 
 def daily(h: History, rng: np.random.Generator) -> None:
-    """A counter of each day, sent as the register: from zero at each midnight."""
+    """Send a daily counter as the register: from zero at each midnight."""
     if h.event_us:
         return
     h.happened(0)
@@ -158,7 +158,7 @@ def daily(h: History, rng: np.random.Generator) -> None:
 
 
 def candidate_modulus(h: History, rng: np.random.Generator) -> None:
-    """A reset as near to a hundred megawatt hours as a wrap would be."""
+    """Reset the register near a hundred megawatt-hours, as a rollover would."""
     if h.event_us:
         return
     k = h.at(rng)
@@ -184,13 +184,13 @@ def outage(h: History, rng: np.random.Generator) -> None:
 
 
 def standstill(h: History, rng: np.random.Generator) -> None:
-    """A register that hangs and then catches up."""
+    """Stop the register, and let it catch up."""
     of = h.span(rng, 200)
     h.register_wh[of] = h.register_wh[of.start - 1]
 
 
 def hang(h: History, rng: np.random.Generator) -> None:
-    """A register that hangs, and never counts what was made meanwhile."""
+    """Stop the register without ever counting the missing energy."""
     if h.event_us:
         return
     of = h.span(rng, 100)
@@ -207,7 +207,7 @@ def unit_wrong(h: History, rng: np.random.Generator) -> None:
 
 
 def replayed(h: History, rng: np.random.Generator) -> None:
-    """A gateway that sends earlier readings again under new times."""
+    """Send earlier readings again with new times."""
     of = h.span(rng, 120)
     back = int(rng.integers(1, 200))
     source = np.maximum(np.arange(of.start, of.stop) - back, 0)
@@ -215,7 +215,7 @@ def replayed(h: History, rng: np.random.Generator) -> None:
 
 
 def other_meter(h: History, rng: np.random.Generator) -> None:
-    """A neighbour's readings under this meter's id."""
+    """Send a neighbour's readings with this meter's id."""
     h.register_wh[h.span(rng, 150)] += int(rng.integers(-5_000_000, 5_000_000))
     h.register_wh = np.maximum(h.register_wh, 0)
 
@@ -226,7 +226,7 @@ def clock_off(h: History, rng: np.random.Generator) -> None:
 
 
 def disorder(h: History, rng: np.random.Generator) -> None:
-    """Values that changed places under their times."""
+    """Exchange values between their times."""
     of = h.span(rng, 6)
     h.register_wh[of] = rng.permutation(h.register_wh[of])
 
@@ -238,7 +238,7 @@ def jitter(h: History, rng: np.random.Generator) -> None:
 
 
 def over_rating(h: History, rng: np.random.Generator) -> None:
-    """A register that rises at 119 % of the rating, day and night, then is as it was."""
+    """Let the register rise at 119 % of the rating, day and night, then return to its value."""
     of = h.span(rng, 96)
     hours = np.maximum(h.time_us[of] - h.time_us[of.start - 1], 0) / 3.6e9
     false = np.floor(hours * RATED_W * 1.19).astype(np.int64)
@@ -246,7 +246,7 @@ def over_rating(h: History, rng: np.random.Generator) -> None:
 
 
 def night_generation(h: History, rng: np.random.Generator) -> None:
-    """A register that rises by night within the rating, then is as it was."""
+    """Let the register rise at night within the rating, then return to its value."""
     hour = (h.time_us // 3_600_000_000 + 7) % 24
     night = np.flatnonzero((hour >= 20) | (hour < 4))
     event = int(np.searchsorted(h.time_us, h.event_us))
@@ -284,7 +284,7 @@ ALONE = ("stand_in", "daily")
 
 
 def history(seed: int, faults: tuple[str, ...]) -> History:
-    """The same history for the same seed and faults."""
+    """Return the same history for the same seed and faults."""
     rng = np.random.default_rng(seed)
     minutes = int(rng.choice([15, 15, 15, 5, 30, 60]))
     made = honest(rng, int(rng.integers(2, 7)), minutes)
@@ -306,17 +306,17 @@ def history(seed: int, faults: tuple[str, ...]) -> History:
 
 
 def allowed(truth_wh: int) -> int:
-    """Most that may be credited."""
+    """Return the most that may be credited."""
     return int(truth_wh * (1 + CLASS_SHARE)) + CLASS_WH
 
 
 def owed(truth_wh: int) -> int:
-    """Least that is to be charged."""
+    """Return the least that must be charged."""
     return int(truth_wh * (1 - CLASS_SHARE)) - CLASS_WH
 
 
 def shows_use(faults: tuple[str, ...]) -> bool:
-    """Whether readings with these faults show, in one way or another, what was used."""
+    """Return whether readings with these faults show the consumption in any way."""
     return not {*faults} & {*UNTOLD} and sum(name in LASTING for name in faults) <= 1
 
 

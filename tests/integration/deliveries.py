@@ -1,4 +1,4 @@
-"""Readings of every kind of register mischief, and the ways in which they may arrive."""
+"""Readings with every kind of register fault, and the ways in which they can be delivered."""
 
 from dataclasses import dataclass, field
 
@@ -30,7 +30,7 @@ FAILING = ("reading_pv_inverter", "interval_quantity", "interval_emission", "qua
 
 @dataclass(frozen=True)
 class Reading:
-    """One message: what a device says of one moment; None is left out."""
+    """One message: the values of a device at one time; None for an absent value."""
 
     device: int
     time_us: int
@@ -40,7 +40,7 @@ class Reading:
     irradiance: float | None = None
 
     def values(self) -> dict[str, float | None]:
-        """Return the channels that it can hold, by column."""
+        """Return the channels that the table has, by column."""
         return {
             "energy_export_wh": self.export,
             "energy_import_wh": self.imported,
@@ -51,7 +51,7 @@ class Reading:
 
 @dataclass
 class Batch:
-    """Readings of one transaction, and what becomes of it."""
+    """Readings of one transaction, and the outcome of the transaction."""
 
     readings: list[Reading]
     fate: str = "stored"
@@ -60,13 +60,13 @@ class Batch:
 
 @dataclass
 class Journal:
-    """What is stored, by the rule: first value stays, empty channels are filled."""
+    """The expected stored rows: the first value is kept, empty channels are filled."""
 
     rows: dict[tuple[int, int], dict[str, float | None]] = field(default_factory=dict)
     conflicts: int = 0
 
     def take(self, readings: list[Reading]) -> None:
-        """Note a batch that was committed."""
+        """Record a batch that was committed."""
         for reading in readings:
             held = self.rows.setdefault((reading.device, reading.time_us), {})
             new = {k: v for k, v in reading.values().items() if v is not None}
@@ -78,7 +78,10 @@ class Journal:
 
 @st.composite
 def register(draw, n: int) -> list[int]:
-    """Values of one register: rises, standstills, jitter, resets, glitches, rollovers."""
+    """
+    Return the values of one register: rises, standstills, jitter,
+    resets, glitches, rollovers.
+    """
     value = draw(st.sampled_from([0, 50, 10**8 - 500, 10**6]))
     before, out = value, []
     for _ in range(n):
@@ -97,7 +100,7 @@ def register(draw, n: int) -> list[int]:
 
 @st.composite
 def history(draw, device: int) -> list[Reading]:
-    """One device's readings in time order."""
+    """Return one device's readings in the order of time."""
     n = draw(st.integers(0, 22))
     kind = draw(st.sampled_from(["register", "register", "both", "power", "late-register"]))
     time_us = T0_US + draw(st.integers(0, 20)) * MINUTE_US
@@ -128,9 +131,9 @@ SLOW = st.sampled_from([600, 700, 1_000, 1_300, 1_440, 1_500])
 @st.composite
 def odd_history(draw, device: int) -> list[Reading]:
     """
-    One device's readings with standstills, spikes, gaps and days of too little power.
+    Return one device's readings with standstills, spikes, gaps and days of too little power.
 
-    Its register may rise by what its power says, and corroborate a standstill.
+    Its register may rise as its power indicates, and so corroborate a standstill.
     """
     slow = draw(st.integers(0, 2)) == 0
     watts = LITTLE if slow else WATTS
@@ -158,7 +161,10 @@ def odd_history(draw, device: int) -> list[Reading]:
 
 @st.composite
 def copies(draw, readings: list[Reading]) -> list[Reading]:
-    """The same readings, some twice, some in two halves, some contradicted, in some order."""
+    """
+    Return the same readings in another order: some twice, some in two
+    halves, some contradicted.
+    """
     out = []
     for reading in readings:
         kind = draw(st.integers(0, 11))
@@ -192,7 +198,10 @@ def copies(draw, readings: list[Reading]) -> list[Reading]:
 
 @st.composite
 def batches(draw, devices: int, of=history) -> list[Batch]:
-    """A whole delivery: every reading at least once, cut into transactions with fates."""
+    """
+    Return a delivery in which every reading occurs at least once, in
+    transactions with outcomes.
+    """
     readings = [r for d in range(devices) for r in draw(of(d))]
     arriving = draw(copies(readings))
     out: list[Batch] = []
@@ -212,7 +221,7 @@ FATES = ["stored", "stored", "stored", "restart", "failed", "crashed", "lost ans
 
 
 def frame(readings: list[Reading], class_id: str = CLASS) -> Frame:
-    """Readings as an admitted frame, in arrival order."""
+    """Return readings as an admitted frame, in the order of arrival."""
     columns = {}
     for name, channel in classes.load()[class_id].channels.items():
         values = [r.values().get(name) for r in readings]

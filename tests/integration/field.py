@@ -1,4 +1,4 @@
-"""Devices for tests of a running pipeline: what they send, and what became of it."""
+"""Devices for tests of a running pipeline: what they send, and what is stored of it."""
 
 import json
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ _numbers = count()
 
 
 def registry(names: list[str]) -> dict:
-    """PV inverters, each in a project of its own, as a registry document."""
+    """Return a registry document of PV inverters, each in a separate project."""
     devices = [
         {
             "id": name,
@@ -49,7 +49,7 @@ def registry(names: list[str]) -> dict:
 
 
 def fresh(n: int) -> list[str]:
-    """Names of devices that no other test has."""
+    """Return names of devices that no other test uses."""
     prefix = next(_numbers)
     return [f"t{prefix}-{k:03d}" for k in range(n)]
 
@@ -59,12 +59,12 @@ def topic(name: str) -> str:
 
 
 def register_wh(k: int) -> int:
-    """What a device's register shows at its k-th minute. [Wh]"""
+    """Return the value of a device's register at its k-th minute. [Wh]"""
     return 1_000_000 + 700 * k + (k * k) % 311
 
 
 def payload(k: int) -> bytes:
-    """A device's k-th reading."""
+    """Return a device's k-th reading."""
     values = {"energy_export_kwh": register_wh(k) / 1000, "active_power_kw": 42.0}
     return json.dumps({"ts": START_MS + 60_000 * k, "id": k, "values": values}).encode()
 
@@ -76,18 +76,18 @@ _STORED = (
 
 
 def stored(url: str, name: str) -> list[tuple[int, int]]:
-    """Minute and register of each stored reading of a device, in order."""
+    """Return minute and register of each stored reading of a device, in the order of time."""
     with psycopg.connect(url, autocommit=True) as connection:
         return stored_by(connection, name)
 
 
 def stored_by(connection: psycopg.Connection, name: str) -> list[tuple[int, int]]:
-    """The same by a connection that is open."""
+    """Return the same, read through an open connection."""
     return _minutes(connection.execute(_STORED, [name]).fetchall())
 
 
 def stored_in(pipeline: Pipeline, name: str) -> list[tuple[int, int]]:
-    """The same by a pipeline's own, as who waits wants it."""
+    """Return the same, read through a pipeline's connection."""
     return _minutes(pipeline.ask(_STORED, [name]))
 
 
@@ -101,7 +101,7 @@ def expected(n: int) -> list[tuple[int, int]]:
 
 @contextmanager
 def client(port: int, **callbacks):
-    """A device's own MQTT 5 connection."""
+    """Return an MQTT 5 connection of one device."""
     device = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     for name, callback in callbacks.items():
         setattr(device, name, callback)
@@ -116,7 +116,7 @@ def client(port: int, **callbacks):
 
 
 def publish(device, name: str, body: bytes, content_type: str | None = None) -> None:
-    """Publish at QoS 1 and wait for the broker."""
+    """Publish with QoS 1, and wait for the broker's acknowledgement."""
     properties = Properties(PacketTypes.PUBLISH)
     if content_type:
         properties.ContentType = content_type

@@ -1,8 +1,8 @@
 """
-What each system of the programme comes to in some days, calculated by hand.
+Results of each system of the programme for some days, calculated without `mrv`.
 
-The equations and numbers stand here once more, from the dossier, in plain floats and
-without `mrv`: `rose` is what a device's register rose by, in its own payload's unit.
+Equations and numbers are from the dossier, in floats. `rose` is the rise of a device's register, in
+the unit of its payload.
 """
 
 import math
@@ -24,12 +24,12 @@ DECAY = sum(share * doc * (1 - math.exp(-k)) for share, doc, k in MIX)
 
 
 def kwh(rose: Rose, *devices: str, channel: str = "energy_import_kwh") -> float:
-    """Electricity of some meters. [kWh]"""
+    """Return the electricity of some meters. [kWh]"""
     return sum(rose(device, channel) for device in devices)
 
 
 def composting(rose: Rose, weigh: str, power: str, fuel: str, mcf: float) -> tuple[float, float]:
-    """AMS-III.F in its first year: E5 of the dossier."""
+    """Return AMS-III.F in its first year (dossier E5)."""
     tonnes = rose(weigh, "net_total_kg") / 1000
     baseline = tonnes * DECAY * 0.85 * CH4 * 0.9 * 16 / 12 * 0.5 * 0.5 * mcf
     gases = tonnes * (0.002 * CH4 + 0.0002 * N2O)
@@ -38,7 +38,7 @@ def composting(rose: Rose, weigh: str, power: str, fuel: str, mcf: float) -> tup
 
 
 def plastic(rose: Rose, lines: dict[str, str], power: str, fuel: str) -> tuple[float, float]:
-    """AMS-III.AJ: E9."""
+    """Return AMS-III.AJ (E9)."""
     virgin = {"HDPE": (0.83, 15), "LDPE": (1.67, 15), "PET": (1.11, 15), "PP": (0.56, 11.6)}
     baseline = sum(
         rose(line, "output_total_kg") / 1000 * 0.75 * (mwh * GRID + gj * 0.0561)
@@ -50,27 +50,27 @@ def plastic(rose: Rose, lines: dict[str, str], power: str, fuel: str) -> tuple[f
 
 
 def buses(rose: Rose, chargers: list[str], buses: list[str]) -> tuple[float, float]:
-    """AMS-III.C: E3."""
+    """Return AMS-III.C (E3)."""
     per_km = 34 / 100 * 0.84 * 1000 * 43_000 * 74.1e-6 * 0.99  # g/km
     km = sum(rose(bus, "odometer_km") for bus in buses)
     return km * per_km * 1e-6, kwh(rose, *chargers) / 1000 * GRID / (1 - LOSSES)
 
 
 def solar(rose: Rose, *inverters: str, sunspec: tuple[str, ...] = ()) -> tuple[float, float]:
-    """JCM VN_AM007: E1; a SunSpec inverter says Wh."""
+    """Return JCM VN_AM007 (E1); a SunSpec inverter reports Wh."""
     made = kwh(rose, *inverters, channel="energy_export_kwh")
     made += sum(rose(device, "WH") / 1000 for device in sunspec)
     return made / 1000 * JCM, 0.0
 
 
 def wind(rose: Rose, *turbines: str) -> tuple[float, float]:
-    """AMS-I.D: E2; export less import."""
+    """Return AMS-I.D (E2): export minus import."""
     made = kwh(rose, *turbines, channel="energy_export_kwh") - kwh(rose, *turbines)
     return made / 1000 * GRID, 0.0
 
 
 def waste_heat(rose: Rose) -> tuple[float, float]:
-    """ACM0012: E6 and E6c."""
+    """Return ACM0012 (E6 and E6c)."""
     made = kwh(rose, "tn-turbine", channel="energy_export_kwh") - kwh(rose, "tn-turbine")
     power = made / 1000 * GRID
     heat_tj = rose("tn-steam", "steam_total_t") * (2776 - 420) / 1e6
@@ -80,7 +80,7 @@ def waste_heat(rose: Rose) -> tuple[float, float]:
 
 
 def e_waste(rose: Rose) -> tuple[float, float]:
-    """AMS-III.BA: E10."""
+    """Return AMS-III.BA (E10)."""
     metals = {"td-al": 8.4, "td-steel": 1.27, "td-cu": 3.0}
     saved = sum(rose(d, "output_total_kg") / 1000 * ef for d, ef in metals.items())
     abs_t = rose("td-abs", "output_total_kg") / 1000
@@ -90,7 +90,7 @@ def e_waste(rose: Rose) -> tuple[float, float]:
 
 
 def panels(rose: Rose) -> tuple[float, float]:
-    """The form of AMS-III.BA for panels: E10b."""
+    """Return AMS-III.BA applied to panels (E10b)."""
     tonnes = rose("pp-panels", "pieces_count") * 22 / 1000
     saved = tonnes * (0.1 * 8.4 + 0.7 * 0.6 + 0.01 * 3.0)
     burnt = rose("pp-fuel", "fuel_total_l") * DIESEL_T_PER_L
@@ -98,31 +98,31 @@ def panels(rose: Rose) -> tuple[float, float]:
 
 
 def chillers(rose: Rose) -> tuple[float, float]:
-    """JCM VN_AM003: E8e."""
+    """Return JCM VN_AM003 (E8e)."""
     used = kwh(rose, "hp-chiller-1", "hp-chiller-2") / 1000 * GRID
     return used * 5.8 / 4.2, used
 
 
 def building(rose: Rose, days: int) -> tuple[float, float]:
-    """AMS-II.E: E8f, the base load pro rata of the year."""
+    """Return AMS-II.E (E8f), with the year's base load in proportion to time."""
     line = 1450 * days / YEAR + 0.62 * rose("hp-weather", "cooling_degree_kd")
     return line * GRID, kwh(rose, "hp-building") / 1000 * GRID
 
 
 def lamps(rose: Rose) -> tuple[float, float]:
-    """AMS-II.C: E8d."""
+    """Return AMS-II.C (E8d)."""
     hours = 120 * rose("cb-lamps-1", "operating_h") + 90 * rose("cb-lamps-2", "operating_h")
     return hours * 0.15 / 0.9 / 1000 * GRID, hours * 0.08 / 0.9 / 1000 * GRID
 
 
 def pumps(rose: Rose) -> tuple[float, float]:
-    """AM0020: E8."""
+    """Return AM0020 (E8)."""
     water = rose("ad-works", "flow_total_m3")
     return water * 0.215 / 1000 * GRID, kwh(rose, "ad-pump-1", "ad-pump-2") / 1000 * GRID
 
 
 def village(rose: Rose, mean: Mean) -> tuple[float, float]:
-    """AMS-III.I: E4b, COD as the plant's analyser has it."""
+    """Return AMS-III.I (E4b), with the COD measured by the plant's analyser."""
     cod = mean("tm-inflow", "cod_in_mg_l", "flow_total_m3") / 1000
     load = rose("tm-inflow", "flow_total_m3") * cod / 1000 * 0.85
     drawn = kwh(rose, "tm-power") / 1000 * GRID * (1 + LOSSES)
@@ -130,7 +130,7 @@ def village(rose: Rose, mean: Mean) -> tuple[float, float]:
 
 
 def biogas(rose: Rose, mean: Mean) -> tuple[float, float, float]:
-    """AMS-III.H: E4; the third is what the methane that was burnt caps it at."""
+    """Return AMS-III.H (E4); the third value is its limit, the methane that was burnt."""
     water = rose("nck-wwtp-1", "flow_total_m3")
     cod_in, cod_out = (
         mean("nck-wwtp-1", f"cod_{end}_mg_l", "flow_total_m3") / 1000 for end in ("in", "out")
@@ -147,7 +147,7 @@ def biogas(rose: Rose, mean: Mean) -> tuple[float, float, float]:
 
 
 def line(rose: Rose) -> tuple[float, float]:
-    """AMS-III.U: E11 with the published improvements, a year after the survey."""
+    """Return AMS-III.U (E11) with the published improvements, a year after the survey."""
     modes = ((0.70, 90.83, 1.3, 0.997), (0.12, 181.74336, 1.6, 0.99), (0.10, 910.0073, 22, 0.99))
     per_pkm = sum(share * ef / people * better for share, ef, people, better in modes)
     baseline = rose("line-tickets", "tickets_validated") * 8.4 * per_pkm * 1e-6
@@ -155,14 +155,17 @@ def line(rose: Rose) -> tuple[float, float]:
 
 
 def furnace(rose: Rose, days: int) -> tuple[float, float]:
-    """AMS-II.D: E7b; the output is below its part of history."""
+    """Return AMS-II.D (E7b); the output is below its historical level."""
     tonnes = rose("md-castings", "net_total_kg") / 1000
     assert tonnes < 11_500 * days / YEAR
     return tonnes * 0.72 * GRID, kwh(rose, "md-furnace") / 1000 * GRID
 
 
 def rice(rose: Rose) -> tuple[float, float, float]:
-    """IPCC 2019: E12; the third is the reduction after its deduction."""
+    """
+    Return the rice method of IPCC 2019 (E12); the third value is the
+    reduction after its deduction.
+    """
     areas = {"vb-tube-1": 500, "vb-tube-2": 520, "vb-tube-3": 480}
     ha_days = sum(ha * rose(d, "season_h") / 24 for d, ha in areas.items())
     daily = 1.22 * (1 + 2 * 1.0) ** 0.59 * CH4 / 1000
@@ -172,7 +175,7 @@ def rice(rose: Rose) -> tuple[float, float, float]:
 
 
 def projects(rose: Rose, mean: Mean, days: int) -> dict[str, tuple[float, float, float]]:
-    """Baseline, project and reduction of each project. [tCO2e]"""
+    """Return baseline, project emissions and reduction of each project. [tCO2e]"""
     polymers = {"HDPE": "pl-hdpe", "LDPE": "pl-ldpe", "PET": "pl-pet", "PP": "pl-pp"}
     both = {
         "trang-cat-compost": composting(rose, "tc-weigh", "tc-power", "tc-fuel", 1.0),
@@ -239,7 +242,7 @@ DO_Q = (25, 50, 75, 100, 100, 75, 50, 25)
 
 
 def between(value: float, at: tuple[float, ...], values: tuple[float, ...]) -> float:
-    """Value on a line of straight parts, held at its ends."""
+    """Return a value interpolated between points, constant beyond the first and the last."""
     if value <= at[0]:
         return values[0]
     for i in range(1, len(at)):
@@ -250,7 +253,7 @@ def between(value: float, at: tuple[float, ...], values: tuple[float, ...]) -> f
 
 
 def aqi_of_day(hours: dict[str, list[float]], o3_8h: float) -> int:
-    """VN_AQI of a day from 24 hourly means by pollutant, rounded half up."""
+    """Return the VN_AQI of a day from 24 hourly means by pollutant, rounded half up."""
     sub = [
         between(sum(hours[f"{x}_ug_m3"]) / 24, AQI[f"{x}_24h"], AQI_I) for x in ("pm2_5", "pm10")
     ]
@@ -262,7 +265,7 @@ def aqi_of_day(hours: dict[str, list[float]], o3_8h: float) -> int:
 
 
 def wqi_of_day(mean: dict[str, float]) -> int:
-    """VN_WQI of a day's means, in the form with the cube root."""
+    """Return the VN_WQI of a day's means, in the form with the cube root."""
     warm = mean["temperature_c"]
     most = 14.652 - 0.41022 * warm + 0.0079910 * warm**2 - 0.000077774 * warm**3
     four = [between(mean["do_mg_l"] / most * 100, DO, DO_Q)]
@@ -274,7 +277,10 @@ def wqi_of_day(mean: dict[str, float]) -> int:
 
 
 def dry_downs(name: str, days: list[dict[str, list[float]]]) -> dict[str, object]:
-    """Falls of a field's water to 15 cm below ground that ended under water, read off in hours."""
+    """
+    Return the durations of falls of a field's water to 15 cm below ground that ended under water.
+    [h]
+    """
     levels = [level for hours in days for level in hours["level_cm"]]
     ended, fallen, seen = 0, False, False
     for level in levels:
@@ -294,26 +300,26 @@ def dry_downs(name: str, days: list[dict[str, list[float]]]) -> dict[str, object
 
 
 def leq(levels: list[float]) -> float:
-    """Energy mean of sound levels. [dBA]"""
+    """Return the energy mean of sound levels. [dBA]"""
     return 10 * math.log10(sum(10 ** (x / 10) for x in levels) / len(levels))
 
 
 def too_loud(name: str, hours: list[list[float]]) -> int:
-    """How many of day and night of one calendar day are above the limit of their place."""
+    """Return how many of day and night of one calendar day exceed the limit of their location."""
     means = [leq(levels) for levels in hours]
     day, night = means[6:21], means[:6] + means[21:]
     return sum(leq(part) > most for part, most in zip((day, night), NOISE[name], strict=True))
 
 
 def discharged(mean: dict[str, float]) -> int:
-    """How many limits of domestic wastewater a day's means exceed."""
+    """Return how many limits of domestic wastewater a day's means exceed."""
     low, high = DOMESTIC_PH
     over = sum(mean[channel] > most for channel, most in DOMESTIC.items())
     return over + (not low <= mean["ph"] <= high)
 
 
 def sewers(features: list[dict[str, Any]]) -> dict[str, object]:
-    """What a network counts, and which of its pipes run uphill or end nowhere."""
+    """Return the counts of a network, and its pipes that run uphill or end nowhere."""
     told = {one["id"]: one["properties"] for one in features}
     pipes = {name: one for name, one in told.items() if one["kind"] == "pipe"}
     nodes = told.keys() - pipes.keys()

@@ -1,4 +1,4 @@
-"""Recorded traffic, and the processes that carry it over Kafka."""
+"""Recorded messages, and the processes that transport them over Kafka."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ TABLES = {
 
 
 def traffic(hours: int, seed: int = 11) -> list[tuple[str, bytes]]:
-    """What a fleet sends, faults and all, shuffled by windows and with whole repeats."""
+    """
+    Return the messages of a fleet with faults, shuffled within windows,
+    with whole repetitions.
+    """
     chance = random.Random(seed)  # noqa: S311 - the same order each time
     sent = [
         (topic, payload)
@@ -85,13 +88,13 @@ def traffic(hours: int, seed: int = 11) -> list[tuple[str, bytes]]:
 
 
 def register(database_url: str) -> None:
-    """Import the demonstration's registry."""
+    """Import the registry of the demonstration."""
     planned = imported(database_url, CATALOG)
     assert not planned.refused, planned.results
 
 
 def embedded(database_url: str, sent: list[tuple[str, bytes]]) -> None:
-    """Store traffic as `tonne run` does, in batches as they come."""
+    """Store messages as `tonne run` does, in batches as they arrive."""
     metrics = Metrics(CollectorRegistry())
     nodes = SparkplugNodes(Rules())
     chain = EmbeddedChain(database_url, metrics, get_logger("test"), threading.Event(), nodes)
@@ -107,13 +110,13 @@ def embedded(database_url: str, sent: list[tuple[str, bytes]]) -> None:
 
 
 def tables(database_url: str) -> dict[str, list[tuple]]:
-    """What a path left in its database."""
+    """Return the tables that a path left in its database."""
     with psycopg.connect(database_url) as connection:
         return {name: connection.execute(query).fetchall() for name, query in TABLES.items()}
 
 
 def statements(database_url: str, hours: int) -> dict[str, bytes]:
-    """The draft statement of each project's whole period, to the byte."""
+    """Return the draft statement of each project's whole period, as bytes."""
     found = {}
     with connect(database_url, role="tonne_mrv", autocommit=True) as connection:
         for (project,) in connection.execute("SELECT id FROM project ORDER BY id").fetchall():
@@ -126,7 +129,7 @@ def statements(database_url: str, hours: int) -> dict[str, bytes]:
 
 
 def stored_records(database_url: str) -> int:
-    """Records that the worker has stored, over all partitions."""
+    """Return the number of records that the worker has stored, over all partitions."""
     with psycopg.connect(database_url) as connection:
         return _stored_records(connection)
 
@@ -137,13 +140,13 @@ def _stored_records(connection: psycopg.Connection) -> int:
 
 
 def wait_stored(database_url: str, least: int, patience_s: float, log: Callable[[], str]) -> None:
-    """Wait for so many stored records, on one connection: a new one costs the server 20 ms."""
+    """Wait until a number of records is stored, through one connection: opening one takes 20 ms."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         wait_until(lambda: _stored_records(connection) >= least, patience_s, log, 0.05)
 
 
 def wait_derived(database_url: str, patience_s: float, log: Callable[[], str]) -> None:
-    """Wait until no reading waits for its rows: a worker that ends leaves those to the next."""
+    """Wait until all derived rows exist: a worker that stops leaves them to the next one."""
     waiting = "SELECT EXISTS (SELECT FROM underived) OR EXISTS (SELECT FROM remake_request)"
     with psycopg.connect(database_url, autocommit=True) as connection:
         wait_until(
@@ -152,17 +155,17 @@ def wait_derived(database_url: str, patience_s: float, log: Callable[[], str]) -
 
 
 def servers(kafka_url: str) -> list[str]:
-    """`host:port` of each broker of a URL."""
+    """Return `host:port` of each broker of a URL."""
     return KafkaAccess.of(kafka_url).bootstrap
 
 
 def ended_records(kafka_url: str, topic: str, partitions: int) -> int:
-    """Records that the topic holds, over all partitions."""
+    """Return the number of records in the topic, over all partitions."""
     return sum(ends(kafka_url, topic, partitions).values())
 
 
 def ends(kafka_url: str, topic: str, partitions: int) -> dict[int, int]:
-    """Where each partition of the topic ends."""
+    """Return the end offset of each partition of the topic."""
     wanted = [TopicPartition(topic, partition) for partition in range(partitions)]
     found = run_once(_ended(servers(kafka_url), wanted))
     return {tp.partition: end for tp, end in found.items()}
@@ -178,7 +181,7 @@ async def _ended(servers: list[str], wanted: list[TopicPartition]) -> dict[Topic
 
 
 def put(kafka_url: str, topic: str, records: list[tuple[int, bytes]]) -> None:
-    """Put records into partitions, as a hand that is not ours would."""
+    """Put records into partitions, as a program other than tonne could."""
     run_once(_put(servers(kafka_url), topic, records))
 
 
@@ -193,7 +196,7 @@ async def _put(servers: list[str], topic: str, records: list[tuple[int, bytes]])
 
 
 def held(kafka_url: str, topic: str) -> list[tuple[bytes | None, bytes | None]]:
-    """Key and value of every record of a topic's first partition."""
+    """Return key and value of every record of a topic's first partition."""
     return run_once(_held(servers(kafka_url), TopicPartition(topic, 0)))
 
 
@@ -216,9 +219,9 @@ async def _held(
 
 class Processes:
     """
-    Commands against one set of servers, their output in files.
+    Commands on one set of servers, with their output in files.
 
-    The topic is a test's own, and so is the workers' group: others use the same broker.
+    Topic and worker group are used by this test only, since other tests use the same broker.
     """
 
     def __init__(
@@ -244,7 +247,10 @@ class Processes:
         self._logs: dict[int, Path] = {}
 
     def beside(self, name: str, database_url: str) -> Processes:
-        """The same servers with another database; the first broker named is one that is away."""
+        """
+        Return the same servers with another database; the first broker in
+        the list does not answer.
+        """
         folder = self._folder / name
         folder.mkdir()
         other = Processes(folder, database_url, "", "", self.topic)
@@ -257,7 +263,7 @@ class Processes:
         return other
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+        """Run a command until it ends."""
         return commands.run(
             self._own(words), env=self._environment, capture_output=True, text=True, check=False
         )
@@ -273,7 +279,7 @@ class Processes:
         return found
 
     def start(self, *words: str, bind: str = "") -> subprocess.Popen[bytes]:
-        """Start a command; its output goes to a file. The bridge tells its metrics."""
+        """Start a command with its output in a file; the bridge serves its metrics."""
         bind = bind or (self._metrics if words[0] == "bridge" else "")
         settings = {"TONNE_METRICS_BIND": bind}
         log = self._folder / f"{len(self._logs)}-{words[0]}.log"
@@ -285,7 +291,7 @@ class Processes:
         return process
 
     def log_of(self, process: subprocess.Popen[bytes]) -> str:
-        """Output of one process so far."""
+        """Return the output of one process so far."""
         return self._logs[process.pid].read_text()
 
     @contextmanager
@@ -300,7 +306,7 @@ class Processes:
 
     @contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a command, and end it by SIGTERM; it must leave in order."""
+        """Start a command, and end it by SIGTERM; it must stop in order."""
         process = self.start(*words)
         try:
             yield process
@@ -311,7 +317,10 @@ class Processes:
         assert code == 0, self.logs()
 
     def forwarded(self) -> int:
-        """Messages that the bridge has put into Kafka; 0 while it does not tell."""
+        """
+        Return the number of messages that the bridge has put into Kafka; 0 while it serves no
+        metrics.
+        """
         try:
             with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=30) as page:
                 text = page.read().decode()
@@ -321,7 +330,7 @@ class Processes:
         return int(sum(float(value) for value in found))
 
     def logs(self) -> str:
-        """All output so far."""
+        """Return all output so far."""
         return "\n".join(
             f"--- {file.name}\n{file.read_text()}" for file in sorted(self._folder.glob("*.log"))
         )

@@ -1,4 +1,4 @@
-"""Derived rows as they are stored, and as one pure pass over the stored readings makes them."""
+"""Derived rows as stored, and as calculated in one pass over the stored readings."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ _EMISSION = (
 
 
 def interval_table(rows: IntervalRows) -> dict:
-    """Every column of interval rows by (device, quantity, start)."""
+    """Return every column of interval rows by (device, quantity, start)."""
     columns = [getattr(rows, name) for name in INTERVAL_FIELDS]
     return {
         tuple(row[:3]): tuple(row[3:])
@@ -32,20 +32,20 @@ def interval_table(rows: IntervalRows) -> dict:
 
 
 def intervals(connection, plan: Plan) -> dict:
-    """Stored interval rows."""
+    """Return the stored interval rows."""
     with connection.cursor() as cursor:
         ids = [d.id for d in plan.fleet.devices]
         return interval_table(derived.intervals_of(cursor, plan.fleet, 0, 2**52, ids))
 
 
 def emissions(connection, plan: Plan) -> set:
-    """Stored emission rows."""
+    """Return the stored emission rows."""
     ids = [d.id for d in plan.fleet.devices]
     return {tuple(row) for row in connection.execute(_EMISSION, (ids,)).fetchall()}
 
 
 def remade(connection, plan: Plan) -> tuple[dict, set]:
-    """Interval and emission rows of one pure pass over everything that is stored."""
+    """Return interval and emission rows calculated in one pass over everything that is stored."""
     frames = []
     with connection.cursor() as cursor:
         for class_id, members in marks.by_class(plan.fleet, range(len(plan.fleet))).items():
@@ -80,13 +80,13 @@ def _said(flags: Flags) -> list[tuple[int, ...]]:
 
 
 def said(connection, plan: Plan) -> list[tuple[int, ...]]:
-    """Stored flags."""
+    """Return the stored flags."""
     with connection.cursor() as cursor:
         return _said(flags.stored(cursor, plan.fleet, range(len(plan.fleet)), 0, 2**52))
 
 
 def said_again(connection, plan: Plan) -> list[tuple[int, ...]]:
-    """Flags of one pure pass over everything that is stored."""
+    """Return the flags of one pass over everything that is stored."""
     found = []
     with connection.cursor() as cursor:
         for class_id, members in marks.by_class(plan.fleet, range(len(plan.fleet))).items():
@@ -97,7 +97,7 @@ def said_again(connection, plan: Plan) -> list[tuple[int, ...]]:
 
 
 def check(connection, plan: Plan) -> None:
-    """Stored derived rows equal the pure pass, in every column."""
+    """Check that the stored derived rows equal those of one pass, in every column."""
     assert said(connection, plan) == said_again(connection, plan)
     want_intervals, want_emissions = remade(connection, plan)
     assert intervals(connection, plan) == want_intervals

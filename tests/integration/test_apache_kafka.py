@@ -1,4 +1,4 @@
-"""What an operator does to Apache Kafka, and what becomes of workers and bridges meanwhile."""
+"""Workers and bridges while an operator changes, stops or repairs Apache Kafka."""
 
 import json
 import signal
@@ -43,7 +43,7 @@ AWAY_S = 150  # above the two minutes after which a part that stands still is to
 
 
 def make(kafka_url, topic, partitions):
-    """Make a topic and its dead-letter topic."""
+    """Create a topic and its dead-letter topic."""
     access = KafkaAccess.of(kafka_url)
     apply(access, Topic(topic, partitions, 1, 24))
     with suppress(Exception):
@@ -51,7 +51,7 @@ def make(kafka_url, topic, partitions):
 
 
 def administer(kafka_url, work):
-    """Do something with an administrator's client."""
+    """Call the administration client."""
 
     async def _work():
         async with administering(KafkaAccess.of(kafka_url)) as admin:
@@ -76,7 +76,7 @@ def metrics(bind):
 
 
 def lines(processes, process):
-    """A process's log, all of which must be JSON."""
+    """Return the lines of a process's log, all of which must be JSON."""
     return [
         json.loads(line)
         for line in processes.log_of(process).splitlines()
@@ -89,7 +89,7 @@ def said(processes, process, event):
 
 
 def leaves(process):
-    """Have a process end by SIGTERM; return how long it took."""
+    """End a process by SIGTERM; return how long it took."""
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     process.wait(120)
@@ -98,7 +98,7 @@ def leaves(process):
 
 @pytest.fixture
 def processes(tmp_path, database_url, mqtt_broker, own_kafka, topic):
-    """Commands on servers of this file's own."""
+    """Yield commands on the servers of this file."""
     register(database_url)
     found = Processes(tmp_path, database_url, mqtt_broker.url, own_kafka.url, topic)
     yield found
@@ -107,7 +107,7 @@ def processes(tmp_path, database_url, mqtt_broker, own_kafka, topic):
 
 @contextmanager
 def ended(*started):
-    """End processes by SIGKILL where the block has not ended them."""
+    """Kill the processes that the block has not ended."""
     try:
         yield
     finally:
@@ -191,7 +191,10 @@ def _holds_and_tells(processes, mqtt_broker, own_kafka):
 
 
 def _a_start_ends_at_once(processes):
-    """Compose kills after 75 s what does not end, and says that it failed."""
+    """
+    Check that a start stops at once on SIGTERM: Compose kills after 75 s
+    and reports a failure.
+    """
     started = [processes.start(*words) for words in (("worker", *SOON), ("bridge",))]
     with ended(*started):
         for process in started:
@@ -210,10 +213,7 @@ def _leave_in_time(processes, started):
 
 
 def _a_start_waits_and_ends_with_one_line(processes, own_kafka):
-    """
-    A whole stack starts at once; one that never comes must be informed,
-    not tried forever.
-    """
+    """Check that a start waits for a server, then stops with one line: it must not try forever."""
     done = processes.run("worker", "--wait", "2")
     assert done.returncode == 3
     *before, last = done.stderr.splitlines()
@@ -331,7 +331,7 @@ def test_a_log_that_lost_its_end_ends_the_worker(processes, database_url, own_ka
 
 
 def _cut(folder, batches):
-    """Cut a partition's log behind so many batches, as a leader that was behind cuts it."""
+    """Truncate a partition's log after a number of batches, as an outdated leader does."""
     log = folder / f"{0:020d}.log"
     data, at = log.read_bytes(), 0
     for _ in range(batches):

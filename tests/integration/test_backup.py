@@ -1,4 +1,4 @@
-"""The restore drill: a server is lost, and all comes back as it was at a moment."""
+"""The restore drill: a server is lost, and its state at a given time is restored."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ SCRIPTS = Path(__file__).parents[2] / "deploy" / "backup"
 
 @pytest.fixture
 def backup():
-    """A folder that the server's account may write to, with the scripts beside it."""
+    """Return a folder that the server's account may write to, with the scripts beside it."""
     folder = Path(tempfile.mkdtemp(prefix="tonne-backup-"))
     shutil.copytree(SCRIPTS, folder / "scripts")
     account = service_account("postgres")
@@ -44,7 +44,7 @@ def backup():
 
 @pytest.fixture
 def servers(tmp_path):
-    """Servers over folders of their own, stopped at the end."""
+    """Yield servers over separate folders; stop them at the end."""
     started = []
 
     def make(name):
@@ -82,7 +82,7 @@ def _published(url):
 
 
 def _moment(url):
-    """A moment after all that was done, and before all that comes."""
+    """Return a time after everything done so far and before everything that follows."""
     with psycopg.connect(url, autocommit=True) as conn:
         (text,) = conn.execute("SELECT clock_timestamp()::text").fetchone()
     time.sleep(0.05)
@@ -97,7 +97,7 @@ def _all_kept(url, backup):
 
 
 def _recovered(server):
-    """Wait until a server has read its write-ahead log."""
+    """Wait until a server has replayed its write-ahead log."""
     with psycopg.connect(server.url, autocommit=True) as conn:
         asked = "SELECT NOT pg_is_in_recovery()"
         until(lambda: conn.execute(asked).fetchone() == (True,), what=server.last_lines)

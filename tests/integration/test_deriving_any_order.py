@@ -1,4 +1,4 @@
-"""Rows made behind the commits: in any order of commits, rounds and kills they are the same."""
+"""Derived rows are the same for any order of commits, derivation rounds and kills."""
 
 from itertools import count
 
@@ -24,7 +24,7 @@ _examples = count()
 
 @pytest.fixture(scope="module")
 def connections(timescale, migrated_template):
-    """A database, over the connection that stores and the one that derives."""
+    """Yield a database with one connection that stores and one that derives."""
     for url in _fresh(timescale, migrated_template):
         with (
             psycopg.connect(url, autocommit=True) as storing,
@@ -35,7 +35,7 @@ def connections(timescale, migrated_template):
 
 
 def _store(plan_, deriving) -> Store:
-    """A process that starts."""
+    """Start a process."""
     store = Store(plan_)
     store.behind_commits = True
     store.look_for_requests(deriving)
@@ -49,7 +49,7 @@ def _commit(connection, store, some):
 
 
 def _to_the_end(connection, store):
-    """Derive until nothing waits."""
+    """Derive until nothing is pending."""
     for _ in range(1_000):
         if not (store.deriver.notes or store.behind):
             return
@@ -139,7 +139,10 @@ def test_a_process_whose_notes_another_took_makes_no_rows(connections):
 
 
 class _Workers:
-    """Two workers of two partitions, and those that were taken over and do not know of it yet."""
+    """
+    Two workers of two partitions, and former workers that do not know
+    that they were replaced.
+    """
 
     def __init__(self, connections, plan_) -> None:
         self.storing, self.deriving = connections
@@ -150,7 +153,7 @@ class _Workers:
         self.fenced: list[Store] = []
 
     def _begin(self, worker) -> Store:
-        """Take over what is the worker's by now, as `StreamChain.take_over` does."""
+        """Take over the worker's partitions, as `StreamChain.take_over` does."""
         ours = [home for home in (0, 1) if self._holder[home] == worker]
         store = Store(self._plan)
         store.share(self._homes, lambda: ours)
@@ -163,7 +166,7 @@ class _Workers:
         return store
 
     def store(self, some, *, guest: bool) -> None:
-        """Store readings, each partition's by its holder, or by the other one as a guest."""
+        """Store readings of each partition, by its owner or by the other worker as a guest."""
         for home in (0, 1):
             mine = [one for one in some if self._homes[one.device] == home]
             by = self.live[self._holder[home] ^ guest]
@@ -176,7 +179,7 @@ class _Workers:
                 self.live[self._holder[home]].forget()  # it was visited
 
     def hand_over(self, home: int) -> None:
-        """Give a partition to the other worker; the one that had it goes on for a while."""
+        """Give a partition to the other worker; the former owner continues for a while."""
         before = self._holder[home]
         self._holder[home] ^= 1
         self.fenced.append(self.live[before])
@@ -186,7 +189,7 @@ class _Workers:
         store.deriver.step(self.deriving, spans=spans)
 
     def finish(self) -> None:
-        """Let all come to their ends."""
+        """Let all workers finish."""
         for store in self.fenced:
             self.step(store, spans=False)
         for _ in range(300):

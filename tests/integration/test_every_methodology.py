@@ -1,9 +1,9 @@
 """
-Each methodology from a meter's messages to a statement that an auditor may rely on.
+Each methodology from a meter's messages to a verified statement, by `tonne` commands.
 
-By the commands that people type, on a real database.  A project is that of `other_projects.yaml`,
-or else the first of its methodology in the catalog of Hai Phong; it has all that an honest owner
-brings: documents, laboratory results, invoices and a monitoring plan.
+On a real database. Projects are those of `other_projects.yaml`, or else the first project of each
+methodology in the catalog of Hai Phong. Each has documents, laboratory results, invoices and a
+monitoring plan.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ UNITS = {
 
 @cache
 def _catalog():
-    """All that the files register, by kind."""
+    """Return all entries of the files, by kind."""
     files = [OTHERS, *sorted(CATALOG.glob("*.yaml"))]
     read = [yaml.load(file.read_text("utf-8"), yaml.CSafeLoader) for file in files]
     kinds = ("sites", "devices", "projects")
@@ -57,7 +57,7 @@ def _catalog():
 
 
 def _registry(name):
-    """Return the registry of a project of a methodology, all of whose values are documented."""
+    """Return the registry of a project of a methodology, with a document for each value."""
     whole, known = _catalog(), methodologies.find(name).parameters
     of = [one for one in whole["projects"] if one["methodology"] == name]
     assert of, f"no project is of {name}; add an honest one to {OTHERS.name}"
@@ -112,7 +112,7 @@ def _result(name, value):
 
 
 def _store_messages(url, file):
-    """Store what a registry's devices send in the period, as `tonne run` does."""
+    """Store the messages of a registry's devices in the period, as `tonne run` does."""
     span = BEGIN_US - HOUR_US, END_US - BEGIN_US + 2 * HOUR_US
     sent = messages(read_fleet(file, CADENCE_S), *span, seed=1)
     _, topics, payloads, _ = zip(*sent, strict=True)
@@ -126,7 +126,7 @@ def _store_messages(url, file):
 
 
 def _invoices(tonne, project):
-    """Yield an invoice of what each meter of a project counted."""
+    """Yield an invoice for the metered quantity of each meter of a project."""
     roles = methodologies.find(project["methodology"]).roles
     for bound in project["devices"]:
         device, needs = bound["device"], roles[bound["role"]]
@@ -150,7 +150,7 @@ def _invoices(tonne, project):
 
 
 def _planned(draft):
-    """Fill in what a plan's first draft leaves to the plant."""
+    """Fill in the fields that the plan's draft leaves to the plant."""
     text = draft.replace("kind: ''", "kind: correction")
     approval = (
         f"approval: {{by: Joint Committee, date: 2025-12-15, reference: JC-1, sha256: {'ab' * 32}}}"
@@ -170,7 +170,7 @@ def tonne(database_url, tmp_path, monkeypatch):
 
 @pytest.fixture
 def file(tmp_path):
-    """Write a file of YAML."""
+    """Write a YAML file."""
 
     def write(name, content):
         path = tmp_path / name

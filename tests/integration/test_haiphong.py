@@ -1,7 +1,8 @@
 """
-Hai Phong's programme: every system, from its messages to its outcome.
+The programme of Hai Phong: every system, from its messages to its result.
 
-A week in `make test`, a month in `make soak`; the fields a month in both, as they dry that seldom.
+A week in `make test`, a month in `make soak`; the fields use a month in both, since they rarely
+dry.
 """
 
 import json
@@ -47,7 +48,10 @@ REPLAYED = {"nrel-rsf2-inv2"}
 
 
 def _fleet():
-    """Stations every ten minutes, since an hour needs them; meters every hour."""
+    """
+    Return the fleet: stations every ten minutes, since an hour requires
+    them; meters every hour.
+    """
     return [
         replace(d, cadence_s=600 if d.device_class in STATIONS else 3600)
         for d in read_fleet(CATALOG)
@@ -56,7 +60,7 @@ def _fleet():
 
 
 class Sent:
-    """Messages of all days, and what they say by device."""
+    """The messages of all days, and their values by device."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []
@@ -71,17 +75,17 @@ class Sent:
                 self.said[device].append((ts_us, json.loads(payload)["values"]))
 
     def rose(self, device: str, channel: str) -> float:
-        """Rise of a register from the period's first instant to its last."""
+        """Return the rise of a register from the beginning of the period to its end."""
         at = {ts: values for ts, values in self.said[device] if ts in (BEGIN_US, END_US)}
         return at[END_US][channel] - at[BEGIN_US][channel]
 
     def rose_in_all(self, device: str, channel: str) -> float:
-        """Rise of a register over all that was sent."""
+        """Return the rise of a register over all messages."""
         (_, first), *_, (_, last) = self.said[device]
         return last[channel] - first[channel]
 
     def mean(self, device: str, gauge: str, register: str) -> float:
-        """Mean of a gauge: days by the mean of their readings, weighed by what flowed."""
+        """Return the mean of a gauge: daily means weighted by flow."""
         held: defaultdict[int, list[float]] = defaultdict(list)
         stood = {}
         for ts, values in self.said[device]:
@@ -94,13 +98,13 @@ class Sent:
         return sum(flow[d] * math.fsum(v) / len(v) for d, v in held.items()) / whole
 
     def full_rise(self, device: str, channel: str) -> float:
-        """Rise of a register over all that was sent, from 2026 UTC on."""
+        """Return the rise of a register over all messages, from 2026 UTC on."""
         begin_us = BEGIN_US + 7 * HOUR_US  # local midnight is seven hours before
         values = [v[channel] for ts, v in self.said[device] if ts >= begin_us]
         return values[-1] - values[0]
 
     def hours(self, device: str) -> dict[int, dict[str, list[float]]]:
-        """Readings of each hour of whole days by channel."""
+        """Return the readings of each hour of whole days, by channel."""
         last_us, _ = self.said[device][-1]
         end_us = last_us - (last_us - BEGIN_US) % DAY_US
         found: dict[int, dict[str, list[float]]] = {}
@@ -112,7 +116,7 @@ class Sent:
         return found
 
     def days(self, device: str) -> list[dict[str, list[float]]]:
-        """24 hourly means of each day by channel, as they are stored."""
+        """Return 24 hourly means of each day, by channel, as stored."""
         hours = self.hours(device)
         means = [{c: round(sum(v) / len(v), 3) for c, v in hours[h].items()} for h in sorted(hours)]
         return [
@@ -123,7 +127,7 @@ class Sent:
 
 @pytest.fixture(scope="module")
 def traffic(pipeline: Pipeline) -> Sent:
-    """Send everything through MQTT, and wait until all of it is stored."""
+    """Publish all messages through MQTT, and wait until they are stored."""
     pipeline.tonne("registry", "import", str(CATALOG))
     found = Sent()
     log = pipeline.home / "haiphong.log"
@@ -139,7 +143,7 @@ def traffic(pipeline: Pipeline) -> Sent:
 
 @pytest.fixture(scope="module")
 def programme(pipeline: Pipeline, traffic: Sent) -> tuple[dict, bytes]:
-    """The programme's report and its workbook, before any period is closed."""
+    """Return the programme's report and its workbook, before any period is closed."""
     out = pipeline.home / "programme.xlsx"
     told = pipeline.tonne("programme", "report", "--year", "2026", "--json", "--out", str(out))
     return json.loads(told), out.read_bytes()
@@ -147,7 +151,7 @@ def programme(pipeline: Pipeline, traffic: Sent) -> tuple[dict, bytes]:
 
 @pytest.fixture(scope="module")
 def closed(pipeline: Pipeline, traffic: Sent, programme: tuple[dict, bytes]) -> dict[str, dict]:
-    """Statements of the period, by project."""
+    """Return the statements of the period, by project."""
     found = {}
     with psycopg.connect(pipeline.urls.database_url, autocommit=True) as conn:
         names = conn.execute("SELECT id FROM project WHERE system IS NOT NULL").fetchall()
@@ -297,7 +301,10 @@ def test_the_park_is_in_balance(pipeline, traffic):
 
 
 def _eight_hours(days: list[dict[str, list[float]]], day: int) -> dict[str, float]:
-    """Highest mean of eight hours that end within a day, of six of them at least."""
+    """
+    Return the highest mean of eight hours that end within a day, with at
+    least six hours of data.
+    """
     found = {}
     for channel in ("o3_ug_m3", "co_ug_m3"):
         series = [value for hours in days for value in hours[channel]]
@@ -308,7 +315,10 @@ def _eight_hours(days: list[dict[str, list[float]]], day: int) -> dict[str, floa
 
 
 def _exceeded(hours: dict[str, list[float]], eight: dict[str, float]) -> int:
-    """How many limits of QCVN 05:2023 a day exceeds; PM2.5 is held to 45 from 2026 on."""
+    """
+    Return how many limits of QCVN 05:2023 a day exceeds; the limit of
+    PM2.5 is 45 from 2026 on.
+    """
     over = sum(
         sum(hours[f"{x}_ug_m3"]) / 24 > most
         for x, most in (("so2", 125), ("no2", 100), ("pm10", 100), ("pm2_5", 45))

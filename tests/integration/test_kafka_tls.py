@@ -1,4 +1,7 @@
-"""Apache Kafka by mutual TLS: who has a certificate gets through, and who has not reads why."""
+"""
+Apache Kafka with mutual TLS: a client with a certificate connects,
+another one gets the reason.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +33,7 @@ DAY = timedelta(days=1)
 
 
 class Authority:
-    """Makes certificates, good ones and others."""
+    """Issues valid and invalid certificates."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -63,7 +66,10 @@ class Authority:
         return made.sign(self._key, hashes.SHA256())
 
     def issue(self, name, ends=9 * DAY):
-        """Files of a certificate and its key, and one of both with the authority, as Kafka's."""
+        """
+        Issue a certificate; return its files, and one file with key and
+        chain as Kafka requires.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = _pem(self._made(key, subject, ends))
@@ -101,7 +107,7 @@ def _pem(certificate):
 
 
 class SecureKafka(Quick):
-    """One broker that wants certificates, on one port with its own that has expired."""
+    """A broker that requires certificates; one of its ports has an expired certificate."""
 
     def __init__(self, home, made, authority):
         super().__init__(home, made)
@@ -109,7 +115,7 @@ class SecureKafka(Quick):
         self.secure, self.expired = free_port(), free_port()
 
     def settings(self, port):
-        """Return what stands in `server.properties`."""
+        """Return the content of `server.properties`."""
         *_, good = self._authority.issue("broker")
         *_, old = self._authority.issue("expired-broker", -DAY)
         listeners = {"SECURE": (self.secure, good), "EXPIRED": (self.expired, old)}
@@ -127,13 +133,13 @@ class SecureKafka(Quick):
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """An authority for brokers and clients."""
+    """Return an authority for brokers and clients."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
 def secure_kafka(tmp_path_factory, kafka_made, authority):
-    """The broker."""
+    """Yield the broker."""
     found = SecureKafka(tmp_path_factory.mktemp("secure-kafka"), kafka_made, authority)
     found.start()
     yield found

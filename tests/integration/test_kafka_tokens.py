@@ -1,4 +1,4 @@
-"""Apache Kafka by OAUTHBEARER: tokens of a provider of one's own, checked by Kafka's own code."""
+"""Apache Kafka with OAUTHBEARER: tokens of a provider run by the test, verified by Kafka."""
 
 import gc
 import json
@@ -39,7 +39,7 @@ _HANDLER = "org.apache.kafka.common.security.oauthbearer"
 
 
 class Provider:
-    """Gives tokens to one client, by client credentials (RFC 6749, 4.4) over TLS."""
+    """Issues tokens to one client, by client credentials (RFC 6749, 4.4) over TLS."""
 
     def __init__(self, authority):
         self._key = rsa.generate_private_key(65_537, 2_048)
@@ -50,7 +50,7 @@ class Provider:
         self.given, self.audience, self.answer = 0, AUDIENCE, None
 
     def token(self):
-        """Return a token that is good for five seconds, as the answer says it."""
+        """Return a token that is valid for five seconds, as its answer states."""
         now = int(time.time())
         said = {"sub": "bridge", "iss": ISSUER, "aud": self.audience, "iat": now, "exp": now + 60}
         self.given += 1
@@ -71,7 +71,7 @@ class Provider:
                 self.wfile.write(text)
 
             def log_message(self, *_):
-                """Say nothing."""
+                """Log nothing."""
 
         server = HTTPServer(("localhost", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -98,7 +98,7 @@ class Provider:
 
 
 class TokenKafka(Quick):
-    """One broker that wants tokens of the provider, by TLS."""
+    """A broker that requires tokens of the provider, over TLS."""
 
     def __init__(self, home, made, authority, provider):
         super().__init__(home, made)
@@ -106,7 +106,7 @@ class TokenKafka(Quick):
         self.secure = free_port()
 
     def settings(self, port):
-        """Return what stands in `server.properties`."""
+        """Return the content of `server.properties`."""
         *_, store = self._authority.issue("token-broker")
         lines = dict(line.split("=", 1) for line in super().settings(port).splitlines())
         lines["listeners"] += f",TOKENS://localhost:{self.secure}"
@@ -133,19 +133,19 @@ class TokenKafka(Quick):
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """An authority for broker and provider."""
+    """Return an authority for broker and provider."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
 def provider(authority):
-    """Who gives tokens; serving is the test's."""
+    """Return the provider of tokens; the test serves it."""
     return Provider(authority)
 
 
 @pytest.fixture(scope="module")
 def token_kafka(tmp_path_factory, kafka_made, authority, provider):
-    """The broker."""
+    """Yield the broker."""
     home = tmp_path_factory.mktemp("token-kafka")
     found = TokenKafka(home, kafka_made, authority, provider)
     found.start()

@@ -1,4 +1,4 @@
-"""A topic that gets more partitions: devices move, and their rows are the same."""
+"""If a topic gets more partitions, devices move to others, and their rows stay the same."""
 
 import random
 import threading
@@ -32,7 +32,7 @@ TOPIC = "parcels"
 
 @pytest.fixture
 def other_database_url(timescale, migrated_template):
-    """A second fresh database."""
+    """Return the URL of a second fresh database."""
     yield from _fresh(timescale, migrated_template)
 
 
@@ -45,7 +45,7 @@ class Log:
         self.partitions: dict[int, list[Record]] = {}
 
     def put(self, sent: list[tuple[str, bytes]], partitions: int) -> None:
-        """Append messages as a bridge does that sees so many partitions."""
+        """Append messages as a bridge does that knows a number of partitions."""
         todo, fleet = iter(sent), self._fleet
         while batch := list(islice(todo, 60)):
             topics, payloads = (list(column) for column in zip(*batch, strict=True))
@@ -66,11 +66,11 @@ class Unread:
     """A dead-letter topic that no one reads."""
 
     def keep(self, records):
-        """Let records go."""
+        """Delete records."""
 
 
 def worker(database_url: str, partitions: int, topic: str = TOPIC) -> StreamChain:
-    """The storing half of a worker that sees so many partitions."""
+    """Yield the storing part of a worker that knows a number of partitions."""
     return StreamChain(
         database_url,
         Source(topic, partitions),
@@ -82,7 +82,7 @@ def worker(database_url: str, partitions: int, topic: str = TOPIC) -> StreamChai
 
 
 def store_all(one: StreamChain, shares: dict[int, list[Record]], seed: int) -> None:
-    """Store partitions, a few records of one and then of another."""
+    """Store partitions, a few records of each in turn."""
     chance = random.Random(seed)  # noqa: S311 - the same order each time
     at = dict.fromkeys(shares, 0)
     while todo := [p for p in shares if at[p] < len(shares[p])]:

@@ -1,4 +1,4 @@
-"""One process or many, with Kafka between or without: the same rows to the last digit."""
+"""The same rows in every digit, whether one process or many, with or without Kafka."""
 
 import json
 from contextlib import ExitStack
@@ -31,7 +31,7 @@ SOON = ("--session", "6")
 
 @pytest.fixture
 def database_urls(timescale, migrated_template):
-    """Three fresh databases."""
+    """Return the URLs of three fresh databases."""
     with ExitStack() as open_:
         fresh = [_fresh(timescale, migrated_template) for _ in range(3)]
         for one in fresh:
@@ -40,12 +40,12 @@ def database_urls(timescale, migrated_template):
 
 
 def shares(log):
-    """Whether a worker has partitions, and not all of them."""
+    """Return whether a worker has some of the partitions, and not all."""
     return 0 < len(taken(log)) < PARTITIONS
 
 
 def taken(log):
-    """Partitions that a worker was given last."""
+    """Return the partitions that a worker was last assigned."""
     told = [json.loads(line) for line in log.splitlines() if '"event": "partitions"' in line]
     return list(told[-1]["offsets"]) if told else []
 
@@ -55,7 +55,7 @@ def wait_stored(processes, database_url, least):
 
 
 def agree(urls):
-    """Every path's tables and statements are the first one's."""
+    """Check that the tables and statements of every path equal those of the first."""
     rows_agree(urls)
     signed = [statements(url, HOURS) for url in urls]
     assert len(signed[0]) == 3
@@ -63,7 +63,7 @@ def agree(urls):
 
 
 def rows_agree(urls):
-    """Every path's tables are the first one's."""
+    """Check that the tables of every path equal those of the first."""
     expected = tables(urls[0])
     assert len(expected["interval_quantity"]) > 80 * HOURS
     assert len(expected["interval_emission"]) > 30 * HOURS
@@ -126,7 +126,7 @@ def test_paths_agree_though_workers_are_killed(
 
 
 def check_replay(processes, database_url, database_urls):
-    """What was stored, stored once more beside a worker, changes nothing; what is lost returns."""
+    """Check that storing the records again changes nothing, and that lost rows return."""
     # where a worker goes on stands in the database: a group of its own begins there, too.  The
     # test's broker now and then lets nobody into a group again that ended in a rebalance
     with processes.running("worker", "--group", "again", *SOON) as worker:
@@ -148,7 +148,7 @@ def check_replay(processes, database_url, database_urls):
 
 
 def lose(database_url):
-    """Take away what inverters sent after some hour, as a backup that was behind would."""
+    """Delete the readings of inverters after some hour, as an older backup would lack them."""
     after = f">= '2026-03-01T0{HOURS // 2}:00Z'"
     with psycopg.connect(database_url) as connection:
         for table in ("interval_emission", "interval_quantity"):
@@ -165,7 +165,10 @@ def lose(database_url):
 
 
 def check_spoiled(processes, database_url):
-    """What cannot be read is kept in table and topic, and can be sent again; the rest goes on."""
+    """
+    Check that unreadable records are kept in table and topic, can be sent
+    again, and stop nothing.
+    """
     kafka_url, topic = processes.kafka_url, processes.topic
     (_, whole), *_ = held(kafka_url, topic)
     newer = whole[:4] + b"\x00\x63" + whole[6:]

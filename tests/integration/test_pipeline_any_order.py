@@ -1,4 +1,4 @@
-"""The same rows whatever the order, the duplicates, the batches and the crashes."""
+"""The same rows for any order, duplicates, batches and crashes."""
 
 from itertools import count
 
@@ -25,7 +25,7 @@ _YEAR_US = 365 * 86_400_000_000
 
 
 def plan(n: int, swap_us: int | None) -> Plan:
-    """Three inverters of a project, fresh names: one known, one without rating, one swapped."""
+    """Return a plan of three inverters with new names: one normal, one unrated, one replaced."""
     swaps = () if swap_us is None else (Replacement("energy_export_wh", swap_us, 10**6 + 700, 40),)
     ids = [f"e{n}-{name}" for name in ("rated", "unrated", "swapped")]
     fleet = Fleet(
@@ -45,7 +45,7 @@ def plan(n: int, swap_us: int | None) -> Plan:
 
 @pytest.fixture(scope="module")
 def connection(timescale, migrated_template):
-    """A database whose derived and raw tables can be made to fail on request."""
+    """Yield a database whose derived and raw tables can be made to fail on request."""
     for url in _fresh(timescale, migrated_template):
         with psycopg.connect(url, autocommit=True) as opened:
             opened.execute(
@@ -63,7 +63,7 @@ def connection(timescale, migrated_template):
 
 
 def deliver(connection, plan_, arriving) -> Journal:
-    """Commit batches as their fates say, each in the end; what must be stored now."""
+    """Commit batches as planned, each successfully in the end; return the expected stored rows."""
     journal, store = Journal(), Store(plan_)
     for batch in arriving:
         n = len(batch.readings)
@@ -114,7 +114,10 @@ _HOUR_US = 60 * MINUTE_US
 
 
 def odd_plan(n: int) -> Plan:
-    """Two inverters whose limits are tight, and change; one has neither rating nor place."""
+    """
+    Return a plan of two inverters with narrow, changing limits; one has
+    neither rating nor place.
+    """
     strict = (
         QualityLimits("active_power_w", 0, {"flat_s": 1_800, "spike_of_rated": 0.1}),
         QualityLimits("active_power_w", T0_US + 8 * _HOUR_US, {"flat_s": 3_600, "spike": 20_000}),

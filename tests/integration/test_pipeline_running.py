@@ -1,4 +1,4 @@
-"""`tonne run` on real servers: bad neighbours, new devices, stopping and starting."""
+"""`tonne run` on real servers: faulty senders, new devices, stops and starts."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from . import field
 
 @contextmanager
 def running(pipeline: Pipeline, *words: str):
-    """`tonne run` that receives already; gives its process and its log."""
+    """Yield a `tonne run` that already receives: its process and its log."""
     log = pipeline.home / f"run-{time.monotonic_ns()}.log"
     with pipeline.running(log, *words) as process:
         pipeline.receiving_since(log)
@@ -34,7 +34,7 @@ def query(pipeline: Pipeline, statement: str, *values):
 
 
 def letters(pipeline: Pipeline, name: str) -> list[tuple[str, bytes, str | None]]:
-    """Reason, bytes and content type of what was refused on a device's topic."""
+    """Return reason, bytes and content type of the refused messages on a device's topic."""
     statement = "SELECT reason, payload, content_type FROM dead_letter WHERE topic = %s ORDER BY id"
     return [(r, bytes(p), c) for r, p, c in query(pipeline, statement, field.topic(name))]
 
@@ -100,7 +100,7 @@ def test_each_bad_message_is_kept_with_its_reason(pipeline):
 
 
 def eventually_known(pipeline: Pipeline) -> None:
-    """Wait until the exporter answers: only then do counters start from nothing."""
+    """Wait until the exporter answers: counters start from 0 only then."""
     until(lambda: pipeline.counted("tonne_build_info") == 1)
 
 
@@ -220,7 +220,7 @@ def test_stopping_under_load_loses_and_repeats_nothing(pipeline, batch):
 
 
 def until_read(port: int) -> None:
-    """Wait until nothing has been on its way between a broker and its clients for a second."""
+    """Wait until nothing has been in transit between a broker and its clients for a second."""
     still = 0
     while still < 10:
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Disaster recovery as docs/kafka.md tells it: an older backup, and Kafka has the rest."""
+"""Disaster recovery as in docs/kafka.md: an older backup, and the later records from Kafka."""
 
 import os
 import subprocess
@@ -60,7 +60,7 @@ def wait_for_rows(pipeline, rows, log):
 
 
 def in_kafka(kafka_url, topic):
-    """How many records Kafka holds."""
+    """Return the number of records in Kafka."""
     return sum(ends(kafka_url, topic, PARTITIONS).values())
 
 
@@ -72,7 +72,7 @@ def execute(program, *words):
 
 
 def restore(url, dump, meanwhile):
-    """Lose the database, and bring the backup back under its name once it is whole."""
+    """Delete the database, restore the backup, and rename it once it is complete."""
     server = url.rsplit("/", 1)[0]
     admin, restored = f"{server}/postgres", f"{server}/restored"
     execute(
@@ -103,7 +103,10 @@ def test_a_restored_backup_catches_up_by_itself(pipeline, kafka_url, topic):
             before = wait_for_rows(pipeline, 2 * BATCH, log)
 
         def meanwhile():
-            """Devices go on, and the bridge takes what they send by the registry that it has."""
+            """
+            Let devices send on, and the bridge accept their messages with
+            its present registry.
+            """
             held = in_kafka(kafka_url, topic)
             until(lambda: "database lost" in bridge.read_text(), 120, bridge.read_text)
             publisher.send(list(islice(messages, BATCH)))

@@ -1,4 +1,7 @@
-"""Long histories: late readings that stop where rows agree, and commits that put work off."""
+"""
+Long histories: late readings whose effect stops where rows agree, and
+commits that postpone work.
+"""
 
 from itertools import count
 
@@ -28,7 +31,10 @@ _GAPS = st.sampled_from([60, 60, 60, 120, 240, 720, 1_440, 4_320])
 
 
 def plan(n: int, more: int = 0) -> Plan:
-    """Two inverters, one of them in a project; a version with `more` devices before them."""
+    """
+    Return a plan of two inverters, one of them in a project, and a
+    version with `more` devices.
+    """
     ids = [f"s{n}-served", f"s{n}-bare"]
     others = [f"s{n}-another-{k}" for k in range(more)]
     fleet = Fleet(
@@ -44,7 +50,7 @@ def plan(n: int, more: int = 0) -> Plan:
 
 @st.composite
 def history(draw, device: int) -> list[Reading]:
-    """Weeks of one device: an odd stretch or two, and steady days around them."""
+    """Return weeks of one device: one or two irregular stretches between steady days."""
     out: list[Reading] = []
     time_us, value = T0_US, draw(st.sampled_from([0, 10**6]))
     powered = draw(st.integers(0, 3)) == 0
@@ -68,7 +74,10 @@ def history(draw, device: int) -> list[Reading]:
 
 @st.composite
 def deliveries(draw) -> tuple[list[list[Reading]], int]:
-    """Batches with late readings anywhere, and how many rows a commit may hold."""
+    """
+    Return batches with late readings at any place, and the number of rows that a commit may
+    contain.
+    """
     readings = [r for d in range(2) for r in draw(history(d))]
     readings.sort(key=lambda r: r.time_us)
     late = [r for r in readings if draw(st.integers(0, 11)) == 0]
@@ -147,7 +156,10 @@ def _commit(connection, store, readings):
 
 
 def _meanwhile(connection, store, fate, number):
-    """A span, one that is rolled back, a new process, a newer registry, or nothing."""
+    """
+    Do something between commits: a span, a rollback, a new process, a
+    newer registry, or nothing.
+    """
     kind = fate.randrange(6)
     if kind == 5:
         newer = Store(plan(number, fate.randrange(3)))

@@ -1,4 +1,4 @@
-"""Sparkplug over Kafka: bridges share a subscription, and one worker follows another."""
+"""Sparkplug over Kafka: bridges share a subscription, and one worker replaces another."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A Sparkplug edge node through a running `tonne run`, stopped and started in the middle."""
+"""A Sparkplug edge node with a running `tonne run` that is stopped and started again."""
 
 import json
 import threading
@@ -39,7 +39,7 @@ def _registry(*nodes):
 
 
 def import_nodes(database_url, folder, nodes):
-    """Import edge nodes, two inverters behind each."""
+    """Import edge nodes, with two inverters behind each."""
     registering.register(database_url, folder, yaml.safe_dump(_registry(*nodes)))
 
 
@@ -58,7 +58,7 @@ def _ask(pipeline, query, *values):
 
 
 class Field:
-    """The nodes' own connection: sends, and hears commands and the host's state."""
+    """The connection of the nodes: sends messages, receives commands and the host's state."""
 
     def __init__(self, device, *edges):
         self.commands, self.asked, self.states = [], [], []
@@ -78,7 +78,7 @@ class Field:
             self.asked.append(message.topic.rsplit("/", 1)[1])
 
     def send(self, *messages):
-        """Publish at QoS 1, and wait for the broker."""
+        """Publish with QoS 1, and wait for the broker."""
         for topic, body in messages:
             self._device.publish(topic, body, qos=1).wait_for_publish(90)
 

@@ -1,4 +1,4 @@
-"""A statement's whole life, by the commands that people type, on a real database."""
+"""All states of a statement, by `tonne` commands on a real database."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ SPAN = ("--from", "2026-03-02", "--to", "2026-03-04")
 
 @pytest.fixture
 def tonne(database_url, tmp_path, monkeypatch):
-    """Run a command in a home of its own; returns exit code, output and errors."""
+    """Run a command with a separate home; return exit code, output and errors."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://127.0.0.1:1")
@@ -30,7 +30,7 @@ LATE = "readings of the night came a day late"
 
 
 def _signed(url, home):
-    """A plant with sealed sunny days and enrolled keys of both roles."""
+    """Return a plant with sealed sunny days and enrolled keys of both roles."""
     plant.register(url, home, plant.documented())
     plant.fill_pv(url, end="2026-03-05", minutes=15)
     environment = {"TONNE_DATABASE_URL": url, "TONNE_HOME": str(home / "home")}
@@ -44,7 +44,7 @@ def _signed(url, home):
 
 @pytest.fixture
 def signed(tonne, database_url, tmp_path):
-    """A plant with sealed sunny days and enrolled keys of both roles; runs a command."""
+    """Return a runner on a plant with sealed sunny days and enrolled keys of both roles."""
     planted(_signed, database_url, tmp_path)
     return tonne
 

@@ -1,4 +1,4 @@
-"""Hours and days of stations: the same whatever the order, the batches and the crashes."""
+"""Hours and days of stations are the same for any order, batches and crashes."""
 
 import random
 from itertools import count
@@ -38,7 +38,7 @@ LIMITS = {
 
 
 def plan(n: int, zone: str) -> Plan:
-    """A device of each class, at a site with that clock."""
+    """Return a plan with a device of each class, at a site in that time zone."""
     devices = [
         Device(f"s{n}-{c}", "s", c, timezone=zone, limits=LIMITS.get(c, {})) for c in CLASSES
     ]
@@ -46,7 +46,7 @@ def plan(n: int, zone: str) -> Plan:
 
 
 def history(chance: random.Random, hours: int, cadence: int) -> list[tuple[int, int, dict]]:
-    """(device, time, values) in time order: gaps, empty channels, a register that starts late."""
+    """Return (device, time, values) in the order of time: gaps, empty channels, a late register."""
     out = []
     flow = 10**9
     for minute in range(chance.randrange(60), hours * 60, cadence):
@@ -72,7 +72,7 @@ def history(chance: random.Random, hours: int, cadence: int) -> list[tuple[int, 
 
 
 def arrive(chance: random.Random, sent: list, how: str) -> list:
-    """The same readings, some twice, some in two halves, in some order."""
+    """Return the same readings in another order, some twice, some in two halves."""
     out = []
     for device, time_us, values in sent:
         kind = chance.randrange(20)
@@ -95,7 +95,7 @@ def arrive(chance: random.Random, sent: list, how: str) -> list:
 
 
 def frames(batch: list) -> list[Frame]:
-    """One admitted frame a class."""
+    """Return one admitted frame for each class."""
     found = []
     for index, class_id in enumerate(CLASSES):
         rows = [(t, v) for d, t, v in batch if d == index]
@@ -142,7 +142,7 @@ def deliver(connection, plan_: Plan, arriving: list, chance: random.Random) -> N
 
 
 def pure(connection, plan_: Plan) -> dict:
-    """All values from one pass over everything that is stored, without a stored value."""
+    """Return all values calculated in one pass over everything that is stored."""
     fleet, out = plan_.fleet, {}
     for device, found in enumerate(fleet.devices[: len(STATIONS)]):
         with connection.cursor() as cursor:
@@ -173,7 +173,7 @@ def pure(connection, plan_: Plan) -> dict:
 
 
 def stored(connection, plan_: Plan) -> dict:
-    """All values as they are stored."""
+    """Return all values as stored."""
     rows = connection.execute(
         "SELECT device_id, indicator, (extract(epoch FROM start) * 1000000)::bigint, period, value,"
         " covered, grade, detail FROM indicator_value WHERE device_id = ANY(%s)",

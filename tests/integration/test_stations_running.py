@@ -1,4 +1,4 @@
-"""Air, noise and wastewater stations over real MQTT: hours and days that people can see."""
+"""Air, noise and wastewater stations over real MQTT: hours and days that users see."""
 
 import json
 
@@ -30,7 +30,7 @@ STATIONS = {
 
 
 def registry() -> dict:
-    """One station of each class at one site."""
+    """Return a registry with one station of each class at one site."""
     return {
         "sites": [SITE],
         "devices": [
@@ -48,7 +48,7 @@ def registry() -> dict:
 
 
 def values(name: str, k: int) -> dict[str, float]:
-    """What a station says at its k-th ten minutes: noisy nights, a plant at 800 m3 a day."""
+    """Return the k-th ten-minute values of a station: noisy nights, a plant at 800 m3 a day."""
     if name == "st-air":
         return {"pm2_5_ug_m3": 40.0, "pm10_ug_m3": 60.0, "no2_ug_m3": 118.7}
     if name == "st-noise":
@@ -57,7 +57,7 @@ def values(name: str, k: int) -> dict[str, float]:
 
 
 def sent(count: int) -> list[tuple[str, bytes]]:
-    """Messages of all stations, some twice."""
+    """Return the messages of all stations, some of them twice."""
     out = []
     for k in range(count):
         for name in STATIONS:

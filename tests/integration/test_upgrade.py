@@ -1,4 +1,4 @@
-"""The upgrade drill: a database of every released version, with data in it, comes to this one."""
+"""The upgrade drill: a database with data of every released version is migrated to this one."""
 
 import gzip
 import json
@@ -23,12 +23,12 @@ RELEASES = Path(__file__).parents[1] / "data" / "releases"
 
 @pytest.fixture(params=sorted(path.name for path in RELEASES.iterdir() if path.is_dir()))
 def release(request):
-    """Folder of a released version."""
+    """Return the folder of a released version."""
     return RELEASES / request.param
 
 
 def _as_released(url, release):
-    """Make a database as that version left it: its schema, what it noted of it, its rows."""
+    """Create a database as that version wrote it: its schema, its migration records, its rows."""
     known = json.loads((release / "release.json").read_text())["migrations"]
     migrate(url, [m for m in load() if m.version <= BASE])
     text = gzip.decompress((release / "data.copy.gz").read_bytes()).decode()
@@ -102,7 +102,7 @@ def test_a_released_database_comes_to_this_version(release, empty_database_url, 
 
 @pytest.fixture
 def upgraded(release, empty_database_url, tmp_path):
-    """URL of a released database that came to this version, its log's signer and its statement."""
+    """Return the URL of a migrated database, the signer of its log, and its statement."""
     url = empty_database_url
     _as_released(url, release)
     migrate(url)

@@ -1,4 +1,4 @@
-"""What we sign, software that is not ours verifies, and the other way round."""
+"""Other software verifies tonne's signatures, and tonne verifies those of other software."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Forgeries by kind, signed consistently: whose keys signed what, when, and in which log."""
+"""Consistently signed forgeries, by kind: wrong keys, order, time, figures or log."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ STATES = {
 
 
 def upto(pack, state):
-    """Return the pack as it was before it was issued, or verified."""
+    """Return the pack as it was before issue, or before verification."""
     gone = STATES[state]
     if not gone:
         return pack
@@ -59,7 +59,7 @@ def upto(pack, state):
 
 
 def cases_of_keys():
-    """Yield packs by whose keys signed, and whom the reader trusts."""
+    """Yield packs with different signing keys and trusted keys."""
     for state in STATES:
         whole = upto(WHOLE, state)
         yield f"{state}, no ring", Attempt(whole, None, STATUS)
@@ -91,7 +91,10 @@ def cases_of_keys():
 
 
 def cases_of_ended_keys():
-    """Yield packs whose keys ended: before, by the log's order, and dated back."""
+    """
+    Yield packs signed by ended keys: before the end, after it by the
+    log's order, and backdated.
+    """
     for role in ("operator", "verifier"):
         for until in (LONG_AGO, "2026-01-15T00:00:00Z", "2026-01-31T23:59:59Z"):
             held = enrolled(role, KEYS[role], valid_until=until)
@@ -165,7 +168,7 @@ ENTITIES = (
 
 
 def cases_of_organisations():
-    """Yield verifications by the preparer's own organisation, however it is spelt."""
+    """Yield verifications by the preparer's own organisation, in several spellings."""
     for spelt in SPELLINGS:
         for named in ("organisation", "name"):
             more = {named: spelt} if named == "organisation" else {}
@@ -194,7 +197,7 @@ def cases_of_organisations():
 
 
 def cases_of_time():
-    """Yield packs signed before there was anything to sign, or in the wrong order."""
+    """Yield packs signed before the signed content existed, or in the wrong order."""
     before = [
         datetime(2025, 1, 1, tzinfo=UTC),
         datetime(2026, 1, 1, tzinfo=UTC),
@@ -220,7 +223,7 @@ def cases_of_time():
 
 
 def cases_of_status():
-    """Yield packs without a current status list of this statement."""
+    """Yield packs without a current status list of their statement."""
     yield "no list", Attempt(WHOLE, RING, None)
     yield "superseded", Attempt(WHOLE, RING, status(NAME))
     made = {
@@ -278,7 +281,7 @@ EVERYBODY = replace(
 
 
 def cases_of_figures():
-    """Yield packs whose figures do not follow, signed by the right keys and by fresh ones."""
+    """Yield packs with wrong figures, signed by the right keys and by new ones."""
     for path, value in FIGURES:
         for whose, cast in (("right", RIGHT), ("fresh", EVERYBODY)):
             pack = forged(cast, change=_figure(path, value))
@@ -298,7 +301,7 @@ def cases_of_figures():
 
 
 def cases_of_order():
-    """Yield packs whose seals are of another tree, later, or not there."""
+    """Yield packs whose seals are of another tree, too late, or missing."""
     yield "no seals", Attempt(forged(replace(RIGHT, sealed=False)), RING, STATUS)
     for before in ((), (b"x",), (b"before", b"x"), (b"x", b"before"), (b"before",) * 3):
         fork = forged(replace(RIGHT, seals_before=before))
@@ -328,7 +331,7 @@ def _entry(files):
 
 
 def _receipts(files, first, last=()):
-    """Enter statement and manifest behind some leaves; the log's right key signs the head."""
+    """Enter statement and manifest after some leaves; the right key of the log signs the head."""
     entries = [_entry(files), evidence_entry(NAME, files["manifest.json"])]
     leaves = [*first, *map(leaf_hash, entries), *last]
     signed = packs.head(leaves, RIGHT)
@@ -343,14 +346,14 @@ def _bare_tree():
 
 
 def _sealed_after():
-    """The same tree, but the day was sealed when the statement was issued already."""
+    """Return the same tree, with the day sealed after the statement was issued."""
     seals = canonical.parse_object(WHOLE.files["seals.json"])
     seal = leaf_hash(canonical.encode(seals["days"][0]["entry"]))
     return packs.with_files(WHOLE, _receipts(WHOLE.files, [leaf_hash(b"before")], [seal]))
 
 
 def cases_of_conditions():
-    """Yield packs with conditions that do not hold, over which no one signed a reason."""
+    """Yield packs with unmet conditions for which no one signed a justification."""
     yield (
         "a qualified opinion without reason",
         Attempt(forged(replace(RIGHT, because=None, opinion="qualified")), RING, STATUS),
@@ -379,14 +382,14 @@ def cases_of_conditions():
 
 
 def _reasons(opinion, reason):
-    """Change the reason of each finding."""
+    """Change the justification of each finding."""
     said = opinion["credentialSubject"]["unmet"]
     more = {} if reason is None else {"reason": reason}
     return {"unmet": [{"rule": one["rule"], "texts": one["texts"], **more} for one in said]}
 
 
 def cases_of_materiality():
-    """Yield opinions that leave more error standing than any programme takes."""
+    """Yield opinions that leave more uncorrected error than any programme accepts."""
     opinion = canonical.parse_object(WHOLE.files["verification.json"])
     del opinion["proof"]
     said = opinion["credentialSubject"]
@@ -399,7 +402,7 @@ def cases_of_materiality():
 
 
 def cases_of_unnamed_keys():
-    """Yield keys that do not say that operator and verifier are two, or who accredited whom."""
+    """Yield keys that do not show separate operator and verifier, or the accreditation."""
     for role, lacks in (("operator", "organisation"), ("verifier", "organisation"),
                         ("verifier", "accreditation")):  # fmt: skip
         held = enrolled(role, KEYS[role], **{lacks: None})
@@ -407,7 +410,7 @@ def cases_of_unnamed_keys():
 
 
 def cases_of_dates():
-    """Yield opinions that say another date, which reports show, than their proof."""
+    """Yield opinions with another date (which reports print) than their proof."""
     opinion = canonical.parse_object(WHOLE.files["verification.json"])
     del opinion["proof"]
     for said in ("2026-02-02T23:59:59Z", "2025-12-31T00:00:00Z", "2030-01-01T00:00:00Z"):
@@ -419,7 +422,7 @@ def cases_of_dates():
 
 
 def _concluded(opinion, said):
-    """Sign another conclusion, and log it as it is."""
+    """Sign another conclusion, and enter it in the log as it is."""
     document = {**opinion, "credentialSubject": said}
     files = dict(WHOLE.files)
     files["verification.json"] = canonical.encode(
@@ -432,7 +435,7 @@ def _concluded(opinion, said):
 
 
 def cases_of_parts():
-    """Yield parts of a right pack, and garbage in its place."""
+    """Yield parts of a valid pack, and garbage in their place."""
     yield (
         "the statement alone",
         Attempt(Pack({"statement.json": WHOLE.files["statement.json"]}), RING, STATUS),

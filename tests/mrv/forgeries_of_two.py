@@ -1,4 +1,4 @@
-"""Forgeries that change two things at once, or cover one weakness with the waiver of another."""
+"""Forgeries that change two things at once, or hide one weakness behind the waiver of another."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -47,7 +47,7 @@ UNBOUND = enrolled("operator", KEYS["operator"], projects=None)
 
 
 def cases_of_parts_of_two():
-    """Yield right packs of which one or two documents are those of another right pack."""
+    """Yield valid packs with one or two documents of another valid pack."""
     differ = sorted(name for name, data in WHOLE.files.items() if SECOND.files[name] != data)
     documents = [name for name in differ if name != "manifest.json"]
     for some in [*combinations(documents, 1), *combinations(documents, 2)]:
@@ -64,7 +64,7 @@ def cases_of_parts_of_two():
 
 
 def cases_of_lists_by_ended_keys():
-    """Yield status lists that a thief signs, or dates back, with a key that has ended."""
+    """Yield status lists that a thief signs, or backdates, with an ended key."""
     # the statement itself counts: it entered the log before the key ended
     for until in (ASKED - timedelta(hours=6), ASKED - DAY / 2, ASKED):
         ended = enrolled(
@@ -85,7 +85,7 @@ def cases_of_lists_by_ended_keys():
 
 
 def cases_of_several_operators():
-    """Yield what any operator whom the reader trusts could have signed for any project."""
+    """Yield packs that any trusted operator could have signed for any project."""
     strange = replace(
         RIGHT,
         signers={**KEYS, "operator": OTHERS["operator"]},
@@ -158,13 +158,13 @@ def _name():
 
 
 def cases_of_two_flaws():
-    """Yield packs with two flaws each, of which one could hide the other."""
+    """Yield packs with two flaws, one of which could hide the other."""
     for one, other in combinations(FLAWS, 2):
         yield f"{one}, {other}", _attempt((one, other))
 
 
 def cases_of_waivers():
-    """Yield packs with a flaw, of a reader who accepts every other weakness."""
+    """Yield packs with a flaw, for a reader who accepts every other weakness."""
     for name in FLAWS:
         others = tuple(word for word in WAIVERS if word != OWN.get(name))
         yield f"{name}, all else accepted", _attempt((name,), others)

@@ -1,8 +1,8 @@
 """
-A forger's kit: packs that are signed consistently, by keys of every kind of trust.
+A forger's tools: packs that are signed consistently, by keys of every kind of trust.
 
-What a forger lacks is never a tool: digests, signatures, proofs and receipts are made as
-tonne makes them.  What they lack is a key that the reader trusts, or a history of the log.
+Digests, signatures, proofs and receipts are made as tonne makes them. A forger lacks only a key
+that the reader trusts, or a history of the log.
 """
 
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ ORGANISATIONS = {"operator": "Plant Ltd.", "verifier": "Green Verify JSC", "log"
 
 
 def bounds(role, **more):
-    """What a good keyring says of a key."""
+    """Return the entries of a good keyring for a key."""
     body = Accreditation("VN-017", ("jcm-vn-am007",), "2025-01-01T00:00:00Z")
     said = {
         "organisation": ORGANISATIONS[role],
@@ -35,7 +35,7 @@ def bounds(role, **more):
 
 
 def enrolled(role, key, name=None, **more):
-    """Enrol a key as a good programme does, but for what is said otherwise."""
+    """Enrol a key as a good programme does, with the given exceptions."""
     times = {k: more.pop(k) for k in ("valid_from", "valid_until") if k in more}
     name = name or f"the-{role}"
     return EnrolledKey(name, role, key.public_multikey, **times, bounds=bounds(role, **more))
@@ -50,7 +50,7 @@ RING = tuple(HOLDERS.values())
 
 @dataclass(frozen=True)
 class Attempt:
-    """A pack, and what a reader holds it against."""
+    """A pack, and the keys and lists with which a reader verifies it."""
 
     pack: object
     ring: tuple | None = RING
@@ -69,13 +69,13 @@ MADE = packs.case()
 
 
 def forged(cast=RIGHT, made=MADE, change=lambda body: body, edit=lambda files: files):
-    """Make a pack in which everything is signed, digested and logged by those who play in it."""
+    """Return a pack in which everything is signed, hashed and logged by the given keys."""
     files = packs.documents(made, cast=cast, change=change)
     return packs.pack(edit(files), made)
 
 
 def only(pack, *without):
-    """Take documents out of a pack, and name those that are left in its manifest."""
+    """Remove documents from a pack, and list the remaining ones in its manifest."""
     files = {name: data for name, data in pack.files.items() if name not in without}
     return resealed(pack, files)
 
@@ -93,12 +93,12 @@ def plays(role, key, holder):
 
 
 def ring_with(role, holder):
-    """Let the reader's ring say something else of a role."""
+    """Change the entry of a role in the reader's keyring."""
     return tuple(holder if key.role == role else key for key in RING)
 
 
 def without(role):
-    """Let the reader's ring hold no key of a role."""
+    """Remove the keys of a role from the reader's keyring."""
     return tuple(key for key in RING if key.role != role)
 
 

@@ -1,4 +1,4 @@
-"""A plant in the sun whose truth is known, what may be made of its readings, and what they earn."""
+"""A solar plant whose true energy is known, manipulations of its readings, and their result."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +24,7 @@ BEGIN, END = FROM + DAY_US, FROM + (1 + DAYS) * DAY_US
 
 @dataclass
 class History:
-    """Readings of a meter: what its register and power say, and what it truly made."""
+    """Readings of a meter: its register and power, and the true energy."""
 
     time_us: np.ndarray
     register_wh: np.ndarray
@@ -34,16 +34,16 @@ class History:
 
     @property
     def hour(self):
-        """Local hours of the readings."""
+        """Return the local hours of the readings."""
         return (self.time_us / HOUR_US + 7) % 24
 
     def hours(self, begin, end):
-        """Readings at some hours of each day."""
+        """Return the readings at some hours of each day."""
         return (self.hour >= begin) & (self.hour < end)
 
 
 def honest(minutes=5, days=DAYS, clouds=0.8, seed=1):
-    """Return a plant of six days, its power sampled as often as its register is read."""
+    """Return a plant of six days, its power sampled as often as its register."""
     rng = np.random.default_rng(seed)
     time_us = np.arange(BEGIN - 2 * HOUR_US, BEGIN + days * DAY_US + HOUR_US, MINUTE_US)
     hour = (time_us / HOUR_US + 7) % 24
@@ -62,28 +62,28 @@ def honest(minutes=5, days=DAYS, clouds=0.8, seed=1):
 
 @dataclass(frozen=True)
 class Closed:
-    """What a history earns: the case of its period and the figures of its meter."""
+    """The result of a history: the case of its period and the figures of its meter."""
 
     case: Case
 
     @cached_property
     def device(self):
-        """Figures of the meter."""
+        """Return the figures of the meter."""
         return self.case.result.devices[0]
 
     @property
     def counted_wh(self):
-        """What counts. [Wh]"""
+        """Return the counted energy. [Wh]"""
         return float(self.device.counted)
 
     @property
     def reasons(self):
-        """Why something was deducted."""
+        """Return the reasons of deductions."""
         return {d.reason for d in self.case.result.deductions}
 
 
 def frame(h, device=0):
-    """Readings as columns."""
+    """Return readings as columns."""
     n = len(h.time_us)
     columns = {}
     for channel in classes.load()["pv_inverter"].channels.values():

@@ -1,7 +1,7 @@
 """
-Packs that are small on the disk, or name small numbers, and ask for a machine's whole memory.
+Small packs, or packs with small stated sizes, that use all memory of a machine when unpacked.
 
-None needs a key that anyone trusts: the forger lists in the manifest what they made.
+None of them needs a trusted key: the forger lists the files in the manifest.
 """
 
 import json
@@ -51,7 +51,7 @@ def _column(kind, rows, value=None):
 
 
 def _table(name, rows, per_group, values, **more):
-    """Write a table of constants, but for times that rise, in row groups."""
+    """Write a table of constants with increasing times, in row groups."""
 
     def write(folder):
         path = folder / name
@@ -73,7 +73,7 @@ def _table(name, rows, per_group, values, **more):
 
 
 def _letters(rows, detail, *, schema=None, lie=False, **more):
-    """Write refused messages with one text in each."""
+    """Write refused messages, each with the same text."""
 
     def write(folder):
         own = letter_schema()
@@ -91,7 +91,10 @@ def _letters(rows, detail, *, schema=None, lie=False, **more):
 
 
 def _understate(path):
-    """Let the footer say that the largest column is small; the heads of its pages say the truth."""
+    """
+    Let the footer state that the largest column is small; its page
+    headers state the true size.
+    """
     data = path.read_bytes()
     group = parquet.ParquetFile(path).metadata.row_group(0)
     size = max(group.column(i).total_uncompressed_size for i in range(group.num_columns))
@@ -104,7 +107,7 @@ def _understate(path):
 
 
 def _zigzag(number):
-    """Whole number as Thrift's compact protocol has it."""
+    """Return a whole number in the compact protocol of Thrift."""
     left, out = number << 1, []
     while left > 0x7F:
         out.append(left & 0x7F | 0x80)
@@ -124,7 +127,7 @@ def _one_word(characters):
 
 
 def _coded():
-    """Columns as a file has them that does not say that its texts are coded."""
+    """Return columns of a file that does not declare the dictionary encoding of its texts."""
     return pa.schema([
         pa.field(f.name, pa.dictionary(pa.int32(), pa.string()) if f.name == "detail" else f.type)
         for f in letter_schema()
@@ -145,7 +148,7 @@ def _keys(folder):
 
 
 def _archived(folder):
-    """Put a file of the archive's form beside, whose only row group is large."""
+    """Add a file in the form of the archive, whose only row group is large."""
     table = parquet.read_table(folder / READINGS)
     flags = table.schema.append(pa.field("flags", pa.string()))
     rows = 300_000
@@ -202,7 +205,7 @@ CASES = {
 
 
 def forge(folder, write):
-    """Write a whole pack into a folder, and forge it."""
+    """Write a complete pack into a folder, and forge it."""
     packs.folder(folder)
     write(folder)
     listed(folder)
@@ -210,7 +213,7 @@ def forge(folder, write):
 
 
 def bomb(path):
-    """Write a zip file that holds a pack, and grows."""
+    """Write a zip file that contains a pack and is large when unpacked."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("statement.json", b"{}")
         out.writestr("readings/pv_inverter.parquet", bytes(200_000_000))

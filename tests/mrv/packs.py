@@ -1,4 +1,4 @@
-"""A signed and logged statement in memory, with all its evidence, for tests to spoil."""
+"""A signed and logged statement in memory, with all its evidence, for tests to change."""
 
 import json
 from base64 import b64encode
@@ -60,7 +60,7 @@ BECAUSE = "the plan of 2025 was seen on paper, and the factor was compared with 
 
 @dataclass(frozen=True)
 class Cast:
-    """Who signs a pack, when, and with what in the log before: as a forger may choose it."""
+    """Who signs a pack, when, and the preceding log: the choices of a forger."""
 
     signers: dict = field(default_factory=lambda: SIGNERS)
     holders: dict = field(default_factory=lambda: HOLDERS)
@@ -83,7 +83,7 @@ BEGIN, END = FROM + DAY_US, FROM + 2 * DAY_US
 
 
 def frame(device=0, begin=BEGIN - INTERVAL_US, end=END + INTERVAL_US, step=INTERVAL_US):
-    """Readings of an inverter, its register rising with each."""
+    """Return readings of an inverter whose register rises with each."""
     times = np.arange(begin, end, step, dtype=np.int64) + 1
     columns = {}
     for channel in classes.load()["pv_inverter"].channels.values():
@@ -98,7 +98,7 @@ def frame(device=0, begin=BEGIN - INTERVAL_US, end=END + INTERVAL_US, step=INTER
 
 
 def plan():
-    """One inverter in one project."""
+    """Return one inverter in one project."""
     project = replace(PV, devices=PV.devices[:1])
     device = FLEET.devices[0]
     return MonitoringPlan(
@@ -119,7 +119,7 @@ LABEL = Label(1, "tonne 0")
 
 
 def documents(made=None, tables=None, cast=HONEST, change=lambda body: body):
-    """Sign, verify and log the statement of a case; the documents of its pack."""
+    """Sign, verify and log the statement of a case; return the documents of its pack."""
     made = case() if made is None else made
     keys, holders = cast.signers, cast.holders
     body = change(compose(made, LABEL))
@@ -190,7 +190,7 @@ def logged(made, files, signed, opinion, tables=None, cast=HONEST):
 
 
 def _arrival(made, day, cast):
-    """What the day's seal says of arrival: what the plan says, where that says anything."""
+    """Return the arrivals in the day's seal: those of the plan, if it has any."""
     if made.plan.arrivals is None:
         return cast.arrival
     found = {d: of[day.isoformat()] for d, of in made.plan.arrivals.items()}
@@ -208,7 +208,7 @@ def head(leaves, cast=HONEST):
 
 
 def hashes_of(files, tables=None):
-    """Hashes of a pack's files; of tables that stand in memory, their names'."""
+    """Return the hashes of a pack's files; for tables in memory, those of their names."""
     of = tables or {name: name.encode() for name in TABLES}
     hashed = {name: canonical.sha256_hex(data) for name, data in of.items()}
     return hashed | {name: canonical.sha256_hex(data) for name, data in files.items()}
@@ -236,12 +236,12 @@ def pack(files=None, made=None):
 
 
 def with_files(whole, files):
-    """Return the pack with other documents; what is on the disk is what is hashed."""
+    """Return the pack with other documents; the files on disk are hashed."""
     return replace(whole, files=files, hashes=hashes_of(files))
 
 
 def spoiled(data):
-    """Yield (where, bytes) for each single field changed or taken out of a JSON document."""
+    """Yield (where, bytes) for each single field of a JSON document changed or removed."""
     whole = json.loads(data)
     for path in list(_paths(whole)):
         for kind in ("changed", "missing"):
@@ -281,7 +281,7 @@ def _other(value):
 
 
 def folder(path):
-    """Write a whole pack into a new folder, its tables as Parquet; return the folder."""
+    """Write a complete pack into a new folder, its tables as Parquet; return the folder."""
     made = case()
     written = {
         "readings/pv_inverter.parquet": (write_readings, made.fleet, next(iter(made.frames))),

@@ -1,4 +1,4 @@
-"""A small fleet, two projects and interval rows, as the tests of the account need them."""
+"""A small fleet, two projects and interval rows for the tests of the account."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -60,7 +60,7 @@ CERTIFICATES = {
 
 
 def papers(*names, **other):
-    """Return documents from before the period, one a value of a plant's design."""
+    """Return documents from before the period, one for each design value of a plant."""
     given = {"by": "Department of Environment", "issued": date(2025, 3, 1), "sha256": "b2" * 32}
     return tuple(Document(name, "licence 12/2025", **{**given, **other}) for name in names)
 
@@ -70,7 +70,7 @@ LOSSES = papers("tdl", value=Fraction("0.0615"))
 
 
 def stating(parameters, *names, **other):
-    """Return documents that each state the value a project has of a parameter."""
+    """Return documents that state the project's value of each parameter."""
     return tuple(
         replace(one, value=Fraction(str(parameters[one.parameter])))
         for one in papers(*names, **other)
@@ -78,7 +78,7 @@ def stating(parameters, *names, **other):
 
 
 def bills(given, *devices):
-    """Return the supplier's invoices of what rows say, lost ones as the others in the mean."""
+    """Return the supplier's invoices of the rows; lost intervals have the mean of the others."""
     found = []
     for (device, quantity), values in given.items():
         known = [value for value in values if value is not None]
@@ -93,12 +93,15 @@ def bills(given, *devices):
 
 
 def us(*moment):
-    """Microseconds of a UTC moment."""
+    """Return a UTC time. [us]"""
     return int(datetime(*moment, tzinfo=UTC).timestamp()) * 1_000_000
 
 
 def rows(*given):
-    """Rows from (device, quantity, interval after FROM, value[, measured, estimated, unknown])."""
+    """
+    Return rows of (device, quantity, interval after FROM, value[,
+    measured, estimated, unknown]).
+    """
     table = [
         (FLEET.by_id[device], QUANTITY_INDEX[quantity], FROM + place * INTERVAL_US, value, *times)
         for device, quantity, place, value, *times in (
@@ -110,12 +113,12 @@ def rows(*given):
 
 
 def full(device, quantity, count, value, skip=()):
-    """Measured rows for the first `count` intervals, but for those skipped."""
+    """Return measured rows for the first `count` intervals, except the skipped ones."""
     return rows(*((device, quantity, i, value) for i in range(count) if i not in skip))
 
 
 def laid_out(fleet, given):
-    """Rows from the first interval on: device and quantity to values; None where one is lost."""
+    """Return rows from the first interval on, by device and quantity; None where one is lost."""
     table = [
         (fleet.by_id[device], QUANTITY_INDEX[quantity], FROM + at * INTERVAL_US, value)
         for (device, quantity), values in given.items()
@@ -136,10 +139,10 @@ def laid_out(fleet, given):
 
 
 def tonnes(result):
-    """Reduction of a period. [tCO2e]"""
+    """Return the reduction of a period. [tCO2e]"""
     return float(result.net.reduction.t)
 
 
 def unmet(result):
-    """Conditions that do not hold, by clause."""
+    """Return the conditions that are not met, by clause."""
     return {f.rule: f.detail for f in result.applicability if not f.holds}

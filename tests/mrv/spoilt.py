@@ -1,4 +1,4 @@
-"""Formulas spoilt one operator or number at a time: a plus for a minus, times for divided by."""
+"""Formulas with one operator or number changed: plus to minus, times to divided by."""
 
 import ast
 from dataclasses import replace
@@ -11,7 +11,7 @@ _CALLED = {"min": "max", "max": "min", "last": "sum", "sum": "last"}
 
 
 def spoilt(steps):
-    """Yield a name of the place, and the steps with one formula spoilt there."""
+    """Yield a name of the place, and the steps with the formula changed there."""
     for place, part in enumerate(steps.parts):
         if not isinstance(part, Step):
             continue

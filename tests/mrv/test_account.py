@@ -1,4 +1,5 @@
-"""Emissions per interval: exact where additive, against the claimant elsewhere.
+"""
+Emissions per interval: exact where additive, otherwise conservative.
 
 A period's account by its local days.
 """
@@ -29,7 +30,7 @@ micrograms = st.integers(-(10**18), 10**18)
 
 
 def _rows(*values):
-    """A device's quantity of the days, each day's in its first 15-minute interval."""
+    """Return the quantity of a device by day, each day's in its first 15-minute interval."""
     n = len(values)
     zero = np.zeros(n, dtype=np.int64)
     start = BEGIN_US + np.arange(n) * 96 * INTERVAL_US

@@ -1,6 +1,7 @@
-"""A first look in arrays that loses a pair would let one meter count in two projects.
+"""
+The fast comparison of series must find every pair, else a meter counts in two projects.
 
-One meter under several ids whose services overlap counts once; a change of meters stays.
+One meter with several ids and overlapping service counts once; a replacement of meters stays.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ ROOF = Path(__file__).parents[2] / "deploy/data/nrel_rsf2_inverter_15min.csv"
 
 
 def sun(seed=1):
-    """Energy of some weeks behind clouds. [Wh per 15-minute interval]"""
+    """Return the energy of some weeks with clouds. [Wh per 15-minute interval]"""
     rng = np.random.default_rng(seed)
     hour = np.arange(COUNT) % DAY / 4
     day = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0)
@@ -47,7 +48,7 @@ NEARLY = 8e-3
 
 
 def _plainly(own, others, need):
-    """The same, pair by pair."""
+    """Return the same result, calculated pair by pair."""
     for i, mine in enumerate(own.tolist()):
         for j, lags in enumerate(others.tolist()):
             if any(_agree(mine, lag, need[i]) for lag in lags):
@@ -62,7 +63,10 @@ def _agree(mine, lag, need):
 
 
 def _fleet(draw):
-    """Meters under one sky, and others: copies with noise, scaled, later, with gaps; strangers."""
+    """
+    Return meters under one sky, and others: noisy, scaled, late or incomplete copies; unrelated
+    ones.
+    """
     intervals = int(draw.integers(0, 13))
     sky = draw.uniform(0.2, 1, intervals + 2)
     own = _metered(draw, sky[1:-1], int(draw.integers(0, 6)))

@@ -1,4 +1,4 @@
-"""What a plant's analysers measured: days weighed by what flowed, what is missing costs."""
+"""Values of a plant's analysers: daily means weighted by flow; missing days lower the reduction."""
 
 from dataclasses import replace
 from datetime import date
@@ -35,7 +35,7 @@ FLOWS = (1, 3)
 
 
 def paper(performed="2025-12-01", until="2027-12-01", channel=None, **more):
-    """A certificate; without a channel it is of all instruments of a device."""
+    """Return a certificate; without a channel it is for all instruments of a device."""
     days = map(date.fromisoformat, (performed, until))
     return Calibration(*days, f"C-{channel or 'all'}", channel=channel, **more)
 
@@ -46,7 +46,10 @@ PAPERS = {d.id: (paper(),) for d in DEVICES}
 def closed(
     cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, entered=COD, **flare
 ):
-    """Parameters that count over two days; None where the analyser says nothing on a day."""
+    """
+    Return the applied parameters of two days; None where the analyser
+    has no reading on a day.
+    """
     result = ended(cod_in, cod_out, accounting, papers, entered, **flare)
     return {p.name: Decimal(p.value) for p in result.parameters if p.device is None}
 
@@ -60,7 +63,7 @@ def case(
     cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, entered=COD,
     of=("ams-iii-h", "19.0"), **flare
 ):  # fmt: skip
-    """Two days of a plant, before they are closed."""
+    """Return two days of a plant, before they are closed."""
     fleet = Fleet(DEVICES)
     second = TIMES >= BEGIN + 96 * QUARTER_US
     steps = np.where(second, FLOWS[1], FLOWS[0]) * 1_000_000
@@ -248,7 +251,7 @@ def test_a_default_of_banks_is_an_observation_until_it_is_accepted(monkeypatch):
 
 
 def _removed(cod_in, cod_out):
-    """Share removed over two days by the channels of an aerobic plant; None where none is sent."""
+    """Return the share removed over two days by an aerobic plant; None where no channel is sent."""
     fleet = Fleet(DEVICES)
     project = replace(
         PV,

@@ -1,4 +1,4 @@
-"""Two people approve an issue where someone wants it: no pack with fewer ends 0."""
+"""Two people approve an issue if the programme requires it: otherwise no pack ends with 0."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,7 +35,7 @@ ALL = (*RING, DIRECTOR, OUTSIDER)
 
 
 def wanting(count=2):
-    """The sample's case, whose programme wants so many approvals."""
+    """Return the sample's case, whose programme requires a number of approvals."""
     made = packs.case()
     return replace(made, plan=replace(made.plan, issue_signatures=count))
 
@@ -44,7 +44,7 @@ TWO = wanting()
 
 
 def outcome(pack, ring=ALL, rule=None, at=ASKED):
-    """Verify by keys of a programme that may ask for approvals."""
+    """Verify with the keys of a programme that may require approvals."""
     trust = Trust(tuple(ring), "version 1 of the trust root of HP", (), rule)
     return verify(pack, trust, STATUS, at=at)
 
@@ -58,13 +58,13 @@ def test_two_people_approve_and_it_may_be_relied_on():
 
 
 def spelt(name):
-    """The director's key under another name."""
+    """Return the director's key with another name."""
     held = replace(DIRECTOR, name=name)
     return (SECOND, held, VERIFIED + HOUR), held
 
 
 def cases():
-    """Yield what is wrong with the approvals of a statement that wants two, and who is trusted."""
+    """Yield faults in the approvals of a statement that requires two, and the trusted keys."""
     yield "none", replace(RIGHT, approvers=()), ALL
     yield "one", replace(RIGHT, approvers=(OWN,)), ALL
     yield "one twice", replace(RIGHT, approvers=(OWN, OWN)), ALL
@@ -155,7 +155,7 @@ def test_approvals_cannot_be_taken_out_or_slipped_in():
 
 
 def root_file(issue, edit=lambda record: record):
-    """A signed trust root with what it asks of issues."""
+    """Return a signed trust root with its requirements for issues."""
     root = TrustRoot("HP", 1, "2027-01-01T00:00:00Z", (ROOT.public_multikey,), 1, ALL, issue)
     record = edit(canonical.parse_object(write_root(root)))
     return sign_root(canonical.encode(record), ROOT)

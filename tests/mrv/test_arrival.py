@@ -1,4 +1,4 @@
-"""When readings arrived: counted, sealed, shown, and weighing in the sample."""
+"""Times of arrival of readings: counted, sealed, shown, and a weight in the sample."""
 
 from dataclasses import replace
 from datetime import date
@@ -30,7 +30,7 @@ def test_at_once_is_many_hours_of_readings_within_two():
 
 
 def with_arrivals(of, **more):
-    """The sample pack's case with arrivals of its one device on its one day."""
+    """Return the sample pack's case with arrivals of its one device on its one day."""
     made = packs.case()
     plan = replace(made.plan, arrivals={"inv-1": {DAY: of}} if of else {}, **more)
     return replace(made, plan=plan)

@@ -1,4 +1,4 @@
-"""The grade that a programme asks for: what rests on the claimant's word counts conservatively."""
+"""Grades that a programme requires: values with only the claimant's statement are conservative."""
 
 from dataclasses import replace
 from datetime import date
@@ -35,7 +35,7 @@ SURVEY = Document(
 
 
 def closed(*documents, project=plant.BUS, given=HOURS, required=USUAL, **more):
-    """Close a day with some documents, by what a programme asks for."""
+    """Close a day with some documents, under the requirements of a programme."""
     supporting = SupportingData(
         accounting=ACCOUNTING, documents=documents, required=required, **more
     )
@@ -46,7 +46,7 @@ def closed(*documents, project=plant.BUS, given=HOURS, required=USUAL, **more):
 
 
 def said(result):
-    """What is asked for a better grade."""
+    """Return the evidence that a better grade requires."""
     found = [o for o in result.applicability if o.rule == "PAR-05" and not o.holds]
     return [(one.severity, joined(one.lines)) for one in found]
 

@@ -1,4 +1,4 @@
-"""Who verifies installs numpy, pyarrow, cryptography and two small packages, and no server."""
+"""A verifier installs numpy, pyarrow, cryptography and two small packages, and no server."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ runpy.run_module("mrv.verify", run_name="__main__")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A folder of installed packages that holds those and nothing else."""
+    """Return a folder with only these installed packages."""
     made = tmp_path_factory.mktemp("site")
     for name in INSTALLED:
         found = distribution(name)
@@ -41,7 +41,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    """A whole pack in a folder."""
+    """Return a complete pack in a folder."""
     return packs.folder(tmp_path_factory.mktemp("pack"))
 
 

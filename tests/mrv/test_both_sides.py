@@ -1,4 +1,4 @@
-"""Waste that is composted costs as well as it gains: to lose its records is worth nothing."""
+"""Composted waste has emissions and a reduction: losing its records gives no advantage."""
 
 from dataclasses import replace
 from datetime import date
@@ -66,7 +66,10 @@ def _wood(kind, **more):
 
 
 def _rows(device, **given):
-    """Rows of a day, without what power and fuel would add; None where an interval is lost."""
+    """
+    Return the rows of a day, without those from power and fuel; None
+    where an interval is lost.
+    """
     idle = [0] * plant.DAY
     every = {(device, quantity): values for quantity, values in given.items()}
     others = {("power", "energy_import"): idle, ("fuel", "flow"): idle}
@@ -97,7 +100,7 @@ def test_losing_loads_never_raises_the_reduction(kind, mass, data):
 
 
 def _without(begin, end):
-    """Wood whose power meter is away for some intervals of a day."""
+    """Return wood whose power meter has no data for some intervals of a day."""
     away = [plant.FROM + edge * INTERVAL_US for edge in (begin, end)]
     meters = (
         ProjectDevice("power", "power", to_us=away[0]),

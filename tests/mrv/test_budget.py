@@ -1,6 +1,7 @@
-"""Forged packs are refused before they take the reader's machine.
+"""
+Forged packs are refused before they use up the reader's machine.
 
-Columns of a pack in which nothing stands are not unpacked; whatever stands in one is read.
+Empty columns of a pack are not unpacked; every other column is read.
 """
 
 import json
@@ -82,7 +83,7 @@ for path in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """What the check says of each forged pack, all of them in one process of a gigabyte."""
+    """Return the verification output of each forged pack, all in one process of a gigabyte."""
     root = tmp_path_factory.mktemp("oversize")
     paths = {
         name: oversize.forge(root / str(n), write)

@@ -1,6 +1,7 @@
-"""Local days and years around clock changes.
+"""
+Local days and years around clock changes.
 
-Days and periods as readers of each language write them.
+Days and periods in the notation of each language.
 """
 
 from datetime import date, timedelta
@@ -123,7 +124,7 @@ def test_an_unknown_zone_and_an_empty_period_are_refused():
 
 @st.composite
 def dated_zones(draw):
-    """Zones that follow each other, as a registry lets them: no day vanishes, none is too long."""
+    """Return successive time zones, as a registry permits: no day is missing, none is too long."""
     names = [DENVER, HAI_PHONG, "Asia/Kathmandu", "Europe/London", "Australia/Lord_Howe", "UTC"]
     first = before = draw(st.sampled_from(names))
     day, later = date(2026, 1, 1), []

@@ -1,4 +1,4 @@
-"""Chillers: a typed performance, compared with the cold that the same device measures."""
+"""Chillers: an entered efficiency is compared with the cold that the same device measures."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -25,10 +25,10 @@ DAYS = 28
 
 def of_chillers(*cop, typed="5.8", reference="4.2", accounting=ACCOUNTING, known=1.0, stuck=0.0):
     """
-    Four weeks of chillers of 60 kW, each of which delivers so much cold for its electricity.
+    Return four weeks of chillers of 60 kW with a ratio of cold to electricity.
 
-    None: it measures no cold.  `known` is the part of the time in which cold is heard, `stuck` the
-    part at the end over which its register stands still.
+    None: it measures no cold. `known` is the share of time with readings of cold, `stuck` the share
+    at the end in which its register does not advance.
     """
     devices = tuple(
         Device(f"chiller-{i}", "s", "chiller", rated_power_w=90_000, installed_us=plant.FROM)

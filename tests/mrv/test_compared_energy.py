@@ -1,4 +1,4 @@
-"""Whose energy a statement holds against the design's."""
+"""Which energy a statement compares with the design."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ LABEL = Label(1, "tonne 0")
 
 @pytest.fixture(scope="module")
 def plant():
-    """Return the evidence of a plant that makes 28.8 MWh in a day and draws 0.48."""
+    """Return the evidence of a plant that produces 28.8 MWh in a day and draws 0.48."""
     return sample.waste_heat_case()
 
 

@@ -1,4 +1,4 @@
-"""Bindings that are compiled version after version are those that are compiled again."""
+"""Bindings compiled version by version equal those compiled at once."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ BOOK = factors.load()
 
 
 def registry():
-    """Two projects of two inverters each."""
+    """Return two projects with two inverters each."""
     devices = [Device(f"d{k}", "s", "pv_inverter", rated_power_w=50_000) for k in range(4)]
     projects = [
         Project(
@@ -33,7 +33,7 @@ def registry():
 
 
 def same(one: Bindings, other: Bindings) -> bool:
-    """Whether two are the same in all that an account reads."""
+    """Return whether two are equal in everything that an account reads."""
     return (one.projects, one.sources) == (other.projects, other.sources) and all(
         np.array_equal(getattr(one, name), getattr(other, name))
         for name in ("begin", "end", "project", "source")
@@ -41,7 +41,7 @@ def same(one: Bindings, other: Bindings) -> bool:
 
 
 def changed(what):
-    """The registry after a change."""
+    """Return the registry after a change."""
     devices, projects = registry()
     if what == "a device is removed":
         devices[3] = replace(devices[3], removed_us=BEGIN_US + 100 * DAY_US)

@@ -1,4 +1,4 @@
-"""What must hold for every methodology: less proof never earns more."""
+"""For every methodology: less evidence never gives a higher reduction."""
 
 import copy
 import random
@@ -80,7 +80,7 @@ LIVE = {
 
 
 def _paths(fields, values, at=(), *, monitored=True):
-    """Every number of one side, monitored or fixed ex ante, with where it stands."""
+    """Return the path of every number of one side, monitored or fixed ex ante."""
     for key, spec in fields.items():
         if key not in values:
             continue
@@ -101,7 +101,7 @@ def _paths(fields, values, at=(), *, monitored=True):
 
 
 def _given(method):
-    """Inputs of the golden case, or of the one beside it where there is none."""
+    """Return the inputs of the golden case, or of the example beside it if there is none."""
     if method.id == "pv-panel-recycling":
         materials = {"glass": {"share": Decimal("0.7"), "ef_t_per_t": Decimal("0.6")}}
         return {
@@ -130,7 +130,7 @@ def _cases(*, monitored=True):
 
 
 def _fixed():
-    """Numbers fixed ex ante that stand on one side of the account."""
+    """Return the numbers fixed ex ante on one side of the account."""
     return [
         case
         for case in _cases(monitored=False)
@@ -154,13 +154,13 @@ def _scaled(inputs, path, share):
 
 
 def _shares(least, count):
-    """Shares of a number that are left: the least, all of it, and others of this run's seed."""
+    """Return the remaining shares of a number: the least, all, and others from this run's seed."""
     others = (random.randint(1, 99) for _ in range(count - 2))  # noqa: S311 - no secret
     return [least, Fraction(1), *(Fraction(one, 100) for one in others)]
 
 
 def _wrong_way(method, inputs, path, side, shares):
-    """Shares for which a number counts against the way of its side."""
+    """Return the shares for which a number acts against the direction of its side."""
     whole = method.reductions(inputs, BOOK).reduction_t
     # what counts on both sides earns by its excess: less of it is less of that
     earns_by_less = side == "project" or path[-1] in LESSENS
@@ -205,7 +205,7 @@ def test_no_more_methane_is_credited_than_was_burnt(gas, flow, power):
 
 
 def _rows(name, values):
-    """Interval rows of a project's devices, all with the same values one after another."""
+    """Return the interval rows of a project's devices, all with the same successive values."""
     _, metered = LIVE[name]
     return plant.laid_out(FLEET, dict.fromkeys(metered, values))
 

@@ -1,4 +1,4 @@
-"""Whose grid counts: countries of sites, and a factor book within one."""
+"""The grid that applies: countries of sites, and the factors of one country."""
 
 from dataclasses import replace
 from datetime import date

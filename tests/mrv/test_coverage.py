@@ -1,6 +1,7 @@
-"""Where a device's time went.
+"""
+The service time of a device, by kind.
 
-What a project gains counts only while what it costs is metered; a year is held to its limits.
+Baseline quantities count only while project consumption is metered; yearly limits apply.
 """
 
 from dataclasses import replace

@@ -1,8 +1,9 @@
-"""Main meters against check meters and invoices: what is compared, and what it would cost.
+"""
+Main meters compared with check meters and invoices, and the effect of differences.
 
-What a third party invoices counts where a baseline's meter reports more.
+An invoiced amount applies where a baseline meter reports more.
 
-Whether an invoice's issuer is the operator by another name.
+Whether an invoice's issuer is the operator under another name.
 """
 
 from dataclasses import replace
@@ -79,7 +80,7 @@ DAILY = EACH * DAY
 
 
 def bill(days, begin=0, end=DAYS, devices=("inv-1",), percent=2, **other):
-    """Return an invoice over some days, of so many days' energy."""
+    """Return an invoice for some days, with the energy of a number of days."""
     given = Invoice(
         f"i-{begin}-{end}-{days}", "EVN", f"{begin}", date(2026, 3, 1), devices, "energy_export",
         FROM + begin * DAY_US, FROM + end * DAY_US, round(days * DAILY), percent, "ab" * 32,

@@ -1,4 +1,4 @@
-"""AMS-II.E from the months before the project: the line, its interval, what is refused."""
+"""AMS-II.E from the months before the project: regression line, interval, rejected data."""
 
 import sys
 from dataclasses import replace
@@ -39,7 +39,7 @@ def _run(**changed):
 
 
 def _matrix(history, months, days):
-    """The same interval by the normal equations, written down independently."""
+    """Return the same interval from the normal equations, implemented independently."""
     x = np.array([[1.0, float(m["cdd"])] for m in history])
     y = np.array([float(m["energy_mwh"]) for m in history])
     beta, (squares,), _, _ = np.linalg.lstsq(x, y, rcond=None)

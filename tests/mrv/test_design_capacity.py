@@ -1,4 +1,5 @@
-"""Meters that are all too high together: a plant delivers no more than it was built for.
+"""
+Meters that are all too high: the output of a plant is limited by its design.
 
 Output above the design is not credited, and its consumption is still charged.
 """
@@ -34,7 +35,7 @@ METRES = 1000  # an interval
 
 
 def _closed(cap=None, metres=METRES, days=1, begin=FROM):
-    """Two buses, the second at half the distance; a charger beside them."""
+    """Return two buses, the second with half the distance, and a charger."""
     rows = IntervalRows.concat(
         [
             full("bus-1", "distance", DAY * days, metres),
@@ -77,7 +78,7 @@ TREATED = replace(
 
 
 def ended(project, fleet, rows, built, weeks=WEEKS, *, certified=True, **supporting):
-    """Close weeks over rows by device and quantity."""
+    """Close weeks of rows by device and quantity."""
     one = replace(project, parameters={**project.parameters, **built})
     papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices if certified}
     end = plant.FROM + weeks * WEEK * INTERVAL_US
@@ -92,7 +93,7 @@ def ended(project, fleet, rows, built, weeks=WEEKS, *, certified=True, **support
 
 
 def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, **supporting):
-    """Close five weeks of a plant whose meters tell more than was there, each by its factor."""
+    """Close five weeks of a plant whose meters report too much, each by its factor."""
     values = (5 * 10**6 * flow, 12 * 10**6 * gas, 4_000 * power)
     steady = {key: [int(v)] * (WEEKS * WEEK) for key, v in zip(WATER, values, strict=True)}
     analysed = {
@@ -105,7 +106,7 @@ def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, **supporting):
 
 
 def unmet(result, what="design"):
-    """Conditions of a plant's design that do not hold, by clause."""
+    """Return the conditions of a plant's design that are not met, by clause."""
     rules = {"design": ("MTR-07",), "takes": ("MTR-06",), "channels": ("MTR-02",)}[what]
     found = (f for f in result.applicability if not f.holds and f.rule in rules)
     return {f"{f.rule} {k}": f.detail for k, f in enumerate(found)}
@@ -118,7 +119,10 @@ PUMP = (
 
 
 def pumped(flow, head=30.0, accounting=ACCOUNTING):
-    """Close three days of a pump of 20 kW that runs by day and lifts 30 m at 70 %."""
+    """
+    Close three days of a pump of 20 kW that runs in daytime and lifts 30
+    m with 70 % efficiency.
+    """
     built = {"design_flow_m3_per_d": 4000 * max(flow, 1), "design_kwh_per_m3": Decimal("0.085")}
     fleet, step = Fleet(PUMP), INTERVAL_US
     times = np.arange(plant.FROM - step, plant.FROM + 3 * plant.DAY * step + 1, step)

@@ -1,9 +1,9 @@
 """
-Every step of every methodology in the units that it declares.
+Every step of every methodology in its declared units.
 
-Each formula is evaluated twice: with bare numbers, and with quantities while its conversion
-constants are 1.  The quantity, brought to the declared unit, must be the number: a conversion that
-is missing, twice, or upside down shows, and so does a sum of unlike things.
+Each formula is evaluated twice: with plain numbers, and with quantities while its conversion
+constants are 1. The quantity, converted to the declared unit, must equal the number. This detects a
+missing, doubled or inverted conversion, and a sum of different dimensions.
 """
 
 import ast
@@ -56,7 +56,7 @@ def _unit(text):
 
 
 def _units_of(one):
-    """Units by name: inputs, factors, steps."""
+    """Return units by name: inputs, factors, steps."""
     found = {}
     for key, spec in one.inputs.items():
         fields = getattr(spec, "fields", {})

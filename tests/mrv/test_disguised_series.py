@@ -1,4 +1,4 @@
-"""Copies with their days in another order, or with noise laid over them, would be credited."""
+"""Copies with their days in another order, or with added noise, must be detected."""
 
 import csv
 from pathlib import Path
@@ -26,7 +26,7 @@ def _draw(seed):
 
 
 def _sunny(seed, peak=20_000):
-    """Quarter hours of a plant under its clouds, of which each lasts an hour or so."""
+    """Return 15-minute energies of a plant with clouds that last about an hour each."""
     draw = _draw(seed)
     sun = np.maximum(np.sin(((np.arange(DAY) + 0.5) / 4 - 6) / 12 * np.pi), 0)
     clouds = np.repeat(draw.uniform(0.2, 1, (DAYS, DAY // 4)), 4, axis=1)
@@ -39,7 +39,7 @@ def _scattered(values, share, seed=1, by=1.0):
 
 
 def _neighbour(values, seed):
-    """A plant beside it, which some clouds reach earlier: it differs most where they pass."""
+    """Return a nearby plant that some clouds reach earlier: it differs most while they pass."""
     draw = _draw(seed)
     passing = draw.random(values.shape) < 0.3
     off = np.where(passing, 0.12, 0.012) * draw.standard_normal(values.shape)
@@ -47,7 +47,7 @@ def _neighbour(values, seed):
 
 
 def _recorded():
-    """Two weeks of NREL's SERF East array."""
+    """Return two weeks of NREL's SERF East array."""
     with (DATA / "nrel_serf_east_15min.csv").open(encoding="utf-8") as file:
         values = [float(row[1] or 0) for row in list(csv.reader(file))[1:]]
     whole = np.clip(values[: len(values) // DAY * DAY], 0, None) * 0.25

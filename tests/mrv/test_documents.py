@@ -1,4 +1,4 @@
-"""Signed documents are of their types, and validate against the schemas that we publish."""
+"""Signed documents conform to their types and to the published schemas."""
 
 import gzip
 import json
@@ -33,7 +33,7 @@ RELEASES = ROOT / "tests/data/releases"
 
 @pytest.fixture(scope="module")
 def signed():
-    """Documents of every kind as they are signed, by kind and what they are of."""
+    """Return signed documents of every kind, by kind and subject."""
     found = {}
     cases = {"pv": sample.pv_case(), "bus": sample.bus_case(), "compost": sample.compost_case(),
              "heat": sample.waste_heat_case()}  # fmt: skip
@@ -60,7 +60,7 @@ def signed():
 
 
 def _released(kind):
-    """Documents of a kind in the databases of released versions."""
+    """Return documents of a kind from the databases of released versions."""
     for data in RELEASES.glob("*/data.copy.gz"):
         text = gzip.decompress(data.read_bytes()).decode()
         for found in re.finditer(r"\\\\x(7b[0-9a-f]+)", text):

@@ -1,6 +1,7 @@
-"""Errors of the statement's side.
+"""
+Errors of statements.
 
-Texts of findings: every code has words in every language, and nothing else has.
+Texts of findings: every code has words in every language, and no other code has.
 
 Conditions of methodologies: codes with values, in each language, and as 0.1.0 signed them.
 """
@@ -91,7 +92,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def _literals():
-    """Yield strings of the product's code, and whether a call of `text` begins with them."""
+    """Yield strings of the product's code, and whether they begin a call of `text`."""
     for folder in ("mrv", "services"):
         for path in (ROOT / folder).rglob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))

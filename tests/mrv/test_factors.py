@@ -1,6 +1,7 @@
-"""The factor book: direction, validity, source, exact values.
+"""
+Emission factors: direction, validity, source, exact values.
 
-Factors unverified are marked in what a period says.
+Unverified factors are marked in a period.
 """
 
 from dataclasses import replace

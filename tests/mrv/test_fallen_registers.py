@@ -1,4 +1,4 @@
-"""A register that leaves its line is named, with its values, its tonnes and the row to enter."""
+"""A register that falls is reported with its values, its tonnes and the entry that corrects it."""
 
 import re
 from dataclasses import replace
@@ -29,7 +29,7 @@ CHARGING, GENERATION = "energy_import_wh", "energy_export_wh"
 
 
 def site(*devices):
-    """Devices by class, each with its rating."""
+    """Return devices by class, each with its rating."""
     return tuple(
         Device(name, "s", kind, rated_power_w=watts, installed_us=plant.FROM)
         for name, kind, watts in devices
@@ -45,12 +45,12 @@ PV = replace(plant.PV, expected={}, devices=(ProjectDevice("inv-1", "generation"
 
 
 def charge():
-    """Energy of a charger that loads buses by night. [Wh]"""
+    """Return the energy of a charger that charges buses at night. [Wh]"""
     return np.cumsum(np.where((HOUR < 4) | (HOUR >= 22), 9_000, 0))
 
 
 def sun():
-    """Power of a plant in the sun. [W]"""
+    """Return the power of a solar plant. [W]"""
     return 60_000 * np.clip(np.sin((HOUR - 6.5) / 11 * np.pi), 0, None)
 
 
@@ -102,7 +102,7 @@ def charger(result):
 
 
 def rows_told(result, kind):
-    """Replacements as the condition says to enter them."""
+    """Return the replacements that the condition asks to enter."""
     for name, at, last, first in ROW.findall(told(result)):
         register = profiles.registers(kind)[name]
         at_us = round(datetime.fromisoformat(at).timestamp()) * 1_000_000

@@ -1,4 +1,4 @@
-"""Every finding can be met: it names its subject, when, how much, and a row settles it."""
+"""Every finding can be resolved: it names its subject, time and amount, and an entry settles it."""
 
 import re
 
@@ -85,7 +85,10 @@ def test_each_need_of_a_rule_is_written_somewhere():
 
 
 def _some():
-    """Names of a golden close of today's rules, two in the soak, for each rule that is not met."""
+    """
+    Return names of golden closes of the present rules (one, two in the
+    soak) for each rule not met.
+    """
     closes = corpus.expected()
     chosen = {}
     for name in sorted(name for name in closes if corpus.rules_of(name) != "1"):
@@ -97,7 +100,10 @@ def _some():
 
 @pytest.fixture(scope="module")
 def found():
-    """Findings of today's rules in some golden closes, each with the names that it has."""
+    """
+    Return the findings of the present rules in some golden closes, with
+    the names they contain.
+    """
     asked, books = corpus.read()
     books = corpus.books_of(books)
     some = []

@@ -1,4 +1,4 @@
-"""Forged packs, signed consistently by keys of every kind of trust: none of them ends 0."""
+"""Consistently signed forgeries, with keys of every kind of trust: none ends with 0."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -58,13 +58,13 @@ def test_the_right_pack_ends_0_and_says_on_whose_word():
 
 @cache
 def attempts(kind):
-    """What forgers of a kind try: name and attempt."""
+    """Return the attempts of a kind of forgery: name and attempt."""
     return tuple(kind())
 
 
 @cache
 def reports(kind):
-    """What is said of each."""
+    """Return the verification result of each."""
     return tuple(asked(attempt) for _, attempt in attempts(kind))
 
 
@@ -123,7 +123,7 @@ def test_there_are_enough_of_them():
 
 
 def kept(*lists):
-    """Trust of a reader whose file keeps these status lists beside the keys."""
+    """Return the trust of a reader whose file contains these status lists beside the keys."""
     file = write_keyring(RING, [canonical.parse_object(one) for one in lists])
     return read_trusted(file, ASKED)
 

@@ -1,4 +1,4 @@
-"""Readings that claim more than the meter's other channels show earn no more than the truth."""
+"""Readings that exceed the meter's other channels earn no more than the truth."""
 
 import csv
 from dataclasses import replace
@@ -27,12 +27,12 @@ CLASS = 1.005
 
 
 def _rise(h, at, extra_wh):
-    """Let the register rise at some readings by more than the plant made."""
+    """Raise the register at some readings by more than the plant produced."""
     h.register_wh = h.register_wh + np.cumsum(np.where(at, extra_wh, 0)).astype(np.int64)
 
 
 def _an_hour(h, hour, extra_wh):
-    """Let the register rise by so much more, in the hour from `hour` on, of each day."""
+    """Raise the register by an amount in the hour from `hour` on, each day."""
     at = h.hours(hour, hour + 1)
     _rise(h, at, extra_wh / 12)
 
@@ -131,18 +131,18 @@ def _fast(h, share):
 
 
 def _alone(case):
-    """Condition of energy that rests on one channel: whether it holds, and what it says."""
+    """Return the condition on energy with only one channel: whether it is met, and its text."""
     return [(f.holds, f.detail) for f in case.result.applicability if f.rule == RULE]
 
 
 def _seldom(h):
-    """Keep two readings a day."""
+    """Keep two readings per day."""
     kept = h.time_us % (12 * frauds.HOUR_US) < 5 * frauds.MINUTE_US
     h.time_us, h.register_wh, h.power_w = h.time_us[kept], h.register_wh[kept], h.power_w[kept]
 
 
 def _hide(h):
-    """Tell the register alone."""
+    """Report the register only."""
     h.power_w = np.full(len(h.time_us), np.nan)
 
 
@@ -206,7 +206,7 @@ def test_a_day_of_the_worst_clouds_earns_no_more_than_meters_differ(minutes):
 
 
 def _recorded(name, clock, power):
-    """Times [us], power [W] and energy [Wh] of a recorded plant, moved into the period."""
+    """Return times [us], power [W] and energy [Wh] of a recorded plant, moved into the period."""
     with Path("deploy/data", name).open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     watts = np.array([float(row[power]) for row in rows])

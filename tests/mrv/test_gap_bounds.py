@@ -1,4 +1,4 @@
-"""What a gap of the project's side is charged at, and what is said where no one knows."""
+"""The amount charged for a gap on the project side, and the text if it is unknown."""
 
 from dataclasses import replace
 from datetime import date

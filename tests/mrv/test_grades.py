@@ -1,4 +1,4 @@
-"""Grades of evidence: anyone who reads a claim sees what it rests on."""
+"""Grades of evidence: a statement states the evidence of each quantity and value."""
 
 from fractions import Fraction
 from types import SimpleNamespace
@@ -85,7 +85,7 @@ def test_a_meter_that_another_source_contradicts_is_no_evidence(kind, holds):
 
 
 def monitored():
-    """Return a device as a day metered it."""
+    """Return a device as metered on a day."""
     return Monitored(
         ProjectDevice("inv-1", "generation"), plant.FLEET.devices[0],
         find("jcm-vn-am007").roles["generation"], {}, (),
@@ -104,7 +104,7 @@ def check_of(kind, ours, theirs, *, holds):
 
 @pytest.fixture(scope="module")
 def closes():
-    """Golden closes of today's rules, one of each methodology."""
+    """Return golden closes of the present rules, one of each methodology."""
     found, books = corpus.read()
     books = corpus.books_of(books)
     first = {}

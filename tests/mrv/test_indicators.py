@@ -1,4 +1,4 @@
-"""Indicators of air, water and noise, against the standards' own examples."""
+"""Indicators of air, water and noise, compared with the examples of their standards."""
 
 from decimal import Decimal
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""A building saves what its supplier's invoices and the weather service show, and nothing else."""
+"""A building's reduction is that shown by its supplier's invoices and the weather service."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -33,7 +33,7 @@ HONEST = {"weather": 7_520, "power": 79_338}
 
 
 def billed(role, share=1, begin=0, end=COUNT, **other):
-    """Return an invoice of what the supplier's own meter, or the weather service, measured."""
+    """Return an invoice with the quantity of the supplier's meter, or of the weather service."""
     value = int(HONEST[role] * (end - begin) * share)
     edges = (plant.FROM + place * INTERVAL_US for place in (begin, end))
     quantity = METHOD.roles[role].quantity
@@ -56,7 +56,7 @@ def building(
     accounting=ACCOUNTING,
     certified=True,
 ):
-    """Close eight weeks of a building whose meters tell a multiple of the truth."""
+    """Close eight weeks of a building whose meters report a multiple of the truth."""
     fleet = Fleet(
         [
             Device(name, "s", METHOD.roles[name].classes[0], rated_power_w=2 * 10**6,
@@ -83,7 +83,7 @@ def building(
 
 
 def said(result, clause=RULE):
-    """What a condition says that does not hold; empty where it holds, or is not asked."""
+    """Return the text of a condition that is not met; empty if it is met or does not apply."""
     return "".join(f.detail for f in result.applicability if f.rule == clause and not f.holds)
 
 

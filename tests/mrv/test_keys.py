@@ -1,6 +1,7 @@
-"""Keys: text forms, enrolment, files.
+"""
+Keys: text forms, enrolment, files.
 
-Ed25519 keys that mean one thing.
+Ed25519 keys have one meaning.
 
 Bytes as text: one byte string, one text.
 """

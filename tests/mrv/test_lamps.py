@@ -1,4 +1,4 @@
-"""Lamps: hours and power of a group, compared with the electricity of their own controller."""
+"""Lamps: hours and power of a group, compared with the electricity of their controller."""
 
 from dataclasses import replace
 from datetime import date
@@ -34,7 +34,7 @@ def lit(drawn, **more):
 
 
 def stated(groups, before):
-    """Documents that state the pieces, where all groups are alike."""
+    """Return documents that state the number of lamps, where all groups are alike."""
     values = {"count": {n for n, _ in groups}, "kw_project": {kw for _, kw in groups}}
     values["kw_baseline"] = {before}
     return tuple(
@@ -49,10 +49,10 @@ def of_lamps(
     daily=False, hours=12, schedule="13.5", before="0.15", bills=(),
 ):  # fmt: skip
     """
-    Eight weeks of street lamps that draw a share of 9.6 kW.
+    Return eight weeks of street lamps that draw a share of 9.6 kW.
 
-    `known` and `told` are the part of the time in which the registers of electricity and of
-    hours are heard, `daily` reads electricity once a day at noon.
+    `known` and `told` are the shares of time with readings of electricity and of hours; `daily`
+    reads electricity once per day at noon.
     """
     fleet, step = Fleet((LAMPS,)), 4 * INTERVAL_US
     times = np.arange(plant.FROM - step, plant.FROM + DAYS * plant.DAY * INTERVAL_US + 1, step)

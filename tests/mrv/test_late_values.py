@@ -1,4 +1,4 @@
-"""What was fixed ex ante and is changed once the readings are known."""
+"""Values fixed ex ante that are changed after the readings are known."""
 
 from dataclasses import replace
 from datetime import date
@@ -25,7 +25,7 @@ OTHER = replace(SURVEY, document="survey 8", sha256="b2" * 32)
 
 
 def pumps(**parameters):
-    """Return a project of pumps with two devices that each have a count."""
+    """Return a project of pumps with two devices that have a count each."""
     bound = tuple(ProjectDevice(name, "vehicle", {"kwh_per_km": 1}) for name in ("b1", "b2"))
     return Project(
         "p", "P", "ams-iii-c", "16.0", plant.ZONE, plant.FROM, plant.TO,
@@ -34,7 +34,7 @@ def pumps(**parameters):
 
 
 def late(name, before, was=None, document=None, device=None):
-    """Return a change of the second of March."""
+    """Return a change of 2 March."""
     changed = plant.FROM + 60 * 86_400_000_000
     return ChangedLate(device, name, before, changed, "owner", was, document)
 
@@ -44,13 +44,13 @@ def value(name, project):
 
 
 def chosen(changes, project, reduction_by):
-    """Close by both values; the project as it counts, and the findings."""
+    """Close with both values; return the applied project, and the findings."""
     supporting = SupportingData(accounting=ACCOUNTING, late=tuple(changes))
     return choose(project, supporting, FIRST, factors.load(), reduction_by)
 
 
 def kept(changes, project, reduction_by):
-    """Close by both values; which counts, and what is said of it."""
+    """Close with both values; return the applied one, and the text."""
     project, found = chosen(changes, project, reduction_by)
     assert all(f.rule == LATE and not f.holds for f in found)
     return project.parameters, "".join(f.detail for f in found)

@@ -1,4 +1,4 @@
-"""Leakage, and what a project emits besides, is deducted whole."""
+"""Leakage and other project emissions are deducted in full."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Tables of standards: what they hold, and which files are refused."""
+"""Tables of standards: their content, and rejected files."""
 
 from datetime import date
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Methodologies that meters feed: roles, parameters, rates per interval."""
+"""Methodologies with metered quantities: roles, parameters, rates per interval."""
 
 from dataclasses import fields
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""What meters deliver, against the golden cases: the same inputs, by way of activities."""
+"""Metered activities compared with the golden cases: the same inputs give the same results."""
 
 from fractions import Fraction
 

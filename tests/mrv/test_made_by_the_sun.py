@@ -1,4 +1,4 @@
-"""What the sun makes is asked of by methodology and role, whatever class of meter counts it."""
+"""Solar limits apply by methodology and role, for every class of meter."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -23,7 +23,7 @@ CASE = {"case": 1}
 
 
 def _frame(class_id, h):
-    """Readings of a plant by a meter of a class; at the grid export is negative power."""
+    """Return readings of a plant by a meter of a class; at the grid, export is negative power."""
     n, columns = len(h.time_us), {}
     for channel in classes.load()[class_id].channels.values():
         register = channel.kind == "register"
@@ -61,7 +61,7 @@ def _said(closed):
 
 
 def _day_and_night(watts=70_000, minutes=15):
-    """A plant that tells one power at all hours."""
+    """Return a plant that reports the same power at all hours."""
     h = frauds.honest(minutes)
     power = np.full(len(h.time_us), float(watts))
     register = np.arange(len(power), dtype=np.int64) * watts * minutes // 60

@@ -1,4 +1,4 @@
-"""Methodologies against the golden cases, and what they refuse."""
+"""Methodologies compared with the golden cases, and rejected inputs."""
 
 from decimal import Decimal
 from fractions import Fraction

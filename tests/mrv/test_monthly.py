@@ -22,12 +22,15 @@ CARBON, K = 0.15, 0.4
 
 
 def _given_off(waste_t, months):
-    """Emissions of one month from waste that came some months before, by hand. [tCO2e]"""
+    """
+    Return the emissions of one month from waste of some months before,
+    calculated here. [tCO2e]
+    """
     return waste_t * POTENTIAL * CARBON * exp(-K * months / 12) * (1 - exp(-K / 12))
 
 
 def _year(part=1):
-    """Activities of a year whose months are covered in part, with 1000/12 t in each."""
+    """Return the activities of a year with partly covered months, with 1000/12 t in each."""
     for month in range(1, 13):
         length = Fraction(
             calendar.month_us(2026, month, plant.ZONE), calendar.year_us(2026, plant.ZONE)

@@ -1,4 +1,4 @@
-"""Nothing is refused that leaves no more than before: more use is bad luck, and no fault."""
+"""No input is rejected that gives at most the former reduction, such as higher consumption."""
 
 from copy import deepcopy
 from fractions import Fraction

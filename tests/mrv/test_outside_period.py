@@ -1,4 +1,4 @@
-"""Invoices that reach beyond the period: what was metered outside it is deducted."""
+"""Invoices that extend beyond the period: the quantity metered outside is subtracted."""
 
 from datetime import date
 
@@ -16,7 +16,7 @@ DAILY = EACH * DAY
 
 
 def bill(days=1.0, before=25, within=3, percent=5, after=0):
-    """Return an invoice of so many days' energy."""
+    """Return an invoice with the energy of a number of days."""
     return Invoice(
         "i-1", "EVN", "7", date(2026, 3, 1), ("inv-1",), "energy_export",
         FROM - before * DAY_US, FROM + (within + after) * DAY_US, round(days * DAILY), percent,
@@ -25,7 +25,7 @@ def bill(days=1.0, before=25, within=3, percent=5, after=0):
 
 
 def metered(days=25.0, before=25, known=1.0):
-    """Return what was metered before the period."""
+    """Return the quantity metered before the period."""
     begin = FROM - before * DAY_US
     return MeteredOutside(
         "inv-1", "energy_export", begin, FROM, round(days * DAILY),
@@ -34,7 +34,7 @@ def metered(days=25.0, before=25, known=1.0):
 
 
 def compared(invoice, *facts, times=1.0, period=5, accounting=ACCOUNTING):
-    """Close some days in which the meter counts a multiple of the truth; return the comparison."""
+    """Close days in which the meter counts a multiple of the truth; return the comparison."""
     rows = IntervalRows.concat(
         [
             full("inv-1", "energy_export", period * DAY, int(EACH * times)),

@@ -1,4 +1,4 @@
-"""What a plant's own meter imports is deducted what it exports."""
+"""The import of a plant's meter is deducted from its export."""
 
 from dataclasses import replace
 from decimal import Decimal

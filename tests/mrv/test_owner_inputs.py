@@ -1,4 +1,4 @@
-"""What an owner types: factors beside the official ones, constants in place of meters."""
+"""Values entered by an owner: factors beside official ones, constants in place of meters."""
 
 from dataclasses import replace
 from datetime import date
@@ -45,7 +45,7 @@ def closed(
     fleet, methodology, version, roles, parameters, rows, supporting, book=BOOK, built=BUILT,
     *, certified=True,
 ):  # fmt: skip
-    """Close a week of a project of which each device has a role."""
+    """Close a week of a project in which each device has a role."""
     built = built.get(methodology, {})
     parameters = {**built, **parameters}
     bills = plant.bills(rows, "power")
@@ -84,17 +84,17 @@ def lab(sha256="a1" * 32, **found):
 
 
 def used(result):
-    """Values of the parameters that counted."""
+    """Return the applied values of the parameters."""
     return {p.name: p.value for p in result.parameters}
 
 
 def detail(result, clause):
-    """Conditions of a clause: whether each holds, and what it says."""
+    """Return the conditions of a clause: whether each is met, and its text."""
     return [(f.holds, f.detail) for f in result.applicability if f.rule == clause]
 
 
 def _with(value, direction="consumed"):
-    """The book with a factor of the grid that a registry file brought."""
+    """Return the factors with a grid factor from a registry file."""
     record = {
         "id": "own-grid", "kind": "grid.vn", "value": value, "unit": "tCO2/MWh",
         "direction": direction, "valid_from": "2026-01-01", "source": "the owner",

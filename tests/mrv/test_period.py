@@ -1,4 +1,4 @@
-"""Closing a period: exact sums, costly gaps, whole tonnes."""
+"""Closing a period: exact sums, conservative gaps, whole tonnes."""
 
 from calendar import monthrange
 from dataclasses import replace
@@ -121,7 +121,7 @@ tables = st.dictionaries(
 
 
 def _rows(table):
-    """No more than the rated power makes in the time that is known."""
+    """Return no more than the energy at rated power in the known time."""
     return plant.rows(
         *(
             (*kind, at, v * (three[0] + three[1]) // INTERVAL_US, *three)

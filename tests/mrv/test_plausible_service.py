@@ -1,4 +1,4 @@
-"""Service without consumption, and what no device can have done: it is not credited."""
+"""Service without consumption, and quantities that no device can reach, are not credited."""
 
 from dataclasses import replace
 from datetime import date
@@ -45,7 +45,7 @@ PAPERS = {d.id: plant.CERTIFICATES["inv-1"] for d in FLEET.devices}
 
 
 def unmet(result):
-    """Conditions that do not hold, but for the one of the model's own consumption."""
+    """Return the conditions that are not met, except that on the model's own consumption."""
     return [
         f
         for f in result.applicability
@@ -85,22 +85,25 @@ def test_energy_above_the_rating_of_its_time_counts_nothing():
 
 
 def driven(days, metres=KM_PER_QUARTER):
-    """Metres an interval of 15 minutes: by day, from six to midnight."""
+    """Return the metres of each 15-minute interval: in daytime, from six to midnight."""
     return ([0] * 24 + [metres] * 72) * days
 
 
 def charged(days, kwh, of=1):
-    """Watt hours an interval of 15 minutes: by night, some part of a day's need."""
+    """
+    Return the energy of each 15-minute interval: at night, a share of a
+    day's consumption. [Wh]
+    """
     return ([kwh * 1000 // NIGHT // of] * NIGHT + [0] * (DAY - NIGHT)) * days
 
 
 def _of(result, clause):
-    """Detail of a condition that does not hold; nothing where it does."""
+    """Return the text of a condition that is not met; empty if it is met."""
     return "".join(f.detail for f in result.applicability if f.rule.startswith(clause))
 
 
 def by_model(kwh_per_km, metres, *, weeks=4, given=True, fixed=(), billed=False):
-    """Close some weeks of a bus whose model's consumption the project gives, or does not."""
+    """Close some weeks of a bus; the project enters its model's consumption, or does not."""
     rows = {
         ("ch-1", "energy_import"): charged(7, 340) * weeks,
         ("bus-1", "distance"): driven(7 * weeks, metres),

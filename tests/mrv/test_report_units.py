@@ -1,4 +1,4 @@
-"""Reports know every quantity that a meter may count, in every language."""
+"""Reports know the unit of every quantity of a meter, in every language."""
 
 import pytest
 

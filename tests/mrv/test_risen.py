@@ -1,4 +1,4 @@
-"""The project's side is never charged with less than its registers show to have been used."""
+"""The project side is charged at least the consumption that its registers show."""
 
 from dataclasses import replace
 from functools import cache

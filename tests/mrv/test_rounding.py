@@ -1,6 +1,7 @@
-"""Rounding against the claimant, exact at any size.
+"""
+Conservative rounding, exact at any size.
 
-Powers and exponentials against other ways to compute them.
+Powers and exponentials compared with other ways of calculation.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The catalogue is whole: a verifier finds every rule, with its words, in each language."""
+"""The list of rules is complete: every rule has its texts in each language."""
 
 import json
 import re

@@ -1,5 +1,5 @@
 """
-How precise samples are, and what counts where they are not precise enough.
+Precision of samples, and the value applied if it is insufficient.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 

@@ -1,4 +1,4 @@
-"""How much of the energy is signed: what backs it, what does not, and the check of a pack."""
+"""The signed share of the energy: what corroborates it, what does not, and the check of a pack."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -26,12 +26,12 @@ def _text(us):
 
 
 def register(us):
-    """What the plant's register stands at, at the begin of an interval. [Wh]"""
+    """Return the plant's register at the begin of an interval. [Wh]"""
     return 1_000_000 + 12_345 * ((us - (BEGIN - INTERVAL_US)) // INTERVAL_US)
 
 
 def kept(us, wh=None, kind="ocmf", page=1, **how):
-    """A signed value at a time, in the form of a plan."""
+    """Return a signed value at a time, in the form of a plan."""
     wh = register(us) if wh is None else wh
     if kind == "ocmf":
         data = ocmf(_text(us), wh / 1000, page=page, **how)
@@ -56,7 +56,7 @@ def key(device=DEVICE, value=None, begins=KEY_FROM, serial="S-1"):
 
 
 def case(values, keys=None, readings=None):
-    """A day of the plant, with signed values."""
+    """Return a day of the plant, with signed values."""
     frames = [frame()] if readings is None else readings
     one = plan()
     behind = replace(one.devices[0], gateway="gw-1")

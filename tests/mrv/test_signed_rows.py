@@ -1,4 +1,4 @@
-"""Rows that their issuer signed: a third party's word, which no one in between can change."""
+"""Rows signed by their issuer: a third party's data that no one else can change."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Data Integrity proofs, step by step against the official vectors."""
+"""Data Integrity proofs, step by step, compared with the official vectors."""
 
 import copy
 import json

@@ -1,6 +1,7 @@
-"""The words of a statement: exact, deterministic, the same for who closes and who checks.
+"""
+Texts of a statement: exact, deterministic, the same at close and at verification.
 
-Electricity that a project uses, and that no one but its own meter tells, is a condition.
+Project electricity that only its own meter reports raises a condition.
 """
 
 from dataclasses import replace
@@ -56,7 +57,7 @@ def test_electricity_that_its_own_power_shows_is_not_asked_for():
 
 
 def powered(gauge, until=1.0):
-    """Close two weeks of a turbine whose auxiliary tells a multiple of its power, or none."""
+    """Close two weeks of a turbine whose auxiliary reports a multiple of its power, or none."""
     count = 14 * plant.DAY + 8
     steps = np.arange(count)
     time_us = plant.FROM + (steps - 4) * INTERVAL_US

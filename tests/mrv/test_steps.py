@@ -1,8 +1,8 @@
 """
-The steps of every methodology: what they come to, and that a slip in a formula shows.
+The steps of every methodology: their results, and that a change in a formula is detected.
 
-`steps.json` has inputs away from 0 and 1, which hide what a formula does with them, and what the
-equations came to that were written in Python before the steps were declared. [1e-18 tCO2e]
+`steps.json` has inputs other than 0 and 1, which hide errors of a formula, and results of the
+equations that were written in Python before the steps were declared. [1e-18 tCO2e]
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A meter that is replaced by a device with an id of its own is one meter place all the same."""
+"""A meter and the device with another id that replaces it are one monitoring point."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Every system of the programme has its methodology, or null and the reason."""
+"""Every system of the programme has a methodology, or null and the reason."""
 
 import json
 from fractions import Fraction

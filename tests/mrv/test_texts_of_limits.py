@@ -1,4 +1,4 @@
-"""What a finding says was applied is what was counted."""
+"""The applied value in the text of a finding is the counted one."""
 
 from dataclasses import replace
 from decimal import Decimal

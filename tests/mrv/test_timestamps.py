@@ -1,4 +1,4 @@
-"""Time stamps: what authorities saw counts as far as it goes, and no one else's word does."""
+"""Time stamps of trusted authorities are used for what they prove; others are not."""
 
 import random
 import subprocess
@@ -31,7 +31,7 @@ MESSAGE = b"tonne-log\n3\nroot\n"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Two authorities that readers trust, one that someone made up, and two out of their time."""
+    """Return two trusted authorities, an invented one, and two outside their validity."""
     base = tmp_path_factory.mktemp("authorities")
     return {
         name: StampAuthority(base / name, name, **more)
@@ -159,7 +159,7 @@ def _rule(made, *names, threshold=1, since="1970-01-01T00:00:00Z"):
 
 
 def _held(files, statement=(), heads=(), chains=()):
-    """What a pack holds: tokens over the statement, over the receipt's head, both or none."""
+    """Return the tokens of a pack: over the statement, over the receipt's head, both or none."""
     receipt = parse_receipt(files["receipt.txt"].decode())
     seal = canonical.parse_object(files["seals.json"])["days"][0]
     leaves = _leaves(files, seal)
@@ -201,7 +201,7 @@ def _tokens(made, names, files=FILES):
 
 @pytest.fixture(scope="module")
 def both(made):
-    """Tokens of both authorities over statement and head."""
+    """Return tokens of both authorities over statement and head."""
     return _tokens(made, ("east", "west"))
 
 

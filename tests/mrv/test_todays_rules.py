@@ -1,7 +1,4 @@
-"""
-Statements of older rules: right by their own rules, and what
-today's give is listed with it.
-"""
+"""Statements of older rule sets are correct by those rules; the present result is listed too."""
 
 from dataclasses import replace
 
@@ -14,7 +11,10 @@ from tests.mrv.forging import ASKED, RIGHT, RING, STATUS, forged
 
 
 def current():
-    """A day whose register rose twice as fast as its power shows, by the rules of today."""
+    """
+    Return a day whose register rose twice as fast as its power shows,
+    under the present rules.
+    """
     frame = packs.frame()
     columns = {**frame.columns, "active_power_w": frame.columns["active_power_w"] / 2}
     made = packs.case([replace(frame, columns=columns)])
@@ -22,7 +22,7 @@ def current():
 
 
 def older(accounting=FIRST, metering=1):
-    """The same evidence, accounted and metered by older rules."""
+    """Return the same evidence under older rules of accounting and metering."""
     made = current()
     fleet = made.fleet
     pairs = monitored(made.plan.project, fleet, made.plan.checks)

@@ -43,7 +43,7 @@ def test_reference_roots() -> None:
 
 
 def _recursive(leaves: list[bytes]) -> bytes:
-    """The definition of RFC 6962, section 2.1, word for word."""
+    """Return the hash by the definition of RFC 6962, section 2.1, implemented literally."""
     if len(leaves) <= 1:
         return leaves[0] if leaves else EMPTY_ROOT
     split = 1

@@ -1,4 +1,4 @@
-"""A programme's trust root: taken from version to version by its own rules, and no other way."""
+"""A programme's trust root is replaced by newer versions only under its own rules."""
 
 from datetime import UTC, datetime
 
@@ -26,13 +26,13 @@ THEN = datetime(2026, 2, 10, tzinfo=UTC)
 
 
 def root(version=1, keys=OLD, threshold=2, expires="2027-01-01T00:00:00Z", ring=RING, name="city"):
-    """Make a trust root; two of three of its keys have to sign."""
+    """Make a trust root that two of its three keys must sign."""
     multikeys = tuple(key.public_multikey for key in keys)
     return TrustRoot(name, version, expires, multikeys, threshold, tuple(ring))
 
 
 def signed(made, *keys):
-    """Sign a trust root with some keys, anyone who they are."""
+    """Sign a trust root with some keys, of whatever kind."""
     message = canonical.encode(made.signed())
     return write_root(made, [(key.public_multikey, key.sign(message)) for key in keys])
 

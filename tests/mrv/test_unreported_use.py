@@ -1,4 +1,4 @@
-"""A meter of the project's side whose register tells less than its own power shows."""
+"""A meter of the project side whose register reports less than its power shows."""
 
 from dataclasses import replace
 from datetime import date
@@ -34,7 +34,7 @@ PROJECT = replace(
 
 
 def load(kind, seed=3):
-    """Power by the minute, from two hours before the period to an hour after. [us, W]"""
+    """Return power by the minute, from two hours before the period to an hour after. [us, W]"""
     rng = np.random.default_rng(seed)
     time_us = np.arange(plant.FROM - 120 * MINUTE_US, END + 60 * MINUTE_US, MINUTE_US)
     minute = np.arange(len(time_us))
@@ -59,8 +59,9 @@ def closed(
     """
     Close four weeks of a bus and its charger.
 
-    The register counts `scale` of the truth on some days, the power tells `gauge` of it; the
-    charger is silent at some readings, its register hangs for some, its power is `lost` at some.
+    The register counts `scale` of the truth on some days, the power reports `gauge` of it. The
+    charger sends nothing at some readings, its register does not advance at some, and its power is
+    `lost` at some.
     """
     time_us, power = load(kind)
     day = (time_us - plant.FROM) // (plant.DAY * INTERVAL_US)
@@ -201,7 +202,7 @@ DIESEL = Fleet(
 
 
 def fuelled(scale, rate=True):
-    """Close four weeks of a turbine whose support fuel's register counts a part of the truth."""
+    """Close four weeks of a turbine whose support fuel register counts a part of the truth."""
     step = 15 * MINUTE_US
     times = np.arange(plant.FROM - 4 * step, END + 4 * step, step)
     litres = np.where((np.arange(len(times)) // 12) % 2 == 0, 9.3, 4.1)  # an hour

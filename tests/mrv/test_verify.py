@@ -1,4 +1,4 @@
-"""An evidence pack is checked offline: what is whole passes, whatever was touched does not."""
+"""An evidence pack is verified offline: a complete one passes, a changed one does not."""
 
 from dataclasses import replace
 

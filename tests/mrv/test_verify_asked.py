@@ -1,4 +1,4 @@
-"""What a reader asks with, and what a hostile file does to the commands that verify."""
+"""Options of a reader, and hostile files given to the commands that verify."""
 
 import io
 import random
@@ -116,7 +116,7 @@ def test_a_spoiled_zip_file_is_refused_and_no_traceback(how, tmp_path):
 
 @pytest.mark.parametrize("name", ["\0x", ".", "/", "a/b/statement.json"])
 def test_a_zip_file_without_a_pack_is_named(name, tmp_path):
-    """A reader would be informed of a folder that is gone, or see a traceback."""
+    """The error would name a folder that no longer exists, or be a traceback."""
     path = tmp_path / "pack.zip"
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("Q" * len(name), b"{}")
@@ -127,7 +127,7 @@ def test_a_zip_file_without_a_pack_is_named(name, tmp_path):
 
 
 def zipped(path, *entries, how=zipfile.ZIP_DEFLATED):
-    """Write a zip file of (name, data), each as it is given, twice where it is given twice."""
+    """Write a zip file of (name, data) entries as given, also duplicates."""
     with zipfile.ZipFile(path, "w", how) as made:
         for name, data in entries:
             with warnings.catch_warnings():
@@ -162,7 +162,7 @@ def test_no_name_of_a_zip_file_stands_for_two_files(entries, tmp_path):
 
 
 def ways_to_hide(path):
-    """Yield a whole zip file's bytes, and the same with bytes that no listing shows."""
+    """Yield the bytes of a complete zip file, and the same with bytes that no listing shows."""
     data = zipped(path, ("statement.json", STATEMENT), ("x.txt", b"x" * 99)).read_bytes()
     place = data.index(b"PK\x03\x04", 4)
     directory = data.index(b"PK\x01\x02")
@@ -222,7 +222,7 @@ def test_a_zip_file_of_another_tool_is_read(tmp_path):
 
 
 class _Stream:
-    """A file that cannot be gone back in, so that sizes stand behind each entry."""
+    """A file without seek, so that sizes are written after each entry."""
 
     def __init__(self, out):
         self.write, self.flush = out.write, out.flush

@@ -1,4 +1,4 @@
-"""Which witnesses have cosigned the log's head: counted by the reader's own policy."""
+"""Cosignatures of witnesses on the log's head, counted by the reader's policy."""
 
 import json
 from dataclasses import replace
@@ -108,7 +108,7 @@ def test_too_few_are_named_and_not_enough():
 
 
 def spoilt(name):
-    """A line of a trusted witness that is not of this head."""
+    """Return a line of a trusted witness that is not for this head."""
     text, _ = signature_lines(note_of(PACK))
     origin, size, root = text.split("\n")[:3]
     other = f"{origin}\n{int(size) + 1}\n{root}\n\n" + note_of(PACK).partition("\n\n")[2]

@@ -1,4 +1,4 @@
-"""The dossier's worked examples beyond the golden cases, each computed by hand there."""
+"""Examples of the dossier beyond the golden cases; the dossier gives their results."""
 
 from decimal import Decimal
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The rules as deployed, as text, as names, and on a faster clock."""
+"""The alert rules as deployed, as text, as names, and with a faster clock."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,13 @@ _LONGER = {"m": "s", "h": "m"}
 
 
 def every() -> list[dict[str, Any]]:
-    """All rules, recording and alerts."""
+    """Return all rules, recording rules and alerts."""
     groups = [g for path in RULES for g in yaml.safe_load(path.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"]]
 
 
 def alerts() -> list[dict[str, Any]]:
-    """The alerts."""
+    """Return the alerts."""
     return [rule for rule in every() if "alert" in rule]
 
 
@@ -47,7 +47,7 @@ _WORDS = frozenset(
 
 
 def metrics_of(expr: str) -> set[str]:
-    """Names of series in an expression."""
+    """Return the names of series in an expression."""
     bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]', "", expr)
     bare = re.sub(r"\b(by|on|without|ignoring)\s*\([^)]*\)", "", bare)
     return set(re.findall(r"[a-zA-Z_][a-zA-Z0-9_:]*", bare)) - _WORDS - {"m", "h", "d"}

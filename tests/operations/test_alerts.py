@@ -1,8 +1,8 @@
 """
-Trouble made for real: each raises the alert that is meant for it, no other, and it resolves.
+Real faults: each raises its alert and no other, and the alert resolves.
 
-The servers, the processes and the rules are the real ones; only the clock of the
-rules is faster, a second for each of their minutes.
+Servers, processes and rules are real; only the clock of the rules is faster, a second for each of
+their minutes.
 """
 
 import json
@@ -38,7 +38,7 @@ ALONE, BEHIND = [f"inv-{k}" for k in range(8)], ["far-1", "far-2"]
 
 
 def registry(valid_days: int) -> dict[str, Any]:
-    """Eight inverters by themselves, two behind a gateway, one project."""
+    """Return a registry of eight separate inverters, two behind a gateway, one project."""
     today = datetime.now(UTC).date()
     calibration = {
         "performed": str(today - timedelta(days=700)),
@@ -67,7 +67,10 @@ def registry(valid_days: int) -> dict[str, Any]:
 
 
 class Field:
-    """Devices that send a reading a second while `sending`, those behind the gateway if `near`."""
+    """
+    Devices that send a reading each second while `sending`, those behind
+    the gateway if `near`.
+    """
 
     def __init__(self, url: str) -> None:
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
@@ -86,11 +89,11 @@ class Field:
         self._client.publish(f"tonne/v1/{way}/telemetry", json.dumps(body), qos=1)
 
     def start(self) -> None:
-        """Go on sending."""
+        """Start to send continuously."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         self._done.set()
         self._thread.join()
         self._client.loop_stop()
@@ -105,29 +108,29 @@ class Field:
 
 
 class City:
-    """All of it, and what its Prometheus says."""
+    """The whole installation, and the data of its Prometheus."""
 
     def __init__(self, pipeline: Pipeline, prometheus: Prometheus, field: Field) -> None:
         self.pipeline, self.prometheus, self.field = pipeline, prometheus, field
 
     def ask(self, path: str, **query: str) -> Any:
-        """Ask Prometheus' API."""
+        """Ask the API of Prometheus."""
         url = f"{self.prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - our own server
             return json.load(answer)["data"]
 
     def firing(self) -> set[str]:
-        """Names of the alerts that fire."""
+        """Return the names of the firing alerts."""
         return {
             a["labels"]["alertname"] for a in self.ask("alerts")["alerts"] if a["state"] == "firing"
         }
 
     def wait(self, wanted: set[str], held_s: float = 1.5) -> None:
         """
-        Wait until exactly these fire, and go on to for a while.
+        Wait until exactly these alerts fire, and continue to for a while.
 
-        A scrape that comes a second late is a minute to these rules: what fires once beside
-        them, and not for good, is the machine's.
+        A scrape that is a second late is a minute to these rules. An additional alert that fires
+        once, not permanently, is caused by the machine.
         """
         end, since = time.monotonic() + PATIENCE_S, None
         seen: list[set[str]] = []
@@ -143,21 +146,21 @@ class City:
         raise AssertionError(f"wanted {wanted}, saw {seen}; {values}")
 
     def something(self, query: str) -> None:
-        """Wait until an expression gives something: rates need a few samples."""
+        """Wait until an expression gives a value: rates need a few samples."""
         end = time.monotonic() + PATIENCE_S
         while not self.ask("query", query=query)["result"]:
             assert time.monotonic() < end, query
             time.sleep(0.5)
 
     def unknown(self, wanted: set[str]) -> set[str]:
-        """Those of some names that nothing exports and no rule records, so far."""
+        """Return those names that nothing exports and no rule records, so far."""
         told = {m["metric"] for m in self.ask("targets/metadata")}
         # a family without a sample is told of, its series are not kept
         left = wanted - told - set(self.ask("label/__name__/values"))
         return {name for name in left if name.removesuffix("_total") not in told}
 
     def sql(self, statement: str) -> None:
-        """Change the database as its owner could, triggers off."""
+        """Change the database as its owner can, with triggers off."""
         with psycopg.connect(self.pipeline.urls.database_url, autocommit=True) as conn:
             conn.execute("SET session_replication_role = replica")
             conn.execute(statement)
@@ -179,7 +182,7 @@ def _process(pipeline: Pipeline, *words: str, **environment: str) -> Iterator[No
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory, migrated_cluster) -> Iterator[City]:
-    """Run servers, the pipeline, a watcher, the API and Prometheus over them."""
+    """Yield servers, the pipeline, a watcher, the API and a Prometheus that scrapes them."""
     watch, api = (f"127.0.0.1:{free_port()}" for _ in range(2))
     with ExitStack() as stack:
         servers = on_servers(migrated_cluster, tmp_path_factory.mktemp("city"), disk=True)

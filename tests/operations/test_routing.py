@@ -1,6 +1,6 @@
 """
-A running Alertmanager with the routing of deploy/: who receives which message
-what, and what is held back.
+A running Alertmanager with the routing of deploy/: recipients,
+messages, and inhibited alerts.
 """
 
 import json
@@ -37,7 +37,7 @@ def _listener(told: Told) -> Iterator[int]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -95,7 +95,7 @@ def _raise(url: str, *names: str, **labels: str) -> None:
 
 
 def _heard(told: Told, least: int, quiet_s: float = 4) -> Told:
-    """Return the received messages: a number of them, and those that follow soon."""
+    """Return a number of received messages, and those that follow soon."""
     until(lambda: len(told) >= least, what=lambda: told)
     time.sleep(quiet_s)  # twice the wait before a group is told
     found = list(told)

@@ -1,4 +1,4 @@
-"""Rules, routing and scraping as Prometheus' own tools read them, and their runbooks."""
+"""Rules, routing and scraping as read by Prometheus' tools, and their runbooks."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_prometheus_takes_its_configuration_and_rules():
 
 
 def _needed(case):
-    """Return the rules that a case asks for, and those that these are made of, in their groups."""
+    """Return the rules that a case needs, and those on which they depend, in their groups."""
     groups = [g for path in RULES for g in yaml.safe_load(path.read_text())["groups"]]
     told = {
         rule.get("alert") or rule["record"]: rule["expr"] for g in groups for rule in g["rules"]

@@ -1,4 +1,4 @@
-"""Prometheus as deployed, over all processes of the Kafka path: what each says, and of whom not."""
+"""Prometheus as deployed, on all processes of the Kafka path: the metrics of each process."""
 
 import json
 import os
@@ -59,7 +59,7 @@ BINDS = {"api": "TONNE_API_BIND"}
 
 
 class Deployed(Prometheus):
-    """Prometheus with the deployed configuration; only addresses and pauses are others."""
+    """Prometheus with the deployed configuration; only addresses and intervals differ."""
 
     def __init__(self, home: Path, at: dict[str, str]) -> None:
         super().__init__(home)
@@ -95,12 +95,12 @@ class Deployed(Prometheus):
         self.processes["worker"].kill()
 
     def up(self) -> dict[str, str]:
-        """Value of `up` by job."""
+        """Return the value of `up` by job."""
         found = self.ask("query", query='up{job=~"tonne-.*"}')["result"]
         return {one["metric"]["job"]: one["value"][1] for one in found}
 
     def series(self) -> dict[str, set[str]]:
-        """Names, without what a histogram adds to them, and their own labels."""
+        """Return the names of series, without histogram suffixes, and their own labels."""
         found: dict[str, set[str]] = {}
         for one in self.ask("series", **{"match[]": '{job=~"tonne-.*"}'}):
             name = re.sub(r"_(bucket|sum|count)$", "", one.pop("__name__"))
@@ -110,7 +110,10 @@ class Deployed(Prometheus):
 
 
 def _publish(mqtt_url: str) -> None:
-    """Two days of an inverter with a reset register, one reading late, one payload in pieces."""
+    """
+    Publish two days of an inverter with a reset register, one late
+    reading, one broken payload.
+    """
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
     parts = urllib.parse.urlsplit(mqtt_url)
     client.connect(parts.hostname, parts.port)
@@ -130,13 +133,13 @@ def _publish(mqtt_url: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Give this module a folder."""
+    """Return a folder for this module."""
     return tmp_path_factory.mktemp("scraped")
 
 
 @pytest.fixture
 def scraped(database_url, mqtt_url, kafka_url, topic, folder) -> Iterator[Deployed]:
-    """Run a bridge, a worker, a watcher and the API, and Prometheus over them."""
+    """Yield a bridge, a worker, a watcher and the API, and a Prometheus that scrapes them."""
     machine.require()
     plant.register(database_url, folder, plant.REGISTRY.replace("inv-1", DEVICE))
     at = {f"tonne-{name}": f"127.0.0.1:{free_port()}" for name in COMMANDS}
@@ -233,18 +236,18 @@ def test_every_process_tells_what_is_promised_and_names_no_device(
 
 
 def _told_at(scraped: Deployed, name: str) -> str:
-    """Where a process is scraped, as its log says it."""
+    """Return the address of a process's metrics, from its log."""
     return f'"bind": "{scraped.at[f"tonne-{name}"]}"'
 
 
 def _partitions(scraped: Deployed) -> int:
-    """How many partitions the first worker speaks of."""
+    """Return the number of partitions that the first worker reports."""
     found = scraped.ask("query", query='count(tonne_stream_offset_lag{job="tonne-worker"})')
     return int(found["result"][0]["value"][1]) if found["result"] else 0
 
 
 def _documented() -> dict[str, set[str]]:
-    """Names and labels of the table in docs/monitoring.md."""
+    """Return names and labels of the table in docs/monitoring.md."""
     table = (ROOT / "docs/monitoring.md").read_text().split("| metric | meaning |")[1]
     rows = re.match(r"(\n\|.*)+", table)
     assert rows is not None

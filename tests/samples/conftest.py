@@ -1,4 +1,4 @@
-"""A database as 0.1.0 left it, brought to this version once, and copies of it."""
+"""A database written by 0.1.0, migrated to this version once, and copies of it."""
 
 import psycopg
 import pytest
@@ -15,7 +15,7 @@ NAME = "sample"
 
 @pytest.fixture(scope="session")
 def old_cluster(tmp_path_factory):
-    """Home of a stopped server, on which no other version made roles, with that database."""
+    """Return the home of a stopped server with that database, and no other version's roles."""
     return once(tmp_path_factory, "cluster-0.1.0", _make_cluster)
 
 
@@ -32,7 +32,7 @@ def _make_cluster(home):
 
 @pytest.fixture(scope="session")
 def old_server(old_cluster, tmp_path_factory):
-    """A server of this process over a copy of it."""
+    """Yield a server of this process over a copy of it."""
     with memory.folder(tmp_path_factory.mktemp("0.1.0")) as home:
         copy_cluster(old_cluster, home)
         server = Quick(give_ports(home, Postgres.name))
@@ -44,13 +44,13 @@ def old_server(old_cluster, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def came_from_0_1_0(old_server):
-    """URL of the database of 0.1.0 after today's `tonne migrate`; only read it."""
+    """Return the URL of the database of 0.1.0 after the present `tonne migrate`; read only."""
     return databases.named(old_server.url, NAME)
 
 
 @pytest.fixture
 def upgraded(old_server):
-    """URL of a copy of it, to be written to."""
+    """Return the URL of a copy of it, for writing."""
     with psycopg.connect(old_server.url, autocommit=True) as conn:
         # TimescaleDB's scheduler connects to it, and what is connected to cannot be copied
         conn.execute(f"ALTER DATABASE {NAME} ALLOW_CONNECTIONS false")
@@ -67,7 +67,10 @@ def upgraded(old_server):
 
 @pytest.fixture
 def operator(tmp_path):
-    """Environment of the operator who ran 0.1.0: keys, identities, archive; no database yet."""
+    """
+    Return the environment of the operator who ran 0.1.0: keys,
+    identities, archive; no database.
+    """
     return {
         "TONNE_HOME": str(sample.home(tmp_path / "home")),
         "TONNE_ARCHIVE_URL": sample.archive(tmp_path),

@@ -1,4 +1,4 @@
-"""What version 0.1.0 wrote, and how today's commands are put before it."""
+"""Data written by version 0.1.0, and their use with the present commands."""
 
 import lzma
 import shutil
@@ -15,7 +15,7 @@ END = "\\.\n"
 
 
 def tonne(environment, *words):
-    """Run a command of today's version; its exit code and what it printed."""
+    """Run a command of the present version; return its exit code and its output."""
     done = invoke(*words, env=environment)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -23,14 +23,14 @@ def tonne(environment, *words):
 
 
 def must(environment, *words):
-    """Run a command that has to end with 0; what it printed."""
+    """Run a command that must end with 0; return its output."""
     done = tonne(environment, *words)
     assert done.exit_code == 0, f"tonne {' '.join(map(str, words))}: {done.output}"
     return done.stdout
 
 
 def blocks(file):
-    """Tables of a dump with their columns and rows, as COPY writes them."""
+    """Return the tables of a dump with their columns and rows, as COPY writes them."""
     text = lzma.decompress(file.read_bytes()).decode()
     for block in text.removesuffix(END).split(END):
         head, rows = block.split("\n", 1)
@@ -39,7 +39,7 @@ def blocks(file):
 
 
 def restore(url):
-    """Make the database as 0.1.0 left it: its roles, schema, hypertables, rows."""
+    """Create the database as 0.1.0 wrote it: its roles, schema, hypertables, rows."""
     folder = SAMPLE / "database"
     with psycopg.connect(url, autocommit=True) as conn:
         for statement in (folder / "roles.sql").read_text().splitlines():
@@ -78,7 +78,7 @@ def _copy(table, columns, direction):
 
 
 def rows_of(conn, table, columns):
-    """Rows of a table as COPY writes them, in no order."""
+    """Return the rows of a table as COPY writes them, in no order."""
     conn.execute("SET timezone = 'UTC'")
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     # a hypertable has no rows of its own for COPY to read
@@ -89,7 +89,7 @@ def rows_of(conn, table, columns):
 
 
 def home(folder):
-    """TONNE_HOME of 0.1.0: keys, witness, identities; its files for its owner alone."""
+    """Return TONNE_HOME of 0.1.0: keys, witness, identities; files readable by their owner only."""
     shutil.copytree(SAMPLE / "home", folder)
     for path in folder.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
@@ -97,13 +97,13 @@ def home(folder):
 
 
 def archive(folder):
-    """Unpack the archive; its URL."""
+    """Unpack the archive; return its URL."""
     shutil.unpack_archive(SAMPLE / "archive.zip", folder)
     return str(folder / "tonne-archive")
 
 
 def holds(now, then, where=""):
-    """Where what is there now lacks, or has otherwise, something that was there then."""
+    """Return the differences where something is missing or changed."""
     if isinstance(then, dict) and isinstance(now, dict):
         for key, value in then.items():
             if key in now:

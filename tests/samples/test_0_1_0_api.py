@@ -1,4 +1,7 @@
-"""What programs read over the API of 0.1.0, asked of today's over the same database."""
+"""
+Requests that programs sent to the API of 0.1.0, sent to the present API
+over the same database.
+"""
 
 import json
 import os
@@ -27,7 +30,7 @@ TO_NOW = {"/v1/programme"}
 
 @pytest.fixture(scope="module")
 def api(came_from_0_1_0, tmp_path_factory):
-    """URL of today's `tonne api` over the database that 0.1.0 left."""
+    """Return the URL of the present `tonne api` over the database of 0.1.0."""
     folder = tmp_path_factory.mktemp("api")
     bind = f"127.0.0.1:{free_port()}"
     environment = {

@@ -1,4 +1,4 @@
-"""A database that 0.1.0 left, with all that goes wrong in a field, under today's version."""
+"""A database of 0.1.0, with all kinds of field faults, under the present version."""
 
 import json
 import shutil
@@ -31,13 +31,13 @@ ALL = ("--from", "2025-12-01T00:00:00Z", "--to", "2026-02-01T00:00:00Z")
 
 @pytest.fixture
 def reader(operator, came_from_0_1_0):
-    """Environment in which commands read the database that came from 0.1.0."""
+    """Return the environment in which commands read the migrated database."""
     return operator | {"TONNE_DATABASE_URL": came_from_0_1_0}
 
 
 @pytest.fixture
 def writer(operator, upgraded):
-    """Environment in which commands write to a copy of it."""
+    """Return the environment in which commands write to a copy of it."""
     return operator | {"TONNE_DATABASE_URL": upgraded}
 
 

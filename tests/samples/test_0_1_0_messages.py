@@ -1,4 +1,4 @@
-"""Messages that were under way when 0.1.0 was stopped: in Kafka, and in a gateway's outbox."""
+"""Messages in transit when 0.1.0 was stopped: in Kafka, and in a gateway's outbox."""
 
 import json
 import os
@@ -39,7 +39,7 @@ REGISTRY = {
 
 
 def _records():
-    """Partition and bytes of each record, in the order of their offsets."""
+    """Return partition and bytes of each record, in the order of their offsets."""
     for file in sorted(RECORDS.glob("*.record")):
         yield int(file.name.split("-")[0]), file.read_bytes()
 
@@ -66,7 +66,7 @@ def test_records_of_0_1_0_are_stored_as_by_0_1_0(tmp_path, database_url, kafka_u
 
 
 def _expected():
-    """Tables with those columns that follow from the records, and their sorted rows."""
+    """Return tables with the columns that follow from the records, and their sorted rows."""
     for table, columns, text in sample.blocks(ROWS):
         if table in BY_RULES:
             continue
@@ -78,7 +78,7 @@ def _expected():
 
 @pytest.fixture
 def config(tmp_path):
-    """Configuration of a gateway whose outbox 0.1.0 wrote."""
+    """Return the configuration of a gateway whose outbox 0.1.0 wrote."""
     shutil.copy(EDGE / "outbox.db", tmp_path)
     text = (EDGE / "edge.yaml").read_text()
     (tmp_path / "exports").mkdir()

@@ -1,4 +1,4 @@
-"""Evidence packs that 0.1.0 wrote, put before today's `tonne verify`."""
+"""Evidence packs of 0.1.0, verified by the present `tonne verify`."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ WITNESSED = "TN-hp-chillers-20260101-20260103-1"
 
 @pytest.fixture
 def pack(request, tmp_path):
-    """Folder of a pack; what is kept as a zip is unpacked."""
+    """Return the folder of a pack, unpacked if it is a zip file."""
     folder, zipped = (SAMPLE / "packs" / f"{request.param}{end}" for end in ("", ".zip"))
     if folder.is_dir():
         return folder
@@ -34,14 +34,14 @@ def pack(request, tmp_path):
 
 
 def verify(pack, *options, keys="trusted-no-witness.json"):
-    """Exit code, and the steps whose outcome is a failure."""
+    """Return the exit code, and the steps that fail."""
     done = tonne({}, "verify", pack, "--keys", SAMPLE / keys, "--json", *options)
     steps = json.loads(done.stdout)["steps"]
     return done.exit_code, [one for one in steps if one["outcome"] == "failed"], steps
 
 
 def status(name):
-    """Status list of the statement's project, signed after everything else."""
+    """Return the status list of the statement's project, signed after everything else."""
     project = name.removeprefix("TN-").rsplit("-", 3)[0]
     return "--status", SAMPLE / "status" / f"{project}.json"
 

@@ -1,4 +1,4 @@
-"""Registry files of 0.1.0, and what it exported of them, before today's version."""
+"""Registry files of 0.1.0, and its exports of them, in the present version."""
 
 import pytest
 import yaml
@@ -16,7 +16,7 @@ SETS = {
 
 @pytest.fixture
 def environment(database_url):
-    """Environment with an empty registry."""
+    """Return an environment with an empty registry."""
     return {"TONNE_DATABASE_URL": database_url}
 
 

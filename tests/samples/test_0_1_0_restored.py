@@ -1,4 +1,4 @@
-"""Databases that come from a dump, brought to this version beside another of the server."""
+"""Databases restored from a dump and migrated beside another database of the server."""
 
 import subprocess
 
@@ -37,13 +37,13 @@ _OWNERS = """
 
 
 def owners(url):
-    """Whose each part of a database is; of a hypertable's chunks as one."""
+    """Return the owner of each part of a database; chunks of a hypertable count as one."""
     with psycopg.connect(url) as conn:
         return {tuple(row) for row in conn.execute(_OWNERS, ["public"])}
 
 
 def run(program, *words):
-    """Run one of PostgreSQL's programs; return what it warned of."""
+    """Run one of PostgreSQL's programs; return its warnings."""
     done = subprocess.run(
         [str(POSTGRES_BIN / program), *words], capture_output=True, text=True, check=False
     )
@@ -52,7 +52,7 @@ def run(program, *words):
 
 
 def restore(url, dump, *options):
-    """Restore as docs/backup.md says, and return what was warned of."""
+    """Restore as in docs/backup.md; return the warnings."""
     before = ("CREATE EXTENSION timescaledb", "SELECT timescaledb_pre_restore()")
     run("psql", url, *(word for one in before for word in ("-c", one)))
     warned = run("pg_restore", *options, "-d", url, dump)
@@ -62,7 +62,7 @@ def restore(url, dump, *options):
 
 @pytest.fixture(scope="session")
 def old_dump(timescale, tmp_path_factory):
-    """Dump of a database that 0.1.0 left."""
+    """Return a dump of a database of 0.1.0."""
 
     def make(home):
         url = databases.make(timescale.url, "")
@@ -76,7 +76,7 @@ def old_dump(timescale, tmp_path_factory):
 
 @pytest.fixture
 def bare_server(tmp_path):
-    """A server on which no database of tonne was made yet, nor a role."""
+    """Yield a server without any database or role of tonne."""
     server = Quick(give_ports(tmp_path / "server", Postgres.name))
     server.start()
     yield server

@@ -1,4 +1,4 @@
-"""The two brokers, each with the same people: a pipeline, devices A and B, one by password."""
+"""The two brokers, each with the same users: a pipeline, devices A and B, one with a password."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def _device(name):
 
 
 class Secured:
-    """A secured broker and anyone who may talk to it."""
+    """A secured broker and its users."""
 
     def __init__(self, kind, home):
         self.kind = kind
@@ -51,7 +51,7 @@ class Secured:
         self.server = self._mosquitto() if kind == "mosquitto" else self._rabbitmq()
 
     def everybody(self, names=DEVICES):
-        """Who the broker is to know."""
+        """Return the users of the broker."""
         hashes = self.folder.passwords(n for n in names if n == "devP")
         field = principals.field([_device(n) for n in names], [], hashes, names)
         return [principals.service(n) for n in ("tonne", "tonne-admin")] + field
@@ -86,22 +86,22 @@ class Secured:
             probe.close()
 
     def service_tls(self, name):
-        """Identity of a service of ours."""
+        """Return the identity of a service of tonne."""
         return Tls.of(self.folder.service(name))
 
     def tls(self, name):
-        """TLS context of a device by its own certificate."""
+        """Return the TLS context of a device with its own certificate."""
         return Tls.of(self.folder.device(name)).context()
 
     def context(self, certificate, key):
-        """TLS context by any certificate; the broker is trusted."""
+        """Return a TLS context with any certificate; the broker is trusted."""
         folder = self.home / "made"
         write(folder / "c.crt", certificate)
         write(folder / "c.key", key)
         return Tls(self.folder.path / "ca.crt", folder / "c.crt", folder / "c.key").context()
 
     def trusting(self):
-        """TLS context of no one in particular."""
+        """Return a TLS context without a certificate."""
         return Tls(self.folder.path / "ca.crt").context()
 
     @contextmanager
@@ -128,7 +128,7 @@ class Secured:
             probe.close()
 
     def listening(self):
-        """Ports on which the broker's processes listen."""
+        """Return the ports on which the broker's processes listen."""
         found, waiting = set(), [self.server.pid]
         while waiting:
             pid = waiting.pop()
@@ -139,11 +139,11 @@ class Secured:
 
     @property
     def password_port(self):
-        """Where one logs in by password."""
+        """Return the port for logins by password."""
         return self.server.port + (PASSWORDS if self.kind == "mosquitto" else 0)
 
     def revoke(self, name):
-        """Do what the documentation says of a revoked device."""
+        """Revoke a device as the documentation describes."""
         certificate = (self.folder.device(name) / "client.crt").read_bytes()
         from cryptography import x509  # noqa: PLC0415
 
@@ -159,13 +159,13 @@ class Secured:
 
 
 def rogue(home, name):
-    """A certificate of that name by an authority that no one trusts."""
+    """Return a certificate with that name from an authority that no one trusts."""
     return Authority.open(home / "rogue").issue(name, 10)
 
 
 @pytest.fixture(scope="module", params=["mosquitto", "rabbitmq"])
 def secured(request, tmp_path_factory):
-    """Return a running broker that knows who is who."""
+    """Yield a running broker with its users."""
     machine.require()
     if request.param == "rabbitmq":
         machine.require(machine.RABBITMQ)
@@ -178,7 +178,7 @@ def secured(request, tmp_path_factory):
 
 
 def listening_ports(pid):
-    """Ports on which a process listens."""
+    """Return the ports on which a process listens."""
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
@@ -193,7 +193,7 @@ def listening_ports(pid):
 
 
 def speaks_plain(port):
-    """Whether a port answers MQTT without TLS."""
+    """Return whether a port answers MQTT without TLS."""
     with socket.create_connection((LOOPBACK, port), timeout=60) as connection:
         connection.sendall(b"\x10\x10\x00\x04MQTT\x04\x02\x00\x05\x00\x04devA")
         connection.settimeout(5)
@@ -204,7 +204,7 @@ def speaks_plain(port):
 
 
 def old_tls(context):
-    """Make a context speak TLS 1.1 at most."""
+    """Make a context use TLS 1.1 at most."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = ssl.TLSVersion.TLSv1

@@ -1,4 +1,4 @@
-"""A client that tries things at a broker by TLS, and tells what came of it."""
+"""A client that tests permissions at a broker over TLS and returns the results."""
 
 import contextlib
 import ssl
@@ -18,7 +18,7 @@ PATIENCE_S = 60.0
 
 @dataclass
 class Probe:
-    """One client; every method says whether the broker let it."""
+    """One client; every method returns whether the broker permitted the action."""
 
     port: int
     tls: ssl.SSLContext
@@ -36,7 +36,7 @@ class Probe:
     gone: bool = False
 
     def open(self) -> bool:
-        """Connect; False where TLS or the broker refuses."""
+        """Connect; return False where TLS or the broker refuses."""
         if hasattr(self, "client"):
             close_sockets(self.client)  # of the connection before this one
         self.client = self._client()
@@ -77,7 +77,7 @@ class Probe:
         self.granted = not any(reason.is_failure for reason in reasons)
 
     def publish(self, topic: str, payload: bytes = b"{}", qos: int = 1, **words: Any) -> bool:
-        """Publish; whether the broker says that it took it."""
+        """Publish; return whether the broker acknowledged it."""
         self.puback = None
         with contextlib.suppress(ValueError):
             if self.client.publish(topic, payload, qos=qos, **words).rc:
@@ -86,26 +86,26 @@ class Probe:
         return self.puback is not None and self.puback < 0x80 and not self.gone
 
     def subscribe(self, topic: str) -> bool:
-        """Subscribe; whether it was granted."""
+        """Subscribe; return whether it was granted."""
         self.granted = None
         self.client.subscribe(topic, qos=1)
         self._until(lambda: self.granted is not None or self.gone)
         return bool(self.granted) and not self.gone
 
     def listen(self, seconds: float) -> list[tuple[str, bytes]]:
-        """Return all that was heard so far, after waiting a little more."""
+        """Return all messages received so far, after a further wait."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self.gone:
             self.step()
         return self.heard
 
     def wait_for(self, count: int, seconds: float = PATIENCE_S) -> list[tuple[str, bytes]]:
-        """Wait until so many messages were heard."""
+        """Wait until a number of messages was received."""
         self._until(lambda: len(self.heard) >= count or self.gone, seconds)
         return self.heard
 
     def cut_off(self, seconds: float = PATIENCE_S) -> bool:
-        """Whether the broker ends the connection."""
+        """Return whether the broker ends the connection."""
         self._until(lambda: self.gone, seconds)
         return self.gone
 
@@ -115,7 +115,7 @@ class Probe:
             self.gone = True
 
     def drop(self) -> None:
-        """Lose the connection without a word, as by a cut cable."""
+        """Drop the connection without a message, as when a cable is cut."""
         sock = self.client.socket()
         if sock is not None:
             with contextlib.suppress(OSError):
@@ -123,7 +123,7 @@ class Probe:
             sock.close()
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Disconnect."""
         with contextlib.suppress(Exception):
             self.client.disconnect()
             self.client.loop(0.05)

@@ -1,7 +1,7 @@
 """
-A RabbitMQ of one test run, set up by what `tonne broker config rabbitmq` writes.
+A RabbitMQ of one test run, configured by `tonne broker config rabbitmq`.
 
-It runs as us: unlike the other servers it cannot be given its folder by a relative name.
+It runs as the test's user: unlike the other servers it cannot be given a relative folder name.
 """
 
 import os
@@ -39,11 +39,11 @@ class RabbitMQ(Server):
 
     @property
     def url(self):
-        """Where clients find it."""
+        """Return the address for clients."""
         return f"mqtts://{LOOPBACK}:{self.port}"
 
     def command(self, port):
-        """Write what it reads; return its command line."""
+        """Write its configuration; return its command line."""
         source = self._written(port, str(self.folder))
         for file in source.iterdir():
             if not file.name.startswith("."):
@@ -66,11 +66,11 @@ class RabbitMQ(Server):
         ]
 
     def ready(self, port):
-        """Whether it lets our own people in."""
+        """Return whether it accepts its own users."""
         return self._probe(port)
 
     def ctl(self, *words):
-        """Run rabbitmqctl against this node."""
+        """Run rabbitmqctl on this node."""
         return subprocess.run(
             ["/usr/bin/env", *self._environment(self.port), str(HOME / "bin/rabbitmqctl"),
              "--node", self._node, *words],

@@ -1,8 +1,8 @@
 """
-No one speaks, listens or leaves a will for another, at either broker.
+No client publishes, subscribes or leaves a will for another, at either broker.
 
-The checks of a broker's security that were first done by hand, 42 in kind, against
-what `tonne broker config` writes.  Loud is: the client learns that it was refused.
+42 kinds of security checks that were first done manually, run with the output of `tonne broker
+config`. "Loud": the client learns that it was refused.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The programs of docs/connect.md, as they stand there, against the secured broker."""
+"""The programs of docs/connect.md, unchanged, with the secured broker."""
 
 import json
 import os
@@ -30,7 +30,7 @@ RUN = {"python": [sys.executable, "-c"], "sh": ["sh", "-ec"]}
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
-    """Return a running broker that knows who is who."""
+    """Yield a running broker with its users."""
     machine.require()
     found = Secured("mosquitto", tmp_path_factory.mktemp("connect"))
     found.server.start()
@@ -81,7 +81,7 @@ def test_the_flow_of_node_red_sends_its_reading(broker, tmp_path):
 
 @pytest.fixture
 def sketch(broker, tmp_path):
-    """Return the program of the page's sketch, for this machine in place of an ESP32."""
+    """Return the program of the page's sketch, for this machine instead of an ESP32."""
     libraries = [LIBRARIES / name / "src" for name in ("PubSubClient", "ArduinoJson")]
     compiler = shutil.which("g++")
     if compiler is None or not Path("/usr/include/openssl/ssl.h").exists():

@@ -1,4 +1,4 @@
-"""A server that refuses one device's readings, by a code of one's choice."""
+"""A server that refuses one device's readings, with a given error code."""
 
 import psycopg
 
@@ -16,7 +16,7 @@ AWAY = ("53100", "08006", "57P01", "25006")
 
 
 def refuse(database_url: str, device: str, code: str, table: str = "reading_energy_meter") -> None:
-    """Have the server refuse this device's rows of a table from now on."""
+    """Let the server refuse this device's rows of a table from now on."""
     with psycopg.connect(database_url) as connection:
         there = "SELECT FROM pg_trigger WHERE tgname = 'refuse' AND tgrelid = %s::regclass"
         if connection.execute(there, [table]).fetchone() is not None:

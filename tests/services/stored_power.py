@@ -13,7 +13,7 @@ from services.store.registry.load import load_fleet, load_projects
 
 
 def commit(database_url, device, times_us, power, received_us=None, export_wh=None):
-    """Store power readings of a device in one batch, received at once or at times of their own."""
+    """Store power readings of a device in one batch, received at once or at separate times."""
     with connect(database_url, role="tonne_ingest", autocommit=True) as conn:
         plan = Plan.of(load_fleet(conn), load_projects(conn), factors.load())
         n = len(times_us)

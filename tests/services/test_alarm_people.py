@@ -1,4 +1,4 @@
-"""Alarms reach people on duty: by a real mail server and a real channel of Apprise."""
+"""Alarms reach people on duty, through a real mail server and a real channel of Apprise."""
 
 import email
 import email.policy
@@ -56,7 +56,7 @@ def mail():
 
 @pytest.fixture
 def conn(database_url):
-    """The database as operators write to it."""
+    """Return the database as operators write to it."""
     with connect(database_url, autocommit=True) as found:
         found.execute("INSERT INTO programme (name, public_url) VALUES ('X', 'https://t.example')")
         yield found

@@ -1,4 +1,4 @@
-"""The catalog of Hai Phong, and what `registry check` finds in one that is wrong."""
+"""The catalog of Hai Phong, and the errors that `registry check` finds in a wrong one."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """
-The month of `make demo`: every project of the catalog closes it, and nothing stays open.
+The month of `make demo`: every project of the catalog closes it, without an open finding.
 
-The catalog is what a city looks up how to enter a project: plans, documents, laboratory results and
-invoices, each with a file of its own.  What its meters send is stored as `tonne run` does.
+The catalog shows a city how to enter a project: plans, documents, laboratory results and invoices,
+each with a separate file. Messages of its meters are stored as `tonne run` does.
 """
 
 import csv
@@ -45,7 +45,7 @@ SUMS = ", ".join(f"sum({one})" for one in SIDES)
 
 
 class Month:
-    """Every project's statement of its month, and what the live account showed before."""
+    """Every project's statement of its month, and the live account before."""
 
     def __init__(self, url):
         planned = imported(url, CITY)
@@ -82,7 +82,7 @@ class Month:
 
 
 def _shown(conn, project, from_us, to_us):
-    """Yield what each surface takes its tonnes from, and the four sums that it shows. [ug]"""
+    """Yield the source of each surface's tonnes, and the four sums that it shows. [ug]"""
     zone = project.timezone
     first, end = local_date(from_us, zone), local_date(to_us, zone)
     for view in ("v_account_part", "v_account_day"):  # boards, overview, programme
@@ -100,7 +100,7 @@ def _shown(conn, project, from_us, to_us):
 
 
 def _coverage(conn, project, claims, from_us, to_us):
-    """What the pages show of the days of a period together."""
+    """Return the coverage of a period's days that the pages show."""
     zone = project.timezone
     pairs = sorted({(one.device, one.parameter) for one in claims.monitored_parameters})
     edges = local_date(from_us, zone), local_date(to_us, zone)

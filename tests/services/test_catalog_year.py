@@ -1,4 +1,4 @@
-"""A year of the catalog's rooftop PV and of its park's meter, as a Party and a ministry take it."""
+"""A year of the catalog's rooftop PV and of its park's meter, for a Party and a ministry."""
 
 import csv
 import json
@@ -34,12 +34,12 @@ MOVED = 8
 
 
 def _year_before(text):
-    """Every date of the catalog a year earlier: a year that has ended."""
+    """Return every date of the catalog a year earlier: a year that has ended."""
     return re.sub(r"\b(20\d\d)(-\d\d-\d\d)", lambda m: f"{int(m[1]) - 1}{m[2]}", text)
 
 
 def _filled(url, home):
-    """The catalog, and a period of readings each 15 minutes."""
+    """Return the catalog, with readings of a period each 15 minutes."""
     folder = home / "catalog"
     folder.mkdir()
     for file in CATALOG.glob("*.yaml"):
@@ -55,7 +55,7 @@ def _filled(url, home):
 
 
 def _metered(url):
-    """A year of the park's meter, which stands outside of the statement."""
+    """Return a year of the park's meter, which is not in the statement."""
     times = plant.sunny(*_around(EDGES), 15)[0]
     drawn = np.cumsum(20_000 + 30_000 * (np.arange(len(times)) // 4 % 24 > 7))
     plant.send(url, METER, times, energy_import_wh=drawn)
@@ -67,7 +67,7 @@ def _around(edges):
 
 
 def _read(conn, table, column, device, edges):
-    """Energy between edges, from the readings alone: the register runs straight there."""
+    """Return the energy between two times from the readings, with linear interpolation."""
     at = []
     for edge in edges:
         (before, v0), (after, v1) = (

@@ -1,4 +1,4 @@
-"""The command line's frame: exit codes, help, and how fast it starts."""
+"""General behaviour of the command line: exit codes, help, and start time."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`tonne registry issue-credentials` and what it means at a broker."""
+"""`tonne registry issue-credentials`, and its effect at a broker."""
 
 import json
 import stat
@@ -27,7 +27,7 @@ ROW = (
 
 @pytest.fixture
 def tonne(database_url, tmp_path, monkeypatch):
-    """Run a command on a fresh database; its output, and its exit code checked."""
+    """Run a command on a fresh database; return its output, with its exit code checked."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
 
@@ -188,5 +188,5 @@ def test_from_the_command_line_a_device_is_let_in_and_thrown_out(tonne, monkeypa
 
 
 def nobody(tls):
-    """No one's context: the revoked device's files are gone."""
+    """Check that the revoked device's files are deleted."""
     return type(tls)(tls.ca).context()

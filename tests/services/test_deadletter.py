@@ -1,4 +1,4 @@
-"""Refused messages: listed, shown, and sent once more as they came."""
+"""Refused messages: listed, shown, and sent again unchanged."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ PAYLOAD = b'{"ts": \xff\x00 broken'
 
 @pytest.fixture
 def tonne(database_url, mqtt_url, monkeypatch):
-    """Run a command against a fresh database that holds two dead letters, and a broker."""
+    """Run a command on a fresh database with two dead letters, and a broker."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setenv("TONNE_MQTT_URL", mqtt_url)
     with psycopg.connect(database_url) as conn:
@@ -45,7 +45,7 @@ def tonne(database_url, mqtt_url, monkeypatch):
 
 @pytest.fixture
 def heard(mqtt_broker):
-    """Messages that a listener at the broker gets, and an event a message."""
+    """Return the messages that a listener at the broker receives, and an event for each."""
     messages, arrived, ready = [], threading.Semaphore(0), threading.Event()
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
     client.on_message = lambda _c, _u, m: (messages.append(m), arrived.release())
@@ -206,7 +206,7 @@ def test_a_lot_of_some_time_is_sent_again(tonne, heard):
 
 
 def _age(url, days):
-    """Write letters of long ago, as if they had come then."""
+    """Write letters of long ago, as if they had arrived then."""
     with psycopg.connect(url) as conn:
         conn.execute(
             "INSERT INTO dead_letter (received, topic, principal, reason, detail, payload, sha256)"
@@ -249,7 +249,7 @@ def test_nobody_removes_a_letter_by_hand(database_url, tonne, role):
 
 
 def _refused(url, count, size, day_bytes, principal="mad"):
-    """Refuse so many messages of a principal, in one transaction."""
+    """Refuse a number of messages of a principal, in one transaction."""
     letters = Letters(
         [f"tonne/v1/{principal}/telemetry"] * count,
         [b"x" * size] * count,

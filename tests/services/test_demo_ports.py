@@ -1,4 +1,4 @@
-"""The demo beside others that took its ports."""
+"""The demo beside other programs that use its ports."""
 
 import urllib.request
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ from tests.ports import taken_outside
 
 @pytest.fixture
 def taken(monkeypatch):
-    """Let the usual ports of the demo be ones that stay taken for as long as a test runs."""
+    """Keep the usual ports of the demo occupied during a test."""
     with ExitStack() as held:
         for words, one in LISTENS.items():
             port = held.enter_context(taken_outside()).getsockname()[1]
@@ -33,7 +33,7 @@ def stage(pipeline):
 
 @pytest.fixture
 def forked(monkeypatch):
-    """Let the demo's processes be those of other tests: one test has Python's own."""
+    """Use the demo processes of other tests; one test starts Python itself."""
 
     def start(argv, environment, log):
         with log.open("wb") as out:
@@ -46,7 +46,7 @@ def forked(monkeypatch):
 
 @pytest.fixture
 def late(monkeypatch):
-    """Another demo takes each port between the choice and the process: one choice is stale."""
+    """Let another demo take each port between the choice and the start: one choice is outdated."""
     stale = {one.port for one in LISTENS.values()}
 
     def chosen(port):

@@ -1,4 +1,4 @@
-"""From a device that no one knows to one whose readings a technician sees come in."""
+"""From an unknown device to one whose readings a technician sees arriving."""
 
 import json
 import re
@@ -20,7 +20,7 @@ ROW = {"site": "s", "class": "pv_inverter", "profile": "generic", "installed": S
 
 @pytest.fixture
 def client(pipeline):
-    """An MQTT client of the open broker."""
+    """Return an MQTT client of the open broker."""
     found = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
     found.connect("127.0.0.1", pipeline.stack.mosquitto.port)
     found.loop_start()
@@ -36,7 +36,7 @@ def _send(client, topic, **values):
 
 
 def _told(pipeline, *names):
-    """Return the list of unknown devices, if these names are all in it."""
+    """Return the list of unknown devices, if it contains all these names."""
     told = pipeline.tonne("devices", "unknown")
     return told if all(name in told for name in names) else ""
 

@@ -1,4 +1,4 @@
-"""Of a device's measured energy, certified plus credited never exceed what was measured."""
+"""The certified plus the credited energy of a device never exceed its measured energy."""
 
 import json
 from contextlib import contextmanager
@@ -30,10 +30,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def metered(timescale, migrated_template, tmp_path_factory):
-    """
-    Return a database with two inverters' readings, and what each
-    measured by 15-minute interval.
-    """
+    """Return a database with two inverters' readings, and their energy by 15-minute interval."""
     for url in _fresh(timescale, migrated_template):
         plant.quarter_hours(url, tmp_path_factory.mktemp("certified"))
         with connect(url) as conn:
@@ -167,7 +164,10 @@ def _beside_the_rules(url, name, start):
 
 
 def _verified(url, home, name):
-    """The pack recomputes to the statement, certificates and all; without them it does not."""
+    """
+    Check that the pack recalculates to the statement with its
+    certificates, and not without them.
+    """
     from mrv.packs.reader import read_pack  # noqa: PLC0415
 
     out = home / "pack"

@@ -31,7 +31,7 @@ ROOT = "/.well-known/est"
 
 @contextmanager
 def serving(tonne, url, days=90):  # noqa: F811
-    """Answer devices; give the address and the folder of the authority."""
+    """Serve devices; return the address and the folder of the authority."""
     folder = IdentityFolder(tonne.home / "identity")
     told = []
     desk = Desk(url, folder, days, get_logger("test"), lambda: told.append(1))
@@ -59,7 +59,7 @@ def openssl(folder, *words):
 
 
 def curl(folder, url, *words):
-    """Ask as a device's shell does; the status, and the body in a file."""
+    """Request as a device's shell does; return the status, and the body in a file."""
     done = subprocess.run(
         ["curl", "-sS", "-o", "answer.p7", "-w", "%{http_code} %{content_type}",
          *map(str, words), url],
@@ -76,7 +76,7 @@ def make_request(folder, name, key="client.key"):
 
 
 def certificate(folder, out="client.crt"):
-    """Take the certificate out of an answer, by OpenSSL."""
+    """Extract the certificate from an answer, by OpenSSL."""
     openssl(folder, "base64", "-d", "-in", "answer.p7", "-out", "answer.der")
     openssl(folder, "pkcs7", "-inform", "DER", "-in", "answer.der", "-print_certs", "-out", out)
     return folder / out

@@ -1,4 +1,4 @@
-"""`tonne evaluate`, `indicator` and `estimate`: golden cases, and what they refuse."""
+"""`tonne evaluate`, `indicator` and `estimate`: golden cases, and rejected inputs."""
 
 import json
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""A facility's inventory: from the meters' readings to the form that a ministry takes."""
+"""A facility's inventory: from the meters' readings to the form for a ministry."""
 
 import json
 import tomllib

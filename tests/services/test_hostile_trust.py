@@ -1,4 +1,4 @@
-"""What a fraudulent operator or a hostile auditor tries with the commands that anyone has."""
+"""Attempts of a fraudulent operator or a hostile auditor with the public commands."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ LATER, PAST = "2999-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
 
 
 def tonne(*words):
-    """Run a command; its exit code and all that it said."""
+    """Run a command; return its exit code and all output."""
     told = invoke(*words)
     assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
     return told.exit_code, told.output
@@ -26,13 +26,13 @@ def tonne(*words):
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    """A whole pack that is issued."""
+    """Return a complete issued pack."""
     return packs.folder(tmp_path_factory.mktemp("pack"))
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home with a keyring, a status list, and root keys of a programme; no database."""
+    """Return a home with a keyring, a status list, and root keys of a programme; no database."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.delenv("TONNE_DATABASE_URL", raising=False)
     (tmp_path / "ring.json").write_bytes(write_keyring(packs.HOLDERS.values()))

@@ -1,4 +1,4 @@
-"""What Kafka's clients log: lines of ours, and few of them."""
+"""Log messages of Kafka's clients: few lines, in tonne's format."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Local servers: start, durability, kill -9, and what they must never touch."""
+"""Local servers: start, durability, kill -9, and what they must never change."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ http.server.HTTPServer(at, Answer).serve_forever()
 
 @pytest.fixture(scope="module")
 def grafana(tmp_path_factory):
-    """Return a folder of the form of Grafana's own."""
+    """Return a folder in the form of Grafana's own."""
     home = tmp_path_factory.mktemp("grafana")
     (home / "conf").mkdir()
     (home / "conf/defaults.ini").touch()
@@ -72,7 +72,7 @@ def grafana(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory, grafana):
-    """Servers in a folder that only we can walk through."""
+    """Return servers in a folder that only this user can enter."""
     home = tmp_path_factory.mktemp("closed") / "home"
     home.parent.chmod(0o700)
     servers = LocalStack(give_ports(home, *SERVERS), grafana=grafana)

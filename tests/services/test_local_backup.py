@@ -1,4 +1,4 @@
-"""`tonne local backup` and `restore`: one file holds an installation, also for other servers."""
+"""`tonne local backup` and `restore`: one file contains an installation, also for other servers."""
 
 import json
 import stat
@@ -30,7 +30,7 @@ def _city(database_url, home):
 
 @pytest.fixture
 def city(database_url, tmp_path):
-    """A plant with an issued statement, its keys in a folder."""
+    """Return a plant with an issued statement and keys in a folder."""
     home = tmp_path / "home"
     home.mkdir()
     issued = planted(_city, database_url, home)

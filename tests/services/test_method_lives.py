@@ -1,4 +1,4 @@
-"""A methodology has a life in a programme: asked at registration, close and issue."""
+"""The validity of a methodology in a programme, checked at registration, close and issue."""
 
 from datetime import date
 
@@ -55,7 +55,7 @@ PROGRAMME = "Joint Crediting Mechanism"
 
 @pytest.fixture
 def ending(monkeypatch):
-    """Let the plant's methodology end in its programme before its period."""
+    """Let the validity of the plant's methodology end in its programme before its period."""
 
     def end(**days):
         found = [one for one in lives() if one.id != "jcm-vn-am007"]

@@ -1,6 +1,7 @@
-"""Where metrics are served.
+"""
+The address of metrics.
 
-Metrics and log lines: the names operators build on, and clear refusals.
+Names of metrics and log lines for operators, and clear errors.
 """
 
 import io

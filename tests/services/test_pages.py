@@ -1,4 +1,4 @@
-"""Pages of the methodology library are those that the files give."""
+"""Pages of the methodology library equal those generated from the files."""
 
 from pathlib import Path
 

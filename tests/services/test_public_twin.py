@@ -1,4 +1,4 @@
-"""The public version of a statement: what is hidden is in none of its bytes, and is provable."""
+"""The public version of a statement: hidden values are in none of its bytes, and can be proven."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def _issued(url, home):
 
 @pytest.fixture
 def made(database_url, tmp_path):
-    """Return a runner, a statement's name, and a ring of keys in a file."""
+    """Return a runner, a statement's name, and a keyring in a file."""
     name = planted(_issued, database_url, tmp_path)
     with connect(database_url) as conn:
         (tmp_path / "ring.json").write_bytes(
@@ -68,7 +68,7 @@ def made(database_url, tmp_path):
 
 
 def _inflated(data):
-    """Every stream of a PDF that inflates."""
+    """Return every compressed stream of a PDF, inflated."""
     for found in re.finditer(rb"stream\r?\n(.*?)endstream", data, re.DOTALL):
         try:
             yield zlib.decompressobj().decompress(found[1])

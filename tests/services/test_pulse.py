@@ -1,4 +1,4 @@
-"""`/healthz`: a process that answers its port and does nothing is not well."""
+"""`/healthz`: a process that answers its port and does no work is not healthy."""
 
 import threading
 import urllib.error
@@ -27,7 +27,7 @@ def ask(bind, path):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds by which a pulse goes: the test lets them pass."""
+    """Return the clock of a pulse, which the test sets forward."""
     found = SimpleNamespace(now_s=1_000.0, time=pulses.time.time)
     found.monotonic = lambda: found.now_s
     monkeypatch.setattr(pulses, "time", found)

@@ -21,7 +21,7 @@ devices:
 
 @pytest.fixture
 def tonne(database_url, tmp_path, monkeypatch):
-    """Run a command on a database with one inverter: a spike at noon and a gap behind it."""
+    """Run a command on a database with one inverter: a spike at noon and a gap after it."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     register(database_url, tmp_path, REGISTRY)
     # 09:00 to 15:00 in Hai Phong, every five minutes, then one at 17:00

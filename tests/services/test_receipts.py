@@ -1,4 +1,4 @@
-"""Receipts name exactly what is durable, and nothing that a device says can break them."""
+"""Receipts list exactly what is durable, and no content of a message can break them."""
 
 import json
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ NOW_MS = now_us() // 1000
 
 
 def told(messages) -> list[tuple[str, dict]]:
-    """Receipts for payloads that were admitted, by topic."""
+    """Return the receipts for admitted payloads, by topic."""
     topics = [topic for topic, _ in messages]
     payloads = [json.dumps(body).encode() for _, body in messages]
     router = Router(FLEET)
@@ -61,7 +61,7 @@ def test_lists_what_was_numbered():
 
 
 def _seen(readings):
-    """What is admitted of a device behind its gateway."""
+    """Return what is admitted of a device behind its gateway."""
     router = Router(FLEET)
     payloads = [json.dumps(readings).encode()]
     return admit(FLEET, router.route, [BEHIND], payloads, [None], NOW_MS * 1000).seen

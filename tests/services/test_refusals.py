@@ -1,6 +1,7 @@
-"""Each rejected value is reported with its key, the clause or unit, and the remedy.
+"""
+Each rejected value is reported with its key, the clause or unit, and the remedy.
 
-Every key of every golden case, spoilt: refused by name, never a traceback, never a figure.
+Every key of every golden case with a wrong value: rejected by name, without traceback or figure.
 """
 
 import copy

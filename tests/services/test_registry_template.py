@@ -36,7 +36,7 @@ def _checked(text: str, folder: Path) -> str:
 
 
 def _uncommented(text: str) -> str:
-    """Take the two characters away that stand before an optional key of a device."""
+    """Remove the comment marks before optional keys of a device."""
     lines = []
     for line in text.split("    # Channels of its messages", maxsplit=1)[0].splitlines():
         key = re.match(r"    # (\w+):|    #  ", line)
@@ -54,7 +54,7 @@ _OWN = {
 
 
 def _filled(text: str) -> str:
-    """Put something sound in the place of every placeholder."""
+    """Put a valid value in place of every placeholder."""
 
     def own(found: re.Match[str]) -> str:
         return f"{found[1]}: {_OWN.get(found[1], '1' if found[2] == 'NUMBER' else 'own')}"
@@ -63,7 +63,7 @@ def _filled(text: str) -> str:
 
 
 def _as_json(value: Any) -> Any:
-    """Return what an editor sees: times are text."""
+    """Return a document as an editor sees it: times are text."""
     if isinstance(value, dict):
         return {key: _as_json(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Settings: what is refused at start, and where values come from."""
+"""Settings: rejected values at start, and the sources of values."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Events reach systems of others: signed, at least once, and no one else's."""
+"""Events are sent to other systems: signed, at least once, within their scope."""
 
 import json
 import threading
@@ -61,7 +61,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -291,9 +291,9 @@ def _services(methodology: Methodology) -> Iterator[str]:
         if spec.by_publication:
             beside = "the published values" if spec.factor is None else "its default"
             yield (
-                f"A `{name}` other than {beside} is applied only if a third party's document"
-                " states it (`documents`), or if it does not raise the reduction (FAC-01, tonne's"
-                " own rule).\n"
+                f"A value of `{name}` other than {beside} is applied only if a third party's"
+                " document states it (`documents`), or if it does not raise the reduction"
+                " (FAC-01, tonne's own rule).\n"
             )
 
 

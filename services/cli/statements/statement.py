@@ -80,7 +80,7 @@ def ask(
     "--key",
     "key_name",
     metavar="N",
-    help="Operator's key of the person who issues; default: the system's user.",
+    help="Operator's key; its holder is recorded as having issued (default: the system's user).",
 )
 @click.option(
     "--log-key",
@@ -157,7 +157,7 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
     "--key",
     "key_name",
     metavar="N",
-    help="Operator's key of the person who revokes; default: the system's user.",
+    help="Operator's key; its holder is recorded as having revoked (default: the system's user).",
 )
 @click.option(
     "--log-key",

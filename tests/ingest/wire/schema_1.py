@@ -1,4 +1,4 @@
-"""Records of schema 1, as bridges of 0.1.0 wrote them: what a worker must still read."""
+"""Records of schema 1, as bridges of 0.1.0 wrote them; a worker must still read them."""
 
 import hashlib
 import struct
@@ -12,7 +12,7 @@ from ingest.wire import Parcel
 
 
 def encode(parcel: Parcel, fleet: Fleet) -> bytes:
-    """A record of Arrow tables, each with a schema and a compression of its own."""
+    """Return a record of Arrow tables, each with a schema and a separate compression."""
     messages = pa.table(
         {
             "topic": pa.array(parcel.topics, pa.string()).dictionary_encode(),

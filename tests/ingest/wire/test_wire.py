@@ -1,4 +1,4 @@
-"""Parcels between bridge and worker: what goes in comes out, and nothing else passes."""
+"""Records between bridge and worker: content is unchanged, and invalid content is rejected."""
 
 import hashlib
 import struct
@@ -134,7 +134,7 @@ def test_every_truncation_is_told(write):
 
 
 def resealed(record: bytes, content: bytes) -> bytes:
-    """Other content in a record of the same schema, with the digest that belongs to it."""
+    """Return other content in a record of the same schema, with its own digest."""
     return record[:6] + hashlib.sha256(content).digest() + content
 
 

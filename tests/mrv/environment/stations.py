@@ -1,4 +1,4 @@
-"""Readings of stations, and the hours and days that follow from them."""
+"""Readings of stations, and the hours and days calculated from them."""
 
 from datetime import date
 
@@ -21,7 +21,7 @@ PLANT = Device("plant", "s", "wastewater_plant", timezone=HANOI)
 
 
 def frame(class_id: str, time_us: list[int], **given) -> Frame:
-    """Readings of one station; channels that are not given are empty."""
+    """Return readings of one station; channels that are not given are empty."""
     n = len(time_us)
     columns = {
         name: np.full(n, NULL, dtype=np.int64) if c.kind == "register" else np.full(n, np.nan)
@@ -33,7 +33,7 @@ def frame(class_id: str, time_us: list[int], **given) -> Frame:
 
 
 def hours(device: Device, time_us: list[int], **given) -> dict:
-    """Values and shares of complete hours, by kind and start."""
+    """Return values and shares of complete hours, by kind and start."""
     found = environment.hourly([device], frame(device.class_id, time_us, **given))
     rows = zip(found.kind, found.start_us, found.value, found.covered, strict=True)
     return {(KINDS[k].name, int(s)): (float(v), float(c)) for k, s, v, c in rows}
@@ -44,7 +44,7 @@ def minutes(*at: float) -> list[int]:
 
 
 def known(**series) -> dict:
-    """Hourly values from the first hour of the day on, None where one is missing."""
+    """Return hourly values from the first hour of the day on, None where one is missing."""
     return {
         kind: {DAY.begin_us + i * HOUR_US: v for i, v in enumerate(values) if v is not None}
         for kind, values in series.items()

@@ -1,4 +1,5 @@
-"""Hours and days of stations: what counts, and by which clock.
+"""
+Hours and days of stations: which readings count, and in which time zone.
 
 Hours and days of noise stations.
 """

@@ -1,4 +1,4 @@
-"""A planned PV plant: what it makes, and what no plant can make."""
+"""A planned PV plant: its expected energy, and what no plant can produce."""
 
 import sys
 from fractions import Fraction

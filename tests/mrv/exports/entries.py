@@ -1,4 +1,4 @@
-"""What an authority enters for the statement of `tests.mrv.packs`, whole; tests leave parts out."""
+"""Complete entries of an authority for the statement of `tests.mrv.packs`; tests omit parts."""
 
 from copy import deepcopy
 

@@ -15,7 +15,7 @@ TONNES = 12
 
 
 def source(tonnes=TONNES):
-    """Return the statement of `tests.mrv.packs`, as if it had credited so many tonnes."""
+    """Return the statement of `tests.mrv.packs`, with a number of credited tonnes."""
     files = documents()
     claims = claims_of(canonical.parse_object(files["statement.json"]))
     vintage = Vintage(year=2026, reduction_t=f"{tonnes}.5", credited_t=str(tonnes))

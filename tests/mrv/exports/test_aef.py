@@ -1,4 +1,4 @@
-"""Article 6.2's five tables: what a Party files, and what stays as it was filed."""
+"""The five tables of Article 6.2: what a Party files, and what stays as filed."""
 
 from copy import deepcopy
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Codes of countries and Parties, compared with ISO 3166 as another project keeps it."""
+"""Codes of countries and Parties, compared with the ISO 3166 data of another project."""
 
 import pycountry
 

@@ -1,4 +1,4 @@
-"""CDOP and CAD Trust: what a registry is sent, from one statement and what was entered."""
+"""CDOP and CAD Trust: the data for a registry, from one statement and its entries."""
 
 import json
 from copy import deepcopy
@@ -40,7 +40,7 @@ def _registration(record):
 
 
 def _errors(draft):
-    """Return what the schemas say of each document: the kind of fault, and its text."""
+    """Return the schema errors of each document: their kind and text."""
     for name, document in draft.tables.items():
         schema = json.loads((_SCHEMAS / f"{name.partition('.')[0]}.schema.json").read_text("utf-8"))
         for error in jsonschema_rs.validator_for(schema).iter_errors(document):

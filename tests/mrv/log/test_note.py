@@ -1,4 +1,5 @@
-"""Signed notes.
+"""
+Signed notes.
 
 Checkpoints of the log.
 """
@@ -72,7 +73,7 @@ GO_SIGNER = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09
 
 
 def mutations(text: str) -> Iterator[str]:
-    """Yield every text that one replaced, removed, doubled or inserted character makes of it."""
+    """Yield the text with each single character replaced, removed, doubled or inserted."""
     for place, char in enumerate(text):
         yield text[:place] + text[place + 1 :]
         for new in {"A", "0", "\n", " ", "=", chr(ord(char) ^ 1)}:
@@ -83,7 +84,7 @@ def mutations(text: str) -> Iterator[str]:
 
 
 def verifies(note: str, key: NoteKey) -> bool:
-    """Tell whether the note is signed by the key."""
+    """Return whether the note is signed by the key."""
     try:
         verify_note(note, key)
     except SignatureError:

@@ -1,4 +1,4 @@
-"""Receipts: an entry is in the log, shown offline."""
+"""Receipts prove offline that an entry is in the log."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The log as tiles: paths, bundles, and roots and proofs made of them."""
+"""The log as tiles: paths, bundles, and the roots and proofs calculated from them."""
 
 import pytest
 from hypothesis import given

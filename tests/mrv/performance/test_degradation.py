@@ -1,4 +1,4 @@
-"""Change of a ratio from year to year, against rdtools."""
+"""Annual change of a ratio, compared with rdtools."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Energy lost to soiling, against rdtools.
+"""
+Energy lost to soiling, compared with rdtools.
 
 The sun on modules under a clear sky.
 """

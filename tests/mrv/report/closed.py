@@ -16,18 +16,18 @@ from tests.closes import corpus
 
 @dataclass(frozen=True)
 class _Closed(Case):
-    """A case that closes by the facts of a golden close, whatever its plan lacks of them."""
+    """A case that closes with the facts of a golden close, even if its plan lacks some."""
 
     asked: Any = None
 
     @cached_property
     def channels(self):
-        """What the golden close had of the plant's analysers."""
+        """Return the values of the plant's analysers in the golden close."""
         return dict(self.asked.supporting.channels)
 
     @cached_property
     def result(self):
-        """What the golden close came to."""
+        """Return the result of the golden close."""
         return close(*self.asked)
 
 
@@ -36,19 +36,19 @@ class Moved(Facts):
 
     @classmethod
     def of(cls, facts, quantities):
-        """Return facts with other counted quantities, by the place of their line."""
+        """Return facts with other counted quantities, by the position of their line."""
         found = cls(**{one.name: getattr(facts, one.name) for one in fields(Facts)})
         object.__setattr__(found, "quantities", quantities)
         return found
 
     def counted(self, line):
-        """What the changed workbook says of it."""
+        """Return the counted quantities of the changed workbook."""
         return self.quantities[self.lines.index(line)]
 
 
 @cache
 def names(wanted="2"):
-    """Return the close of each methodology that leaves the most by a rule set, by methodology."""
+    """Return, by methodology, the golden close of a rule set with the highest reduction."""
     found = {}
     for name, one in corpus.expected().items():
         rules, methodology, _ = name.split("/")
@@ -65,7 +65,7 @@ def _corpus():
 
 @cache
 def facts_of(name):
-    """Return the facts of a draft that says what a golden close came to."""
+    """Return the facts of a draft with the result of a golden close."""
     closes, books = _corpus()
     asked = corpus.asked_of(closes[name], books)
     plan = MonitoringPlan(

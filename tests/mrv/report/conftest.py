@@ -1,4 +1,4 @@
-"""Statements that page and workbook are made of."""
+"""Statements from which pages and workbooks are made."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.mrv.report import sample
 
 @pytest.fixture(scope="module")
 def facts():
-    """Rooftop PV over a new year, electric buses, and a draft that no one signed."""
+    """Return rooftop PV over New Year, electric buses, and a draft without signature."""
     pv = sample.pv_case()
     return {
         "pv": sample.issued(pv),

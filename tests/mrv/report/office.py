@@ -1,4 +1,4 @@
-"""LibreOffice as the reader: it calculates every formula of a workbook again."""
+"""LibreOffice as reader: it recalculates every formula of a workbook."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _VALUE = re.compile(r"(</f>)<v>[^<]*</v>")
 
 
 def required(program, package):
-    """Skip without a program; where CI runs it has to be there."""
+    """Skip the test if a program is missing; in CI it must be installed."""
     if shutil.which(program) is None:
         message = f"{program} is not here; `sh deploy/test_packages.sh` installs {package}"
         if os.environ.get("CI"):
@@ -23,7 +23,7 @@ def required(program, package):
 
 
 def without_values(data):
-    """Take away the values that we wrote beside the formulas, so that none can be taken over."""
+    """Remove the values stored beside the formulas, so that none can be reused."""
     out = BytesIO()
     with zipfile.ZipFile(BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
         for name in old.namelist():
@@ -36,7 +36,7 @@ def without_values(data):
 
 def calculated(folder, workbooks):
     """
-    Let LibreOffice open workbooks and write them again with what it calculated.
+    Let LibreOffice open workbooks and save them with recalculated values.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ BECAUSE = "The plan of the plant was seen on paper."
 
 
 def frame(fleet, device, register, quantity, times, gauges=()):
-    """Readings of a device: one register, and what else is given."""
+    """Return readings of a device: one register, and the given channels."""
     index = fleet.by_id[device]
     class_id = fleet.devices[index].class_id
     n = len(times)
@@ -56,7 +56,7 @@ def frame(fleet, device, register, quantity, times, gauges=()):
 
 
 def sunny(begin_us, end_us, watts):
-    """Times, register and power of a clear sky, UTC+7."""
+    """Return times, register and power of a clear sky, UTC+7."""
     times = np.arange(begin_us, end_us, 15 * MINUTE_US, dtype=np.int64) + 1
     hour = ((times + 7 * 3_600_000_000) % 86_400_000_000) / 3_600_000_000
     power = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0) * watts
@@ -64,7 +64,7 @@ def sunny(begin_us, end_us, watts):
 
 
 def joined(frames):
-    """Rows of several devices of a class in one frame."""
+    """Return rows of several devices of a class in one frame."""
     first = frames[0]
     return Frame(
         first.class_id,
@@ -76,7 +76,7 @@ def joined(frames):
 
 
 def pv_case(first=date(2026, 12, 28), end=date(2027, 1, 4), name=HOSTILE):
-    """Seven days over a new year; one inverter begins late; a check meter shows less."""
+    """Return seven days over New Year; one inverter begins late; a check meter shows less."""
     check = Device("check-1", "s", "energy_meter", rated_power_w=100_000, installed_us=FROM)
     devices = (check, *FLEET.devices[:2])
     fleet = Fleet(devices)
@@ -110,7 +110,7 @@ def pv_case(first=date(2026, 12, 28), end=date(2027, 1, 4), name=HOSTILE):
 
 
 def bus_case():
-    """Three days of a bus and its charger; the charger begins late."""
+    """Return three days of a bus and its charger; the charger begins late."""
     devices = tuple(FLEET.devices[2:4])
     fleet = Fleet(devices)
     plan = MonitoringPlan(BUS, devices, {}, {})
@@ -127,7 +127,7 @@ def bus_case():
 
 
 def compost_case():
-    """Two days of a composting plant, over the end of a month."""
+    """Return two days of a composting plant, over the end of a month."""
     devices = (
         Device("fuel", "s", "fuel_meter", installed_us=FROM),
         Device("power", "s", "energy_meter", rated_power_w=50_000, installed_us=FROM),
@@ -148,7 +148,7 @@ def compost_case():
 
 
 def waste_heat_case():
-    """A day of a turbine, and of what its plant draws from the grid meanwhile."""
+    """Return a day of a turbine, and of its plant's import from the grid."""
     devices = (
         Device("fuel", "s", "fuel_meter", installed_us=FROM),
         Device("grid", "s", "energy_meter", rated_power_w=50_000, installed_us=FROM),
@@ -178,10 +178,7 @@ def waste_heat_case():
 
 
 def steady(fleet, begin_us, end_us, **registers):
-    """
-    Registers that rise by the same step each 15-minute interval, from
-    one before to one after.
-    """
+    """Return registers with the same rise each 15 minutes, from one before to one after."""
     times = np.arange(begin_us - 900_000_000, end_us + 1_800_000_000, 900_000_000, dtype=np.int64)
     return [
         frame(fleet, name, register, np.arange(len(times)) * step, times)

@@ -1,4 +1,4 @@
-"""What an auditor's file needs: what people wrote stands there, and what no one wrote is said."""
+"""The auditor's file contains the entered texts, and names those that are missing."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -33,13 +33,13 @@ ARRIVAL = Arrival(
 
 @pytest.fixture(scope="module")
 def bare():
-    """A verified statement of whose people and plan no one wrote anything."""
+    """Return a verified statement without entries on its people and its plan."""
     return sample.issued(sample.pv_case())
 
 
 @pytest.fixture(scope="module")
 def told(bare):
-    """The same, with what registry and verifier can say."""
+    """Return the same, with all entries of registry and verifier."""
     line = Line("generation", None, None, "C", "continuous", "0.5S", "monthly by invoice", "Shift")
     version = replace(
         bare.plan.versions[0], lines=(line,), procedures={"Deviations": "meter 2 stood for a day"}
@@ -59,13 +59,13 @@ def told(bare):
 
 
 def cells(data):
-    """Texts of the sheet, row by row."""
+    """Return the texts of the sheet, row by row."""
     sheet = openpyxl.load_workbook(BytesIO(data))["Audit file"]
     return [[c.value for c in row if c.value is not None] for row in sheet.iter_rows()]
 
 
 def text_of(data):
-    """Text that a reader can select, without white space."""
+    """Return the selectable text, without white space."""
     return "".join("".join(p.extract_text() for p in PdfReader(BytesIO(data)).pages).split())
 
 

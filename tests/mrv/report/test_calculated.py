@@ -1,7 +1,7 @@
 """
-The workbook of each methodology calculates, from a day to whole tonnes, in LibreOffice.
+The workbook of each methodology calculates from a day to whole tonnes in LibreOffice.
 
-A spreadsheet has about fifteen digits: what agrees to a gram is equal.
+A spreadsheet has about fifteen digits: values that agree to a gram are equal.
 """
 
 import math
@@ -29,7 +29,7 @@ CALCULATED = METHODS if SOAK else METHODS[::8]
 
 
 def _moved(data, facts):
-    """Return a workbook with one day ten times as large, and which line that is."""
+    """Return a workbook with one day ten times as large, and the position of its line."""
     line = max(
         (one for one in facts.lines if facts.parameters[one.parameter].side == "baseline"),
         key=lambda one: max(facts.days[i].value or 0 for i in range(one.first, one.last)),
@@ -45,7 +45,10 @@ def _moved(data, facts):
 
 @pytest.fixture(scope="module")
 def calculated(tmp_path_factory):
-    """Return facts, workbook and changed workbook of each methodology, as LibreOffice has them."""
+    """
+    Return facts, workbook and changed workbook of each methodology,
+    recalculated by LibreOffice.
+    """
     every = {name: closed.facts_of(of) for name, of in closed.names().items()}
     given = {name: workbook(facts, Words("en")) for name, facts in every.items()}
     moved = {name: _moved(given[name], every[name]) for name in CALCULATED}
@@ -64,13 +67,13 @@ def _row(sheet, text):
 
 
 def _total(book):
-    """Grams, tonnes, those of the statement, equal, credited, the statement's, equal."""
+    """Return grams, tonnes, those of the statement, equality, credits, those of the statement."""
     sheet = book["Monitoring Report"]
     return [c.value for c in sheet[_row(sheet, "Whole period")]][1:8]
 
 
 def _steps(facts, lines):
-    """What the methodology's own steps come to with other counted quantities. [tCO2e]"""
+    """Return the result of the methodology's steps with other counted quantities. [tCO2e]"""
     other = closed.Moved.of(facts, lines)
     reckoning = Reckoning(other)
     found = [

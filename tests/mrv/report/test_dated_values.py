@@ -37,7 +37,7 @@ MONTH_US = 31 * 86_400_000_000
 
 @pytest.fixture(scope="module")
 def facts():
-    """A turbine that was rated again, a laboratory result, and the grid's factor of a year."""
+    """Return a turbine that was rated again, a laboratory result, and the grid factor of a year."""
     case = sample.waste_heat_case()
     plan = replace(
         case.plan,

@@ -1,4 +1,4 @@
-"""What parameters and steps of methodologies are: words in each language for every declaration."""
+"""Meanings of parameters and steps of methodologies: in each language for every declaration."""
 
 from collections import defaultdict
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The PDF: a page to hand in, whose text is text in every language, the same bytes each time."""
+"""The PDF: selectable text in every language, and the same bytes each time."""
 
 import dataclasses
 import re
@@ -41,7 +41,7 @@ def pages(facts):
 
 @cache
 def sheets_of(data):
-    """Text of each page that a reader can select, in the order in which it was written."""
+    """Return the selectable text of each page, in the order in which it was written."""
     office.required("pdftotext", "poppler-utils")
     command = [shutil.which("pdftotext"), "-raw", "-enc", "UTF-8", "-", "-"]
     done = subprocess.run(command, input=data, capture_output=True, check=True)
@@ -49,7 +49,7 @@ def sheets_of(data):
 
 
 def text_of(data):
-    """Text that a reader can select, its white space evened out."""
+    """Return the selectable text, with normalised white space."""
     return " ".join(" ".join(sheets_of(data)).split())
 
 
@@ -81,7 +81,7 @@ def test_text_can_be_selected(pages, facts, language):
 
 
 def _close(text):
-    """Leave out white space: where a line breaks is no part of a text."""
+    """Remove white space, since line breaks are not part of a text."""
     return re.sub(r"\s", "", text)
 
 
@@ -168,7 +168,7 @@ def test_what_is_missing_is_said_to_be_missing(pages, facts):
 
 
 def _alternatives(data):
-    """Texts that stand for figures, for anyone who does not see them."""
+    """Return the alternative texts of figures for readers who cannot see them."""
     reader = PdfReader(BytesIO(data))
     numbers = {number for of in reader.xref.values() for number in of} | reader.xref_objStm.keys()
     every = [reader.get_object(number) for number in sorted(numbers) if number]

@@ -1,6 +1,7 @@
-"""The workbook: in the JCM's form, its formulas live, its figures those of the statement.
+"""
+The workbook: in the form of the JCM, with formulas and the figures of the statement.
 
-What Python does to a cell, as a spreadsheet has it.
+The evaluation of a cell in Python, as in a spreadsheet.
 """
 
 import re
@@ -95,12 +96,12 @@ def opened(data, *, values=True):
 
 
 def column(sheet, row, heading):
-    """Column of a heading in the head at a row."""
+    """Return the column of a heading in the header row."""
     return next(c.column for c in sheet[row] if c.value == heading)
 
 
 def row_of(sheet, text):
-    """First row that begins with a text."""
+    """Return the first row that begins with a text."""
     return next(c.row for c in sheet["A"] if c.value == text)
 
 
@@ -260,7 +261,7 @@ def test_a_witness_that_differs_stands_with_what_it_may_cost(books):
 
 
 def cells_of(sheet, text):
-    """Values beside a text in the first column."""
+    """Return the values beside a text in the first column."""
     row = row_of(sheet, text)
     return [c.value for c in sheet[row]][1:]
 

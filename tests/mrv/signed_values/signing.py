@@ -1,4 +1,4 @@
-"""Values that a meter or gateway would sign, with keys made here."""
+"""Values as a meter or gateway signs them, with keys made here."""
 
 import json
 
@@ -17,13 +17,13 @@ STRANGER = Ed25519PrivateKey.from_private_bytes(b"\x08" * 32)
 
 
 def public(secret):
-    """Public key as registries have it."""
+    """Return a public key as registries contain it."""
     raw = secret.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return raw.hex()
 
 
 def ocmf(time, kwh, page=1, serial="S-1", secret=METER, clock="S", obis="1-0:2.8.0", unit="kWh"):
-    """One record with one reading; `time` like 2026-01-01T10:00:00."""
+    """Return one record with one reading; `time` like 2026-01-01T10:00:00."""
     reading = {"TM": f"{time},000+0000 {clock}", "RV": kwh, "RI": obis, "RU": unit, "ST": "G"}
     text = json.dumps({"FV": "1.0", "MS": serial, "PG": f"T{page}", "RD": [reading]})
     signature = secret.sign(text.encode(), ec.ECDSA(SHA256())).hex()
@@ -33,7 +33,7 @@ def ocmf(time, kwh, page=1, serial="S-1", secret=METER, clock="S", obis="1-0:2.8
 def batch(
     messages, number=1, at_ms=1_767_225_600_000, signer="gw-1", device="inv-1", secret=GATEWAY
 ):
-    """A batch of messages as bytes."""
+    """Return a batch of messages as bytes."""
     held = number, at_ms, device, None, json.dumps(messages).encode()
     if isinstance(secret, Ed25519PrivateKey):
         return cose_batch.write(held, signer, cose_batch.EDDSA, secret.sign)

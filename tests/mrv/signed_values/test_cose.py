@@ -1,4 +1,4 @@
-"""Batches that gateways and meters sign: vectors of the COSE working group, and our own rules."""
+"""Batches signed by gateways and meters: vectors of the COSE working group, and tonne's rules."""
 
 import json
 from base64 import b64encode, urlsafe_b64decode

@@ -1,4 +1,4 @@
-"""Real signed meter values, of the S.A.F.E. transparency software's own tests."""
+"""Real signed meter values, from the tests of the S.A.F.E. transparency software."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -30,7 +30,7 @@ def _values(name):
 
 
 def _registered(items):
-    """Keys as a registry has them: each meter's first key in the file."""
+    """Return keys as a registry has them: each meter's first key in the file."""
     found = {}
     for one in items:
         if ocmf.is_ocmf(one.text):

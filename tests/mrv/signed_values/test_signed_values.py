@@ -1,4 +1,4 @@
-"""Signed values with keys made here: curves, pages, times, and how values travel."""
+"""Signed values with keys made here: curves, pages, times, and the transport of values."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ SECRET = SECRETS["secp256r1"]
 
 
 def made(secret=SECRET, algorithm="ECDSA-secp256r1-SHA256", **changed):
-    """A value that a meter would sign."""
+    """Return a value signed as by a meter."""
     payload = {"FV": "1.0", "GS": "g", "MS": "m", "PG": "T1", "RD": [READING]} | changed
     text = json.dumps(payload)
     signature = secret.sign(text.encode(), ec.ECDSA(SHA256())).hex()

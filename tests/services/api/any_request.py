@@ -1,4 +1,4 @@
-"""Requests by our own OpenAPI document and against it, of which no one thought: Schemathesis."""
+"""Requests that conform to the OpenAPI document, and requests that do not, made by Schemathesis."""
 
 from collections import Counter
 
@@ -37,7 +37,7 @@ VERIFIES = ("/sampling", "/findings", "/verification")
 
 
 def ask_everything(served, most):
-    """Ask `most` cases of every operation, check each answer, and count answers by status."""
+    """Send `most` cases of every operation, check each answer, and count answers by status."""
     schema = schemathesis.openapi.from_url(f"{served.url}/v1/openapi.json")
     seen = Counter()
     for found in schema.get_all_operations():
@@ -71,7 +71,7 @@ def _ask(served, operation, seen, most):
 
 
 def _cases(operation):
-    """Return requests by the document, and ones against it where it says what is wrong."""
+    """Return requests by the document, and requests that violate it where it states the error."""
     fitting = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
     if not (operation.path_parameters or operation.query or operation.body):
         return fitting
@@ -89,7 +89,7 @@ def _whose(path):
 
 
 def _sometimes_real(case, served, number):
-    """Put ids that are there into every second case: random ones end at the first look."""
+    """Put real ids into every second case: random ones end at the first check."""
     if number % 2 or not case.path_parameters or case.meta.generation.mode.is_negative:
         return
     real = {"statement": served.issued, "project": "pv", "device": "inv-1", "index": 0}

@@ -25,7 +25,7 @@ from tests.services.issuer.sealed import close_period
 
 @dataclass
 class Served:
-    """Where the API answers, its database and home, tokens by whose they are, and the process."""
+    """The address of the API, its database and home, tokens by user, and the process."""
 
     url: str
     database_url: str
@@ -36,20 +36,20 @@ class Served:
     process: subprocess.Popen
 
     def ask(self, path: str, who: str | None = None, method: str = "GET", **more) -> httpx.Response:
-        """Ask as someone; with no name, as anyone."""
+        """Send a request as a user; without a name, anonymously."""
         headers = dict(more.pop("headers", {}))
         if who is not None:
             headers["Authorization"] = f"Bearer {self.tokens[who]}"
         return plain.request(method, self.url + path, headers=headers, **more)
 
     def hand_in(self, name, what, body, who, **headers):
-        """Hand in what someone signed of a statement."""
+        """Send a signed part of a statement."""
         told = {"Content-Type": "application/json", **headers}
         return self.ask(f"/v1/statements/{name}/{what}", who, "POST", content=body, headers=told)
 
 
 def _issued(database_url, home):
-    """A sealed log, an issued statement and a draft, and everyone's tokens."""
+    """Return a sealed log, an issued statement and a draft, and the tokens of all users."""
     plant.register(database_url, home)
     plant.fill_pv(database_url)
     who = logged.signers(database_url, home)
@@ -64,7 +64,7 @@ def _issued(database_url, home):
 
 @pytest.fixture(scope="module")
 def served(timescale, migrated_template, tmp_path_factory):
-    """Return an API that is up."""
+    """Yield a running API."""
     home = tmp_path_factory.mktemp("api")
     for database_url in _fresh(timescale, migrated_template):
         issued, draft, tokens = planted(_issued, database_url, home)
@@ -100,7 +100,7 @@ def _tokens(conn):
 
 
 def start(database_url, home, url, log, *, anew=False, **more):
-    """Return `tonne api` at an address, ready to answer; `more` are further settings."""
+    """Return a running `tonne api` at an address; `more` are further settings."""
     process = commands.start(
         ["api"],
         anew=anew,

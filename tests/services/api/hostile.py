@@ -1,4 +1,4 @@
-"""A client that means harm, and readers beside it who should not notice."""
+"""A hostile client, and readers beside it who should not be affected."""
 
 import contextlib
 import secrets
@@ -17,20 +17,20 @@ ATTACKER = "127.0.0.66"
 
 
 def connection(url, source=ATTACKER, timeout=plain.PATIENCE_S):
-    """Connect from an address of one's own; every address of 127/8 is this machine's."""
+    """Connect from a separate address; every address of 127/8 is this machine's."""
     where = urlsplit(url)
     return socket.create_connection((where.hostname, where.port), timeout, (source, 0))
 
 
 def client(source=ATTACKER):
-    """Return a client that asks from an address of its own."""
+    """Return a client with a separate address."""
     # no TLS here, and its settings take longer to make than a request does
     way = httpx.HTTPTransport(local_address=source, verify=False)
     return httpx.Client(transport=way, timeout=plain.PATIENCE_S)
 
 
 def endless_header(url, until_s):
-    """Send a header that never ends; the bytes that were taken and what was answered."""
+    """Send a header that never ends; return the number of bytes accepted and the answer."""
     taken, part = 0, b"a" * 65_536
     with connection(url) as one:
         one.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
@@ -43,7 +43,7 @@ def endless_header(url, until_s):
 
 
 def idle(url, count, source=ATTACKER):
-    """Open sockets that say nothing; those that could be opened."""
+    """Open sockets that send nothing; return those that could be opened."""
     opened = []
     for _ in range(count):
         try:
@@ -54,7 +54,7 @@ def idle(url, count, source=ATTACKER):
 
 
 def forged_token():
-    """Return a token of three parts that names a key which no one has."""
+    """Return a token of three parts with the name of a key that does not exist."""
     head = {"alg": "RS256", "typ": "JWT", "kid": secrets.token_hex(8)}
     body = {"sub": "x", "iss": "x", "aud": "x", "exp": 2**33, "iat": 1}
     parts = [msgspec.json.encode(head), msgspec.json.encode(body), b"no signature"]
@@ -62,7 +62,7 @@ def forged_token():
 
 
 def at_once(calls):
-    """Run each call in a thread of its own; their results once all have ended."""
+    """Run each call in a separate thread; return the results once all have ended."""
     results = [None] * len(calls)
 
     def run(place, call):
@@ -78,10 +78,10 @@ def at_once(calls):
 
 class Reader:
     """
-    Reads public pages the whole time; `times_s` of the answers, `statuses` of those.
+    Reads public pages continuously: `times_s` of the answers, `statuses` of those.
 
-    In turn with them it reads the same pages of a process beside that no one attacks: by
-    its times, `beside_s`, it is known how busy the machine is.
+    In turn, it reads the same pages of another process that no one attacks: its times, `beside_s`,
+    show how busy the machine is.
     """
 
     def __init__(self, urls, beside):
@@ -113,7 +113,7 @@ class Reader:
                 self._ended.wait(0.02)
 
     def told(self, what):
-        """Print the figures; return median and slowest but one in a hundred, beside too. [s]"""
+        """Print the figures; return median and 99th percentile, also of the other process. [s]"""
         own, beside = (
             (_share(times_s, 0.5), _share(times_s, 0.99))
             for times_s in (self.times_s, self.beside_s)
@@ -127,7 +127,7 @@ class Reader:
 
 
 def _read(client, url):
-    """Read a page; how long it took [s], and the status, 0 for none."""
+    """Read a page; return its duration [s] and the status, 0 without an answer."""
     began_s = time.monotonic()
     try:
         status = client.get(url).status_code
@@ -137,19 +137,19 @@ def _read(client, url):
 
 
 def _share(times_s, share):
-    """Return the time under which this share of all answers stayed. [s]"""
+    """Return the time within which this share of all answers arrived. [s]"""
     return sorted(times_s)[min(len(times_s) - 1, int(share * len(times_s)))]
 
 
 @contextlib.contextmanager
 def hanging_provider():
-    """Yield the address of a server that never says a word, and its socket."""
+    """Yield the address of a server that never answers, and its socket."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/keys", listening
 
 
 def knocks(listening):
-    """Count who asked a server that never says a word."""
+    """Count the connections to a server that never answers."""
     listening.setblocking(False)
     count = 0
     with contextlib.suppress(BlockingIOError):

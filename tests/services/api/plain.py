@@ -1,7 +1,7 @@
 """
-Requests that read no authorities: without TLS, reading them costs more than asking.
+Requests without certificate authorities: without TLS, loading them takes longer than the request.
 
-They wait longer than any answer takes on a busy machine.
+The timeout is longer than any answer takes on a busy machine.
 """
 
 import ssl

@@ -1,4 +1,4 @@
-"""Who may do what: every route, by every role and by no one."""
+"""Permissions: every route, by every role and without login."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Alarms by the API and in the console: read within a scope, acknowledged by operators."""
+"""Alarms in API and console: read within a scope, acknowledged by operators."""
 
 import re
 
@@ -13,7 +13,7 @@ from tests.services.api import plain
 
 @pytest.fixture(scope="module")
 def raised(served):
-    """The API over a plant that fell silent months ago; numbers of its alarms by what they are."""
+    """Return the API over a plant without data for months; numbers of its alarms by kind."""
     with psycopg.connect(served.database_url, autocommit=True) as conn:
         conn.execute("UPDATE device SET commissioned = '2026-03-01'")  # some were never heard
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:

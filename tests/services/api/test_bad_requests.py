@@ -1,4 +1,4 @@
-"""Bad, hostile and slow requests: the right status, nothing changed, nothing disclosed."""
+"""Invalid, hostile and slow requests: the right status, nothing changed, nothing disclosed."""
 
 import json
 import socket

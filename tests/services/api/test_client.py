@@ -1,4 +1,4 @@
-"""The typed client gets what is there, and gets through where the line breaks."""
+"""The typed client returns the data, and retries where the connection breaks."""
 
 import io
 import zipfile
@@ -74,7 +74,7 @@ def test_an_api_that_is_not_there_is_said(monkeypatch):
 
 
 class _Endless(BaseHTTPRequestHandler):
-    """Sends bytes for as long as they are taken, whatever it said of their number."""
+    """Sends bytes as long as they are accepted, whatever length it announced."""
 
     sent = 0
 
@@ -91,7 +91,7 @@ class _Endless(BaseHTTPRequestHandler):
             pass
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 def test_a_pack_without_end_is_not_downloaded(tmp_path):

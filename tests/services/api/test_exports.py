@@ -1,6 +1,7 @@
-"""Exports at the API and in the console: the same files as by command, within a scope.
+"""
+Exports in API and console: the same files as by command, within a scope.
 
-Readings out as files: the same figures as the API lists, for programs and in the console.
+Readings as files: the same figures as listed by the API, for programs and in the console.
 """
 
 import csv

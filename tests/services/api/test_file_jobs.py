@@ -1,4 +1,4 @@
-"""Reports and packs that no one waits for: the same bytes, for anyone who asked, and no others."""
+"""Reports and packs made in the background: the same bytes, for those who requested them only."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ PATIENCE_S = 240
 
 
 def finished(served, address, who):
-    """Ask for a job until it has ended; return what it was, seen on the way, and the end."""
+    """Wait for the end of a job; return the states seen, and the end."""
     seen, end = [], time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         found = served.ask(address, who).json()
@@ -119,7 +119,7 @@ def test_the_console_shows_how_far_a_file_is(served):
 
 @pytest.fixture
 def queue(database_url, tmp_path):
-    """A database with an issued statement, and no process that makes files."""
+    """Return a database with an issued statement, without a process that makes files."""
     issued, _, _ = planted(_issued, database_url, tmp_path)
     with connect(database_url, role="tonne_api", autocommit=True) as conn:
         yield conn, issued

@@ -1,4 +1,4 @@
-"""A statement's life over the API: keys stay with their holders, files go back and forth."""
+"""The states of a statement over the API: keys stay with their holders, files are exchanged."""
 
 import html
 import json
@@ -27,7 +27,7 @@ OPINION = ("--opinion", "unqualified", "--assurance", "reasonable")
 
 @pytest.fixture
 def holder(served, tmp_path, monkeypatch):
-    """Return what a key's holder runs on a machine that has no database."""
+    """Return a runner for a key's holder on a machine without database."""
     monkeypatch.setenv("TONNE_HOME", str(served.home))
     monkeypatch.delenv("TONNE_DATABASE_URL", raising=False)
 
@@ -59,7 +59,7 @@ def unpacked(client, name, folder):
 
 
 def submitted(served, holder, folder):
-    """Return a statement whose operator signed its draft and handed the signature in."""
+    """Return a statement whose operator signed its draft and submitted the signature."""
     name, draft, out = drafted(served), folder / "draft.json", folder / "signature.json"
     with Client(served.url, served.tokens["operator"]) as client:
         draft.write_bytes(client.document(name))

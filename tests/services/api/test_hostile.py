@@ -1,4 +1,4 @@
-"""What one hostile address, or a provider that hangs, does to those who only read."""
+"""The effect of one hostile address, or of a hanging provider, on other readers."""
 
 import signal
 import time
@@ -22,7 +22,7 @@ BUSY_S, TIMES = (1.0, 4.0), 10
 
 @pytest.fixture(scope="module")
 def attacked(served):
-    """Return a second API over the same database, whose identity provider hangs."""
+    """Yield a second API over the same database, whose identity provider hangs."""
     url = f"127.0.0.1:{free_port()}"
     with hostile.hanging_provider() as (keys, _), (served.home / "attacked.log").open("wb") as log:
         process = start(
@@ -40,13 +40,13 @@ def attacked(served):
 
 
 def reading(served, attacked):
-    """Read what is public, of the attacked and of another process."""
+    """Read public pages of the attacked process and of another one."""
     paths = "/healthz", f"/v1/statements/{served.issued}/status"
     return Reader(*([url + path for path in paths] for url in (attacked, served.url)))
 
 
 def undisturbed(readers, what):
-    """Say whether all reads were answered, and as soon as on a machine that is so busy."""
+    """Return whether all reads were answered, as fast as on a machine with that load."""
     own, beside = readers.told(what)
     assert set(readers.statuses) == {200}
     if SOAK:

@@ -1,4 +1,4 @@
-"""Invoices over the API: kept once, all or none, by whom they are for."""
+"""Invoices over the API: stored once, all or none, by permitted users."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""Turns and places: no one takes what all need."""
+"""Queues and limits: no caller uses up what all others need."""
 
 import asyncio
 from contextlib import suppress
@@ -113,12 +113,12 @@ def test_an_address_has_a_share_of_the_places(monkeypatch):
 
 
 class Waits:
-    """A connection that says nothing."""
+    """A connection that sends nothing."""
 
     ended = False
 
     def end(self):
-        """Be hung up on."""
+        """End, as a closed connection does."""
         self.ended = True
 
 
@@ -151,7 +151,7 @@ def test_what_an_address_counts_as(address, share):
 
 
 async def answers(scope, receive, send):
-    """Answer at once, without reading a body: little, or more than any socket takes."""
+    """Answer at once without reading a body: a little, or more than any socket accepts."""
     text = "a" * 2**25 if scope["path"] == "/large" else "ok"
     await PlainTextResponse(text)(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: what they open, and how often the provider is asked."""
+"""Tokens of an identity provider: their permissions, and how often the provider is asked."""
 
 import asyncio
 import threading
@@ -21,13 +21,13 @@ ISSUER, AUDIENCE = "https://id.example.vn", "tonne"
 
 
 class Provider:
-    """Publishes keys; `asked` counts how often, `keys` are those that it has now."""
+    """Publishes keys; `asked` counts the requests, `keys` are the current ones."""
 
     def __init__(self):
         self.asked, self.keys, self.away = 0, {}, False
 
     def sign(self, id_, **claims):
-        """Return a token that is good for a minute, but for what is said otherwise."""
+        """Return a token that is valid for a minute, with the given changes."""
         now = int(time.time())
         said = {"iss": ISSUER, "aud": AUDIENCE, "sub": "an", "iat": now, "exp": now + 60}
         key = self.keys.setdefault(id_, Ed25519PrivateKey.generate())
@@ -46,7 +46,7 @@ class Provider:
 
 @contextmanager
 def published():
-    """Yield a provider, and tokens that are checked by its keys."""
+    """Yield a provider, and tokens that are verified with its keys."""
     provider = Provider()
 
     class Handler(BaseHTTPRequestHandler):
@@ -83,7 +83,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch):
-    """Wait for a provider that answers, however busy the machine is."""
+    """Wait for a provider's answer, however busy the machine is."""
     monkeypatch.setattr(principals, "WAIT_S", 120.0)
     monkeypatch.setattr(principals, "_FETCH_S", 120.0)
 
@@ -95,7 +95,7 @@ def refused(found):
 
 
 async def all_of(tokens, texts):
-    """Check tokens at once; principals and refusals."""
+    """Verify tokens concurrently; return principals and refusals."""
     return await asyncio.gather(*map(tokens.principal, texts), return_exceptions=True)
 
 

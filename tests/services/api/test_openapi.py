@@ -1,6 +1,7 @@
-"""The OpenAPI document: what it promises is kept, whatever is asked; it can be read as a page.
+"""
+The OpenAPI document agrees with every answer; it can be read as a page.
 
-The API tells the form of the documents that it gives.
+The API states the form of the documents that it returns.
 """
 
 import os

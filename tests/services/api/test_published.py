@@ -1,4 +1,4 @@
-"""What anyone may ask the API: status lists, the trust root, who approved an issue."""
+"""Public data of the API: status lists, the trust root, the approvals of an issue."""
 
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ LIST = "/v1/status-list?project=pv"
 
 
 def signer(served, name):
-    """A signer whose key is in the API's home."""
+    """Return a signer whose key is in the API's home."""
     return life.Signer(*keys.load(served.home, name))
 
 

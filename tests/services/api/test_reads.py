@@ -1,8 +1,9 @@
-"""What the API answers is what is stored, and can be checked without trusting it.
+"""
+Answers of the API equal the stored data, and can be verified without trusting it.
 
 Sewers over the API: a window of the map, page by page, and one asset's history.
 
-Evidence that lies in the archive, asked of the API.
+Evidence that is in the archive, requested through the API.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ from tests.services.issuer import plant
 
 @pytest.fixture(scope="module")
 def archived(served, tmp_path_factory):
-    """Folder of the archive; the draft is verified and rests on it."""
+    """Return the folder of the archive; the draft is verified and depends on it."""
     place = tmp_path_factory.mktemp("archive")
     shelved.archive(served.database_url, place)
     signer = {r: life.Signer(*keys.load(served.home, f"the-{r}")) for r in ("operator", "verifier")}
@@ -56,8 +57,8 @@ def archived(served, tmp_path_factory):
 
 def test_a_damaged_archive_is_no_mistake_of_the_caller(served, archived):
     """
-    An auditor would look for the fault in the request, or be informed of
-    folders of the server.
+    An auditor would look for the fault in the request, or learn names of the
+    server's folders.
     """
     path = f"/v1/statements/{served.draft}/evidence"
     (file,) = archived.glob("pv_inverter/2026/03/2026-03-03_*.parquet")
@@ -146,7 +147,7 @@ DAY = {"from": "2026-03-02", "to": "2026-03-03"}
 
 
 def everything(served, path, who, limit, **query):
-    """All items of a list, page by page."""
+    """Return all items of a list, page by page."""
     items, cursor = [], None
     while True:
         more = {} if cursor is None else {"cursor": cursor}

@@ -1,4 +1,4 @@
-"""A statement's receipt is served once it is in the log under a signed head, and not before."""
+"""A statement's receipt is served only once it is in the log under a signed head."""
 
 import io
 import threading

@@ -1,4 +1,4 @@
-"""Reports over HTTP: in the form and the language that the caller accepts, to whom they belong."""
+"""Reports over HTTP: in the format and language that the caller accepts, for permitted users."""
 
 from io import BytesIO
 

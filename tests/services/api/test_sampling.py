@@ -1,4 +1,4 @@
-"""The sampling list over the API: drawn and signed elsewhere, taken once, from the right one."""
+"""The sampling list over the API: drawn and signed elsewhere, accepted once, from its verifier."""
 
 import json
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ def post(served, name, body, who="verifier", **headers):
 
 
 def spoilt(body, **change):
-    """Return a list that says something else than what was signed."""
+    """Return a list that differs from the signed one."""
     document = json.loads(body)
     document["credentialSubject"] |= change
     return json.dumps(document).encode()
@@ -65,7 +65,7 @@ WRONG = [
 
 
 def refused(served, drawn):
-    """Hand in what was not drawn so; nothing of it is kept."""
+    """Submit a list that was not drawn so; nothing of it is stored."""
     name, lists = drawn
     for spoil, status in WRONG:
         answer = post(served, name, spoil(lists))

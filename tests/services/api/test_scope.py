@@ -1,6 +1,7 @@
-"""What a key of another project sees of this one: nothing, at any address.
+"""
+A key of another project sees nothing of this one, at any address.
 
-The page that says who may do what, compared with the routes and what they were seen to do.
+The page of permissions, compared with the routes and their observed behaviour.
 """
 
 import runpy

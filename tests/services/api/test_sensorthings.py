@@ -1,4 +1,4 @@
-"""OGC SensorThings: what stations and meters measure, paged, filtered, within a scope."""
+"""OGC SensorThings: values of stations and meters, paged, filtered, within a scope."""
 
 from datetime import UTC, datetime
 
@@ -69,7 +69,7 @@ def test_a_series_is_paged_to_its_end_and_is_what_is_stored(served):
 
 
 def test_filters_select_and_expand(served):
-    """A reader would be informed of another device, or of another hour."""
+    """A reader would get the values of another device, or of another hour."""
     rows = stored(served)
     most = max(value for _, value in rows)
     noon = datetime(2026, 3, 2, 5, tzinfo=UTC)

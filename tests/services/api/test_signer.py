@@ -1,4 +1,4 @@
-"""`tonne api` beside `tonne signer`: what stands under a signature is asked for, and done once."""
+"""`tonne api` beside `tonne signer`: signatures are requested, and done once."""
 
 import os
 import re
@@ -87,7 +87,7 @@ def apart(timescale, migrated_template, tmp_path_factory, logins):
 
 @contextmanager
 def signing(apart, logins):
-    """Run `tonne signer` with its own login, and its own home, until nothing is asked of it."""
+    """Run `tonne signer` with its own login and home, until no request is pending."""
     with (apart.home / "signer.log").open("wb") as log:
         process = commands.start(
             ["signer", "--no-seal"],
@@ -109,7 +109,7 @@ def signing(apart, logins):
 
 
 def _nothing_waits(apart):
-    """Have the signer answer something, so that it is up, and then wait until all is answered."""
+    """Let the signer answer one request, so that it is up, then wait until all are answered."""
     asked = apart.ask("/v1/projects/pv/periods", "operator", "POST", json=LONG_AGO, headers=ASYNC)
     # asked for, or refused already where the signer was quicker
     assert asked.status_code in {202, 422}, asked.text
@@ -129,7 +129,7 @@ def job(apart, location, who="operator"):
 
 
 def signed(apart, name, role):
-    """Return what a person signs on a machine of their own, as the body that is handed in."""
+    """Return a document that a person signs on another machine, as the submitted body."""
     signer = life.Signer(*keys.load(apart.home, f"the-{role}"))
     with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
         have = life.documents(conn, name)
@@ -142,7 +142,7 @@ def signed(apart, name, role):
 
 
 def sampled(apart, name):
-    """Return a sampling list that the verifier drew and signed, as it is handed in."""
+    """Return a sampling list that the verifier drew and signed, as it is submitted."""
     signer = life.Signer(*keys.load(apart.home, "the-verifier"))
     with connect(apart.database_url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
         have = life.documents(conn, name)
@@ -157,7 +157,7 @@ def plant_now(conn):
 
 
 def entered(conn, name):
-    """Entries of the log by which a statement is issued."""
+    """Return the log entries by which a statement is issued."""
     asked = "SELECT count(*) FROM log_entry WHERE statement_id = %s AND kind = 'issued'"
     return conn.execute(asked, [name]).fetchone()[0]
 

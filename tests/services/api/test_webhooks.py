@@ -1,4 +1,4 @@
-"""Webhooks at the API: made by administrators of all projects, secrets shown once."""
+"""Webhooks in the API: created by administrators of all projects; secrets are shown once."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""What changes something is done once, by whom it is due, and noted."""
+"""Changes are made once, by permitted users, and recorded."""
 
 import threading
 

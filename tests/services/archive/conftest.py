@@ -21,23 +21,23 @@ def _sealed(request, timescale, migrated_template, tmp_path_factory, monkeypatch
 
 @pytest.fixture
 def who(_sealed):
-    """Signers of the plant in `sealed_url`."""
+    """Return the signers of the plant in `sealed_url`."""
     return _sealed[1]
 
 
 @pytest.fixture
 def sealed_url(_sealed):
-    """URL of a database with three sealed days."""
+    """Return the URL of a database with three sealed days."""
     return _sealed[0]
 
 
 @pytest.fixture
 def shelf(_sealed):
-    """Folder of the plant's archive; nothing of it is in the database any more."""
+    """Return the folder of the plant's archive; its data are no longer in the database."""
     return _sealed[2] / shelved.SHELF
 
 
 @pytest.fixture
 def pack(_sealed, shelf):
-    """Pack of the three archived days, issued."""
+    """Return the pack of the three archived days, issued."""
     return _sealed[2] / shelved.PACK

@@ -3,7 +3,7 @@ A command of the archive that dies at a step, as by kill -9.
 
     python -m tests.services.archive.killed STEP run|restore DATABASE PLACE
 
-The process kills itself with SIGKILL the first time it comes to the step.
+The process kills itself with SIGKILL when it reaches the step for the first time.
 """
 
 import os

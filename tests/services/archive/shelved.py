@@ -15,7 +15,7 @@ TABLES = ("reading_pv_inverter", "reading_ev_charger", "reading_vehicle")
 
 
 def sealed(url, folder):
-    """Three sealed days of a plant that was never silent; return the signers."""
+    """Seal three days of a plant without gaps; return the signers."""
     plant.register(url, folder)
     plant.fill_pv(url, minutes=15, silent=False)
     plant.fill_buses(url)
@@ -25,14 +25,14 @@ def sealed(url, folder):
 
 
 def shelved(url, folder):
-    """The same, all of it archived; return the signers."""
+    """Archive all of that plant; return the signers."""
     who = sealed(url, folder)
     archive(url, folder / SHELF)
     return who
 
 
 def packed(url, folder):
-    """The same, issued, and its pack; return the signers."""
+    """Issue a statement of that plant and export its pack; return the signers."""
     who = shelved(url, folder)
     export_pack(url, logged.issue(url, who, "2026-03-01", "2026-03-04"), folder / PACK)
     return who
@@ -51,13 +51,13 @@ def archive(url, place, before=LATER):
 
 
 def hot(url):
-    """How many readings are in the database."""
+    """Return the number of readings in the database."""
     with connect(url) as conn:
         return [conn.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in TABLES]
 
 
 def underived(url):
-    """Derived rows that do not follow from the readings, wherever those are."""
+    """Return the derived rows that do not follow from the readings, archived or not."""
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         plan = plant.store_of(conn).plan
         return rebuild(conn, plan, range(len(plan.fleet)), 0, plant.us("2027-01-01"), replace=False)

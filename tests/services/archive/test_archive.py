@@ -1,4 +1,4 @@
-"""Sealed days leave the database for files, and no one who reads notices."""
+"""Sealed days move from the database to files, and readers see no difference."""
 
 import json
 

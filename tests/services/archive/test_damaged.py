@@ -1,4 +1,4 @@
-"""An archive that is not what was written is named, and refused by all who would use it."""
+"""A changed archive is reported, and refused by all of its readers."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.services.issuer.sealed import close_period
 
 @pytest.fixture
 def place(shelf):
-    """Folder of the plant's archive."""
+    """Return the folder of the plant's archive."""
     return shelf
 
 
@@ -153,7 +153,7 @@ def test_two_runs_at_once_are_refused(sealed_url, tmp_path):
 
 
 def test_a_device_that_is_not_there_is_no_success(sealed_url, place):
-    """A misspelt name would be informed that its evidence holds."""
+    """For a misspelt name, the answer would be that its evidence is complete."""
     with (
         connect(sealed_url, role="tonne_archive", autocommit=True) as conn,
         pytest.raises(InputError, match="'inv-9' has no data in the archive"),

@@ -1,4 +1,4 @@
-"""Killed at every step, the next run finishes: nothing lost, nothing doubled."""
+"""After a kill at any step, the next run finishes: nothing is lost or doubled."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""A run beside ingest works in small steps, and goes on from night to night."""
+"""A run beside ingest works in small steps, and continues from night to night."""
 
 import time
 

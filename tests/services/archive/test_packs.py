@@ -1,4 +1,4 @@
-"""Evidence packs take whole days from the archive as they are, and all of it is still checked."""
+"""Evidence packs contain whole days of the archive unchanged, and all of it is verified."""
 
 import hashlib
 import json
@@ -29,13 +29,13 @@ UNLISTED = {"manifest.json", "manifest.txt", "receipt.txt"}
 
 @pytest.fixture
 def place(shelf):
-    """Folder of the plant's archive."""
+    """Return the folder of the plant's archive."""
     return shelf
 
 
 @pytest.fixture
 def folder(pack):
-    """Pack of three archived days, issued."""
+    """Return the pack of three archived days, issued."""
     return pack
 
 
@@ -48,7 +48,7 @@ def _own(folder):
 
 
 def _listed_again(folder):
-    """List the files again, as a forger would; return what is still found."""
+    """List the files again, as a forger would; return the findings of the verification."""
     files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
     said = {
         name: hashlib.sha256(file.read_bytes()).hexdigest()

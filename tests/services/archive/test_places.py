@@ -1,4 +1,4 @@
-"""Places that fail, lie or fill up: nothing is lost, nothing doubled, the next run finishes."""
+"""Storage that fails, lies or fills up: nothing is lost or doubled, the next run finishes."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ from tests.services.archive import shelved
 
 @pytest.fixture
 def before(sealed_url):
-    """How many readings there are of each class."""
+    """Return the number of readings of each class."""
     return shelved.hot(sealed_url)
 
 
 def _holds(url, rows):
-    """Whether the archive holds these readings once, and derived rows follow from them."""
+    """Return whether the archive has these readings once, and derived rows follow from them."""
     with connect(url, role="tonne_archive", autocommit=True) as conn:
         found = check.check(conn)
     assert (found.breaks, found.rows) == ([], sum(rows))
@@ -85,7 +85,7 @@ def test_a_full_disk_costs_nothing(sealed_url, before, tmp_path):
 
 @contextlib.contextmanager
 def _small_disk(path):
-    """A disk of a few pages; without the right to mount one, files that may not be larger."""
+    """Yield a disk of a few pages; without the right to mount one, a limit on file size."""
     path.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", path], check=False, capture_output=True

@@ -1,4 +1,4 @@
-"""What a bridge acknowledges is in Kafka; what is not, the MQTT broker keeps."""
+"""A message that a bridge acknowledges is in Kafka; all others stay with the MQTT broker."""
 
 import json
 import os
@@ -32,7 +32,7 @@ from tests.waiting import until
 
 
 def of(name):
-    """A topic as bridges of these tests want it."""
+    """Return a topic for the bridges of these tests."""
     return Topic(name, 2, 1, 24)
 
 
@@ -58,19 +58,19 @@ class Running:
             self.failure = error
 
     def forwarded(self):
-        """Messages that Kafka has."""
+        """Return the number of messages in Kafka."""
         found = 0.0
         for family in self.metrics.messages.collect():
             found += sum(s.value for s in family.samples if s.name.endswith("_total"))
         return int(found)
 
     def unacked(self):
-        """Messages taken from the MQTT broker and not acknowledged."""
+        """Return the messages received from the MQTT broker and not acknowledged."""
         (family,) = self.metrics.unacked.collect()
         return int(family.samples[0].value)
 
     def stop(self):
-        """Stop as SIGTERM does."""
+        """Stop as on SIGTERM."""
         self.bridge.stop()
         self.ended()
 

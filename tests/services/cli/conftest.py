@@ -1,4 +1,4 @@
-"""A pack as an auditor has it."""
+"""A pack as an auditor receives it."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.mrv.packs import folder
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    """Folder of an issued statement's pack."""
+    """Return the folder of an issued statement's pack."""
     path = tmp_path_factory.mktemp("export") / "pack"
     path.mkdir()
     folder(path)

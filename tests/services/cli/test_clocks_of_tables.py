@@ -1,4 +1,4 @@
-"""Tables show the clock of the site or project, with its offset; JSON has UTC."""
+"""Tables show local times of the site or project with their offset; JSON has UTC."""
 
 import json
 import re

@@ -1,6 +1,7 @@
-"""The demo's catalog as of the present day: what moves, what stays, and what its month comes to.
+"""
+The demo's catalog at the present date: what moves, what stays, and the result of its month.
 
-What `tonne demo` says before it starts anything.
+The output of `tonne demo` before it starts anything.
 """
 
 import csv
@@ -65,7 +66,7 @@ FIRST = (date(2025, 6, 14), date(2024, 12, 9))  # what is to come cannot be regi
 
 @pytest.fixture(params=FIRST, ids=str)
 def city(request, tmp_path):
-    """Return the catalog of a demo that was begun on some day, and its month."""
+    """Return the catalog of a demo begun on some day, and its month."""
     end = request.param + timedelta(days=DAYS - 1)
     return tmp_path / "city", moved(examples.CITY, tmp_path / "city", request.param, end, SILENT[0])
 

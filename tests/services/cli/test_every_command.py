@@ -1,4 +1,4 @@
-"""What holds for every command of `tonne`: an example, `--json`, one kind of time, near names."""
+"""Requirements of every `tonne` command: an example, `--json`, one time format, similar names."""
 
 import re
 

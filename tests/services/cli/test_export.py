@@ -1,4 +1,4 @@
-"""`tonne export` on a pack, as an auditor without any database has it."""
+"""`tonne export` on a pack, as for an auditor without a database."""
 
 import json
 

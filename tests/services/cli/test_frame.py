@@ -1,4 +1,4 @@
-"""The frame of the command line: closed pipes, passwords, completion by the shell."""
+"""General behaviour of the command line: closed pipes, passwords, shell completion."""
 
 import json
 import os

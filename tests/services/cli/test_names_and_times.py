@@ -1,4 +1,4 @@
-"""Names that are not registered, and days of several time zones, at a database."""
+"""Names that are not registered, and days of several time zones, on a database."""
 
 import json
 import re
@@ -16,7 +16,7 @@ DOCS = ROOT / "docs" / "rejected.md"
 
 @pytest.fixture
 def tonne(database_url, monkeypatch):
-    """Run a command on a database with one site, one device and no project."""
+    """Return a runner on a database with one site, one device and no project."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     _fill(database_url)
     return invoke
@@ -24,14 +24,14 @@ def tonne(database_url, monkeypatch):
 
 @pytest.fixture(scope="module")
 def filled(shared_database_url):
-    """Return the URL of a database like that of `tonne`, for commands that change nothing."""
+    """Return the URL of a similar database, for commands that change nothing."""
     _fill(shared_database_url)
     return shared_database_url
 
 
 @pytest.fixture
 def asking(filled, monkeypatch):
-    """Run a command that is refused, on a database that others use as well."""
+    """Run a command that is refused, on a database shared with other tests."""
     monkeypatch.setenv("TONNE_DATABASE_URL", filled)
     return invoke
 

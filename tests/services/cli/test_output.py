@@ -1,4 +1,4 @@
-"""How commands print: amounts, counts, times, tables; and what they ask back."""
+"""Output of commands: amounts, counts, times, tables; and their questions."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

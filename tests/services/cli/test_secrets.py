@@ -1,4 +1,4 @@
-"""What is shown this once can be taken by a shell: `T=$(tonne api keys create ..)`."""
+"""Secrets that are shown once can be read by a shell: `T=$(tonne api keys create ..)`."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests.services.test_credentials import tonne  # noqa: F401 - a fixture
 
 @pytest.fixture
 def run(tonne, monkeypatch):  # noqa: F811
-    """Run a command on a database with two devices, and give its two streams."""
+    """Run a command on a database with two devices; return both output streams."""
     monkeypatch.setenv("TONNE_WEBHOOK_NETWORKS", "127.0.0.1")
     tonne.register("a", "b")
     tonne("registry", "issue-credentials", "--all")

@@ -1,4 +1,4 @@
-"""`tonne signed verify` on files: outcomes, exit codes, and whose keys count."""
+"""`tonne signed verify` on files: results, exit codes, and the accepted keys."""
 
 import json
 from pathlib import Path

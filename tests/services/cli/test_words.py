@@ -1,4 +1,4 @@
-"""Languages: a set of word files that are whole, begun and checked without code."""
+"""Languages: word files that are complete, started and checked without code."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from tests.invoked import printed, tonne
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """A copy of the English word files, where a language may be begun."""
+    """Return a copy of the English word files, in which a language can be started."""
     for folder in words.FOLDERS:
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         shutil.copy(words.ROOT / folder / "en.toml", tmp_path / folder)

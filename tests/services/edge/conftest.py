@@ -10,7 +10,7 @@ from tests.services.edge.plant import DEVICES, Plant, SecurePipeline, registry
 
 @pytest.fixture(scope="package")
 def pipeline(tmp_path_factory, migrated_cluster):
-    """A secured pipeline with two gateways, and devices behind the first."""
+    """Yield a secured pipeline with two gateways, and devices behind the first."""
     home = tmp_path_factory.mktemp("secure")
     with on_servers(migrated_cluster, home, SecurePipeline) as found:
         found.register(registry(*DEVICES))
@@ -20,21 +20,24 @@ def pipeline(tmp_path_factory, migrated_cluster):
 
 @pytest.fixture(scope="package", autouse=True)
 def _kept_from_before():
-    """Keep the collector off what other tests left, which it would look through after each."""
+    """
+    Exclude objects of other tests from garbage collection, which would
+    scan them after each test.
+    """
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _nothing_left_open(_kept_from_before):
-    """A resource that a test left open is reported by that test, not by a later one."""
+    """Let each test report its own unclosed resources, not a later test."""
     yield
     gc.collect()
 
 
 @pytest.fixture(scope="package")
 def plant():
-    """The plant's servers."""
+    """Yield the plant's servers."""
     found = Plant()
     yield found
     found.close()

@@ -1,4 +1,4 @@
-"""A plant: a Modbus meter and a SunSpec inverter by pymodbus' own server, and a gateway beside."""
+"""A plant: a Modbus meter and a SunSpec inverter on pymodbus' server, and a gateway beside."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ DEVICES = (
 
 
 def meter_device(unit):
-    """An SDM630 whose register rises by an eighth of a kWh with each reading of it."""
+    """Return an SDM630 whose register rises by an eighth of a kWh with each request."""
     readings = 0
 
     async def show(_function, start, address, count, registers, _written):
@@ -55,14 +55,14 @@ def meter_device(unit):
 
 
 def inverter_device(unit, energy_wh=123_456):
-    """An inverter that describes itself at 40000."""
+    """Return an inverter that describes itself at 40000."""
     return SimDevice(
         unit, SimData(40_000, values=sunspec_map(energy_wh), datatype=DataType.REGISTERS)
     )
 
 
 def sunspec_map(energy_wh=123_456):
-    """Registers of an inverter: "SunS", a common model, an unknown one, and model 103."""
+    """Return registers of an inverter: "SunS", a common model, an unknown one, and model 103."""
     body = [0] * 50
     body[12], body[13] = 4_200, 0  # W
     body[14], body[15] = 5_000, 0xFFFE  # Hz, hundredths
@@ -74,7 +74,7 @@ def sunspec_map(energy_wh=123_456):
 
 
 class Plant:
-    """The two servers, each on a port of its own."""
+    """The two servers, each on a separate port."""
 
     def __init__(self):
         self.meter, self.inverter = free_port(), free_port()
@@ -101,14 +101,14 @@ class Plant:
             await server.shutdown()
 
     def close(self):
-        """Switch the plant off."""
+        """Stop the servers."""
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(60)
         assert not self._thread.is_alive()
 
 
 class SecurePipeline(Pipeline):
-    """`tonne run` beside a broker that knows who is who."""
+    """`tonne run` beside a broker with known users."""
 
     secure = True
 
@@ -118,12 +118,12 @@ class SecurePipeline(Pipeline):
 
     @property
     def identity(self):
-        """The gateway's identity."""
+        """Return the gateway's identity."""
         return str(self.home / "identity" / "devices" / GATEWAY)
 
 
 def registry(*devices):
-    """Two gateways that measure nothing, and what is behind the first."""
+    """Return a registry of two gateways without measurements, and the devices behind the first."""
     row = {"site": "s", "profile": "generic", "installed": "2025-01-01T00:00:00Z"}
     rows = [{"id": name, "class": "energy_meter", **row} for name in (GATEWAY, OTHER)]
     rows += [{**row, "gateway": GATEWAY, **device} for device in devices]
@@ -138,7 +138,7 @@ def registry(*devices):
 
 
 class Edge:
-    """A `tonne edge` that may be killed and started again on its outbox."""
+    """A `tonne edge` that can be killed and started again on its outbox."""
 
     def __init__(self, folder, pipeline, sources, environment=None, **more):
         self.folder = folder
@@ -176,7 +176,7 @@ class Edge:
         self.process.wait()
 
     def stop(self):
-        """End it in order."""
+        """Stop it in order."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(120)
@@ -192,13 +192,13 @@ class Edge:
 
     @property
     def memory_mb(self):
-        """What it holds of the machine's memory."""
+        """Return its memory. [MB]"""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:  # noqa: PTH123
             (line,) = [one for one in file if one.startswith("VmHWM")]
         return int(line.split()[1]) / 1024
 
     def scrape(self):
-        """What it tells Prometheus, by name; None while it does not answer."""
+        """Return its metrics by name; None while it does not answer."""
         binds = [word["bind"] for word in self.words() if word["event"] == "metrics"]
         if not binds:
             return None
@@ -211,7 +211,7 @@ class Edge:
         return {one.name: one.value for family in found for one in family.samples}
 
     def scraped(self):
-        """What it tells Prometheus, its outbox among it, once it answers."""
+        """Return its metrics, including those of its outbox, once it answers."""
         found = {}
         until(lambda: found.update(self.scrape() or {}) or "tonne_edge_outbox_messages" in found)
         return found
@@ -221,12 +221,12 @@ class Edge:
         return (self.scrape() or {}).get(f"tonne_edge_{name}")
 
     def words(self):
-        """What its log says; pymodbus writes lines of its own between."""
+        """Return its log lines, without those that pymodbus writes between."""
         lines = self.log.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
     def status(self):
-        """What it says of its outbox."""
+        """Return its status output on its outbox."""
         done = commands.run(
             ["edge", str(self.config), "--status"],
             env=self._environment,
@@ -238,7 +238,7 @@ class Edge:
 
 
 def meter(plant, every_s=0.2, device="meter-1"):
-    """A source: the plant's Modbus meter."""
+    """Return a source: the plant's Modbus meter."""
     return {
         "kind": "modbus-tcp",
         "device": device,
@@ -251,37 +251,37 @@ def meter(plant, every_s=0.2, device="meter-1"):
 
 
 def rows(pipeline, class_, device):
-    """What is stored of a device, in order of time."""
+    """Return the stored rows of a device, in the order of time."""
     query = f"SELECT * FROM reading_{class_} WHERE device_id = %s ORDER BY time"
     return pipeline.ask(query, [device])
 
 
 def one(pipeline, query, *values):
-    """One row of the database."""
+    """Return one row of the database."""
     found = pipeline.ask(query, values)
     return found[0] if found else None
 
 
 def recorded(edge):
-    """How many messages an outbox ever took."""
+    """Return the number of messages that an outbox ever accepted."""
     return _asked(edge, "SELECT seq FROM sqlite_sequence WHERE name = 'message'")
 
 
 def waiting(edge, device="%"):
-    """How many messages have no receipt yet, of all devices or of one."""
+    """Return the number of messages without a receipt, of all devices or of one."""
     return _asked(edge, f"SELECT count(*) FROM message WHERE device LIKE '{device}'")
 
 
 def freed_to(edge, number):
-    """Whether the first so many messages have their receipt; more may wait behind them."""
+    """Return whether the first messages, up to a number, have receipts; more may be waiting."""
     return _asked(edge, f"SELECT count(*) FROM message WHERE seq <= {number}") == 0
 
 
 def _asked(edge, query):
     """
-    A number of the outbox; 0 while the gateway is still making it.
+    Return a number from the outbox; 0 while the gateway is still creating it.
 
-    After a kill an outbox cannot be read for a moment: that says nothing of what is in it.
+    After a kill, an outbox cannot be read for a moment; this does not concern its content.
     """
     end = time.monotonic() + 180
     while edge.outbox.exists():

@@ -19,7 +19,7 @@ class Line:
     """
     Two devices that answer Modbus RTU.
 
-    `near` is the path that a gateway opens; `cut` takes the wire away, `mend` puts it back.
+    `near` is the path that a gateway opens; `cut` removes the wire, `mend` restores it.
     """
 
     def __init__(self):
@@ -38,7 +38,7 @@ class Line:
         assert self._listening.wait(60)
 
     def _carry(self):
-        """Carry bytes both ways, as a wire does; one that is cut loses them."""
+        """Carry bytes in both directions, as a wire does; a cut wire loses them."""
         near, far = self._ends
         while not self._over.is_set():
             ready, _, _ = select.select(self._ends, [], [], 0.1)
@@ -68,15 +68,15 @@ class Line:
         await server.shutdown()
 
     def cut(self):
-        """Take the wire away."""
+        """Cut the wire."""
         self._whole.clear()
 
     def mend(self):
-        """Put it back."""
+        """Restore the wire."""
         self._whole.set()
 
     def close(self):
-        """Take the line down."""
+        """Close the line."""
         self._over.set()
         self._loop.call_soon_threadsafe(self._quit.set)
         for thread in self._threads:

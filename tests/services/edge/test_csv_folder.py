@@ -1,4 +1,7 @@
-"""CSV files as programs in a plant write them: whole or not at all, with the line that is wrong."""
+"""
+CSV files of programs in a plant: imported whole or not at all, with the
+number of a wrong line.
+"""
 
 import json
 import os
@@ -22,7 +25,7 @@ ROWS = [("c-1", "2026-01-01T00:00:00+07:00", 1234.5), ("c-2", "2026-01-01T00:15:
 
 @pytest.fixture
 def folder(tmp_path, request):
-    """A watched folder, and the outbox behind it; what a test asks of it in its parameters."""
+    """Return a watched folder, and its outbox; a test sets their options by parameters."""
     drop, path = tmp_path / "drop", tmp_path / "outbox.db"
     drop.mkdir()
     outbox, stopping = Outbox(path, 64 << 20, "thin"), threading.Event()
@@ -45,13 +48,13 @@ def folder(tmp_path, request):
 
 
 def _put(drop, data):
-    """Put a file there that has rested already."""
+    """Put a file there with an old modification time."""
     path = _rested(drop, "export.csv", data, UNENDED_S + 1)
     until(lambda: not path.exists())
 
 
 def _rested(drop, name, data, seconds):
-    """Let a file appear whole, last written so long ago; return its path."""
+    """Create a complete file with a given age; return its path."""
     made = drop.parent / name
     made.write_bytes(data)
     os.utime(made, (time.time() - seconds,) * 2)

@@ -33,7 +33,10 @@ class Disk:
         self._filler = path / "somebody-elses.log"
 
     def fill(self):
-        """Write until there is no space left on the device, also none that a gateway gave up."""
+        """
+        Write until there is no space left on the device, including space
+        that a gateway released.
+        """
         file = os.open(self._filler, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         while os.statvfs(self.path).f_bavail:
             for size in (MB, 4_096, 1):
@@ -43,13 +46,16 @@ class Disk:
         os.close(file)
 
     def clear(self):
-        """Let there be space again."""
+        """Free the space."""
         self._filler.unlink()
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """A small file system; where no one may mount one, the test is left out and says so."""
+    """
+    Yield a small file system; without the right to mount one, the test
+    is skipped with a reason.
+    """
     path = tmp_path / "disk"
     path.mkdir()
     done = subprocess.run(
@@ -190,7 +196,7 @@ def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
 
 
 def _watch(path):
-    """Let an outbox keep of when each of its messages was, also of those that are gone."""
+    """Let an outbox record the time of each of its messages, also of deleted ones."""
     Outbox(path, 64 * MB, "oldest").close()
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE seen (device, ms, PRIMARY KEY (device, ms)) WITHOUT ROWID")

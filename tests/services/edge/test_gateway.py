@@ -1,4 +1,4 @@
-"""From real field protocols to the database, through whatever breaks between."""
+"""From real field protocols to the database, with every interruption between."""
 
 import json
 import os
@@ -180,13 +180,13 @@ def test_a_gateway_loads_nothing_of_the_pipeline():
 
 
 def _documented():
-    """Metrics of the table in docs/edge.md."""
+    """Return the metrics of the table in docs/edge.md."""
     text = (Path(__file__).parents[3] / "docs/edge.md").read_text()
     return re.findall(r"^\| `(tonne_[a-z_]+)`", text, re.MULTILINE)
 
 
 def _watched():
-    """Metrics of a gateway that alerts look at."""
+    """Return the metrics of a gateway that alerts use."""
     names = set().union(*(metrics_of(rule["expr"]) for rule in alerts()))
     return {name for name in names if name.startswith("tonne_edge_")}
 

@@ -1,4 +1,4 @@
-"""Every example of docs/import.md is read as the page says."""
+"""Every example of docs/import.md is read as the page states."""
 
 import csv
 import io
@@ -106,7 +106,7 @@ def test_a_workbook_is_read_as_its_csv(tmp_path):
 
 
 def _typed(cell):
-    """Return a cell as a workbook holds it: a number, a time, nothing, or text."""
+    """Return a cell as a workbook contains it: a number, a time, nothing, or text."""
     for read in (float, datetime.fromisoformat):
         with suppress(ValueError):
             return read(cell)

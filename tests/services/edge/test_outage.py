@@ -1,4 +1,4 @@
-"""What an edge goes through: days without network, a wrong clock, a second gateway."""
+"""Field conditions of a gateway: days without network, a wrong clock, a second gateway."""
 
 import json
 import os
@@ -38,7 +38,7 @@ FAKETIME = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
 
 
 def _export(folder, device, since):
-    """Write days of readings as a logger's program does; the moments in them."""
+    """Write days of readings as a logger's program does; return their times."""
     count = DAYS * 1_440 // MINUTES
     moments = [since + timedelta(minutes=MINUTES * k) for k in range(count)]
     lines = ["time,kwh", *(f"{m.isoformat()},{1_000 + k / 10}" for k, m in enumerate(moments))]
@@ -87,7 +87,7 @@ def test_days_without_network_arrive_once_it_is_back(pipeline, tmp_path, capsys)
 
 @pytest.fixture
 def wrong_clock():
-    """The environment of a process whose clock is off; nothing else is."""
+    """Return the environment of a process with a wrong clock and no other change."""
     if not FAKETIME:
         if os.environ.get("CI"):
             pytest.fail("libfaketime is not installed: sh deploy/test_packages.sh")
@@ -160,7 +160,7 @@ def _stamped(edge):
 
 
 def _of_an_earlier_boot(edge, count):
-    """As if the machine had started again since these were recorded."""
+    """Mark these as recorded before the machine's last start."""
     with closing(sqlite3.connect(edge.outbox, timeout=60)) as db, db:
         db.execute(
             "UPDATE message SET boot = 'earlier' WHERE seq IN"
@@ -170,7 +170,7 @@ def _of_an_earlier_boot(edge, count):
 
 
 def _clock(pipeline):
-    """How far off the operator's list says that the gateway's clock is. [s]"""
+    """Return the offset of the gateway's clock in the operator's list. [s]"""
     listed = json.loads(pipeline.tonne("devices", "list", "--json"))
     (row,) = [row for row in listed if row["device"] == GATEWAY]
     return row["clock_offset_s"]

@@ -1,4 +1,4 @@
-"""What is in the outbox stays there, whatever happens to the machine under it."""
+"""Messages in the outbox stay there, whatever happens to the machine."""
 
 import gc
 import json
@@ -21,7 +21,10 @@ MB = 1 << 20
 
 
 def _open_files(folder):
-    """Files of a folder that this process has open; other threads open and close others."""
+    """
+    Return the open files of a folder in this process; other threads
+    also open and close files.
+    """
     found = []
     for one in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # closed meanwhile
@@ -31,7 +34,7 @@ def _open_files(folder):
 
 @contextmanager
 def _nothing_stays_open(folder):
-    """No file is open after the block that was not before, with the collector of garbage off."""
+    """Check that the block leaves no file open, without garbage collection."""
     gc.collect()
     gc.disable()
     before = _open_files(folder)

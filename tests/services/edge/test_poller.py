@@ -1,4 +1,4 @@
-"""When devices of a bus are asked: one that answers at once is not asked twice in a millisecond."""
+"""Polling of devices on a bus: one that answers at once is not asked twice within a millisecond."""
 
 import threading
 
@@ -19,13 +19,13 @@ class AtOnce(modbus.Bus):
 
 
 class Kept:
-    """Keeps what is recorded, and ends the asking after a while."""
+    """Records values, and ends the polling after a while."""
 
     def __init__(self, stopping):
         self.clock, self.times, self._stopping = Clock(), [], stopping
 
     def put(self, _source, records):
-        """Keep when it was measured."""
+        """Record the time of measurement."""
         self.times += [record.moment.uptime_ms for record in records]
         if len(self.times) >= COUNT:
             self._stopping.set()

@@ -1,4 +1,4 @@
-"""Meters on a serial line, as most of those in the field are."""
+"""Meters on a serial line, as most meters in the field."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(1_200)
 
 @pytest.fixture
 def line():
-    """A serial line with two devices."""
+    """Yield a serial line with two devices."""
     found = Line()
     yield found
     found.close()
@@ -64,5 +64,5 @@ def test_two_devices_of_one_line_arrive_and_a_third_is_away(pipeline, line, tmp_
 
 
 def _told(edge, source):
-    """Whether the log tells of a fault of this source."""
+    """Return whether the log reports a fault of this source."""
     return any((w["event"], w.get("source")) == ("fault", source) for w in edge.words())

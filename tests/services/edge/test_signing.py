@@ -1,4 +1,4 @@
-"""A gateway that signs what it forwards, up to what the registry's key shows of it."""
+"""A gateway that signs its messages, up to the registry's record of its key."""
 
 import json
 import subprocess
@@ -77,7 +77,7 @@ def _verified(pipeline):
 
 @pytest.fixture
 def outbox(tmp_path):
-    """An outbox with two devices' messages."""
+    """Return an outbox with messages of two devices."""
     found = Outbox(tmp_path / "o.db", 64 << 20, "thin")
     for device, kind, count in (("a", None, 3), ("a", "x", 2), ("b", None, 120)):
         found.put([Record(device, {"ts": n, "values": {"v": n}}, kind) for n in range(count)])

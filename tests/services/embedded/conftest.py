@@ -15,7 +15,7 @@ from tests.registering import register
 
 @pytest.fixture
 def metrics():
-    """Return what the chain tells."""
+    """Return the metrics of the chain."""
     return Metrics(CollectorRegistry())
 
 

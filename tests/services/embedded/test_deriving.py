@@ -1,4 +1,4 @@
-"""Rows are made behind the storing: what holds them up holds up no reading."""
+"""Derived rows are made after storing: a delay in deriving delays no reading."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ WAITING = "tonne_derive_waiting_seconds"
 
 
 def stored(connection):
-    """How many readings are stored."""
+    """Return the number of stored readings."""
     return connection.execute("SELECT count(*) FROM reading_energy_meter").fetchone()[0]
 
 

@@ -1,4 +1,4 @@
-"""Devices that speak other encodings than plain JSON, through a running pipeline."""
+"""Devices that send encodings other than plain JSON, with a running pipeline."""
 
 import threading
 import time
@@ -57,7 +57,7 @@ def test_each_device_speaks_its_own_language(database_url, mqtt_broker, mqtt_url
 
 
 def _stored(url, broker, patience_s=90.0):
-    """Send, as devices do until they hear of a receipt, and look for the registers."""
+    """Send until there is a receipt, as devices do, and look for the registers."""
     end = time.monotonic() + patience_s
     wanted = (
         "SELECT (SELECT energy_import_wh FROM reading_energy_meter), "

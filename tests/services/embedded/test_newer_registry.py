@@ -1,4 +1,4 @@
-"""A change of the registry is taken up beside storing."""
+"""A change of the registry is applied during storing."""
 
 import psycopg
 from psycopg import sql
@@ -24,7 +24,7 @@ METER = (
 
 
 def inbox(minute, device="m-2"):
-    """A message of one device."""
+    """Return a message of one device."""
     found = Inbox(0, received_us=now_us())
     ts = START_MS + minute * 60_000
     found.topics.append(f"tonne/v1/{device}/telemetry")
@@ -36,7 +36,7 @@ def inbox(minute, device="m-2"):
 
 
 def count(database_url, device):
-    """How many readings of a device are stored, and how many intervals."""
+    """Return the number of stored readings of a device, and of its intervals."""
     derived(database_url)
     with psycopg.connect(database_url) as connection:
         return connection.execute(

@@ -1,4 +1,4 @@
-"""A fleet that publishes on topics of its own, through a running pipeline."""
+"""Devices that publish on their own topics, with a running pipeline."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ TOPIC = "plants/roof/inv/inv-1/data"
 
 @pytest.fixture
 def pipeline(database_url, mqtt_url):
-    """A runner in a thread, on a real broker and database."""
+    """Yield a runner in a thread, on a real broker and database."""
     metrics = Metrics(CollectorRegistry())
     runner = Runner(database_url, mqtt_url, "test-own-topics", metrics, get_logger("test"))
     thread = threading.Thread(target=runner.run)
@@ -44,7 +44,7 @@ def _publish(mqtt_broker, payload, topic=TOPIC):
 
 
 def _count(url, table, least, patience_s=60.0):
-    """Rows of a table, once there are enough of them or patience ends."""
+    """Return the rows of a table, once there are enough or the time is over."""
     end = time.monotonic() + patience_s
     with psycopg.connect(url, autocommit=True) as conn:
         while True:
@@ -55,7 +55,7 @@ def _count(url, table, least, patience_s=60.0):
 
 
 def _send_until_stored(url, mqtt_broker):
-    """Publish as a device that keeps its reading does, until it is stored."""
+    """Publish a stored reading again until it is in the database, as a device does."""
     for _ in range(90):
         _publish(mqtt_broker, '{"ts": 1767225600000, "values": {"active_power_kw": 1}}')
         if _count(url, "reading_pv_inverter", 1, patience_s=1):
@@ -64,7 +64,7 @@ def _send_until_stored(url, mqtt_broker):
 
 
 def _unheard(url, mqtt_broker):
-    """Publish on the fleet's own topic, until what comes behind it is heard and it is not."""
+    """Publish on the fleet's own topic until the next message is received and this one is not."""
     heard = 1
     for tries in range(1, 91):
         for topic in (TOPIC, "tonne/v1/inv-1/telemetry"):

@@ -1,4 +1,4 @@
-"""What the server refuses costs the message that it refuses, and no other."""
+"""A message that the server refuses is the only one that is not stored."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ devices:
 
 
 def inbox(minute, devices=DEVICES, value=100):
-    """One message a device."""
+    """Return one message of each device."""
     found = Inbox(0, received_us=now_us())
     for k, device in enumerate(devices):
         ts = START_MS + minute * 60_000

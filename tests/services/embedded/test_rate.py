@@ -1,4 +1,4 @@
-"""A meter that sends too much costs itself alone, and a patient one loses nothing by it."""
+"""A meter that sends too much is limited alone; a patient one loses nothing."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ devices:
 
 @pytest.fixture
 def chain(database_url, tmp_path, metrics):
-    """`tonne run` between its two queues; a principal's dead letters have 100 kB a day."""
+    """Yield the chain; a principal's dead letters may have 100 kB per day."""
     register(database_url, tmp_path, REGISTRY)
     opened(database_url, metrics).close()
     # what it heard last was a moment ago, so that next to nothing waited for it
@@ -40,7 +40,7 @@ def chain(database_url, tmp_path, metrics):
 
 
 def opened(database_url, metrics):
-    """A pipeline that has stored a reading of `meek`."""
+    """Return a pipeline that has stored a reading of `meek`."""
     made = EmbeddedChain(
         database_url,
         metrics,
@@ -56,7 +56,7 @@ def opened(database_url, metrics):
 
 
 def batch(of):
-    """Messages, a second apart: (device, how many, first second)."""
+    """Return messages, a second apart: (device, number, first second)."""
     found = Inbox(0, received_us=now_us())
     for device, count, first in of:
         for k in range(first, first + count):
@@ -77,7 +77,7 @@ def rows(database_url, query):
 
 
 def receipts(done):
-    """Ids that receipts list, and reasons that they tell, by device."""
+    """Return the ids in receipts, and their reasons, by device."""
     told = Receipts()
     told.add(done.fleet, done.seen, time.monotonic(), done.refused)
     found = {}

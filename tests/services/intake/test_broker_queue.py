@@ -1,4 +1,4 @@
-"""The broker's queue is reported, and no longer while the broker is unreachable."""
+"""The length of the broker's queue is reported, except while the broker is unreachable."""
 
 from prometheus_client import CollectorRegistry
 

@@ -1,6 +1,7 @@
-"""Work that the database throws out is done again on another connection.
+"""
+Work that the database aborts is done again on another connection.
 
-Connections to Kafka end with the work that made them, by TLS too, and however they were lost.
+Connections to Kafka, also with TLS, end with the work that made them, however they were lost.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ PATIENCE_S = 60
 
 
 class _Heard(asyncio.Protocol):
-    """Tells when it is connected no more."""
+    """Records when it is no longer connected."""
 
     def __init__(self) -> None:
         self.lost = asyncio.Event()
@@ -61,7 +62,7 @@ def test_a_broker_that_closes_by_tls_does_not_stop_the_next_connection(tmp_path)
 
 @pytest.fixture
 def database(database_url):
-    """A process's connection, thrown out after a tenth of a second idle in a transaction."""
+    """Yield a connection that the server ends after a tenth of a second idle in a transaction."""
     limits = ("idle_in_transaction_session_timeout=100ms",)
     held = Database(database_url, "test", get_logger("test"), threading.Event(), limits)
     yield held
@@ -69,7 +70,7 @@ def database(database_url):
 
 
 def paused(connection):
-    """Begin a transaction and stand still until it is over, as a process stopped in it."""
+    """Begin a transaction and wait until it has ended, as in a stopped process."""
     connection.execute("BEGIN")
     connection.execute("SELECT 1")
     # the server's farewell makes the socket readable

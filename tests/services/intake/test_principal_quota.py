@@ -1,4 +1,4 @@
-"""What one principal may send in a minute: no more is let in, and no one else pays for it."""
+"""The limit of one principal's messages per minute: excess is refused, without effect on others."""
 
 import pytest
 from hypothesis import given, settings
@@ -23,12 +23,12 @@ ROUTER = Router(
 
 
 class Clock:
-    """Seconds, as a test sets them."""
+    """The time in seconds, set by a test."""
 
     now_s = 1_000.0
 
     def __call__(self):
-        """Return what time it is."""
+        """Return the time."""
         return self.now_s
 
 
@@ -43,7 +43,7 @@ def quota(clock):
 
 
 def inbox(*messages, epoch=0):
-    """A batch of (topic, payload)."""
+    """Return a batch of (topic, payload)."""
     found = Inbox(epoch)
     for topic, payload in messages:
         found.topics.append(topic)

@@ -1,4 +1,7 @@
-"""A process's Sparkplug nodes and the database: the same, whatever happens to a transaction."""
+"""
+The Sparkplug nodes of a process and of the database are equal, whatever
+a transaction's outcome.
+"""
 
 from dataclasses import replace
 
@@ -20,7 +23,7 @@ FLEET = Fleet(
 
 @pytest.fixture
 def connection(database_url):
-    """The pipeline's own login."""
+    """Return the pipeline's own login."""
     with connect(database_url, role="tonne_ingest", autocommit=True) as found:
         yield found
 
@@ -35,7 +38,7 @@ def _inbox(*messages):
 
 
 def _take(nodes, connection, *messages, failing=False):
-    """Take messages as one batch, in a transaction; what they held, and what was refused."""
+    """Accept messages as one batch in a transaction; return their content, and the refused ones."""
     turn = Turn(nodes, connection)
     given = turn.read_anew(FLEET, _inbox(*messages), range(len(messages)))
     with connection.transaction(), connection.cursor() as cursor:
@@ -48,7 +51,7 @@ def _take(nodes, connection, *messages, failing=False):
 
 
 def _as_stored(nodes, connection):
-    """The nodes in memory, and what a process that starts now would know."""
+    """Return the nodes in memory, and those that a newly started process would have."""
     fresh = SparkplugNodes(Rules()).load(connection)
     held = {name: replace(n, rewritten=set()) for name, n in nodes.load(connection).items()}
     return held, fresh

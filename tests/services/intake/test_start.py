@@ -1,4 +1,4 @@
-"""A start waits for its servers, and not forever."""
+"""A start waits for its servers, for a limited time."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ LOG = get_logger("test")
 
 @pytest.fixture
 def server(tmp_path, migrated_cluster):
-    """A database server of its own that does not run yet."""
+    """Return a database server that does not run yet."""
     with memory.folder(tmp_path) as home:
         copy_cluster(migrated_cluster, home)
         made = Quick(give_ports(home, Postgres.name))
@@ -32,7 +32,7 @@ def server(tmp_path, migrated_cluster):
 
 
 def opening(url, stopping):
-    """How `tonne run` begins."""
+    """Start as `tonne run` does."""
     chain = EmbeddedChain(url, Metrics(CollectorRegistry()), LOG, stopping, SparkplugNodes(Rules()))
     return chain, chain.open
 

@@ -1,4 +1,4 @@
-"""The plant that most tests here begin with, and commands on its database."""
+"""The plant with which most tests here begin, and commands on its database."""
 
 import pytest
 
@@ -9,14 +9,14 @@ from tests.services.issuer import logged, plant
 
 @pytest.fixture
 def url(database_url, tmp_path):
-    """URL of a database with three days of two inverters, a reading each 15-minute interval."""
+    """Return the URL of a database with three days of two inverters, a reading each 15 minutes."""
     planted(plant.quarter_hours, database_url, tmp_path)
     return database_url
 
 
 @pytest.fixture
 def who(database_url, tmp_path):
-    """Return the signers of that plant, the log's among them."""
+    """Return the signers of that plant, including the log's."""
     return planted(logged.quarter_hours, database_url, tmp_path)
 
 
@@ -27,19 +27,19 @@ def _submitted(url, home):
 
 @pytest.fixture
 def submitted(database_url, tmp_path):
-    """Return the signers of that plant, and a statement that is submitted."""
+    """Return the signers of that plant, and a submitted statement."""
     return planted(_submitted, database_url, tmp_path)
 
 
 @pytest.fixture
 def conn(database_url, submitted):
-    """Connect as the issuer does, to the database of that statement."""
+    """Connect to the database of that statement, as the issuer does."""
     with logged.issuer(database_url) as opened:
         yield opened
 
 
 @pytest.fixture
 def tonne(database_url, monkeypatch):
-    """Return a way to run `tonne` against the database."""
+    """Return a runner of `tonne` on the database."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     return invoke

@@ -31,7 +31,7 @@ def issuer(url):
 
 
 def held(home):
-    """Operator and verifier, whose keys are in a folder."""
+    """Return operator and verifier, whose keys are in a folder."""
     return {r: life.Signer(*keys.load(home, f"the-{r}")) for r in ("operator", "verifier")}
 
 
@@ -45,38 +45,38 @@ def signers(url, home):
 
 
 def quarter_hours(url, home):
-    """Three days of two inverters, a reading each 15-minute interval; return the signers."""
+    """Store three days of two inverters, a reading each 15-minute interval; return the signers."""
     plant.quarter_hours(url, home)
     return signers(url, home)
 
 
 def with_buses(url, home):
-    """The same, and three days of a bus and its charger; return the signers."""
+    """Store the same, and three days of a bus and its charger; return the signers."""
     plant.quarter_hours(url, home)
     plant.fill_buses(url)
     return signers(url, home)
 
 
 def closed(url, *span, project="pv"):
-    """Close a period of local days or of microseconds; what it comes to, and its document."""
+    """Close a period of local days or of microseconds; return its result and its document."""
     edges = (plant.us(one) if isinstance(one, str) else one for one in span)
     with issuer(url) as conn:
         return close_period(conn, project, *edges, "test")
 
 
 def subject(url, *span, project="pv"):
-    """Close a period; what its document says."""
+    """Close a period; return the content of its document."""
     return closed(url, *span, project=project).document["credentialSubject"]
 
 
 def unmet(said, *rules):
-    """What conditions of a document say that do not hold, of some rules or of all."""
+    """Return the texts of a document's conditions that are not met, of some rules or of all."""
     found = (a for a in said["applicability"] if not a["holds"])
     return "; ".join(worded(a) for a in found if not rules or a["rule"] in rules)
 
 
 def composed_again(url, said):
-    """Compose a stored statement again from what is stored of its evidence."""
+    """Compose a stored statement again from its stored evidence."""
     with issuer(url) as conn:
         body = canonical.parse_object(statements.find(conn, said["statement"]).body)
         again = recollect(conn, body, statements.detail(conn, said["statement"]))
@@ -84,7 +84,7 @@ def composed_again(url, said):
 
 
 def packed(url, name, folder):
-    """Export the pack of a statement, which verifies; return it as it is read."""
+    """Export the pack of a statement, and verify it; return it as read."""
     with issuer(url) as conn:
         pack = read_pack(export(conn, name, folder))
     report = verify(pack)
@@ -93,7 +93,7 @@ def packed(url, name, folder):
 
 
 def signed(conn, name, who, *opinion):
-    """Have a draft submitted and verified; return its name."""
+    """Submit and verify a draft; return its name."""
     life.submit(conn, name, who["operator"])
     said = concluded(*(opinion or ("unmodified",)), of=(conn, name))
     life.verify(conn, name, who["verifier"], said)
@@ -109,7 +109,7 @@ def submitted(url, who, begin="2026-03-02", end="2026-03-03", project="pv"):
 
 
 def verified(url, who, *day, sample=False, **more):
-    """Verify a day that is submitted; draw its sample where that is asked for."""
+    """Verify a submitted day; draw its sample if required."""
     name = submitted(url, who, *day, **more)
     with issuer(url) as conn:
         if sample:
@@ -119,14 +119,14 @@ def verified(url, who, *day, sample=False, **more):
 
 
 def issued(url, home, **more):
-    """Seal three days of two inverters, and issue one of them; return the signers and its name."""
+    """Seal three days of two inverters, and issue one; return the signers and its name."""
     who = quarter_hours(url, home)
     seal_now(url, who)
     return who, issue(url, who, **more)
 
 
 def issue(url, who, *day, **more):
-    """Issue a day that is verified."""
+    """Issue a verified day."""
     name = verified(url, who, *day, **more)
     with issuer(url) as conn:
         life.issue(conn, name, who["log"], "test")
@@ -134,13 +134,13 @@ def issue(url, who, *day, **more):
 
 
 def seal_now(url, who, now=NOW, **more):
-    """Seal what is due."""
+    """Seal the days that are due."""
     with issuer(url) as conn:
         return seal(conn, who["log"], now, **more)
 
 
 @contextmanager
 def undone(url):
-    """Yield a connection whose work is undone."""
+    """Yield a connection whose changes are rolled back."""
     with issuer(url) as found, found.transaction(force_rollback=True):
         yield found

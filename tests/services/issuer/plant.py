@@ -1,4 +1,4 @@
-"""A small plant in a real database: registry from YAML, readings by the pipeline's own commit."""
+"""A small plant in a real database: registry from YAML, readings stored by the pipeline."""
 
 import hashlib
 
@@ -85,7 +85,7 @@ PLAN = REGISTRY[REGISTRY.index("    monitoring:") : REGISTRY.index("  - id: bus\
 
 
 def documented(litres="34.0"):
-    """Return the registry with the documents that its values stand in."""
+    """Return the registry with the documents of its values."""
     given = f"sfc_l_per_100km: {litres}, baseline_year: 2025, tdl: 0.0615}}\n"
     every = {
         "case": ("connection agreements", "Grid operator", "{inv-1: 1, inv-2: 3}"),
@@ -120,7 +120,7 @@ def quarter_hours(url, folder):
 
 
 def us(text):
-    """Microseconds of local midnight of a date, or of RFC 3339."""
+    """Return local midnight of a date, or an RFC 3339 time. [us]"""
     return instant_us(text, ZONE)
 
 
@@ -130,7 +130,7 @@ def register(url, folder, text=REGISTRY):
 
 
 def store_of(conn):
-    """Return a store over the registry as it is now."""
+    """Return a store for the present registry."""
     projects = registry.load_projects(conn)
     return Store(Plan.of(registry.load_fleet(conn), projects, factors.load()))
 
@@ -146,7 +146,7 @@ def send(url, device, times_us, **columns):
 
 
 def frame(class_id, index, times_us, **given):
-    """Readings of a device, or of as many as there are times, by index in the fleet."""
+    """Return readings of a device, or of one device for each time, by index in the fleet."""
     n = len(times_us)
     columns = {}
     for channel in classes.load()[class_id].channels.values():
@@ -161,7 +161,7 @@ def frame(class_id, index, times_us, **given):
 
 
 def sunny(begin, end, minutes=5, watts=800_000):
-    """Times, register [Wh] and power [W] of an inverter under a clear sky, UTC+7."""
+    """Return times, register [Wh] and power [W] of an inverter under a clear sky, UTC+7."""
     times = np.arange(us(begin), us(end), minutes * MINUTE_US) + 17_000_000
     hour = ((times + 7 * 3_600_000_000) % 86_400_000_000) / 3_600_000_000
     power = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0) * watts
@@ -170,7 +170,7 @@ def sunny(begin, end, minutes=5, watts=800_000):
 
 
 def fill_pv(url, begin="2026-03-01", end="2026-03-04", minutes=5, *, silent=True):
-    """Give both inverters sunny days; inv-2 has no readings on one morning, if it is silent."""
+    """Store sunny days of both inverters; a silent inv-2 has no readings on one morning."""
     times, energy, power = sunny(begin, end, minutes)
     send(url, "inv-1", times, energy_export_wh=energy, active_power_w=power)
     morning = (times >= us("2026-03-02T08:00:00+07:00")) & (times < us("2026-03-02T09:30:00+07:00"))
@@ -185,7 +185,7 @@ def fill_pv(url, begin="2026-03-01", end="2026-03-04", minutes=5, *, silent=True
 
 
 def fill_buses(url, begin="2026-03-01"):
-    """Give the charger nightly sessions and the bus a day's work."""
+    """Store nightly sessions of the charger and a day's distance of the bus."""
     times = np.arange(us(begin), us("2026-03-04"), 10 * MINUTE_US)
     hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
     charge = np.cumsum(np.where(hour < 5, 8_000, 0))

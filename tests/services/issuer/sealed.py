@@ -15,13 +15,13 @@ LOGS = {}
 
 
 def remember(signer):
-    """Keep a log's signer, so that its days can be sealed where the test has none at hand."""
+    """Keep a log's signer, so that its days can be sealed where the test has no signer."""
     LOGS[signer.holder.multikey] = signer
     return signer
 
 
 def log_of(conn, home=None):
-    """Return the signer of a database's log; make one where it has none."""
+    """Return the signer of a database's log; create one if there is none."""
     known = [one.key.multikey for one in enrolled.load(conn) if one.key.role == "log"]
     if known and known[0] in LOGS:
         return LOGS[known[0]]

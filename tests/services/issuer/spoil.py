@@ -1,4 +1,4 @@
-"""What an owner can do to any table, made up from its columns: change, delete, add, reorder."""
+"""Changes that an owner can make to any table, from its columns: update, delete, add, reorder."""
 
 from contextlib import suppress
 
@@ -19,7 +19,7 @@ WITHIN = "time >= '2026-03-02T03:00Z' AND time < '2026-03-02T21:00Z'"
 
 
 def columns(conn, table):
-    """Names and types of a table's columns, and which are its key."""
+    """Return names and types of a table's columns, and those of its key."""
     found = conn.execute(
         "SELECT column_name, data_type FROM information_schema.columns"
         " WHERE table_schema = 'public' AND table_name = %s AND is_generated = 'NEVER'"
@@ -36,7 +36,7 @@ def columns(conn, table):
 
 
 def spoil(conn, table, what):
-    """Do one thing to a table; tell whether it could be done to what stands there."""
+    """Make one change to a table; return whether its rows permit it."""
     types, key = columns(conn, table)
     rest = [name for name in types if name not in key and name != WRITTEN.get(table)]
     rest += [name for name in types if name not in key and name not in rest]

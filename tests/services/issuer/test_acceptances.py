@@ -1,6 +1,6 @@
 """
 Acceptances of a programme, and meters of other projects: neither raises
-the reduction unnoticed.
+the reduction unreported.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""A city of another country, from its registry file to its statements: its own grid counts."""
+"""A city of another country, from its registry file to its statements, with its own grid factor."""
 
 import json
 import re
@@ -87,7 +87,10 @@ def _stated(country, grid, losses, by="Federal agency"):
 
 
 def _closed(url, home, text):
-    """Import a city, store a day of it, and close the day: both results and their documents."""
+    """
+    Import a city, store a day of it, and close the day; return both
+    results and their documents.
+    """
     registering.register(url, home, text)
     begin, end = (plant.instant_us(day, "UTC") for day in ("2026-06-01", "2026-06-04"))
     times = list(range(begin, end, 10 * plant.MINUTE_US))
@@ -107,7 +110,7 @@ def _closed(url, home, text):
 
 
 def _close(url, home, text, projects):
-    """Close the day of a registered city: results and their documents."""
+    """Close the day of a registered city; return results and their documents."""
     found = {}
     with issuer(url) as conn:
         refresh(conn)
@@ -123,7 +126,7 @@ def _close(url, home, text, projects):
 
 
 def _countries(result):
-    """What a period says of the countries of its programme."""
+    """Return the texts of a period on the countries of its programme."""
     said = [a for a in result.applicability if a.rule == "programme: a project in its countries"]
     assert not any(one.holds for one in said)
     return [dict(line.values)["country"] for a in said for line in a.lines]
@@ -135,7 +138,7 @@ def _used(result, kind):
 
 
 def _per_mwh(result, role):
-    """Return what a megawatt-hour of a role counted for. [tCO2]"""
+    """Return the applied emissions of a megawatt-hour of a role. [tCO2]"""
     (one,) = [d for d in result.devices if d.role == role]
     assert float(one.counted) > 0
     return float(one.emissions_t) / (float(one.counted) / 10**6)

@@ -1,5 +1,5 @@
 """
-Versions, place and days as a programme registered them, and as a verifier verified them.
+Versions, place and days as registered by a programme, and as verified.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 

@@ -1,4 +1,4 @@
-"""Suppliers bill from the fifth to the fifth, and periods are calendar months."""
+"""Suppliers invoice from the fifth to the fifth, and periods are calendar months."""
 
 import json
 import re
@@ -27,7 +27,7 @@ BILLS = [date(2026, month, 5) for month in (2, 3, 4, 5, 6)]
 
 
 def _sunny_spring(url, folder):
-    """Let an inverter report from February to June."""
+    """Store the readings of an inverter from February to June."""
     plant.register(url, folder, REGISTRY)
     times, energy, power = plant.sunny("2026-02-01", "2026-06-10", 15)
     plant.send(url, "inv-1", times, energy_export_wh=energy, active_power_w=power)
@@ -42,7 +42,7 @@ def url(database_url, tmp_path):
 
 
 def kwh(first, end):
-    """Energy of the inverter between two local midnights, as the supplier's meter has it."""
+    """Return the inverter's energy between two local midnights, by the supplier's meter."""
     times, energy, _ = plant.sunny("2026-02-01", "2026-06-10", 15)
     at = [plant.us(f"{day}T00:00:00+07:00") for day in (first, end)]
     begin, until = np.interp(at, times, energy)
@@ -50,7 +50,7 @@ def kwh(first, end):
 
 
 def invoices_of(*rows, share=1.0):
-    """Return invoices of some time each, as a file has them."""
+    """Return invoices for some times, as a file contains them."""
     return [
         {
             "id": f"i-{first}-{end}", "project": "pv", "number": f"{first}-{end}",
@@ -63,7 +63,7 @@ def invoices_of(*rows, share=1.0):
 
 
 def billed(url, folder, *rows, share=1.0):
-    """Import invoices of some time each."""
+    """Import invoices for some times."""
     given = invoices_of(*rows, share=share)
     file = folder / "bills.yaml"
     file.write_text(json.dumps({"invoices": given}), "utf-8")

@@ -1,8 +1,9 @@
-"""A building by public ways: it saves what its supplier and the weather service show.
+"""
+A building's reduction from the invoices of its supplier and the weather service.
 
-A project of which nothing is missing, from the registry to the issue.
+A complete project, from the registry to the issue.
 
-Whatever is asked for has to be there to be given: a line that no project can meet accuses all.
+Each required entry must be possible: a requirement that no project can meet would be wrong.
 """
 
 import hashlib
@@ -58,7 +59,7 @@ MADE = """\
 
 
 def _registry():
-    """Return the plant with all that statement and checks ask for."""
+    """Return the plant with everything that statement and checks require."""
     given = {
         "    serial: A1\n": MADE.format(serial="A1", point="M1"),
         "  - id: inv-2\n    site: hp\n": "  - id: inv-2\n    site: hp\n"
@@ -158,7 +159,7 @@ invoices:
 
 
 def _building(url, folder):
-    """Three days of a building: 8.356 K d and 6,720 kWh each."""
+    """Store three days of a building: 8.356 K d and 6,720 kWh each."""
     plant.register(url, folder, REGISTRY % "")
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 15 * 60 * 10**6)
     count = np.arange(len(times)) + 1
@@ -173,7 +174,7 @@ def url(database_url, tmp_path):
 
 
 def closed(url):
-    """Close the day; tonnes, and what the conditions say that do not hold, by clause."""
+    """Close the day; return tonnes, and the texts of the conditions not met, by clause."""
     found = logged.closed(url, *SPAN, project="house")
     said = found.document["credentialSubject"]["applicability"]
     return float(found.result.net.reduction.t), {
@@ -182,7 +183,7 @@ def closed(url):
 
 
 def billed(url, folder, supplier, service):
-    """Import the invoice and the figures of the weather, each by its issuer."""
+    """Import the invoice and the weather data, each by its issuer."""
     file = folder / f"{supplier}-{service}.yaml"
     name = f"{supplier}-{service}".replace(" ", "-")
     files = [hashlib.sha256(f"{what} {name}".encode()).hexdigest() for what in ("power", "weather")]

@@ -1,4 +1,7 @@
-"""A second, independent way to the tonnes: docs/verify_by_hand.py, held to the first."""
+"""
+A second, independent calculation of the tonnes:
+docs/verify_by_hand.py, compared with tonne's.
+"""
 
 import hashlib
 import json
@@ -30,7 +33,7 @@ def _exported(url, home):
 
 @pytest.fixture
 def folder(database_url, tmp_path):
-    """Export an issued pack of three days: one certificate expires within, one inverter rests."""
+    """Export an issued pack of three days: one certificate expires within, one inverter is idle."""
     planted(_exported, database_url, tmp_path)
     return tmp_path / "pack"
 

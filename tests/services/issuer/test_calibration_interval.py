@@ -1,5 +1,5 @@
 """
-How long a calibration counts, in statements.
+The validity of a calibration, in statements.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
@@ -45,7 +45,7 @@ def _import(url, folder, text):
 
 
 def _every(months, text=plant.REGISTRY):
-    """Return a registry in which inv-1 has an interval of calibration."""
+    """Return a registry in which inv-1 has a calibration interval."""
     own = f"serial: A1\n    attributes: {{{CALIBRATION_EVERY}: {months}}}\n"
     return text.replace("serial: A1\n", own)
 
@@ -177,7 +177,7 @@ def test_a_longer_interval_than_issued_is_a_change_of_the_plan(database_url, tmp
 
 
 def _corrected(percent, text=plant.REGISTRY):
-    """Return a registry whose plan corrects what the meters of the plant read."""
+    """Return a registry whose plan corrects the readings of the plant's meters."""
     return text.replace('"0.5S", qa_qc', f'"0.5S", error_percent: {percent}, qa_qc')
 
 

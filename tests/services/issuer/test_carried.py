@@ -1,4 +1,4 @@
-"""What a period leaves below zero is deducted, in whatever order periods are issued."""
+"""The negative balance of a period is deducted, in whatever order periods are issued."""
 
 from dataclasses import replace
 
@@ -28,7 +28,10 @@ DAYS = ["2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05"]
 
 
 def _bad_day(url, home):
-    """Four days of charging; on the second the bus stands still, which costs."""
+    """
+    Store four days of charging; on the second the bus does not run, which
+    gives a negative result.
+    """
     plant.register(url, home, REGISTRY)
     times = np.arange(plant.us(DAYS[0]), plant.us(DAYS[4]) + 1, 10 * plant.MINUTE_US)
     hour = (times + 7 * 3_600_000_000) // 3_600_000_000
@@ -42,7 +45,7 @@ def _bad_day(url, home):
 
 @pytest.fixture
 def buses(database_url, tmp_path):
-    """URL and signers of four days of buses, of which the second costs."""
+    """Return URL and signers of four days of buses, of which the second is negative."""
     return database_url, planted(_bad_day, database_url, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""One energy, one claim, whatever the registry says of the device today."""
+"""An amount of energy is claimed once, whatever the present registry states about the device."""
 
 import pytest
 
@@ -20,7 +20,7 @@ SERVED = "[{device: ch-1, role: charging}, {device: bus-1, role: vehicle}]"
 
 
 def _moved(at, fuel="34.0"):
-    """The registry after the bus and its charger went over to a project of another name."""
+    """Return the registry after bus and charger moved to another project."""
     old = BUS.replace(
         SERVED,
         f"[{{device: ch-1, role: charging, to: {at}}}, {{device: bus-1, role: vehicle, to: {at}}}]",
@@ -35,7 +35,7 @@ def _moved(at, fuel="34.0"):
 
 
 def _verified(url, home):
-    """A verified statement of the buses, not issued yet."""
+    """Return a verified statement of the buses, not issued yet."""
     plant.register(url, home)
     plant.fill_buses(url)
     with issuer(url) as conn:

@@ -1,4 +1,4 @@
-"""Whatever happens at a period's edge, its evidence alone gives the rows that are stored."""
+"""The evidence of a period gives exactly the stored rows, whatever happens at the period's edge."""
 
 from contextlib import contextmanager
 
@@ -35,7 +35,7 @@ def _conn(url):
 
 
 def _closed_pack(url, folder):
-    """Close, export and verify; the report and the number of readings."""
+    """Close, export and verify; return the report and the number of readings."""
     with _conn(url) as conn:
         closed = close_period(conn, "pv", BEGIN, END, "test")
         export(conn, closed.statement, folder / "pack")
@@ -47,7 +47,7 @@ def _closed_pack(url, folder):
 
 
 def _steady(begin, end, minutes=10, rate=600):
-    """A register that gains as much with every reading."""
+    """Return a register that rises equally with every reading."""
     times = np.arange(begin, end, minutes * MINUTE) + 1
     return times, 1_000_000 + rate * np.arange(len(times), dtype=np.int64)
 

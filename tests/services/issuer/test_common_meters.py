@@ -1,5 +1,5 @@
 """
-Meters that several users share: apportioning, and balances of one stream.
+Meters shared by several users: apportioning, and balances of one stream.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 
@@ -59,7 +59,7 @@ def _calculated(data, folder):
 
 
 def _closed(url, folder, share, more="lost: 5", registry=None):
-    """Close a day on which the meter at the grid counts a share of what two plants do."""
+    """Close a day on which the grid meter counts a share of the energy of two plants."""
     plant.register(url, folder, registry or _registry(more))
     plant.fill_pv(url, minutes=15, silent=False)
     times, energy, _ = plant.sunny("2026-03-01", "2026-03-04", 15)

@@ -1,7 +1,4 @@
-"""
-Documents that contradict each other are no evidence; honest ones still are. Through public
-commands.
-"""
+"""Documents that contradict each other are not evidence; honest ones still are. By commands."""
 
 import hashlib
 import json
@@ -53,12 +50,12 @@ projects:"""
 
 
 def digest(name):
-    """SHA-256 of a file of some name."""
+    """Return the SHA-256 of a file with some name."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
 def registry(**papers_of):
-    """Return the registry with a document for each value; some of them others."""
+    """Return the registry with a document for each value, some of them replaced."""
     whole = {
         name: {"document": "regression of 2025", "by": "An auditor", "issued": "2025-12-01",
                "sha256": digest("regression"), "value": value, **papers_of.get(name, {})}
@@ -79,7 +76,7 @@ def url(database_url, tmp_path):
 
 
 def row(name, device, first, end, share=1, **other):
-    """Return an invoice of the true amount over some days of March, in its own file."""
+    """Return an invoice of the true amount for some days of March, with a separate file."""
     days = end - first
     amount = 6720 * days if device.endswith("power") else round(8.3556 * days, 2)
     kind = {} if device.endswith("power") else {"quantity": "degree_time", "unit": "K d"}
@@ -101,7 +98,7 @@ def billed(url, folder, *rows):
 
 
 def shown(url, begin_us=DAYS[0]):
-    """Preview the days; tonnes, and what the conditions say that do not hold, by clause."""
+    """Preview the days; return tonnes, and the texts of the conditions not met, by clause."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = preview_period(conn, "house", begin_us, DAYS[1])
     said = found.document["credentialSubject"]["applicability"]

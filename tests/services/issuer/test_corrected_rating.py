@@ -1,4 +1,4 @@
-"""A rated power that was typed in kW: it is said at the import, and corrected by the data sheet."""
+"""A rated power entered in kW: reported at the import, and corrected from the data sheet."""
 
 import hashlib
 import re
@@ -47,7 +47,7 @@ def _with_row(watt, sha256=SHEET):
 
 
 def _plant(url, folder):
-    """Three sunny days of 100 kW, which the registry has as 100 W."""
+    """Store three sunny days of 100 kW, which the registry has as 100 W."""
     planned = told(url, folder, WRONG)
     assert not planned.refused
     times, energy, power = plant.sunny("2026-03-01", "2026-03-04", 15, 80_000)
@@ -61,14 +61,14 @@ def url(database_url, tmp_path):
 
 
 def _import(url, folder, text):
-    """Import; whether it was refused, and what was said of the inverter."""
+    """Import; return whether it was refused, and the messages about the inverter."""
     planned = told(url, folder, text)
     said = (m for r in planned.results if r.id == "inv" for m in r.messages)
     return planned.refused, "\n".join(said)
 
 
 def _close(url):
-    """Make the rows again, as the pipeline does after an import, and close the day."""
+    """Derive the rows again, as the pipeline does after an import, and close the day."""
     span = ("--from", "2026-03-01", "--to", "2026-03-04")
     tonne("rebuild", *span, env={"TONNE_DATABASE_URL": url}, code=0)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

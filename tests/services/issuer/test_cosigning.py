@@ -1,4 +1,4 @@
-"""The log asks its witnesses: what they sign is kept and handed on, and who is away is said."""
+"""The log asks its witnesses: cosignatures are kept and passed on, unreachable ones reported."""
 
 import json
 import os
@@ -31,14 +31,14 @@ from tests.witnessing import answering, made, policy
 
 @pytest.fixture
 def log_key(who):
-    """The log's key as it is handed out."""
+    """Return the log's key as it is published."""
     holder = who["log"].holder
     return NoteKey(holder.name, holder.public)
 
 
 @pytest.fixture
 def named(tmp_path):
-    """Return a way to make a witness: its folder and its Ed25519 key."""
+    """Return a function that makes a witness: its folder and its Ed25519 key."""
 
     def make(name):
         folder = tmp_path / name

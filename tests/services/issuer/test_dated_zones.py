@@ -1,4 +1,4 @@
-"""A zone or a value of a baseline that changes at a date: each day counts by what held on it."""
+"""A zone or a baseline value that changes at a date: each day uses the one in force."""
 
 import random
 import re
@@ -31,7 +31,7 @@ SURVEY = f"    documents: {{sfc_l_per_100km: {PAPER}, baseline_year: {PAPER}}}\n
 
 
 def closed(url):
-    """Close two days of the buses; tonnes, and what does not hold of the clause."""
+    """Close two days of the buses; return tonnes, and the texts of the clause if not met."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         span = plant.us("2026-03-01"), plant.us("2026-03-03")
         found = close_period(conn, "bus", *span, "test").result
@@ -137,7 +137,7 @@ def _metered(closed):
 
 
 def _days(conn, url):
-    """Sums by day as boards show them, whichever of the views is asked."""
+    """Return sums by day as boards show them, from either view."""
     with psycopg.connect(url, autocommit=True) as owner:
         owner.execute("SELECT tonne_refresh_days('1 minute')")
     rows = conn.execute(

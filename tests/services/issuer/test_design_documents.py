@@ -1,4 +1,4 @@
-"""A recycling plant by public ways: without documents of its design it is not credited."""
+"""A recycling plant, by commands: without documents of its design it is not credited."""
 
 import json
 
@@ -63,7 +63,7 @@ def billed(url, folder, device, quantity, unit, amount, issuer="EVN Hai Phong"):
 
 
 def _recycling(url, folder):
-    """Three days of a line that makes 2.4 t of PET a day, 300 kWh each."""
+    """Store three days of a line that makes 2.4 t of PET per day, 300 kWh each."""
     plant.register(url, folder, REGISTRY % "")
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 15 * 60 * 10**6)
     count = np.arange(len(times)) + 1
@@ -79,7 +79,7 @@ def url(database_url, tmp_path):
 
 
 def given(by=OFFICE, issued="2025-03-01"):
-    """Return the registry with both values of the design, each in a document."""
+    """Return the registry with both design values, each in a document."""
     mass, energy = (PAPER % (by, issued, value) for value in (3, 300))
     return (
         REGISTRY % BUILT
@@ -88,13 +88,13 @@ def given(by=OFFICE, issued="2025-03-01"):
 
 
 def imported(url, folder, text):
-    """Import a registry as a person would; what it says, whether it was refused."""
+    """Import a registry as a person would; return the messages, and whether it was refused."""
     planned = registering.told(url, folder, text, "owner")
     return planned.refused, "\n".join(m for r in planned.results for m in r.messages)
 
 
 def closed(url):
-    """Close the day; tonnes, and what the conditions say that do not hold, by clause."""
+    """Close the day; return tonnes, and the texts of the conditions not met, by clause."""
     found = logged.closed(url, *SPAN, project="pet")
     unmet = {f.rule: f.detail for f in found.result.applicability if not f.holds}
     said = found.document["credentialSubject"]["applicability"]

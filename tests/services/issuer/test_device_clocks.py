@@ -1,4 +1,4 @@
-"""Clocks of rice fields by public ways: no more hours count than passed."""
+"""Clocks of devices in rice fields, by commands: counted hours never exceed elapsed time."""
 
 from datetime import date
 
@@ -69,7 +69,7 @@ LAGS = {
 
 
 def _rice(url, folder):
-    """Fields under water all the time, whose readings came at other times."""
+    """Store readings of constantly flooded fields that arrived at other times."""
     names = list(LAGS)
     devices = "".join(DEVICE % name for name in names)
     projects = "".join(PROJECT % (n, n, n, DOCUMENTS) for n in names)
@@ -93,7 +93,7 @@ def url(database_url, tmp_path):
 
 
 def closed(url, name):
-    """Close forty-five days; tonnes, what the condition says that does not hold, the plan."""
+    """Close forty-five days; return tonnes, the text of the unmet condition, the plan."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = close_period(conn, f"of-{name}", BEGIN, END, "test")
         plan = collected.plan_of(conn, f"of-{name}", BEGIN, END)

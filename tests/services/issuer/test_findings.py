@@ -1,4 +1,4 @@
-"""Findings of a verification: who raises, answers and closes, and what an open one bars."""
+"""Findings of a verification: who raises, answers and closes them, and what an open one blocks."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

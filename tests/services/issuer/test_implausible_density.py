@@ -1,4 +1,4 @@
-"""A device's value that is not plausible, from the registry file to the verified pack."""
+"""An implausible value of a device, from the registry file to the verified pack."""
 
 from mrv.packs.reader import read_pack
 from mrv.rules.plausible_values import RANGE as RULE

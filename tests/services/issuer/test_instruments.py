@@ -1,5 +1,5 @@
 """
-Certificates of instruments, the errors that they found, and tests of removed meters, in statements.
+Certificates of instruments, errors found in calibration, tests of removed meters, in statements.
 
 Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int:
 

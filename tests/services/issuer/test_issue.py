@@ -1,4 +1,4 @@
-"""Issuing under concurrency: a period is claimed once, the log stays dense."""
+"""Concurrent issues: a period is claimed once, the log has no missing entries."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +64,7 @@ CLOSERS = 16 if SOAK else 6
 
 @pytest.fixture
 def overlapping(database_url, tmp_path):
-    """Signers, and verified statements, one a closer, of which each pair overlaps."""
+    """Return signers, and one verified statement for each process, of which each two overlap."""
     return planted(_overlapping, database_url, tmp_path)
 
 

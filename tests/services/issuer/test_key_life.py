@@ -1,4 +1,4 @@
-"""Keys that end: what they signed before counts, in the log's order, and nothing later does."""
+"""Ended keys: earlier signatures stay valid by the order of the log; later ones are invalid."""
 
 import time
 from dataclasses import replace
@@ -39,14 +39,14 @@ def _issued(url, home):
 
 @pytest.fixture
 def issued(database_url, tmp_path, monkeypatch):
-    """A statement that was issued over sealed days; where, who and which."""
+    """Issue a statement over sealed days; return its database, signers and name."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     return database_url, *planted(_issued, database_url, tmp_path)
 
 
 def checked(url, name, folder):
-    """Export and verify as an auditor does, with the keyring and status list of today."""
+    """Export and verify as an auditor does, with the present keyring and status list."""
     with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         operator = life.Signer(*keys.load(folder.parent, "the-operator"))

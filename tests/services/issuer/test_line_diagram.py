@@ -152,7 +152,7 @@ def test_rings_hostile_names_and_two_thousand_meters_are_drawn():
 
 
 def _printed_whole(drawn):
-    """How many boxes a drawing has, each whole on a printed page."""
+    """Return the number of boxes of a drawing, each complete on a printed page."""
     parts = [ET.fromstring(part) for part in in_pages(drawn)]  # noqa: S314
     views = [[int(n) for n in part.get("viewBox").split()] for part in parts]
     assert all(wide == 738 and 0 < high <= 880 for _, _, wide, high in views)  # 8 points on A4

@@ -1,4 +1,4 @@
-"""Monitoring plans: versions in force, what the methodology asks for, the drawing, what is due."""
+"""Monitoring plans: versions in force, requirements of the methodology, the drawing, due dates."""
 
 import json
 import xml.etree.ElementTree as ET

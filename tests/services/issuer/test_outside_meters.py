@@ -1,4 +1,4 @@
-"""A meter that took what the project used is named, however it is kept out of the account."""
+"""A meter of project consumption is named, however it is kept out of the account."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def _registry(
 
 @pytest.fixture
 def buses(database_url, tmp_path):
-    """Import a plant of buses and give its readings; import registries after it."""
+    """Import a plant of buses and store its readings; import further registries."""
     planted(plant.quarter_hours, database_url, tmp_path)
     plant.fill_buses(database_url)
 
@@ -55,7 +55,7 @@ def buses(database_url, tmp_path):
 
 
 def _tell(url, watt_hours=1_000, since=0, until="2026-03-04"):
-    """Let the third charger tell readings of three days, or up to a time."""
+    """Store readings of the third charger for three days, or up to a time."""
     times = np.arange(plant.us("2026-03-01"), plant.us(until), TEN_MINUTES_US)
     plant.send(url, "ch-2", times, energy_import_wh=since + np.arange(len(times)) * watt_hours)
 

@@ -1,4 +1,4 @@
-"""Packs on disk: what is no pack is said to be none, older packs verify."""
+"""Packs on disk: other files are rejected as such, older packs can be verified."""
 
 import io
 

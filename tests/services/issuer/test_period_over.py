@@ -1,4 +1,4 @@
-"""A period is closed once it is over: it ended, and the log holds its last day."""
+"""A period is closed only after its end, with its last day in the log."""
 
 import pytest
 

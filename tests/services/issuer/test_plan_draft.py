@@ -1,4 +1,4 @@
-"""The draft of a monitoring plan, which lies on a disk until it is imported."""
+"""The draft of a monitoring plan, a file on disk until it is imported."""
 
 import pytest
 import yaml

@@ -41,7 +41,7 @@ SET = "{list: 2, measure: I.3, corresponding_adjustment: true}"
 
 
 def _issued(url, folder):
-    """Three sunny days of `pv`, issued."""
+    """Issue a statement of three sunny days of `pv`."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for role in ("operator", "verifier"):
             enrolled.enroll(conn, holders.create(folder, f"the-{role}", role))

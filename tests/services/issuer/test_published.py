@@ -32,7 +32,7 @@ TWO = plant.REGISTRY + "programme: {name: HP, actions: [], issue_signatures: 2}\
 
 @pytest.fixture
 def plant_of(database_url, tmp_path, monkeypatch):
-    """Make a plant of a registry with three days of readings; where and who."""
+    """Make a plant of a registry with three days of readings; return its database and signers."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
 
@@ -49,7 +49,7 @@ def plant_of(database_url, tmp_path, monkeypatch):
 
 
 def checked(url, name, folder):
-    """Export and verify with the keys of today and the list that is published."""
+    """Export and verify with the present keys and the published list."""
     with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         status = signed_documents.newest_status_list(conn, "pv")
@@ -57,7 +57,7 @@ def checked(url, name, folder):
 
 
 def late(url, day, hours, arrived_us):
-    """Store readings of inv-1, an interval of 15 minutes each, that arrive at one time."""
+    """Store readings of inv-1, one for each 15-minute interval, that arrive at one time."""
     begin = plant.us(day) + 60_000_000
     times = begin + np.arange(hours * 4) * 15 * 60_000_000 + 120_000_000
     with connect(url, role="tonne_ingest", autocommit=True) as conn:

@@ -1,4 +1,4 @@
-"""Steps that must not be taken: a clear refusal, and nothing in the database has changed."""
+"""Steps that must be refused: with a clear message, and without a change in the database."""
 
 import shutil
 

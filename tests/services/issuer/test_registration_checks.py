@@ -1,5 +1,5 @@
 """
-What a registration lacks: who owns the reductions, other programmes, and days in their order.
+Missing parts of a registration: owner of the reductions, other programmes, order of dates.
 
 | /IRCheck/poareg_forms/430EUVNXI26JKS5/viewPublic | consultation |
 | /IRCheck/poareg_forms/430EUVNXI26JKS5/viewPublic | elsewhere |
@@ -32,7 +32,7 @@ OWNED = Rights(document="agreement", by="notary", date=DAY)
 
 
 def facts():
-    """Return what the checks read of a statement of March 2026."""
+    """Return the input of the checks for a statement of March 2026."""
     period = SimpleNamespace(
         local_from="2026-03-01T00:00:00+07:00", to="2026-03-31T17:00:00Z", timezone=plant.ZONE
     )

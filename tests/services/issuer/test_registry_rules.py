@@ -1,4 +1,4 @@
-"""Rules of the registry over facts without a database, and what they make of a period's meters."""
+"""Rules of the stage "registry" without a database, and their effect on a period's meters."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -42,7 +42,10 @@ ONE = "    rated_power_w: 1000000\n    installed: 2026-01-01T00:00:00+07:00\n   
 
 
 def _import(url, folder, text):
-    """Import a registry as a person would; what it says of each row, whether it was refused."""
+    """
+    Import a registry as a person would; return the message of each row, and
+    whether it was refused.
+    """
     planned = registering.told(url, folder, text, "owner")
     return planned.refused, "\n".join(m for r in planned.results for m in r.messages)
 
@@ -86,7 +89,7 @@ REGISTERED = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def _ratings(*held):
-    """Rated powers by the month of 2026 from which each counts."""
+    """Return rated powers by the month of 2026 from which each applies."""
     found = []
     for month, watt, document, *late in held:
         recorded = datetime(2026, late[0], 1, tzinfo=UTC) if late else REGISTERED
@@ -228,7 +231,7 @@ INVOICES = Invoices(PROJECT, PERIOD, (), (), (), {}, ())
 
 
 def _facts(*devices, entry=ENTRY, more=(), **other):
-    """Return facts of a project that is all well, or some of it is not."""
+    """Return facts of a project without faults, or with some."""
     mine = tuple({one.id: one for one in (BUS, CHARGER, *devices)}.values())
     usual = {
         "project": PROJECT, "period_us": PERIOD, "registry": Registry.of([*mine, entry, *more]),

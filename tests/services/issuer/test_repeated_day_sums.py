@@ -1,4 +1,4 @@
-"""Copies that no comparison of 15-minute intervals finds would be credited a second time."""
+"""Copies that a comparison of 15-minute intervals does not find must still be detected."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,10 @@ APART, ONE_SKY = 2.5e-3, 1e-4
 
 
 def _city(seed, many, own=0.03):
-    """Quarter hours of a month of plants in a city: its clouds, and some of each one's own."""
+    """
+    Return 15-minute energies of a month of plants in a city: its
+    clouds, and each plant's own.
+    """
     draw = np.random.default_rng(seed)
     hour = (np.arange(DAY) + 0.5) / 4
     sun = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0)

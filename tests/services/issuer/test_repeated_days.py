@@ -1,4 +1,4 @@
-"""Copies of meters and of a year before, through the database, before and after days are made."""
+"""Copies of meters and of an earlier year in the database, before and after days are summed."""
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def _registry():
 
 
 def _days(seed):
-    """Watt hours of the hours of some days behind clouds."""
+    """Return the hourly energies of some days with clouds. [Wh]"""
     draw = np.random.default_rng(seed)
     sun = np.maximum(np.sin((np.arange(24) + 0.5 - 6) / 12 * np.pi), 0)
     clouds = draw.uniform(0.3, 1, (DAYS, 1)) * draw.uniform(0.9, 1, (DAYS, 24))
@@ -55,7 +55,7 @@ def _days(seed):
 
 
 def _send(url, name, first, hours, register=0):
-    """Store readings on the hour; return where the register stands."""
+    """Store readings on the hour; return the register."""
     times = plant.us(first) + np.arange(hours.size + 1) * HOUR_US
     stands = register + np.concatenate([[0], np.cumsum(hours)])
     power = np.append(hours.reshape(-1), 0)
@@ -77,7 +77,7 @@ def _fill(url):
 
 
 def _previewed(url, project, first=FIRST):
-    """What counts of each meter, and the conditions that tell of days."""
+    """Return the counted energy of each meter, and the conditions on repeated days."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         edges = plant.us(first), plant.us(END)
         claims = preview_period(conn, project, *edges).document["credentialSubject"]

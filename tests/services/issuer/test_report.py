@@ -1,4 +1,4 @@
-"""Reports from the database and from a pack: one report, and none of a pack that does not hold."""
+"""Reports from the database and from a pack are equal; an invalid pack gives none."""
 
 import shutil
 from pathlib import Path

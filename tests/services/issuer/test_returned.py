@@ -1,9 +1,9 @@
 """
-Findings with which requests came back, each tried by a change of a registry file.
+Findings for which requests were returned, each reproduced by a change of a registry file.
 
-`returned.toml` has the finding, the change, where it is seen first, and the words there: `import`
-of the files, `statement` of a day, what a verifier is `asked` to word, or a check of a submission.
-docs/conformity.md names the rows of which it has the address.
+`returned.toml` has the finding, the change, the first place where it is visible, and the text
+there: `import` of the files, `statement` of a day, a text `asked` of a verifier, or a check of a
+submission. docs/conformity.md has the rows with an address.
 """
 
 import re
@@ -43,12 +43,12 @@ SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 
 
 def city(url, folder):
-    """Register the catalog, of which no meter has sent anything."""
+    """Register the catalog, without any readings."""
     assert not registering.imported(url, _written(folder, CITY)).refused
 
 
 def with_buses(url, folder):
-    """Three days of two inverters, a bus and its charger."""
+    """Store three days of two inverters, a bus and its charger."""
     assert not registering.imported(url, _written(folder, _files("pv"))).refused
     plant.fill_pv(url, minutes=15)
     plant.fill_buses(url)
@@ -83,7 +83,7 @@ def _imported(folder, files):
 
 
 def _seen(url, folder, row, files):
-    """Return what a statement of the files says, or what their submission lacks."""
+    """Return the texts of a statement of the files, or the faults of their submission."""
     done = registering.imported(url, _written(folder, files))
     assert not done.refused, [r.messages for r in done.results if r.messages]
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

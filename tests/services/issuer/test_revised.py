@@ -1,4 +1,4 @@
-"""An official factor arrives after periods were closed with a provisional one."""
+"""An official factor is published after periods were closed with a provisional one."""
 
 import json
 from decimal import Decimal
@@ -43,7 +43,7 @@ def tonne(database_url, monkeypatch):
 
 @pytest.fixture
 def closed(database_url, tmp_path):
-    """One issued statement of the buses, and the next day's draft."""
+    """Return one issued statement of the buses, and the next day's draft."""
     return planted(_closed, database_url, tmp_path)
 
 

@@ -1,5 +1,5 @@
 """
-Samples, corrections of a plan, and documents whose value ended, as findings of a statement.
+Samples, corrections of a plan, and documents of expired values, as findings of a statement.
 
 | /IRCheck/poaiss_forms/EAB283WD6PI7OUQ/viewPublic | participant |
 | /IRCheck/iss_forms/UZOIE1YM42XAVBR/viewPublic | repeated |
@@ -45,7 +45,7 @@ DESIGN = f"""\
 
 
 def buses(url, folder):
-    """Three days of a bus and its charger."""
+    """Store three days of a bus and its charger."""
     plant.quarter_hours(url, folder)
     plant.fill_buses(url)
 

@@ -1,7 +1,4 @@
-"""
-The sampling list: a seed that no one chooses, drawn once, and drawn
-again by anyone who checks.
-"""
+"""The sampling list: its seed is not chosen by anyone, and every verifier can draw it again."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Days and changes enter the log in time; what was changed by hand never does by itself."""
+"""Days and changes enter the log in time; a manual change never enters automatically."""
 
 import json
 
@@ -30,7 +30,7 @@ BEGIN = plant.us("2026-03-02")
 
 @pytest.fixture
 def at(database_url, tmp_path, monkeypatch):
-    """Return a round of the sealer at a time, over three days of readings; its metrics."""
+    """Return a run of the sealer at a time, over three days of readings, and its metrics."""
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, minutes=60)
     metrics = Metrics()
@@ -48,7 +48,7 @@ def at(database_url, tmp_path, monkeypatch):
 
 
 def _sealed(url):
-    """End of each sealed day by project and day. [us UTC]"""
+    """Return the end of each sealed day by project and day. [us UTC]"""
     with connect(url, role="tonne_mrv") as conn:
         rows = conn.execute(
             "SELECT project_id, day, (extract(epoch FROM to_time) * 1000000)::bigint"

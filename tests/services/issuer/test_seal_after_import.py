@@ -1,4 +1,4 @@
-"""Devices leave projects and join them after their days were sealed; no one changed a row."""
+"""Devices leave and join projects after their days were sealed; no row was changed."""
 
 import psycopg
 import pytest
@@ -31,7 +31,7 @@ def _audit(url):
 
 
 def _imported(url, folder, text):
-    """Import a registry, and make again what follows from it, as `tonne run` does."""
+    """Import a registry, and derive its rows again, as `tonne run` does."""
     plant.register(url, folder, text)
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         plant.store_of(conn).remake_requested(conn)

@@ -1,9 +1,9 @@
 """
 A seal and a commit of readings see each other, whichever comes first.
 
-What the pipeline stored and a seal does not hold is late; what no commit stored was changed.
-A real sealer and a real pipeline stand still here at the moments that matter: the one waits for
-the log's lock, the other keeps its transaction open.
+Readings stored by the pipeline after a seal are late; rows that no commit stored were changed. A
+real sealer and a real pipeline are stopped at the critical times: the sealer waits for the log's
+lock, the pipeline keeps its transaction open.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ LOG = "hashtextextended('transparency log', 0)"
 
 @pytest.fixture
 def in_background():
-    """Return what runs a function beside the test."""
+    """Return a function that runs another one in the background."""
     with ThreadPoolExecutor(4) as threads:
         yield threads.submit
 
@@ -48,12 +48,12 @@ def _notes(report):
 
 
 def _day(day="2026-03-02"):
-    """Times and register of inv-1 on a day, a reading each 15-minute interval."""
+    """Return times and register of inv-1 on a day, a reading each 15-minute interval."""
     return plant.sunny(day, f"{day[:-1]}{int(day[-1]) + 1}", 15)[:2]
 
 
 def _late(day="2026-03-02", device="inv-1", at=40, count=2):
-    """A few readings of a day that are between those that were stored."""
+    """Return a few readings of a day at times between the stored ones."""
     times, energy = _day(day)
     half = 1 if device == "inv-1" else 2
     some = slice(at, at + count)
@@ -68,7 +68,7 @@ def _send(url, *late):
 
 @contextmanager
 def _under_way(url, *late):
-    """Store readings in a transaction that is committed where the block ends."""
+    """Store readings in a transaction that is committed at the end of the block."""
     device, times, columns = late
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         store = plant.store_of(conn)
@@ -81,7 +81,7 @@ def _under_way(url, *late):
 
 @contextmanager
 def _log_locked(url):
-    """Hold the log, so that a seal stands still between its snapshot and its entry."""
+    """Lock the log, so that a seal waits between its snapshot and its entry."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
         log.lock(conn)
         yield
@@ -100,7 +100,7 @@ def _stands_at_the_log(url):
 
 
 def _rows(url, day="2026-03-02"):
-    """Readings of inv-1 under the last seal of a day."""
+    """Return the readings of inv-1 under the last seal of a day."""
     with connect(url) as conn:
         return conn.execute(
             "SELECT (SELECT (leaf ->> 'rows')::int FROM jsonb_array_elements("
@@ -120,14 +120,14 @@ BOUND = "      - {device: inv-2, role: generation, case: 3}\n"
 
 
 def _imported(url, folder, text):
-    """Import a registry, and make again what follows from it, as `tonne run` does."""
+    """Import a registry, and derive its rows again, as `tonne run` does."""
     plant.register(url, folder, text)
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         plant.store_of(conn).remake_requested(conn)
 
 
 def _changed(url, statement):
-    """Change rows as who owns the database can."""
+    """Change rows as the owner of the database can."""
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("SET session_replication_role = replica")
         assert conn.execute(statement).rowcount > 0
@@ -202,7 +202,7 @@ def test_an_audit_beside_the_pipeline_finds_no_change(
     ended = audit_sealed.ended
 
     def meanwhile(*given):
-        """Go on once that was done, after the log was read and before the days are compared."""
+        """Continue after something was done between reading the log and comparing the days."""
         if what == "imported":
             text = plant.REGISTRY.replace("    serial: A1\n", "    serial: A1\n" + SWAP)
             in_background(_imported, database_url, tmp_path, text).result()
@@ -333,7 +333,7 @@ def test_a_commit_that_never_ends_is_named(database_url, who, monkeypatch):
 
 
 def _verified(url, who):
-    """Close a day as it is stored, whatever of it is sealed, and have it verified."""
+    """Close and verify a day as it is stored, whatever is sealed."""
     with logged.issuer(url) as conn:
         span = plant.us("2026-03-02"), plant.us("2026-03-03")
         return logged.signed(conn, close.close_period(conn, "pv", *span, "test").statement, who)

@@ -1,4 +1,4 @@
-"""Energy that a gateway signed, and rows that a supplier signed, from the sender to the pack."""
+"""Energy signed by a gateway, and rows signed by a supplier, from the sender to the pack."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ EVN, ZONE = "EVN Hai Phong", ("--timezone", "Asia/Ho_Chi_Minh")
 
 @pytest.fixture
 def given(database_url, tmp_path, monkeypatch):
-    """Four bills of a plant, as its supplier's file; keys of the supplier and of the owner."""
+    """Return four invoices of a plant as its supplier's file, and keys of supplier and owner."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     planted(_sunny_spring, database_url, tmp_path)
@@ -58,7 +58,7 @@ def signed(file, *, key="evn", code=0, **more):
 
 
 def pin(url, folder, monkeypatch):
-    """Pin a trust root that names all enrolled keys."""
+    """Pin a trust root that contains all enrolled keys."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         ring = tuple(one.key for one in signing_keys.load(conn))
     file = folder / "root.json"
@@ -69,7 +69,7 @@ def pin(url, folder, monkeypatch):
 
 
 def grades(url):
-    """Meter's grades of April."""
+    """Return the grades of the meter in April."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         result = close_period(conn, "pv", *map(plant.us, MONTHS[1:3]), "test").result
     return {one.grade for one in result.evidence if one.kind == "meter"}
@@ -167,7 +167,10 @@ def url(database_url, tmp_path):
 
 
 def _send(url, payloads, device="inv-1"):
-    """Store messages of the gateway, as `tonne run` would; what their signatures showed."""
+    """
+    Store messages of the gateway, as `tonne run` would; return the
+    results of their signatures.
+    """
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         store = plant.store_of(conn)
         topics = [f"tonne/v1/gw-1/{device}/telemetry"] * len(payloads)
@@ -182,7 +185,7 @@ def _send(url, payloads, device="inv-1"):
 
 
 def _messages():
-    """A day and a half of an inverter, a message each five minutes."""
+    """Return a day and a half of an inverter, a message every five minutes."""
     times, energy, power = plant.sunny("2026-03-01T18:00:00+07:00", "2026-03-03T06:00:00+07:00")
     return [
         {"id": f"m-{n}", "ts": int(at // 1000),
@@ -240,7 +243,7 @@ def test_a_day_that_its_gateway_signed(url, tmp_path, monkeypatch):
 
 
 def _held_against_own_keys(pack):
-    """An auditor with the gateway's label in hand had to believe the registry's key."""
+    """Return whether an auditor with the gateway's label detects the registry's key."""
     file = pack.parent / "meters.txt"
 
     def asked(text):

@@ -1,4 +1,4 @@
-"""Keys of signers: files that are their owner's, keys in a token, and a command that signs."""
+"""Signing keys: files readable by their owner only, keys in a token, and a signing command."""
 
 import importlib.util
 import json
@@ -145,7 +145,7 @@ PIN = "493817"
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home of its own, and no database."""
+    """Return a separate home, without database."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.delenv("TONNE_DATABASE_URL", raising=False)
     return tmp_path
@@ -153,7 +153,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def token(home, monkeypatch):
-    """A SoftHSM2 token named plant."""
+    """Return a SoftHSM2 token named plant."""
     if shutil.which("softhsm2-util") is None or not MODULE.exists():
         pytest.skip("SoftHSM2 is not installed: apt-get install softhsm2")
     if importlib.util.find_spec("pkcs11") is None:
@@ -170,7 +170,7 @@ def token(home, monkeypatch):
 
 
 def signs(home, name):
-    """Sign a document by a key of that name, and verify it."""
+    """Sign a document with a key of that name, and verify it."""
     key, holder = keys.load(home, name)
     signed = create_proof({"@context": ["x"], "id": "a"}, key, NOW)
     assert verify_proof(signed, [holder]) == holder
@@ -215,7 +215,7 @@ def test_a_token_without_its_pin_signs_nothing(token, monkeypatch):
 
 @pytest.fixture
 def kms(home):
-    """A key that openssl keeps, and a command that signs with it."""
+    """Return a key kept by openssl, and a command that signs with it."""
     secret, public = home / "secret.pem", home / "public.pem"
     openssl = shutil.which("openssl")
     if openssl is None:
@@ -271,7 +271,7 @@ def test_what_a_command_gives_is_verified(home, kms):
 
 
 def public_of(file):
-    """Multikey of a PEM file."""
+    """Return the Multikey of a PEM file."""
     return public_multikey(file.read_bytes())
 
 

@@ -1,9 +1,10 @@
 """
-What a programme's checks would find, before it finds them.
+Findings that a programme's checks would raise, before submission.
 
-Requests came back for it: https://cdm.unfccc.int/CCheck/poaiss_forms/1HFRNB78DXEICJA/viewPublic
-(a form that is not complete), https://cdm.unfccc.int/IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic
-(sheet and report that contradict each other).
+Reasons for which requests were returned:
+https://cdm.unfccc.int/CCheck/poaiss_forms/1HFRNB78DXEICJA/viewPublic (a form that is not complete),
+https://cdm.unfccc.int/IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic (sheet and report that
+contradict each other).
 """
 
 import json

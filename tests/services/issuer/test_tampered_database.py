@@ -1,8 +1,8 @@
 """
-Anyone who owns the database can write what they like: an audit names it.
+The owner of a database can write anything: an audit names each change.
 
-Each case is done with triggers off and all rights, to a database that holds an
-issued statement under a sealed log, and is rolled back after the audit.
+Each change is made with triggers off and all rights, to a database with an issued statement under a
+sealed log, and rolled back after the audit.
 """
 
 import tomllib
@@ -239,10 +239,10 @@ ROWS = {name for names in STATES.values() for name in names}
 
 def _kind(table):
     """
-    What a table is compared with in one audit, where that names each device or row by itself.
+    Return the kind of comparison of a table in one audit that names each device or row.
 
-    A sealed day is compared device by device; tables of the registry, and those that only
-    grow, row by row.
+    A sealed day is compared device by device; tables of the registry, and append-only tables, row
+    by row.
     """
     for start, kind in (("reading_", "readings"), ("interval_", "intervals")):
         if table.startswith(start):
@@ -254,7 +254,7 @@ def _kind(table):
 
 
 def _together():
-    """Cases, by what is done: at once where each is named by itself."""
+    """Return the cases by kind of change; those that are named one by one are made together."""
     found = defaultdict(list)
     for case in CASES:
         found[f"{_kind(case['table'])}-{case['what'].replace(' ', '-')}"].append(case)
@@ -262,7 +262,7 @@ def _together():
 
 
 def _named(case):
-    """What the audit has to say of a case: it is not enough that something else is wrong."""
+    """Return the text that the audit must give for a case; another finding is not sufficient."""
     table = case["table"]
     match _kind(table):
         case "intervals":
@@ -327,7 +327,7 @@ IMPOSSIBLE = {
 
 
 def _sealed(conn):
-    """Tables that the log seals, and that have no case of their own in tampering.toml."""
+    """Return the tables that the log seals and that have no separate case in tampering.toml."""
     every = [
         name
         for (name,) in conn.execute(
@@ -362,5 +362,5 @@ def test_tables_without_cases_of_their_own(url, what, measured):
 
 
 def _word(table):
-    """What the audit calls a table's rows by: those of readings by their device."""
+    """Return the audit's word for a table's rows: those of readings by their device."""
     return f"its-{table.removeprefix('reading_')}" if table.startswith("reading_") else table

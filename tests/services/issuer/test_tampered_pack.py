@@ -1,8 +1,8 @@
 """
-Anyone who hands on a pack can change its files: `tonne verify` names what was done.
+Anyone who passes on a pack can change its files: `tonne verify` names the change.
 
-Each case spoils a copy of an issued pack, whose day is under a seal, and is
-checked with the keys that a reader trusts.
+Each case changes a copy of an issued pack, whose day is sealed, and verifies it with a reader's
+trusted keys.
 """
 
 import json
@@ -71,7 +71,7 @@ def whole(timescale, migrated_template, tmp_path_factory):
 
 @pytest.fixture
 def folder(whole, tmp_path):
-    """Return a copy to spoil."""
+    """Return a copy to change."""
     return shutil.copytree(whole, tmp_path / "pack")
 
 

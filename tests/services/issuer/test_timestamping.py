@@ -1,4 +1,4 @@
-"""Heads and statements are stamped by authorities outside; who is away is said, or waited for."""
+"""Heads and statements are stamped by external authorities; an unreachable one is reported."""
 
 import json
 import os
@@ -46,7 +46,10 @@ def authorities(tmp_path_factory):
 
 @pytest.fixture
 def asked(authorities, database_url, tmp_path, monkeypatch):
-    """Return a way to say whom this installation asks; the authorities are as they were."""
+    """
+    Return a function that sets the authorities of this installation; they
+    are restored at the end.
+    """
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     for one in authorities:
@@ -238,7 +241,7 @@ def test_settings_that_say_too_little_or_two_things(asked, tmp_path, monkeypatch
 
 @pytest.fixture
 def another(tmp_path):
-    """Start the authority that others wrote; return its URL and the roots to trust."""
+    """Start an authority of other software; return its URL and the trusted roots."""
     if not os.access(SERVER, os.X_OK):
         pytest.skip(f"no timestamp-server (sigstore) in {HOME}; name its folder, TRANSPARENCY_HOME")
     port = free_port()

@@ -1,4 +1,4 @@
-"""A registry that is changed once the readings are known, by public ways."""
+"""A registry that is changed after the readings are known, by commands."""
 
 import json
 from dataclasses import replace
@@ -46,7 +46,7 @@ def url(database_url, tmp_path):
 
 
 def closed(url):
-    """Close two days; what they come to and what is said of late changes."""
+    """Close two days; return their results and the texts on late changes."""
     found = logged.closed(url, *SPAN, project="bus")
     said = [f.detail for f in found.result.applicability if f.rule == RULE]
     return found.result.net, "".join(said)
@@ -134,7 +134,7 @@ def test_what_is_given_for_the_first_time_after_the_period_began_is_late(url, tm
 
 
 def taken_over(day="2026-02-01"):
-    """Return buses whose service ends on a day, and another project of them from then on."""
+    """Return buses whose service ends on a day, and another project with them from then on."""
     ended = BUSES.replace("role: charging}", f"role: charging, to: {day}}}")
     ended = ended.replace("role: vehicle}", f"role: vehicle, to: {day}}}")
     again = BUSES[BUSES.index("  - id: bus\n") :].replace("id: bus\n", "id: again\n")
@@ -170,7 +170,7 @@ projects:
 
 
 def with_second(end, begin, value, had=", kwh_per_km: 1.0"):
-    """Return buses of which a second id takes the place of one that ends."""
+    """Return buses of which a second id replaces one that ends."""
     text = BUSES.replace(SERVED % "", AGAIN % (f"{had}{end}", begin, value))
     return text.replace("projects:\n", SECOND)
 
@@ -303,7 +303,7 @@ def test_a_period_closes_by_the_evidence_that_the_pinned_trust_root_asks_for(
 
 
 def shown_asked(url):
-    """Preview two days; the result, and the grades that the statement says were asked for."""
+    """Preview two days; return the result, and the required grades stated in the statement."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = preview_period(conn, "bus", *SPAN)
     return found.result, claims_of(found.document).evidence.asked

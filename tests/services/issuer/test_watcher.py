@@ -1,7 +1,4 @@
-"""
-What only the database knows is instructed to Prometheus, and nothing is informed of one that is
-away.
-"""
+"""Data of the database are reported to Prometheus; for an unreachable database, nothing is."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -21,7 +18,7 @@ from tests.services.issuer import logged, plant
 
 
 def _issued(url, home):
-    """A plant with an issued statement and a sealed log."""
+    """Return a plant with an issued statement and a sealed log."""
     who = logged.with_buses(url, home)
     logged.issue(url, who)
     logged.seal_now(url, who)
@@ -37,13 +34,13 @@ def watched(database_url, tmp_path):
 
 
 def _made_again(url):
-    """As the pipeline leaves it once it has seen the registry."""
+    """Derive rows again, as the pipeline does after a registry change."""
     with psycopg.connect(url) as conn:
         conn.execute("DELETE FROM remake_request")
 
 
 def _broken(metrics):
-    """Steps of the last audit that broke; days of this old plant are late beside that."""
+    """Return the failed steps of the last audit; late days of this old plant are ignored."""
     found = [s for f in metrics.registry.collect() for s in f.samples]
     return {s.labels["step"] for s in found if s.name == "tonne_log_audit_breaks" and s.value} - {
         "lateness"
@@ -72,19 +69,19 @@ def test_fleet_statements_and_calibrations_are_counted(watched):
 
 
 class Heard:
-    """What a watcher says in its log."""
+    """Records the log messages of a watcher."""
 
     def __init__(self):
         self.said = []
 
     def warning(self, event, **more):
-        """Store a reported fault."""
+        """Record a reported fault."""
         self.said.append((event, more))
 
     error = warning
 
     def info(self, *_, **__):
-        """What went well is not looked at."""
+        """Ignore information."""
 
     debug = info
 
@@ -165,7 +162,7 @@ def test_a_derived_row_that_was_changed_is_counted(database_url, tmp_path):
 
 
 def _added_up(conn):
-    """Add up the days that changed, and there are some."""
+    """Sum the days that changed; there must be some."""
     assert conn.execute("SELECT tonne_refresh_days()").fetchone()[0] > 0
 
 
@@ -269,7 +266,7 @@ def test_rows_that_are_made_again_meanwhile_raise_no_alarm(database_url, tmp_pat
     compared = watched_by.rebuild
 
     def beside(conn, *asked, **how):
-        """Import a rating that makes most energy unknown, make rows again, then compare."""
+        """Import a rating that makes most energy unknown, derive rows again, then compare."""
         plant.register(database_url, tmp_path, plant.REGISTRY.replace("1000000", "100000", 1))
         with connect(database_url, role="tonne_ingest", autocommit=True) as other:
             plan = Plan.of(load_fleet(other), load_projects(other), load_book(other))

@@ -1,4 +1,4 @@
-"""Who verifies, with which threshold and for which reason: refused wherever it comes in."""
+"""Verifiers, thresholds and reasons: invalid ones are refused at every entry."""
 
 from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ SAID = {
 
 
 def _each(name, **change):
-    """Return what changes each row of a part of a conclusion; None takes the key out."""
+    """Return functions that change each row of a part of a conclusion; None removes the key."""
     return lambda said: {
         name: [{k: v for k, v in {**one, **change}.items() if v is not None} for one in said[name]]
     }
@@ -49,7 +49,7 @@ WRONG = {
 
 
 def _bounds(conn, change):
-    """Write what the keys say of their holders, as a database of 0.1.0 or its owner may."""
+    """Write what the keys state about their holders, as a database of 0.1.0 or its owner may."""
     for role in ("operator", "verifier"):
         said = holders.BOUNDS[role].to_json() | change(role)
         kept = {name: value for name, value in said.items() if value is not None}

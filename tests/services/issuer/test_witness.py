@@ -1,4 +1,4 @@
-"""A witness countersigns one history of a log and no other; the sealer says what it did."""
+"""A witness cosigns one history of a log and no other; the sealer reports its own actions."""
 
 import pytest
 

@@ -38,7 +38,7 @@ def _checked(url, home):
 
 @pytest.fixture
 def url(database_url, tmp_path):
-    """Fill two days, the first inverter with a check meter that shows a tenth less."""
+    """Store two days, the first inverter with a check meter that reports a tenth less."""
     planted(_checked, database_url, tmp_path)
     return database_url
 

@@ -1,6 +1,7 @@
-"""Devices from CSV, as spreadsheets write it.
+"""
+Devices from CSV, as spreadsheets write it.
 
-What an import says: of its own rows, and of documents that are of no value.
+Messages of an import: on its own rows, and on documents without any value.
 """
 
 import re

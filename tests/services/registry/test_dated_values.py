@@ -1,4 +1,4 @@
-"""What a device was, with the time from which it counts: meters, their keys, modules."""
+"""Dated properties of a device: meters, their keys, modules."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Factors of a registry file: corrected by another row, never edited, accepted by name."""
+"""Factors of a registry file: corrected by another row, never edited, accepted by id."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Forms by methodology: what they ask is all that an import asks."""
+"""Forms by methodology ask for exactly what an import requires."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ LIVE = [one for one in methodologies.load().values() if one.roles]
 
 
 def _number(method: Methodology, key: str) -> str:
-    """Return a number that the specification of a parameter takes."""
+    """Return a number that the specification of a parameter accepts."""
     if key in OWN:
         return OWN[key]
     spec = method.spec_of(key)
@@ -39,7 +39,7 @@ def _number(method: Methodology, key: str) -> str:
 
 
 def filled(method: Methodology, country: str) -> str:
-    """Return the form with a value in the place of each placeholder."""
+    """Return the form with a value in place of each placeholder."""
     lines, key, about, rows = [], "", "", 0
     for line in form(method.id, country).yaml().splitlines():
         if found := re.match(r"\s*(?:- )?(\w+):", line):

@@ -1,4 +1,4 @@
-"""docs/registry-file.md, each of its statements that can be tried held to what the parser does."""
+"""docs/registry-file.md: each statement that can be tested is compared with the parser."""
 
 import copy
 import re
@@ -36,7 +36,7 @@ class Statement(NamedTuple):
 
 
 def statements() -> Iterator[Statement]:
-    """Give every row of the page's tables."""
+    """Return every row of the page's tables."""
     for part in PAGE.split("\n## ")[1:]:
         section = part.split("\n", 1)[0].replace("[]", "")
         for row in re.finditer(
@@ -52,7 +52,7 @@ TRIED = ROWS if SOAK else ROWS[::3]
 
 
 class Text(str):
-    """Text that a file writes in quotes, whatever it looks like."""
+    """A text that a file writes in quotes, whatever it looks like."""
 
     __slots__ = ()
 
@@ -92,7 +92,7 @@ def holder(document: dict[str, Any], row: Statement) -> dict[str, Any]:
 
 
 def problems(document: dict[str, Any], folder: Path) -> list[str]:
-    """Return what an import of a document would say is wrong, without the places."""
+    """Return the errors that an import of a document reports, without their places."""
     file = folder / "registry.yaml"
     text = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
     file.write_text(text, encoding="utf-8")
@@ -206,7 +206,7 @@ def _of(row: Statement, said: list[str]) -> list[str]:
 
 
 def _said(section: str, key: str, kind: str = "", meaning: str = "") -> Statement:
-    """Return a row of the page, which has to say this."""
+    """Return a row of the page, which must contain this."""
     (row,) = [one for one in ROWS if (one.section, one.key) == (section, key)]
     assert kind in row.kind
     assert meaning in row.meaning

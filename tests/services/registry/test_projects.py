@@ -1,6 +1,7 @@
-"""Projects of a registry file: what cannot be accounted is refused before it runs.
+"""
+Projects of a registry file: those that cannot be accounted are rejected at import.
 
-An export of the registry reads back as what was exported.
+An export of the registry reads back as it was exported.
 """
 
 from dataclasses import replace

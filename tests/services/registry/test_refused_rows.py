@@ -1,4 +1,4 @@
-"""What the import says of each wrong row of a registry file: `refused_rows.toml`."""
+"""The import's message for each wrong row of a registry file: `refused_rows.toml`."""
 
 import tomllib
 from pathlib import Path

@@ -1,6 +1,7 @@
-"""Registry files: each row is compared with every rule, and refused by its place and key.
+"""
+Registry files: each row is checked by every rule, and rejected with its place and key.
 
-One meter under two ids, whose serial number is written in two ways, would be credited twice.
+One meter with two ids, whose serial number is written in two ways, must not be credited twice.
 """
 
 import pytest

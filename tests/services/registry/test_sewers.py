@@ -1,4 +1,4 @@
-"""The sewerage registry: files, what is wrong with a network, and what the database keeps."""
+"""The sewerage registry: files, faults of a network, and the content of the database."""
 
 import json
 from pathlib import Path
@@ -136,7 +136,7 @@ def test_geojson_is_named_by_its_lines(tmp_path):
 
 @pytest.fixture
 def tonne(database_url, monkeypatch):
-    """Run a command; returns what it printed."""
+    """Run a command; return its output."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     return printed
 

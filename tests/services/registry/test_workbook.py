@@ -1,4 +1,4 @@
-"""Registry files as workbooks: what a sheet says is what the registry takes, and no guess."""
+"""Registry files as workbooks: cells are imported as they are, without guesses."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""Registry files that the tests begin from."""
+"""Registry files with which the tests begin."""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ FLEET = list(Group("energy_meter", count=3).devices())
 
 
 def numbers(faults):
-    """How often each reading of the first meter was sent."""
+    """Return how often each reading of the first meter was sent."""
     counted = Counter()
     span = START // 1_000, (START + DAY) // 1_000
     for message in outgoing(fleet_sources(FLEET, START, DAY, 1), 1, faults, span):
@@ -27,7 +27,7 @@ def numbers(faults):
 
 
 def register(faults):
-    """Import register of the first meter by reading number."""
+    """Return the import register of the first meter by reading number."""
     found = {}
     for device, _, payload, _ in messages(FLEET, START, DAY, 1, faults):
         content = json.loads(payload)

@@ -1,4 +1,4 @@
-"""What a simulated fleet says."""
+"""The messages of a simulated fleet."""
 
 import itertools
 import json
@@ -42,7 +42,7 @@ def fleet(kind, count=1, cadence_s=300):
 
 
 def columns(kind, duration=DAY, seed=3):
-    """Channels of one device as arrays."""
+    """Return channels of one device as arrays."""
     found = defaultdict(list)
     for _, _, payload, _ in messages(fleet(kind), START, duration, seed):
         for channel, value in json.loads(payload)["values"].items():
@@ -143,7 +143,7 @@ steps = st.lists(
 
 
 def exact(time_ms, rate):
-    """Trapezoid of what is positive, in exact fractions of the base unit."""
+    """Return the trapezoid integral of the positive part, in exact fractions of the base unit."""
     total, told = Fraction(0), []
     for k, now in enumerate(time_ms):
         if k:

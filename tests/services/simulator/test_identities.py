@@ -1,4 +1,4 @@
-"""Simulated devices and the doctor at a broker that asks who one is."""
+"""Simulated devices and the doctor at a broker that requires identities."""
 
 import dataclasses
 import json
@@ -38,14 +38,14 @@ SPAN = ("--start", "2026-03-01T02:00:00Z", "--duration", "30m", "--cadence", "60
 
 
 class Secure(Pipeline):
-    """Servers of which the broker asks everyone who they are."""
+    """Servers with a broker that requires the identity of everyone."""
 
     secure = True
 
 
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory, migrated_cluster):
-    """A secured pipeline with a fleet that is enrolled."""
+    """Return a secured pipeline with an enrolled fleet."""
     home = tmp_path_factory.mktemp("identities")
     with on_servers(migrated_cluster, home, Secure) as found:
         found.register(FLEET)
@@ -182,7 +182,7 @@ def test_the_doctor_shows_the_identity_that_is_in_use(secure, tmp_path):
 
 
 def _tell_broker(secure, topic=None):
-    """Let the pipeline hear what it should, but for one topic."""
+    """Let the pipeline receive its topics, except one."""
     whole = service(PIPELINE, sparkplug=True)
     left = dataclasses.replace(whole, subscribe=tuple(t for t in whole.subscribe if t != topic))
     tls = secure.stack.mosquitto.identities.ensure_service(ADMIN)

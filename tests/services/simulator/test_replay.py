@@ -1,6 +1,7 @@
-"""Recorded data, sent as a device would.
+"""
+Recorded data, sent as by a device.
 
-The simulator's sun is pvlib's, to the bit.
+The simulator's solar position equals pvlib's in every bit.
 """
 
 import csv
@@ -70,7 +71,7 @@ def test_a_day_s_power_is_that_of_pvlib(place, span):
 
 
 def assert_same(ours, theirs):
-    """To the last bit, not nearly."""
+    """Check that arrays are equal in every bit."""
     np.testing.assert_array_equal(ours, np.asarray(theirs))
 
 
@@ -85,7 +86,7 @@ def readings(source):
 
 
 def independent_wh(path, column, seconds):
-    """Energy of a column by the trapezoid, from the file's own decimals."""
+    """Return the energy of a column by the trapezoid, from the file's own decimals."""
     with path.open(encoding="utf-8") as file:
         power = [max(Fraction(row[column]), Fraction(0)) for row in csv.DictReader(file)]
     return sum((a + b) / 2 * seconds / 3600 for a, b in itertools.pairwise(power))

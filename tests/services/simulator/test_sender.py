@@ -1,6 +1,7 @@
-"""Field devices on a real broker.
+"""
+Field devices on a real broker.
 
-What a device keeps until it is safe.
+Messages that a device keeps until there is a receipt.
 """
 
 import json
@@ -113,7 +114,7 @@ HOUR = 3_600_000_000
 
 
 class Store:
-    """A subscriber that remembers readings and tells the devices so."""
+    """A subscriber that stores readings and sends receipts to the devices."""
 
     def __init__(self, port, *, ignore_first=False, hold=False):
         self.readings = Counter()
@@ -154,13 +155,13 @@ class Store:
             self.give(1)
 
     def give(self, count):
-        """Give some of the receipts that were held."""
+        """Send some of the receipts that were held back."""
         some, self.held = self.held[:count], self.held[count:]
         for topic, receipt in some:
             self._client.publish(topic, receipt, qos=1)
 
     def close(self):
-        """Leave the broker."""
+        """Disconnect from the broker."""
         self._client.disconnect()
         self._client.loop_stop()
         close_sockets(self._client)

@@ -1,4 +1,4 @@
-"""The simulator as Sparkplug edge nodes, heard by tonne's own host rules over a real broker."""
+"""The simulator as Sparkplug edge nodes, received by tonne's host rules over a real broker."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""A fleet that speaks as if it had been there all day."""
+"""A fleet that sends as if it had been running all day."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ TICKETS = {"line-tickets"}
 
 
 def said(now_us, fleet, wrap=list):
-    """Everything up to a second after now: by device and time."""
+    """Return all messages up to a second after now, by device and time."""
     sources, start_ms = todays_sources(fleet, now_us, 1_000_000, 1)
     span = start_ms, now_us // 1_000
     sent = outgoing(wrap(sources), 1, NO_FAULTS, span)

@@ -1,15 +1,15 @@
-"""Rows of a registry put in by hand, where a test needs no more of them than these."""
+"""Registry rows inserted directly, for tests that need no others."""
 
 LIFE = "2020-01-01", "2040-01-01"
 
 
 def site(conn, timezone="Asia/Ho_Chi_Minh", at=(20.9, 106.6)):
-    """Put the site `s`."""
+    """Insert the site `s`."""
     conn.execute("INSERT INTO site VALUES ('s', 'S', %s, %s, %s)", [*at, timezone])
 
 
 def device(conn, name, class_id="pv_inverter", **columns):
-    """Put a device at the site; `columns` are what else is known of it."""
+    """Insert a device at the site; `columns` are its further columns."""
     known = {"id": name, "site": "s", "class": class_id, "profile": "generic"}
     row = {**known, "installed": "2020-01-01Z", **columns}
     places = ", ".join(["%s"] * len(row))
@@ -17,7 +17,7 @@ def device(conn, name, class_id="pv_inverter", **columns):
 
 
 def project(conn, name, methodology="jcm-vn-am007", version="1.0"):
-    """Put a project that credits all the time."""
+    """Insert a project that credits all the time."""
     conn.execute(
         "INSERT INTO project (id, name, methodology, version, timezone, crediting, crediting_from,"
         " crediting_to) VALUES (%s, 'P', %s, %s, 'Asia/Ho_Chi_Minh', tstzrange(%s, %s), %s, %s)",
@@ -35,7 +35,7 @@ def serve(conn, project_id, name, position, role="generation"):
 
 
 def on_time(conn, *names):
-    """Let a reading of each device have come on time once."""
+    """Let one reading of each device have arrived on time."""
     conn.execute(
         "INSERT INTO clock_lag SELECT d, '2020-01-02', 1000000 FROM unnest(%s::text[]) d"
         " ON CONFLICT DO NOTHING",

@@ -1,4 +1,4 @@
-"""When readings arrived, summed up by device and day in the database."""
+"""Arrival of readings, summed by device and day in the database."""
 
 import random
 from collections import Counter
@@ -17,7 +17,7 @@ EDGES = [BEGIN, END, LAST]
 
 
 def store(url, *counts):
-    """Count readings: device, hour of the reading, hour of arrival [us UTC], how many."""
+    """Count readings: device, hour of the reading, hour of arrival [us UTC], number."""
     with psycopg.connect(url, autocommit=True) as conn:
         conn.cursor().executemany(
             "INSERT INTO arrival_count VALUES (%s, to_timestamp(%s), to_timestamp(%s), %s)",
@@ -26,12 +26,12 @@ def store(url, *counts):
 
 
 def hours(device, made, at, count=4):
-    """Counts of hours of the first day by their number, all arrived at one time."""
+    """Return counts of hours of the first day by their number, all arrived at one time."""
     return [(device, BEGIN + hour * HOUR_US, at, count) for hour in made]
 
 
 def summed(url, ids, span=(BEGIN, LAST), edges=EDGES):
-    """Ask as the issuer does, before some days are kept by day and after it."""
+    """Query as the issuer does, before some days are stored by day and after it."""
     register(url, ids)
     found = []
     with connect(url, role="tonne_mrv", autocommit=True) as conn, conn.cursor() as cursor:
@@ -44,7 +44,7 @@ def summed(url, ids, span=(BEGIN, LAST), edges=EDGES):
 
 
 def register(url, ids):
-    """Register devices: only theirs are kept by day."""
+    """Register devices: only theirs are stored by day."""
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(
             "INSERT INTO site (id, name, latitude, longitude, timezone)"

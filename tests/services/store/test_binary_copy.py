@@ -27,7 +27,7 @@ ROW = st.tuples(
 
 @pytest.fixture(scope="module")
 def cursor(timescale):
-    """A cursor with a table of every kind of column."""
+    """Return a cursor with a table of every kind of column."""
     with psycopg.connect(timescale.url) as connection, connection.cursor() as opened:
         opened.execute("SET timezone = 'UTC'")
         opened.execute(

@@ -1,4 +1,4 @@
-"""What receipts say of devices' clocks, and where it is shown."""
+"""Clock errors of devices in receipts, and where they are shown."""
 
 import numpy as np
 import psycopg
@@ -14,7 +14,7 @@ S = 1_000_000
 
 @pytest.fixture
 def url(database_url):
-    """A database with one inverter."""
+    """Return the URL of a database with one inverter."""
     with psycopg.connect(database_url) as conn:
         placed.site(conn)
         placed.device(conn, "d")

@@ -1,4 +1,4 @@
-"""Query results read as columns: rows as they are, and in runs of arrays."""
+"""Query results read as columns: single rows, and runs of arrays."""
 
 import numpy as np
 import psycopg
@@ -26,7 +26,7 @@ QUERY = (
 
 @pytest.fixture(scope="module")
 def cursor(timescale):
-    """A cursor with a table of rows that belong to runs."""
+    """Return a cursor with a table of rows that belong to runs."""
     with psycopg.connect(timescale.url) as connection, connection.cursor() as opened:
         opened.execute(
             "CREATE TEMP TABLE lines"

@@ -1,6 +1,7 @@
-"""Old chunks: compressed where the server can, and said plainly where it cannot.
+"""
+Old chunks: compressed where the server can, and reported where it cannot.
 
-Chunks as long as their indexes fit into memory.
+Chunks whose indexes fit into memory.
 """
 
 import threading
@@ -26,7 +27,7 @@ FILL = (
 
 
 def days(url):
-    """Return how many days new chunks of intervals hold."""
+    """Return the number of days in new chunks of intervals."""
     with connect(url, autocommit=True) as conn:
         (found,) = [o for o in columnstore.lengths(conn) if o.table == "interval_quantity"]
     return found.days
@@ -56,7 +57,7 @@ def test_chunks_of_a_large_fleet_are_shorter(database_url, monkeypatch):
 
 @pytest.fixture
 def connection(database_url):
-    """A connection to a fresh database that has a reading and an interval of long ago."""
+    """Return a connection to a fresh database that has an old reading and interval."""
     with connect(database_url, autocommit=True) as opened:
         opened.execute(
             "INSERT INTO reading_energy_meter (device_id, time, energy_import_wh)"
@@ -93,8 +94,8 @@ def test_what_is_claimed_is_what_is(database_url, connection, monkeypatch):
 
 def test_compressed_chunks_under_another_license_are_told_of(database_url, connection, monkeypatch):
     """
-    After a move to Debian's package nothing old can be read, and it was
-    instructed to be rows.
+    After a move to Debian's package old chunks cannot be read, and they would
+    be reported as rows.
     """
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setattr(columnstore, "licence", lambda _: "apache")

@@ -1,4 +1,4 @@
-"""One batch, one transaction: what same times, contradictions and registry changes come to."""
+"""One batch, one transaction: the result of equal times, contradictions and registry changes."""
 
 import psycopg
 import pytest
@@ -16,7 +16,7 @@ from tests.integration.deliveries import Reading, frame
 
 @pytest.fixture
 def connection(database_url):
-    """A connection to a fresh database."""
+    """Return a connection to a fresh database."""
     with psycopg.connect(database_url, autocommit=True) as opened:
         opened.execute("SET timezone = 'UTC'")
         yield opened
@@ -121,7 +121,7 @@ def test_a_register_that_appears_late_takes_the_estimates_back(connection):
 
 
 def registered(connection) -> Plan:
-    """The plan of the registry as it is now."""
+    """Return the plan of the present registry."""
     fleet = registry.load_fleet(connection)
     return Plan.of(fleet, registry.load_projects(connection), factors.load())
 
@@ -154,11 +154,11 @@ def test_a_swap_on_the_grid_keeps_its_step(connection, late):
 
 
 class TestRegistryChanges:
-    """The registry decides what readings mean, so a change of it makes their rows again."""
+    """The registry decides the meaning of readings, so its change derives their rows again."""
 
     @pytest.fixture
     def site(self, connection):
-        """Two inverters, one of them in a project, with an hour of readings of both."""
+        """Return two inverters, one of them in a project, with an hour of readings of both."""
         connection.execute(
             "INSERT INTO site VALUES ('s', 'S', 20, 106, 'Asia/Ho_Chi_Minh');"
             "INSERT INTO device (id, site, class, profile, rated_power_w, installed) VALUES"
@@ -251,7 +251,7 @@ def test_a_late_reading_writes_what_it_changes(connection):
 
 
 def _versions(connection):
-    """Interval rows, each with the transaction that wrote it."""
+    """Return interval rows, each with the transaction that wrote it."""
     rows = connection.execute(
         "SELECT device_id, quantity, start, xmin::text FROM interval_quantity"
     )

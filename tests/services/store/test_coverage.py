@@ -1,7 +1,4 @@
-"""
-What is known of a project's days, from days that are added up, is what
-15-minute intervals say.
-"""
+"""Coverage of a project's days: the stored daily sums equal those of 15-minute intervals."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -81,7 +78,7 @@ def test_a_month_is_read_from_its_days(registered):
 
 
 def _over(found):
-    """Known time of days that are over, whatever the hour is at which it is asked."""
+    """Return the known time of past days, whatever the present hour."""
     last = datetime.now(UTC).date() - timedelta(days=3)
     return {
         one.day: (one.measured_us, one.estimated_us, one.unknown_us)
@@ -91,7 +88,7 @@ def _over(found):
 
 
 def _same(conn, project):
-    """Return what is shown, once it is what the rows say; both at one moment."""
+    """Return the shown values, once they equal the rows; both at one time."""
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         found = _asked(conn, project)
@@ -112,7 +109,7 @@ def _asked(conn, project):
 
 
 def _quarter(conn, choose):
-    """Write a row of which some is measured, some estimated and some unknown."""
+    """Write a row that is partly measured, partly estimated and partly unknown."""
     device, age = choose.choice(_PAIRS)[0], choose.choice(marks._AGES)
     conn.execute(
         "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
@@ -123,7 +120,7 @@ def _quarter(conn, choose):
 
 
 def _serve(conn, choose):
-    """Let a device begin or cease to serve its project in the middle of a day."""
+    """Let a device begin or end its service for a project in the middle of a day."""
     conn.execute(
         "UPDATE project_device SET during = tstzrange(now() - make_interval(secs => %s),"
         " now() - make_interval(secs => %s)) WHERE device_id = %s",

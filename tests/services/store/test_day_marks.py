@@ -1,4 +1,4 @@
-"""Days are added up where something changed, there alone, and what is shown says what rows say."""
+"""Days are summed only where something changed, and the shown sums equal the rows."""
 
 import random
 from datetime import UTC, datetime
@@ -292,7 +292,7 @@ def test_a_backlog_in_the_order_of_time_marks_sites(database_url, tmp_path):
 
 @pytest.fixture
 def sunny(database_url, tmp_path):
-    """Three days of a plant whose inverter also measures the sun; all days are made."""
+    """Return three days of a plant whose inverter also measures irradiance, all summed."""
     planted(plant.quarter_hours, database_url, tmp_path)
     begin = plant.us("2026-03-03T00:00:00Z")
     times = [begin + k * 900_000_000 for k in range(192)]
@@ -371,7 +371,7 @@ def test_a_day_is_made_of_its_own_rows(sunny, relation):
 
 
 def _read(conn, relation):
-    """Rows of a table that this transaction, and what is not yet in the counts, has read."""
+    """Return the rows of a table read by this transaction, including those not yet counted."""
     return conn.execute(
         "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::int"
         " FROM pg_stat_xact_all_tables s JOIN timescaledb_information.chunks c"
@@ -415,7 +415,7 @@ def _some(watch, choose):
 
 
 def _ended(conn, days):
-    """Let these days be days that ended since the last look."""
+    """Let these days have ended since the last run."""
     conn.execute(
         "UPDATE day_until SET until = now() - make_interval(days => %(days)s),"
         " looked = now() - make_interval(days => %(days)s)",

@@ -1,4 +1,4 @@
-"""One device's page: the cause of its silence, what was metered, what was refused."""
+"""The page of a device: the cause of missing data, its quantities, its refused messages."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ CATALOG = Path(__file__).parents[3] / "deploy/catalog/haiphong"
 
 @pytest.fixture
 def conn(database_url):
-    """A database with a gateway, two inverters behind it and one by itself."""
+    """Return a database with a gateway, two inverters behind it and a separate one."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         placed.site(connection)
         for name, gateway in (("gw", None), ("a", "gw"), ("b", "gw"), ("alone", None)):

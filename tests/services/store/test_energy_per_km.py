@@ -1,4 +1,4 @@
-"""Energy a kilometre: of days on which all chargers and vehicles of a project were metered."""
+"""Energy per kilometre, from days on which all chargers and vehicles of a project were metered."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ QUARTER_US = 900_000_000
 
 @pytest.fixture
 def conn(database_url):
-    """A depot with two chargers and a bus, and a project of chargers alone."""
+    """Return a depot with two chargers and a bus, and a project with chargers only."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         placed.site(connection)
         for project in ("depot", "kerb"):
@@ -33,7 +33,7 @@ def conn(database_url):
 
 
 def _metered(conn, name, begin, value, kind="measured", quarters=range(96)):
-    """Put 15-minute intervals of a day that begins at local midnight."""
+    """Insert 15-minute intervals of a day that begins at local midnight."""
     time = dict.fromkeys(("measured", "estimated", "unknown"), 0) | {kind: QUARTER_US}
     quantity = "distance" if name.startswith("bus") else "energy_import"
     with conn.transaction(), conn.cursor() as cursor:

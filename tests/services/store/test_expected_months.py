@@ -1,4 +1,4 @@
-"""Expectations by month: as the registry states them, as the sun makes them, or even."""
+"""Expected values by month: as registered, as solar irradiation gives them, or equal."""
 
 from datetime import date
 from decimal import Decimal
@@ -47,7 +47,10 @@ def _registered(url, home, more="", latitude=47.99, tilt=35, device=""):
 
 
 def _expected(url, begins, ends):
-    """What the project should have avoided between two local days, as boards and pages ask."""
+    """
+    Return the expected tonnes of the project between two local days, as
+    boards and pages query.
+    """
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         return conn.execute(
             "SELECT tonne_expected_t('pv', %s::timestamp AT TIME ZONE 'Europe/Berlin',"

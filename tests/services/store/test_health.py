@@ -1,4 +1,4 @@
-"""Who is heard, who is not, and whose fault that is."""
+"""Devices with and without data, and the cause."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ S = 1_000_000
 
 @pytest.fixture
 def conn(database_url):
-    """A database with a site whose day is UTC's."""
+    """Return a database with a site in UTC."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         placed.site(connection, "UTC")
         connection.url = database_url

@@ -1,4 +1,4 @@
-"""The schema is made once, whole, the same everywhere, or refused with a reason."""
+"""The schema is created once, completely, the same everywhere, or refused with a reason."""
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +85,7 @@ def test_a_server_that_is_lost_meanwhile_is_no_wrong_input(empty_database_url):
 
 
 def test_a_database_of_another_encoding_is_refused(empty_database_url):
-    """A cluster made without a locale would be informed that it has no TimescaleDB."""
+    """For a cluster made without a locale, the error would be a missing TimescaleDB."""
     name = f"ascii_{secrets.token_hex(4)}"
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute(

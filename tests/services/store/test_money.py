@@ -1,4 +1,4 @@
-"""What energy cost, saved and earned by the tariffs of a site, and nowhere in tonnes."""
+"""Costs, savings and earnings of energy by a site's tariffs; never in tonnes."""
 
 from datetime import date
 from decimal import Decimal
@@ -50,7 +50,7 @@ DAYS = (date(2026, 6, 1), date(2026, 6, 3))
 
 @pytest.fixture
 def filled(database_url, tmp_path):
-    """Two local days of a roof, a meter at the grid and a charger; a tariff changes between."""
+    """Return two local days of a roof, a grid meter and a charger, with a tariff change between."""
 
     def made(more=""):
         registering.register(database_url, tmp_path, CITY.format(more=more))

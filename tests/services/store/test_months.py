@@ -1,4 +1,4 @@
-"""Readings of a long time, fetched in runs, are those that are stored."""
+"""Readings of a long time, fetched in parts, equal the stored ones."""
 
 import numpy as np
 import psycopg

@@ -1,4 +1,4 @@
-"""The rows next to a time: those of a look at the whole history, from a few of its chunks."""
+"""The rows next to a time: those of the whole history, found in a few of its chunks."""
 
 from random import Random
 from unittest.mock import patch
@@ -40,7 +40,7 @@ WHERE l.pid = pg_backend_pid()
 
 @pytest.fixture
 def sparse(database_url):
-    """A connection to a database whose meters are silent for an hour, or for weeks."""
+    """Return a connection to a database whose meters have gaps of an hour, or of weeks."""
     draw = Random(20)  # noqa: S311 (draws silences)
     rows = []
     for device in range(12):
@@ -151,6 +151,6 @@ def _commit(connection, store, readings):
 
 
 def _opened(connection):
-    """Days of the chunks that plans of this transaction hold."""
+    """Return the days of the chunks in the query plans of this transaction."""
     found = connection.execute(_OPENED).fetchall()
     return [(int(us) - T0_US) // _DAY_US for (us,) in found]

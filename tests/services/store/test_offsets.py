@@ -1,4 +1,4 @@
-"""Who may move a partition's offset, and that rows move with it or not at all."""
+"""Only the owner of a partition moves its offset, and rows are stored with it or not at all."""
 
 import psycopg
 import pytest
@@ -11,7 +11,7 @@ TOPIC = "t"
 
 @pytest.fixture
 def connection(database_url):
-    """A connection to a fresh database."""
+    """Return a connection to a fresh database."""
     with psycopg.connect(database_url, autocommit=True) as opened:
         yield opened
 

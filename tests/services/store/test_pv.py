@@ -22,7 +22,7 @@ DC_KW, GAMMA = 250.0, -0.4
 
 
 def _recorded():
-    """Power [W], irradiance and module temperature of five days, moved to days that are past."""
+    """Return power [W], irradiance and module temperature of five days, moved to past days."""
     with RECORDED.open() as file:
         rows = list(csv.DictReader(file))
     return [
@@ -34,7 +34,7 @@ def _recorded():
 
 @pytest.fixture
 def conn(database_url):
-    """A plant with the recording, beside it what an operator meets at night."""
+    """Return a plant with the recording, and beside it typical cases of operation."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         placed.site(connection, "UTC", (39.74, -105.17))
         yield connection
@@ -42,13 +42,13 @@ def conn(database_url):
 
 @pytest.fixture
 def watching(database_url):
-    """A connection as the watcher has it."""
+    """Return a connection as the watcher has it."""
     with connect(database_url, role="tonne_mrv", autocommit=True) as connection:
         yield connection
 
 
 def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_000, tilt=10):
-    """Put an inverter with a row an interval of 15 minutes, the last on the day before today."""
+    """Insert an inverter with a row for each 15 minutes, the last on the day before today."""
     placed.device(conn, name, rated_power_w=rated_w)
     for k, (dc_w, gamma) in enumerate(arrays):
         conn.execute(
@@ -112,7 +112,7 @@ def test_ratios_of_the_recording(conn, watching):
 
 
 def _clear(watt=lambda sun: sun * 80, module=40.0):
-    """One day of 10 hours of sun, 800 W/m2 at most, and a sensor below zero at night."""
+    """Return one day of 10 hours of sun, 800 W/m2 at most, with a sensor below zero at night."""
     sun = [
         max(-3.0, 800 * np.sin((k - 28) / 40 * np.pi)) if 28 <= k < 68 else -3.0 for k in range(96)
     ]

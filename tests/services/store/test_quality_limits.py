@@ -1,4 +1,4 @@
-"""Limits of a device: kept with their history, refused where they contradict, judged again."""
+"""Limits of a device: stored with their history, refused if contradictory, applied again."""
 
 from functools import partial
 
@@ -46,7 +46,7 @@ HOUR_US = 3_600_000_000
 
 @pytest.fixture
 def load(database_url, tmp_path):
-    """Import a registry text; return what was done."""
+    """Import a registry text; return the result."""
     return partial(registering.told, database_url, tmp_path)
 
 
@@ -59,7 +59,7 @@ def _flags(url):
 
 
 def _take_up(url):
-    """What a running pipeline does when it sees a new registry version."""
+    """Apply a new registry version as a running pipeline does."""
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         held = Plan.of(load_fleet(conn), load_projects(conn), factors.load())
         remade = Store(held).remake_requested(conn)
@@ -146,13 +146,13 @@ EIGHTH_US = HOUR_US // 8
 
 
 def _load(n, share):
-    """A plant at a fixed set point whose register counts a share of what its power says."""
+    """Return a plant at a constant power whose register counts a share of its power."""
     times = T0_US + np.arange(n) * EIGHTH_US
     return times, np.full(n, 500.0), 10_000 + np.floor(np.arange(n) * 500 * share / 8)
 
 
 def _whole_pass(url):
-    """What one pass over everything finds other than what is stored."""
+    """Return the differences between one pass over everything and the stored rows."""
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         held = Plan.of(load_fleet(conn), load_projects(conn), factors.load())
         return rebuild(conn, held, [0], 0, 2**52, replace=False)

@@ -1,4 +1,4 @@
-"""Tables of readings follow from the device classes, and what is stored stays."""
+"""Tables of readings follow from the device classes, and stored readings stay."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Derived rows made again from nothing are the ones that the pipeline wrote."""
+"""Derived rows that are rebuilt equal those that the pipeline wrote."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Registry files in a real database: all rows or none, once, and back."""
+"""Registry files in a real database: all rows or none, once, and their export."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ DEMO = Path("deploy/catalog/demo.yaml")
 
 @pytest.fixture
 def tonne(database_url, monkeypatch):
-    """Run a command against a fresh database."""
+    """Run a command on a fresh database."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     return invoke
 

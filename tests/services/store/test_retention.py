@@ -39,13 +39,13 @@ _SKY = (
 
 
 class Log:
-    """What a watcher says."""
+    """Records the messages of a watcher."""
 
     def __init__(self):
         self.said = []
 
     def info(self, event, **more):
-        """Keep it."""
+        """Record it."""
         self.said.append((event, more))
 
     error = warning = debug = info
@@ -53,7 +53,7 @@ class Log:
 
 @pytest.fixture
 def conn(database_url):
-    """A database with events and clear skies on both sides of their days."""
+    """Return a database with events and clear skies on both sides of their limits."""
     with psycopg.connect(database_url, autocommit=True) as conn:
         webhooks.add(conn, "w", "https://8.8.8.8/", webhooks.TOPICS, None, new_secret(), "test")
         for days, state in (
@@ -70,7 +70,7 @@ def conn(database_url):
 
 
 def _left(conn):
-    """Days of age that events and clear skies were made with, the oldest first."""
+    """Return the ages in days of the remaining events and clear skies, the oldest first."""
     events = conn.execute("SELECT subject::int FROM webhook_event ORDER BY at").fetchall()
     deliveries = conn.execute("SELECT count(*) FROM webhook_delivery").fetchone()
     skies = conn.execute("SELECT tilt::int FROM clear_sky_day ORDER BY day").fetchall()
@@ -151,13 +151,13 @@ def test_young_events_stay_whoever_asks(conn):
 
 
 def _id(conn, days):
-    """Return the id of the event of so many days ago."""
+    """Return the id of the event of a number of days ago."""
     row = conn.execute("SELECT id FROM webhook_event WHERE subject = %s", [str(days)]).fetchone()
     return row[0]
 
 
 def _waits(conn, other, asked):
-    """Wait until what another connection does stands before a lock."""
+    """Wait until another connection's statement waits for a lock."""
     blocked = "SELECT wait_event = 'advisory' FROM pg_stat_activity WHERE pid = %s"
     while conn.execute(blocked, [other.info.backend_pid]).fetchone() != (True,):
         assert not asked.done(), asked.result()

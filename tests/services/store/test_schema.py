@@ -1,6 +1,7 @@
-"""What the database holds by itself, whatever program writes to it.
+"""
+Constraints of the database, whatever program writes to it.
 
-Every table of the database says what makes it grow, and what bounds it.
+Every table of the database states what makes it grow, and what limits it.
 """
 
 import re
@@ -46,7 +47,7 @@ def conn(database_url):
 
 @pytest.fixture(scope="module")
 def shared(shared_database_url):
-    """A connection to a database in which tests leave no more than a reading of d1."""
+    """Return a connection to a database in which tests leave no more than a reading of d1."""
     yield from _with_devices(shared_database_url)
 
 
@@ -68,7 +69,7 @@ def _with_devices(url):
 
 @pytest.fixture
 def project(conn):
-    """Two projects over the same two years."""
+    """Return two projects over the same two years."""
     for name in ("p1", "p2"):
         conn.execute(
             "INSERT INTO project (id, name, methodology, version, timezone, crediting, "

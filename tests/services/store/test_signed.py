@@ -1,4 +1,4 @@
-"""What meters signed: kept once, with its message, and found again."""
+"""Values signed by meters: stored once, with their message, and found again."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ PAYLOAD = json.dumps(
 
 @pytest.fixture
 def stored(database_url, monkeypatch):
-    """A database in which one message with a signed value was stored, twice delivered."""
+    """Return a database in which one message with a signed value was stored, delivered twice."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     fleet = Fleet([Device("c1", "s", "ev_charger", profile="ocpp", rated_power_w=22_000)])
     store = Store(Plan.of(fleet, [], factors.load()))
@@ -85,7 +85,7 @@ VALUES = Path(__file__).parents[2] / "vectors/ocmf/test_ocmf_ebee_01.xml"
 
 @pytest.fixture
 def registered(database_url, tmp_path):
-    """A charger with the key of its meter, and another without; both sent one value each."""
+    """Return a charger with its meter's key, and another without; both sent one value each."""
     items = read_items(VALUES.read_bytes())
     file = tmp_path / "r.yaml"
     head = "{site: s, class: ev_charger, profile: ocpp, installed: 2020-01-01T00:00:00Z"

@@ -1,4 +1,4 @@
-"""docs/views.md is what the database says of its own views."""
+"""docs/views.md equals the database's description of its views."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ from tests.services.stream.records import DEVICE, REGISTRY, TOPIC, DeadTopic
 
 @pytest.fixture
 def register(database_url, tmp_path):
-    """Import a registry of the devices named."""
+    """Import a registry of the named devices."""
 
     def devices(*names):
         text = REGISTRY + "".join(DEVICE % name for name in names)
@@ -27,7 +27,10 @@ def register(database_url, tmp_path):
 
 @pytest.fixture
 def committer(database_url, register):
-    """Make committers on one database; `spoiled` is what they gave to the dead-letter topic."""
+    """
+    Make committers on one database; `spoiled` contains their records for
+    the dead-letter topic.
+    """
     made = []
 
     def another(partitions=1, topic=TOPIC):

@@ -1,4 +1,4 @@
-"""Records as a bridge writes them, and what became of them in the database."""
+"""Records as a bridge writes them, and their result in the database."""
 
 import psycopg
 
@@ -24,13 +24,13 @@ TOPIC = "parcels"
 
 
 class DeadTopic(list):
-    """Keeps what a worker puts into the dead-letter topic."""
+    """Records what a worker puts into the dead-letter topic."""
 
     keep = list.extend
 
 
 def fleet_of(*names):
-    """Meters as the registry has them."""
+    """Return meters as the registry has them."""
     return Fleet([Device(name, "roof", "energy_meter", rated_power_w=1_000_000) for name in names])
 
 
@@ -38,12 +38,12 @@ FLEET = fleet_of("m-1", "m-2")
 
 
 def record(offset, minutes, device="m-1", fleet=FLEET, base=100):
-    """A bridge's record of readings of a device at these minutes."""
+    """Return a bridge's record of readings of a device at these minutes."""
     return _record(offset, fleet, [(device, m, base + m) for m in minutes])
 
 
 def record_of(offset, minute, devices, fleet):
-    """A bridge's record of one reading of each of several devices."""
+    """Return a bridge's record of one reading of each of several devices."""
     return _record(offset, fleet, [(device, minute, 7) for device in devices])
 
 
@@ -63,7 +63,7 @@ def _record(offset, fleet, readings):
 
 
 def made(database_url, *workers):
-    """Wait until all rows are made, while workers do what is due now and then."""
+    """Wait until all rows are derived, while workers do their periodic work."""
     with psycopg.connect(database_url, autocommit=True) as connection:
 
         def waiting():

@@ -1,4 +1,4 @@
-"""Records to rows: what cannot be read is kept and passed over, what was stored is not again."""
+"""Records to rows: unreadable ones are kept and skipped, stored ones are not stored again."""
 
 import psycopg
 import pytest

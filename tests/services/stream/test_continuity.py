@@ -1,4 +1,4 @@
-"""The partition that is read on must be the one that was stored, to its last record."""
+"""A partition that is read on must be the stored one, to its last record."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ def digest(value):
 
 
 def check(kafka_url, topic, stored, begins):
-    """Compare, and return what was logged."""
+    """Compare, and return the log messages."""
     told = io.StringIO()
 
     async def _check():

@@ -1,4 +1,7 @@
-"""What a worker takes from its stream: all that is there, and nothing is lost at its end."""
+"""
+The records that a worker takes from its stream: all present ones, and
+none is lost at its end.
+"""
 
 import asyncio
 
@@ -10,7 +13,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 class Stream:
-    """A stream as Faust's, of numbers that are there, and how it ends."""
+    """A stream like Faust's, of numbers, with its end."""
 
     enable_acks = True
 
@@ -18,7 +21,7 @@ class Stream:
         self._count, self._end = count, end
 
     async def events(self):
-        """Yield them, one at a turn of the loop."""
+        """Yield them, one in each turn of the loop."""
         for k in range(self._count):
             await asyncio.sleep(0)
             yield k

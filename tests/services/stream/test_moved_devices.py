@@ -1,6 +1,7 @@
-"""A device that moved to another partition: counted once, anyone who stores it.
+"""
+A device that moved to another partition is counted once, whoever stores it.
 
-Records of several partitions in one transaction: stored as one after the other would be.
+Records of several partitions in one transaction are stored as in separate ones.
 """
 
 import random
@@ -28,7 +29,7 @@ FLEET = fleet_of(*NAMES)
 
 @pytest.fixture
 def worker(committer, register):
-    """A worker of two partitions, each with a device."""
+    """Return a worker of two partitions, each with a device."""
     register(*NAMES)
     found = committer(2)
     found.take_over({0: 0, 1: 0}, 2)
@@ -99,7 +100,10 @@ CHECKED = 1 if SOAK else 4
 
 
 def moved(from_, to):
-    """A device's name whose partition changes with their number, and its new partition."""
+    """
+    Return a device whose partition changes with the number of
+    partitions, and its new partition.
+    """
     names = (f"m-{k}" for k in range(1, 100))
     return next(
         (name, partition_of(name, to))
@@ -137,7 +141,7 @@ def test_two_partitions_may_hold_one_device(database_url, committer, register, s
 
 
 def one_stored(committer, register):
-    """A device that a second partition will move; one worker has stored of it, one is to come."""
+    """Return a device that moves to a second partition, with one reading stored and one pending."""
     device, home = moved(1, 2)
     register("m-1", device)
     fleet = fleet_of(device)

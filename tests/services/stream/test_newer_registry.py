@@ -1,6 +1,7 @@
-"""A registry that changes while a worker stores: taken up beside it, and nothing is lost.
+"""
+A registry that changes while a worker stores: it is applied meanwhile, and nothing is lost.
 
-How workers see partitions that no one has, and have the group share again.
+How workers detect unassigned partitions, and let the group redistribute them.
 """
 
 import random
@@ -21,10 +22,10 @@ from tests.services.stream.records import letters, minutes, record
 
 
 class Cluster(ClusterMetadata):
-    """A cluster that shows so many partitions."""
+    """A cluster with a number of partitions."""
 
     def partitions_for_topic(self, topic):
-        """Five."""
+        """Return five."""
         return set(range(5))
 
 
@@ -67,7 +68,7 @@ def test_a_device_newer_than_the_worker_is_looked_up(database_url, committer, re
 
 
 def _newer_registry(worker, register, monkeypatch):
-    """Import a version in which m-1 stands at another index, and have it looked for at once."""
+    """Import a version in which m-1 has another index, and let it be found at once."""
     before = worker._held.fleet
     register("m-0", "m-1")
     monkeypatch.setattr(type(worker._watch), "due", lambda _: True)

@@ -1,4 +1,4 @@
-"""Workers make rows behind their commits, each of its own partitions."""
+"""Workers derive rows after their commits, each for its own partitions."""
 
 import threading
 
@@ -20,7 +20,7 @@ def _notes(database_url):
 
 
 def _waiting(locking, name):
-    """Whether a connection of ours waits for a lock."""
+    """Return whether a connection of the test waits for a lock."""
     return locking.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
         " AND wait_event_type = 'Lock' AND datname = current_database()",
@@ -30,7 +30,7 @@ def _waiting(locking, name):
 
 @pytest.fixture
 def worker(database_url, committer):
-    """A worker of the one partition, with a reading whose rows are made."""
+    """Return a worker of the one partition, with a reading whose rows are derived."""
     one = committer()
     one.take_over({0: 0}, 1)
     one.store(0, [record(0, [0])])

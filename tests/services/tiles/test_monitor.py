@@ -1,4 +1,4 @@
-"""Publishing the log as files, and monitors that follow it there."""
+"""The log published as files, and monitors that follow it there."""
 
 import json
 import threading
@@ -185,12 +185,12 @@ def test_what_was_seen_is_not_forgotten_when_it_is_damaged(tmp_path):
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def served(tmp_path):
-    """A folder behind a plain web server, as an operator would have it."""
+    """Yield a folder behind a plain web server, as an operator would have it."""
     folder = tmp_path / "www"
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))

@@ -1,4 +1,4 @@
-"""A witness that another organisation runs, over HTTP, beside one that others wrote."""
+"""A witness run by another organisation, over HTTP, beside one of other software."""
 
 import hashlib
 import json
@@ -79,7 +79,7 @@ LAX = {"proof from nothing", "old with a zero before"}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """`tonne witness` with a folder of its own."""
+    """Run `tonne witness` with a separate folder."""
     home = tmp_path_factory.mktemp("witness")
 
     def go(*words):
@@ -91,7 +91,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(run):
-    """URL and keys of a witness that is served as its organisation does it."""
+    """Return URL and keys of a witness served as by its organisation."""
     made = json.loads(run("create", "--name", "witness.example/ours", "--json").output)
     assert run("add-log", LOG.vkey).exit_code == 0
     port = free_port()
@@ -185,7 +185,7 @@ def test_what_is_too_large_or_of_another_kind_is_refused(served):
 
 @pytest.fixture
 def signer(tmp_path):
-    """A witness in this process, whose clock the test sets."""
+    """Return a witness in this process, whose clock the test sets."""
     keys = witness_keys.create(tmp_path, "w.example", b"a passphrase")
     clock = [1_770_000_000]
     with State(tmp_path) as state:

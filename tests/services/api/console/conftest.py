@@ -1,4 +1,4 @@
-"""The system's browser."""
+"""The browser of the system."""
 
 import os
 
@@ -13,9 +13,9 @@ PATIENCE_MS = 90_000
 @pytest.fixture(scope="module")
 def browser():
     """
-    Return the system's Chromium; where there is none the test fails and says so.
+    Yield the system's Chromium; without it, the test fails and names it.
 
-    Of one module: while it is open an event loop runs, and others cannot start theirs.
+    Scope: one module. While it is open, an event loop runs, and others cannot start theirs.
     """
     path = browsers.chromium()
     if path is None:
@@ -41,7 +41,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser):
-    """Return a function that opens a page with options of its own; all are closed again."""
+    """Return a function that opens a page with options; all pages are closed at the end."""
     contexts = []
 
     def page(**options):
@@ -56,7 +56,7 @@ def opened(browser):
 
 @pytest.fixture
 def tab(opened):
-    """Return a page that fails its test where anything goes wrong in it."""
+    """Yield a page that fails its test on any error in it."""
     page = opened(locale="en", viewport={"width": 1280, "height": 900})
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -1,4 +1,4 @@
-"""What the browser's check says of packs: its modules, run by Node."""
+"""Results of the browser's verification of packs: its modules, run by Node."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ AT = datetime(2026, 2, 10, tzinfo=UTC)
 
 
 def in_a_browser(cases):
-    """Steps that the browser's modules find, for each case of (files, status, trusted)."""
+    """Return the steps of the browser's modules, for each case of (files, status, trusted)."""
     kept: dict[bytes, int] = {}  # most packs share most of their files
 
     def number(data):
@@ -57,5 +57,5 @@ def first_failure(found):
 
 
 def ring_bytes(ring):
-    """Write a keyring as it is, also one that no one should write."""
+    """Write a keyring as it is, also an invalid one."""
     return json.dumps({"keys": [key.to_json() for key in ring]}).encode()

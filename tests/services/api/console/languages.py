@@ -1,4 +1,4 @@
-"""Languages in which pages are opened: one here, all in the soak; word files show every word."""
+"""Languages in which pages are opened: one here, all in the soak; word files cover every text."""
 
 from mrv.report.words import LANGUAGES
 from tests.soak import SOAK

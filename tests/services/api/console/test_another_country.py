@@ -1,4 +1,7 @@
-"""All pages of a city that is not in Viet Nam, and the texts of the boards: nothing of Viet Nam."""
+"""
+All pages of a city outside Viet Nam, and the texts of the boards,
+without anything of Viet Nam.
+"""
 
 import html
 import re
@@ -33,7 +36,7 @@ _LINK = re.compile(r'href="(/console/[a-z-]+/[^"#]*)"')
 
 
 class _Served:
-    """An API over a database of its own, and the token of an auditor."""
+    """An API over a separate database, and the token of an auditor."""
 
     def __init__(self, url, token):
         self.url, self.tokens = url, {"auditor": token}

@@ -1,4 +1,4 @@
-"""The console in a real browser: what a citizen, an auditor and an operator do with it."""
+"""The console in a real browser: the actions of a citizen, an auditor and an operator."""
 
 import json
 import re
@@ -39,7 +39,7 @@ OWN = (
 
 
 def fetch_pack(tab):
-    """Take the evidence: at once where it was made already, else from its own page."""
+    """Download the evidence: immediately if it exists already, otherwise from its own page."""
     begun = []
     tab.once("download", lambda one: begun.append(one))  # noqa: PLW0108 - no built-in is taken
     with tab.expect_download(timeout=240_000) as download:
@@ -52,7 +52,7 @@ def fetch_pack(tab):
 
 
 def verdict(tab):
-    """Wait for the check to end; return what it says, and the class of each step."""
+    """Wait for the end of the verification; return its result, and the class of each step."""
     found = tab.locator("#verdict.partial, #verdict.failed")
     found.wait_for()
     steps = tab.locator("#results li")
@@ -79,7 +79,7 @@ def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
 
 
 def in_sight(tab, found):
-    """Whether all of an element lies on the first screen."""
+    """Return whether all of an element is on the first screen."""
     box = found.bounding_box()
     high = tab.viewport_size["height"]
     return box is not None and box["y"] >= 0 and box["y"] + box["height"] <= high
@@ -283,7 +283,7 @@ def pack(served, tmp_path_factory):
 
 
 def check_files(tab, served, *, folder=None, archive=None, files=()):
-    """Check a pack, as a folder or as its zip, or documents from the reader's disk."""
+    """Verify a pack, as a folder or as its zip file, or documents from the reader's disk."""
     tab.goto(f"{served.url}/console/en/check")
     if folder is not None:
         tab.get_by_label("Evidence pack (its unpacked folder)").set_input_files(folder)
@@ -367,7 +367,7 @@ BEYOND = """() => [
 
 
 def beyond(tab, path):
-    """Show a page as on a phone: nothing may lie beyond its edge."""
+    """Show a page as on a phone: nothing may extend beyond its edge."""
     tab.set_viewport_size({"width": 320, "height": 700})
     wide = tab.evaluate("document.documentElement.scrollWidth")
     assert wide <= 320, (path, wide)
@@ -375,7 +375,7 @@ def beyond(tab, path):
 
 
 def printed(tab, path):
-    """Show a page as printed by someone who works in dark colours: dark on white."""
+    """Print a page of a user who works in dark colours: dark on white."""
     tab.emulate_media(media="print", color_scheme="dark")
     back, ink = tab.evaluate(
         "['backgroundColor', 'color'].map((of) => getComputedStyle(document.body)[of])"

@@ -1,4 +1,4 @@
-"""Charts: their figures are those of the page, and what is served is built from what is pinned."""
+"""Charts: their figures are those of the page, and the served code is built from pinned sources."""
 
 import gzip
 import html
@@ -51,7 +51,7 @@ MOST_BYTES, MOST_OF_A_PAGE = 250_000, 30_000
 
 
 def figures(drawn):
-    """Return what a chart draws."""
+    """Return the figures of a chart."""
     return json.loads(html.unescape(re.search(r'data-figures="([^"]*)"', drawn)[1]))
 
 

@@ -1,4 +1,4 @@
-"""What a browser says of a statement, and what `tonne verify` says of it."""
+"""The browser's verification of a statement agrees with that of `tonne verify`."""
 
 import json
 import subprocess
@@ -98,7 +98,7 @@ def test_a_superseded_statement_is_named():
 
 
 def spoiled():
-    """Yield (where, files) for each field of each document, and each file, spoilt."""
+    """Yield (where, files) for each field of each document, and each file, changed."""
     for name in ("statement.json", "verification.json", "keys.json", "manifest.json"):
         for where, data in packs.spoiled(FILES[name]):
             yield f"{name} {where}", {**FILES, name: data}
@@ -137,7 +137,7 @@ def twice():
 
 
 def ambiguous():
-    """Yield documents that two readers would read differently."""
+    """Yield documents that two parsers would read differently."""
     data = FILES["statement.json"]
     name = f'"statement":"{NAME}"'.encode()
     assert data.count(name) == 1
@@ -159,7 +159,7 @@ CASES = list(spoiled())
 
 @pytest.fixture(scope="module")
 def found():
-    """Ask for all cases at once: a start of Node costs more than a check."""
+    """Verify all cases at once: starting Node takes longer than a verification."""
     return in_a_browser([(files | TABLES, status_list(), None) for _, files in CASES])
 
 
@@ -181,7 +181,7 @@ def test_browser_and_command_agree_on_what_is_spoilt(found):
 
 
 def trusted_files():
-    """Yield what a reader may give as whom they trust, with a pack and a status list."""
+    """Yield files with trusted keys that a reader may give, with a pack and a status list."""
     for where, cast, ring in approved.cases():
         yield where, forgeries.forged(cast, approved.TWO), ring_bytes(ring), forgeries.STATUS
     both = forgeries.forged(replace(approved.RIGHT, approvers=(approved.OWN, approved.OTHER)))
@@ -218,7 +218,7 @@ def trusted_files():
 
 
 def stamped_root():
-    """A trust root that asks for a token of an authority, which the pack has not."""
+    """Return a trust root that requires a token of an authority, which the pack does not have."""
     with TemporaryDirectory() as folder:
         rule = StampRule(1, (StampAuthority(Path(folder) / "east", "east").trusted,))
     return approved.root_file(
@@ -228,7 +228,7 @@ def stamped_root():
 
 
 def evidence_roots():
-    """Yield trust roots that ask for grades of evidence, some as none can."""
+    """Yield trust roots that require grades of evidence, also invalid ones."""
     for asked in (
         {"quantities": "C", "parameters": "B", "above_percent": "5"},
         {"quantities": "D", "parameters": "C", "above_percent": "20"},
@@ -249,7 +249,7 @@ def evidence_roots():
 
 
 def spoiled_roots():
-    """Yield trust roots that do not hold."""
+    """Yield invalid trust roots."""
     whole = canonical.parse_object(approved.root_file(IssueRule(2, "2026-01-01T00:00:00Z")))
     said = whole["signed"]
     yield "root without signature", json.dumps({**whole, "signatures": []}).encode()
@@ -311,7 +311,7 @@ def test_the_zip_is_taken_as_it_was_downloaded(tmp_path):
 
 
 def unzipped(data, tmp_path):
-    """Files that the browser's modules find in a zip file, or what they say of it."""
+    """Return the files that the browser's modules find in a zip file, or their error."""
     script = tmp_path / "unzip.mjs"
     module = Path("services/api/console/static/check/zip.mjs").absolute().as_uri()
     script.write_text(

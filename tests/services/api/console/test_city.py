@@ -132,7 +132,7 @@ def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
 
 
 def texts_of(workbook):
-    """Every text that a reader meets in a workbook."""
+    """Return every text of a workbook that a reader sees."""
     sheets = load_workbook(BytesIO(workbook)).worksheets
     return {c.value for s in sheets for row in s.iter_rows() for c in row if c.data_type == "s"}
 
@@ -155,7 +155,7 @@ def test_the_workbook_speaks_the_readers_language(city, language, tmp_path, monk
 
 
 def _same_quarter(make):
-    """What is expected so far grows each 15 minutes: make all within one."""
+    """Make all within one 15-minute interval, since the expected value so far grows with each."""
     while True:
         began = time.time() // 900
         made = make()
@@ -190,7 +190,7 @@ def test_the_pages_say_what_is_found_in_the_readers_language(city, language, tmp
 
 
 def _sizes(file):
-    """Yield the sizes of the letters on the pages of a PDF. [pt]"""
+    """Yield the font sizes on the pages of a PDF. [pt]"""
     found = set()
 
     def visit(text, _, matrix, __, size):
@@ -203,7 +203,7 @@ def _sizes(file):
 
 
 def _copies(city, language, out):
-    """Return a programme's report as every surface gives it."""
+    """Return a programme's report from every surface."""
     path = f"/v1/programme/report{out.suffix}"
     by_query = city.ask(path, "auditor", params={"year": 2026, "lang": language})
     accepted = {"Accept-Language": f"{language}-XX, fr;q=0.9"}
@@ -308,9 +308,10 @@ def test_a_click_tells_what_is_known_of_a_pipe(opened, city):
 
 
 def until(tab, true, most_s=90):
-    """Wait until an expression is true in a page, asked from outside.
+    """
+    Wait until an expression is true in a page, evaluated from outside.
 
-    Playwright's own wait asks again from inside, by eval; the page's policy refuses that.
+    Playwright's own wait evaluates it inside the page, which the page's policy refuses.
     """
     end = time.monotonic() + most_s
     while not tab.evaluate(true):

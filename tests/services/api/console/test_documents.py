@@ -1,4 +1,4 @@
-"""Documents and invoices handed in by the console: hashed here, kept whole, taken at once."""
+"""Documents and invoices uploaded in the console: hashed there, stored whole, imported at once."""
 
 import hashlib
 import html

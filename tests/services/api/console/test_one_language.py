@@ -1,4 +1,4 @@
-"""Pages, PDF and workbooks of a full city say nothing in another language than the reader's."""
+"""Pages, PDF and workbooks of a full city contain no text in another language than the reader's."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SHORT = 3
 
 
 class _Said(HTMLParser):
-    """Collects what a page says in its own language: not what is marked as of another."""
+    """Collects a page's texts in its language, without those marked as of another language."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,14 +71,14 @@ class _Said(HTMLParser):
 
 
 def of_page(page):
-    """Yield what a page says."""
+    """Yield the texts of a page."""
     found = _Said()
     found.feed(page)
     return found.texts
 
 
 def of_pdf(data):
-    """Yield what the pages of a PDF say, each as one line."""
+    """Yield the texts of the pages of a PDF, each on one line."""
     return [" ".join(page.extract_text().split()) for page in PdfReader(BytesIO(data)).pages]
 
 
@@ -100,7 +100,7 @@ def leaves(document):
 
 
 def words_of(language):
-    """Every text of a language that is a word or more."""
+    """Return every text of a language that has at least a word."""
     # a board has no page of the console
     folders = [folder for folder in FOLDERS if "grafana" not in folder]
     texts = {one for f in folders for one in leaves(dict(read(ROOT / f, language)))}
@@ -108,7 +108,7 @@ def words_of(language):
 
 
 def of_methodologies():
-    """Yield texts of methodologies that have no words: sources of steps, and plausible ranges."""
+    """Yield texts of methodologies without translation: sources of steps, and plausible ranges."""
     for path in (ROOT / "mrv/steps.py", *(ROOT / "mrv/methodologies").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -117,7 +117,7 @@ def of_methodologies():
 
 @pytest.fixture(scope="module")
 def given(city):  # noqa: F811 - the fixture of that name
-    """Names of the registry and texts that were signed, as long and as short as pages have them."""
+    """Return registered names and signed texts, in the lengths in which pages contain them."""
     with connect(city.database_url, role="tonne_api", autocommit=True) as conn:
         texts = set(leaves(yaml.safe_load(to_yaml(load_registry(conn)))))
     address = f"/v1/statements/{city.issued}"
@@ -169,7 +169,7 @@ def test_nothing_is_said_in_another_language(city, given, raised, language):  # 
 
 
 def bare(text, given):
-    """Return a text without names, signed texts and what is typed into a terminal."""
+    """Return a text without names, signed texts and terminal commands."""
     text = " ".join(_TYPED.sub("", text).split())
     for one in given:
         text = text.replace(one, "")

@@ -1,4 +1,4 @@
-"""Registry files in the console: what an import would do, and the import of just that."""
+"""Registry files in the console: a preview of the import, and the import of exactly that file."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ def _uploaded(served, name, data, who="operator"):
 
 
 def _fields(page):
-    """Return the hidden fields of the form that takes a file."""
+    """Return the hidden fields of the form for a file."""
     form = page[page.index("/registry/take") :]
     found = re.findall(r'name="(\w+)" value="([^"]*)"', form[: form.index("</form>")])
     return {name: html.unescape(value) for name, value in found}

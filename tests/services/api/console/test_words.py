@@ -1,4 +1,4 @@
-"""The words of the pages."""
+"""The texts of the pages."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""A fleet whose devices were all heard a moment ago."""
+"""A fleet whose devices all sent a moment ago."""
 
 import psycopg
 import pytest
@@ -8,7 +8,7 @@ from tests.services.store import placed
 
 @pytest.fixture
 def conn(database_url):
-    """A gateway with three meters behind it, one meter and one inverter alone; all heard now."""
+    """Return a gateway with three meters, one meter and one inverter alone, all just received."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         placed.site(connection)
         placed.device(connection, "gw", "energy_meter")

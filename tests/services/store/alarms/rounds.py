@@ -1,4 +1,4 @@
-"""What the field does, and a round of the watcher after it."""
+"""Events in the field, and a run of the watcher after them."""
 
 from datetime import UTC, datetime
 
@@ -23,14 +23,14 @@ def heard(conn, ago_s, *names):
 
 
 def sun(conn, hour):
-    """Move the site to where it is this hour by the sun, on the equator."""
+    """Move the site to the equator where it is this hour by solar time."""
     now = datetime.now(UTC)
     east = (hour - now.hour - now.minute / 60) * 15
     conn.execute("UPDATE site SET latitude = 0, longitude = %s", [(east + 540) % 360 - 180])
 
 
 def says(conn, name, state, ago_s=0):
-    """Let a principal have said that it is online or offline."""
+    """Let a principal have reported that it is online or offline."""
     conn.execute(
         "INSERT INTO principal_status VALUES (%(n)s, %(w)s, now() - %(s)s * interval '1 s')"
         " ON CONFLICT (principal) DO UPDATE SET said = excluded.said, at = excluded.at",
@@ -39,7 +39,7 @@ def says(conn, name, state, ago_s=0):
 
 
 def watch(conn):
-    """Go a round of the watcher."""
+    """Run the watcher once."""
     conn.execute("SET ROLE tonne_mrv")
     try:
         return fleet_metrics.raise_alarms(conn)
@@ -48,13 +48,13 @@ def watch(conn):
 
 
 def standing(conn, scope=None, states=("open", "acknowledged")):
-    """Kind and subject of the alarms in these states."""
+    """Return kind and subject of the alarms in these states."""
     found = alarms.listed(conn, scope, 100, states=states)
     return {(one["kind"], one["subject"]) for one in found}
 
 
 def aged(conn):
-    """Let the time pass for which a cause has to be away."""
+    """Let the time pass for which a cause must be absent."""
     conn.execute("ALTER TABLE alarm DISABLE TRIGGER alarm_life")
     conn.execute(
         "UPDATE alarm SET ending_since = ending_since - interval '1 day',"

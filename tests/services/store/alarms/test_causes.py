@@ -1,4 +1,4 @@
-"""Alarms of devices that speak: limits, certificates, clocks, yield, consumption."""
+"""Alarms of devices that send: limits, certificates, clocks, yield, consumption."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Devices that have not reported yet: a list of their own, and no alarm before their day."""
+"""Devices that have not reported yet: a separate list, and no alarm before their first day."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ def _states(conn):
 
 
 def _stored(url, device, ended_us, received_us):
-    """A day of 15-minute intervals up to a time, all received at once."""
+    """Store a day of 15-minute intervals up to a time, all received at once."""
     times = ended_us - np.arange(96)[::-1] * 900_000_000
     commit(url, device, times, np.linspace(100, 900, 96), received_us)
 

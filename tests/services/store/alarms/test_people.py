@@ -1,6 +1,7 @@
-"""What people do with an alarm, and that its history is only added to.
+"""
+Actions of people on an alarm; its history is append-only.
 
-What to do about an alarm, and lists of many.
+Instructions for an alarm, and lists of many.
 """
 
 import json

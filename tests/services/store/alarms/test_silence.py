@@ -1,4 +1,4 @@
-"""Alarms of silence: one a cause, cleared by itself, with what it costs."""
+"""Alarms for missing data: one for each cause, cleared automatically, with its cost."""
 
 import secrets
 

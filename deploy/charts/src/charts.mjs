@@ -173,6 +173,7 @@ const ROWS = {
   bars: (d) => { const kinds = [...new Set(d.bars.flatMap((b) => (b.parts ?? []).map(([k]) => k)))]; return [["", ...kinds, "expected", d.unit], ...d.bars.map((b) => [b.long, ...kinds.map((k) => b.parts?.filter(([of]) => of === k).reduce((s, [, v]) => s + v, 0) ?? ""), b.expected ?? ""])]; },
   cumulative: (d) => [["", d.words.measured, d.words.expected, d.unit], ...d.long.map((l, i) => [l, d.measured[i] ?? "", d.expected[i] ?? ""])],
   hours: (d) => [["", d.words.hour, d.words.quantity, d.unit], ...d.cells.map(([x, y, v]) => [d.long[x], d.hours[y], v])],
+  map: (d) => [["", `${d.words.avoided} [t]`, d.words.meters], ...d.sites.map((s) => [s.name, s.t, `${s.up} / ${s.of}`])],
   flows: (d) => [["", "", d.words.amount, d.unit], ...d.flows.map((o) => [o.giver, o.receiver, o.amount])],
 };
 const hand = (blob, name) => {

@@ -294,9 +294,9 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
         return None
     drawn = []
     for row in project_row.rows:
-        shown = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
+        shown = t("missing") if row.avoided is None else f"{t.brief(row.avoided)} t"
         if row.expected is not None and project_row.kind != "day":
-            shown += f"; {t('expected')} {t.number(row.expected)} t"
+            shown += f"; {t('expected')} {t.brief(row.expected)} t"
         # a day's expected amount has no course over the day
         wanted = (
             None if row.expected is None or project_row.kind == "day" else Fraction(row.expected)

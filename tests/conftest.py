@@ -54,7 +54,7 @@ LONGEST = (
     "services/test_metrics_bind.py",
     "integration/test_paths_agree.py",
     "integration/test_haiphong.py",
-    "services/bridge/test_bridge.py",
+    "services/test_bridge.py",
     "deploy/test_kafka_access.py",
     "security/test_brokers.py",
     "services/edge/test_signing.py",

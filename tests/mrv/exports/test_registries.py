@@ -1,4 +1,8 @@
-"""CDOP and CAD Trust: the data for a registry, from one statement and its entries."""
+"""
+CDOP and CAD Trust: the data for a registry, from one statement and its entries.
+
+Codes of countries and Parties, compared with the ISO 3166 data of another project.
+"""
 
 import json
 from copy import deepcopy
@@ -6,6 +10,7 @@ from os import environ
 from pathlib import Path
 
 import jsonschema_rs
+import pycountry
 import pytest
 
 from mrv.errors import ExportError
@@ -183,3 +188,11 @@ def test_only_what_counts_is_exported(one):
         check_issued("TN-1", "issued", "TN-2")
     with pytest.raises(ExportError, match="same time"):
         check_together([one, one])
+
+
+def test_codes_are_those_of_iso_3166():
+    """A Party that exists would be refused, or a code that is none written into a submission."""
+    found = lists._countries()
+    codes = {one.alpha_3 for one in pycountry.countries}
+    assert set(found["names"]) == codes
+    assert set(found["not_parties"]) <= codes

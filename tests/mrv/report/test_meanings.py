@@ -1,13 +1,19 @@
-"""Meanings of parameters and steps of methodologies: in each language for every declaration."""
+"""
+Meanings of parameters and steps of methodologies: in each language for every declaration.
+
+Reports know the unit of every quantity of a meter, in every language.
+"""
 
 from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
 
+from ingest.classes import QUANTITIES
 from mrv import methodologies
 from mrv.registry.plan_departures import FREQUENCIES
-from mrv.report.translations import described
+from mrv.report.printable_text import SCALES
+from mrv.report.translations import SHOWN, described
 from mrv.report.words import LANGUAGES, Words, meanings, names
 from mrv.steps import Step
 
@@ -112,3 +118,17 @@ def test_what_is_found_is_what_the_methodology_declares(method):
     for part in method.steps.parts:
         if isinstance(part, Step) and part.meaning:
             assert described(("step",), method.id, part.name, words) == part.meaning
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_quantity_and_role_has_a_unit_and_a_word(language):
+    """A statement of lamps, rice or passengers could not be printed at all."""
+    words = Words(language)
+    for one in QUANTITIES:
+        assert one.unit in SHOWN
+        assert one.unit in SCALES
+        assert words.get(f"quantity.{one.name}", "") != ""
+    plastics = {"hdpe", "ldpe", "pet", "pp", "abs"}  # named alike everywhere
+    for method in methodologies.load().values():
+        for role in method.roles.keys() - plastics:
+            assert words.get(f"role.{role}", "") != "", role

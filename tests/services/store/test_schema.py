@@ -2,6 +2,8 @@
 Constraints of the database, whatever program writes to it.
 
 Every table of the database states what makes it grow, and what limits it.
+
+docs/views.md equals the database's description of its views.
 """
 
 import re
@@ -13,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from deploy import pages
 from ingest import classes
 from services.store import api_keys
 from services.store.postgres.pool import connect
@@ -380,3 +383,15 @@ def test_dashboards_read_every_view(shared_database_url):
         assert len(names) >= 8
         for (name,) in names:
             conn.execute(f"SELECT * FROM {name} LIMIT 1")
+
+
+VIEWS = Path(__file__).parents[3] / "docs/views.md"
+
+
+def test_the_page_of_the_views_has_not_drifted(database_url):
+    """Who reads with SQL would ask for a column that is gone, or take one for what it is not."""
+    with psycopg.connect(database_url) as connection:
+        made = pages.views_page(connection)
+        silent = [name for name, said, *_ in connection.execute(pages.VIEWS) if not said]
+    assert not silent, "a view without a comment: write one in its migration"
+    assert made == VIEWS.read_text("utf-8"), "run `make views`"

@@ -289,6 +289,8 @@ class Corroboration:
         """
         Return a cross-check that corroborates a device's quantity in nearly all its time, or None.
 
+        One of more time than the device's shows a total, and not the part of that time.
+
         `alone`: only a cross-check of this device alone.
         """
         begin, end = meter.span_us
@@ -300,6 +302,7 @@ class Corroboration:
             shown = check.kind == METER or check.against in self.documents
             inside_us = min(end, check.to_us) - max(begin, check.from_us)
             covers = Fraction(check.coverage) >= COVERED and inside_us >= least_us
+            covers = covers and inside_us >= COVERED * (check.to_us - check.from_us)
             if narrow and shown and covers:
                 return check
         return None

@@ -267,6 +267,11 @@ class Entered(NamedTuple):
     spec: ParameterSpec
     devices: tuple[str, ...] = ()
 
+    @property
+    def is_year(self) -> bool:
+        """Return whether it is a calendar year."""
+        return self.spec.unit == "year"
+
 
 def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
     """
@@ -278,9 +283,10 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
         grade, shown_by = _grade(facts, account, entered)
         if entered.name in facts.supporting.lit:
             grade = max(grade, "C")  # by which hours it counts, the plant's own detector shows
-        # a case is not an amount: it carries what the least favourable one would not give
-        effects = [] if entered.spec.choices else [abs(_effect(account, entered))]
-        if grade > "B":
+        # neither a case nor a year is an amount: it carries what the least favourable one takes
+        amount = not (entered.spec.choices or entered.is_year)
+        effects = [abs(_effect(account, entered))] if amount else []
+        if grade > "B" or entered.is_year:
             now = account.reduced(account.parameters)
             effects += (now - remaining for remaining in _at_ends(facts, account, entered))
         tonnes = min(max(effects, default=ZERO), abs(account.claimed_t))
@@ -295,8 +301,7 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
 def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
     method = facts.methodology
     for name, spec in method.parameters.items():
-        # a year is not an amount
-        if spec.unit != "year" and name in facts.project.parameters and name in account.parameters:
+        if name in facts.project.parameters and name in account.parameters:
             yield Entered(name, "", spec)
     for role, needs in method.roles.items():
         for name, spec in needs.params.items():
@@ -386,7 +391,11 @@ def _published(facts: Facts, account: Account, entered: Entered) -> list[str] | 
 
 
 def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
-    """Return published values of a parameter: ends of its range, its list, its default."""
+    """
+    Return published values of a parameter: ends of its range, its list, its default.
+
+    Of a year the first and last one that is accepted.
+    """
     declared, spec = of_parameter(entered.name), entered.spec
     plausible = () if spec.plausible is None else spec.plausible.ranges
     ranges = declared.ranges_in(country_of(facts.project)) or plausible
@@ -396,6 +405,8 @@ def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
         spans = [(Fraction(low), Fraction(high)) for low, high in reversed(ranges)]
         result += [*min(spans, key=lambda span: max(span[0] - value, value - span[1], ZERO))]
     result += map(Fraction, spec.choices)
+    if entered.is_year:
+        result += map(Fraction, filter(None, (spec.minimum, spec.maximum)))
     if spec.undocumented is not None:
         result.append(Fraction(spec.undocumented))
     _, others = published_of(spec, facts.project, facts.factors)

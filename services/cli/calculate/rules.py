@@ -243,11 +243,11 @@ def _order() -> Iterator[str]:
 def _page(name: str) -> Iterator[str]:
     yield f"# {_TITLES[name]}\n"
     yield (
-        "For: verifiers and operators. Written by `make pages`. [rules.md](../rules.md) has the"
-        " calculation and terms such as service, [findings.md](../findings.md) the severities,"
+        "For: verifiers and operators. Written by `make pages`. [rules.md](../rules.md) has"
+        " calculation and terms, [findings.md](../findings.md) the severities,"
         ' [evidence.md](../evidence.md#grades) the grades A to D. "Shall" states the requirement,'
-        " the next sentences what tonne does. Sources are cited; the rules were not compared with"
-        " their texts unless words in parentheses state it."
+        " the next sentences what tonne does. Sources were not compared unless words in"
+        " parentheses state it."
     )
     mine = [row for row in rules().values() if page_of(row) == name]
     for group, rows in groupby(mine, key=lambda row: row.group):

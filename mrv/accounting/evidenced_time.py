@@ -47,6 +47,8 @@ _DOUBTS: Mapping[Doubt, Text] = {
 }
 # an invoice of so many times a meter's quantity is of another unit, or of other meters too
 _OTHER = 2
+# part of an invoice's time that it shows at least
+_MOST = Fraction(3, 4)
 # part of an invoice's time that a meter knows at least
 _KNOWN = Fraction(1, 2)
 
@@ -145,6 +147,21 @@ def _agrees(check: CrossCheck) -> bool:
 def states_less(check: CrossCheck) -> bool:
     """Return whether an invoice states less than its meters, beyond its tolerance."""
     return check.kind == INVOICE and check.holds is False and int(check.ours) > int(check.theirs)
+
+
+def shows(check: CrossCheck, inside_us: int, side: str) -> bool:
+    """
+    Return whether a comparison shows the quantity of a part of its time.
+
+    An invoice of more time shows a total: the part has to be most of it, and no more favourable
+    than in proportion to time.
+    """
+    whole_us = check.to_us - check.from_us
+    if inside_us >= whole_us:
+        return True
+    by_time = Fraction(int(check.theirs) * inside_us, whole_us)
+    more = (check.theirs_within - by_time) * (1 if side == "baseline" else -1)
+    return inside_us >= _MOST * whole_us and more <= Fraction(str(METERS)) * by_time
 
 
 def _of_another(check: CrossCheck) -> bool:
@@ -309,6 +326,7 @@ class Corroboration:
             shown = check.kind == METER or check.against in self.documents
             inside_us = min(end, check.to_us) - max(begin, check.from_us)
             covers = Fraction(check.coverage) >= COVERED and inside_us >= least_us
+            covers = covers and shows(check, inside_us, meter.needs.side)
             if narrow and shown and covers:
                 return check
         return None

@@ -208,6 +208,23 @@ class FallenRegisters:
             if fallen:
                 yield (device.id, str(channel.quantity)), fallen
 
+    def swapped(self, block: Frame) -> Iterator[tuple[Key, tuple[tuple[int, int], ...]]]:
+        """
+        Yield the steps of registers across entered replacements. [us UTC]
+
+        `block`: as of `of_block`.
+        """
+        for index, of, channel in registers_of(block, self.wanted):
+            device = self.fleet.devices[index]
+            rows = [row.at_us for row in device.replacements if row.channel == channel.name]
+            time_us = block.time_us[of][block.columns[channel.name][of] != NULL] if rows else []
+            after = np.searchsorted(time_us, rows)
+            steps = {
+                (int(time_us[at - 1]), int(time_us[at])) for at in after if 0 < at < len(time_us)
+            }
+            if steps:
+                yield (device.id, str(channel.quantity)), tuple(sorted(steps))
+
     def _of_one(
         self, device: Device, channel: Channel, time_us: Int64, value: Int64
     ) -> tuple[Fallen, ...]:

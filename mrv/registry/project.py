@@ -233,8 +233,9 @@ class SupportingData:
         Design and dated documents of the plant; acceptances of factors of registry files.
     clocks, drawn : mapping
         Devices whose clock ran ahead of the arrival of their readings; electricity use by device.
-    replaced, fallen
-        Corrected invoices with correction and reason; breaks of a register's sequence.
+    replaced, fallen, swapped
+        Corrected invoices with correction and reason; breaks of a register's sequence; steps across
+        entered replacements. [us UTC]
     outside : tuple of MeteredOutside
         Metered quantities of invoiced time outside the period.
     required : RequiredGrades or None
@@ -274,6 +275,7 @@ class SupportingData:
     late: tuple[ChangedLate, ...] = ()
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
+    swapped: Mapping[tuple[str, str], tuple[tuple[int, int], ...]] = field(default_factory=dict)
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
     required: RequiredGrades | None = None

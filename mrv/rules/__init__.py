@@ -22,8 +22,8 @@ from mrv.texts import filled
 Stage = Literal["registry", "issued", "range", "relation", "documented", "meter", "use",
                 "service", "evidence", "values", "check"]  # fmt: skip
 Severity = Literal["observation", "CL", "CAR"]
-Effect = Literal["cap_baseline", "raise_project", "exclude", "set_aside", "choose_value",
-                 "remove_evidence", "report"]  # fmt: skip
+Effect = Literal["cap_baseline", "raise_project", "exclude", "set_aside", "no_reduction",
+                 "choose_value", "remove_evidence", "report"]  # fmt: skip
 Remedy = Literal["meter_correction", "value_correction", "restored_value", "year_value",
                  "official_value", "clock_correction", "separate_meter", "output_meter",
                  "single_id", "hash_correction", "boundary_entry", "readings", "power_15min",
@@ -36,14 +36,14 @@ Remedy = Literal["meter_correction", "value_correction", "restored_value", "year
                  "earlier_statement", "plan_version", "registration"]  # fmt: skip
 STAGES: tuple[Stage, ...] = get_args(Stage)
 # groups of codes that the words of each language name
-CODES = ("label", "group", "stage", "severity", "effect", "asks", "needs")
+CODES = ("label", "group", "stage", "severity", "effects", "asks", "needs")
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    Rule of the catalogue: its stage, its effect, and how its finding is resolved.
+    Rule of the catalogue: its stage, its effects, and how its finding is resolved.
 
-    `severity`: severity where its effect is at least 0.5 % of the reduction.
+    `severity`: severity where they are at least 0.5 % of the reduction.
     `asks`, `needs`: conditions for the rule to apply; evidence or entries that settle a finding.
     Codes of the words.
     `source`: source of the rule; [M] marks a source that was not read.
@@ -54,7 +54,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     id: str
     stage: Stage
     severity: Severity
-    effect: Effect
+    effects: tuple[Effect, ...]
     asks: tuple[str, ...]
     needs: tuple[Remedy, ...]
     source: str

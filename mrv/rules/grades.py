@@ -20,9 +20,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
+from mrv.accounting.coverage import joined
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, name_of, uncovered_share
+from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, length, name_of, uncovered_share
 from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
 from mrv.countries import country_of
 from mrv.errors import MrvError
@@ -153,6 +154,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             tonnes *= alone
         calibrated = "certificate" in codes and not evidence.contradicted(view)
         bare = uncovered_share(view) if calibrated else Fraction(1)
+        bare = min(Fraction(1), bare + _by_replacements(facts, view))
         if bare < 1:
             yield _meter(view, "C", tonnes * (1 - bare), [c.certificate for c in view.calibrations])
         if bare:
@@ -179,16 +181,25 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
     """
     Return the share of a meter's quantity that depends on its readings outside the period.
 
-    An invoice that reaches beyond the period states a total.  The readings outside show by how much
-    its part within the period is more favourable than a division in proportion to time.
+    An invoice that reaches beyond the period states a total.  By itself it shows what remains of it
+    if the meter ran at its highest rate outside; on the project side, if it stood there, or as far
+    as it ran at that rate within.
     """
     within = apart = ZERO
+    baseline = meter.needs.side == "baseline"
     for check in {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values():
         begin, end = max(check.from_us, facts.period_us[0]), min(check.to_us, facts.period_us[1])
-        by_time = Fraction(int(check.theirs) * (end - begin), check.to_us - check.from_us)
-        more = check.theirs_within - by_time
-        within += check.theirs_within
-        apart += max(ZERO, more if meter.needs.side == "baseline" else -more)
+        inside_us = max(0, end - begin)
+        beyond_us = check.to_us - check.from_us - inside_us
+        mine = Fraction(check.theirs_within)
+        # what may have been moved, and for what there was room
+        moved, there = (mine, check.outside) if baseline else (Fraction(check.outside), mine)
+        rates = [view.rate for view in facts.views if view.device.id in check.devices]
+        if None not in rates:
+            hours = Fraction(beyond_us if baseline else inside_us, HOUR_US)
+            moved = min(moved, max(ZERO, sum(filter(None, rates), ZERO) * hours - there))
+        within += mine
+        apart += moved if beyond_us else ZERO
     return min(Fraction(1), apart / within) if within and apart > ALIKE * within else ZERO
 
 
@@ -209,6 +220,24 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
         else:
             apart += check.theirs_within * (max(others, default=mine) - mine)
     return min(Fraction(1), apart / (within * mine)) if within * mine else ZERO
+
+
+def _by_replacements(facts: Facts, meter: Monitored) -> Fraction:
+    """
+    Return the share of a meter's quantity, or of its time if larger, that replacement rows state.
+
+    It is that of the steps from the reading before each row to the one after it.
+    """
+    steps = facts.supporting.swapped.get((meter.device.id, meter.needs.quantity), ())
+    whole = joined((a // INTERVAL_US * INTERVAL_US, -(-b // INTERVAL_US) * INTERVAL_US)
+                   for a, b in steps)  # fmt: skip
+    time_us = length(whole, *meter.span_us)
+    if not time_us:
+        return ZERO
+    stated = sum(map(meter.quantity, whole))
+    begin, end = meter.span_us
+    share = Fraction(stated, meter.metered) if meter.metered else ZERO
+    return min(Fraction(1), max(share, Fraction(time_us, end - begin)))
 
 
 def _rate(account: Account, meter: Monitored) -> Fraction:
@@ -238,6 +267,11 @@ class Entered(NamedTuple):
     spec: ParameterSpec
     devices: tuple[str, ...] = ()
 
+    @property
+    def is_year(self) -> bool:
+        """Return whether it is a calendar year."""
+        return self.spec.unit == "year"
+
 
 def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
     """
@@ -249,9 +283,10 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
         grade, shown_by = _grade(facts, account, entered)
         if entered.name in facts.supporting.lit:
             grade = max(grade, "C")  # by which hours it counts, the plant's own detector shows
-        # a case is not an amount: it carries what the least favourable one would not give
-        effects = [] if entered.spec.choices else [abs(_effect(account, entered))]
-        if grade > "B":
+        # neither a case nor a year is an amount: it carries what the least favourable one takes
+        amount = not (entered.spec.choices or entered.is_year)
+        effects = [abs(_effect(account, entered))] if amount else []
+        if grade > "B" or entered.is_year:
             now = account.reduced(account.parameters)
             effects += (now - remaining for remaining in _at_ends(facts, account, entered))
         tonnes = min(max(effects, default=ZERO), abs(account.claimed_t))
@@ -266,8 +301,7 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
 def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
     method = facts.methodology
     for name, spec in method.parameters.items():
-        # a year is not an amount
-        if spec.unit != "year" and name in facts.project.parameters and name in account.parameters:
+        if name in facts.project.parameters and name in account.parameters:
             yield Entered(name, "", spec)
     for role, needs in method.roles.items():
         for name, spec in needs.params.items():
@@ -357,7 +391,11 @@ def _published(facts: Facts, account: Account, entered: Entered) -> list[str] | 
 
 
 def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
-    """Return published values of a parameter: ends of its range, its list, its default."""
+    """
+    Return published values of a parameter: ends of its range, its list, its default.
+
+    Of a year the first and last one that is accepted.
+    """
     declared, spec = of_parameter(entered.name), entered.spec
     plausible = () if spec.plausible is None else spec.plausible.ranges
     ranges = declared.ranges_in(country_of(facts.project)) or plausible
@@ -367,6 +405,8 @@ def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
         spans = [(Fraction(low), Fraction(high)) for low, high in reversed(ranges)]
         result += [*min(spans, key=lambda span: max(span[0] - value, value - span[1], ZERO))]
     result += map(Fraction, spec.choices)
+    if entered.is_year:
+        result += map(Fraction, filter(None, (spec.minimum, spec.maximum)))
     if spec.undocumented is not None:
         result.append(Fraction(spec.undocumented))
     _, others = published_of(spec, facts.project, facts.factors)

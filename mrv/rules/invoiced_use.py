@@ -31,7 +31,7 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.coverage import joined, remaining
 from mrv.accounting.cross_checks import ALIKE
 from mrv.accounting.device_period import Cut, Kind, Monitored, within
-from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span
+from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span, shows
 from mrv.accounting.period_result import INVOICE, Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
@@ -62,8 +62,9 @@ class _Bill(NamedTuple):
     """
     Invoice on the project side, limited to the period. [us UTC, base units]
 
-    `room` is its tolerance, `by_time` whether it is divided by time, `more` whether it states more
-    than its meters, `narrow` whether it is of the same point as these meters.
+    `room` is its tolerance, `by_time` whether it is divided by time, `more` whether it exceeds its
+    meters, `narrow` whether it is of the same point as these meters, `shows` whether it
+    shows the quantity of the period, `keys`.
     """
 
     name: str
@@ -73,6 +74,7 @@ class _Bill(NamedTuple):
     by_time: bool
     more: bool
     narrow: bool
+    shows: bool
     keys: tuple[_Key, ...]
 
 
@@ -229,7 +231,7 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
     beyond the counted quantity, at least 0. [us UTC, base units]
     """
     for bill in _bills(facts, facts.evidence):
-        if bill.keys == (_key(meter),) and bill.narrow and not bill.by_time:
+        if bill.keys == (_key(meter),) and bill.narrow and bill.shows and not bill.by_time:
             counted = meter.quantity(bill.span) - meter.taken(bill.span)
             if counted <= bill.invoiced + bill.room:
                 kind = text("cross_check.invoice")
@@ -315,8 +317,9 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
             more = int(check.theirs) > int(check.ours)
             narrow = not check.is_offset and Fraction(check.tolerance_percent) <= ALIKE
             yield _Bill(
-                check.against, (begin, end), invoiced, room, check.holds is None, more, narrow, keys
-            )
+                check.against, (begin, end), invoiced, room, check.holds is None, more, narrow,
+                shows(check, end - begin, "project"), keys,
+            )  # fmt: skip
 
 
 def _serves(monitored: Monitored, span: Span, project: Project) -> bool:

@@ -82,7 +82,8 @@ def apply_required_grades(
     kept = _Kept(project, supporting, required, facts, reduction_by)
     texts: list[Text] = []
     graded = sorted(
-        graded_values(facts, account),
+        # no year is published as a conservative one
+        (o for o in graded_values(facts, account) if not o[1].is_year),
         key=lambda o: (-Fraction(o[0].tonnes), o[1].name, o[1].role, o[1].devices),
     )
 

@@ -144,6 +144,7 @@ class Case:
             gauged=frozenset(key for key, unreported in unrecorded.items() if unreported.agrees),
             drawn={fleet.devices[i].id: d for i, d in evidence.drawn(self._scanned.drawn)},
             fallen=self._scanned.fallen,
+            swapped=self._scanned.swapped,
         )
 
     def _reading_checks(self) -> ReadingChecks | None:

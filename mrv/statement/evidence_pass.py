@@ -263,8 +263,8 @@ class Scanned(NamedTuple):
         Rows outside the account.
     unrecorded : dict
         Registers of the project's side compared with their gauges.
-    fallen : dict
-        Breaks of registers' sequences.
+    fallen, swapped : dict
+        Breaks of registers' sequences, and steps across entered replacements.
     """
 
     readings: Digest
@@ -278,6 +278,7 @@ class Scanned(NamedTuple):
     drawn: IntervalRows
     unrecorded: dict[Key, Unreported]
     fallen: dict[Key, tuple[Fallen, ...]]
+    swapped: dict[Key, tuple[tuple[int, int], ...]]
 
 
 class Recheck(NamedTuple):
@@ -362,6 +363,7 @@ def scan(
     other_channels: dict[Key, ChannelComparison] = {}
     unrecorded: dict[Key, Unreported] = {}
     fallen: dict[Key, tuple[Fallen, ...]] = {}
+    swapped: dict[Key, tuple[tuple[int, int], ...]] = {}
     unusual: list[Unusual] = []
     gauged: dict[tuple[int, str], Gauged] = {}
     fitting: set[int] = set()
@@ -379,6 +381,7 @@ def scan(
                 unusual.append(checks.flagged.of(block))
                 unrecorded |= checks.unrecorded.beyond(block)
                 fallen |= checks.fallen.of_block(block)
+                swapped |= checks.fallen.swapped(block)
                 if checks.analysers is not None:
                     gauged |= _gauged(block, checks.analysers)
                 if checks.signed is not None:
@@ -406,6 +409,7 @@ def scan(
         energy,
         unrecorded,
         fallen,
+        swapped,
     )
 
 

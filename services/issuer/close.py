@@ -192,7 +192,7 @@ def close_period(
         begun(*next(at))
         case = collect(conn, project, from_us, to_us, label.supersedes)
         begun(*next(at))
-        check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
+        check_costed(case.plan.project, case.fleet, (from_us, to_us), case.book)
         case.check_counted()
         if last is not None and last.state in _COUNTS:
             # what older rules closed stays, where nothing but the rules is other than it was
@@ -255,7 +255,7 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
         )
     with snapshot(conn):
         case = collect(conn, project, from_us, to_us)
-        check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
+        check_costed(case.plan.project, case.fleet, (from_us, to_us), case.book)
         case.check_counted()
         document = compose(case, Label(1, program()))
         statement = _claims_not_counted_elsewhere(conn, document).statement

@@ -26,6 +26,7 @@ from psycopg import Connection
 from ingest import classes
 from ingest.classes import QUANTITIES
 from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Float64, Int64, IntervalRows
+from mrv.accounting.coverage import remaining
 from mrv.accounting.entered_values import named, parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.methodologies import find, unit_reductions
@@ -234,9 +235,11 @@ def left_out(
         if item.checks and _agrees(rows, index, fleet.by_id[item.checks], wanted):
             continue
         measured, last_us, unknown_us = _measured(rows, index, item.spans, wanted)
-        after = last_us > max((end for _, end in item.served), default=0) + INTERVAL_US
-        if measured and item.served and not after and unknown_us < HOUR_US:
-            continue  # what was read a moment after its service ended
+        near = [(begin - INTERVAL_US, end + INTERVAL_US) for begin, end in item.served]
+        apart = [span for begin, end in item.spans for span in remaining(near, begin, end)]
+        at_edges = measured and not _measured(rows, index, apart, wanted)[0]
+        if at_edges and unknown_us < HOUR_US:
+            continue  # what was read a moment before its service began, or after it ended
         rise, number, refused = dict[str, int](), 0, Refused(0, {})
         if unknown_us >= HOUR_US or not measured:
             rise, number = _rise(conn, fleet, index, item.spans, wanted)

@@ -146,7 +146,7 @@ def _accounted(conn: Connection, project: Project, span: Span) -> tuple[list[Acc
         plan, fleet, pairs, rows = compared(conn, project.id, (from_us, to_us))
         frames = _frames(conn, fleet, pairs, from_us, to_us)
         case = Case(plan, frames, rows, from_us, to_us, load_book(conn))
-        check_costed(plan.project, fleet, (from_us, to_us), case.factors)
+        check_costed(plan.project, fleet, (from_us, to_us), case.book)
         return close.of_result(case, case.result), case.result.before_evidence_ug
 
 

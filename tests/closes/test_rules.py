@@ -17,8 +17,22 @@ from mrv.accounting.period_result import Deduction
 from mrv.countries import country_of
 from mrv.factors import within
 from mrv.registry.project import Drawn
+from mrv.rules import rules
 from mrv.rules.closing import close
+from mrv.rules.effects import (
+    Bound,
+    Cap,
+    CapEach,
+    Exclude,
+    Fix,
+    Floor,
+    Least,
+    NoReduction,
+    SetAside,
+    Withheld,
+)
 from mrv.rules.engine import IMPOSSIBLE, JUDGES, Engine
+from mrv.rules.facts import Judging
 from tests.closes import corpus
 from tests.soak import SOAK
 
@@ -242,3 +256,53 @@ def test_what_missing_documents_cost_is_what_a_close_without_their_rules_leaves(
     least = [one for one in JUDGES if one.stage != "evidence"]
     for name in [*passes][::3]:
         assert passes[name].before_evidence_t == passed(closes[name], least).account.reduction_t
+
+
+KINDS = {
+    Cap: "cap_baseline", CapEach: "cap_baseline", Floor: "raise_project", Exclude: "exclude",
+    SetAside: "set_aside", NoReduction: "no_reduction", Fix: "choose_value",
+    Bound: "choose_value", Least: "choose_value", Withheld: "choose_value",
+}  # fmt: skip
+
+
+def test_a_rule_has_no_effect_that_its_page_does_not_name(closes):
+    """A page said that invoices limit the baseline; they raise what the project used as well."""
+    seen = set()
+
+    def noting(judge):
+        def judged(facts):
+            for item in judge.judge(facts):
+                seen.add((judge.rule, KINDS.get(type(item), "report")))
+                yield item
+
+        return judge._replace(judge=judged)
+
+    for name in [*closes][:: 1 if SOAK else 3]:
+        passed(closes[name], [noting(judge) for judge in JUDGES])
+    assert [(rule, kind) for rule, kind in sorted(seen) if kind != "report"
+            and kind not in rules()[rule].effects] == []  # fmt: skip
+    assert ("EVD-03", "raise_project") in seen
+
+
+def test_invoices_are_compared_the_same_at_each_stage(closes):
+    """A figure would depend on the rule that asks first what an invoice states."""
+    compared = 0
+    for name in closes:
+        if not closes[name].supporting.invoices:
+            continue
+        facts = []
+
+        def asking(facts_, facts=facts):
+            facts.append(facts_)
+            return ()
+
+        stages = [
+            Judging("REG-03", stage, asking) for stage in dict.fromkeys(one.stage for one in JUDGES)
+        ]
+        passed(closes[name], [*stages, *JUDGES])
+        found = {tuple(replace(one, compared={}).checks) for one in facts}
+        assert len(found) == 1, name
+        compared += 1
+        if compared == (10**6 if SOAK else 60):
+            break
+    assert compared

@@ -60,12 +60,13 @@ ROWS = {
 DATED = {"MTR-01", "MTR-02", "MTR-04", "MTR-05", "MTR-09", "MTR-12", "REG-03", "PAR-02", "EVD-06"}
 # what they take is priced by the engine, or stands in their own words
 PRICED = {
-    name for name, row in rules().items() if row.effect in ("cap_baseline", "raise_project")
+    name for name, row in rules().items() if {"cap_baseline", "raise_project"} & {*row.effects}
 }  # fmt: skip
 # findings of such rules that ask for evidence of what counts, and take nothing themselves
 TAKES_NOTHING = {
-    "MTR-06.no_model", "MTR-07.below_fifth", "EVD-03.charging", "EVD-03.power_too", "invoice.none",
-    "invoice.not_enough", "text.not_applied", "deduction.in_time",
+    "MTR-03.proportional", "MTR-06.no_model", "MTR-07.below_fifth", "EVD-03.charging",
+    "EVD-03.power_too", "invoice.none", "invoice.not_enough", "text.not_applied", "text.more",
+    "deduction.in_time",
 }  # fmt: skip
 # of the whole plant, whose meters its words name by what they measure
 OF_THE_PLANT = {"PAR-08.year"}

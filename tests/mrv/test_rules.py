@@ -33,7 +33,7 @@ def test_each_code_of_a_row_has_words_and_no_word_is_left_over(language):
     used = {
         "stage": {row.stage for row in rules().values()},
         "severity": {row.severity for row in rules().values()},
-        "effect": {row.effect for row in rules().values()},
+        "effects": set(chain.from_iterable(row.effects for row in rules().values())),
         "asks": set(chain.from_iterable(row.asks for row in rules().values())),
         "needs": set(chain.from_iterable(row.needs for row in rules().values())),
         "group": {row.group for row in rules().values()},

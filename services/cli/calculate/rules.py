@@ -70,7 +70,7 @@ def list_(stage: str | None, severity: str | None, language: str, *, as_json: bo
         return
     cells = [
         [row.id, words(row.id, language).title, row.severity,
-         code_words("stage", row.stage, language), code_words("effect", row.effect, language)]
+         code_words("stage", row.stage, language), _listed("effects", row.effects, language)]
         for row in listed
     ]  # fmt: skip
     click.echo(table(_HEAD, cells, empty="no rule has this stage and severity"))
@@ -98,7 +98,7 @@ def show(name: str, language: str, *, as_json: bool) -> None:
     lines = [
         ("severity", code_words("severity", row.severity, language)),
         ("stage", code_words("stage", row.stage, language)),
-        ("effect", code_words("effect", row.effect, language)),
+        ("effects", _listed("effects", row.effects, language)),
         ("asks", _listed("asks", row.asks, language)),
         ("tolerance", text.tolerance),
         ("needs", _listed("needs", row.needs, language)),
@@ -225,10 +225,10 @@ def link(row: Rule, folder: str) -> str:
 def by_effect(method: Methodology, folder: str) -> Iterator[str]:
     """Yield lines with links to the rules that apply to a methodology, grouped by effect."""
     acting = acting_on(method)
-    for effect in dict.fromkeys(row.effect for row in rules().values()):
-        names = ", ".join(link(row, folder) for row in acting if row.effect == effect)
-        if names:
-            yield f'- Effect "{code_words("effect", effect)}": {names}.'
+    for effect in dict.fromkeys(effect for row in rules().values() for effect in row.effects):
+        names = ", ".join(link(row, folder) for row in acting if effect in row.effects)
+        if names and (effect != "raise_project" or _roles(method, "project")):
+            yield f'- Effect "{code_words("effects", effect)}": {names}.'
 
 
 def _order() -> Iterator[str]:
@@ -243,11 +243,11 @@ def _order() -> Iterator[str]:
 def _page(name: str) -> Iterator[str]:
     yield f"# {_TITLES[name]}\n"
     yield (
-        "For: verifiers and operators. Written by `make pages`. [rules.md](../rules.md) has the"
-        " calculation and terms such as service, [findings.md](../findings.md) the severities,"
+        "For: verifiers and operators. Written by `make pages`. [rules.md](../rules.md) has"
+        " calculation and terms, [findings.md](../findings.md) the severities,"
         ' [evidence.md](../evidence.md#grades) the grades A to D. "Shall" states the requirement,'
-        " the next sentences what tonne does. Sources are cited; the rules were not compared with"
-        " their texts unless words in parentheses state it."
+        " the next sentences what tonne does. Sources were not compared unless words in"
+        " parentheses state it."
     )
     mine = [row for row in rules().values() if page_of(row) == name]
     for group, rows in groupby(mine, key=lambda row: row.group):
@@ -261,7 +261,7 @@ def _rule(row: Rule) -> Iterator[str]:
     yield f"\n### {row.id} {text.title}\n"
     yield f"{text.checks}\n"
     severity = code_words("severity", row.severity)
-    yield f"- **Effect**: {code_words('effect', row.effect)}; severity {severity}."
+    yield f"- **Effect**: {_listed('effects', row.effects)}; severity {severity}."
     asks = _listed("asks", row.asks)
     yield f"- **Applies to**: {asks}{_methodologies(row)}."
     yield f"- **Tolerance**: {text.tolerance}."

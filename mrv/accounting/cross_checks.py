@@ -12,10 +12,13 @@ difference is assigned to the project.
 
 An estimated invoice and the next one, which corrects it, may differ singly and agree in sum.  Both
 are then accepted, and each names the other.
+
+Lines of one document for the same meters and time, such as tariffs of the day, are one invoice.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -148,6 +151,45 @@ def cross_checks(
         alike = {m.device.id: (m.bound.role, *sorted(m.params.items())) for m in monitored}
         checks = _offset(_exchanged(checks, evidence, alike), evidence)
     yield from checks
+
+
+def with_lines_added(supporting: SupportingData) -> SupportingData:
+    """
+    Return the data of a period with the lines of each document added up.
+
+    Lines have issuer, number, file, meters and time in common.  Equal amounts are one line that was
+    entered twice.  A corrected line is replaced within its document.
+    """
+    documents = defaultdict[Invoice, dict[int, Invoice]](dict)
+    for invoice in sorted(supporting.invoices, key=lambda i: i.id):
+        documents[_document(invoice)].setdefault(invoice.value, invoice)
+    whole = dict[str, Invoice]()
+    for invoice in supporting.invoices:
+        lines = documents[_document(invoice)]
+        several = invoice.sha256 is not None and len(lines) > 1
+        whole[invoice.id] = _sum(lines.values()) if several else invoice
+    replaced = []
+    for old, new, reason in supporting.replaced:
+        lines = documents[_document(new)]
+        if whole.get(new.id, new) is not new and _document(old) == _document(new):
+            rest = [line for line in lines.values() if line.value != new.value]
+            old = _sum([old, *rest])  # noqa: PLW2901 - the document before its line was corrected
+        replaced.append((old, whole.get(new.id, new), reason))
+    invoices = tuple({invoice.id: invoice for invoice in whole.values()}.values())
+    return replace(supporting, invoices=invoices, replaced=tuple(replaced))
+
+
+def _document(invoice: Invoice) -> Invoice:
+    """Return what the lines of a document have in common."""
+    return replace(invoice, id="", value=0, signed=None)
+
+
+def _sum(lines: Collection[Invoice]) -> Invoice:
+    """Return an invoice of the sum of lines."""
+    first, *_ = lines
+    names = ", ".join(line.id for line in lines)
+    signed = first.signed if all(line.signed for line in lines) else None
+    return replace(first, id=names, value=sum(line.value for line in lines), signed=signed)
 
 
 class _Against(NamedTuple):

@@ -14,6 +14,7 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
+from mrv.accounting.cross_checks import with_lines_added
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
 from mrv.accounting.entered_values import accepted
@@ -113,6 +114,8 @@ def close(
     supporting = supporting or SupportingData()
     check_energy(engine.methodology, supporting.energy)
     corrected: list[Finding] = []
+    if supporting.accounting > FIRST:
+        supporting = with_lines_added(supporting)
     if supporting.replaced and supporting.accounting > FIRST:
         supporting, corrected = keep_first(
             project,

@@ -14,6 +14,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
+from mrv.accounting.cross_checks import with_lines_added
 from mrv.registry.project import ACCOUNTING, CheckMeter, Earlier, Invoice, SupportingData
 from mrv.rules import closing as period
 from mrv.rules.closing import close
@@ -125,6 +126,32 @@ def test_what_is_deducted_is_no_misstatement():
     # what no rule took off is one
     unbound = closed(bill(10, sha256=None), times=1.2)
     assert indicated(unbound).absolute_t > 0
+
+
+def test_the_lines_of_one_document_are_one_invoice():
+    """An invoice of three tariffs, entered line by line, left a tenth of what was delivered."""
+    lines = [bill(days, number="7") for days in (5.5, 3.5, 1)]
+    whole = closed(bill(10))
+    found = closed(*lines)
+    assert found.net == whole.net
+    (check,) = found.cross_checks
+    assert (check.holds, check.theirs) == (True, str(10 * DAILY))
+    assert all(line.id in check.against for line in lines)
+    # a line that was entered twice, another document, and one without its file add nothing
+    assert closed(*lines, replace(lines[0], id="again")).net == whole.net
+    assert closed(bill(10, number="7"), bill(3, number="8")).net != whole.net
+    assert closed(*(replace(line, sha256=None) for line in lines)).cross_checks != (check,)
+
+
+def test_a_corrected_line_is_corrected_within_its_document():
+    """A charger's line could be lowered by a correction that was compared with nothing."""
+    first, rest = bill(6, number="7"), bill(4, number="7")
+    right = replace(first, id="right", value=5 * DAILY)
+    given = SupportingData(invoices=(right, rest), replaced=((first, right, "misread"),))
+    found = with_lines_added(given)
+    ((old, new, _),) = found.replaced
+    assert found.invoices == (new,)
+    assert (old.value, new.value) == (10 * DAILY, 9 * DAILY)
 
 
 CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])

@@ -292,17 +292,20 @@ class Corroboration:
         `alone`: only a cross-check of this device alone.
         """
         begin, end = meter.span_us
-        least_us = COVERED * (end - begin)
-        for check in (*self.of(meter, METER), *self.of(meter)):
-            if not check.holds or (alone and len(check.devices) > 1):
-                continue
-            narrow = Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
-            shown = check.kind == METER or check.against in self.documents
+        for check in self.corroborating(meter):
             inside_us = min(end, check.to_us) - max(begin, check.from_us)
-            covers = Fraction(check.coverage) >= COVERED and inside_us >= least_us
-            if narrow and shown and covers:
+            single = not alone or len(check.devices) == 1
+            if single and inside_us >= COVERED * (end - begin):
                 return check
         return None
+
+    def corroborating(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """Yield the cross-checks that agree with a meter known in nearly all their time."""
+        for check in (*self.of(meter, METER), *self.of(meter)):
+            narrow = Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
+            shown = check.kind == METER or check.against in self.documents
+            if check.holds and narrow and shown and Fraction(check.coverage) >= COVERED:
+                yield check
 
     def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """

@@ -10,8 +10,9 @@ metered outside the period.  The whole difference is assigned to the period.  An
 that also serves others is compared with the sum of the calibrated meters that it names; the
 difference is assigned to the project.
 
-An estimated invoice and the next one, which corrects it, may differ singly and agree in sum.  Both
-are then accepted, and each names the other.
+An estimated invoice and the next one, which corrects it, may differ singly and agree in sum, as may
+bills of a meter that is read within a day.  Those that differ are then accepted, and name the
+others.
 
 Lines of one document for the same meters and time, such as tariffs of the day, are one invoice.
 """
@@ -414,11 +415,11 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
 
-def _differing(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[int]:
-    """Return the places of invoices that are evidence and differ from meters known all the time."""
+def _compared(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[int]:
+    """Return the places of invoices that are evidence, of meters known all the time."""
     return [
         i for i, c in enumerate(checks)
-        if c.holds is False and c.against in evidence
+        if c.holds is not None and c.against in evidence
         and Fraction(c.coverage) >= COVERED and Fraction(c.tolerance_percent) <= TOLERANCE * 100
     ]  # fmt: skip
 
@@ -432,7 +433,8 @@ def _exchanged(
     `alike`: role and parameters by device, equal where the account is the same under either id.
     """
     result = list(checks)
-    for i, j in combinations(_differing(checks, evidence), 2):
+    differing = [i for i in _compared(checks, evidence) if not checks[i].holds]
+    for i, j in combinations(differing, 2):
         one, other = checks[i], checks[j]
         if (one.quantity, one.from_us, one.to_us) != (other.quantity, other.from_us, other.to_us):
             continue
@@ -450,23 +452,26 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
     """
     Return comparisons with invoices, where those that offset each other are accepted.
 
-    They differ singly, follow each other without a gap, and their sum is within the tolerance of
-    each.
+    One differs singly, and the sum of successive invoices with it, without a gap, is within the
+    tolerance of each: estimates and the bill that corrects them, or bills of a meter that is read
+    within a day.
     """
     result = list(checks)
-    differing = _differing(checks, evidence)
-    while differing:
-        run = [differing.pop(0)]
-        for i in differing:
+    left = _compared(checks, evidence)
+    while left:
+        run = [left.pop(0)]
+        for i in left:
             last, check = checks[run[-1]], checks[i]
-            same = (check.devices, check.quantity) == (last.devices, last.quantity)
-            if same and check.from_us == last.to_us:
-                run.append(i)
-                if _made_good([checks[j] for j in run]):
-                    for j in run:
-                        result[j] = _held(checks[j], [checks[k] for k in run if k != j])
-                    differing = [j for j in differing if j not in run]
-                    break
+            if (check.devices, check.quantity, check.from_us) != (
+                last.devices, last.quantity, last.to_us
+            ):  # fmt: skip
+                continue
+            run.append(i)
+            differing = [j for j in run if not result[j].holds]
+            if differing and _made_good([checks[j] for j in run]):
+                for j in differing:
+                    result[j] = _held(checks[j], [checks[k] for k in run if k != j])
+                break
     return result
 
 

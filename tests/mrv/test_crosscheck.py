@@ -143,6 +143,18 @@ def test_the_lines_of_one_document_are_one_invoice():
     assert closed(*(replace(line, sha256=None) for line in lines)).cross_checks != (check,)
 
 
+def test_bills_of_a_meter_that_is_read_within_a_day_agree_in_sum():
+    """A meter read at noon would be held to each bill that ends on a better day than it begins."""
+
+    def held(*invoices, times=1.0):
+        return [check.holds for check in closed(*invoices, times=times).cross_checks]
+
+    assert held(bill(5.09, 0, 5), bill(4.88, 5)) == [True, True]
+    # a week's error is not made good by one that agrees, nor a meter that shows more all the time
+    assert held(bill(5, 0, 5), bill(4.8, 5)) == [True, False]
+    assert held(bill(5, 0, 5), bill(5, 5), times=1.03) == [False, False]
+
+
 def test_a_corrected_line_is_corrected_within_its_document():
     """A charger's line could be lowered by a correction that was compared with nothing."""
     first, rest = bill(6, number="7"), bill(4, number="7")

@@ -19,7 +19,7 @@ Lines of one document for the same meters and time, such as tariffs of the day, 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -158,25 +158,28 @@ def with_lines_added(supporting: SupportingData) -> SupportingData:
     """
     Return the data of a period with the lines of each document added up.
 
-    Lines have issuer, number, file, meters and time in common.  Equal amounts are one line that was
-    entered twice.  A corrected line is replaced within its document.
+    Lines have issuer, number, file, meters and time in common.  A document whose amounts all occur
+    equally often was entered as often.  A corrected line is replaced within its document.
     """
-    documents = defaultdict[Invoice, dict[int, Invoice]](dict)
+    documents = defaultdict[Invoice, list[Invoice]](list)
     for invoice in sorted(supporting.invoices, key=lambda i: i.id):
-        documents[_document(invoice)].setdefault(invoice.value, invoice)
-    whole = dict[str, Invoice]()
-    for invoice in supporting.invoices:
-        lines = documents[_document(invoice)]
-        several = invoice.sha256 is not None and len(lines) > 1
-        whole[invoice.id] = _sum(lines.values()) if several else invoice
+        documents[_document(invoice)].append(invoice)
+    lines = dict[str, list[Invoice]]()
+    for rows in documents.values():
+        amounts = Counter(row.value for row in rows)
+        alike = len({*amounts.values()}) == 1
+        several = [*{row.value: row for row in reversed(rows)}.values()] if alike else rows
+        if rows[0].sha256 is not None and len(several) > 1:
+            lines |= {row.id: sorted(several, key=lambda row: row.id) for row in rows}
+    whole = {row.id: _sum(lines[row.id]) for row in supporting.invoices if row.id in lines}
     replaced = []
     for old, new, reason in supporting.replaced:
-        lines = documents[_document(new)]
-        if whole.get(new.id, new) is not new and _document(old) == _document(new):
-            rest = [line for line in lines.values() if line.value != new.value]
-            old = _sum([old, *rest])  # noqa: PLW2901 - the document before its line was corrected
-        replaced.append((old, whole.get(new.id, new), reason))
-    invoices = tuple({invoice.id: invoice for invoice in whole.values()}.values())
+        first = old
+        if new.id in lines and _document(old) == _document(new):
+            first = _sum([old, *(line for line in lines[new.id] if line.id != new.id)])
+        replaced.append((first, whole.get(new.id, new), reason))
+    single = (row for row in supporting.invoices if row.id not in lines)
+    invoices = (*single, *dict.fromkeys(whole.values()))
     return replace(supporting, invoices=invoices, replaced=tuple(replaced))
 
 

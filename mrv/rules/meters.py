@@ -17,7 +17,7 @@ from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.period_result import METER, CrossCheck
 from mrv.accounting.register_scan import rated_at
-from mrv.calendar import days
+from mrv.calendar import days, local_date
 from mrv.model import SOLAR, TECHNOLOGY, ClassLimit
 from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Uncorroborated
@@ -166,10 +166,14 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
             if above:
                 values = {"device": name, "reason": subset.reason}
                 yield CapEach(i, metered.whole.value - total, subset.reason)
-                values["day"] = most_on(facts, metered, _outside_of(checks, metered, subset))
+                lost = _outside_of(checks, metered, subset)
+                values["day"] = most_on(facts, metered, lost)
                 texts.append(text("deduction.device", **values, **amount(above, needs.unit)))
-                causes |= dict.fromkeys(_cause(metered.base, subset.reason, above))
-        lost = exact_sum(np.minimum(total, kept_each))
+                cause = [*_cause(metered.base, subset.reason, above)]
+                if subset.reason == POWER and not cause:
+                    cause = [*_silent_power(facts, metered, lost)]
+                causes |= dict.fromkeys(cause)
+        less = exact_sum(np.minimum(total, kept_each))
         for check in checks:
             settled.append(text("MTR-02.settled", device=name, witness=check.witness))
             of = [
@@ -179,10 +183,10 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
             more = int(check.ours) - int(check.theirs)
             if more <= 0:
                 continue
-            lost += more
+            less += more
             kept = sum(exact_sum(facts.solved.kept[k]) for k in of)
             stated = text("MTR-02.witnessed", witness=check.witness)
-            yield Cap(node(Level.PERIOD, of), Fraction(kept - lost), stated)
+            yield Cap(node(Level.PERIOD, of), Fraction(kept - less), stated)
     yield from _reported(texts, settled, tuple(causes))
 
 
@@ -193,9 +197,14 @@ def _settling(facts: Facts, i: int, metered: Metered) -> Iterator[CrossCheck]:
     reached = 0
     checks = facts.evidence.corroborating(facts.views[i])
     for check in sorted(checks, key=lambda c: (c.kind != METER, c.from_us, int(c.theirs))):
-        if check.from_us >= reached and any(
-            exact_sum(lay_out(metered, subset) - _outside_of([check], metered, subset))
-            for subset in doubted
+        # one that another one makes good agrees with it alone
+        if (
+            check.from_us >= reached
+            and not check.is_offset
+            and any(
+                exact_sum(lay_out(metered, subset) - _outside_of([check], metered, subset))
+                for subset in doubted
+            )
         ):
             yield check
             reached = check.to_us
@@ -232,6 +241,15 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
                 and channel.power
             ):
                 yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)
+
+
+def _silent_power(facts: Facts, metered: Metered, lost: Int64) -> Iterator[Text]:
+    """Yield the days of a deduction that is mostly of intervals without power, if it is."""
+    at = np.flatnonzero((lost > 0) & (lost >= _NEXT_TO_ALL * metered.whole.value))
+    if 2 * exact_sum(lost[at]) > exact_sum(lost):
+        first, last = ((metered.whole.first + int(at[k])) * INTERVAL_US for k in (0, -1))
+        begin, end = (str(local_date(us, facts.timezone)) for us in (first, last))
+        yield text("MTR-02.silent_power", device=metered.base.device.id, begin=begin, end=end)
 
 
 def certified_elsewhere(facts: Facts) -> Iterator[Judged]:

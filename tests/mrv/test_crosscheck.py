@@ -137,8 +137,12 @@ def test_the_lines_of_one_document_are_one_invoice():
     (check,) = found.cross_checks
     assert (check.holds, check.theirs) == (True, str(10 * DAILY))
     assert all(line.id in check.against for line in lines)
-    # a line that was entered twice, another document, and one without its file add nothing
-    assert closed(*lines, replace(lines[0], id="again")).net == whole.net
+    # nor does a tariff of another's amount count once, nor a document that was entered twice twice
+    alike = (bill(days, number="7", id=f"line {k}") for k, days in enumerate((5, 2.5, 2.5)))
+    assert closed(*alike).net == whole.net
+    again = (replace(line, id=f"{line.id} again") for line in lines)
+    assert closed(*lines, *again).net == whole.net
+    # another document, and lines without their file, add nothing
     assert closed(bill(10, number="7"), bill(3, number="8")).net != whole.net
     assert closed(*(replace(line, sha256=None) for line in lines)).cross_checks != (check,)
 

@@ -159,6 +159,8 @@ LINE_GAP_US, SPARSE_GAP_US = 2 * HOUR_US, 26 * HOUR_US
 # same time of day, as a counter of each day does, at once
 STANDS_US, ANEW_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
 DAY_US, SAME_TIME_US = 24 * HOUR_US, HOUR_US
+# readings kept without a clock, which have the time of sending, are no further apart than this
+SENT_US = 60_000_000
 # a catch-up is spread over the standstill, but over a day at the most
 SPREAD_US = 86_400_000_000
 # how long the line that was left is remembered after the new one settled

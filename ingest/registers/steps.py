@@ -27,6 +27,7 @@ from ingest.registers.lines import (
     LOST,
     LOST_US,
     RESET,
+    SENT_US,
     SPARSE_GAP_US,
     SPREAD_US,
     STANDS_US,
@@ -87,11 +88,49 @@ class Steps:
         since_us = mark.changed_us
         if not self._rises(mark, time_us, value):
             rise = value - mark.value
-            if not 0 < rise <= self.meter.at_once(time_us - since_us):
+            if 0 < rise <= self.meter.at_once(time_us - since_us):
+                self._catch_up(mark, time_us, value, rise)
+            elif not self._sent_late(mark, time_us, value):
                 return False
-            self._catch_up(mark, time_us, value, rise)
         if self.doubt_us:
             self._doubted(since_us)
+        return True
+
+    def _sent_late(self, mark: Mark, time_us: int, value: int) -> bool:
+        """
+        Add a reading to the gap before it, if the gap explains it; return whether it did.
+
+        A gateway without a clock stamps the readings that it kept with the time of sending, within
+        moments of each other and of a live one: they rise faster than the meter can, and no more
+        than in the gap.  Of readings in another order the highest one counts.
+        """
+        if time_us - mark.read_us > SENT_US:
+            return False
+        at = len(self.steps) - 1
+        while at >= 0 and time_us - self.steps[at].from_us <= INTERVAL_US:
+            at -= 1
+        if at < 0:
+            if self.begin_us is not None:
+                self._rewrite(mark.read_us - LOOK_BACK_US)
+            return False
+        gap, sent = self.steps[at], self.steps[at:]
+        made, last = sum(step.value for step in sent), max(value, mark.value)
+        rise = made + last - mark.value
+        known = all(step.kind == KNOWN for step in sent)
+        known &= sent[-1].to_us == mark.read_us and not any(o.steps_at > at for o in self.left)
+        if (
+            not known
+            or gap.to_us - gap.from_us <= AT_ONCE_US
+            or value < mark.value - made
+            or rise > self.meter.largest_step(gap.from_us, time_us)
+        ):
+            return False
+        self.trail = [state for state in self.trail if state.steps <= at]
+        self.steps[at:] = [Step(gap.from_us, time_us, rise, KNOWN)]
+        self._change(gap.from_us)
+        if last > mark.value:
+            mark.value, mark.changed_us = last, time_us
+        mark.read_us = time_us
         return True
 
     def _doubt(self, amount: float) -> None:

@@ -10,12 +10,16 @@ metered outside the period.  The whole difference is assigned to the period.  An
 that also serves others is compared with the sum of the calibrated meters that it names; the
 difference is assigned to the project.
 
-An estimated invoice and the next one, which corrects it, may differ singly and agree in sum.  Both
-are then accepted, and each names the other.
+An estimated invoice and the next one, which corrects it, may differ singly and agree in sum, as may
+bills of a meter that is read within a day.  Those that differ are then accepted, and name the
+others.
+
+Lines of one document for the same meters and time, such as tariffs of the day, are one invoice.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -148,6 +152,48 @@ def cross_checks(
         alike = {m.device.id: (m.bound.role, *sorted(m.params.items())) for m in monitored}
         checks = _offset(_exchanged(checks, evidence, alike), evidence)
     yield from checks
+
+
+def with_lines_added(supporting: SupportingData) -> SupportingData:
+    """
+    Return the data of a period with the lines of each document added up.
+
+    Lines have issuer, number, file, meters and time in common.  A document whose amounts all occur
+    equally often was entered as often.  A corrected line is replaced within its document.
+    """
+    documents = defaultdict[Invoice, list[Invoice]](list)
+    for invoice in sorted(supporting.invoices, key=lambda i: i.id):
+        documents[_document(invoice)].append(invoice)
+    lines = dict[str, list[Invoice]]()
+    for rows in documents.values():
+        amounts = Counter(row.value for row in rows)
+        alike = len({*amounts.values()}) == 1
+        several = [*{row.value: row for row in reversed(rows)}.values()] if alike else rows
+        if rows[0].sha256 is not None and len(several) > 1:
+            lines |= {row.id: sorted(several, key=lambda row: row.id) for row in rows}
+    whole = {row.id: _sum(lines[row.id]) for row in supporting.invoices if row.id in lines}
+    replaced = []
+    for old, new, reason in supporting.replaced:
+        first = old
+        if new.id in lines and _document(old) == _document(new):
+            first = _sum([old, *(line for line in lines[new.id] if line.id != new.id)])
+        replaced.append((first, whole.get(new.id, new), reason))
+    single = (row for row in supporting.invoices if row.id not in lines)
+    invoices = (*single, *dict.fromkeys(whole.values()))
+    return replace(supporting, invoices=invoices, replaced=tuple(replaced))
+
+
+def _document(invoice: Invoice) -> Invoice:
+    """Return what the lines of a document have in common."""
+    return replace(invoice, id="", value=0, signed=None)
+
+
+def _sum(lines: Collection[Invoice]) -> Invoice:
+    """Return an invoice of the sum of lines."""
+    first, *_ = lines
+    names = ", ".join(line.id for line in lines)
+    signed = first.signed if all(line.signed for line in lines) else None
+    return replace(first, id=names, value=sum(line.value for line in lines), signed=signed)
 
 
 class _Against(NamedTuple):
@@ -372,11 +418,11 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
 
-def _differing(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[int]:
-    """Return the places of invoices that are evidence and differ from meters known all the time."""
+def _compared(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[int]:
+    """Return the places of invoices that are evidence, of meters known all the time."""
     return [
         i for i, c in enumerate(checks)
-        if c.holds is False and c.against in evidence
+        if c.holds is not None and c.against in evidence
         and Fraction(c.coverage) >= COVERED and Fraction(c.tolerance_percent) <= TOLERANCE * 100
     ]  # fmt: skip
 
@@ -390,7 +436,8 @@ def _exchanged(
     `alike`: role and parameters by device; they are equal if either meter gives the same account.
     """
     result = list(checks)
-    for i, j in combinations(_differing(checks, evidence), 2):
+    differing = [i for i in _compared(checks, evidence) if not checks[i].holds]
+    for i, j in combinations(differing, 2):
         one, other = checks[i], checks[j]
         if (one.quantity, one.from_us, one.to_us) != (other.quantity, other.from_us, other.to_us):
             continue
@@ -408,23 +455,26 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
     """
     Return the comparisons; invoices that offset each other are accepted.
 
-    Each of them differs from its meters, they follow each other without a gap, and their sum is
-    within the tolerance of each.
+    At least one differs by itself.  The sum of successive invoices with it, without a gap, is within
+    the tolerance of each: estimates and the bill that corrects them, or bills of a meter that is
+    read within a day.
     """
     result = list(checks)
-    differing = _differing(checks, evidence)
-    while differing:
-        run = [differing.pop(0)]
-        for i in differing:
+    left = _compared(checks, evidence)
+    while left:
+        run = [left.pop(0)]
+        for i in left:
             last, check = checks[run[-1]], checks[i]
-            same = (check.devices, check.quantity) == (last.devices, last.quantity)
-            if same and check.from_us == last.to_us:
-                run.append(i)
-                if _made_good([checks[j] for j in run]):
-                    for j in run:
-                        result[j] = _held(checks[j], [checks[k] for k in run if k != j])
-                    differing = [j for j in differing if j not in run]
-                    break
+            if (check.devices, check.quantity, check.from_us) != (
+                last.devices, last.quantity, last.to_us
+            ):  # fmt: skip
+                continue
+            run.append(i)
+            differing = [j for j in run if not result[j].holds]
+            if differing and _made_good([checks[j] for j in run]):
+                for j in differing:
+                    result[j] = _held(checks[j], [checks[k] for k in run if k != j])
+                break
     return result
 
 

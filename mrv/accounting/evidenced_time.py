@@ -318,18 +318,27 @@ class Corroboration:
         `alone`: only a cross-check of this device alone.
         """
         begin, end = meter.span_us
-        least_us = COVERED * (end - begin)
+        for check in self.corroborating(meter):
+            inside_us = min(end, check.to_us) - max(begin, check.from_us)
+            single = not alone or len(check.devices) == 1
+            if single and inside_us >= COVERED * (end - begin):
+                return check
+        return None
+
+    def corroborating(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """
+        Yield the cross-checks that agree with a meter known in nearly all their time.
+
+        One that extends beyond the meter's time has to show the quantity within (`shows`).
+        """
+        begin, end = meter.span_us
         for check in (*self.of(meter, METER), *self.of(meter)):
-            if not check.holds or (alone and len(check.devices) > 1):
-                continue
             narrow = Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
             shown = check.kind == METER or check.against in self.documents
             inside_us = min(end, check.to_us) - max(begin, check.from_us)
-            covers = Fraction(check.coverage) >= COVERED and inside_us >= least_us
-            covers = covers and shows(check, inside_us, meter.needs.side)
-            if narrow and shown and covers:
-                return check
-        return None
+            known = shown and Fraction(check.coverage) >= COVERED
+            if check.holds and narrow and known and shows(check, inside_us, meter.needs.side):
+                yield check
 
     def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """

@@ -14,6 +14,7 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
+from mrv.accounting.cross_checks import with_lines_added
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
 from mrv.accounting.entered_values import accepted
@@ -54,7 +55,7 @@ from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
 from mrv.rules.facts import MATERIAL
 from mrv.rules.grades import carried, evidence_of
-from mrv.rules.invoiced_use import keep_first
+from mrv.rules.invoiced_use import added_lines, keep_first
 from mrv.rules.issued import choose, differing
 from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds, stating
@@ -113,6 +114,10 @@ def close(
     supporting = supporting or SupportingData()
     check_energy(engine.methodology, supporting.energy)
     corrected: list[Finding] = []
+    reported: list[Finding] = []
+    if supporting.accounting > FIRST:
+        given, supporting = supporting, with_lines_added(supporting)
+        reported = added_lines(project, given.invoices, supporting.invoices)
     if supporting.replaced and supporting.accounting > FIRST:
         supporting, corrected = keep_first(
             project,
@@ -120,7 +125,7 @@ def close(
             lambda given: closing.chosen(project, given)[0].account.net_gross_ug[0],
         )
     passed, chosen = closing.chosen(project, supporting)
-    period_result = closing.result(passed, [*chosen, *corrected])
+    period_result = closing.result(passed, [*chosen, *corrected, *reported])
     kinds = {*period_result.compared, *(factor.kind for factor in looked.used())}
     return replace(period_result, compared=tuple(sorted(kinds)))
 

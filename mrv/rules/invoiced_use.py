@@ -393,6 +393,14 @@ def keep_first(
     return now, [Finding(CORRECTED, False, lines(texts))] if texts else []
 
 
+def added_lines(
+    project: Project, before: Sequence[Invoice], after: Sequence[Invoice]
+) -> list[Finding]:
+    """Return the report of documents whose rows were added as their lines (`with_lines_added`)."""
+    named = tuple(_invoice(each, project.timezone) for each in after if each not in before)
+    return [Finding(CORRECTED, True, (text("EVD-06.lines", invoices=named),))] if named else []
+
+
 def first_ones(supporting: SupportingData) -> tuple[Invoice, ...]:
     """Return first invoices that still count, each with evidence as good as its correction's."""
     return tuple(

@@ -15,8 +15,9 @@ from ingest.quality.energy_budget import METERS
 from mrv.accounting.corroborated_energy import POWER, SUN, UNDECLARED, is_declared
 from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Kind, Monitored
+from mrv.accounting.period_result import METER, CrossCheck
 from mrv.accounting.register_scan import rated_at
-from mrv.calendar import days
+from mrv.calendar import days, local_date
 from mrv.model import SOLAR, TECHNOLOGY, ClassLimit
 from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Uncorroborated
@@ -149,37 +150,73 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
     """
     MTR-02: yield deductions of energy that the device's other channels do not corroborate.
 
-    A check meter or an invoice that agrees with the register settles it; the lower quantity counts.
+    A check meter or an invoice that agrees with the register settles it in its time; the lower
+    quantity counts.
     """
     texts, causes, settled = [], dict[Text, None](), []
     for i, metered in _counting(facts):
         name, needs = metered.base.device.id, metered.base.needs
         uncorroborated = facts.supporting.uncorroborated.get((name, needs.quantity), ())
-        check = facts.evidence.agreeing(facts.views[i]) if uncorroborated else None
-        if check is not None:
+        total, kept_each = np.zeros(len(metered.whole), dtype=np.int64), facts.solved.kept[i]
+        checks = [*_settling(facts, i, metered)] if uncorroborated else []
+        for subset in uncorroborated:
+            before = exact_sum(np.minimum(total, kept_each))
+            total = total + _outside_of(checks, metered, subset)
+            above = exact_sum(np.minimum(total, kept_each)) - before
+            if above:
+                values = {"device": name, "reason": subset.reason}
+                yield CapEach(i, metered.whole.value - total, subset.reason)
+                lost = _outside_of(checks, metered, subset)
+                values["day"] = most_on(facts, metered, lost)
+                texts.append(text("deduction.device", **values, **amount(above, needs.unit)))
+                cause = [*_cause(metered.base, subset.reason, above)]
+                if subset.reason == POWER and not cause:
+                    cause = [*_silent_power(facts, metered, lost)]
+                causes |= dict.fromkeys(cause)
+        less = exact_sum(np.minimum(total, kept_each))
+        for check in checks:
             settled.append(text("MTR-02.settled", device=name, witness=check.witness))
             of = [
                 k for k, m in _counting(facts)
                 if m.base.device.id in check.devices and m.base.needs.quantity == check.quantity
             ]  # fmt: skip
             more = int(check.ours) - int(check.theirs)
-            if more > 0:
-                kept = sum(exact_sum(facts.solved.kept[k]) for k in of)
-                stated = text("MTR-02.witnessed", witness=check.witness)
-                yield Cap(node(Level.PERIOD, of), Fraction(kept - more), stated)
-            continue
-        total, kept_each = np.zeros(len(metered.whole), dtype=np.int64), facts.solved.kept[i]
-        for subset in uncorroborated:
-            before = exact_sum(np.minimum(total, kept_each))
-            total = total + lay_out(metered, subset)
-            above = exact_sum(np.minimum(total, kept_each)) - before
-            if above:
-                values = {"device": name, "reason": subset.reason}
-                yield CapEach(i, metered.whole.value - total, subset.reason)
-                values["day"] = most_on(facts, metered, lay_out(metered, subset))
-                texts.append(text("deduction.device", **values, **amount(above, needs.unit)))
-                causes |= dict.fromkeys(_cause(metered.base, subset.reason, above))
+            if more <= 0:
+                continue
+            less += more
+            kept = sum(exact_sum(facts.solved.kept[k]) for k in of)
+            stated = text("MTR-02.witnessed", witness=check.witness)
+            yield Cap(node(Level.PERIOD, of), Fraction(kept - less), stated)
     yield from _reported(texts, settled, tuple(causes))
+
+
+def _settling(facts: Facts, i: int, metered: Metered) -> Iterator[CrossCheck]:
+    """Yield the check meter, or successive invoices, that agree in time of doubted energy."""
+    name, quantity = metered.base.device.id, metered.base.needs.quantity
+    doubted = facts.supporting.uncorroborated[name, quantity]
+    reached = 0
+    checks = facts.evidence.corroborating(facts.views[i])
+    for check in sorted(checks, key=lambda c: (c.kind != METER, c.from_us, int(c.theirs))):
+        # one that another one makes good agrees with it alone
+        if (
+            check.from_us >= reached
+            and not check.is_offset
+            and any(
+                exact_sum(lay_out(metered, subset) - _outside_of([check], metered, subset))
+                for subset in doubted
+            )
+        ):
+            yield check
+            reached = check.to_us
+
+
+def _outside_of(checks: Sequence[CrossCheck], metered: Metered, subset: Uncorroborated) -> Int64:
+    """Return an uncorroborated quantity by interval, outside the time of given checks."""
+    result, first = lay_out(metered, subset), metered.whole.first
+    for check in checks:
+        begin, end = (max(0, us // INTERVAL_US - first) for us in (check.from_us, check.to_us))
+        result[begin:end] = 0
+    return result
 
 
 def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
@@ -204,6 +241,15 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
                 and channel.power
             ):
                 yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)
+
+
+def _silent_power(facts: Facts, metered: Metered, lost: Int64) -> Iterator[Text]:
+    """Yield the days of a deduction that is mostly of intervals without power, if it is."""
+    at = np.flatnonzero((lost > 0) & (lost >= _NEXT_TO_ALL * metered.whole.value))
+    if 2 * exact_sum(lost[at]) > exact_sum(lost):
+        first, last = ((metered.whole.first + int(at[k])) * INTERVAL_US for k in (0, -1))
+        begin, end = (str(local_date(us, facts.timezone)) for us in (first, last))
+        yield text("MTR-02.silent_power", device=metered.base.device.id, begin=begin, end=end)
 
 
 def certified_elsewhere(facts: Facts) -> Iterator[Judged]:

@@ -282,7 +282,8 @@ def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int | np.
     """Store readings as `tonne run` does, each received within its hour unless stated."""
     readings = {name: one for name, one in readings.items() if len(one.time_us)}
     first = min(int(one.time_us[0]) for one in readings.values())
-    last = max(int(one.time_us[-1]) for one in readings.values())
+    sent = (one for one in arrived.values() if isinstance(one, np.ndarray))
+    last = max(int(one[-1]) for one in (*(r.time_us for r in readings.values()), *sent))
     hours = np.arange(first // HOUR_US, last // HOUR_US + 1)
     at_once = [name for name, us in arrived.items() if isinstance(us, int)]
     came = [*(hours * HOUR_US + HOUR_US - 1).tolist(), *(arrived[name] for name in at_once)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.docket.distorting import at_channel, moment_of, said, times_within
+from tests.docket.distorting import at_channel, moment_of, restarted, said, times_within
 from tests.docket.shapes import DAY_US, HOUR_US
 from tests.docket.world import World
 
@@ -100,3 +100,51 @@ def power_cuts(world: World, device: str, hour: float, minutes: float, days: lis
         times_within(world, some.time_us, one, f"{one}T23:59:59") for one in days
     ).astype(bool)  # fmt: skip
     some.keep(~(off & that))
+
+
+@said
+def crossed(
+    world: World, device: str, of: list[str], first: str, last: str, *, entered: bool = False
+) -> None:
+    """Two channels of a device were mapped to each other's name, until it was noticed."""
+    some = world.readings[device]
+    inside = times_within(world, some.time_us, first, last)
+    here, there = (some.columns[channel] for channel in of)
+    for channel, own, other in ((of[0], here, there), (of[1], there, here)):
+        some.columns[channel] = np.where(inside, other, own)
+        for at, before, after in ((first, own, other), (last, other, own)) if entered else ():
+            moment = moment_of(world, at)
+            read = int(before[some.time_us < moment][-1])
+            begins = int(after[some.time_us < moment][-1])
+            more = {"document": "the gateway's mapping", "same_meter": True}
+            world.registered(device).setdefault("replacements", []).append(
+                restarted(world, f"{device}.{channel}", moment, read, begins, **more)
+            )
+
+
+@said
+def written_down(world: World, device: str, weekdays: list[int], hour: float, unit: int) -> None:
+    """A meter is read by hand on some days of the week, at about an hour, in whole units."""
+    some = world.readings[device]
+    local = world.month.local_us(some.time_us)
+    day, clock = local // DAY_US, local % DAY_US / HOUR_US
+    asked = np.isin((day + 3) % 7, weekdays)
+    kept = np.zeros(len(day), dtype=bool)
+    for one in np.unique(day[asked]):
+        that = np.flatnonzero(day == one)
+        late = hour + 0.4 * world.rng.standard_normal()
+        kept[that[np.argmin(abs(clock[that] - late))]] = True
+    some.keep(kept)
+    some.columns = {
+        name: values // unit * unit if values.dtype.kind == "i" else values * np.nan
+        for name, values in some.columns.items()
+    }
+
+
+@said
+def sent_daily(world: World, device: str, hour: float) -> None:
+    """A gateway keeps its readings and sends those of a day together at an hour of the next one."""
+    some = world.readings[device]
+    local = world.month.local_us(some.time_us)
+    wait = DAY_US + round(hour * HOUR_US) - local % DAY_US
+    world.arrived[device] = some.time_us + wait

@@ -272,3 +272,27 @@ def offset(world: World, of: str, share: float, estimates: int = 1) -> None:
         less = rounded(one["amount"] * share, one["unit"])
         one["amount"] = rounded(one["amount"] - less, one["unit"])
         last["amount"] = rounded(last["amount"] + less, last["unit"])
+
+
+@said
+def billed_by_tariff(world: World, of: list[str], shares: dict[str, float]) -> None:
+    """An invoice has a line for each tariff of the day, and each line is entered as a row."""
+    some = [one for one in world.invoices if set(of) & set(one["devices"])]
+    world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
+    for one in some:
+        left = one["amount"]
+        for number, (name, share) in enumerate(shares.items(), 1):
+            amount = rounded(one["amount"] * share, one["unit"])
+            amount = rounded(left, one["unit"]) if number == len(shares) else amount
+            left -= amount
+            world.invoices.append({**one, "id": f"{one['id']}-{name}", "amount": amount})
+
+
+@said
+def billed_net(world: World, of: str) -> None:
+    """The buyer pays what was fed in less what was drawn at the same meter."""
+    for one in (i for i in world.invoices if of in i["devices"]):
+        times, days = world.month.times_us, (str(one["from"]), str(one["to"]))
+        inside = times_within(world, times, *days)
+        drawn = float(world.made[of]["energy_import_wh"][inside].sum()) / 1000
+        one["amount"] = rounded(one["amount"] - drawn, one["unit"])

@@ -18,6 +18,7 @@ import numpy as np
 Floats = np.ndarray
 STEP_US = 300_000_000
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+_MINUTE_US = 60_000_000
 _WEEK = 7
 _SATURDAY = 5
 _MONDAY = 4  # the day of 1970-01-05, counted from 1970-01-01
@@ -216,7 +217,7 @@ def recorded(days: Days, name: str, hours: float = 0) -> Floats:
     times, values = _recording(name)
     times = times + round(hours * HOUR_US)
     begin = -(-int(times[0]) // DAY_US) * DAY_US
-    day = days.number % ((int(times[-1]) - begin) // DAY_US)
+    day = days.number % ((int(times[-1]) + _MINUTE_US - begin) // DAY_US)
     wanted = begin + day * DAY_US + np.rint(days.hour * HOUR_US).astype(np.int64)
     return np.clip(np.interp(wanted, times, values), 0, None)
 

@@ -38,6 +38,8 @@ SOME = (
     "waste-heat/week-made-up-by-the-rest", "ewaste/one-invoice-for-two-metals",
     "pv/hourly-mean-of-the-control", "pv-twins/one-answers-repeated",
     "pv-sold/estimate-of-last-month-made-good", "pv-sold/billed-from-the-20th-with-the-hour",
+    "pv-sold/bill-by-three-tariffs", "wind-kenya/power-sensor-at-zero",
+    "rice/tubes-stamped-at-sending", "pv-sold/read-in-the-afternoon-each-ten-days",
 )  # fmt: skip
 
 

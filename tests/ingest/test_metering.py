@@ -80,7 +80,8 @@ def series(draw, devices: int = 2):
             device.append(d)
             time_us.append(t)
             value.append(max(r, 0))
-            t += draw(st.sampled_from([1, 5, 10, 15, 17, 59, 61, 130, 400])) * MINUTE_US
+            minutes = st.sampled_from([1 / 30, 1 / 30, 1, 5, 10, 15, 17, 59, 61, 130, 400])
+            t += round(draw(minutes) * MINUTE_US)
             kind = draw(st.integers(0, 9))
             if kind == 0:
                 before, r = r, max(0, r + draw(JUMPS))

@@ -18,12 +18,13 @@ SWAP = Replacement("energy_export_wh", T0_US + 20 * MINUTE_US, 10_001_400, 40)
 
 
 class Example(NamedTuple):
-    """Readings each 15-minute interval; the counted energy; steps of unknown size."""
+    """Readings each 15-minute interval, or at given minutes; counted energy; unknown steps."""
 
     values: list[int]
     counted: int
     unknown: int
     meter: Meter = RATED
+    minutes: list[float] | None = None
 
 
 EXAMPLES = {
@@ -42,6 +43,25 @@ EXAMPLES = {
         Example([0] * 8 + [150_000], 0, 1),
         Example([0] * 8 + [150_000, 150_000], 0, 2),
         Example([0] * 8 + [150_000] * 3, 150_000, 0),
+    ],
+    "readings within moments": [
+        Example(
+            [0, 20_000, 40_000, 60_000, 80_000, 95_000, 100_000],
+            100_000,
+            0,
+            minutes=[0, 300, 300.03, 300.07, 300.1, 300.13, 315],
+        ),
+        # a live reading came among those that were kept
+        Example(
+            [0, 20_000, 95_000, 40_000, 60_000, 100_000],
+            100_000,
+            0,
+            minutes=[0, 300, 300.02, 300.03, 300.07, 315],
+        ),
+        # more than the meter can have made without readings
+        Example([0, 20_000, 900_000, 920_000], 20_000, 2, minutes=[0, 300, 300.03, 315]),
+        # a single false reading, which the next one contradicts
+        Example([0, 20_000, 400_000, 25_000], 25_000, 1, minutes=[0, 300, 300.03, 315]),
     ],
     "fall to the register's value": [
         Example([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
@@ -115,8 +135,9 @@ def test_an_example_of_each_case_counts_what_the_table_says(case):
     assert len(lines(case)) == 1
     for example in EXAMPLES[case]:
         reader = Reader(example.meter)
-        for k, value in enumerate(example.values):
-            reader.read(T0_US + 15 * k * MINUTE_US, value)
+        minutes = example.minutes or [15 * k for k in range(len(example.values))]
+        for minute, value in zip(minutes, example.values, strict=True):
+            reader.read(T0_US + round(minute * MINUTE_US), value)
         counted = sum(step.value for step in reader.steps)
         unknown = sum(step.kind == UNKNOWN for step in reader.steps)
         assert (counted, unknown) == (example.counted, example.unknown), example.values

@@ -15,6 +15,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
+from mrv.accounting.cross_checks import with_lines_added
 from mrv.registry.project import ACCOUNTING, CheckMeter, Earlier, Invoice, SupportingData
 from mrv.rules import closing as period
 from mrv.rules.closing import close
@@ -126,6 +127,48 @@ def test_what_is_deducted_is_no_misstatement():
     # what no rule took off is one
     unbound = closed(bill(10, sha256=None), times=1.2)
     assert indicated(unbound).absolute_t > 0
+
+
+def test_the_lines_of_one_document_are_one_invoice():
+    """An invoice of three tariffs, entered line by line, left a tenth of what was delivered."""
+    lines = [bill(days, number="7") for days in (5.5, 3.5, 1)]
+    whole = closed(bill(10))
+    found = closed(*lines)
+    assert found.net == whole.net
+    (check,) = found.cross_checks
+    assert (check.holds, check.theirs) == (True, str(10 * DAILY))
+    assert all(line.id in check.against for line in lines)
+    # nor does a tariff of another's amount count once, nor a document that was entered twice twice
+    alike = (bill(days, number="7", id=f"line {k}") for k, days in enumerate((5, 2.5, 2.5)))
+    assert closed(*alike).net == whole.net
+    again = (replace(line, id=f"{line.id} again") for line in lines)
+    assert closed(*lines, *again).net == whole.net
+    # another document, and lines without their file, add nothing
+    assert closed(bill(10, number="7"), bill(3, number="8")).net != whole.net
+    assert closed(*(replace(line, sha256=None) for line in lines)).cross_checks != (check,)
+
+
+def test_bills_of_a_meter_that_is_read_within_a_day_agree_in_sum():
+    """A meter read at noon would be held to each bill that ends on a better day than it begins."""
+
+    def held(*invoices, times=1.0):
+        return [check.holds for check in closed(*invoices, times=times).cross_checks]
+
+    assert held(bill(5.09, 0, 5), bill(4.88, 5)) == [True, True]
+    # a week's error is not made good by one that agrees, nor a meter that shows more all the time
+    assert held(bill(5, 0, 5), bill(4.8, 5)) == [True, False]
+    assert held(bill(5, 0, 5), bill(5, 5), times=1.03) == [False, False]
+
+
+def test_a_corrected_line_is_corrected_within_its_document():
+    """A charger's line could be lowered by a correction that was compared with nothing."""
+    first, rest = bill(6, number="7"), bill(4, number="7")
+    right = replace(first, id="right", value=5 * DAILY)
+    given = SupportingData(invoices=(right, rest), replaced=((first, right, "misread"),))
+    found = with_lines_added(given)
+    ((old, new, _),) = found.replaced
+    assert found.invoices == (new,)
+    assert (old.value, new.value) == (10 * DAILY, 9 * DAILY)
 
 
 CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])

@@ -156,5 +156,5 @@ def test_of_two_invoices_of_one_time_the_less_favourable_counts(role):
     alone = building(invoices=(other, billed(role, shares[1])))
     assert tonnes(alone) < tonnes(building())
     for names in ("xy", "yx"):
-        both = (billed(role, share, id=n) for share, n in zip(shares, names, strict=True))
+        both = (billed(role, share, id=n, number=n) for share, n in zip(shares, names, strict=True))
         assert building(invoices=(other, *both)).net == alone.net

@@ -1,8 +1,8 @@
 """
-Apache Kafka where it is at hand: what `KAFKA_HOME` names, else `shared/kafka` beside the checkout.
+Apache Kafka if it is available: in `KAFKA_HOME`, else in `shared/kafka` next to the checkout.
 
-A run starts eight brokers.  To read and check Java's classes takes half of the processor time of
-each, and to format its folder another quarter: both are done once a run.
+A run starts eight brokers.  Loading Java's classes takes half of the processor time of each start,
+and formatting the folder another quarter; both are done once per run.
 """
 
 import os
@@ -29,7 +29,7 @@ _CLASSES = "classes.jsa"
 
 
 class Quick(ApacheKafka):
-    """A broker that begins with the empty data folder and the classes in `made`."""
+    """A broker that starts with the prepared empty data folder and class cache in `made`."""
 
     def __init__(self, home: Path, made: Path) -> None:
         assert APACHE is not None
@@ -44,7 +44,7 @@ class Quick(ApacheKafka):
 
 
 class _First(ApacheKafka):
-    """A broker that is formatted and never started, and leaves the classes that this took."""
+    """A broker that is formatted but never started, and writes the class cache."""
 
     def _environment(self) -> list[str]:
         archive = self.folder / _CLASSES
@@ -52,7 +52,7 @@ class _First(ApacheKafka):
 
 
 def make(home: Path) -> Path:
-    """Format a data folder; return the folder with it and with Java's classes."""
+    """Format a data folder; return the folder that contains it and Java's class cache."""
     assert APACHE is not None
     first = _First(give_ports(home, "kafka", "kafka-controller"), APACHE)
     first.folder.mkdir()
@@ -61,11 +61,11 @@ def make(home: Path) -> Path:
 
 
 def options(made: Path) -> str:
-    """Return what Java is told of the classes that it has read before."""
+    """Return Java's options for a cache of classes that earlier starts have loaded."""
     archive = made / _CLASSES
     return f"-XX:SharedArchiveFile={archive}" if archive.exists() else ""
 
 
 def with_options(environment: list[str], more: str) -> list[str]:
-    """Return an environment of Kafka's scripts with further options of Java's."""
+    """Return an environment of Kafka's scripts with additional Java options."""
     return [f"{one} {more}" if one.startswith("KAFKA_OPTS=") else one for one in environment]

@@ -1,20 +1,18 @@
 """
-Starts `tonne` for the tests: as a process of its own, and without reading its modules anew.
+Starts `tonne` for the tests by forks of one server process, without importing the modules again.
 
-A start of Python with the modules of a command costs most of a second of a processor, and the
-tests start hundreds.  This process reads the modules of all commands once, and of the product's
-own files what many of them read, and forks for each start that it is asked for.  The fork takes
-the files, folder and environment that it is given, then runs its module as `python -m` does: it is
-killed, stopped and waited for as any other.  At its end it waits for its threads, runs what was
-left for the end and writes its output, as Python does, and leaves its modules to the system: to
-take them apart copies all of them, for 0.1 s.
+A start of Python with the modules of a command takes most of a second of processor time, and the
+tests start hundreds.  The server imports the modules of all commands and reads the product's common
+files once, then forks for each requested start.  The fork gets the files, folder and environment of
+the request, and runs its module as `python -m` does: it is killed, stopped and waited for like any
+other process.  At its end it waits for its threads, runs exit handlers and writes its output as
+Python does, but does not free its modules, which would copy them all (0.1 s).
 
-A request is a message of JSON beside three open files; the answers are the process's id and, once
-it has ended, its exit status.  The server ends with the last process that keeps it.
+A request is a JSON message with three open files; the answers are the process id and, at its end,
+the exit status.  The server ends with the last process that keeps it.
 
-Another Python, as that of an installation, serves as well: this file needs nothing but Python.
-It is told which modules to read, and reads what it has of them: to miss one is for those that need
-it to say.
+Another Python, such as that of an installation, can also run it: this file needs nothing but
+Python. The request lists the modules to import; missing ones are ignored.
 """
 
 import atexit
@@ -65,7 +63,7 @@ _PEER = struct.Struct("3i")  # of struct ucred: process, user, group
 
 
 class Start(NamedTuple):
-    """What a new process is given."""
+    """Inputs of a new process."""
 
     module: str
     words: list[str]
@@ -75,12 +73,12 @@ class Start(NamedTuple):
 
 
 def address(run: str) -> str:
-    """Return the socket of a run of tests; it is in no file system."""
+    """Return the socket address of a run of tests; it is in no file system."""
     return f"\0tonne-commands-{run}"
 
 
 def listen(run: str) -> socket.socket | None:
-    """Return the socket on which starts of a run are asked for, or None where another listens."""
+    """Return the socket for requests of a run, or None if another process has it."""
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         server.bind(address(run))
@@ -92,7 +90,7 @@ def listen(run: str) -> socket.socket | None:
 
 
 def read_modules(some: Sequence[str] = ()) -> None:
-    """Import every module of the product, or of some those that are there."""
+    """Import every module of the product, or those of a list that exist."""
     for name in some or LATER:
         with suppress(Exception):  # whatever stops it stops the command that needs it, too
             importlib.import_module(name)
@@ -108,7 +106,7 @@ def read_modules(some: Sequence[str] = ()) -> None:
 
 
 def _read_files() -> None:
-    """Read what processes keep of the product's own files, and compile the console's pages."""
+    """Read the product's files that processes cache, and compile the console's pages."""
     for name in KEPT:
         module, _, read = name.rpartition(".")
         getattr(importlib.import_module(module), read)()
@@ -118,7 +116,7 @@ def _read_files() -> None:
 
 
 class Server:
-    """Forks at each request, and tells of each process that ended."""
+    """Server that forks at each request, and reports the end of each process."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener, self._kept = listener, 0
@@ -126,7 +124,7 @@ class Server:
         self._selector.register(listener, selectors.EVENT_READ)
 
     def serve(self) -> Start | None:
-        """Serve to the end, which is None; in a new process return what it was given."""
+        """Serve until the end, and return None; in a new process return its inputs."""
         while True:
             for key, _ in self._selector.select():
                 if key.data is not None:
@@ -139,7 +137,7 @@ class Server:
                     return None
 
     def _asked(self, client: socket.socket) -> Start | None:
-        """Take a request; fork, and in the new process return what it is given."""
+        """Take a request; fork, and in the new process return its inputs."""
         peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         if _PEER.unpack(peer)[1] != os.getuid():
             client.close()
@@ -167,18 +165,18 @@ class Server:
         return None
 
     def running(self) -> list[int]:
-        """Return the ids of the processes that have not ended."""
+        """Return the ids of the running processes."""
         return [key.data[0] for key in self._selector.get_map().values() if key.data]
 
     def _left(self, keeper: Any) -> bool:
-        """Whether nobody keeps it any more."""
+        """Return whether no process keeps the server any more."""
         self._selector.unregister(keeper)
         keeper.close()
         self._kept -= 1
         return not self._kept
 
     def _forget(self, client: socket.socket) -> None:
-        """Close in a new process what is its parent's."""
+        """Close the parent's files in a new process."""
         client.close()
         for key in list(self._selector.get_map().values()):
             if key.data is None:
@@ -198,7 +196,7 @@ class Server:
 
 
 def _body(client: socket.socket, head: bytes) -> dict[str, Any] | None:
-    """Return what is asked for, or None where who asks was ended in the middle of it."""
+    """Return the request, or None if the requester ended meanwhile."""
     if len(head) < NUMBER.size:
         return None
     (size,) = NUMBER.unpack(head)
@@ -208,7 +206,7 @@ def _body(client: socket.socket, head: bytes) -> dict[str, Any] | None:
 
 
 def become(start: Start) -> None:
-    """Let this new process have what it was given."""
+    """Give this new process the inputs of the request."""
     for number, file in enumerate(start.files):
         os.dup2(file, number)
         os.close(file)
@@ -229,7 +227,7 @@ def _text(file: int, name: str, mode: str, buffering: int, **more: str) -> Any:
 
 
 def leave(code: int) -> None:
-    """End this process; return where its output cannot be written, for Python to say so."""
+    """End this process; return if its output cannot be written, so that Python reports it."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     with suppress(OSError, ValueError):

@@ -1,9 +1,9 @@
 """
-The command `tonne` as a process of its own: `start(words)` and `run(words)`.
+The command `tonne` as a separate process: `start(words)` and `run(words)`.
 
-Both are `subprocess.Popen` and `subprocess.run` of `python -m services.cli`, by way of
-`tests/command_server.py`, which spares each start the reading of all modules.  In the soak, or
-where the environment tells the interpreter itself something else, Python is started anew.
+They correspond to `subprocess.Popen` and `subprocess.run` of `python -m services.cli`, through
+`tests/command_server.py`, which avoids importing all modules at each start.  In `make soak`, or if
+the environment has settings for the interpreter itself, Python is started normally.
 """
 
 import atexit
@@ -34,14 +34,14 @@ _TAKEN_OVER = "PYTHONUNBUFFERED"
 
 
 class Installed(NamedTuple):
-    """Another Python in which tonne is installed, and modules that its commands will need."""
+    """Another Python in which tonne is installed, and the modules that its commands need."""
 
     python: Path
     modules: tuple[str, ...]
 
 
 class Tonne(subprocess.Popen):
-    """A running command; what `Popen` can do, it can."""
+    """A running command, with the methods of `Popen`."""
 
     def __init__(
         self, words: Sequence[str], *, module: str, python: Installed | None = None, **options: Any
@@ -101,10 +101,10 @@ def start(
     **options: Any,
 ) -> subprocess.Popen:
     """
-    Start a command, with `Popen`'s options; `anew` by a Python that holds nothing else.
+    Start a command, with `Popen`'s options; with `anew` by a new Python process.
 
-    `module` is another program than `tonne`, as `python -m` takes it; `installed` is another
-    Python than that of the tests.
+    `module` is a program other than `tonne`, as for `python -m`; `installed` is a Python other than
+    that of the tests.
     """
     if anew or _own_python(options.get("env")):
         python = installed.python if installed else sys.executable
@@ -152,12 +152,12 @@ sys.exit(code if code >= 0 else 128 - code)
 
 
 def on_path(folder: Path) -> None:
-    """Write a `tonne` for shell scripts into a folder: each of its starts is forked, too."""
+    """Write a `tonne` for shell scripts into a folder; its starts are forked too."""
     forwarding(folder / "tonne", _kept()[0], CLI)
 
 
 def forwarding(script: Path, run: str, module: str) -> Path:
-    """Write a script that is a start of a module by the server of a run."""
+    """Write a script that starts a module through the server of a run."""
     script.write_text(
         _FORWARD.format(python=sys.executable, module=module, address=address(run)),
         encoding="utf-8",
@@ -167,7 +167,7 @@ def forwarding(script: Path, run: str, module: str) -> Path:
 
 
 def _own_python(env: Mapping[str, str] | None) -> bool:
-    """Whether a start with this environment needs an interpreter of its own."""
+    """Return whether a start with this environment needs a new interpreter."""
     told = {k: v for k, v in (env or {}).items() if k.startswith(_READ_ONCE)}
     return SOAK or any(os.environ.get(k) != v for k, v in told.items() if k != _TAKEN_OVER)
 
@@ -181,7 +181,10 @@ def _connected(python: Installed | None) -> socket.socket:
 
 @cache
 def _kept(python: Installed | None = None) -> tuple[str, socket.socket]:
-    """Start this run's server unless another process did; its name, and what keeps it."""
+    """
+    Start this run's server unless another process did; return its name, and
+    the file that keeps it.
+    """
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
     command = [sys.executable, "-m", "tests.command_server", run]
     if python is not None:

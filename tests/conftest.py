@@ -1,8 +1,8 @@
 """
-Fixtures of all tests: real servers, one file a server, and a clean environment.
+Fixtures of all tests: real servers (one file per server), and a clean environment.
 
-All tests run in several processes, a file in one of them; what is named on the command
-line runs in one process, as a debugger wants it.  `-n` says otherwise in both cases.
+All tests run in several processes, each file in one of them; tests named on the command line run in
+one process, for debugging.  `-n` overrides both.
 """
 
 import gc
@@ -104,14 +104,14 @@ settings.load_profile("tests")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """Return how many processes run all tests, or 0 for none where tests are named."""
+    """Return the number of processes for all tests, or 0 if tests are named."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
     return len(os.sched_getaffinity(0)) + WAITING
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what talks to servers; put the longest files first, the others in the seed's order."""
+    """Mark tests that use servers; order the longest files first, the others by the seed."""
     for item in items:
         if not SERVERS.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("integration")
@@ -122,10 +122,11 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
     """
-    Let tests find a newcomer's programs alone, and start the processes of a run of several.
+    Let tests run only programs that a new installation has, and start the processes of a parallel
+    run.
 
-    They have a folder in memory, and are forked from one that has read all.  Coverage would miss
-    what that one reads.
+    These have a folder in memory, and are forked from one that has imported everything.  Coverage
+    would miss the imports.
     """
     config.add_cleanup(programs.begin())
     option = config.option
@@ -143,7 +144,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Look for no garbage: there is nearly none, and it takes a fifth of the time."""
+    """Disable garbage collection: there is almost no garbage, and it takes a fifth of the time."""
     gc.disable()
     try:
         return (yield)
@@ -152,14 +153,17 @@ def pytest_collection():
 
 
 def pytest_collection_finish():
-    """Keep the collector off what stays to the end: it would look through it hundreds of times."""
+    """
+    Freeze permanent objects, so that the garbage collector does not visit
+    them hundreds of times.
+    """
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _own_environment(tmp_path_factory, monkeypatch):
-    """No test may see a developer's settings, or use the servers of a demo that runs."""
+    """Remove a developer's settings, and the servers of a running demo, from the environment."""
     for name in os.environ:
         if name.upper().startswith("TONNE_") or name == "KAFKA_HOME":
             monkeypatch.delenv(name)

@@ -1,7 +1,8 @@
 """
-Databases on the servers of tests: copies of a template, made and dropped on a kept connection.
+Databases on the servers of tests: copies of a template, created and dropped on a permanent
+connection.
 
-To copy one and drop it takes thirty milliseconds of a processor, a thousand times a run.
+Copying one and dropping it takes 30 ms of processor time, a thousand times per run.
 """
 
 import time
@@ -28,19 +29,19 @@ def named(url: str, database: str) -> str:
 
 
 def name_of(url: str) -> str:
-    """Return the database that a URL names."""
+    """Return the name of the database in a URL."""
     return urlsplit(url).path.removeprefix("/")
 
 
 def execute(url: str, statement: Any, values: Any = None) -> psycopg.Cursor:
-    """Run a statement beside the databases of a server, on a connection that is kept."""
+    """Run a statement on the server itself, on a permanent connection."""
     with suppress(psycopg.OperationalError):  # the server was ended and started again
         _connected(url).execute("")
     return _connected(url).execute(statement, values)
 
 
 def leave(url: str) -> None:
-    """Keep no connection to a server."""
+    """Close the permanent connection to a server."""
     kept = _connections.pop(urlsplit(url).netloc, None)
     if kept is not None:
         kept.close()
@@ -48,7 +49,7 @@ def leave(url: str) -> None:
 
 
 def make(url: str, template: str) -> str:
-    """Make a copy of a template on a server, or an empty database without one; return its URL."""
+    """Create a copy of a template on a server, or an empty database without one; return its URL."""
     fresh = named(url, f"test_{next(_numbers)}")
     spare = _spare[urlsplit(url).netloc, template]
     if spare:
@@ -60,21 +61,21 @@ def make(url: str, template: str) -> str:
 
 
 def copy(url: str, template: str) -> None:
-    """Make a database, as a copy of a template or, without one, with nothing in it."""
+    """Create a database, as a copy of a template or, without one, empty."""
     source = f'TEMPLATE "{template}"' if template else ""
     # by copying files: the other way writes all of them into the log first
     _alone(url, f'CREATE DATABASE "{name_of(url)}" STRATEGY file_copy {source}')
 
 
 def drop(url: str) -> None:
-    """Drop a database, whoever is connected to it."""
+    """Drop a database, also if a client is connected to it."""
     _templates.pop(url, None)
     reused.forget(url)
     _alone(url, f'DROP DATABASE IF EXISTS "{name_of(url)}" WITH (FORCE)')
 
 
 def put_by(url: str) -> None:
-    """Keep a fresh copy for the next who wants one; drop it if anybody was ever in it."""
+    """Keep a fresh copy for the next request; drop it if a client was ever connected to it."""
     name, template = name_of(url), _templates.pop(url, "")
     seen = (
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = %s) OR sessions > 0"
@@ -89,7 +90,10 @@ def put_by(url: str) -> None:
 
 
 def _alone(url: str, statement: str) -> None:
-    """Run what nobody may be in a database for; the server itself waits for five seconds."""
+    """
+    Run a statement that needs a database without connections; the server
+    waits for five seconds.
+    """
     end = time.monotonic() + _LEAVING_S
     while True:
         try:

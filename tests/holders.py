@@ -1,4 +1,7 @@
-"""Whose keys the tests sign with: an operator's, and an accredited verifier's of another one."""
+"""
+Keys with which the tests sign: of an operator, and of an accredited verifier of another
+organisation.
+"""
 
 from mrv.signatures.key_bounds import NO_BOUNDS, Accreditation, KeyBounds
 
@@ -14,7 +17,7 @@ OPTIONS = {
 
 
 def create(home, name, role):
-    """Make a key that says whose it is."""
+    """Create a key with its organisation."""
     from services.issuer import keys  # noqa: PLC0415 - tests of `mrv` alone load no services
 
     return keys.create(home, name, role, BOUNDS.get(role, NO_BOUNDS))

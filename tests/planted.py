@@ -49,7 +49,7 @@ def planted(make: Callable[[str, Path], T], url: str, home: Path) -> T:
 
 
 def _copy(url: str, source: str, name: str) -> None:
-    """Keep a database as a template; whoever is connected to it must be away for that moment."""
+    """Keep a database as a template; anyone who is connected to it must be away for that moment."""
     databases.execute(url, f'ALTER DATABASE "{source}" ALLOW_CONNECTIONS false')
     reused.forget(url)
     databases.execute(

@@ -3,7 +3,7 @@ Ports that no other process of tests is given.
 
 Tests run in several processes side by side, and more than one checkout may be tested on
 a machine.  Each process holds a block of a hundred ports for as long as it lives, and
-hands them out in turn.  Whoever listens on a block's first port holds the block: the
+hands them out in turn.  Anyone who listens on a block's first port holds the block: the
 system lets one process do so, and forgets it when the process ends, however it ends.
 
 A secured mosquitto listens a thousand above its port too, so every second thousand is
@@ -55,7 +55,7 @@ class Block:
         return True
 
     def free(self, count: int = 1) -> int:
-        """Return the first of `count` adjacent ports on which nobody listens."""
+        """Return the first of `count` adjacent ports on which no one listens."""
         for port in (next(self._next) for _ in range(SIZE)):
             wanted = range(port, port + count)
             if wanted.stop <= self.first + SIZE and all(map(is_free, wanted)):

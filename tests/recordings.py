@@ -33,7 +33,7 @@ RATED_W = 100_000
 
 @dataclass(frozen=True)
 class Recording:
-    """Readings of one device, and which of them nobody marked as faulty."""
+    """Readings of one device, and which of them no one marked as faulty."""
 
     name: str
     device: Device
@@ -170,7 +170,7 @@ def _air(name: str, time_us: np.ndarray, celsius: np.ndarray) -> Iterator[Record
 
 def _marked(name: str, file: str, mark: str, peak: float | None) -> Recording:
     """
-    An inverter's power, with faults that somebody marked.
+    An inverter's power, with faults that someone marked.
 
     The data do not say where it stands: east and west by its own noon.
     """

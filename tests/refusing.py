@@ -1,4 +1,4 @@
-"""A real mosquitto without TLS that refuses topics to everybody, and can be told otherwise."""
+"""A real mosquitto without TLS that refuses topics to every client until `allow` is called."""
 
 import json
 import os
@@ -46,7 +46,7 @@ class Refusing(Mosquitto):
         return words
 
     def allow(self, topic: str) -> None:
-        """Refuse a filter no longer; the plugin cuts off whoever is connected."""
+        """Refuse a filter no longer; the plugin cuts off anyone who is connected."""
         rule = {**_denied(topic), "command": "removeRoleACL", "rolename": _ROLE}
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         client.connect(LOOPBACK, self.port)

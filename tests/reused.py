@@ -2,10 +2,10 @@
 Connections to the databases of tests, lent again to the next who asks for the same.
 
 A command opens a connection for what it does and closes it, a test runs several commands, and the
-server starts a process for each, which reads anew what it has to know of a hundred tables.  Here
+server starts a process for each, which reads again what it has to know of a hundred tables.  Here
 a connection that is closed is emptied (`DISCARD ALL`: transaction, settings, role, locks, prepared
 statements, temporary tables) and its session waits for the next connection with the same
-parameters.  To whoever closed it, it is closed.  Processes of their own have their own, and
+parameters.  To anyone who closed it, it is closed.  Processes of their own have their own, and
 in `make soak` each connection is one.
 """
 

@@ -1,8 +1,8 @@
-"""The drawn architecture, held against the code that is there.
+"""The drawn architecture, compared with the code that is there.
 
 ARCHITECTURE.md names the rooms that exist: a newcomer's map that is wrong costs a day.
 
-READMEs are those that `make readmes` writes: their files, what they answer, who imports them.
+READMEs are those that `make readmes` writes: files, their content, permitted importers.
 """
 
 import importlib.util
@@ -43,7 +43,7 @@ def rooms():
 
 
 def test_every_room_stands_on_the_page_once():
-    """A room that the map lacks is found by nobody."""
+    """A room that the map lacks is found by no one."""
     listed = re.findall(r"^\| `((?:ingest|mrv|services)\.\w+)` \|", PAGE, re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert rooms() <= set(listed)

@@ -119,7 +119,7 @@ NAMED = sorted(set(re.findall(r"\(\.\./(tests/[\w/]+\.py(?:#\w+)?)\)", PAGE)))
 
 
 def test_what_shows_a_control_is_there() -> None:
-    """A reviewer would be told of a test that nobody runs any more."""
+    """A reviewer would be informed of a test that no one runs any more."""
 
     @every(NAMED)
     def _(named: str) -> None:
@@ -188,7 +188,7 @@ def _anchors(text: str) -> set[str]:
 
 
 def test_links_lead_somewhere() -> None:
-    """Whoever looks for help at night ends at a page that was moved."""
+    """Anyone who looks for help at night ends at a page that was moved."""
 
     @every(PAGES)
     def _(page: Path) -> None:
@@ -242,7 +242,7 @@ def _long(cell: str) -> bool:
 
 
 def test_the_site_has_every_page() -> None:
-    """A page that no list of contents names is found by nobody."""
+    """A page that no list of contents names is found by no one."""
     index = _text(Path("docs/index.md"))
     listed = re.findall(r"^(?!:)([\w./*-]+)$", index, re.MULTILINE)
     known = {path.resolve() for line in listed for path in (ROOT / "docs").glob(line)}
@@ -257,7 +257,7 @@ THEIRS = {"Unspecified error", "Not authorized"}
 
 
 def test_messages_that_are_explained_are_ours() -> None:
-    """Whoever searches the page for what they read finds nothing."""
+    """Anyone who searches the page for what they read finds nothing."""
     rows = re.findall(r"^\| ([^|]*) \|", _text(Path("docs/troubleshooting.md")), re.MULTILINE)
     told = {word for row in rows for word in re.findall(r"`([^`]+)`", row)} - THEIRS
     rooms = ("mrv", "services", "ingest")
@@ -266,7 +266,7 @@ def test_messages_that_are_explained_are_ours() -> None:
 
 
 def test_commands_are_taken() -> None:
-    """An operator types what a page says and is told that there is no such option."""
+    """An operator types what a page says and is informed that there is no such option."""
 
     @every(PAGES)
     def _(page: Path) -> None:
@@ -306,7 +306,10 @@ def _command(line: str) -> tuple[click.Command, list[str]]:
 
 
 def test_the_table_of_systems_says_whole_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A city officer copies the command beside a system and is told what is missing."""
+    """
+    A city officer copies the command beside a system and gets an error
+    about missing arguments.
+    """
     monkeypatch.chdir(ROOT)
     text = _text(Path("docs/haiphong.md"))
     day = re.search(r'^DAY="(.*?)"', text, re.MULTILINE)
@@ -344,7 +347,7 @@ def test_targets_and_settings_exist() -> None:
 
 
 def test_every_setting_is_told_of() -> None:
-    """Whoever deploys finds out about a setting from the source, or not at all."""
+    """Anyone who deploys finds out about a setting from the source, or not at all."""
     told = set().union(
         *(re.findall(r"\bTONNE_[A-Z0-9_]+[A-Z0-9]\b", _text(page)) for page in PAGES)
     )

@@ -118,7 +118,7 @@ needs_witness = pytest.mark.skipif(
 
 
 def answers(host, port):
-    """Whether somebody listens."""
+    """Whether someone listens."""
     with suppress(OSError), socket.create_connection((host, port), 10):
         return True
     return False

@@ -1,11 +1,11 @@
 """
 The processes in which all tests run, forked from one that has read every test.
 
-Reading the tests, and the product by way of them, takes each process of `pytest-xdist` four
-seconds of a processor, and seventeen where nothing is compiled yet.  Here one process reads them,
-as `pytest --collect-only` does, and each process that xdist starts is a fork of it: it collects
-anew, from modules that are there.  What xdist starts in place of a Python is a script that asks for
-the fork and stays as long as that runs.
+Reading the tests, and the product by way of them, takes each process of `pytest-xdist` four seconds
+of a processor, and seventeen where nothing is compiled yet.  Here one process reads them, as
+`pytest --collect-only` does, and each process that xdist starts is a fork of it: it collects again,
+from modules that are there.  What xdist starts in place of a Python is a script that asks for the
+fork and stays as long as that runs.
 """
 
 import atexit

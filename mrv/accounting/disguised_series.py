@@ -53,6 +53,8 @@ _LEVELS, _DAYS = 1.4, 2.2
 _MEDIAN = 0.6745
 # intervals that are looked at first, and then, and how much wider the limits are there
 _LOOKED_AT = ((64, 1.7), (400, 1.25))
+# that no rounding excludes what is exactly at a limit
+_ROUNDING = 1 + 1e-9
 # intervals of a day, and how many say how much differs on it
 _DAY, _OF_A_DAY = 96, 12
 # intervals by which a copy under noise may be shifted, and how many of them say by how much
@@ -286,34 +288,58 @@ def likely_noisy(own: Int32, others: Int32) -> NDArray[np.bool_]:
     at = np.flatnonzero(own > _LARGE * own.max(initial=0))
     if len(at) < _ENOUGH:
         return np.zeros(len(others), dtype=np.bool_)
-    # of all values, so that no copy can leave the noise out where it is looked at
-    chosen = np.random.default_rng(crc32(own.tobytes())).permutation(at)
+    chosen = _chosen(own, at)
     remaining = np.arange(len(others))
     for count, wider in _LOOKED_AT:
         subset = np.sort(chosen[:count])
         ratio = others[remaining[:, None], subset] / own[subset]
-        half, maximum = len(subset) // 2, int(0.95 * len(subset))
-        middle = np.sort(ratio, axis=1)[:, [half]]
-        size = np.sort(np.abs(ratio - middle), axis=1)
-        typical = size[:, half]
-        near = typical <= wider * _MEDIAN * _LOUD * middle[:, 0]
-        remaining = remaining[near & (size[:, maximum] <= wider * _SCALES[0][1] * typical)]
+        remaining = remaining[_scattered(ratio, wider)]
     result = np.zeros(len(others), dtype=np.bool_)
     result[remaining] = True
     return result
 
 
+def _chosen(own: Int32, at: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return places in an order that no copy can foresee, to leave the noise out there."""
+    return np.random.default_rng(crc32(own.tobytes())).permutation(at)
+
+
+def _scattered(ratio: NDArray[np.float64], wider: float) -> NDArray[np.bool_]:
+    """Return a mask of rows of ratios that scatter as noise does, within wider limits."""
+    half, maximum = ratio.shape[-1] // 2, int(0.95 * ratio.shape[-1])
+    middle = np.sort(ratio, axis=-1)[..., [half]]
+    size = np.abs(ratio - middle)
+    result: NDArray[np.bool_] = _count(size <= wider * _MEDIAN * _LOUD * middle) > half
+    size = np.sort(size[result], axis=-1)
+    result[result] = size[:, maximum] <= wider * _SCALES[0][1] * size[:, half]
+    return result
+
+
+def _count(mask: NDArray[np.bool_]) -> Int64:
+    """Return the number of true values along the last axis."""
+    count: Int64 = np.count_nonzero(mask, axis=-1)
+    return count
+
+
 def in_step(own: Int32, others: Int32) -> Int32:
-    """Return other series, each shifted by up to four hours to the best agreement."""
+    """
+    Return other series, each shifted by up to four hours to the best agreement.
+
+    What `likely_noisy` excludes at every shift is not shifted.
+    """
     at = np.flatnonzero(own[_FAR:-_FAR] > _LARGE * own.max(initial=0)) + _FAR
     if len(at) < _ENOUGH or not len(others):
         return others
-    at = np.sort(np.random.default_rng(crc32(own.tobytes())).permutation(at)[:_SHIFTED_BY])
-    lags = np.array(sorted(range(-_FAR, _FAR + 1), key=abs))
-    off = np.stack([_off(others[:, at + lag] / own[at]) for lag in lags])
-    return np.stack([
-        np.roll(other, -lags[best]) for other, best in zip(others, off.argmin(axis=0), strict=True)
-    ])  # fmt: skip
+    result, lags = others.copy(), np.array(sorted(range(-_FAR, _FAR + 1), key=abs))
+    count, wider = _LOOKED_AT[0]
+    first = np.sort(_chosen(own, np.flatnonzero(own > _LARGE * own.max()))[:count])
+    ratio = others[:, (first + lags[:, None]) % len(own)] / own[first]
+    likely = np.flatnonzero(_scattered(ratio, wider).any(axis=1))
+    at = np.sort(_chosen(own, at)[:_SHIFTED_BY])
+    off = np.stack([_off(others[likely[:, None], at + lag] / own[at]) for lag in lags])
+    for k, best in zip(likely.tolist(), off.argmin(axis=0), strict=True):
+        result[k] = np.roll(others[k], -lags[best])
+    return result
 
 
 def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -341,18 +367,38 @@ def in_order(own: Int32, others: Int32) -> Iterator[tuple[int, Int32]]:
     days = np.flatnonzero(np.count_nonzero(large, axis=1) >= _OF_A_DAY)
     if len(days) < LEAST_DAYS:
         return
-    remaining = np.arange(len(others))
-    for some in (days[:: len(days) // _RANKS], days):
-        if not len(remaining):
-            return
-        table = there[remaining]
-        off = np.stack([_off(table[..., large[d]] / own[d, large[d]]) for d in some], axis=1)
-        likely = np.median(off.min(axis=2), axis=1) <= _MEDIAN * _LOUD
-        remaining, off = remaining[likely], off[likely]
-    for k, off_by in zip(remaining.tolist(), off, strict=True):
-        result = _ordered(there[k], days, off_by)
+    step = len(days) // _RANKS
+    remaining = _resembling(own, there, large, days[::step])
+    if not len(remaining):
+        return
+    table = there[remaining]
+    off = np.stack([_off(table[..., large[d]] / own[d, large[d]]) for d in days], axis=1)
+    least = off.min(axis=2)
+    likely = np.maximum(*(np.median(some, axis=1) for some in (least[:, ::step], least)))
+    for k in np.flatnonzero(likely <= _MEDIAN * _LOUD).tolist():
+        result = _ordered(table[k], days, off[k])
         if result is not None:
-            yield k, result
+            yield int(remaining[k]), result
+
+
+def _resembling(
+    own: Int32, there: Int32, large: NDArray[np.bool_], days: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """
+    Return the meters that have a day like each of `days`, for half of these at least.
+
+    A meter is left out as soon as more than half are missed: most are after a few days.
+    """
+    remaining, missed = np.arange(len(there)), np.zeros(len(there), dtype=np.int64)
+    for day in days:
+        ratio = there[remaining][..., large[day]] / own[day, large[day]]
+        whole = _median(ratio)[..., None]
+        near = np.abs(ratio - whole) <= _ROUNDING * _MEDIAN * _LOUD * whole
+        like = 2 * _count(near & (whole > 0)) >= ratio.shape[-1]
+        missed += ~like.any(axis=1)
+        kept = missed <= len(days) // 2
+        remaining, missed = remaining[kept], missed[kept]
+    return remaining
 
 
 def _ordered(there: Int32, days: NDArray[np.intp], off: NDArray[np.float64]) -> Int32 | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -59,6 +59,8 @@ _COVERED = 0.5
 _VARIED, _COMMON = 0.02, 0.2
 # series that are compared at once, and ratios of an interval: they stay in the cache
 _AT_ONCE, _RATIOS = 16, 16_384
+# pairs of neighbours of so few intervals exclude little
+_FEW_PAIRS = 0.25
 # by how much a difference of two logarithms in single precision may be off
 _SINGLE = 2e-5
 
@@ -290,7 +292,8 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
     Return pairs of meters with a constant ratio in enough intervals.
 
     Memory: about three times that of `others`, for any number of meters. Steps between neighbouring
-    intervals are compared first, then the candidates themselves.
+    intervals are compared first where enough of them have to agree, then ratios in single
+    precision, then the ratios of what is left.
 
     Parameters
     ----------
@@ -310,26 +313,36 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
     """
     many, lags, intervals = others.shape
     # nothing is not a ratio: it stands behind all others
-    table = np.where(others > 0, others, np.inf).reshape(many * lags, intervals).T.copy()
-    sketch = np.log(table, dtype=np.float32)
-    base, steps = np.zeros(0, dtype=np.intp), sketch[:0]
+    table = np.where(others > 0, others, np.inf).reshape(many * lags, intervals)
+    sketch, room = np.log(table, dtype=np.float32), np.float32(np.log1p(nearly) + _SINGLE)
+    columns, base = sketch.T.copy(), np.zeros(0, dtype=np.intp)
+    steps = columns[:0]
     result = []
     for i, values in enumerate(own):
         subset, wanted = np.flatnonzero(values > 0), int(need[i])
         if not 0 < wanted <= len(subset):
             continue
-        if not np.array_equal(subset, base):
-            base, steps = subset, _steps(sketch[subset])
-        own_steps = _steps(np.log(values[subset], dtype=np.float32)[:, None])
-        near = np.zeros(many * lags, dtype=np.bool_)
+        # each interval that does not agree parts two pairs of neighbours
+        pairs = 2 * wanted - len(subset)
+        telling = pairs > _FEW_PAIRS * len(subset)
+        if telling and not np.array_equal(subset, base):
+            base, steps = subset, _steps(columns[subset])
+        mine = np.log(values[subset], dtype=np.float32)
+        near = np.zeros(len(table), dtype=np.bool_)
         for begin in range(0, len(near), _RATIOS):
-            off = steps[:, begin : begin + _RATIOS] - own_steps
-            np.abs(off, out=off)
-            close = (off <= np.float32(np.log1p(nearly) + _SINGLE)).view(np.int8)
-            # each interval that does not agree parts two pairs of neighbours
-            may = close.sum(axis=0, dtype=np.int16) >= 2 * wanted - len(subset)
-            at = begin + np.flatnonzero(may)
-            near[at] = _one_ratio(table[np.ix_(subset, at)], values[subset], wanted, nearly)
+            theirs = sketch[begin : begin + _RATIOS]
+            at = np.arange(begin, begin + len(theirs))
+            if telling:
+                off = steps[:, begin : begin + _RATIOS] - _steps(mine[:, None])
+                np.abs(off, out=off)
+                close = (off <= room).view(np.int8)
+                at = np.flatnonzero(close.sum(axis=0, dtype=np.int16) >= pairs) + begin
+                theirs = sketch[at]
+            with np.errstate(invalid="ignore"):  # of nothing
+                low, high = _edges(theirs[:, subset] - mine, wanted)
+                at = at[(high - low <= room).any(axis=1)]
+            low, high = _edges(table[np.ix_(at, subset)] / values[subset], wanted)
+            near[at] = ((high <= low * (1 + nearly)) & np.isfinite(high)).any(axis=1)
         result += [(i, j) for j in np.flatnonzero(near.reshape(many, lags).any(axis=1)).tolist()]
     return result
 
@@ -340,12 +353,7 @@ def _steps(sketch: NDArray[np.float32]) -> NDArray[np.float32]:
         return sketch - np.roll(sketch, 1, axis=0)
 
 
-def _one_ratio(
-    others: NDArray[np.float64], own: Int64, need: int, nearly: float
-) -> NDArray[np.bool_]:
-    """Return a mask of columns of which enough values have one ratio to a meter's own."""
-    ratios = np.sort(others / own[:, None], axis=0)
-    low, high = ratios[: len(own) - need + 1], ratios[need - 1 :]
-    near: NDArray[np.bool_] = (high <= low * (1 + nearly)) & np.isfinite(high)
-    result: NDArray[np.bool_] = np.any(near, axis=0)
-    return result
+def _edges(ratios: NDArray[Any], need: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the least and the largest of each run of so many ratios by size, row by row."""
+    ordered = np.sort(ratios, axis=1)
+    return ordered[:, : ordered.shape[1] - need + 1], ordered[:, need - 1 :]

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 from psycopg import Connection
 
 from ingest.model import Int32, Int64
@@ -55,6 +54,7 @@ from services.issuer.repeated_days import (
     copy_of,
     groups,
     near_days,
+    near_in_any_order,
     repeated_elsewhere,
 )
 from services.issuer.same_series import Agreeing, Copy, Energy, Same, same_elsewhere
@@ -69,9 +69,8 @@ from services.store.statements.account_spans import owed_at_site
 from services.store.statements.units import beside, certified
 from services.store.timeseries.measured_energy import Beyond, all_series, beyond_rating
 
-# by which part days of a copy under noise differ: 4 % in an interval leave less than 2 %; and
-# how many of them do, the largest with the largest
-_NEAR, _HALF = 2.5e-2, 0.5
+# by which part days of a copy under noise differ: 4 % in an interval leave less than 2 %
+_NEAR = 2.5e-2
 # so many pairs are looked at in their intervals, whatever their days are: a second or two
 _PAIRS = 2_000
 # series whose days are compared in any order at once: a few megabytes
@@ -153,7 +152,8 @@ def _under_noise(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
     if np.count_nonzero(others.pairs) <= _PAIRS:  # each of them is looked at
         near = others.pairs
     else:
-        near = near_days(own, others.sums, _NEAR) | _near_in_any_order(own, others.sums)
+        near = near_days(own, others.sums, _NEAR)
+        near |= near_in_any_order(own, others.sums, _NEAR)
         near &= others.pairs
     mine, theirs = (np.flatnonzero(near.any(axis=axis)).tolist() for axis in (1, 0))
     if not mine:
@@ -170,12 +170,6 @@ def _under_noise(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
             known = int(np.count_nonzero((own[i] > 0) & (others.sums[j] > 0)))
             days = Agreeing(known, known, 1 / noise.ratio, not moved, noise.deviation)
             yield copy_of(at, others, i, j, days, equal=False)
-
-
-def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:
-    """Return a mask of meters with nearly equal sorted sums."""
-    ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
-    return near_days(ordered, there, _NEAR, _HALF)
 
 
 def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ingest.model import Int64
@@ -25,6 +26,8 @@ from services.store.timeseries.measured_energy import day_sums
 
 # part of a meter's days that have to agree, and how many at least
 SHARE, LEAST = 0.7, 10
+# days by size that have to agree, and how many places apart
+_BY_SIZE, _PLACES = 0.55, 3
 # days that are looked at first, and how many of them at least have to agree
 _LOOK, _LEAST_LOOKED = 16, 6
 # of the days that agree, the best tenth is above the poorest one by so many levels, and they have
@@ -248,7 +251,7 @@ def repeated_days(
                 break
 
 
-def near_days(own: Int64, others: Int64, nearly: float, share: float = SHARE) -> NDArray[np.bool_]:
+def near_days(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
     """
     Return a mask of meters with a constant ratio on a share of a sample of days. [n x m]
 
@@ -260,9 +263,24 @@ def near_days(own: Int64, others: Int64, nearly: float, share: float = SHARE) ->
         Relative tolerance of ratios. [1]
     """
     subset = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
-    need = _needed(own[:, subset], _LEAST_LOOKED, share)
+    need = _needed(own[:, subset], _LEAST_LOOKED)
+    return _mask(own[:, subset], others[:, None, subset], need, nearly)
+
+
+def near_in_any_order(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
+    """
+    Return a mask of meters whose days by size have a constant ratio, as `near_days`.
+
+    Days that one of them lacks move the others by some places.
+    """
+    ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
+    moved = sliding_window_view(np.pad(there, ((0, 0), (_PLACES, _PLACES))), own.shape[1], axis=1)
+    return _mask(ordered, moved, _needed(ordered, _LEAST_LOOKED, _BY_SIZE), nearly)
+
+
+def _mask(own: Int64, others: Int64, need: Int64, nearly: float) -> NDArray[np.bool_]:
     result = np.zeros((len(own), len(others)), dtype=np.bool_)
-    for i, j in agreeing(own[:, subset], others[:, None, subset], need, nearly):
+    for i, j in agreeing(own, others, need, nearly):
         result[i, j] = True
     return result
 

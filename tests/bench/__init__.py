@@ -1,1 +1,1 @@
-"""How fast it is here: `make bench`."""
+"""Benchmarks of this machine: `make bench`."""

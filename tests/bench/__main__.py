@@ -1,7 +1,7 @@
 """
 `make bench`: drain, raw COPY, latency, verification; one line of JSON at the end.
 
-What each figure means stands in the module of its part; docs/benchmarks.md has the newest.
+The module of each part explains its figures; docs/benchmarks.md has the newest results.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from tests.bench.parts import PARTS, run
 
 
 def main() -> int:
-    """Measure the parts asked for; 1 where one failed that could run."""
+    """Measure the requested parts; return 1 if a part that could run failed."""
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=[])
     parser.add_argument("--home", type=Path, default=Path(".tonne/bench"))

@@ -1,4 +1,4 @@
-"""A year of quarter hours accounted and closed, project by project, in bounded memory."""
+"""A year of 15-minute intervals accounted and closed, project by project, in bounded memory."""
 
 import argparse
 import json
@@ -32,10 +32,10 @@ def measure(pipeline: Pipeline | None = None) -> dict[str, float]:
 
 def run(devices: int) -> dict[str, float]:
     """
-    Account for a year of so many inverters.
+    Account for a year of a number of inverters.
 
-    Each project's rows are made, accounted as the live stream does and closed into a
-    period's result; making them is not counted.
+    Each project's rows are created, accounted as in the live stream, and closed; creating them is
+    not measured.
     """
     book = factors.load()
     took, rows, credits_t = 0.0, 0, 0
@@ -62,7 +62,7 @@ def run(devices: int) -> dict[str, float]:
 
 
 def plant(number: int) -> tuple[Project, Fleet]:
-    """A solar project of inverters."""
+    """Return a solar project of inverters."""
     ids = [f"a-{number:03d}-{i:03d}" for i in range(OF_PROJECT)]
     fleet = Fleet(
         [Device(d, "s", "pv_inverter", rated_power_w=100_000, installed_us=YEAR[0]) for d in ids]
@@ -76,7 +76,7 @@ def plant(number: int) -> tuple[Project, Fleet]:
 
 
 def year_of(seed: int) -> IntervalRows:
-    """Every quarter hour of a project's year; one in a thousand is missing, as in the field."""
+    """Return every 15-minute interval of a project's year; one in a thousand is missing."""
     chance = np.random.default_rng(seed)
     device = np.repeat(np.arange(OF_PROJECT, dtype=np.int32), INTERVALS)
     start = np.tile(YEAR[0] + np.arange(INTERVALS) * INTERVAL_US, OF_PROJECT)
@@ -90,14 +90,14 @@ def year_of(seed: int) -> IntervalRows:
 
 
 def check(rows: IntervalRows, live_ug: int, gross_ug: int) -> None:
-    """Three sums of the same year agree to the microgram."""
+    """Check that three sums of the same year agree to the microgram."""
     direct = int(rows.value.sum()) * 333_000  # 0.333 t/MWh
     if not live_ug == gross_ug == direct:
         raise AssertionError(f"live {live_ug}, period {gross_ug}, by hand {direct} ug")
 
 
 def main() -> None:
-    """Account for the whole fleet, or for as many devices as are asked for."""
+    """Account for the whole fleet, or for the requested number of devices."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.accounting")
     parser.add_argument("--devices", type=int, default=2_000)
     figures = run(parser.parse_args().devices)

@@ -1,4 +1,4 @@
-"""A benchmark by itself: servers of its own, and its figures as one line of JSON."""
+"""A benchmark run separately: its own servers, and its figures as one line of JSON."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ class Measured(Pipeline):
 
 @contextmanager
 def servers(home: Path) -> Iterator[Pipeline]:
-    """Servers in an empty folder, which is removed where all went well."""
+    """Yield servers in an empty folder, which is removed after success."""
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     pipeline = Measured(home.resolve())
@@ -37,7 +37,7 @@ def tell(figures: Mapping[str, float | None]) -> None:
 
 
 def options(name: str, doc: str | None) -> argparse.ArgumentParser:
-    """Options of `python -m tests.bench.NAME`: `--home`, and what the caller adds."""
+    """Return the options of `python -m tests.bench.NAME`: `--home`, and those of the caller."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{name}", description=doc)
     parser.add_argument("--home", type=Path, default=Path(f".tonne/bench/{name}"))
     return parser

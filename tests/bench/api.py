@@ -1,4 +1,7 @@
-"""How many statement reads a second the API answers, with the database on the same machine."""
+"""
+Number of statement reads per second that the API answers, with the
+database on the same machine.
+"""
 
 import asyncio
 import os
@@ -21,7 +24,7 @@ SECONDS = 10.0
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Requests a second of one API process, and the 99th percentile of their time. [ms]"""
+    """Return requests per second of one API process, and the 99th percentile of their time. [ms]"""
     pipeline.tonne("migrate")
     url = pipeline.urls.database_url
     plant.register(url, pipeline.home)
@@ -41,7 +44,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 @contextmanager
 def serving(environment: Mapping[str, str]) -> Iterator[tuple[str, int]]:
-    """`tonne api` that answers; its host and port, and the number of its process."""
+    """Yield host, port and process id of a running `tonne api`."""
     bind = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [sys.executable, "-m", "services.cli", "api"],
@@ -68,7 +71,7 @@ def _await(url: str) -> None:
 
 
 async def _load(bind: str, request: bytes) -> list[float]:
-    """Ask from several connections, each as fast as it is answered; seconds each took."""
+    """Send requests over several connections; return the seconds that each took."""
     took: list[float] = []
     end_s = time.perf_counter() + SECONDS
     await asyncio.gather(*(_caller(bind, request, end_s, took) for _ in range(CALLERS)))

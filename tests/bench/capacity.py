@@ -1,10 +1,10 @@
 """
-What a fleet needs, from measured costs, and how far it falls behind when something happens.
+Resources that a fleet needs, from measured costs, and its delay after a failure.
 
     python -m tests.bench stages | tail -1 > costs.json
     python -m tests.bench.capacity --costs costs.json
 
-Without --costs, the figures of measured.json, on which docs/cells.md stands.
+Without --costs, the figures of measured.json are used, as in docs/cells.md.
 """
 
 import argparse

@@ -33,31 +33,31 @@ CELLS = ((CELL_DEVICES, 2), (CELL_DEVICES, 3), (10 * CELL_DEVICES, 3))
 
 
 def tables(stage: dict[str, float]) -> str:
-    """Return all tables, each under its own line, for costs as `stages` measures them."""
+    """Return all tables, by name, for costs as measured by `stages`."""
     parts = (stages(stage), rows(stage), device_year(stage), fleet_needs(stage), cell_limits(stage),
              cell_events(stage))  # fmt: skip
     return "\n\n".join(parts)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table; what follows the first column stands to the right."""
+    """Return a Markdown table; all columns but the first are right-aligned."""
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def number(value: float) -> str:
-    """Return two significant digits, or whole thousands apart."""
+    """Return a number with two significant digits, or in whole thousands with separators."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def stages(stage: dict[str, float]) -> str:
-    """Processor time of each stage."""
+    """Return the table of processor time of each stage."""
     rows = [(what, who, f"{stage[f'stage_{key}']:.1f}") for what, who, key in STAGES]
     return table(("stage", "process", "processor time, us per message"), rows)
 
 
 def rows(stage: dict[str, float]) -> str:
-    """Bytes of each kind of row and of its indexes, at a message a quarter of an hour."""
+    """Return the table of bytes per row and its indexes, at a message every 15 minutes."""
     found = [
         (
             name,
@@ -72,7 +72,7 @@ def rows(stage: dict[str, float]) -> str:
 
 
 def device_year(stage: dict[str, float]) -> str:
-    """What a device costs in a year."""
+    """Return the table of the costs of a device in a year."""
     rows = []
     for cadence_s, said in CADENCES:
         costs, messages = Costs.of(stage, cadence_s), YEAR_S / cadence_s
@@ -96,7 +96,7 @@ def device_year(stage: dict[str, float]) -> str:
 
 
 def fleet_needs(stage: dict[str, float]) -> str:
-    """What fleets need."""
+    """Return the table of the needs of fleets."""
     rows = []
     for cadence_s, said in CADENCES:
         costs = Costs.of(stage, cadence_s)
@@ -109,7 +109,7 @@ def fleet_needs(stage: dict[str, float]) -> str:
 
 
 def cell_limits(stage: dict[str, float]) -> str:
-    """Where one cell ends, first things first."""
+    """Return the table of the limits of one cell, the first limit first."""
     found = sorted(limits(Costs.of(stage, QUARTER_S)).items(), key=lambda item: item[1])
     return table(
         ("limit", "devices at which it is reached"), [(what, f"{n:,.0f}") for what, n in found]
@@ -117,7 +117,7 @@ def cell_limits(stage: dict[str, float]) -> str:
 
 
 def cell_events(stage: dict[str, float]) -> str:
-    """What happens to a cell."""
+    """Return the table of events in a cell."""
     rows = []
     for devices, workers in CELLS:
         for what, trace in events(devices, workers, Costs.of(stage, QUARTER_S)).items():

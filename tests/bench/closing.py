@@ -22,7 +22,7 @@ DEVICES, AT_ONCE = 2_000, 50
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Seconds that it takes, a project after the other."""
+    """Return the seconds for closing, one project after another."""
     url = database(pipeline, "closing", DEVICES)
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         projects = registry.load_projects(conn)

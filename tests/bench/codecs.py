@@ -24,7 +24,7 @@ _SENML = {"bn": -2, "bt": -3, "n": 0, "v": 2}
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Microseconds a reading, the best of some rounds; plain JSON is what others compare with."""
+    """Return microseconds per reading, the best of some rounds; plain JSON is the reference."""
     del pipeline  # no server takes part
     figures = {}
     for codec, (device_class, profile, make) in KINDS.items():
@@ -54,7 +54,7 @@ def _best(fleet: Fleet, payloads: list[bytes], codec: str) -> float:
 
 
 def _best_sparkplug() -> float:
-    """Host rules and decoding: messages of one node's device, by alias, in their turn."""
+    """Return the time of host rules and decoding, for messages of one node's device by alias."""
     edge = EdgeNode("n", names=CHANNELS, ts=load.START_MS)
     born = [edge.connect(), edge.birth("d")]
     sent = [edge.data("d", _values(i), ts=edge.ts + 1000) for i in range(MESSAGES)]

@@ -40,14 +40,14 @@ _SHOWN = 12
 
 
 class Took(NamedTuple):
-    """A query's time by the clock and of the processor. [ms]"""
+    """Elapsed time and processor time of a query. [ms]"""
 
     clock_ms: float
     processor_ms: float
 
 
 def main() -> None:
-    """Fill where no database is given, and measure."""
+    """Measure, after filling a database if none is given."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.dashboards", description=__doc__)
     parser.add_argument("--url")
     parser.add_argument("--large", action="store_true")
@@ -65,7 +65,7 @@ def main() -> None:
 
 @contextmanager
 def filled(home: Path, *, large: bool) -> Iterator[str]:
-    """Start the server of a folder, filled by this or by an earlier call; its URL."""
+    """Start the server of a folder, filled now or by an earlier call; return its URL."""
     home.mkdir(parents=True, exist_ok=True)
     server = Postgres(home.resolve())
     server.start()
@@ -83,7 +83,7 @@ def filled(home: Path, *, large: bool) -> Iterator[str]:
 
 
 def measure(url: str, until: datetime | None = None) -> dict[tuple[str, str], Took]:
-    """Median times of each panel's query, by its board, and its title and letter; now, or then."""
+    """Return the median times of each panel's query, by board, title and letter."""
     found = {}
     with connect(url, role="tonne_grafana", autocommit=True) as conn:
         for board in boards():

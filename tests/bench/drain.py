@@ -1,4 +1,4 @@
-"""A backlog of a durable session, drained through `tonne run`, beside the raw COPY rate."""
+"""A backlog of a persistent session processed by `tonne run`, compared with the raw COPY rate."""
 
 import time
 from itertools import islice
@@ -20,7 +20,7 @@ TOTAL = DEVICES * EACH
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Messages a second from the session's backlog to the last commit, all included."""
+    """Return messages per second from the start of the backlog to the last commit."""
     pipeline.register(load.registry(DEVICES))
     copy_rate = raw_copy(pipeline.urls.database_url)
     preload(pipeline)
@@ -51,7 +51,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 
 def preload(pipeline: Pipeline, client_id: str = "tonne-run") -> None:
-    """Open the durable session, leave, and publish the backlog."""
+    """Open the persistent session, disconnect, and publish the backlog."""
     pipeline.open_session(client_id)
     publisher = load.Publisher(pipeline.stack.mosquitto.port)
     backlog = load.messages(DEVICES, EACH)
@@ -61,7 +61,7 @@ def preload(pipeline: Pipeline, client_id: str = "tonne-run") -> None:
 
 
 def raw_copy(database_url: str) -> float:
-    """Rows a second of binary COPY alone, the same rows into the same kind of table."""
+    """Return rows per second of binary COPY alone, with the same rows and kind of table."""
     fleet = Fleet([Device(f"copy-{i:05d}", "bench", "pv_inverter") for i in range(DEVICES)])
     rows = 20_000
     ids = Words.of([d.id for d in fleet.devices])
@@ -87,7 +87,7 @@ def raw_copy(database_url: str) -> float:
 
 
 def check(database_url: str) -> None:
-    """Everything that was sent is there, and the intervals hold the registers' rise."""
+    """Check that all messages are stored, and that intervals have the registers' increase."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
             "SELECT count(*),"

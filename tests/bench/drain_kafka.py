@@ -1,4 +1,4 @@
-"""The same backlog, drained by `tonne run`, and through Kafka by one worker and by two."""
+"""The same backlog processed by `tonne run`, and through Kafka by one worker and by two."""
 
 import time
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ TOPIC = "tonne-parcels"
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Messages a second from the backlog until all rows are made, each on its own servers."""
+    """Return messages per second until all rows are derived, each variant on its own servers."""
     beside = drain.measure(pipeline)["drain_messages_per_s"]
     pipeline.stack.down()
     one, two = (_on_its_own(pipeline.home / str(count), count) for count in (1, 2))
@@ -41,7 +41,10 @@ def _on_its_own(home: Path, workers: int) -> float:
 
 
 def through(pipeline: Pipeline, workers: int) -> float:
-    """Messages a second by so many workers, from the bridge's start until all rows are made."""
+    """
+    Return messages per second by a number of workers, from the bridge's start until all rows are
+    derived.
+    """
     urls = pipeline.stack.up(kafka=True)
     pipeline.register(load.registry(DEVICES))
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS))

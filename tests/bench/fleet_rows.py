@@ -1,9 +1,9 @@
 """
 Rows of a large fleet of inverters, made by numpy and copied into chunks.
 
-Rows of a quarter hour lie together, as they come from the field.  A server that `Hurried`
-starts writes no log for a chunk that is made and filled in one transaction; keys and indexes
-are built at the end (`tests.bench.simulated_days`).
+Rows of an interval of 15 minutes lie together, as they come from the field.  A server that
+`Hurried` starts writes no log for a chunk that is made and filled in one transaction; keys and
+indexes are built at the end (`tests.bench.simulated_days`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,17 +41,17 @@ _HURRY = {
 
 
 class Hurried(Postgres):
-    """A server that keeps nothing should it be killed; what it wrote, another one reads."""
+    """A server whose data may be lost if it is killed; another server reads its data later."""
 
     def command(self, port: int) -> list[str]:
-        """Add what makes writing cheap."""
+        """Return the command line with faster writes."""
         return super().command(port) + [
             word for name, value in _HURRY.items() for word in ("-c", f"{name}={value}")
         ]
 
 
 class Span(NamedTuple):
-    """Devices by number and quarter hours by time, both half-open. [us UTC]"""
+    """Range of devices by number and of 15-minute intervals by time, both half-open. [us UTC]"""
 
     first: int
     last: int
@@ -60,7 +60,7 @@ class Span(NamedTuple):
 
 
 class _Sun:
-    """What an inverter makes until each quarter hour of a span, some more and some less."""
+    """Energy of each inverter up to each interval of a span, with differences between inverters."""
 
     def __init__(self, span: Span) -> None:
         quarters = np.arange(span.from_us, span.to_us + QUARTER_US, QUARTER_US)
@@ -74,14 +74,14 @@ class _Sun:
         self._from_us = span.from_us
 
     def register(self, device: NDArray[np.int64], time_us: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where registers stand. [Wh]"""
+        """Return the values of registers. [Wh]"""
         at = (time_us - self._from_us) // QUARTER_US
         apart = _mixed(device * 1_000_003 + at) % 300 * self._made_wh[at] // 1000
         return _TOP + device * 1000 + self._total_wh[at] + apart
 
 
 def _mixed(number: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bits of a number that look like chance, the same each time; 0 to 2^32 - 1."""
+    """Return pseudo-random bits of a number, equal at each call; 0 to 2^32 - 1."""
     mixed = number.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(29)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
@@ -133,7 +133,7 @@ def _time(time_us: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class Kind(NamedTuple):
-    """A table, its columns with their types in a binary COPY, and what makes their values."""
+    """A table, its columns with binary COPY types, and the function of their values."""
 
     table: str
     columns: Mapping[str, str]
@@ -181,7 +181,7 @@ class _Rows:
         self._form = np.dtype(fields)
 
     def blocks(self, from_us: int, to_us: int) -> Iterator[bytes]:
-        """Rows of a time, those of a quarter hour together. [us UTC]"""
+        """Yield rows by time, those of one interval together. [us UTC]"""
         each = max(1, _ROWS // len(self._numbers)) * QUARTER_US
         for at in range(from_us, to_us, each):
             quarters = np.arange(at, min(at + each, to_us), QUARTER_US)
@@ -220,7 +220,7 @@ def fill(conn: Connection, span: Span) -> None:
 
 
 def _chunk(conn: Connection, kind: Kind, rows: _Rows, from_us: int, span: Span) -> int:
-    """Make the chunk of a time and fill it; the time of the next one. [us UTC]"""
+    """Create the chunk of a time and fill it; return the start of the next one. [us UTC]"""
     first = from_us + QUARTER_US
     with conn.transaction(), conn.cursor() as cursor:
         # only rows make chunks on the Apache edition

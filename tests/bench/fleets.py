@@ -1,11 +1,11 @@
-"""From measured costs to machines: what a fleet needs, and where one cell ends.
+"""
+From measured costs to machines: the needs of a fleet, and the limits of one cell.
 
-Bridges, partitions, workers and a database as a fluid: how far storing falls behind.
+Bridges, partitions, workers and a database are simulated as a flow, to find the delay of storing.
 
-Each second, what arrives is spread over partitions as the fleet's ids fall; each
-worker stores from its partitions up to what a processor makes, and all workers
-together up to what the database makes.  A worker that is lost keeps its partitions
-until its session is over; then the others share them.
+In each second, arriving messages are distributed over partitions as the fleet's ids are.  Each
+worker stores up to the capacity of one processor, all together up to the capacity of the database.
+A lost worker keeps its partitions until its session expires; then the others share them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ingest.wire import partition_of
 @dataclass(frozen=True, slots=True)
 class Plant:
     """
-    What serves one database.
+    Processes and partitions that serve one database.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Plant:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A worker that is lost, and after how long the others have its partitions. [s]"""
+    """A lost worker, and the time until others have its partitions. [s]"""
 
     at_s: int
     session_s: int
@@ -49,21 +49,21 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Second by second: messages waiting, and for how long the oldest has. [s]"""
+    """For each second: number of waiting messages, and age of the oldest. [s]"""
 
     waiting: np.ndarray
     oldest_s: np.ndarray
     stored: float
 
     def settled_s(self, after_s: int = 0) -> int:
-        """Return the second after which less than two seconds' messages wait for good."""
+        """Return the second after which fewer than two seconds' messages wait."""
         late = np.flatnonzero(self.oldest_s > 2)
         late = late[late >= after_s]
         return int(late[-1]) + 1 if len(late) else after_s
 
 
 def shares(devices: int, partitions: int) -> np.ndarray:
-    """Return how ids of a fleet fall on partitions, by the hash that bridges use."""
+    """Return the distribution of a fleet's ids over partitions, by the hash of the bridges."""
     sample = min(devices, 100_000)
     counts = np.zeros(partitions)
     for k in range(sample):
@@ -75,7 +75,7 @@ def simulate(
     plant: Plant, arriving: Callable[[int], float], seconds: int, loss: Loss | None = None
 ) -> Trace:
     """
-    Follow the messages for so many seconds.
+    Simulate the messages for a number of seconds.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def simulate(
 
 
 def _served(plant: Plant, waiting: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Messages of each partition that are stored in a second."""
+    """Return the messages of each partition stored in a second."""
     alive = held >= 0
     wanted = np.bincount(held[alive], waiting[alive], minlength=plant.workers)
     part = np.minimum(1.0, plant.worker_per_s / np.maximum(wanted, plant.worker_per_s))
@@ -109,7 +109,7 @@ def _served(plant: Plant, waiting: np.ndarray, held: np.ndarray) -> np.ndarray:
 
 
 def _oldest(arrived: np.ndarray, done: np.ndarray) -> np.ndarray:
-    """How long the oldest message of any partition has waited, at the end of each second."""
+    """Return the age of the oldest message at the end of each second."""
     seconds = len(arrived)
     oldest = np.zeros(seconds)
     for partition in range(arrived.shape[1]):
@@ -144,7 +144,7 @@ class Costs:
 
     @staticmethod
     def of(stage: dict[str, float], cadence_s: int) -> Costs:
-        """Add up the stages of `python -m tests.bench stages`."""
+        """Return the costs from the stages of `python -m tests.bench stages`."""
 
         def total(*names: str) -> float:
             return sum(stage[f"stage_{name}"] for name in names)
@@ -167,17 +167,17 @@ class Costs:
 
     @property
     def worker_per_s(self) -> float:
-        """Messages a second of a worker: it waits while the database works for it."""
+        """Return messages per second of a worker, including its waiting for the database."""
         return 1e6 / (self.worker_us + self.database_us)
 
     @property
     def database_per_s(self) -> float:
-        """Messages a second of the database's processors."""
+        """Return messages per second of the database's processors."""
         return DATABASE_CORES * 1e6 / self.database_us
 
 
 def needs(devices: int, cadence_s: int, costs: Costs) -> dict[str, float]:
-    """Count what a fleet needs, its cells added up; two of each where one may fail."""
+    """Return the needs of a fleet, added over its cells; two of each process that may fail."""
     cells = ceil(devices / CELL_DEVICES)
     rate = devices / cadence_s
     each = rate / cells
@@ -200,7 +200,10 @@ def needs(devices: int, cadence_s: int, costs: Costs) -> dict[str, float]:
 
 
 def limits(costs: Costs) -> dict[str, float]:
-    """Devices at which each part of one cell is full, at a message a quarter of an hour."""
+    """
+    Return the number of devices at which each part of one cell is full, at a message every 15
+    minutes.
+    """
     stored_per_quarter = QUARTER_S * costs.worker_per_s
     return {
         "a registry change delays storing by 10 s": 10e6 / costs.device_us,
@@ -219,7 +222,10 @@ def limits(costs: Costs) -> dict[str, float]:
 
 
 def quarterly(devices: int) -> Callable[[int], float]:
-    """Return arrivals of a fleet whose clocks agree: all within a minute of the quarter."""
+    """
+    Return arrivals of a fleet with synchronous clocks: all within a
+    minute after each quarter.
+    """
     return lambda now: devices / JITTER_S if now % QUARTER_S < JITTER_S else 0.0
 
 

@@ -1,17 +1,19 @@
 """
-What costs more as fleet and history grow: commit, late reading, queries, close, verify, size.
+Costs that increase as fleet and history grow: commit, late reading, queries, close, verify, size.
 
     python -m tests.bench.growth 100x1 1000x1 100x12 100000x3d
-    python -m tests.bench.growth 5x17/8h --parts stored          # 1,550 chunks of 8 hours
-    python -m tests.bench.growth 10000x1 --home FOLDER --keep            # filled once
+    python -m tests.bench.growth 5x17/8h --parts stored
+    # 1,550 chunks of 8 hours
+    python -m tests.bench.growth 10000x1 --home FOLDER --keep
+    # filled once
     python -m tests.bench.growth 10000x1 --home FOLDER --keep --parts sums days
 
-Each point is devices by months, or by days, in chunks of 30 days, or of so many hours.  A few
-devices are stored as `tonne run` stores them, a month at the least; all others are rows of the
-same width, so that tables, indexes and chunks are as large as those of a real fleet.  Sealing,
-closing and verifying are those of the few devices, among all rows: `tests.bench.sealing` seals
-a fleet.  Times are of the processor: milliseconds of this process and its session, seconds of
-this process and the whole server; `clock` is by the clock.
+Each point is a number of devices and of months, or of days, in chunks of 30 days, or of a number of
+hours.  A few devices are stored as `tonne run` stores them, for a month at least; all others are
+rows of the same width, so that tables, indexes and chunks are as large as those of a real fleet.
+Sealing, closing and verifying are measured for the few devices, among all rows:
+`tests.bench.sealing` seals a fleet.  Times are processor times: milliseconds of this process and
+its database session, seconds of this process and the whole server; `clock` is elapsed time.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ _OTHERS = (("project_device", "device_id"), ("device_rating", "device_id"), ("de
 
 
 class Point(NamedTuple):
-    """Devices, months of history or days where there are some, and a chunk's length if not 30 d."""
+    """A number of devices, of months or days of history, and a chunk length if not 30 days."""
 
     devices: int
     months: int
@@ -93,18 +95,18 @@ class Point(NamedTuple):
 
     @property
     def begin_us(self) -> int:
-        """Where the history of the few begins."""
+        """Return the start of the history of the few devices."""
         year, number = divmod(2026 * 12 + 3 - self.months, 12)
         return midnight_us(date(year, number + 1, 1), ZONE)
 
     @property
     def since_us(self) -> int:
-        """Where the history of all others begins."""
+        """Return the start of the history of all other devices."""
         return self.begin_us if self.days is None else month.END_US - self.days * DAY_US
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Figures of points that take a few minutes."""
+    """Return figures of points that take a few minutes."""
     figures: dict[str, float] = {}
     for point in POINTS:
         figures |= at(pipeline.home / "growth", point, list(PARTS), keep=False)
@@ -112,7 +114,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 
 def at(home: Path, text: str, parts: Sequence[str], *, keep: bool) -> dict[str, float]:
-    """Figures of one point; its server's folder is removed where it is not kept."""
+    """Return figures of one point; its server's folder is removed unless it is kept."""
     figures = {}
     with filled(home, text) as server:
         found = _Point(server, Point.of(text))
@@ -147,7 +149,7 @@ def filled(home: Path, text: str) -> Iterator[Postgres]:
 
 
 def _fill(home: Path, point: Point) -> None:
-    """Make the rows of all others, and store a few devices' readings."""
+    """Create the rows of all other devices, and store a few devices' readings."""
     server: Postgres = fleet_rows.Hurried(home)
     server.start()
     try:
@@ -182,7 +184,7 @@ def _store(conn: psycopg.Connection) -> Store:
 
 
 def _months(begin_us: int) -> Iterator[int]:
-    """Shifts of the month of readings, oldest first; registers go on rising."""
+    """Return shifts of the month of readings, oldest first; registers continue to rise."""
     length = month.END_US - month.BEGIN_US
     count = -(-(month.BEGIN_US - begin_us) // length)
     for back in range(count, -1, -1):
@@ -225,7 +227,7 @@ class _Point:
         yield from self._spent("board", self._board, 10)
 
     def _sizes(self) -> Iterator[tuple[str, float]]:
-        """Size of the three tables, and bytes of a row with what its keys take of it."""
+        """Return the size of the three tables, and bytes per row with its keys."""
         whole = 0.0
         for table in TABLES:
             row = self._conn.execute(
@@ -244,7 +246,10 @@ class _Point:
     def _spent(
         self, name: str, work: Callable[[], object], times: int
     ) -> Iterator[tuple[str, float]]:
-        """Milliseconds of the processor and by the clock, a time; the first is left out."""
+        """
+        Return milliseconds of processor and of elapsed time per call; the
+        first call is omitted.
+        """
         used, clock = [], []
         pid = self._conn.info.backend_pid
         work()
@@ -257,7 +262,7 @@ class _Point:
         yield f"{name}_clock_ms", median(clock) * 1_000
 
     def _commits(self) -> Callable[[], object]:
-        """New readings of the subjects, a quarter of an hour later each time."""
+        """Store new readings of the subjects, each time 15 minutes later."""
         last = month.frame(range(SUBJECTS), month.QUARTER_US)
         count = len(last) // SUBJECTS
         one = last.take(np.arange(SUBJECTS) * count + count - 1)
@@ -271,7 +276,7 @@ class _Point:
         return lambda: self._commit(_moved(one, next(shifts)))
 
     def _late(self, days: int) -> Callable[[], object]:
-        """Late readings of one subject between two of its own, at noon some days back."""
+        """Store late readings of one subject between two of its own."""
         noon = month.END_US - days * DAY_US + DAY_US // 2
         ends = iter(range(noon, noon + DAY_US, month.QUARTER_US))
 
@@ -286,7 +291,7 @@ class _Point:
         return commit
 
     def _about(self, time_us: int) -> list[tuple[int, int]]:
-        """Time and register of a subject's readings before and after a time."""
+        """Return time and register of a subject's readings before and after a time."""
         found = []
         for before in ("time < %s ORDER BY time DESC", "time >= %s ORDER BY time"):
             row = self._conn.execute(
@@ -306,7 +311,7 @@ class _Point:
         self._written.append(rows["interval_quantity"] + rows["interval_emission"])
 
     def _intervals(self) -> None:
-        """Read a week of a device whose rows lie among those of all others."""
+        """Read a week of one device in tables with the rows of all others."""
         with self._conn.cursor() as cursor:
             fleet = self._store.plan.fleet
             since = month.END_US - 7 * DAY_US
@@ -316,7 +321,7 @@ class _Point:
         self._conn.execute(_BOARD, (stamp(month.BEGIN_US), stamp(month.END_US))).fetchall()
 
     def _added_up(self) -> Iterator[tuple[str, float]]:
-        """Days of all, added up where they wait, and again after a commit; seconds."""
+        """Update the daily sums of all devices, and again after a commit; return seconds."""
         later = self._commits()
         with connect(self._server.url, role="tonne_mrv", autocommit=True) as conn:
             conn.execute("SET statement_timeout = 0")
@@ -328,7 +333,7 @@ class _Point:
                 later()
 
     def _asked(self) -> Iterator[tuple[str, float]]:
-        """Ask what the console's overview, a project's page and the programme add up."""
+        """Run the queries of the console's overview, a project's page and the programme."""
         with connect(self._server.url, role="tonne_api", autocommit=True) as conn:
             conn.execute("SET statement_timeout = 0")
             asked: dict[str, Callable[[], object]] = {
@@ -342,7 +347,7 @@ class _Point:
                 yield f"{name}_clock_s", clock
 
     def _boards(self) -> Iterator[tuple[str, float]]:
-        """Ask every query of every board about the end of the history."""
+        """Run every query of every board at the end of the history."""
         found = dashboards.measure(
             self._server.url, datetime.fromtimestamp(month.END_US / 1e6, UTC)
         )
@@ -378,7 +383,7 @@ class _Point:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Only the subjects are registered in the block; the rows of all others stay."""
+        """Context in which only the subjects are registered; the rows of all others stay."""
         names = [sql.Identifier(table) for table, _ in _OTHERS]
         aside = [sql.Identifier(f"bench_{table}") for table, _ in _OTHERS]
         with psycopg.connect(self._server.url, autocommit=True) as conn:
@@ -400,7 +405,7 @@ class _Point:
                     conn.execute(sql.SQL("DROP TABLE {}").format(held))
 
     def _seconds(self, work: Callable[[], T]) -> tuple[float, float, T]:
-        """Return processor time, ours and the server's, time by the clock, and what came of it."""
+        """Return processor time of this process and the server, elapsed time, and the result."""
         used, began = self._used(), time.monotonic()
         found = work()
         return self._used() - used, time.monotonic() - began, found
@@ -418,7 +423,7 @@ PARTS: dict[str, Callable[[_Point], Iterator[tuple[str, float]]]] = {
 
 
 def _moved(frame: Frame, by_us: int) -> Frame:
-    """The same readings at another time; the register rises by 19 MWh a month, as it does."""
+    """Return the same readings at another time; the register rises by 19 MWh a month."""
     length = month.END_US - month.BEGIN_US
     rise = by_us * 19_000_000 // length
     held = frame.columns["energy_export_wh"]
@@ -427,7 +432,7 @@ def _moved(frame: Frame, by_us: int) -> Frame:
 
 
 def main() -> None:
-    """Measure the points asked for, on servers of their own."""
+    """Measure the requested points, on separate servers."""
     parser = options("growth", __doc__)
     parser.add_argument("points", nargs="*", default=list(POINTS))
     parser.add_argument("--keep", action="store_true", help="the folder, for another call")
@@ -446,7 +451,7 @@ def main() -> None:
 
 
 def grow(url: str, devices: int) -> None:
-    """Make a registry of a hundred devices one of many, by SQL: importing it is not measured."""
+    """Extend a registry of a hundred devices to many by SQL: the import is not measured."""
     with psycopg.connect(url) as conn:
         conn.execute(
             "INSERT INTO device (id, site, class, profile, rated_power_w, installed)"

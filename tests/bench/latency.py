@@ -1,4 +1,4 @@
-"""From a device's publish to the committed reading and its interval, one message at a time."""
+"""Time from a device's publish to the committed reading and its interval, one message at a time."""
 
 import statistics
 import time
@@ -16,7 +16,7 @@ _INTERVAL = (
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Median and 99th percentile of the times to the reading and to its interval. [ms]"""
+    """Return median and 99th percentile of the times to the reading and to its interval. [ms]"""
     pipeline.register(load.registry(100))
     log = pipeline.home / "run.log"
     publisher = load.Publisher(pipeline.stack.mosquitto.port)

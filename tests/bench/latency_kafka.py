@@ -1,8 +1,8 @@
 """
-From publish to a visible row through bridge, Kafka and worker, at a rate of 5,000 messages/s.
+Time from publish to a visible row through bridge, Kafka and worker, at 5,000 messages/s.
 
-Every device of the fleet sends in turn; the rows of 16 of them are watched by a
-second connection, so one message in 125 is timed, whatever its partition.
+Every device of the fleet sends in turn.  A second connection watches the rows of 16 of them, so one
+message in 125 is timed.
 """
 
 import statistics
@@ -27,7 +27,10 @@ _QUERY = (
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Median and 99th percentile [ms]; processor time of a message [us], messages a record."""
+    """
+    Return median and 99th percentile [ms], processor time per message
+    [us], messages per record.
+    """
     watched = {f"bench-{k * (DEVICES // WATCHED):05d}": k * (DEVICES // WATCHED) for k in range(16)}
     total = RATE * SECONDS
     with (
@@ -63,14 +66,14 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 
 def spent(running: Running) -> tuple[float, float]:
-    """Processor seconds of bridge and worker so far."""
+    """Return the processor seconds of bridge and worker so far."""
     return cpu_s(running.bridge.pid), cpu_s(running.worker.pid)
 
 
 def watch(
     connection: psycopg.Connection, watched: dict[str, int], each: int
 ) -> list[tuple[str, int, float]]:
-    """Device, number of its message and moment, for every message, as rows become visible."""
+    """Yield device, message number and time of every message, as rows become visible."""
     found: list[tuple[str, int, float]] = []
     there = dict.fromkeys(watched, -1)
     end = time.monotonic() + SECONDS + 60
@@ -90,7 +93,7 @@ def watch(
 def latencies(
     paced: Paced, watched: dict[str, int], seen: list[tuple[str, int, float]]
 ) -> list[float]:
-    """Milliseconds from the publish of each timed message to its row, the start left out."""
+    """Return milliseconds from publish to row of each timed message, without the start."""
     counts = [count for _, count in paced.moments]
     began = paced.moments[0][0]
     times = []

@@ -27,7 +27,7 @@ _WINDOW = 2_000
 
 
 def registry(devices: int) -> dict:
-    """A registry of PV inverters in projects of a hundred, as a YAML-able document."""
+    """Return a registry of PV inverters in projects of a hundred, as a YAML-able document."""
     installed = datetime(2025, 1, 1, tzinfo=UTC).isoformat()
     rows = [
         {
@@ -59,7 +59,7 @@ def registry(devices: int) -> dict:
 
 
 def messages(devices: int, each: int, cadence_s: int = 60) -> Iterator[tuple[str, bytes]]:
-    """Topic and payload of 12-channel readings, minute by minute over the whole fleet."""
+    """Yield topic and payload of 12-channel readings, minute by minute over the whole fleet."""
     encode = msgspec.json.encode
     for k in range(each):
         ts = START_MS + k * cadence_s * 1000
@@ -91,7 +91,10 @@ def messages(devices: int, each: int, cadence_s: int = 60) -> Iterator[tuple[str
 
 
 class Publisher:
-    """MQTT 3.1.1 at QoS 1 over one socket, many messages a write, paced by PUBACKs."""
+    """
+    MQTT 3.1.1 publisher at QoS 1 over one socket, with many messages per
+    write, paced by PUBACKs.
+    """
 
     def __init__(self, port: int, client_id: str = "bench-publisher") -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -135,7 +138,7 @@ TICK_S = 0.005  # many devices leave no silence between their messages
 
 class Paced(threading.Thread):
     """
-    Publishes at a rate until told to stop or out of messages.
+    Publishes at a rate until it is stopped or has no more messages.
 
     Parameters
     ----------
@@ -160,7 +163,7 @@ class Paced(threading.Thread):
         self.failure: BaseException | None = None
 
     def run(self) -> None:
-        """Send what is due, every tick; a tick that comes late sends more."""
+        """Send the due messages at every tick; a late tick sends more."""
         began = time.monotonic()
         try:
             while not self._stopping.wait(TICK_S):
@@ -178,7 +181,7 @@ class Paced(threading.Thread):
             self.failure = error
 
     def finish(self) -> int:
-        """Stop; return how many were sent, or raise what went wrong."""
+        """Stop; return the number of messages sent, or raise the error of the thread."""
         self._stopping.set()
         self.join(30)
         if self.failure is not None:

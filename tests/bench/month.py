@@ -1,4 +1,4 @@
-"""A month of sunny days for as many inverters as are asked for."""
+"""A month of sunny days for a number of inverters."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,9 @@ BEGIN_US, END_US = (instant_us(day, "Asia/Ho_Chi_Minh") for day in ("2026-03-01"
 
 def frame(devices: list[int] | range, step_us: int, *, weather: bool = False) -> Frame:
     """
-    Readings of inverters, the sun's power and a register that it fills.
+    Return readings of inverters with the sun's power, and a register that follows it.
 
-    All are alike, as one meter under many ids is; with `weather` each has its own clouds.
+    All are identical; with `weather` each has its own clouds.
     """
     times = np.arange(BEGIN_US, END_US, step_us, dtype=np.int64) + 17_000_000
     hour = ((times + 7 * 3_600_000_000) % 86_400_000_000) / 3_600_000_000
@@ -41,7 +41,7 @@ def frame(devices: list[int] | range, step_us: int, *, weather: bool = False) ->
 
 
 def _clouds(device: int, day: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What a device's own sky lets through, by the day and by the reading."""
+    """Return the transmission of a device's own sky, by day and reading."""
     draw = np.random.default_rng(device)
     of_day = draw.uniform(0.3, 1, int(day.max()) + 1)
     found: NDArray[np.float64] = of_day[day] * draw.uniform(0.6, 1, len(day))

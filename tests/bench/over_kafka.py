@@ -1,4 +1,4 @@
-"""`tonne bridge` and `tonne worker` as processes, for what is measured through them."""
+"""`tonne bridge` and `tonne worker` as processes, for measurements through them."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ PARTITIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What runs: the worker is the one whose metrics the pipeline reads."""
+    """Running processes: the worker is the one whose metrics are read."""
 
     bridge: subprocess.Popen[bytes]
     worker: subprocess.Popen[bytes]
@@ -29,7 +29,7 @@ class Running:
 def started(
     pipeline: Pipeline, log: Path, *words: str, metrics: str = ""
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command until the end of the block."""
+    """Context that runs a command until the end of the block."""
     environment = pipeline.environment | {"TONNE_METRICS_BIND": metrics}
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -47,7 +47,10 @@ def started(
 
 @contextmanager
 def over_kafka(pipeline: Pipeline, registry: dict) -> Iterator[Running]:
-    """Servers with Kafka, the topic, a worker that has its partitions, and a bridge."""
+    """
+    Context with servers including Kafka, the topic, a worker with its
+    partitions, and a bridge.
+    """
     pipeline.stack.up(kafka=True)
     pipeline.register(registry)
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS))
@@ -64,7 +67,7 @@ def over_kafka(pipeline: Pipeline, registry: dict) -> Iterator[Running]:
 
 
 def wait_for_line(log: Path, words: str, patience_s: float = 60) -> None:
-    """Wait until a process has said something."""
+    """Wait until a process has logged a line."""
     end = time.monotonic() + patience_s
     while words not in log.read_text():
         if time.monotonic() > end:
@@ -73,7 +76,7 @@ def wait_for_line(log: Path, words: str, patience_s: float = 60) -> None:
 
 
 def records(database_url: str) -> int:
-    """Kafka records that were stored."""
+    """Return the number of Kafka records stored."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute('SELECT sum("offset") FROM stream_offset').fetchone()
     return int(row[0])

@@ -41,7 +41,10 @@ _SEEN = """() => {
 
 
 def measure(url: str, home: Path) -> dict[str, tuple[float, float, float, float]]:
-    """Asked first, first content and whole [ms], and size [bytes] of each page, signed in."""
+    """
+    Return time of the first request, of first content and of the whole page [ms], and size [bytes]
+    of each page, signed in.
+    """
     with connect(url, role="tonne_api", autocommit=True) as conn:
         _, token = api_keys.create(conn, "viewer", "auditor", None, "bench")
     with serving({"TONNE_HOME": str(home), "TONNE_DATABASE_URL": url}) as (bind, _):
@@ -57,7 +60,7 @@ def measure(url: str, home: Path) -> dict[str, tuple[float, float, float, float]
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Chromium without a screen, closed again."""
+    """Yield Chromium without a screen."""
     with sync_playwright() as made:
         browser = made.chromium.launch(
             executable_path=browsers.chromium(),

@@ -1,8 +1,8 @@
 """
-The parts of `make bench`, and what each needs beside the servers of `tonne local`.
+The parts of `make bench`, and their requirements besides the servers of `tonne local`.
 
-A part that cannot run here, or fails, is null in the line of JSON and named with its reason
-on standard error; the others go on.
+A part that cannot run here, or fails, is null in the line of JSON, and is named with its reason on
+standard error; the others continue.
 """
 
 import sys
@@ -23,7 +23,7 @@ def _kafka() -> str | None:
 
 
 class Part(NamedTuple):
-    """A module with a function `measure`, and what tells that it cannot run here."""
+    """A module with a function `measure`, and a function that says why it cannot run here."""
 
     module: str
     lacks: Callable[[], str | None] = lambda: None
@@ -49,11 +49,11 @@ PARTS = {
 
 
 class CannotRunError(Exception):
-    """The machine lacks what a part needs."""
+    """The machine lacks a requirement of a part."""
 
 
 def run(names: Sequence[str], home: Path, parts: dict[str, Part] = PARTS) -> int:
-    """Measure parts one after the other, and print their figures; 1 where one failed."""
+    """Measure parts one after another and print their figures; return 1 if one failed."""
     figures: dict[str, float | None] = {}
     failed = 0
     try:
@@ -74,7 +74,7 @@ def run(names: Sequence[str], home: Path, parts: dict[str, Part] = PARTS) -> int
 
 def measured(part: Part, home: Path) -> dict[str, float]:
     """
-    Return the figures of a part, on servers of its own that are removed afterwards.
+    Return the figures of a part, on separate servers that are removed afterwards.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """
-A fleet that returns after an outage: most resident memory of `tonne run`, and the time it takes.
+A fleet that returns after an outage: maximum memory of `tonne run`, and the time that it takes.
 
-Each device sends a reading, is away, and sends another one: all intervals in between are
+Each device sends a reading, is offline, and sends another one: all intervals in between are
 calculated from the two.
 """
 
@@ -18,7 +18,10 @@ _DAY_S, _PATIENCE_S = 86_400, 7_200
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Megabytes of `tonne run` at most, and seconds until all intervals are calculated."""
+    """
+    Return the maximum memory of `tonne run` [MB], and seconds until all
+    intervals are calculated.
+    """
     pipeline.register(load.registry(DEVICES))
     log, sent = pipeline.home / "run.log", load.messages(DEVICES, 2, DAYS * _DAY_S)
     with pipeline.running(log) as process:

@@ -1,10 +1,10 @@
 """
-What it costs to seal a fleet's days, and to count when their readings arrived.
+Cost of sealing a fleet's days, and of counting the arrival of their readings.
 
     python -m tests.bench.sealing --devices 10000 --days 2 [--profile]
 
-Rows of all devices are made in SQL, a reading a quarter of an hour, in projects of a hundred
-devices; then their days are sealed as `tonne log seal` does it, one day after another.
+Rows of all devices are created in SQL, a reading every 15 minutes, in projects of a hundred
+devices; then their days are sealed as by `tonne log seal`, one day after another.
 """
 
 import cProfile
@@ -72,7 +72,7 @@ _ARRIVED = (
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Figures of a fleet that takes a few minutes."""
+    """Return figures of a fleet that takes a few minutes."""
     return at(pipeline, DEVICES, DAYS)
 
 
@@ -121,7 +121,10 @@ def _signer(conn: Connection) -> Signer:
 
 
 def _arrival(conn: Connection, edges: list[int], devices: int) -> dict[str, float]:
-    """When the readings of the last day arrived, project by project, and of all in one project."""
+    """
+    Read the arrival of the last day's readings, project by project, and
+    of all in one project.
+    """
     figures: dict[str, float] = {}
     fleet = registry.load_fleet(conn)
     jobs = [one for one in ended(conn, fleet, edges[-1]) if one.to_us == edges[-1]]
@@ -138,7 +141,7 @@ def _arrival(conn: Connection, edges: list[int], devices: int) -> dict[str, floa
 
 
 def _counting(url: str, devices: int) -> dict[str, float]:
-    """Count a quarter hour of the whole fleet as it is stored; milliseconds."""
+    """Return the milliseconds for counting the arrivals of one interval of the whole fleet."""
     figures: dict[str, float] = {}
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         fleet = registry.load_fleet(conn)
@@ -158,7 +161,7 @@ def _counting(url: str, devices: int) -> dict[str, float]:
 
 @contextmanager
 def _spent(conn: Connection, figures: dict[str, float], name: str) -> Iterator[None]:
-    """Note seconds: ours, the session's, by the clock."""
+    """Record seconds: of this process, of the session, and elapsed."""
     pid = conn.info.backend_pid
     began = time.process_time(), cpu_s(pid), time.monotonic()
     yield

@@ -1,10 +1,10 @@
-"""Days of simulated devices as readings, with no broker between.
+"""
+Days of simulated devices as readings, without a broker.
 
-Make many rows in SQL: keys and indexes are built once all rows are there.
-
-Ten million rows of a day, each entered into the keys of ten thousand devices, take most of
-an hour; the keys built by sorting take minutes.  They are denser than in the field, where
-readings of all devices come in turn.
+Many rows are created in SQL: keys and indexes are built once all rows exist. Ten million rows of a
+day, each entered into the keys of ten thousand devices, take most of an hour; building the keys by
+sorting takes minutes.  Their rows are denser than in the field, where readings of all devices
+alternate.
 """
 
 from collections.abc import Iterator
@@ -51,8 +51,8 @@ def indexed_after(conn: Connection) -> Iterator[None]:
     """
     Drop keys and indexes of hypertables, and build them at the end of the block.
 
-    Triggers wait as well: rows that come in the order of time would mark a day each.  All days are
-    marked at the end.
+    Triggers are off as well, since rows in order of time would mark a day each; all days are marked
+    at the end.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def indexed_after(conn: Connection) -> Iterator[None]:
 
 
 def order_by_time(conn: Connection) -> None:
-    """Let rows of each chunk lie as they come from the field: those of a quarter hour together."""
+    """Sort the rows of each chunk as in the field: those of one interval together."""
     for chunk, column in conn.execute(_CHUNKS).fetchall():
         conn.execute(f"ANALYZE {chunk} ({column})".encode())
         if conn.execute(_ORDERED, [chunk, column.strip('"')]).fetchone() == (True,):
@@ -101,7 +101,10 @@ _UNITS = (("", "", 1), ("_kwh", "_wh", 1000), ("_kw", "_w", 1000), ("_m3", "_ml"
 
 
 def of(name: str, class_id: str, from_us: int, to_us: int, cadence_s: int = CADENCE_S) -> Frame:
-    """Readings of one device of a class; what its simulator lacks, an inverter gets here."""
+    """
+    Return readings of one device of a class; inverters have channels added that the simulator
+    lacks.
+    """
     power = USUAL_POWER_W.get(class_id, 0)
     device = Device(name, class_id, name, 20.86, 106.68, power, cadence_s)
     seed = sum(name.encode())
@@ -132,7 +135,7 @@ def _said(name: str, said: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _inside(columns: dict[str, np.ndarray], chance: np.random.Generator) -> dict[str, np.ndarray]:
-    """What an inverter says of its inside, in the steps that such devices have."""
+    """Return an inverter's internal values, in the resolution of such devices."""
     n, dc = len(columns["dc_power_w"]), columns["dc_power_w"]
     up = dc > 0
     volts = np.where(up, np.round(680 + 0.0004 * dc + chance.normal(0, 1.5, n), 1), 0.0)

@@ -1,4 +1,4 @@
-"""Processor time of this process and of a server, a message; memory of a process."""
+"""Processor time of this process and of a server per message; memory of a process."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Meter:
-    """Adds up our processor time and a server's over blocks, a message."""
+    """Sums the processor time of this process and of a server over blocks."""
 
     server: Callable[[], float] = lambda: 0.0
     ours_s: float = 0.0
@@ -26,21 +26,21 @@ class Meter:
         self.servers_s += self.server() - self._began[1]
 
     def ours_us(self, messages: int) -> float:
-        """Our microseconds a message."""
+        """Return the microseconds of this process per message."""
         return self.ours_s / messages * 1e6
 
     def servers_us(self, messages: int) -> float:
-        """The server's microseconds a message."""
+        """Return the microseconds of the server per message."""
         return self.servers_s / messages * 1e6
 
 
 def alone_s(pid: int) -> float:
-    """Processor seconds of a process with one thread, without those that it started."""
+    """Return processor seconds of a single-threaded process, without its child processes."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def cpu_s(pid: int) -> float:
-    """Processor seconds of a process and of those that it started."""
+    """Return processor seconds of a process and of its child processes."""
     total = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -54,7 +54,7 @@ def cpu_s(pid: int) -> float:
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory of a process now. [MB]"""
+    """Return the resident memory of a process. [MB]"""
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
     if found is None:

@@ -39,7 +39,7 @@ _TOPIC, _PARTITIONS = "bench", 4
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Microseconds a message and bytes a row, by stage."""
+    """Return microseconds per message and bytes per row, by stage."""
     pipeline.stack.up(kafka=True)
     figures: dict[str, float] = {}
     figures |= received(pipeline)
@@ -60,14 +60,14 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
 
 
 def batches(cadence_s: int) -> Iterator[Messages]:
-    """Frames' worth of messages."""
+    """Return batches of messages of one frame each."""
     messages = load.messages(DEVICES, TOTAL // DEVICES, cadence_s)
     while batch := list(islice(messages, FRAME)):
         yield batch
 
 
 def received(pipeline: Pipeline) -> dict[str, float]:
-    """Receive and acknowledge a backlog, and do nothing else."""
+    """Receive and acknowledge a backlog, without further work."""
     mosquitto = pipeline.stack.mosquitto
     pipeline.open_session("tonne-bench")
     publisher = load.Publisher(mosquitto.port)
@@ -93,7 +93,7 @@ def received(pipeline: Pipeline) -> dict[str, float]:
 
 
 def bridged(pipeline: Pipeline, plan: Plan, frames: list[Messages]) -> dict[str, float]:
-    """Decode, admit, encode, produce and consume, each on its own."""
+    """Measure decoding, admission, encoding, producing and consuming separately."""
     fleet, route = plan.fleet, Router(plan.fleet).route
     decoding, admitting, encoding, reading = Meter(), Meter(), Meter(), Meter()
     records: list[tuple[int, bytes]] = []

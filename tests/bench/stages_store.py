@@ -1,4 +1,4 @@
-"""Settling and storing a message: processor time, bytes a row, and what a device costs."""
+"""Metering and storing of a message: processor time, bytes per row, and cost of a device."""
 
 import os
 import statistics
@@ -36,7 +36,7 @@ SMALL = 25
 
 
 def database(pipeline: Pipeline, name: str, devices: int) -> str:
-    """URL of a fresh database with a registry of so many devices."""
+    """Return the URL of a fresh database with a registry of a number of devices."""
     whole = pipeline.urls.database_url
     with psycopg.connect(whole, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -47,7 +47,7 @@ def database(pipeline: Pipeline, name: str, devices: int) -> str:
 
 
 def register(url: str, home: Path, devices: int) -> None:
-    """Import a registry of so many devices."""
+    """Import a registry of a number of devices."""
     file = home / "registry.yaml"
     file.write_text(yaml.safe_dump(load.registry(devices), sort_keys=False))
     with connect(url) as connection:
@@ -57,7 +57,7 @@ def register(url: str, home: Path, devices: int) -> None:
 
 
 class Storing:
-    """Batches as a worker gets them, settled and committed."""
+    """Batches in the form that a worker gets, metered and committed."""
 
     def __init__(self, url: str, plan: Plan) -> None:
         self.plan = plan
@@ -79,11 +79,11 @@ class Storing:
         )
 
     def settle(self, admitted: Admitted) -> None:
-        """Settle alone, beside the store's own state."""
+        """Meter a batch, without changing the store's own state."""
         settle(self.plan, self._state, admitted.frames).metered.apply(self._state)
 
     def commit(self, batch: Messages, admitted: Admitted) -> float:
-        """Commit; return how long it took. [s]"""
+        """Commit a batch; return the time that it took. [s]"""
         n = len(batch)
         letters = Letters(
             [t for t, _ in batch], [p for _, p in batch], [None] * n, [False] * n, [now_us()] * n
@@ -96,7 +96,7 @@ class Storing:
 def stored(
     pipeline: Pipeline, url: str, plan: Plan, batches: Sequence[Messages]
 ) -> dict[str, float]:
-    """Settle alone, then the whole commit, with the database's own time and bytes."""
+    """Measure metering alone, then the whole commit, with the database's own time and bytes."""
     storing, settling = Storing(url, plan), Meter()
     committing = Meter(lambda: cpu_s(pipeline.stack.postgres.pid or 0))
     total, walls = sum(map(len, batches)), []
@@ -120,7 +120,7 @@ def stored(
 
 
 def small_commits(url: str, plan: Plan, batches: Sequence[Messages]) -> dict[str, float]:
-    """Wall time of a commit of few messages: what a transaction costs, whatever is in it."""
+    """Return elapsed time of a commit of few messages, which is the cost of a transaction."""
     storing = Storing(url, plan)
     # every device twice, later than all that is stored: marks are loaded by the first round
     each = sum(map(len, batches)) // DEVICES
@@ -133,7 +133,7 @@ def small_commits(url: str, plan: Plan, batches: Sequence[Messages]) -> dict[str
 
 
 def registered(pipeline: Pipeline) -> dict[str, float]:
-    """What a process spends on each registered device, at its start and at each change."""
+    """Return the cost of each registered device for a process, at its start and at each change."""
     url = database(pipeline, "stages_registry", MANY)
     read = "import sys; from tests.bench.stages_store import hold; hold(*sys.argv[1:])"
     told = [
@@ -161,13 +161,13 @@ def hold(url: str, kept: str) -> None:
 
 
 def wal_bytes(connection: psycopg.Connection) -> int:
-    """How far the write-ahead log has come."""
+    """Return the position of the write-ahead log. [bytes]"""
     row = connection.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
     return int(row[0])
 
 
 def sizes(url: str, messages: int) -> dict[str, float]:
-    """Bytes a row of each table and of its indexes."""
+    """Return the bytes per row of each table and of its indexes."""
     figures = {}
     with psycopg.connect(url, autocommit=True) as connection:
         for table in ("reading_pv_inverter", "interval_quantity", "interval_emission"):

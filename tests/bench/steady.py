@@ -23,12 +23,15 @@ _SAMPLE_S, _WARM = 2.0, 0.2
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """The short form: most resident memory of a worker at load. [MB]"""
+    """Return the maximum memory of a worker at load, in the short form. [MB]"""
     return {"worker_rss_mb": run(pipeline, SHORT_S, SHORT_RATE)["worker_end_mb"]}
 
 
 def run(pipeline: Pipeline, seconds: float, rate: float) -> dict[str, float]:
-    """Resident memory at the start, in the middle and at the end, and its slope after warm-up."""
+    """
+    Return resident memory at the start, in the middle and at the end, and
+    its slope after warm-up.
+    """
     each = int(seconds * rate / DEVICES) + 1
     with over_kafka(pipeline, load.registry(DEVICES)) as running:
         messages = load.messages(DEVICES, each, CADENCE_S)
@@ -48,7 +51,7 @@ def run(pipeline: Pipeline, seconds: float, rate: float) -> dict[str, float]:
 
 
 def sampled(pipeline: Pipeline, running: Running, seconds: float) -> np.ndarray:
-    """Rows of seconds since the start, worker's and bridge's resident megabytes."""
+    """Return rows of seconds since the start, and resident megabytes of worker and bridge."""
     began, told, rows = time.monotonic(), 0, []
     while (now := time.monotonic() - began) < seconds:
         rows.append((now, rss_mb(running.worker.pid), rss_mb(running.bridge.pid)))
@@ -65,7 +68,7 @@ def sampled(pipeline: Pipeline, running: Running, seconds: float) -> np.ndarray:
 
 
 def summary(name: str, at_s: np.ndarray, mb: np.ndarray) -> dict[str, float]:
-    """Means of the first, middle and last tenth after warm-up, and MB an hour between."""
+    """Return the means of the first, middle and last tenth after warm-up, and the slope. [MB/h]"""
     kept = at_s >= _WARM * at_s[-1]
     at_s, mb = at_s[kept], mb[kept]
     tenth = max(1, len(mb) // 10)
@@ -80,7 +83,7 @@ def summary(name: str, at_s: np.ndarray, mb: np.ndarray) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run for as long as asked, on servers of its own."""
+    """Run for the requested time, on separate servers."""
     parser = options("steady", __doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=2_000, help="messages a second")

@@ -1,4 +1,4 @@
-"""The simulation behind docs/capacity.md and cells.md: what comes is stored or waits."""
+"""The simulation of docs/capacity.md and cells.md: each message is stored or waits."""
 
 import json
 from pathlib import Path

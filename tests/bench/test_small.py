@@ -1,4 +1,4 @@
-"""Parts of `make bench` in their smallest form: quick ones always, all of them in the soak."""
+"""Parts of `make bench` in their smallest form: the quick ones always, all in `make soak`."""
 
 from importlib import import_module
 from math import isfinite

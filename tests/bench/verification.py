@@ -25,7 +25,7 @@ DEVICES = 100
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Seconds, and readings a second, of reading the pack and every step of its check."""
+    """Return seconds, and readings per second, for reading the pack and every step of its check."""
     url = database(pipeline, "verifying", DEVICES)
     folder, span = pipeline.home / "pack", (month.BEGIN_US, month.END_US)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

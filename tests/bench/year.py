@@ -1,9 +1,9 @@
 """
-A year of Hai Phong's catalog at a quarter hour: stored and accounted, closed, verified.
+A year of Hai Phong's catalog at intervals of 15 minutes: stored, accounted, closed, verified.
 
-The simulator's columns go into the store as `tonne run` commits them; MQTT is what the
-drain measures.  Making them is not counted.  Then every project's year is closed, its
-evidence exported, and the pack verified offline.
+The simulator's columns are committed as by `tonne run`, without MQTT, which `drain` measures.
+Creating them is not measured.  Then every project's year is closed, its evidence exported, and the
+pack verified offline.
 """
 
 import time
@@ -38,7 +38,7 @@ _REPLAYED = "nrel-rsf2-inv2"
 
 
 def measure(pipeline: Pipeline) -> dict[str, float]:
-    """Seconds that a year takes to be accounted, closed and verified."""
+    """Return the seconds for accounting, closing and verifying a year."""
     pipeline.tonne("migrate")
     pipeline.tonne("registry", "import", str(CATALOG))
     url, took = pipeline.urls.database_url, defaultdict(float)
@@ -86,10 +86,10 @@ def frames(
     of: Collection[str] | None = None,
 ) -> Iterator[list[Frame]]:
     """
-    Frames of some days of every device and a reading or two, one a class, in order of time.
+    Yield frames of some days of every device, one per class, in order of time.
 
-    Each quarter hour; `as_registered`: where the registry has a cadence, by that, as in the demo.
-    `of`: of these projects alone.
+    There is a reading per 15-minute interval; with `as_registered` at the registered cadence, as in
+    the demo. `of`: only these projects.
     """
     fleet = [d for d in read_fleet(catalog, _CADENCE_S) if d.id != _REPLAYED]
     if of is not None:

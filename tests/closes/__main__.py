@@ -1,4 +1,7 @@
-"""`python -m tests.closes`: show golden closes, add some, write anew what they come to, pin."""
+"""
+`python -m tests.closes`: show or add golden closes, update their
+results, or freeze a rule set.
+"""
 
 import argparse
 import json
@@ -11,7 +14,7 @@ _SPAN = 6  # facts of a column that a reader sees of each end
 
 
 def show(name):
-    """Print what a close is given and what is expected of it; a part of a name is enough."""
+    """Print the inputs and the expected result of a close; a part of its name is sufficient."""
     closes, _ = corpus.read()
     outcomes = corpus.expected()
     for one in [n for n in closes if name in n] or sys.exit(f"no golden close has {name!r} in it"):
@@ -39,7 +42,7 @@ def _short(value):
 
 
 def add(folder):
-    """Add what `tests.closes.capture` kept in a folder."""
+    """Add the closes that `tests.closes.capture` stored in a folder."""
     closes, books = corpus.read() if corpus.FACTS.exists() else ({}, {})
     for file in sorted(folder.glob("*.json")):
         found = json.loads(file.read_text("utf-8"))
@@ -50,7 +53,7 @@ def add(folder):
 
 
 def write():
-    """Close all again and keep what they come to; say which come to something else."""
+    """Close all periods again and store the results; print the closes with another result."""
     closes, found = corpus.read()
     before = corpus.expected() if corpus.OUTCOMES.exists() else {}
     books = corpus.books_of(found)
@@ -63,7 +66,7 @@ def write():
 
 
 def release(rules):
-    """Pin a rule set: its release is tagged, and from now on it stays as it is."""
+    """Freeze a rule set: its release is tagged, and it must not change any more."""
     kept = {**corpus.released(), rules: ""}
     corpus.RELEASED.write_text(f"{json.dumps(kept, indent=1)}\n", "utf-8")
     write()

@@ -1,4 +1,4 @@
-"""Pytest plug-in that keeps closes: `pytest -p tests.closes.capture --closes FOLDER tests/mrv`."""
+"""Pytest plug-in that stores closes: `pytest -p tests.closes.capture --closes FOLDER tests/mrv`."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Put a function that keeps its arguments before `close`, before tests import it."""
+    """Wrap `close` by a function that stores its arguments, before tests import it."""
     folder, close = config.getoption("--closes"), period.close
 
     def kept(*given, **named):

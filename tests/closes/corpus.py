@@ -1,8 +1,8 @@
 """
-Golden closes: the facts of each, and what they come to by its rules.
+Golden closes: the inputs of each, and the result by its rules.
 
-`facts.json.xz` has the facts and changes only where closes are added; `outcomes.jsonl` has what
-is expected, a line a close, so that a change of the rules is a change of lines that can be read.
+`facts.json.xz` has the inputs and changes only when closes are added.  `outcomes.jsonl` has the
+expected results, one line per close, so that a change of the rules appears as changed lines.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ LINES = HERE / "lines.json"
 
 
 class Close(NamedTuple):
-    """The arguments of a close."""
+    """Arguments of a close."""
 
     project: object
     fleet: object
@@ -39,7 +39,10 @@ class Close(NamedTuple):
 
 
 def stored(asked, books):
-    """Write the arguments of a close as JSON; factor books go to `books` by their digest."""
+    """
+    Return the arguments of a close as JSON; factor books are added to
+    `books` by their digest.
+    """
     book = plain(tuple(asked.factors))
     books[digest(book)] = book
     supporting = plain(asked.supporting or SupportingData())
@@ -50,39 +53,39 @@ def stored(asked, books):
 
 
 def read():
-    """Return the stored facts of all closes by name, and their factor books."""
+    """Return the stored inputs of all closes by name, and their factor books."""
     found = json.loads(lzma.decompress(FACTS.read_bytes()))
     return found["closes"], found["books"]
 
 
 def write(closes, books):
-    """Keep facts, and the factor books that they name."""
+    """Write inputs, and the factor books that they name."""
     used = {one["factors"] for one in closes.values()}
     kept = {"books": {k: books[k] for k in sorted(used)}, "closes": dict(sorted(closes.items()))}
     FACTS.write_bytes(lzma.compress(text_of(kept).encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
 def name_of(facts):
-    """Return the name of a close: its rules, its methodology, and its facts' digest."""
+    """Return the name of a close: rule set, methodology, and digest of its inputs."""
     return (
         f"{facts['rules']}/{facts['project']['methodology']}/{digest({**facts, 'rules': 0})[:12]}"
     )
 
 
 def asked_of(facts, books):
-    """Read the arguments of a close; `books` are factor books that were read."""
+    """Return the arguments of a close from JSON; `books` are the factor books."""
     found = fact(facts)
     supporting = replace(found.pop("besides"), accounting=found.pop("rules"))
     return Close(**{**found, "factors": books[facts["factors"]], "supporting": supporting})
 
 
 def books_of(found):
-    """Read factor books."""
+    """Return factor books from JSON."""
     return {name: FactorBook(fact(book)) for name, book in found.items()}
 
 
 def outcome(result):
-    """Return what a close came to: micrograms, grams by year, base units, conditions."""
+    """Return the result of a close: micrograms, grams by year, base units, conditions."""
     held = defaultdict(list)
     for one in result.applicability:
         held["holds" if one.holds else "does not hold"].append(one.rule)
@@ -100,7 +103,7 @@ def outcome(result):
 
 
 def closed(name, closes, books):
-    """Close again; what it came to, as a line of `OUTCOMES` has it."""
+    """Close again; return the result in the form of a line of `OUTCOMES`."""
     result = close(*asked_of(closes[name], books))
     said = {"close": name, **outcome(result)}
     # a statement of a released rule set is computed again byte for byte
@@ -110,7 +113,7 @@ def closed(name, closes, books):
 
 
 def _lines(result):
-    """Return all that a result says; what came later and is not there is left out."""
+    """Return all contents of a result; fields that were added later and are unset are omitted."""
     whole = asdict(result)
     del whole["before_evidence_ug"]  # boards show it, and no statement
     del whole["claimed_t"]  # the evidence is graded by it
@@ -125,7 +128,10 @@ def _lines(result):
 
 
 def _whole(result):
-    """Return what a statement of 0.1.0 holds of a result: its findings had texts and no rule."""
+    """
+    Return the contents of a result in a statement of 0.1.0, whose
+    findings had texts and no rule.
+    """
     whole = _lines(result)
     held = [[one.holds, one.signed_by_0_1_0] for one in result.applicability]
     whole["deductions"] = [
@@ -142,12 +148,12 @@ def rules_of(name):
 
 
 def released():
-    """Return the digest of all outcomes of each rule set that a release has."""
+    """Return the digest of all results of each released rule set."""
     return json.loads(RELEASED.read_text("utf-8"))
 
 
 def expected():
-    """Return the lines of `OUTCOMES` by the close, each with its digest of `LINES`."""
+    """Return the lines of `OUTCOMES` by close, each with its digest of `LINES`."""
     found = map(json.loads, OUTCOMES.read_text("utf-8").splitlines())
     lines = json.loads(LINES.read_text("utf-8")) if LINES.exists() else {}
     return {
@@ -157,22 +163,22 @@ def expected():
 
 
 def keep(outcomes):
-    """Keep what closes come to."""
+    """Store the results of closes."""
     lines = {name: one.pop("lines") for name, one in outcomes.items() if "lines" in one}
     OUTCOMES.write_text("".join(f"{text_of(one)}\n" for one in outcomes.values()), "utf-8")
     LINES.write_text(f"{json.dumps(lines, indent=0)}\n", "utf-8")
 
 
 def text_of(value):
-    """Write JSON, short."""
+    """Return a value as compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def digest(value):
-    """Return the hash of a value's JSON, whatever the order of its keys."""
+    """Return the hash of a value's JSON with sorted keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def set_digest(rules, outcomes):
-    """Return the hash of all outcomes of one rule set."""
+    """Return the hash of all results of one rule set."""
     return digest([one for name, one in sorted(outcomes.items()) if rules_of(name) == rules])

@@ -1,11 +1,11 @@
 """
-Slips in the rules, sampled: does a golden close notice?
+Sampled mutations of the rules: does a golden close detect each?
 
     python -m tests.closes.mutants --count 60 --seed 45 --closes 40
 
-One operator, number or function of mrv/rules and mrv/accounting is changed in a fork, and closes
-that run through it are closed again, of a sample of all: how many slips are noticed is a least.
-Those that no close noticed are named, with their line.
+One operator, number or function of mrv/rules and mrv/accounting is changed in a fork.  A sample of
+the closes that run through it is closed again, so the number of detected mutations is a lower
+bound.  Mutations that no close detects are listed with their line.
 """
 
 import argparse
@@ -33,7 +33,7 @@ CALLED = {"max": "min", "min": "max", "any": "all", "all": "any"}
 
 
 def sites(tree, names=()):
-    """Yield each node that may be changed, with the names of the function that it is in."""
+    """Yield each node that may be changed, with the names of its function."""
     for node in ast.iter_child_nodes(tree):
         inner = names
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and isinstance(
@@ -48,7 +48,7 @@ def sites(tree, names=()):
 
 
 def changed(node, *, do=True):
-    """Change a node, or say whether it can be."""
+    """Change a node; return whether it could be changed."""
     match node:
         case ast.Compare(ops=[one, *_]) if type(one) in SWAPPED:
             if do:
@@ -68,7 +68,10 @@ def changed(node, *, do=True):
 
 
 def function(path, names):
-    """Return the function of a module that the product calls; None where it is no plain one."""
+    """
+    Return the function of a module that the product calls; None if it
+    is not a plain function.
+    """
     found = importlib.import_module(path.removesuffix(".py").replace("/", "."))
     for name in names:
         found = vars(found).get(name)
@@ -93,7 +96,7 @@ def spoil(path, number):
 
 
 def chosen(count, seed):
-    """Return some slips: file, number, names of the function, line."""
+    """Return some mutations: file, number, names of the function, line."""
     found = []
     for room in ROOMS:
         for file in sorted((ROOT / room).glob("*.py")):
@@ -106,7 +109,7 @@ def chosen(count, seed):
 
 
 def through(functions, names, close):
-    """Return which closes run through each function's code."""
+    """Return the closes that run through each function's code."""
     found = defaultdict(list)
     for name in names:
         ran = set()
@@ -119,7 +122,7 @@ def through(functions, names, close):
 
 
 def noticed(slip, names, close, expected):
-    """Whether one of the closes comes to something else, in a process of its own."""
+    """Return whether one of the closes has another result, in a separate process."""
     if not (child := os.fork()):
         try:
             spoil(*slip)
@@ -130,7 +133,7 @@ def noticed(slip, names, close, expected):
 
 
 def main():
-    """Print how many slips are noticed, and each that is not."""
+    """Print the number of detected mutations, and each undetected one."""
     parser = argparse.ArgumentParser(prog="python -m tests.closes.mutants", description=__doc__)
     for name, usual in (("count", 60), ("seed", 45), ("closes", 40)):
         parser.add_argument(f"--{name}", type=int, default=usual)

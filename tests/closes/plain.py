@@ -1,8 +1,9 @@
 """
-Facts of a close as plain JSON, and back.
+Inputs of a close as plain JSON, and back.
 
-A dataclass is an object of its fields by name, those that have their default left out.  A column
-of numbers is its first one and the steps from each to the next, `[step, times]` where one repeats.
+A dataclass is an object of its fields by name, without fields of default value.  A column of
+numbers is its first number and the differences from each to the next, `[difference, times]` for
+repeated ones.
 """
 
 from collections.abc import Mapping
@@ -46,7 +47,7 @@ _OWN = {
 
 
 def plain(value):
-    """Write a fact as JSON."""
+    """Return an input as JSON."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     for kind, write in _WRITTEN.items():
@@ -97,7 +98,7 @@ def _column(array):
 
 
 def fact(value):
-    """Read what `plain` wrote."""
+    """Return the input from `plain`."""
     if isinstance(value, list):
         return tuple(fact(one) for one in value)
     if not isinstance(value, dict):

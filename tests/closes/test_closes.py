@@ -1,4 +1,4 @@
-"""The golden closes: what each comes to, and that a released rule set stays as it was."""
+"""The golden closes: the result of each, and that a released rule set does not change."""
 
 import pytest
 
@@ -13,7 +13,7 @@ EXPECTED = corpus.expected()
 
 @pytest.fixture(scope="module")
 def closes():
-    """Facts of all closes, and their factor books."""
+    """Return the inputs of all closes, and their factor books."""
     found, books = corpus.read()
     return found, corpus.books_of(books)
 
@@ -32,7 +32,7 @@ def test_the_facts_are_those_that_the_outcomes_are_of(closes):
 
 
 def test_facts_come_back_as_they_went(closes):
-    """A field that is lost would be a close of something else, for ever."""
+    """A field that is lost would be a close of something else, forever."""
     for facts in [*closes[0].values()][:: 1 if SOAK else 10]:
         assert plain(fact(facts)) == facts
 

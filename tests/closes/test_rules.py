@@ -1,7 +1,7 @@
 """
-What holds of the whole rulebook, over golden closes: some of them here, all in the soak.
+Properties of the whole rulebook, over golden closes: some of them here, all in `make soak`.
 
-A figure that moves fails test_closes.py, which closes all of them.
+A changed figure fails test_closes.py, which closes all of them.
 """
 
 import random
@@ -30,7 +30,7 @@ EACH = 1 if SOAK else 10
 
 @pytest.fixture(scope="module")
 def closes():
-    """Arguments of all closes by today's rules."""
+    """Return the arguments of all closes with the current rules."""
     found, books = corpus.read()
     books = corpus.books_of(books)
     names = sorted(name for name in found if corpus.rules_of(name) != "1")
@@ -39,7 +39,7 @@ def closes():
 
 @pytest.fixture(scope="module")
 def passes(closes):
-    """What the rules say of some closes."""
+    """Return the evaluated rules of some closes."""
     return {name: passed(closes[name], JUDGES) for name in [*closes][::EACH]}
 
 
@@ -66,7 +66,7 @@ def test_the_order_of_rules_moves_nothing(closes, passes, seed):
 
 
 def test_no_rule_raises_a_reduction(passes):
-    """A rule that leaves more, settled or not, would pay the claimant for a fault."""
+    """A rule that raises the reduction would reward the claimant for a fault."""
     for name, one in passes.items():
         for rule, cost in one.costs.items():
             # what is impossible is no figure, whichever side of the account it is on
@@ -85,7 +85,7 @@ def test_every_rule_of_values_costs_somewhere(closes, passes):
 
 
 def earlier(asked):
-    """Move a close a week back, so that it crosses New Year."""
+    """Move a close back by a week, so that it crosses New Year."""
     n = WEEK_US // INTERVAL_US
     devices = tuple(
         replace(d, from_us=d.from_us and d.from_us - WEEK_US, to_us=d.to_us and d.to_us - WEEK_US)
@@ -118,7 +118,7 @@ def earlier(asked):
 
 
 def test_vintages_add_up_over_new_year(closes):
-    """An excess that was taken off one year alone made vintages of -18.9 and +21.9 t for 1.1."""
+    """An excess that was deducted one year alone made vintages of -18.9 and +21.9 t for 1.1."""
     crossed = 0
     for name in [*closes][:: 3 * EACH]:
         asked = earlier(closes[name])
@@ -134,7 +134,7 @@ def test_vintages_add_up_over_new_year(closes):
 
 
 def test_each_device_is_metered_less_its_cuts(passes):
-    """Energy that disappears without a line in the statement is one that nobody can appeal for."""
+    """Energy that disappears without a line in the statement is one that no one can appeal for."""
     for name, result in passes.items():
         account = result.account
         for one in account.views:
@@ -169,7 +169,7 @@ def test_each_device_is_metered_less_its_cuts(passes):
 
 @pytest.fixture(scope="module")
 def results(closes):
-    """Every sixteenth close by today's rules, every eighth in the soak."""
+    """Return every sixteenth close with the current rules, every eighth in `make soak`."""
     return {name: close(*closes[name]) for name in sorted(closes)[:: 8 if SOAK else 16]}
 
 
@@ -186,7 +186,7 @@ def test_lines_and_gaps_add_up_to_what_was_taken_off(results):
 
 
 def test_each_effect_has_its_finding(results):
-    """119 t were taken off for days without an invoice, and no finding named a day."""
+    """119 t were deducted for days without an invoice, and no finding named a day."""
     for name, one in results.items():
         reported = {found.rule for found in one.applicability if not found.holds}
         # what belongs to a certificate has its line, and is not a fault
@@ -199,7 +199,7 @@ def test_each_effect_has_its_finding(results):
 
 
 def in_two(devices, role, middle_us):
-    """Bind the devices of a role twice: until a moment, and from it on."""
+    """Bind the devices of a role twice: up to a moment, and from it on."""
     halves = {"to_us": middle_us}, {"from_us": middle_us}
     return [
         replace(one, **half) for one in devices for half in (halves if one.role == role else ({},))

@@ -1,9 +1,9 @@
 """
-The commands of docs/backup.md that name containers, done without an engine of containers.
+The commands of docs/backup.md that name containers, run without a container engine.
 
-Each service's own command runs with the settings that the compose file gives it: its volumes are
-folders, its secrets the files of `deploy/secrets.sh`, its addresses those of servers of the test.
-What an image is, how networks keep services apart, and who may read which volume is not tried.
+Each service's own command runs with the settings of the compose file: its volumes are folders, its
+secrets the files of `deploy/secrets.sh`, its addresses those of the test's servers.  Images,
+networks and access rights of volumes are not tested.
 """
 
 import os
@@ -29,7 +29,7 @@ _ADDRESS = re.compile(r"@timescaledb:5432/tonne$")
 
 
 class Composed:
-    """Services of a compose file as processes of this machine, below a folder."""
+    """Services of a compose file as processes of this machine, in a folder."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.folder, self._database = folder, database_url
@@ -38,7 +38,7 @@ class Composed:
         self.api = f"127.0.0.1:{free_port()}"
 
     def line(self, text: str) -> str:
-        """Do one line of the page; return what it printed."""
+        """Run one line of the page; return its output."""
         words = shlex.split(text, comments=True)
         if words[0] == "sudo":
             words = words[1:]
@@ -53,7 +53,7 @@ class Composed:
         return {"up": self._up, "run": self._once, "exec": self._exec}[what](rest)
 
     def volume(self, name: str) -> Path:
-        """Return the folder that stands for a volume."""
+        """Run a command of this machine, in the folder of the move."""
         found = self.folder / "volumes" / name
         found.mkdir(parents=True, exist_ok=True)
         return found
@@ -71,11 +71,11 @@ class Composed:
             one.wait(60)
 
     def log(self, name: str) -> str:
-        """Return what a service printed."""
+        """Return the output of a service."""
         return (self.folder / f"{name}.log").read_text()
 
     def environment(self, name: str) -> dict[str, str]:
-        """Return the settings that a service is given, with the places of this machine."""
+        """Return the settings of a service, with paths and addresses of this machine."""
         given = {"TONNE_HOME": _HOME, **self._services[name].get("environment", {})}
         told = {key: self._here(name, str(value)) for key, value in given.items()}
         for key, bind in (("TONNE_API_BIND", self.api), ("TONNE_METRICS_BIND", None)):
@@ -85,7 +85,7 @@ class Composed:
         return {**rest, **told}
 
     def _here(self, name: str, text: str) -> str:
-        """Return a path or address of a container as it is on this machine."""
+        """Return a container's path or address as on this machine."""
         text = text.replace("mosquitto:8883", f"127.0.0.1:{self._mqtt}")
         places = {"/run/secrets": self.folder / "secrets", _HOME: self.volume(f"tmpfs-{name}")}
         for one in self._services[name].get("volumes", []):
@@ -97,7 +97,7 @@ class Composed:
         return text
 
     def pod(self, name: str) -> None:
-        """Start what a manifest of deploy/kubernetes/account runs, with the settings it gives."""
+        """Start the container of a manifest in deploy/kubernetes/account, with its settings."""
         (manifest,) = (
             one
             for one in read(DEPLOY / f"kubernetes/account/{name}.yaml")
@@ -193,7 +193,7 @@ class Composed:
             )  # fmt: skip
 
     def _once(self, words: list[str]) -> str:
-        """`docker compose run --rm [-v HERE:THERE:ro] SERVICE WORDS`."""
+        """Run `docker compose run --rm [-v HERE:THERE:ro] SERVICE WORDS`."""
         mounted: dict[str, str] = {}
         while words[0].startswith("-"):
             if words.pop(0) == "-v":
@@ -209,7 +209,7 @@ class Composed:
         return self._tonne(name, rest)
 
     def _image(self, words: list[str]) -> str:
-        """`docker run .. -v VOLUME:PLACE .. --entrypoint sh IMAGE -c SCRIPT`."""
+        """Run `docker run .. -v VOLUME:PLACE .. --entrypoint sh IMAGE -c SCRIPT`."""
         script = words[-1]
         for one in (words[i + 1] for i, word in enumerate(words) if word == "-v"):
             volume, place = one.split(":")

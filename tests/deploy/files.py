@@ -1,4 +1,4 @@
-"""Files of deploy/, and what they may name: settings, commands, files that exist."""
+"""Files of deploy/, and the settings, commands and files that they name."""
 
 import re
 import tomllib
@@ -22,12 +22,15 @@ KNOWN = {f"TONNE_{name.upper()}" for name in Settings.model_fields} | {
 
 
 def read(path: Path) -> list[Any]:
-    """Documents of a YAML file, by the parser in C: every process of the tests reads them."""
+    """
+    Return the documents of a YAML file, by the parser in C, since every
+    test process reads them.
+    """
     return list(yaml.load_all(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
 
 
 def accept(words: list[str]) -> None:
-    """Let the command line parse words, and run nothing; raises where it would refuse them."""
+    """Parse a command line without running it; raises if it would be rejected."""
     command: click.Command = main
     context = click.Context(main)
     while isinstance(command, click.Group) and (words or not command.invoke_without_command):
@@ -39,5 +42,5 @@ def accept(words: list[str]) -> None:
 
 
 def unknown_settings(environment: dict[str, object]) -> set[str]:
-    """`TONNE_*` names that no process would take."""
+    """Return `TONNE_*` names that no process has."""
     return {name for name in environment if name.startswith("TONNE_")} - KNOWN

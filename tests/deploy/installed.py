@@ -1,4 +1,4 @@
-"""tonne as somebody else has it: a wheel of this tree in an environment of its own."""
+"""tonne as installed by a user: a wheel of this tree in a separate environment."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ NO_NETWORK = (
 
 
 def run(*words, **options):
-    """Run a step of a set-up; skip the test where the package index cannot be reached."""
+    """Run a step of the set-up; skip the test if the package index cannot be reached."""
     done = subprocess.run(words, capture_output=True, text=True, check=False, **options)
     said = f"{done.stdout}{done.stderr}"
     if done.returncode and any(word in said.lower() for word in NO_NETWORK):
@@ -27,18 +27,18 @@ def run(*words, **options):
 
 
 def uv(*words):
-    """Run the locked installer, with patience for the index."""
+    """Run the locked installer, with retries of the index."""
     patient = {"UV_HTTP_TIMEOUT": "120", "UV_HTTP_RETRIES": "6"}
     return run(sys.executable, "-m", "uv", *words, cwd=ROOT, env=os.environ | patient)
 
 
 def python313():
-    """Return the image's Python where it is there, else the one that runs the tests."""
+    """Return the image's Python if it is available, else that of the tests."""
     return shutil.which("python3.13", path="/usr/local/bin:/usr/bin") or sys.executable
 
 
 def wheel(factory):
-    """Return the wheel of this tree, which is built once a run."""
+    """Return the wheel of this tree, built once per run."""
 
     def build(home):
         run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", home, cwd=ROOT)
@@ -48,7 +48,7 @@ def wheel(factory):
 
 
 def install(factory, name, extras, python=sys.executable):
-    """Make an environment as deploy/Dockerfile does, and return its `bin`."""
+    """Create an environment as deploy/Dockerfile does, and return its `bin`."""
     folder = factory.mktemp(name) / "tonne"
     uv("venv", "--quiet", "--python", python, folder)
     here = ("--quiet", "--python", folder / "bin/python")

@@ -1,4 +1,4 @@
-"""The audit of dependencies finds what an advisory names, and nothing else."""
+"""The audit of dependencies finds affected versions, and no others."""
 
 import json
 

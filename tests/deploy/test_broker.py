@@ -1,4 +1,4 @@
-"""The broker of the compose files, started by their own commands."""
+"""The broker of the compose files, started by their commands."""
 
 import os
 import shlex
@@ -49,7 +49,7 @@ def _option(command, name):
 
 
 def _volumes(service):
-    """Mounted names by the place where they are."""
+    """Return the mounted volumes by path."""
     pairs = (volume.split(":")[:2] for volume in service.get("volumes", []))
     return {place: name for name, place in pairs}
 
@@ -73,7 +73,7 @@ def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else(file):
 
 @file
 def test_each_process_shows_an_identity_of_its_own(file):
-    """The broker takes the client id from it: two of one name throw each other out for ever."""
+    """The broker takes the client id from it: two of one name throw each other out forever."""
     made = FILES[file]["broker"]
     handed = _option(made["command"], "--services-into")
     shown = []
@@ -102,7 +102,7 @@ def test_each_process_shows_an_identity_of_its_own(file):
 
 @contextmanager
 def _serving(folder, service):
-    """Run mosquitto as a compose file says, in its folder."""
+    """Run mosquitto as in a compose file, in its folder."""
     program, *words = service["command"]
     assert program == str(MOSQUITTO)
     account = service_account("mosquitto")
@@ -193,7 +193,10 @@ def test_it_starts_and_no_device_speaks_or_listens_as_another(database_url, tmp_
 
 
 def _watch(port, handed):
-    """Who watches hears how much waits, and no reading; as the pipeline it does not come in."""
+    """
+    Check that the watcher's identity gets queue statistics and no readings, and that the pipeline's
+    is refused.
+    """
     url, room = f"mqtts://127.0.0.1:{port}", Room(1_000, 1_000_000)
     metrics = Metrics(CollectorRegistry())
     told = ("tonne_broker_queued_messages", "tonne_broker_queued_bytes")
@@ -210,7 +213,7 @@ def _watch(port, handed):
 
 
 def _look(port, home, service, names):
-    """Every device is heard in its own name and refused in another's; Sparkplug too."""
+    """Check that each device can publish in its own name only, also with Sparkplug."""
     pipeline = Probe(port, Tls.of(service).context(), service.name)
     assert pipeline.open()
     assert pipeline.subscribe("$share/tonne/tonne/v1/+/telemetry")

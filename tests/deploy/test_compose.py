@@ -1,4 +1,4 @@
-"""The compose files against the published schema, the command line, and each other."""
+"""The compose files, compared with the published schema, the command line, and each other."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def test_images_are_pinned():
 
 
 def test_commands_and_settings_are_real():
-    """A container that ends with a usage error would be restarted for ever."""
+    """A container that ends with a usage error would be restarted forever."""
 
     @every(OURS)
     def _(file, name):
@@ -85,7 +85,7 @@ def test_nothing_of_an_image_can_be_written():
 
 
 def test_the_database_is_backed_up_by_itself():
-    """A disk would take ten years of evidence with it, since nobody set up what the page says."""
+    """A disk would take ten years of evidence with it, since no one set up what the page says."""
 
     @every(FILES)
     def _(file):
@@ -114,7 +114,7 @@ def test_the_database_is_backed_up_by_itself():
 
 
 def test_secrets_are_files_that_are_made():
-    """A default password is one that everybody knows."""
+    """A default password is one that everyone knows."""
 
     @every(SERVICES)
     def _(file, name):
@@ -191,7 +191,7 @@ def _targets(file):
 
 
 def test_prometheus_scrapes_every_process():
-    """A process that nobody scrapes fails without an alert; a name that is not there rings."""
+    """A process that no one scrapes fails without an alert; a name that is not there rings."""
 
     @every(FILES)
     def _(file):
@@ -259,7 +259,7 @@ def test_the_archive_is_written_by_one_and_read_by_all_who_need_it():
 
 
 def test_each_worker_and_bridge_has_a_name_of_its_own():
-    """Two of one name would throw each other out for ever."""
+    """Two of one name would throw each other out forever."""
 
     @every([("worker", "--instance"), ("bridge", "--client-id")])
     def _(kind, option):

@@ -1,4 +1,4 @@
-"""The image: what goes in, from where, and who runs it."""
+"""The image: its contents, their sources, and its user."""
 
 import os
 import re
@@ -22,7 +22,7 @@ EXTRAS = re.search(r'^ARG EXTRAS="([a-z ]+)"$', DOCKERFILE, re.MULTILINE)[1].spl
 
 
 def containers(found):
-    """All that look like a container or a service, however deep."""
+    """Yield all container or service definitions, at any depth."""
     if isinstance(found, dict):
         yield found
     for part in found.values() if isinstance(found, dict) else found:
@@ -31,7 +31,7 @@ def containers(found):
 
 
 def deployed():
-    """Return each command that compose and Kubernetes run in our image, once for all replicas."""
+    """Return each command that compose and Kubernetes run in the image, once for all replicas."""
     files = [*DEPLOY.glob("compose*.yaml"), *DEPLOY.glob("kubernetes/*/*.yaml")]
     words = {
         shlex.join(map(str, one.get("command") or one.get("args") or ()))
@@ -44,7 +44,7 @@ def deployed():
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory):
-    """Return the `bin` of what the image holds: the set from the lock on its own Python."""
+    """Return the `bin` of the image's contents: the locked set on its own Python."""
     return install(tmp_path_factory, "image", EXTRAS, python313())
 
 
@@ -100,7 +100,7 @@ def test_each_deployed_process_starts_and_looks_for_its_server(installed, tmp_pa
 
 
 def ended(process, said, *, waits):
-    """Exit code of a process; one that waits for its server is stopped once it has told so."""
+    """Return the exit code of a process; one that waits for its server is stopped."""
     for _ in range(1_200):
         if process.poll() is not None:
             return process.returncode

@@ -1,4 +1,4 @@
-"""The brokers of compose.kafka.yaml: TLS, users with passwords, and who may do what."""
+"""The brokers of compose.kafka.yaml: TLS, users with passwords, and access rights."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ TOPIC, GROUP = "tonne-parcels", "tonne-worker"
 
 
 class Brokers:
-    """One broker as compose starts it, with what `secrets.sh` made."""
+    """One broker as started by compose, with the files of `secrets.sh`."""
 
     def __init__(self, folder, made):
         self.secrets, self.port = folder / "secrets", free_port()
@@ -79,24 +79,24 @@ class Brokers:
             time.sleep(0.2)
 
     def url(self, user):
-        """URL of one of the users, as `secrets.sh` wrote it, at our port."""
+        """Return the URL of one of the users, as written by `secrets.sh`, at the test's port."""
         whole = (self.secrets / f"kafka_{user}_url").read_text()
         return f"{whole.rpartition('@')[0]}@localhost:{self.port}"
 
     def access(self, user, **changed):
-        """How a user speaks to it."""
+        """Return the connection settings of a user."""
         tls = Tls(self.secrets / "kafka_ca", server="KAFKA")
         return KafkaAccess.of(self.url(user), changed.pop("tls", tls), **changed)
 
     def stop(self):
-        """End it."""
+        """Stop the broker."""
         self._process.terminate()
         self._process.wait(120)
 
 
 @pytest.fixture(scope="module")
 def brokers(tmp_path_factory, kafka_made):
-    """The broker, with topics and the access list as compose sets them."""
+    """Return the broker, with topics and access rights as set by compose."""
     found = Brokers(tmp_path_factory.mktemp("brokers"), kafka_made)
     try:
         grants = needed(TOPIC, GROUP, "tonne-bridge", "tonne-worker", "tonne-admin")
@@ -110,7 +110,7 @@ def brokers(tmp_path_factory, kafka_made):
 
 
 def send(access, topic):
-    """Send a record as a bridge does."""
+    """Send a record as the bridge's user."""
     producer = Producer(access, topic, get_logger("test"))
     try:
         producer.send([Outgoing(b"hello", 0, key=b"compacted topics take none without")])
@@ -130,7 +130,7 @@ async def _read(access, group):
 
 
 def read(access, group=GROUP):
-    """Read a record as a worker does."""
+    """Read a record as the worker's user."""
     return run_once(_read(access, group))
 
 
@@ -144,7 +144,7 @@ def test_each_user_does_what_it_needs(brokers):
 
 
 def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
-    """A worker whose reader knows no password would wait for ever for its group."""
+    """A worker whose reader knows no password would wait forever for its group."""
     register(database_url)
     send(brokers.access("bridge"), TOPIC)  # no parcel: it goes to the dead-letter topic
     (tmp_path / "url").write_text(brokers.url("worker"))
@@ -235,7 +235,7 @@ WITHOUT = {
 
 
 def more(access, topic):
-    """The same topic with one more partition."""
+    """Return the same topic with one more partition."""
     return Topic(topic, partitions(access, topic) + 1, 1, 24, compact=topic.endswith("-dead"))
 
 
@@ -267,7 +267,10 @@ async def _revoke(access, one):
 
 @contextmanager
 def without(root, one):
-    """Take an entry off the list, and put it back; whoever may make a topic finds none."""
+    """
+    Remove an access right for the block: the user must be refused, also
+    one who may create topics.
+    """
     run_once(_revoke(root, one))
     if one.operation == "Create":
         run_once(_deleted(root, one.name))
@@ -281,12 +284,12 @@ def without(root, one):
 
 
 def made(access, topic):
-    """Make one of the topics, or find it."""
+    """Create one of the topics, or find it."""
     return settle(access, Topic(topic, 1, 1, 24, compact=topic == dead(TOPIC)))
 
 
 def until_refused(act, access):
-    """Do something until the broker has heard that we may not."""
+    """Repeat an operation until the broker refuses it."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         act(access)

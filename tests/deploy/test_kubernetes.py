@@ -1,4 +1,4 @@
-"""The manifests against Kubernetes' own schemas, the command line, and each other."""
+"""The manifests, compared with Kubernetes' own schemas, the command line, and each other."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def _release(version):
 
 
 def _wrong(manifest, version):
-    """Return what a release of Kubernetes would refuse, or drop in silence."""
+    """Return the parts that a release of Kubernetes would reject, or ignore silently."""
     folder, definitions = _release(version)
     group, _, number = manifest["apiVersion"].rpartition("/")
     of = "-".join([manifest["kind"].lower(), *filter(None, [group.split(".")[0], number])])
@@ -108,7 +108,7 @@ def test_all_is_in_one_namespace():
 
 
 def test_commands_and_settings_are_real():
-    """A pod that ends with a usage error would be restarted for ever."""
+    """A pod that ends with a usage error would be restarted forever."""
 
     @every(PODS)
     def _(manifest):
@@ -131,7 +131,7 @@ def test_the_settings_are_real():
 
 
 def test_secrets_are_files_that_are_told_of():
-    """A pod whose secret has another name or key waits for ever."""
+    """A pod whose secret has another name or key waits forever."""
 
     @every(PODS)
     def _(manifest):
@@ -156,7 +156,7 @@ def test_secrets_are_files_that_are_told_of():
 
 
 def test_each_process_shows_an_identity_of_its_own():
-    """The broker takes the client id from it: two of one name throw each other out for ever."""
+    """The broker takes the client id from it: two of one name throw each other out forever."""
 
     @every(
         [("kafka/bridge", "$(POD_NAME)"), ("site/run", "tonne"), ("account/watch", "tonne-watch")]
@@ -208,12 +208,12 @@ def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else():
 
 
 def _ports_out(policy):
-    """Ports that a policy lets its pods reach."""
+    """Return the ports that a policy lets its pods reach."""
     return {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
 
 
 def _reaches(component):
-    """Ports that the pods of a component may reach, by all policies together."""
+    """Return the ports that the pods of a component may reach, by all policies together."""
     found = set()
     for policy in read(FOLDER / "base/network.yaml"):
         chosen = policy["spec"]["podSelector"].get("matchExpressions", [])
@@ -321,7 +321,7 @@ def test_each_speaks_to_kafka_as_itself():
 
 
 def test_all_that_compose_runs_runs_here():
-    """A cluster without `tonne watch` would seal no day, and nobody would hear of it."""
+    """A cluster without `tonne watch` would seal no day, and no one would hear of it."""
     composed = {
         service["command"][0]
         for file in ("compose.yaml", "compose.kafka.yaml")
@@ -336,7 +336,7 @@ def test_all_that_compose_runs_runs_here():
 
 
 def test_either_pipeline_brings_what_stands_beside_it():
-    """Whoever applies one folder would have no sealing, or two of it."""
+    """Anyone who applies one folder would have no sealing, or two of it."""
 
     @every(["site", "kafka"])
     def _(folder):

@@ -1,4 +1,4 @@
-"""Limits of memory and processors: one table, and what was measured, for every container."""
+"""Limits of memory and processors: one table with measured values, for every container."""
 
 import re
 import tomllib

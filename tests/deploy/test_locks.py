@@ -1,4 +1,4 @@
-"""The locks: whole, hashed and without a host."""
+"""The locks: complete, with hashes and without a host."""
 
 import re
 from importlib.metadata import PackageNotFoundError, requires
@@ -19,14 +19,17 @@ LOCKS = (
 
 
 def entries(name):
-    """Requirement and number of hashes of each pin; a package may have one for each marker."""
+    """
+    Return requirement and number of hashes of each pin; a package may
+    have one for each marker.
+    """
     lock = (ROOT / name).read_text(encoding="utf-8")
     for block in re.findall(r"^[a-z0-9].*(?:\n[ ].*)*", lock, re.MULTILINE):
         yield Requirement(block.split("\\")[0].strip()), block.count("--hash=sha256:")
 
 
 def pinned(name):
-    """Extras by package, of what this interpreter installs."""
+    """Return the extras of each package that this interpreter installs."""
     return {
         canonicalize_name(pin.name): pin.extras
         for pin, _ in entries(name)
@@ -35,7 +38,7 @@ def pinned(name):
 
 
 def needs(pin, extras):
-    """What an installed package asks for here."""
+    """Return the requirements of an installed package for this interpreter."""
     try:
         asked = requires(pin) or []
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""tonne installed from its wheel, outside a checkout, with nothing but what it must have."""
+"""tonne installed from its wheel, outside a checkout, with its required packages only."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def bare(tmp_path_factory):
 
 
 def ask(bin_folder, folder, *words, **environment):
-    """Run a command of it in a folder that is no checkout."""
+    """Run a command of the installation in a folder that is no checkout."""
     return subprocess.run(
         [bin_folder / "tonne", *words],
         cwd=folder,
@@ -36,13 +36,13 @@ def ask(bin_folder, folder, *words, **environment):
 
 
 def imported():
-    """Modules of other people that our code imports anywhere."""
+    """Return the third-party modules that the code imports."""
     graph = grimp.build_graph(*sorted(OURS), include_external_packages=True, cache_dir=None)
     return {name for name in graph.modules if graph.is_module_squashed(name)}
 
 
 def test_each_module_that_a_bare_installation_lacks_names_its_extra(bare, tmp_path):
-    """`No module named 'anyio'` tells nobody what to install."""
+    """`No module named 'anyio'` tells no one what to install."""
     others = sorted(imported() - OURS - {"deploy", "tests"} - sys.stdlib_module_names)
     code = (
         "import sys, importlib.util as u; print(*[m for m in sys.argv[1:] if not u.find_spec(m)])"

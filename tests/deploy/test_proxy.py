@@ -1,4 +1,4 @@
-"""The proxy before the API: nginx takes its configuration, and it says the same as the API."""
+"""The proxy before the API: nginx accepts its configuration, which agrees with the API."""
 
 import ipaddress
 import re
@@ -39,7 +39,10 @@ def test_the_api_believes_this_proxy_and_nobody_else():
 
 
 def test_its_limits_are_within_those_of_the_api():
-    """What the proxy lets through and the API refuses would be a riddle to whoever reads both."""
+    """
+    What the proxy lets through and the API refuses would be a riddle to
+    anyone who reads both.
+    """
     text = CONFIG.read_text()
 
     def said(pattern):
@@ -54,7 +57,7 @@ def test_its_limits_are_within_those_of_the_api():
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 def test_nginx_takes_the_configuration(tmp_path):
-    """The proxy would not start, and nobody could read."""
+    """The proxy would not start, and no one could read."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
          "-nodes", "-subj", "/CN=localhost", "-keyout", tmp_path / "tls.key",

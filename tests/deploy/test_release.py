@@ -1,6 +1,7 @@
-"""What a release lacks is named before an hour of tests, all of it in one run.
+"""
+Missing preconditions of a release are listed in one run, before an hour of tests.
 
-A release's checksums are signed, and whoever changes a file on the way is found out.
+A release's checksums are signed, so that a changed file is detected.
 """
 
 import hashlib
@@ -34,7 +35,7 @@ def _run(*words):
 
 @pytest.fixture
 def release(tmp_path):
-    """A signed release of two files; the signers' file that a reader holds; the key."""
+    """Return a signed release of two files, a reader's file of signers, and the key."""
     dist = tmp_path / "dist"
     dist.mkdir()
     lines = []
@@ -61,7 +62,7 @@ def test_what_was_signed_is_taken(release):
     "how", ["file", "checksum", "both", "more", "fewer", "other key", "no signature", "elsewhere"]
 )
 def test_what_was_changed_is_refused(release, tmp_path, how):
-    """A wheel with somebody else's code would be installed where keys are."""
+    """A wheel with someone else's code would be installed where keys are."""
     dist, signers, key = release
     wheel = dist / "tonne-0.2.0-py3-none-any.whl"
     sums = dist / "SHA256SUMS"
@@ -89,7 +90,7 @@ def test_what_was_changed_is_refused(release, tmp_path, how):
 
 
 def test_a_key_that_is_none_is_told(release, tmp_path):
-    """A release would go out unsigned, and nobody saw it."""
+    """A release would go out unsigned, and no one saw it."""
     dist, _, _ = release
     (tmp_path / "none").write_text("no key")
     done = _run(dist, tmp_path / "none")
@@ -108,7 +109,7 @@ def _git(folder, *words):
 
 @pytest.fixture
 def tree(tmp_path):
-    """A committed tree that may be released, with the key that signs it."""
+    """Return a committed tree that can be released, with the signing key."""
     for name in FILES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

@@ -1,4 +1,4 @@
-"""The road from `tonne local` to containers, by the page's own lines: nothing is lost on it."""
+"""The move from `tonne local` to containers, by the commands of the page, without data loss."""
 
 import json
 import re
@@ -41,13 +41,13 @@ def _city(database_url, home):
 
 
 def _lines(block):
-    """Return the commands of a block; a line that ends in a backslash goes on."""
+    """Return the commands of a block; a line that ends in a backslash continues."""
     return [one for one in block.replace("\\\n", " ").splitlines() if one.strip()]
 
 
 @pytest.fixture
 def moved(database_url, timescale, tmp_path):
-    """A city on one machine, and the same brought to the compose files by the page's lines."""
+    """Return a city on one machine, and the same one after the move to the compose files."""
     home = tmp_path / "here"
     home.mkdir()
     issued, token = planted(_city, database_url, home)
@@ -63,7 +63,7 @@ def moved(database_url, timescale, tmp_path):
 
 
 def _account(url):
-    """Every microgram that is accounted, by project and day."""
+    """Return every accounted microgram, by project and day."""
     with connect(url) as conn:
         return conn.execute("SELECT * FROM v_account_day ORDER BY 1, 2").fetchall()
 
@@ -121,7 +121,10 @@ def test_the_page_brings_a_city_to_kubernetes(moved):
 
 
 def _counts_on(here, there, url, mine, issued):
-    """What was issued stands, and a day that was open comes to what it comes to where it was."""
+    """
+    Check that issued statements are unchanged, and that an open day gives the same result after the
+    move.
+    """
     until(lambda: _ready(url))
     # the key of a person and the statement are those of before, byte for byte
     assert _document(there, issued) == _document(here, issued)
@@ -156,7 +159,10 @@ def _figures(url, name):
 
 
 def _taken_by_the_console(url, mine, token, there):
-    """The web's login may not write the registry; the signer's takes what was shown."""
+    """
+    Check that the web's login cannot write the registry, and that the signer's stores the confirmed
+    import.
+    """
     del mine
     session = plain.post(f"{url}/console/en/sign-in", data={"key": token})
     cookies = dict(session.cookies)

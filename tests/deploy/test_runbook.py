@@ -1,4 +1,4 @@
-"""docs/kafka.md and kafka-changes.md: services and metrics that a reader needs are there."""
+"""docs/kafka.md and kafka-changes.md: the services and metrics that they name exist."""
 
 import re
 import shlex
@@ -25,7 +25,7 @@ def test_services_are_there():
 
 
 def test_metrics_are_there():
-    """An alert on a series that nobody counts never fires."""
+    """An alert on a series that no one counts never fires."""
     exported = {
         sample
         for family in Metrics(CollectorRegistry()).registry.collect()

@@ -1,4 +1,7 @@
-"""Set-up on machines that lack something: one line with the remedy, and the next try works."""
+"""
+Set-up on machines without a requirement: one line states the remedy, and
+the next attempt succeeds.
+"""
 
 import os
 import shutil
@@ -17,7 +20,7 @@ FILES = ("requirements.lock", "requirements-dev.lock", "requirements-setup.lock"
 
 @pytest.fixture
 def project(tmp_path):
-    """Return the folder of a project with what set-up reads, in a path with spaces."""
+    """Return the folder of a project with the files that set-up reads; its path has spaces."""
     folder = tmp_path / "my project"
     (folder / "deploy").mkdir(parents=True)
     for name in (*FILES, "deploy/setup.sh"):
@@ -26,7 +29,7 @@ def project(tmp_path):
 
 
 def set_up(project, *extras, **environment):
-    """Run it with an empty home and no index settings; return exit code and what it said."""
+    """Run set-up with an empty home and no index settings; return exit code and output."""
     done = subprocess.run(
         ["sh", "deploy/setup.sh", *extras],
         cwd=project, capture_output=True, text=True, check=False,
@@ -39,7 +42,7 @@ def set_up(project, *extras, **environment):
 
 
 def interpreter(folder, name, first):
-    """Write an interpreter that runs a line of Python before what it is told to."""
+    """Write an interpreter that runs a line of Python before its arguments."""
     path = folder / name
     path.write_text(
         f'#!/bin/sh\nshift\ncode=$1\nexec "{sys.executable}" -c "{first}\n$code"\n',
@@ -61,7 +64,7 @@ def interpreter(folder, name, first):
     ],
 )
 def test_an_interpreter_that_will_not_do_is_refused_at_once(project, tmp_path, first, reason):
-    """Somebody would download 400 MB to learn that the gateway's outbox cannot be opened."""
+    """Someone would download 400 MB to learn that the gateway's outbox cannot be opened."""
     chosen = interpreter(tmp_path, "python-of-mine", first)
     code, said = set_up(project, PYTHON=str(chosen))
     assert code == 2
@@ -135,7 +138,7 @@ def test_a_disk_without_room_is_told_before_anything_is_downloaded(project):
 
 @contextmanager
 def refusing_proxy():
-    """Proxy that lets nobody through, as one does that asks for a password."""
+    """Yield a proxy that rejects everyone, as one that requires a password."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_refuse, args=(server,), daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"

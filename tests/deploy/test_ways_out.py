@@ -1,4 +1,4 @@
-"""What is asked of the world goes by the proxy that knows names, where one is set."""
+"""Outgoing requests use the configured proxy, which also resolves names."""
 
 import contextlib
 import os

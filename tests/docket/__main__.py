@@ -1,8 +1,8 @@
 """
 `python -m tests.docket`: every rule against labelled honest and fraudulent cases.
 
-Parts of names choose cases.  What they come to goes into `results.json`, of which
-docs/rules/docket.md has its table.
+Parts of names select cases.  Their results are written to `results.json`, from which
+docs/rules/docket.md is made.
 """
 
 import argparse
@@ -19,12 +19,12 @@ _PLACES = 3
 
 
 def tell(text):
-    """Write a line."""
+    """Print a line."""
     sys.stdout.write(f"{text}\n")
 
 
 def plain(found):
-    """Return an outcome as `results.json` has it."""
+    """Return a result in the form of `results.json`."""
     costs = {rule: [round(value, _PLACES) for value in cost] for rule, cost in found.costs.items()}
     one = {
         "t": round(found.t, _PLACES),
@@ -38,7 +38,7 @@ def plain(found):
 
 
 def main():
-    """Close cases, and print what they come to."""
+    """Close cases, and print their results."""
     known = argparse.ArgumentParser(prog="python -m tests.docket", description=__doc__)
     known.add_argument("names", nargs="*", help="parts of names of cases; all without one")
     known.add_argument("--json", action="store_true", help="results as JSON")
@@ -80,7 +80,7 @@ def main():
 
 
 def save(folder, name, statements):
-    """Write the statements of a case, one a project."""
+    """Write the statements of a case, one per project."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, one in enumerate(statements, 1):
         file = folder / f"{name.replace('/', '-')}-{number}.json"
@@ -88,7 +88,7 @@ def save(folder, name, statements):
 
 
 def keep(found, every):
-    """Write results, a line a case, beside those of the other cases that there are."""
+    """Write results, one line per case; results of other cases stay."""
     before = stored() if RESULTS.exists() else {}
     found = {name: one for name, one in {**before, **found}.items() if name in every}
     lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(found[n])}" for n in sorted(found))

@@ -1,4 +1,4 @@
-"""The cases of the docket: those of the files in `labelled/`, and each plant as it is."""
+"""The cases of the docket: those of the files in `labelled/`, and each unchanged plant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.docket.world import HERE
 
 @cache
 def cases() -> dict[str, dict[str, Any]]:
-    """Read all cases by name: those of the files, and each plant as it is."""
+    """Return all cases by name: those of the files, and each unchanged plant."""
     found: dict[str, dict[str, Any]] = {}
     for file in sorted((HERE / "plants").glob("*.toml")):
         said = tomllib.loads(file.read_text("utf-8"))
@@ -33,7 +33,7 @@ _NAMING = ("on", "of", "device", "with_", "name")
 
 
 def false_in(case: dict[str, Any]) -> set[str]:
-    """Return the meters and values of a fraud that say what is false, or stand for what does."""
+    """Return the meters and values of a fraud that are false."""
     found = {*case.get("params", ()), *case.get("false", ())}
     for word, values in (pair for step in case["do"] for pair in step.items()):
         names = [values[key] for key in _NAMING if key in values]

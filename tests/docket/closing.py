@@ -1,4 +1,7 @@
-"""A case closed the way a period is: registry file, readings, papers, preview, in a database."""
+"""
+The close of a case as in operation: registry file, readings, documents,
+preview, in a database.
+"""
 
 from __future__ import annotations
 
@@ -51,12 +54,12 @@ _RANK = ("observation", "CL", "CAR")
 
 class Outcome(NamedTuple):
     """
-    What a case came to: tonnes, what is true, findings that do not hold, what rules take.
+    Result of a case: tonnes, true tonnes, findings, deductions of rules.
 
-    `rests` is the share of the reduction by grade of evidence, as the statement says it.
-    `listed` is what a fraud has false, with its grade in the verifier's worklist.
-    `silent` are devices of which more was taken or added than the statement has lines for,
-    `statements` the documents of the projects.
+    `rests` is the share of the reduction by grade of evidence, according to the statement. `listed`
+    are the false items of a fraud, with their grades in the verifier's worklist. `silent` are
+    devices whose quantity differs by more than the lines of the statement explain, `statements` the
+    documents of the projects.
     """
 
     t: float
@@ -73,7 +76,7 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def server() -> Iterator[Quick]:
-    """Start a database server of our own, in memory where there is room."""
+    """Start a separate database server, in memory if there is room."""
     with tempfile.TemporaryDirectory() as usual, memory.folder(Path(usual)) as home:
         _make_cluster(home)
         one = Quick(home)
@@ -91,7 +94,7 @@ def run(server_url: str, name: str) -> Outcome:
 
 def close(server_url: str, name: str, case: Mapping[str, Any]) -> Outcome:
     """
-    Close a case in a database of its own: rules compare the projects of one database.
+    Close a case in a separate database, since rules compare the projects of one database.
 
     Cases of one `name` have the same month.
     """
@@ -139,7 +142,7 @@ HOSTED = hosted(()).clause
 
 
 def _outcome(closed: list[Closed], truth_t: float, false: Collection[str]) -> Outcome:
-    """Sum what the projects of a case come to; most cases have one."""
+    """Return the sum of the results of a case's projects; most cases have one project."""
     findings: dict[str, str] = {}
     details: dict[str, list[str]] = {}
     costs: dict[str, tuple[float, float]] = {}
@@ -169,7 +172,10 @@ def _outcome(closed: list[Closed], truth_t: float, false: Collection[str]) -> Ou
 
 
 def _silent(result: PeriodResult) -> Iterator[str]:
-    """Yield devices whose deductions and gaps do not add up to what was taken and added."""
+    """
+    Yield devices whose deductions and gaps do not add up to the difference from their metered
+    quantity.
+    """
     for name in dict.fromkeys(one.device for one in result.devices):
         of = [one for one in result.devices if one.device == name]
         taken = sum(Decimal(one.deducted) * (-1 if one.side == "baseline" else 1) for one in of)
@@ -183,11 +189,11 @@ def _silent(result: PeriodResult) -> Iterator[str]:
 
 
 class RefusedError(Exception):
-    """An import that refused what a case brings."""
+    """The import rejected the data of a case."""
 
 
 def _issue(url: str, home: Path, world: World) -> None:
-    """Issue statements of earlier time, with a verifier's reason for each finding."""
+    """Issue statements of earlier periods, with a verifier's reason for each finding."""
     if world.issued:
         who = logged.signers(url, home)
         for project, first, last in world.issued:
@@ -195,7 +201,7 @@ def _issue(url: str, home: Path, world: World) -> None:
 
 
 def _enrol(url: str, world: World) -> None:
-    """Enrol the operator's key, by which the plant's own papers are known."""
+    """Enrol the operator's key, by which the plant's own documents are recognised."""
     operator = KeyBounds(world.plant.get("operator", OPERATOR))
     key = EnrolledKey(
         "operator", "operator", SigningKey.generate().public_multikey, bounds=operator
@@ -205,7 +211,7 @@ def _enrol(url: str, world: World) -> None:
 
 
 def _register(url: str, file: Path, world: World) -> None:
-    """Import the registry, and then the plan that is drafted from it and filled in."""
+    """Import the registry, then the completed draft of its monitoring plan."""
     _imported(url, file, world.document)
     roles = sorted((d["device"], d["role"]) for d in world.project["devices"])
     plan = world.plant["id"], world.month, *roles
@@ -228,7 +234,7 @@ _PLANS: dict[Any, Any] = {}
 
 
 def _drafted(conn: Connection) -> Any:
-    """Return a first plan, with what its draft leaves to the plant."""
+    """Return a first plan, with the entries that its draft leaves to the plant."""
     text = re.sub("accuracy_class: .*", 'accuracy_class: "0.5S"', draft_of(conn, PROJECT))
     text = text.replace(": ''", ": The plant's engineer")
     return yaml.safe_load(text)["projects"][0]["monitoring"]
@@ -243,7 +249,7 @@ def _imported(url: str, file: Path, document: dict[str, Any]) -> None:
 
 
 def _certify(url: str, world: World) -> None:
-    """Enter certificates of origin as `tonne energy-certificate` does."""
+    """Enter certificates of origin as `tonne certificates enter` does."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for number, one in enumerate(world.certificates):
             begin, end = (
@@ -261,7 +267,7 @@ def _certify(url: str, world: World) -> None:
 
 
 def _bill(url: str, folder: Path, world: World) -> str:
-    """Import invoices; those of a file that is refused are left out, with what was said."""
+    """Import invoices; those of a rejected file are omitted, and the error is recorded."""
     if not world.invoices:
         return ""
     file = folder / "invoices.yaml"
@@ -273,7 +279,7 @@ def _bill(url: str, folder: Path, world: World) -> str:
 
 
 def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int | np.ndarray]) -> None:
-    """Store readings as `tonne run` does: each came within its hour, or where it is said."""
+    """Store readings as `tonne run` does, each received within its hour unless stated."""
     readings = {name: one for name, one in readings.items() if len(one.time_us)}
     first = min(int(one.time_us[0]) for one in readings.values())
     last = max(int(one.time_us[-1]) for one in readings.values())
@@ -293,7 +299,7 @@ def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int | np.
 
 
 def _remake(url: str) -> None:
-    """Make intervals anew that a changed registry asks for, as `tonne run` does."""
+    """Recalculate intervals that a changed registry requires, as `tonne run` does."""
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         store_of(conn).remake_requested(conn)
 

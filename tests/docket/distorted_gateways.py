@@ -1,4 +1,4 @@
-"""What gateways and transmitters do to readings on their way."""
+"""Distortions by gateways and transmitters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECOND_US = 1_000_000
 
 @said
 def as_float(world: World, on: str, unit: int) -> None:
-    """A register comes as a number of 32 bits in some unit."""
+    """A register is sent as a 32-bit floating-point number in some unit."""
     device, channel = at_channel(on)
     some = world.readings[device]
     shown = (some.columns[channel] / unit).astype(np.float32).astype(np.float64) * unit
@@ -22,7 +22,7 @@ def as_float(world: World, on: str, unit: int) -> None:
 
 @said
 def in_steps(world: World, on: str, unit: float) -> None:
-    """A gauge is rounded to large units, as displays are."""
+    """A gauge is rounded to large units, as on displays."""
     device, channel = at_channel(on)
     some = world.readings[device]
     some.columns[channel] = np.round(some.columns[channel] / unit) * unit
@@ -30,7 +30,7 @@ def in_steps(world: World, on: str, unit: float) -> None:
 
 @said
 def stamped(world: World, device: str, first: str, last: str, at: str) -> None:
-    """A gateway without a clock of its own gave kept readings the time at which it sent them."""
+    """A gateway without a clock gives buffered readings the time at which it sends them."""
     some = world.readings[device]
     inside = np.flatnonzero(times_within(world, some.time_us, first, last))
     sent = moment_of(world, at) + SECOND_US // 2
@@ -42,7 +42,7 @@ def stamped(world: World, device: str, first: str, last: str, at: str) -> None:
 
 @said
 def cached(world: World, device: str, reads: int) -> None:
-    """A gateway asks a device at each so many reads alone, and repeats its last answer between."""
+    """A gateway reads a device only every few polls, and repeats its last value in between."""
     some = world.readings[device]
     last = np.arange(len(some.time_us)) // reads * reads
     some.columns = {name: values[last] for name, values in some.columns.items()}
@@ -50,7 +50,7 @@ def cached(world: World, device: str, reads: int) -> None:
 
 @said
 def echoed(world: World, device: str, seconds: int, first: str, last: str) -> None:
-    """A restarted gateway sent all of some days a second time, a few seconds later."""
+    """A restarted gateway sends all of some days a second time, a few seconds later."""
     some = world.readings[device]
     inside = np.flatnonzero(times_within(world, some.time_us, first, last))
     times = np.concatenate([some.time_us, some.time_us[inside] + seconds * SECOND_US])
@@ -64,7 +64,7 @@ def echoed(world: World, device: str, seconds: int, first: str, last: str) -> No
 
 @said
 def zero_at_restart(world: World, on: str, at: list[str]) -> None:
-    """A gateway tells zero once when it begins again, before it has read the meter."""
+    """A gateway sends one zero after its restart, before it has read the meter."""
     device, channel = at_channel(on)
     some = world.readings[device]
     for one in at:
@@ -73,7 +73,7 @@ def zero_at_restart(world: World, on: str, at: list[str]) -> None:
 
 @said
 def spikes(world: World, on: str, value: float, at: list[str]) -> None:
-    """A gauge shows its highest number in single readings, as a loose wire does."""
+    """A gauge has its highest value in single readings, as with a loose wire."""
     device, channel = at_channel(on)
     some = world.readings[device]
     for one in at:
@@ -82,7 +82,7 @@ def spikes(world: World, on: str, value: float, at: list[str]) -> None:
 
 @said
 def hourly_mean(world: World, on: str) -> None:
-    """A building's control tells the mean power of the hour before, each quarter hour."""
+    """A building's control tells the mean power of the hour before, each 15-minute interval."""
     device, channel = at_channel(on)
     some = world.readings[device]
     hour, of = np.unique(some.time_us // HOUR_US, return_inverse=True)
@@ -92,7 +92,7 @@ def hourly_mean(world: World, on: str) -> None:
 
 @said
 def power_cuts(world: World, device: str, hour: float, minutes: float, days: list[str]) -> None:
-    """The modem has no battery: on some days it is off for a while from an hour on."""
+    """The modem has no battery: on some days it is off for a while."""
     some = world.readings[device]
     local = world.month.local_us(some.time_us) % DAY_US / HOUR_US
     off = (local >= hour) & (local < hour + minutes / 60)

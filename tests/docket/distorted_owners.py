@@ -1,4 +1,4 @@
-"""What an owner says otherwise of roles, factors and surveys, and readings that he made up."""
+"""False entries of an owner (roles, factors, surveys), and invented readings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bound_as(world: World, on: str, role: str) -> None:
 
 @said
 def unregistered(world: World, on: str) -> None:
-    """A meter of the plant is not registered at all, and nobody bills what it measures."""
+    """A meter of the plant is not registered, and no invoice covers its quantity."""
     world.document["devices"] = [one for one in world.document["devices"] if one["id"] != on]
     project = world.project
     project["devices"] = [one for one in project["devices"] if one["device"] != on]
@@ -38,7 +38,7 @@ def unregistered(world: World, on: str) -> None:
 
 @said
 def place_later(world: World, **values: Any) -> None:
-    """The site says something else after the readings came and earlier statements were issued."""
+    """The site's entry is changed after readings arrived and earlier statements were issued."""
     world.later.append(lambda file: file["sites"][0].update(values))
 
 
@@ -60,7 +60,7 @@ def factor(world: World, kind: str, value: float, by: str, unit: str = "tCO2/MWh
 
 @said
 def surveyed(world: World, parameter: str, mean: float, sd: float = 0.0, n: int = 400) -> None:
-    """A survey that the operator made himself is entered."""
+    """A survey by the operator is entered."""
     row = {
         "parameter": parameter, "population": 40000, "n": n, "mean": mean,
         "drawn": "every hundredth", "taken": date(2026, 2, 20), "sha256": sha(parameter),
@@ -78,7 +78,7 @@ def same_file(world: World, of: list[str], like: str) -> None:
 
 @said
 def invented(world: World, on: str, shape: str, per_day: float, power: str = "") -> None:
-    """A meter tells a course that nothing at the plant did, its power with it."""
+    """A meter sends values that nothing at the plant caused, also of its power."""
     device, channel = at_channel(on)
     some = world.readings[device]
     how = {"shape": shape, "per_day": per_day, "rated": "rated_power_w" in world.devices[device]}
@@ -110,7 +110,7 @@ def drifts(world: World, on: list[str], by: float, first: str, last: str) -> Non
 
 @said
 def only_hours(world: World, on: str, first: int, last: int, by: float = 1.0) -> None:
-    """A gauge is told in some hours of the day alone, in which it shows more than its mean."""
+    """A gauge is sent only in the hours of the day in which it is above its mean."""
     device, channel = at_channel(on)
     some = world.readings[device]
     hour = world.month.local_us(some.time_us) % DAY_US / HOUR_US
@@ -120,7 +120,7 @@ def only_hours(world: World, on: str, first: int, last: int, by: float = 1.0) ->
 
 @said
 def past_in_another_order(world: World, on: str, days: int, scatter: float = 0.0) -> None:
-    """A register's month is its own of some days before, in another order and under noise."""
+    """A register's month consists of its own earlier days, in another order and with noise."""
     device, channel = at_channel(on)
     some = world.readings[device]
     again(world, device, days)
@@ -130,7 +130,7 @@ def past_in_another_order(world: World, on: str, days: int, scatter: float = 0.0
 
 @said
 def wired_backwards(world: World, on: str, to: str) -> None:
-    """A meter is wired the other way round: another register counts."""
+    """A meter is wired in the reverse direction: another register counts."""
     device, channel = at_channel(on)
     columns = world.readings[device].columns
     columns[to] = columns.pop(channel)
@@ -145,7 +145,7 @@ def bound_again(world: World, on: str, **values: Any) -> None:
 
 @said
 def changed_later(world: World, on: str = "", bound: str = "", **values: Any) -> None:
-    """The registry says something else of a device, or of its row, after the readings came."""
+    """The entry of a device, or of its row in the project, is changed after readings arrived."""
 
     def change(file: dict[str, Any]) -> None:
         rows = file["projects"][0]["devices"] if bound else file["devices"]
@@ -163,7 +163,7 @@ def event(world: World, **values: Any) -> None:
 
 @said
 def sun_behind(world: World, behind: str, name: str, per_day: float, claimed_by: str = "") -> None:
-    """PV behind a meter of what the plant draws, which then counts less; another project's own."""
+    """PV behind a meter of the plant's consumption, which then counts less; as another project."""
     device, channel = at_channel(behind)
     some = world.readings[device]
     row = {**deepcopy(world.registered(device)), "id": name, "class": "pv_inverter"}

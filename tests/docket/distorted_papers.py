@@ -1,4 +1,4 @@
-"""What invoices, certificates and check meters of a plant say otherwise."""
+"""False or missing invoices, certificates and check meters of a plant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.docket.world import UNITS, Readings, World, billed, invoice, rounded,
 
 @said
 def certified(world: World, on: str, first: str, last: str, share: float) -> None:
-    """Certificates of origin are of a share of what a device delivered on some days."""
+    """Certificates of origin cover a share of a device's delivery on some days."""
     end = date.fromisoformat(last)
     day, made = date.fromisoformat(first), world.made.get(on)
     of = [made] if made is not None else [m for m in world.made.values() if "energy_export_wh" in m]
@@ -29,7 +29,7 @@ def certified(world: World, on: str, first: str, last: str, share: float) -> Non
 
 @said
 def checked(world: World, on: str, by: float) -> None:
-    """A second meter, calibrated, measures the same, and is entered as its check meter."""
+    """A second, calibrated meter measures the same quantity, and is entered as its check meter."""
     row = {**deepcopy(world.registered(on)), "id": f"{on}-check", "check_of": on}
     row["serial"] = f"S-{seed_of(row['id']) % 10**7}"
     row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
@@ -45,7 +45,7 @@ def checked(world: World, on: str, by: float) -> None:
 
 @said
 def unchecked(world: World, device: str) -> None:
-    """A check meter is not there."""
+    """A check meter is missing."""
     world.document["devices"] = [one for one in world.document["devices"] if one["id"] != device]
     del world.readings[device]
 
@@ -58,7 +58,7 @@ def not_approved(world: World) -> None:
 
 @said
 def no_invoices(world: World, of: list[str] | None = None) -> None:
-    """Invoices are not there."""
+    """Invoices are missing."""
     world.invoices = [
         one for one in world.invoices if of is not None and not set(of) & set(one["devices"])
     ]
@@ -66,7 +66,7 @@ def no_invoices(world: World, of: list[str] | None = None) -> None:
 
 @said
 def invoices(world: World, by: float = 1.0, of: list[str] | None = None, **values: Any) -> None:
-    """Invoices are of another amount, or say something else."""
+    """Invoices state another amount, or other data."""
     for one in world.invoices:
         if of is None or set(of) & set(one["devices"]):
             one["amount"] = rounded(one["amount"] * by, one["unit"])
@@ -92,7 +92,7 @@ def billed_by_weeks(world: World, of: list[str]) -> None:
 
 @said
 def billed_over(world: World, of: list[str], first: str, end: str, days: int = 0) -> None:
-    """A supplier bills some time at once, or in parts of some days."""
+    """A supplier bills a longer time on one invoice, or parts of some days."""
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     begin, after = date.fromisoformat(first), date.fromisoformat(end)
     step = days or (after - begin).days
@@ -104,7 +104,7 @@ def billed_over(world: World, of: list[str], first: str, end: str, days: int = 0
 
 @said
 def billed_with(world: World, of: list[str], other: str, like: str, per_day: float) -> None:
-    """One invoice for several meters and one that serves something else, which is read too."""
+    """One invoice covers several meters and a further consumer, which is also read."""
     outside(world, like, other, per_day, "not of the project")
     row = world.registered(other)
     (certificate,) = deepcopy(world.registered(like)["calibrations"])
@@ -122,7 +122,7 @@ def billed_with(world: World, of: list[str], other: str, like: str, per_day: flo
 
 @said
 def billed_together(world: World, of: list[str], more: float = 0.0) -> None:
-    """One invoice for several meters, and for what else hangs on the line."""
+    """One invoice covers several meters, and all else on the line."""
     some = [one for one in world.invoices if set(of) & set(one["devices"])]
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     whole = sum(one["amount"] for one in some) * (1 + more)
@@ -133,7 +133,7 @@ def billed_together(world: World, of: list[str], more: float = 0.0) -> None:
 
 @said
 def billed_too(world: World, of: list[str], issuer: str) -> None:
-    """A third party states what devices did, each by itself, beside the other invoices."""
+    """A third party invoices devices separately, in addition to the other invoices."""
     world.invoices += [
         invoice(world, name, world.month.first, world.month.end, issuer=issuer) for name in of
     ]
@@ -141,21 +141,21 @@ def billed_too(world: World, of: list[str], issuer: str) -> None:
 
 @said
 def billed_until(world: World, of: str, end: str) -> None:
-    """The true invoice of the first part of the month alone is given."""
+    """Only the true invoice of the first part of the month is provided."""
     world.invoices = [one for one in world.invoices if of not in one["devices"]]
     world.invoices.append(invoice(world, of, world.month.first, date.fromisoformat(end)))
 
 
 @said
 def own_bill(world: World, of: str, by: float, issuer: str) -> None:
-    """An invoice by a company that the owner chose."""
+    """An invoice is issued by a company that the owner chose."""
     one = invoice(world, of, world.month.first, world.month.end, issuer=issuer)
     world.invoices.append({**one, "amount": rounded(one["amount"] * by, one["unit"])})
 
 
 @said
 def contradicting(world: World, of: str, by: float, *, same_file: bool = False) -> None:
-    """A second invoice of the same time says something else, of another file or of the same."""
+    """A second invoice of the same time states other data, with another file or the same."""
     one = next(i for i in world.invoices if of in i["devices"])
     second = {
         "id": f"{one['id']}-2",
@@ -170,7 +170,10 @@ def contradicting(world: World, of: str, by: float, *, same_file: bool = False) 
 def corrected(
     world: World, of: str, wrong: float, reason: str = "typing error", *, same_file: bool = False
 ) -> None:
-    """An invoice was entered with a wrong amount, and another one, or its own file, corrects it."""
+    """
+    An invoice was entered with a wrong amount, and is corrected by another
+    one or by its own file.
+    """
     one = next(i for i in world.invoices if of in i["devices"])
     right = {**one, "id": f"{one['id']}-2", "corrects": one["id"], "reason": reason}
     if not same_file:
@@ -193,7 +196,7 @@ def billed_parts(
     world: World, of: list[str], edges: list[str], issuers: list[str] | None = None,
     by: list[float] | None = None,
 ) -> None:  # fmt: skip
-    """Suppliers bill the time from edge to edge, each a part, in amounts `by` what is true."""
+    """Suppliers bill the time between edges, each a part, `by` times the true amount."""
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     days = [date.fromisoformat(edge) for edge in edges]
     for name in of:
@@ -209,7 +212,10 @@ def billed_parts(
 def billed_at_hour(
     world: World, of: list[str], edges: list[str], hour: int, *, told: bool = False
 ) -> None:
-    """A supplier reads his meters at an hour; his invoices have the days, or this hour too."""
+    """
+    A supplier reads its meters at an hour of the day; its invoices state the days, or this hour
+    too.
+    """
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     for name in of:
         made = world.made[name][billed(world, name)[0]]
@@ -226,7 +232,7 @@ def billed_at_hour(
 
 @said
 def one_document(world: World, of: list[str]) -> None:
-    """The invoices of several meters are in one document, of one number and file."""
+    """The invoices of several meters are in one document, with one number and file."""
     some = [one for one in world.invoices if set(of) & set(one["devices"])]
     for one in some:
         one |= {"number": some[0]["number"], "sha256": some[0]["sha256"]}
@@ -234,7 +240,7 @@ def one_document(world: World, of: list[str]) -> None:
 
 @said
 def settled_later(world: World, of: str, middle: str, by: float) -> None:
-    """The first part of the month was billed by estimate, the second one's bill makes good."""
+    """The first part of the month was billed by an estimate, and the second invoice settles it."""
     world.invoices = [one for one in world.invoices if of not in one["devices"]]
     day = date.fromisoformat(middle)
     first = invoice(world, of, world.month.first, day)
@@ -247,7 +253,7 @@ def settled_later(world: World, of: str, middle: str, by: float) -> None:
 
 @said
 def credited(world: World, of: str, more: float) -> None:
-    """An invoice is of too much, and a credit note of the same days takes it back."""
+    """An invoice states too much, and a credit note of the same days takes the excess back."""
     one = next(i for i in world.invoices if of in i["devices"])
     right = one["amount"]
     one["amount"] = rounded(right * more, one["unit"])
@@ -257,7 +263,10 @@ def credited(world: World, of: str, more: float) -> None:
 
 @said
 def offset(world: World, of: str, share: float, estimates: int = 1) -> None:
-    """Of a meter's invoices the first ones are too low by a share, and the next one adds that."""
+    """
+    The first invoices of a meter are too low by a share, and the next
+    one adds the difference.
+    """
     *low, last = [one for one in world.invoices if of in one["devices"]][: estimates + 1]
     for one in low:
         less = rounded(one["amount"] * share, one["unit"])

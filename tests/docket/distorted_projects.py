@@ -1,4 +1,4 @@
-"""Second projects at the site, deviations of the plan, and papers that take back."""
+"""Second projects at the site, deviations from the plan, and credit notes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.docket.world import PROJECT, World, begin, invoice, made_of, rounded,
 
 @said
 def other_plant(world: World, plant: str) -> None:
-    """Another project at the site is of another plant, with its bills."""
+    """Another project at the site has another plant, with its invoices."""
     month = {"first": world.month.first, "end": world.month.end}
     other = begin(plant, f"{world.plant['id']} {plant}", month)
     send(other)
@@ -67,7 +67,7 @@ def credit_note(world: World, of: str, share: float, *, same_file: bool = False)
 
 @said
 def billed_before_too(world: World, of: list[str], days: int, by: float = 1.0) -> None:
-    """An invoice of the days before is given as well, or reaches over both where `days` < 0."""
+    """An invoice of the days before is provided too, or covers both if `days` < 0."""
     for name in of:
         first = world.month.first - timedelta(days=abs(days))
         if days < 0:
@@ -78,7 +78,7 @@ def billed_before_too(world: World, of: list[str], days: int, by: float = 1.0) -
 
 @said
 def by_strata(world: World, parameter: str, strata: list[dict[str, Any]]) -> None:
-    """The operator's own survey has strata, whose populations he states."""
+    """The operator's own survey has strata, with populations that the operator states."""
     population, n = (sum(one[key] for one in strata) for key in ("population", "n"))
     mean = sum(one["mean"] * one["population"] for one in strata) / population
     world.project.setdefault("surveys", []).append({
@@ -90,7 +90,7 @@ def by_strata(world: World, parameter: str, strata: list[dict[str, Any]]) -> Non
 
 @said
 def deviates(world: World, first: str, last: str, without: list[str]) -> None:
-    """The plan has a temporary deviation without the lines of some meters, as if approved."""
+    """The plan has a temporary deviation without the lines of some meters, marked as approved."""
 
     def change(file: dict[str, Any]) -> None:
         plan = file["projects"][0]["monitoring"]
@@ -118,7 +118,7 @@ def gateway_of(world: World, on: str, of: str) -> None:
 
 @said
 def readings_of_common(world: World, main: str, like: str, of: list[str], by: float) -> None:
-    """A common meter counts what its users do, and a joint reading of it is entered."""
+    """A common meter counts what its users consume, and a joint reading of it is entered."""
     row = {**deepcopy(world.registered(like)), "id": main, "serial": "S-COMMON"}
     row["calibrations"][0] |= {"serial": "S-COMMON", "certificate": "C-COMMON"}
     row["rated_power_w"] = sum(world.registered(one)["rated_power_w"] for one in of)
@@ -133,7 +133,7 @@ def readings_of_common(world: World, main: str, like: str, of: list[str], by: fl
 
 @said
 def corrected_often(world: World, of: list[str], by: list[float]) -> None:
-    """Invoices are true, and corrected again and again, to a share of the one before each time."""
+    """Invoices are true, and repeatedly corrected, each time to a share of the amount before."""
     for name in of:
         last = next(one for one in world.invoices if name in one["devices"])
         for number, share in enumerate(by, 2):
@@ -146,7 +146,7 @@ def corrected_often(world: World, of: list[str], by: list[float]) -> None:
 
 @said
 def billed_first(world: World, of: list[str], first: str, end: str) -> None:
-    """A true invoice of some days is given beside the others."""
+    """A true invoice of some days is provided in addition to the others."""
     days = date.fromisoformat(first), date.fromisoformat(end)
     for name in of:
         one = invoice(world, name, *days)
@@ -155,7 +155,7 @@ def billed_first(world: World, of: list[str], first: str, end: str) -> None:
 
 @said
 def smaller_for_days(world: World, on: str, watt: int, first: str, last: str) -> None:
-    """The registry says that a device had less power for some days."""
+    """According to the registry a device had less power for some days."""
     row = world.registered(on)
     row["ratings"] = [
         {"from": row["installed"], "rated_power_w": row["rated_power_w"]},
@@ -166,7 +166,10 @@ def smaller_for_days(world: World, on: str, watt: int, first: str, last: str) ->
 
 @said
 def invented_plant(world: World, of: str, name: str, shape: str, per_day: float) -> None:
-    """A second project of a plant that is not there, with the invoice's file of the first one."""
+    """
+    A second project claims a plant that does not exist, with the invoice
+    file of the first one.
+    """
     row, bound = deepcopy(world.registered(of)), deepcopy(world.bound(of))
     row |= {"id": name, "serial": "S-INVENTED"}
     row["calibrations"][0] |= {"serial": "S-INVENTED", "certificate": "C-INVENTED"}
@@ -195,7 +198,7 @@ def invented_plant(world: World, of: str, name: str, shape: str, per_day: float)
 
 @said
 def billed_across(world: World, of: str, with_: str) -> None:
-    """One true invoice is of a meter and of one of another project."""
+    """One true invoice covers a meter and one of another project."""
     world.invoices = [one for one in world.invoices if not {of, with_} & {*one["devices"]}]
     first, second = (invoice(world, one, world.month.first, world.month.end) for one in (of, with_))
     amount = rounded(first["amount"] + second["amount"], first["unit"])

@@ -1,4 +1,4 @@
-"""What the readings of a plant say otherwise."""
+"""Distortions of a plant's readings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _rebuilt(start: int, steps: np.ndarray) -> np.ndarray:
 def scaled(
     world: World, on: str, by: float, first: str | None = None, last: str | None = None
 ) -> None:
-    """A register counts, or a gauge shows, k times what there is."""
+    """A register counts, or a gauge shows, k times the true value."""
     device, channel = at_channel(on)
     some = world.readings[device]
     inside = times_within(world, some.time_us, first, last)
@@ -39,7 +39,7 @@ def scaled(
 
 @said
 def wrong_unit(world: World, on: str, by: float, until: str, first: str | None = None) -> None:
-    """A gateway sent another unit, register and all, until somebody mended it."""
+    """A gateway sends another unit, for the register too, until it is corrected."""
     device, channel = at_channel(on)
     some = world.readings[device]
     before = times_within(world, some.time_us, first, until)
@@ -49,7 +49,7 @@ def wrong_unit(world: World, on: str, by: float, until: str, first: str | None =
 
 @said
 def noise(world: World, on: str, share: float) -> None:
-    """Readings of a channel scatter; a register by its steps, which add up to the same."""
+    """Readings of a channel have noise; of a register, its steps, with the same sum."""
     device, channel = at_channel(on)
     some = world.readings[device]
     values = some.columns[channel]
@@ -77,7 +77,10 @@ def clock(
 
 @said
 def irregular(world: World, device: str, seconds: float) -> None:
-    """A meter is read at odd times: its registers are those of then, its power the mean since."""
+    """
+    A meter is read at odd times: its registers are those of that time,
+    its power the mean since.
+    """
     some = world.readings[device]
     off = np.clip(world.rng.normal(0, seconds, len(some.time_us)), -400, 400)
     then = some.time_us + np.asarray(off * 1e6, dtype=np.int64)
@@ -95,14 +98,14 @@ def irregular(world: World, device: str, seconds: float) -> None:
 
 @said
 def silent(world: World, device: str, first: str, last: str) -> None:
-    """No reading came for some time, and the register went on."""
+    """No reading arrives for some time, while the register continues."""
     some = world.readings[device]
     some.keep(~times_within(world, some.time_us, first, last))
 
 
 @said
 def read_out(world: World, device: str, at: str) -> None:
-    """A device keeps its readings until somebody reads them out."""
+    """A device stores its readings until it is read out."""
     world.arrived[device] = moment_of(world, at)
 
 
@@ -119,7 +122,10 @@ def drift(world: World, device: str, minutes: float) -> None:
 def again_coarse(
     world: World, device: str, minutes: int, unit: int = 1, more: int = 0
 ) -> None:  # fmt: skip
-    """Registers come a second time, a minute later: seldom, in large units, or a little higher."""
+    """
+    Registers are sent a second time, a minute later: seldom, in large
+    units, or slightly higher.
+    """
     some = world.readings[device]
     minute_us = 60_000_000
     at = np.flatnonzero(some.time_us // (5 * minute_us) % (minutes // 5) == 0)
@@ -135,7 +141,7 @@ def again_coarse(
 
 @said
 def rolls_over(world: World, on: str, modulus: int, at: str, early: int = 0) -> None:
-    """A register begins again from zero at its modulus, or `early` by so much."""
+    """A register starts again from zero at its modulus, or `early` by some amount."""
     device, channel = at_channel(on)
     some = world.readings[device]
     after = some.time_us >= moment_of(world, at)
@@ -146,7 +152,7 @@ def rolls_over(world: World, on: str, modulus: int, at: str, early: int = 0) -> 
 
 @said
 def wound_back(world: World, on: str, per_night: float) -> None:
-    """A register runs backwards from ten in the evening to five in the morning."""
+    """A register runs backwards from 22:00 to 5:00."""
     device, channel = at_channel(on)
     some = world.readings[device]
     hour = world.month.local_us(some.time_us) % DAY_US / HOUR_US
@@ -158,7 +164,7 @@ def wound_back(world: World, on: str, per_night: float) -> None:
 
 @said
 def clock_fast(world: World, device: str, at: str) -> None:
-    """A clock was set back to the month's first day on another one, and is right at its end."""
+    """A clock is set back on another day, and runs fast so that it is right at the month's end."""
     some = world.readings[device]
     begin, end, set_ = (
         moment_of(world, str(world.month.first)),
@@ -179,14 +185,14 @@ def clock_fast(world: World, device: str, at: str) -> None:
 
 @said
 def lost(world: World, device: str, share: float) -> None:
-    """Single readings were lost."""
+    """Single readings are lost."""
     some = world.readings[device]
     some.keep(world.rng.random(len(some.time_us)) >= share)
 
 
 @said
 def without(world: World, on: str, first: str | None = None, last: str | None = None) -> None:
-    """A channel is not told."""
+    """A channel is not sent."""
     device, channel = at_channel(on)
     some = world.readings[device]
     if first is None and last is None:
@@ -200,7 +206,7 @@ def without(world: World, on: str, first: str | None = None, last: str | None = 
 def every(
     world: World, device: str, minutes: int, first: str | None = None, last: str | None = None
 ) -> None:
-    """A device is read less often, and all that it tells."""
+    """A device is read less often, in all its channels."""
     some = world.readings[device]
     seldom = some.time_us // 60_000_000 % minutes < world.devices[device].get("minutes", 15)
     some.keep(seldom | ~times_within(world, some.time_us, first, last))
@@ -208,7 +214,7 @@ def every(
 
 @said
 def sparse(world: World, on: str, minutes: int) -> None:
-    """A gauge is told less often than the register."""
+    """A gauge is sent less often than the register."""
     device, channel = at_channel(on)
     some = world.readings[device]
     seldom = (some.time_us // (5 * 60_000_000)) % (minutes // 5) == 0
@@ -217,7 +223,7 @@ def sparse(world: World, on: str, minutes: int) -> None:
 
 @said
 def power_of(world: World, on: str, of: str, times: float = 1.0) -> None:
-    """A gauge shows what its register, as it is told, would need."""
+    """A gauge is calculated from the register that is sent."""
     device, channel = at_channel(on)
     some = world.readings[device]
     steps = np.diff(some.columns[of], prepend=some.columns[of][0])
@@ -227,7 +233,7 @@ def power_of(world: World, on: str, of: str, times: float = 1.0) -> None:
 
 @said
 def sampled(world: World, on: str, of: str, times: float = 1.0) -> None:
-    """A gauge shows the moment of its reading, and not the mean since the last one."""
+    """A gauge shows the moment of its reading instead of the mean since the last one."""
     device, channel = at_channel(on)
     some = world.readings[device]
     step = np.clip(
@@ -238,7 +244,7 @@ def sampled(world: World, on: str, of: str, times: float = 1.0) -> None:
 
 @said
 def stuck(world: World, on: str, first: str, last: str, *, catches_up: bool = False) -> None:
-    """A register or gauge stands still; what was counted meanwhile comes at once, or never."""
+    """A register or gauge is constant; the quantity counted meanwhile follows at once, or never."""
     device, channel = at_channel(on)
     some = world.readings[device]
     inside = np.flatnonzero(times_within(world, some.time_us, first, last))
@@ -252,7 +258,7 @@ def stuck(world: World, on: str, first: str, last: str, *, catches_up: bool = Fa
 
 @said
 def commissioned(world: World, device: str, at: str) -> None:
-    """A device came within the month: it is registered, tested and read from then on."""
+    """A device is added within the month: it is registered, tested and read from then on."""
     row = world.registered(device)
     row["installed"] = world.month.wall(at).isoformat()
     some = world.readings[device]
@@ -261,7 +267,7 @@ def commissioned(world: World, device: str, at: str) -> None:
 
 @said
 def again(world: World, device: str, days: int) -> None:
-    """A meter's month is its own of some days before, sent a second time."""
+    """A meter's month consists of its own earlier days, sent a second time."""
     some = world.readings[device]
     back = days * DAY_US
     inside = times_within(world, some.time_us, str(world.month.first), None)
@@ -283,7 +289,7 @@ def coarse(world: World, on: str, unit: int) -> None:
 
 @said
 def jumped(world: World, on: str, at: str, by: int) -> None:
-    """A register stands higher from a moment on, without anything having been counted."""
+    """A register is higher from a moment on, although nothing was counted."""
     device, channel = at_channel(on)
     some = world.readings[device]
     after = some.time_us >= moment_of(world, at)
@@ -292,7 +298,7 @@ def jumped(world: World, on: str, at: str, by: int) -> None:
 
 @said
 def standby(world: World, on: str, watt: float) -> None:
-    """A gauge shows what the device itself draws, where it makes nothing."""
+    """A gauge shows the device's own consumption while it generates nothing."""
     device, channel = at_channel(on)
     values = world.readings[device].columns[channel]
     world.readings[device].columns[channel] = np.where(values <= 0, -watt, values)
@@ -343,7 +349,7 @@ def swapped(
 
 @said
 def asleep(world: World, device: str, first: int, last: int) -> None:
-    """A device is off at some hours of each day, as a logger on the modules' own current is."""
+    """A device is off at some hours of each day, as a logger powered by the modules."""
     some = world.readings[device]
     hour = world.month.local_us(some.time_us) % DAY_US / HOUR_US
     inside = (hour >= first) & (hour < last)
@@ -352,7 +358,7 @@ def asleep(world: World, device: str, first: int, last: int) -> None:
 
 @said
 def repair(world: World, device: str, first: str, last: str) -> None:
-    """A meter was away: nothing came, and its register did not go on."""
+    """A meter was removed for repair: no readings, and its register did not advance."""
     some = world.readings[device]
     inside = times_within(world, some.time_us, first, last)
     where = np.flatnonzero(inside)
@@ -366,7 +372,7 @@ def repair(world: World, device: str, first: str, last: str) -> None:
 
 @said
 def by_night(world: World, on: str, per_day: float, first: int = 19, last: int = 5) -> None:
-    """A register of the sun counts by night too."""
+    """A solar meter's register counts at night too."""
     device, channel = at_channel(on)
     some = world.readings[device]
     hour = world.month.local_us(some.time_us) % DAY_US / HOUR_US
@@ -381,7 +387,7 @@ def copied(
     world: World, on: str, of: str, by: float = 1.0, shift_minutes: int = 0,
     permute: bool = False, scatter: float = 0.0, gauges: bool = True,
 ) -> None:  # fmt: skip
-    """A meter tells what another one told: scaled, shifted, with its days in another order."""
+    """A meter sends what another one sent: scaled, shifted, or with its days in another order."""
     device, channel = at_channel(on)
     source, other = at_channel(of)
     theirs, ours = world.readings[source], world.readings[device]
@@ -397,7 +403,7 @@ def copied(
 
 
 def _permuted(world: World, times_us: np.ndarray) -> np.ndarray:
-    """Readings with their days in another order."""
+    """Return readings with their days in another order."""
     day = world.month.local_us(times_us) // DAY_US
     groups = [np.flatnonzero(day == one) for one in np.unique(day)]
     whole = max(map(len, groups))
@@ -408,7 +414,7 @@ def _permuted(world: World, times_us: np.ndarray) -> np.ndarray:
 
 @said
 def goes_on(world: World, device: str, at: str) -> None:
-    """From a moment on a device does elsewhere what it did a week before."""
+    """From a moment on a device repeats elsewhere what it did a week before."""
     some = world.readings[device]
     after = some.time_us >= moment_of(world, at)
     for channel, values in some.columns.items():
@@ -421,7 +427,7 @@ def goes_on(world: World, device: str, at: str) -> None:
 
 @said
 def starts_anew(world: World, on: str, hour: float, entered: bool = False) -> None:
-    """A register counts the day, and begins again from zero at an hour of each."""
+    """A register counts the day, and starts again from zero at an hour of each day."""
     device, channel = at_channel(on)
     some = world.readings[device]
     day = (world.month.local_us(some.time_us) - round(hour * HOUR_US)) // DAY_US
@@ -439,7 +445,7 @@ def starts_anew(world: World, on: str, hour: float, entered: bool = False) -> No
 
 @said
 def digits(world: World, on: str, modulus: int, entered: bool = False) -> None:
-    """A register has few digits, and goes round, which is entered or not."""
+    """A register has few digits, and rolls over, which is entered or not."""
     device, channel = at_channel(on)
     some = world.readings[device]
     round_ = some.columns[channel] // modulus
@@ -455,7 +461,7 @@ def digits(world: World, on: str, modulus: int, entered: bool = False) -> None:
 def buffered(
     world: World, device: str, first: str, last: str, at: str, shuffle: bool = False
 ) -> None:
-    """Readings of some days were kept back and came together; `shuffle` in no order."""
+    """Readings of some days were buffered and arrived together; `shuffle` in no order."""
     some = world.readings[device]
     then = world.arrived.get(device, some.time_us)
     came = np.array(then, dtype=np.int64)
@@ -467,7 +473,7 @@ def buffered(
 
 @said
 def fine(world: World, device: str, minutes: int) -> None:
-    """A device is read each minute, or each few; its registers run evenly between."""
+    """A device is read each minute, or every few; its registers rise evenly in between."""
     some, step = world.readings[device], minutes * 60_000_000
     near = times_within(world, some.time_us, str(world.month.first), str(world.month.end))
     inside = some.time_us[near]

@@ -1,4 +1,4 @@
-"""What the registry and the documents of a plant say otherwise."""
+"""False or missing entries of a plant's registry and documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.docket.world import PROJECT, Readings, World, paper, seed_of, sha
 
 @said
 def device(world: World, on: str, **values: Any) -> None:
-    """The registry says something else of a device; an empty text is left out."""
+    """The registry has other values of a device; an empty text is omitted."""
     row = world.registered(on)
     row.update(values)
     for key in [k for k, v in values.items() if v == ""]:
@@ -28,7 +28,7 @@ def device(world: World, on: str, **values: Any) -> None:
 
 @said
 def certificate(world: World, on: str, **values: Any) -> None:
-    """A certificate says something else; without values there is none."""
+    """A certificate has other values; without values there is none."""
     row = world.registered(on)
     if not values:
         del row["calibrations"]
@@ -40,7 +40,7 @@ def certificate(world: World, on: str, **values: Any) -> None:
 
 @said
 def mistyped(world: World, on: str, serial: str) -> None:
-    """The serial on a certificate is wrong in the registry until the month's end."""
+    """The serial number of a certificate is wrong in the registry until the month's end."""
     right = world.registered(on)["calibrations"][0]["serial"]
     certificate(world, on, serial=serial)
     world.later.append(lambda _: certificate(world, on, serial=right))
@@ -48,7 +48,7 @@ def mistyped(world: World, on: str, serial: str) -> None:
 
 @said
 def recalibrated(world: World, on: str, until: str, performed: str) -> None:
-    """A certificate ends within the month, and another one follows it."""
+    """A certificate ends within the month, and another one follows."""
     rows = world.registered(on)["calibrations"]
     day, end = date.fromisoformat(performed), date.fromisoformat(until)
     rows[0]["valid_until"] = end
@@ -62,7 +62,7 @@ def replaced(
     document: bool = True, used: bool = False, same: bool = False,
     rollover: bool = False, later: bool = False, whole: bool = False,
 ) -> None:  # fmt: skip
-    """A meter was replaced by another one, which the registry says or not."""
+    """A meter was replaced by another one, which is entered or not."""
     device, channel = at_channel(on)
     some = world.readings[device]
     moment = moment_of(world, at)
@@ -94,7 +94,7 @@ def replaced(
 
 
 def _certified_anew(row: dict[str, Any], at: str) -> None:
-    """The certificate of the meter that came at some moment."""
+    """Return the certificate of a meter that was installed at some moment."""
     row["calibrations"].append({
         **row["calibrations"][0], "performed": date.fromisoformat(at[:10]) - timedelta(days=5),
         "certificate": f"C-{row['serial']}", "serial": row["serial"],
@@ -110,14 +110,20 @@ def _swapped_later(file: dict[str, Any], device: str, swap: dict[str, Any], at: 
 
 @said
 def replacement(world: World, on: str, **more: float) -> None:
-    """The `last` value of the old register, or the new one's `first`, is entered with an error."""
+    """
+    The `last` value of the old register, or the `first` of the new one,
+    is entered with an error.
+    """
     for edge, by in more.items():  # unit of the channel
         world.registered(on)["replacements"][0][edge] += by
 
 
 @said
 def succeeded(world: World, device: str, by: str, at: str, beside: str = "") -> None:
-    """Another meter, of its own id, stands in its place from a moment on, or `beside` it before."""
+    """
+    Another meter with its own id replaces one from a moment on; with
+    `beside` both exist before.
+    """
     begins = beside or at
     moment, row, bound = (
         moment_of(world, begins),
@@ -162,7 +168,7 @@ def claimed_too(world: World, on: str, **other: Any) -> None:
 def rating(
     world: World, on: str, watt: int, *, dated: str, document: str = "", sha256: str = ""
 ) -> None:
-    """A rated power is raised after the readings came, from a time of before."""
+    """A rated power is raised after the readings arrived, with an earlier start."""
 
     def change(file: dict[str, Any]) -> None:
         row = next(one for one in file["devices"] if one["id"] == on)
@@ -187,7 +193,7 @@ def typed(world: World, on: str = "", **values: Any) -> None:
 
 @said
 def typed_later(world: World, *, stated: bool = False, **values: Any) -> None:
-    """The same, after the readings came; `stated` by another document of each value."""
+    """The same, after readings arrived; `stated` by another document of each value."""
 
     def change(file: dict[str, Any]) -> None:
         project = file["projects"][0]
@@ -201,7 +207,7 @@ def typed_later(world: World, *, stated: bool = False, **values: Any) -> None:
 
 @said
 def documents(world: World, of: list[str], **values: Any) -> None:
-    """Documents of values are otherwise; without values there is none."""
+    """Documents of values differ; without values there are none."""
     for name in of or list(world.project["documents"]):
         if not values:
             world.project["documents"].pop(name, None)
@@ -214,14 +220,14 @@ def documents(world: World, of: list[str], **values: Any) -> None:
 
 @said
 def documented(world: World, of: list[str]) -> None:
-    """Values have documents of another's hand that state what is typed."""
+    """Third parties' documents state the entered values."""
     given = world.project["parameters"]
     world.project["documents"] |= {name: paper(world, name, given) for name in of}
 
 
 @said
 def laboratory(world: World, of: list[str], **values: Any) -> None:
-    """Results of a laboratory are otherwise; without values there are none."""
+    """Laboratory results differ; without values there are none."""
     rows = world.project["laboratory"]
     if not values:
         world.project["laboratory"] = [one for one in rows if one["parameter"] not in of]
@@ -237,7 +243,7 @@ def second_id(
     by: float = 1.0, scatter: float = 0.0, shift_minutes: int = 0, permute: bool = False,
     gauges: bool = True,
 ) -> None:  # fmt: skip
-    """A second meter is registered that is none: it tells what a first one told."""
+    """A second meter is registered that does not exist: it sends what a first one sent."""
     row, bound = deepcopy(world.registered(of)), deepcopy(world.bound(of))
     row["id"], bound["device"] = name, name
     if serial == "":
@@ -261,7 +267,7 @@ def second_id(
 
 @said
 def display(world: World, of: list[str], name: str) -> None:
-    """The display of a plant is registered as one more meter: it shows the sum of its meters."""
+    """The display of a plant is registered as a further meter: it shows the sum of its meters."""
     second_id(world, of[0], name)
     own = world.readings[name]
     for other in of[1:]:
@@ -276,7 +282,7 @@ def display(world: World, of: list[str], name: str) -> None:
 def outside(
     world: World, like: str, name: str, per_day: float, reason: str = "", kind: str = ""
 ) -> None:
-    """A meter of the site, of the class `kind`, serves something else: it is in no project."""
+    """A meter of the site, of the class `kind`, measures something else: it is in no project."""
     row = {**deepcopy(world.registered(like)), "id": name}
     row["class"] = kind or row["class"]
     row["serial"] = f"S-{seed_of(name) % 10**7}"
@@ -293,7 +299,7 @@ def outside(
 
 @said
 def handed_over(world: World, to: str, last: str) -> None:
-    """After a statement another project has all devices, and this one had them to a day."""
+    """After a statement another project has all devices, which this one had up to a day."""
 
     def change(file: dict[str, Any]) -> None:
         first = file["projects"][0]
@@ -307,7 +313,7 @@ def handed_over(world: World, to: str, last: str) -> None:
 
 @said
 def unbound(world: World, on: str, reason: str = "", upstream_of: Sequence[str] = ()) -> None:
-    """A meter of the site is left out of the project; or is said to supply others of it."""
+    """A meter of the site is excluded from the project, or is stated to supply others of it."""
     project = world.project
     project["devices"] = [one for one in project["devices"] if one["device"] != on]
     if reason:
@@ -317,7 +323,7 @@ def unbound(world: World, on: str, reason: str = "", upstream_of: Sequence[str] 
 
 @said
 def elsewhere(world: World, device: str, metres: float) -> None:
-    """A device is registered at a site of its own, some metres away."""
+    """A device is registered at a separate site, some metres away."""
     place = world.document["sites"][0]
     north = place["latitude"] + metres / 111_320
     world.document["sites"].append({**place, "id": f"site-of-{device}", "latitude": north})
@@ -326,7 +332,7 @@ def elsewhere(world: World, device: str, metres: float) -> None:
 
 @said
 def diagram(world: World) -> None:
-    """A third party's line diagram of before the period shows what each meter measures."""
+    """A third party's line diagram from before the period shows what each meter measures."""
     world.project["documents"]["line_diagram"] = paper(world, "line_diagram", {})
 
 
@@ -349,7 +355,7 @@ def apart(world: World, devices: list[str]) -> None:
 
 @said
 def spelled(world: World, device: str, like: str) -> None:
-    """A meter has the nameplate of another one, spelled otherwise."""
+    """A meter has the nameplate of another one, with another spelling."""
     letters, _, digits = world.registered(like)["serial"].partition("-")
     row = world.registered(device)
     row |= {"serial": f"{letters.lower()} 0{digits}", "maker": "MAKER Co., Ltd"}
@@ -358,7 +364,7 @@ def spelled(world: World, device: str, like: str) -> None:
 
 @said
 def main_meter(world: World, name: str, of: list[str], per_day: float, reason: str) -> None:
-    """The site's main meter supplies meters of the project, and what else draws as much a day."""
+    """The site's main meter supplies meters of the project, and a further load of as much a day."""
     outside(world, of[0], name, per_day, reason)
     world.registered(name)["rated_power_w"] = 1_000_000
     world.project["boundary"][-1]["upstream_of"] = of
@@ -372,7 +378,7 @@ def other_project(
     world: World, of: str, by: float = 1.0, scatter: float = 0.0, *, permute: bool = False,
     shift_minutes: int = 0, plus: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """A second project at another site claims what a meter, or several, of the first one report."""
+    """A second project at another site claims the data of one or several meters of the first."""
     site = {**world.document["sites"][0], "id": "site-2", "latitude": 20.9}
     row = {**deepcopy(world.registered(of)), "id": f"{of}-2", "site": "site-2"}
     row["serial"] = f"S-{seed_of(row['id']) % 10**7}"
@@ -399,13 +405,13 @@ def other_project(
 
 @said
 def issued(world: World, first: str, last: str, project: str = PROJECT) -> None:
-    """A statement of earlier days was issued, by what the registry said then."""
+    """A statement of earlier days was issued, with the registry data of that time."""
     world.issued.append((project, first, last))
 
 
 @said
 def predecessor(world: World, of: Sequence[str], stood: Sequence[str]) -> None:
-    """Before it there was another project of other meters at the site, of which some stood."""
+    """Another project with other meters preceded it at the site; some of them did not advance."""
     bound, rows = [], []
     for name in of:
         row, old = deepcopy(world.registered(name)), f"old-{name}"
@@ -443,7 +449,7 @@ def registered(world: World, programme: str, on: str) -> None:
 
 @said
 def bound(world: World, on: str, **values: Any) -> None:
-    """A device is of the project from a day, or to a day."""
+    """A device belongs to the project from a day, or to a day."""
     world.bound(on).update({key: date.fromisoformat(one) for key, one in values.items()})
 
 
@@ -461,19 +467,22 @@ def extended(world: World, on: str, watt: int, at: str) -> None:
 
 @said
 def project(world: World, **values: Any) -> None:
-    """A section of the project says something else, or is there."""
+    """A section of the project has other values, or is added."""
     world.project.update(values)
 
 
 @said
 def place(world: World, **values: Any) -> None:
-    """The site says something else."""
+    """The site has other values."""
     world.document["sites"][0].update(values)
 
 
 @said
 def shared(world: World, on: str, by: float) -> None:
-    """A scale weighs for a neighbour too; his own scale of it is read, and in no project."""
+    """
+    A scale also weighs for a neighbour; the neighbour's own scale of it is
+    read, and in no project.
+    """
     row = {**deepcopy(world.registered(on)), "id": f"{on}-neighbour"}
     row["serial"] = f"S-{seed_of(row['id']) % 10**7}"
     row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}

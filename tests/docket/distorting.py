@@ -1,4 +1,4 @@
-"""What a distortion is, and the two lists of them; see `distortions`."""
+"""Definition of a distortion, and the two lists of them; see `distortions`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def at_channel(on: str) -> tuple[str, str]:
 def restarted(
     world: World, on: str, at_us: int, last: int, first: int, **more: Any
 ) -> dict[str, Any]:
-    """Return a row of `replacements`; hours in tenths, as displays have them."""
+    """Return a row of `replacements`; hours in tenths, as on displays."""
     device, channel = at_channel(on)
     register = register_of_column(world.registered(device)["class"], channel)
     shown, begins = (register.to_file(value) for value in (last, first))
@@ -47,12 +47,12 @@ def restarted(
 
 
 def moment_of(world: World, text: str) -> int:
-    """Read a local day or moment. [us UTC]"""
+    """Return a local day or moment as a time. [us UTC]"""
     return round(world.month.wall(text).timestamp()) * 1_000_000
 
 
 def span_of(world: World, first: str | None, last: str | None) -> tuple[int, int]:
-    """Times from a local day, or moment, to another."""
+    """Return the time span between two local days or moments."""
     times = world.month.times_us
     begin = int(times[0]) - DAY_US if first is None else moment_of(world, first)
     return begin, int(times[-1]) + DAY_US if last is None else moment_of(world, last)

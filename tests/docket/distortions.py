@@ -1,8 +1,8 @@
 """
-What makes a case of a plant: what else happened there, or what is said of it otherwise.
+Functions that turn a plant into a case: other events, or false data.
 
-Each is a function of a world and of values that the case's file gives.  Those of `HAPPENED` are
-done first and are part of the truth; the others change readings, registry or papers.
+Each is a function of a world and of values in the case's file.  Those of `HAPPENED` are applied
+first and are part of the truth; the others change readings, registry or documents.
 """
 
 from __future__ import annotations

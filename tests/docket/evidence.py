@@ -1,10 +1,11 @@
 """
-`python -m tests.docket.evidence`: a true paper or channel costs no more than its accuracy.
+`python -m tests.docket.evidence`: a true document or channel lowers the tonnes by no more than its
+accuracy.
 
-Each honest case is closed as it is, and again without each of its plant's invoices, documents,
+Each honest case is closed unchanged, and again without each of its plant's invoices, documents,
 laboratory results, check meters, gauges and second registers, and without each that the case itself
-brings.  Whatever is there and true may lower the tonnes by no more than the meters' accuracy.  What
-the case distorts is not true.
+adds.  A true item may lower the tonnes by no more than the meters' accuracy.  Items that the case
+distorts are not true.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _MORE = {"checked", "billed_too", "documented", "diagram"}
 
 
 def lacking(case: Mapping[str, Any]) -> Iterator[tuple[str, list[Step]]]:
-    """Yield what a case may lack, and its distortions without it."""
+    """Yield items that a case can do without, and its distortions without each."""
     do, names = case["do"], _distorted(case)
     for place, step in enumerate(do):
         if step.keys() <= _MORE:
@@ -52,7 +53,10 @@ def _distorted(case: Mapping[str, Any]) -> set[str]:
 
 
 def _of_plant(name: str) -> Iterator[tuple[str, Step]]:
-    """Yield what a plant has besides what its methodology needs, and what takes it away."""
+    """
+    Yield items of a plant that its methodology does not require, and the distortion that removes
+    each.
+    """
     said = plant(name)
     method = find(said["methodology"], said["version"])
     values = dict.fromkeys(said.get("parameters", {}))
@@ -80,7 +84,10 @@ def _of_plant(name: str) -> Iterator[tuple[str, Step]]:
 
 
 def honest() -> list[str]:
-    """Return the honest cases of which every paper is true: none for which a verifier asks."""
+    """
+    Return the honest cases in which every document is true, and for
+    which no verifier would ask.
+    """
     return [n for n, one in cases().items() if one["label"] == "honest" and not one["asked"]]
 
 
@@ -88,9 +95,9 @@ def lowered(
     url: str, name: str, most: int | None = None, seed: int = 0
 ) -> Iterator[tuple[str, float, float, float]]:
     """
-    Yield what lowers a case's tonnes by being there: tonnes without, with, and the truth.
+    Yield items whose presence lowers a case's tonnes: tonnes without, with, and the truth.
 
-    `most` of what it may lack are tried, drawn by a seed; all where None.
+    `most` items are tried, drawn by a seed; all if None.
     """
     case = cases()[name]
     some = [*lacking(case)]
@@ -105,7 +112,10 @@ def lowered(
 
 
 def main() -> None:
-    """Close cases without each of their papers and channels, and print what lowers them."""
+    """
+    Close cases without each of their documents and channels, and print the items that lower the
+    tonnes.
+    """
     known = argparse.ArgumentParser(prog="python -m tests.docket.evidence", description=__doc__)
     known.add_argument("names", nargs="*", help="parts of names of honest cases; all without one")
     known.add_argument("--most", type=int, metavar="N", help="try so many of each case")

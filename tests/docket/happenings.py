@@ -1,4 +1,4 @@
-"""What else happened at a plant than its file says."""
+"""Events at a plant that differ from its file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.docket.world import World, days_of, made_of
 def made(
     world: World, on: str, by: float, first: str | None = None, last: str | None = None
 ) -> None:
-    """A device made, used or delivered more or less than the plant's file says."""
+    """A device generated, used or delivered more or less than in the plant's file."""
     device, channel = at_channel(on)
     some = times_within(world, world.month.times_us, first, last)
     world.made[device][channel] = np.where(
@@ -25,14 +25,14 @@ def made(
 
 @happened
 def stood(world: World, on: list[str], first: str, last: str) -> None:
-    """Nothing was done for some days."""
+    """The plant stood still for some days."""
     for one in on:
         made(world, one, 0.0, first, last)
 
 
 @happened
 def ran(world: World, on: str, shape: str, per_day: float) -> None:
-    """A device did another course than the plant's file says, no more than its rated power."""
+    """A device had another profile than in the plant's file, within its rated power."""
     device, channel = at_channel(on)
     how = {"shape": shape, "per_day": per_day, "rated": True}
     world.made[device][channel] = made_of(world, world.devices[device], how)
@@ -40,7 +40,7 @@ def ran(world: World, on: str, shape: str, per_day: float) -> None:
 
 @happened
 def alike(world: World, on: str, of: str, by: float, scatter: float) -> None:
-    """Two devices do nearly the same: one sun, one wind, one load."""
+    """Two devices behave nearly alike: one sun, one wind, one load."""
     days = days_of(world)
     more = by * np.clip(1 + scatter * days.wander(3), 0, None)
     for channel, values in world.made[of].items():
@@ -49,7 +49,7 @@ def alike(world: World, on: str, of: str, by: float, scatter: float) -> None:
 
 @happened
 def in_turn(world: World, on: str, with_: str) -> None:
-    """Two devices run in turn: each day one of them does what the first one did."""
+    """Two devices run alternately: each day one of them does what the first one did."""
     odd = days_of(world).number % 2 == 1
     for channel, values in world.made[on].items():
         world.made[with_][channel] = np.where(odd, values, 0)
@@ -58,7 +58,7 @@ def in_turn(world: World, on: str, with_: str) -> None:
 
 @happened
 def timetable(world: World, on: list[str], round_m: float) -> None:
-    """Vehicles do the same rounds each day, half an hour apart: eight, at a weekend six."""
+    """Vehicles make the same round trips each day, half an hour apart: eight, at a weekend six."""
     days = days_of(world)
     for place, device in enumerate(on):
         since = days.hour - 5.5 - place / 2
@@ -69,7 +69,7 @@ def timetable(world: World, on: list[str], round_m: float) -> None:
 
 @happened
 def flows_back(world: World, on: str, per_night: float) -> None:
-    """From one to three by night nothing is delivered, and some of what was comes back."""
+    """From 1:00 to 3:00 nothing is delivered, and some of the delivery flows back."""
     device, channel = at_channel(on)
     hour = days_of(world).hour
     back = -per_night * STEP_US / (2 * HOUR_US)
@@ -82,7 +82,7 @@ def flows_back(world: World, on: str, per_night: float) -> None:
 def capped(
     world: World, on: str, watt: float, first: str | None = None, last: str | None = None
 ) -> None:
-    """A device gives no more than some power: an export limit, a clipped inverter."""
+    """A device is limited to some power: an export limit, a clipped inverter."""
     device, channel = at_channel(on)
     some = times_within(world, world.month.times_us, first, last)
     made = world.made[device][channel]
@@ -92,7 +92,7 @@ def capped(
 
 @happened
 def soiled(world: World, on: str, per_day: float, rain: str) -> None:
-    """Dust takes a share more each day, until the rain."""
+    """Dust takes a larger share each day, until the rain."""
     device, channel = at_channel(on)
     days = (world.month.times_us - world.month.from_us) / DAY_US
     since = (world.month.times_us - moment_of(world, rain)) / DAY_US
@@ -102,7 +102,7 @@ def soiled(world: World, on: str, per_day: float, rain: str) -> None:
 
 @happened
 def burst(world: World, on: str, per_day: float, days: list[str], first: int, last: int) -> None:
-    """A device does all that it does within some hours of some days."""
+    """A device does its whole work within some hours of some days."""
     device, channel = at_channel(on)
     hour = days_of(world).hour
     within = (hour >= first) & (hour < last)
@@ -115,7 +115,7 @@ def burst(world: World, on: str, per_day: float, days: list[str], first: int, la
 
 @happened
 def grows(world: World, on: str, by: float) -> None:
-    """A device does more from day to day, or less: from one at the period's begin to `by`."""
+    """A device does more from day to day, or less: from one at the period's start to `by`."""
     device, channel = at_channel(on)
     month = world.month
     passed = (month.times_us - month.from_us) / (month.to_us - month.from_us)

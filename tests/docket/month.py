@@ -38,43 +38,43 @@ class Month:
         return self.first - timedelta(days=days)
 
     def sampled(self) -> list[date]:
-        """Return days on which samples are taken: one of each calendar month."""
+        """Return days on which samples are taken: one in each calendar month."""
         days = [self.first + timedelta(days=i) for i in range((self.end - self.first).days)]
         tenth = [day for i, day in enumerate(days) if i in (0, 9) or day.day == 10]
         by_month = {(day.year, day.month): day for day in tenth}
         return [*by_month.values()] if len(days) > 9 else [days[len(days) // 2]]
 
     def midnight(self, day: date) -> str:
-        """Return the beginning of a local day, as the registry file has it."""
+        """Return the beginning of a local day, in the form of the registry file."""
         return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.zone)).isoformat()
 
     def wall(self, text: str) -> datetime:
-        """Read a local day or moment of wall clocks."""
+        """Return a local day or moment from its text."""
         return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(self.zone))
 
     @cached_property
     def from_us(self) -> int:
-        """Begin. [us UTC]"""
+        """Return the begin. [us UTC]"""
         return midnight_us(self.first, self.zone)
 
     @cached_property
     def to_us(self) -> int:
-        """End. [us UTC]"""
+        """Return the end. [us UTC]"""
         return midnight_us(self.end, self.zone)
 
     @cached_property
     def times_us(self) -> np.ndarray:
-        """Steps of the period and of weeks beside it. [us UTC]"""
+        """Return time steps of the period and of the weeks before and after it. [us UTC]"""
         begin, end = self.from_us - BEFORE_DAYS * DAY_US, self.to_us + AFTER_DAYS * DAY_US
         return np.arange(begin, end, STEP_US, dtype=np.int64)
 
     @cached_property
     def inside(self) -> np.ndarray:
-        """Which steps are within the period."""
+        """Return a mask of steps within the period."""
         return (self.times_us >= self.from_us) & (self.times_us < self.to_us)
 
     def local_us(self, times_us: np.ndarray) -> np.ndarray:
-        """Return times as clocks on the wall show them. [us]"""
+        """Return times in local time. [us]"""
         edges = [*range(int(times_us[0]), int(times_us[-1]) + HOUR_US, HOUR_US)]
         zone = ZoneInfo(self.zone)
         off = np.array([

@@ -1,4 +1,4 @@
-"""The docket's page, docs/rules/docket.md, from `results.json`: no database is needed for it."""
+"""The docket's page, docs/rules/docket.md, from `results.json`; needs no database."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-Courses of what a plant does along its days, in steps of five minutes, of mean one.
+Daily profiles of plants, in steps of five minutes, with mean one.
 
-They are seeded, or recorded at a real plant (`recorded:FILE`).
+They are generated from a seed, or recorded at a real plant (`recorded:FILE`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MONDAY = 4  # the day of 1970-01-05, counted from 1970-01-01
 
 class Days:
     """
-    Steps of five minutes of some local days, and chance of their own.
+    Steps of five minutes of some local days, and their random numbers.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Days:
         return len(self.hour)
 
     def wander(self, hours: float) -> Floats:
-        """Noise of mean 0 and deviation 1 that forgets within some hours."""
+        """Return noise of mean 0 and deviation 1 with a correlation of some hours."""
         keep = float(np.exp(-STEP_US / HOUR_US / hours))
         steps = self.rng.standard_normal(len(self)) * np.sqrt(1 - keep * keep)
         found, value = np.empty(len(self)), self.rng.standard_normal()
@@ -64,7 +64,7 @@ class Days:
         return found
 
     def daily(self, share: float) -> Floats:
-        """A factor for each day, about one."""
+        """Return a factor for each day, about one."""
         some = 1 + share * self.rng.standard_normal(int(self.number[-1]) + 1)
         return np.clip(some, 0.2, None)[self.number]
 
@@ -74,7 +74,7 @@ def _bump(hour: Floats, at: float, width: float) -> Floats:
 
 
 def sun(days: Days) -> Floats:
-    """Sun of Hai Phong in spring: clouded days and clear ones, nothing by night."""
+    """Return the sun of Hai Phong in spring: cloudy and clear days, nothing at night."""
     high = np.clip(np.sin((days.hour - 6.0) / 12.2 * np.pi), 0, None) ** 1.2
     day = np.clip(days.rng.beta(3, 1.6, int(days.number[-1]) + 1), 0.15, 1.0)[days.number]
     cloud = np.clip(1 + 0.25 * (1.05 - day) * 2 * days.wander(0.4), 0.1, 1.15)
@@ -82,7 +82,7 @@ def sun(days: Days) -> Floats:
 
 
 def sky(days: Days) -> Floats:
-    """Sun of the plant's own place and season: clouded days and clear ones."""
+    """Return the sun of the plant's own place and season: cloudy and clear days."""
     latitude, longitude = np.radians(days.place)
     passed = days.times_us / DAY_US
     tilt = np.radians(23.44) * np.sin(2 * np.pi * (passed - 79) / 365.2422)
@@ -95,71 +95,71 @@ def sky(days: Days) -> Floats:
 
 
 def wind(days: Days) -> Floats:
-    """Cube of the wind between cut-in and rated speed."""
+    """Return the cube of the wind between cut-in and rated speed."""
     speed = np.clip(6.8 + 2.4 * days.wander(9), 0, 25)
     return np.clip((speed**3 - 27) / (12**3 - 27), 0, 1)
 
 
 def flat(days: Days) -> Floats:
-    """Day and night alike."""
+    """Return a constant profile."""
     return np.clip(1 + 0.06 * days.wander(2), 0.3, None) * days.daily(0.02)
 
 
 def demand(days: Days) -> Floats:
-    """Water and people: a morning and an evening peak."""
+    """Return the demand of water and transport: a morning and an evening peak."""
     shape = 0.55 + _bump(days.hour, 7.5, 2.5) + _bump(days.hour, 18.5, 3.0)
     return shape * np.clip(1 + 0.05 * days.wander(1), 0.3, None) * days.daily(0.04)
 
 
 def shift(days: Days) -> Floats:
-    """Work from seven to five, half of it at a weekend."""
+    """Return work from 7:00 to 17:00, half of it at a weekend."""
     on = (days.hour >= 7) & (days.hour < 17)
     more = np.clip(1 + 0.15 * days.wander(1), 0.2, None) * days.daily(0.06)
     return on * np.where(days.weekend, 0.5, 1.0) * more
 
 
 def weekdays(days: Days) -> Floats:
-    """The same, and nothing at all at a weekend."""
+    """Return the same, without weekends."""
     return np.where(days.weekend, 0.0, shift(days))
 
 
 def night(days: Days) -> Floats:
-    """Charging from ten in the evening to five in the morning."""
+    """Return charging from 22:00 to 5:00."""
     on = (days.hour >= 22) | (days.hour < 5)
     return on * np.clip(1 + 0.1 * days.wander(0.7), 0.3, None) * days.daily(0.03)
 
 
 def route(days: Days) -> Floats:
-    """A bus from half past five to nine, with stops."""
+    """Return a bus from 5:30 to 21:00, with stops."""
     on = (days.hour >= 5.5) & (days.hour < 21)
     return on * np.clip(1 + 0.3 * days.wander(0.3), 0.0, 2.2) * days.daily(0.05)
 
 
 def lamps(days: Days) -> Floats:
-    """Street lamps from half past five to half past five."""
+    """Return street lamps from 17:30 to 5:30."""
     return np.where((days.hour >= 17.5) | (days.hour < 5.5), 1.0, 0.0)
 
 
 def furnace(days: Days) -> Floats:
-    """Melts in two shifts, held warm by night."""
+    """Return melts in two shifts, kept warm at night."""
     melting = (days.hour >= 6) & (days.hour < 22) & (days.hour % 2 < 1.6)
     power = np.where(melting, np.where(days.weekend, 0.5, 1.0), 0.03)
     return power * np.clip(1 + 0.05 * days.wander(1), 0.3, None) * days.daily(0.03)
 
 
 def cooling(days: Days) -> Floats:
-    """Chillers of an office: the afternoon, less by night and at a weekend."""
+    """Return chillers of an office: high in the afternoon, lower at night and at a weekend."""
     power = 0.25 + _bump(days.hour, 14, 4.5) * np.where(days.weekend, 0.4, 1.0)
     return power * np.clip(1 + 0.08 * days.wander(1), 0.2, None) * days.daily(0.05)
 
 
 def warm(days: Days) -> Floats:
-    """Degrees above 24 degC of a warm month."""
+    """Return degrees above 24 degC of a warm month."""
     return np.clip(2.5 + 4 * _bump(days.hour, 14, 5) + 1.2 * days.wander(30), 0, None)
 
 
 def clock(days: Days) -> Floats:
-    """What passes."""
+    """Return elapsed time."""
     return np.ones(len(days))
 
 
@@ -175,12 +175,12 @@ _RECORDED = (Path(__file__).parents[1] / "data", Path(__file__).parents[3] / "sh
 
 
 class NotThereError(unittest.SkipTest):
-    """A recording that this machine does not have: a test that needs it is skipped, and says so."""
+    """A recording is missing on this machine: a test that needs it is skipped with this message."""
 
 
 @cache
 def _recording(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return times [us, as the file's clock shows them] and values of a recording."""
+    """Return times [us, in the file's local time] and values of a recording."""
     found = [folder / f"{name}.csv" for folder in _RECORDED]
     file = next((one for one in found if one.exists()), None)
     if file is None:
@@ -209,7 +209,7 @@ def _clock_of(text: str) -> datetime:
 
 def recorded(days: Days, name: str, hours: float = 0) -> Floats:
     """
-    What was recorded, day by day from its first whole one on, and from there again.
+    Return a recording day by day from its first whole one on, repeated at its end.
 
     `hours` are added to the file's clock, so that noon is noon.
     """
@@ -222,7 +222,7 @@ def recorded(days: Days, name: str, hours: float = 0) -> Floats:
 
 
 def course(days: Days, shape: str, *, exact: bool = False) -> Floats:
-    """Return a course of mean one; `exact` as it is, for what passes or burns by the clock."""
+    """Return a profile of mean one; with `exact` unscaled, for time that passes by the clock."""
     kind, _, name = shape.partition(":")
     if kind == "recorded":
         name, _, hours = name.partition("@")

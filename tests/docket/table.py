@@ -1,4 +1,4 @@
-"""What the rules are worth, counted over the results of all cases."""
+"""Value of the rules, counted over the results of all cases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST = 0.5
 
 
 class Result(NamedTuple):
-    """A case with what it came to; `expected` is what a fair account leaves of the truth."""
+    """A case with its result; `expected` is the share of the truth that a fair account credits."""
 
     name: str
     label: str
@@ -40,35 +40,39 @@ class Result(NamedTuple):
 
     @property
     def honest(self) -> bool:
-        """Whether nobody deceived."""
+        """Return whether the case is honest."""
         return self.label == "honest"
 
     @property
     def share(self) -> float:
-        """What was earned of the truth."""
+        """Return the credited share of the truth."""
         return self.t / self.truth_t if self.truth_t else float(self.t != 0)
 
     @property
     def lost_t(self) -> float:
-        """What an honest case lacks of what a fair account leaves."""
+        """Return the shortfall of an honest case from a fair account. [t]"""
         return max(0.0, self.expected * self.truth_t - self.t)
 
     @property
     def right(self) -> bool:
-        """Whether an honest case earns what a fair account leaves, and no more than is true."""
+        """
+        Return whether an honest case is credited as in a fair account, and
+        no more than the truth.
+        """
         return self.lost_t <= NEAR * abs(self.truth_t) and self.share <= TOLERATED
 
     @property
     def unseen(self) -> bool:
-        """Whether a fraud earns more than it may, and no rule raises a request."""
+        """Return whether a fraud is credited too much, and no rule raises a request."""
         return not self.honest and self.more_t > 0 and not self.open
 
     @property
     def flattered(self) -> bool:
         """
-        Whether less rests on evidence so weak than the fraud earns, as the statement says it.
+        Return whether the statement shows a smaller share at such a weak grade than the fraud
+        gained.
 
-        Or nothing of what is false is in the verifier's worklist with so weak a grade.
+        Or whether no false item is in the verifier's worklist with so weak a grade.
         """
         weak = sum(share for grade, share in self.rests.items() if grade >= self.grade)
         listed = any(grade >= self.grade for grade in self.listed.values())
@@ -76,12 +80,12 @@ class Result(NamedTuple):
 
     @property
     def more_t(self) -> float:
-        """What a fraud earns beyond the truth."""
+        """Return the tonnes that a fraud is credited beyond the truth."""
         return self.t - self.truth_t if self.t > self.truth_t + 0.02 * abs(self.truth_t) else 0.0
 
 
 def stored() -> dict[str, Any]:
-    """Read the results that `make docket` wrote."""
+    """Return the results that `make docket` wrote."""
     found: dict[str, Any] = json.loads(RESULTS.read_text("utf-8"))
     return found
 
@@ -90,9 +94,9 @@ def results(
     cases: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]
 ) -> list[Result]:
     """
-    Join cases and what they came to.
+    Return cases with their results.
 
-    A finding that the untouched plant has too catches nothing.
+    A finding that the undistorted plant also has does not detect a fraud.
     """
     joined = []
     for name, case in cases.items():
@@ -119,12 +123,12 @@ def results(
 
 class OfRule(NamedTuple):
     """
-    What a rule does.
+    Effect of a rule.
 
     `caught` are frauds in which it raises a request, `only` those in which no other rule does,
-    `taken_t` what it alone takes off in frauds, `only_t` what would come back without it;
-    `accused` are honest cases in which it raises a request that nobody would fairly raise, `cut`
-    those from which it takes more than 1 %, `lost_t` what it alone takes off in honest cases.
+    `taken_t` its own deduction in frauds, `only_t` the increase if it alone is resolved; `accused`
+    are honest cases in which it raises a request that no fair verifier would raise, `cut` those
+    from which it deducts more than 1 %, `lost_t` its own deduction in honest cases.
     """
 
     rule: str
@@ -138,7 +142,7 @@ class OfRule(NamedTuple):
 
 
 def by_rule(some: Iterable[Result]) -> list[OfRule]:
-    """Count for each rule of the catalogue, and for what an import refuses."""
+    """Return the counts for each rule of the catalogue, and for rejections by an import."""
     some = [*some]
     honest = [one for one in some if one.honest]
     frauds = [one for one in some if not one.honest]
@@ -169,11 +173,12 @@ def by_rule(some: Iterable[Result]) -> list[OfRule]:
 
 class OfMethodology(NamedTuple):
     """
-    Honest cases: all, right, without a request, both; frauds: all, more, unseen; tonnes.
+    Honest cases: all, correct, without a request, both; frauds: all, credited too much, undetected;
+    tonnes.
 
-    `weak` are honest cases of which the statement says that most rests on the claimant's word.
-    `flattered` are unseen frauds of which the statement grades the evidence too well, or which the
-    verifier's worklist does not name.
+    `weak` are honest cases in which most of the reduction has grade D. `flattered` are undetected
+    frauds whose evidence the statement grades too well, or whose false items the verifier's
+    worklist does not name.
     """
 
     methodology: str
@@ -191,7 +196,7 @@ class OfMethodology(NamedTuple):
 
 
 def by_methodology(some: Iterable[Result]) -> list[OfMethodology]:
-    """Count for each methodology, and for all of them."""
+    """Return the counts for each methodology, and for all of them."""
     some = [*some]
     found = []
     for name in (*sorted({one.methodology for one in some}), "all"):
@@ -215,7 +220,10 @@ def _free(one: Result) -> bool:
 
 
 def worst(some: Iterable[Result]) -> tuple[list[Result], list[Result]]:
-    """Return honest cases that lose most or are accused, and frauds that pass, worst first."""
+    """
+    Return honest cases with the largest losses or accusations, and
+    undetected frauds, worst first.
+    """
     some = [*some]
     wronged = [one for one in some if one.honest and (not one.right or not _free(one))]
     passed = [one for one in some if not one.honest and one.more_t]

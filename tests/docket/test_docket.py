@@ -1,4 +1,7 @@
-"""Some cases of the docket, closed again: what was right stays right, what was caught is caught."""
+"""
+Some cases of the docket, closed again: correct cases stay correct,
+detected frauds stay detected.
+"""
 
 import os
 import random
@@ -39,7 +42,7 @@ SOME = (
 
 
 def _one(name, found):
-    """Return a result, beside that of its untouched plant."""
+    """Return a result, with that of its undistorted plant."""
     case, base = cases()[name], f"{cases()[name]['plant']}/as-it-is"
     (one,) = results({name: case}, {**stored(), name: found})
     assert base in stored()
@@ -100,7 +103,7 @@ def test_each_case_is_of_known_words():
 
 
 def test_both_sides_are_there():
-    """A docket of frauds alone would praise a rule that refuses everybody."""
+    """A docket of frauds alone would praise a rule that refuses everyone."""
     some = results(cases(), stored())
     honest = sum(one.honest for one in some)
     assert len(some) >= 100

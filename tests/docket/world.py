@@ -1,9 +1,9 @@
 """
-A plant of the docket: what it truly did, what its meters and its papers say of it.
+A plant of the docket: its true activity, and its meters and documents.
 
-A plant is a file in `plants/`.  What it did is a course by device and channel; readings are made
-from it, and papers.  A case's distortions change what happened, or what is said of it; the truth
-is what happened, by the methodology's own equation on the values that are true.
+A plant is a file in `plants/`.  Its activity is a profile by device and channel; readings and
+documents are made from it.  A case's distortions change the activity, or the data about it. The
+truth is the activity, by the methodology's own equation with the true values.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Readings:
     columns: dict[str, np.ndarray]
 
     def keep(self, kept: np.ndarray) -> None:
-        """Lose the others."""
+        """Keep only some of the readings."""
         self.time_us = self.time_us[kept]
         self.columns = {name: values[kept] for name, values in self.columns.items()}
 
@@ -64,7 +64,7 @@ class Readings:
 @dataclass
 class World:
     """
-    A plant while its case is made.
+    A plant while its case is built.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class World:
 
     @property
     def period_us(self) -> tuple[int, int]:
-        """Return the edges of the period that is closed. [us UTC]"""
+        """Return the edges of the closed period. [us UTC]"""
         if self.period is None:
             return self.month.from_us, self.month.to_us
         first, end = self.period
@@ -117,22 +117,22 @@ class World:
 
     @cached_property
     def month(self) -> Month:
-        """The period, at the plant's place."""
+        """Return the period, at the plant's place."""
         named = {key: self.plant[key] for key in ("zone", "first", "end") if key in self.plant}
         return Month(**named)
 
     @property
     def devices(self) -> dict[str, dict[str, Any]]:
-        """Devices of the plant by id."""
+        """Return the devices of the plant by id."""
         return {one["id"]: one for one in self.plant["devices"]}
 
     @property
     def project(self) -> dict[str, Any]:
-        """The project, as the registry file has it."""
+        """Return the project, as in the registry file."""
         return self.document["projects"][0]
 
     def registered(self, name: str) -> dict[str, Any]:
-        """Return a device, as the registry file has it."""
+        """Return a device, as in the registry file."""
         return next(one for one in self.document["devices"] if one["id"] == name)
 
     def bound(self, name: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def plant(name: str) -> dict[str, Any]:
-    """Read a plant; `like` names another one whose keys it takes where it has none."""
+    """Return a plant; `like` names another one, whose keys apply where it has none."""
     found = deepcopy(_file(HERE / "plants" / f"{name}.toml"))
     if "like" in found:
         found = {**plant(found.pop("like")), **found}
@@ -154,17 +154,17 @@ def plant(name: str) -> dict[str, Any]:
 
 
 def seed_of(text: str) -> int:
-    """Return a seed that a name always has."""
+    """Return the seed that belongs to a name."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
 
 
 def sha(text: str) -> str:
-    """Return the hash of a paper's file."""
+    """Return the hash of a document's file."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def begin(name: str, seed: str, month: Mapping[str, Any] = MappingProxyType({})) -> World:
-    """Return a plant that did its month, or another one: nothing is read or written yet."""
+    """Return a plant with its month of activity; nothing is read or written yet."""
     world = World(plant(name) | month, np.random.default_rng(seed_of(seed)))
     for one in world.plant["devices"]:
         world.made[one["id"]] = {}
@@ -175,13 +175,13 @@ def begin(name: str, seed: str, month: Mapping[str, Any] = MappingProxyType({}))
 
 
 def days_of(world: World) -> Days:
-    """Return the plant's days, whose chance begins here."""
+    """Return the plant's days, with which its random numbers start."""
     times = world.month.times_us
     return Days(times, world.month.local_us(times), world.rng, world.plant.get("place", PLACE))
 
 
 def made_of(world: World, device: Mapping[str, Any], how: Mapping[str, Any]) -> np.ndarray:
-    """Return what a device does in each step, as a row `makes` says it. [base units]"""
+    """Return the activity of a device in each step, according to a row `makes`. [base units]"""
     days = days_of(world)
     if "of" in how:
         parts = [world.made[d][c] for d, c in (one.split(".") for one in _many(how["of"]))]
@@ -201,7 +201,7 @@ def _many(value: str | list[str]) -> list[str]:
 
 
 def commissioned(world: World) -> date:
-    """Return the day on which the plant began."""
+    """Return the day on which the plant was commissioned."""
     return world.month.before(60)
 
 
@@ -249,7 +249,7 @@ def document(world: World) -> dict[str, Any]:
 
 
 def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a value, or a diagram, by another's hand and of before the project."""
+    """Return a third party's document of a value, or a diagram, from before the project."""
     bound = {
         one["id"]: one["bound"][name]
         for one in world.plant["devices"]
@@ -309,7 +309,7 @@ def _registered(world: World, one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def send(world: World) -> None:
-    """Let the meters read what happened, and the suppliers write their invoices."""
+    """Generate the meters' readings and the suppliers' invoices from the activity."""
     for name, one in world.devices.items():
         world.readings[name] = _readings(world, name, one)
     world.invoices = [*_invoices(world)]
@@ -348,7 +348,7 @@ def _gauge(world: World, name: str, how: Mapping[str, Any], at: np.ndarray) -> n
 
 
 def billed(world: World, name: str) -> tuple[str, str]:
-    """Return the channel and quantity of a device that its invoice is of."""
+    """Return the channel and quantity of a device that its invoice covers."""
     one = world.devices[name]
     method = find(world.plant["methodology"], world.plant["version"])
     quantity = method.roles[one["role"]].quantity
@@ -363,12 +363,12 @@ def billed(world: World, name: str) -> tuple[str, str]:
 
 
 def rounded(amount: float, unit: str) -> float:
-    """Round an amount as documents do."""
+    """Return an amount rounded as in documents."""
     return round(amount) if unit == "1" else round(amount, 2 if unit == "K d" else 3)
 
 
 def invoice(world: World, name: str, first: date, end: date, **other: Any) -> dict[str, Any]:
-    """Return a true invoice of what a device did on some local days."""
+    """Return a true invoice of a device's activity on some local days."""
     one = world.devices[name]
     channel, unit = billed(world, name)
     scale, shown = UNITS[unit]
@@ -408,7 +408,10 @@ def _invoices(world: World) -> Iterator[dict[str, Any]]:
 def truth(
     world: World, others: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[dict[str, int], Fraction]:
-    """What each device truly did in the period [base units], and the tonnes of it by equation."""
+    """
+    Return the true quantity of each device in the period [base units], and its tonnes by the
+    equation.
+    """
     said = world.plant
     method = find(said["methodology"], said["version"])
     zone, commissioned_on = world.month.zone, commissioned(world)

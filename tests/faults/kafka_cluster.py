@@ -1,4 +1,7 @@
-"""Three brokers of Apache Kafka, each its own controller, which tests end, pause and cut off."""
+"""
+Three brokers of Apache Kafka, each its own controller, which tests
+stop, pause and disconnect.
+"""
 
 import os
 import signal
@@ -19,7 +22,7 @@ COUNT = 3
 
 
 class Broker(ApacheKafka):
-    """One of three."""
+    """One of the three brokers."""
 
     def __init__(self, home: Path, node: int, controllers: list[int], port: int) -> None:
         assert APACHE is not None
@@ -29,7 +32,7 @@ class Broker(ApacheKafka):
         self._node, self._controllers = node, controllers
 
     def settings(self, port: int) -> str:
-        """Return what stands in `server.properties`."""
+        """Return the contents of `server.properties`."""
         own = self._controllers[self._node - 1]
         voters = ",".join(
             f"{k}@{LOOPBACK}:{controller}" for k, controller in enumerate(self._controllers, 1)
@@ -46,7 +49,7 @@ class Broker(ApacheKafka):
 
 
 class Cluster:
-    """Three brokers, started together, for a quorum is two."""
+    """Three brokers, started together, since a quorum is two."""
 
     def __init__(self, folder: Path) -> None:
         controllers = [free_port() for _ in range(COUNT)]
@@ -57,21 +60,21 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """All three, for one may be away."""
+        """Return the URL with all three brokers, since one may be down."""
         return "kafka://" + ",".join(f"{LOOPBACK}:{one.port}" for one in self.brokers)
 
     @property
     def pid(self) -> int | None:
-        """Of one that runs, or None."""
+        """Return the process id of a running broker, or None."""
         return next((one.pid for one in self.brokers if one.pid), None)
 
     def start(self) -> None:
-        """Start those that do not run, at the same time."""
+        """Start the brokers that do not run, at the same time."""
         with ThreadPoolExecutor(COUNT) as threads:
             list(threads.map(ApacheKafka.start, self.brokers))
 
     def administer(self, work: Callable[[Any], Awaitable[object]]) -> None:
-        """Do something with an administrator's client."""
+        """Run an operation with an administrator's client."""
 
         async def done() -> None:
             async with administering(KafkaAccess.of(self.url)) as admin:
@@ -84,7 +87,7 @@ class Cluster:
         return self.brokers[run_once(self._leader(topic)) - 1]
 
     def coordinator(self, group: str) -> Broker:
-        """Return the broker that shares partitions among the members of a group."""
+        """Return the broker that coordinates a group."""
         return self.brokers[run_once(self._coordinator(group)) - 1]
 
     async def _coordinator(self, group: str) -> int:
@@ -97,7 +100,7 @@ class Cluster:
         return int(min(found["partitions"], key=lambda one: one["partition"])["leader"])
 
     def stop(self) -> None:
-        """End all of them; what is paused goes on first."""
+        """Stop all brokers; paused ones are resumed first."""
         for one in self.brokers:
             if one.pid is not None:
                 os.kill(one.pid, signal.SIGCONT)

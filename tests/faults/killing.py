@@ -1,7 +1,4 @@
-"""What kills of a server have in common: a fleet that sends, and the figures of it.
-
-A fleet that sends while its servers die, and the reckoning afterwards.
-"""
+"""Common parts of tests that kill a server: a fleet that sends, and the check of its data."""
 
 import random
 import threading
@@ -28,10 +25,10 @@ _WAIT_S = 150.0
 
 class Fleet(threading.Thread):
     """
-    Devices that send a reading each, `ROUNDS_PER_S` times a second, until told to stop.
+    Devices that send a reading each, `ROUNDS_PER_S` times a second, until they are stopped.
 
-    With `receipts` a device keeps a reading until its receipt and sends it again;
-    without, it trusts the broker's PUBACK.
+    With `receipts` a device keeps a reading until its receipt and sends it again; without, it
+    relies on the broker's PUBACK.
     """
 
     def __init__(self, pipeline: Pipeline, names: list[str], *, receipts: bool) -> None:
@@ -56,7 +53,7 @@ class Fleet(threading.Thread):
         )
 
     def _messages(self) -> Iterator[Outgoing]:
-        """Whole rounds: what is generated is sent, to the last device."""
+        """Yield messages in whole rounds of all devices."""
         while not self._halt.is_set():
             k = self.rounds
             self.rounds += 1
@@ -65,13 +62,13 @@ class Fleet(threading.Thread):
                 yield Outgoing(name, field.topic(name), field.payload(k), ts_us, due_us, (k,))
 
     def finish(self) -> None:
-        """Send no more, and wait until all is receipted."""
+        """Stop sending, and wait until all messages have receipts."""
         self._halt.set()
         self.join()
 
 
 def lost(pipeline: Pipeline, fleet: Fleet) -> int:
-    """Readings that were generated and are not stored; none may be stored wrong."""
+    """Return generated readings that are not stored; none may be stored with another value."""
     missing = 0
     with psycopg.connect(pipeline.urls.database_url, autocommit=True) as connection:
         for name in fleet.names:
@@ -82,7 +79,10 @@ def lost(pipeline: Pipeline, fleet: Fleet) -> int:
 
 
 def check(pipeline: Pipeline, fleet: Fleet) -> None:
-    """Everything generated is stored, once, and the derived rows are those of one pure pass."""
+    """
+    Check that everything generated is stored once, and that derived rows equal one pure
+    calculation.
+    """
     assert fleet.rounds > ROUNDS_PER_S
     assert fleet.sent.unreceipted == 0
     with psycopg.connect(pipeline.urls.database_url, autocommit=True) as connection:

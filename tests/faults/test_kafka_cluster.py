@@ -1,7 +1,8 @@
 """
-Three brokers of Apache Kafka under load, with copies on all: what ends, pauses and comes back.
+Three brokers of Apache Kafka under load, with copies on all: stops, pauses and restarts.
 
-Minutes of three Java processes: `make soak` runs it, or FAULT_ROUNDS=2 with the file's name.
+It takes minutes of three Java processes: `make soak` runs it, or FAULT_ROUNDS=2 with the file's
+name.
 """
 
 import json
@@ -42,7 +43,7 @@ CHANCE = random.Random(27)  # noqa: S311 (moments)
 
 @pytest.fixture(scope="module")
 def kafka_cluster(tmp_path_factory):
-    """Three brokers."""
+    """Yield three brokers."""
     found = Cluster(tmp_path_factory.mktemp("cluster"))
     found.start()
     yield found
@@ -51,7 +52,7 @@ def kafka_cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def over_cluster(pipeline, kafka_cluster):
-    """The pipeline's servers with the three brokers, and topics on all of them."""
+    """Yield the pipeline's servers with the three brokers, and topics on all of them."""
     pipeline.environment["TONNE_KAFKA_URL"] = kafka_cluster.url
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS), "--replication", "3")
     open_session(pipeline.urls.mqtt_url, "tonne-bridge")
@@ -59,7 +60,7 @@ def over_cluster(pipeline, kafka_cluster):
 
 
 def leader_killed(cluster):
-    """The leader of the first partition is killed, and comes back."""
+    """The leader of the first partition is killed, and restarted."""
     leader = cluster.leader(TOPIC)
     leader.kill()
     time.sleep(3)
@@ -67,7 +68,7 @@ def leader_killed(cluster):
 
 
 def coordinator_killed(cluster):
-    """The broker that shares the partitions among the workers is killed, and comes back."""
+    """The coordinator of the workers' group is killed, and restarted."""
     coordinator = cluster.coordinator(GROUP)
     coordinator.kill()
     time.sleep(3)
@@ -75,7 +76,7 @@ def coordinator_killed(cluster):
 
 
 def leader_paused(cluster):
-    """It stands still for longer than its session, and wakes up as a follower."""
+    """The leader is paused for longer than its session, and resumes as a follower."""
     leader = cluster.leader(TOPIC)
     os.kill(leader.pid, signal.SIGSTOP)
     time.sleep(25)
@@ -83,14 +84,14 @@ def leader_paused(cluster):
 
 
 def rolling_restart(cluster):
-    """Every broker is stopped and started in turn, as an update does."""
+    """Every broker is stopped and started in turn, as in an update."""
     for broker in cluster.brokers:
         broker.restart()
         time.sleep(8)
 
 
 def two_of_three(cluster):
-    """Fewer copies are in step than is asked for."""
+    """Fewer copies are in sync than required."""
     for broker in cluster.brokers[:2]:
         broker.kill()
     time.sleep(20)

@@ -1,7 +1,7 @@
 """
-Workers under load are killed, paused and cut off: nothing is lost, nothing counted twice.
+Workers under load are killed, paused and disconnected: no reading is lost or counted twice.
 
-FAULT_ROUNDS multiplies how often; 17 kills workers fifty times.
+FAULT_ROUNDS multiplies the number of faults; 17 kills workers fifty times.
 """
 
 import random
@@ -27,7 +27,7 @@ CHANCE = random.Random(21)  # noqa: S311 (moments to kill at)
 
 @pytest.fixture(scope="module")
 def over_kafka(pipeline, run_kafka):
-    """The pipeline's servers with the run's Kafka, and topics, which no other test has."""
+    """Yield the pipeline's servers with the run's Kafka, and topics of this test only."""
     pipeline.environment["TONNE_KAFKA_URL"] = run_kafka.url
     pipeline.tonne("topics", "apply", "--partitions", str(PARTITIONS))
     open_session(pipeline.urls.mqtt_url, "tonne-bridge")
@@ -36,20 +36,20 @@ def over_kafka(pipeline, run_kafka):
 
 @pytest.fixture
 def workers(over_kafka, tmp_path):
-    """Workers to be, on those servers."""
+    """Yield workers, not started yet, on those servers."""
     return Workers(over_kafka, tmp_path, CHANCE)
 
 
 @pytest.fixture
 def fleet(over_kafka) -> Fleet:
-    """Devices that send."""
+    """Yield devices that send."""
     names = field.fresh(DEVICES)
     over_kafka.register(field.registry(names))
     return start(over_kafka, names)
 
 
 def finish(workers: Workers, fleet: Fleet) -> None:
-    """Let the devices come to an end, and the workers store all of it."""
+    """Let the devices finish, and wait until the workers have stored everything."""
     fleet.finish()
     workers.recover()
     workers.pipeline.derived()
@@ -141,7 +141,7 @@ def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys)
 
 
 async def _some(servers: list[str]) -> list[tuple[int, bytes]]:
-    """The newest records of each partition."""
+    """Return the newest records of each partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
     found = []
     try:

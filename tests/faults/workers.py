@@ -1,4 +1,7 @@
-"""Workers that are killed, paused and started again, and how long their partitions stood still."""
+"""
+Workers that are killed, paused and restarted, and the time for which
+their partitions stood still.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ PAUSE_S = 0.1  # each look asks the database, or reads every worker's log
 
 
 class Workers:
-    """A bridge and some workers over the pipeline's servers, each with a log of its own."""
+    """A bridge and some workers over the pipeline's servers, each with its own log."""
 
     def __init__(self, pipeline: Pipeline, folder: Path, chance: random.Random) -> None:
         self.pipeline, self._folder, self._chance = pipeline, folder, chance
@@ -46,11 +49,11 @@ class Workers:
         return process
 
     def log_of(self, process: subprocess.Popen[bytes]) -> str:
-        """Output of one process so far."""
+        """Return the output of one process so far."""
         return self._logs[process.pid].read_text()
 
     def logs(self) -> str:
-        """The end of every log, and what the workers' sessions wait for."""
+        """Return the end of every log, and what the workers' sessions wait for."""
         sessions = self.pipeline.ask(
             "SELECT application_name, state, wait_event, now() - state_change, left(query, 60)"
             " FROM pg_stat_activity WHERE application_name LIKE 'tonne worker%'"
@@ -60,7 +63,7 @@ class Workers:
 
     @contextmanager
     def running(self, count: int) -> Iterator[Workers]:
-        """A bridge, and workers, until the end of the block; the last ones leave in order."""
+        """Context with a bridge and workers; at the end the last ones leave in order."""
         bridge = self._start("bridge", "--batch", "200")
         try:
             for _ in range(count):
@@ -85,7 +88,7 @@ class Workers:
         return self.alive[-1]
 
     def sharing(self, least: int) -> bool:
-        """Whether so many workers have partitions, as each was last told."""
+        """Return whether a number of workers have partitions, by their last messages."""
         return sum(bool(self._has(process)) for process in self.alive) >= least
 
     def _has(self, process: subprocess.Popen[bytes]) -> dict[str, int]:
@@ -97,12 +100,12 @@ class Workers:
         return told[-1]["offsets"] if told else {}
 
     def holder(self) -> subprocess.Popen[bytes]:
-        """A worker that has partitions."""
+        """Return a worker that has partitions."""
         wait_until(lambda: self.sharing(1), _PATIENCE_S, self.logs, PAUSE_S)
         return self._chance.choice([p for p in self.alive if self._has(p)])
 
     def kill(self) -> None:
-        """End a worker that has partitions by SIGKILL, start another, and time the recovery."""
+        """Kill a worker that has partitions, start another, and measure the recovery."""
         victim = self.holder()
         victim.kill()
         victim.wait()
@@ -111,7 +114,7 @@ class Workers:
         self.recover()
 
     def pause(self, *, storing: bool) -> subprocess.Popen[bytes]:
-        """Stop a worker that has partitions by SIGSTOP; if so asked, within a transaction."""
+        """Pause a worker that has partitions; if requested, within a transaction."""
         end = time.monotonic() + _PATIENCE_S
         while True:
             sleeper = self.holder()
@@ -124,7 +127,7 @@ class Workers:
             time.sleep(self._chance.uniform(0.01, 0.1))
 
     def _within_transaction(self) -> bool:
-        """Whether the database waits for a worker to go on: others are never so slow."""
+        """Return whether the database waits for a paused worker's transaction."""
         time.sleep(0.5)
         waiting = self.pipeline.ask(
             "SELECT FROM pg_stat_activity WHERE application_name = 'tonne worker'"
@@ -134,20 +137,20 @@ class Workers:
         return bool(waiting)
 
     def recover(self) -> None:
-        """Wait until all that Kafka holds now is stored, and note how long that took."""
+        """Wait until everything now in Kafka is stored, and record the time that it took."""
         began, ended = time.monotonic(), self.ended()
         wait_until(lambda: self._past(ended), _PATIENCE_S, self.logs, PAUSE_S)
         self.recoveries_s.append(time.monotonic() - began)
 
     def _past(self, ended: dict[int, int]) -> bool:
-        """Whether every partition is stored up to there: one may be far ahead of another."""
+        """Return whether every partition is stored up to given offsets."""
         self.restart_dead()
         query = 'SELECT partition, "offset" FROM stream_offset WHERE topic = %s'
         held = dict(self.pipeline.ask(query, [TOPIC]))
         return all(held.get(partition, 0) >= end for partition, end in ended.items())
 
     def restart_dead(self) -> None:
-        """Start anew, as a supervisor does, what ended by itself."""
+        """Restart processes that ended by themselves, as a supervisor does."""
         for process in [process for process in self.alive if process.poll() is not None]:
             assert process.returncode == 3, self.log_of(process)
             self.alive.remove(process)
@@ -155,7 +158,7 @@ class Workers:
             self.ended_by_themselves += 1
 
     def ended(self) -> dict[int, int]:
-        """Where Kafka's partitions end."""
+        """Return the ends of Kafka's partitions."""
         for _ in range(20):
             try:
                 return ends(self.kafka_url, TOPIC, PARTITIONS)
@@ -164,6 +167,6 @@ class Workers:
         raise TimeoutError(self.logs())
 
     def told(self) -> str:
-        """The recovery times in a line."""
+        """Return the recovery times as a line."""
         times = sorted(self.recoveries_s)
         return f"recovered in {times[len(times) // 2]:.1f} s (median), {times[-1]:.1f} s (longest)"

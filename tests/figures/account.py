@@ -1,8 +1,8 @@
 """
-The account, added up once more in plain Python from the rows of the tables.
+The account, calculated again in plain Python from the rows of the tables.
 
-No view and no sum of the database takes part, so that what a surface shows is held
-against something that it was not made from.
+It uses no view and no sum of the database, so that each displayed figure is compared with an
+independent one.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ YEAR_S = 365 * 86_400
 
 
 class Emission(NamedTuple):
-    """A stored quarter hour of a device in a project. [ug CO2e]"""
+    """A stored 15-minute interval of a device in a project. [ug CO2e]"""
 
     project: str
     device: str
@@ -36,7 +36,7 @@ class Emission(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """A stored quarter hour of a device's quantity. [base units]"""
+    """A stored 15-minute interval of a device's quantity. [base units]"""
 
     device: str
     quantity: str
@@ -46,7 +46,7 @@ class Amount(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A local day of a time that was accounted as a whole, by its statement where it has one."""
+    """A local day of a time that was accounted as a whole, with its statement if it has one."""
 
     span: int
     statement: str | None
@@ -62,7 +62,7 @@ class Part(NamedTuple):
 
 @dataclass
 class Account:
-    """Everything that a surface may be held against, as it was at `now`."""
+    """All data with which a displayed figure is compared, as of `now`."""
 
     now: datetime
     emissions: list[Emission]
@@ -97,7 +97,10 @@ class Account:
             self.amount_days[one.device, one.quantity][day].append(one)
 
     def _account(self) -> None:
-        """What counts of each day: of statements, of open time without one, of quarter hours else."""
+        """
+        Return the account of each day: of statements, of open time without
+        one, else of intervals.
+        """
         counting = [s for s in self.statements if s["state"] in {"issued", *_ON_THE_WAY}]
         accounting = {
             one["id"]
@@ -125,40 +128,40 @@ class Account:
                 found[day] = days[day]
 
     def source(self, statement: str | None) -> str:
-        """What a part of an account is called, by its statement."""
+        """Return the name of a part of an account, by its statement."""
         state = next((s["state"] for s in self.statements if s["id"] == statement), None)
         if state is not None:
             return "issued" if state == "issued" else "closed"
         return "open" if statement is None else statement
 
     def local(self, at: datetime, project: str) -> date:
-        """Local day of a project."""
+        """Return the local day of a project."""
         return at.astimezone(self.projects[project]["zone"]).date()
 
     def counted(self) -> list[str]:
-        """Projects of the programme's actions; all where there is no programme."""
+        """Return the projects of the programme's actions; all if there is no programme."""
         if not self.actions:
             return sorted(self.projects)
         return [p for p in sorted(self.projects) if any(self.belongs(p, a) for a in self.actions)]
 
     def belongs(self, project: str, action: str) -> bool:
-        """Whether a project's action is this one or a part of it."""
+        """Return whether a project's action is this one or a part of it."""
         own = self.projects[project]["action"] or ""
         return own == action or own.startswith(action + "-")
 
     def serving(self, devices: Iterable[str]) -> list[str]:
-        """Projects that some of these devices serve or served."""
+        """Return the projects to which some of these devices are or were assigned."""
         wanted = set(devices)
         return [p for p, of in self.members.items() if wanted & {one[0] for one in of}]
 
     def of_class(self, *classes: str) -> list[str]:
-        """Devices of these classes."""
+        """Return the devices of these classes."""
         return [d for d, one in self.devices.items() if one["class"] in classes]
 
     def tonnes(
         self, projects: Iterable[str], days: Callable[[str, date], bool], side: str = "reduction"
     ) -> Decimal | None:
-        """Tonnes of whole projects over local days; None where no row is."""
+        """Return the tonnes of whole projects over local days; None without rows."""
         found = [
             getattr(row, side)
             for project in projects
@@ -169,17 +172,20 @@ class Account:
         return sum(found) * UG if found else None
 
     def within(self, since: datetime, until: datetime) -> Callable[[str, date], bool]:
-        """Local days of a project whose midnight lies within."""
+        """Return the local days of a project whose midnight lies within a span."""
         return lambda project, day: since <= midnight(day, self.projects[project]["zone"]) <= until
 
     def today(self, project: str) -> date:
-        """Today by a project's clock."""
+        """Return the current day in a project's time zone."""
         return self.local(self.now, project)
 
     def energy(
         self, devices: Iterable[str], quantity: str, days: Callable[[str, date], bool]
     ) -> int | None:
-        """Base units of devices over local days of their sites; None where no row is."""
+        """
+        Return the quantity of devices over local days of their sites, in base units; None without
+        rows.
+        """
         found = [
             row.value
             for device in devices
@@ -190,13 +196,13 @@ class Account:
         return sum(found) if found else None
 
     def device_days(self, since: datetime, until: datetime) -> Callable[[str, date], bool]:
-        """Local days of a device's site whose midnight lies within."""
+        """Return the local days of a device's site whose midnight lies within a span."""
         return lambda device, day: since <= midnight(day, self.devices[device]["zone"]) <= until
 
     def expected(
         self, project: str, begin: datetime | None = None, end: datetime | None = None
     ) -> Decimal | None:
-        """What was expected of a project, by whole grams. [t]"""
+        """Return the expected reduction of a project, in whole grams. [t]"""
         one = self.projects[project]
         if one["yearly"] is None or not self.members.get(project):
             return None
@@ -208,7 +214,7 @@ class Account:
         return Decimal(micro) / 10**6
 
     def begins(self, project: str) -> datetime:
-        """When the first device is bound, installed and commissioned."""
+        """Return when the first device is bound, installed and commissioned."""
         times = []
         for device, _, bound, *_ in self.members[project]:
             about = self.devices[device]
@@ -219,11 +225,11 @@ class Account:
         return min(times)
 
     def silent(self) -> list[str]:
-        """Devices that are expected to report and are not heard."""
+        """Return the devices that are expected to report and do not."""
         return [d for d, (state, _) in self.states.items() if state in {"late", "offline"}]
 
     def usual_ug(self, project: str, device: str, last: datetime) -> Fraction | None:
-        """Mean reduction of the days of the four weeks before a device fell silent. [ug/d]"""
+        """Return the mean reduction of the four weeks before a device stopped sending. [ug/d]"""
         key = "usual_ug", project, device, last
         if key not in self.kept:
             self.kept[key] = self._usual_ug(project, device, last)
@@ -246,12 +252,12 @@ def kwh(wh: int | None) -> Decimal | None:
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """Instant at which a local day begins."""
+    """Return the instant at which a local day begins."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def read(conn: psycopg.Connection[Any]) -> Account:
-    """Read everything, as the transaction sees it."""
+    """Return all data, as seen by the transaction."""
     (now,) = conn.execute("SELECT now()").fetchone() or ()
     zones = dict(conn.execute("SELECT id, timezone FROM site").fetchall())
     devices = {
@@ -313,7 +319,7 @@ def read(conn: psycopg.Connection[Any]) -> Account:
 
 
 def _suns(conn: psycopg.Connection[Any]) -> dict[str, list[Any]]:
-    """Time, irradiance, module temperature and power of each inverter, in order of time."""
+    """Return time, irradiance, module temperature and power of each inverter, in order of time."""
     found = defaultdict(list)
     for device, *row in conn.execute(
         "SELECT device_id, time, irradiance_w_m2, module_temperature_c, active_power_w"

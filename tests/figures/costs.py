@@ -1,4 +1,4 @@
-"""What panels of costs mean, by the account: silent meters, weak inverters, alarms."""
+"""Costs in panels, calculated from the account: meters without data, weak inverters, alarms."""
 
 from collections import defaultdict
 from datetime import datetime, timedelta
@@ -17,7 +17,10 @@ DAY_S = 86_400
 
 
 def costs_by_rule(a: Account, device: str) -> tuple[str | None, datetime, Fraction | None]:
-    """The project of a silent device, since when it is silent, what its role's rule charges [ug/s]."""
+    """
+    Return for each device without data its project, since when, and the
+    charge of its role. [ug/s]
+    """
     for project, members in a.members.items():
         for name, role, begin, end in members:
             if name != device or not begin <= a.now < end:
@@ -33,7 +36,10 @@ def costs_by_rule(a: Account, device: str) -> tuple[str | None, datetime, Fracti
 
 
 def silences(a: Account) -> dict[str, tuple[Fraction | None, Fraction | None]]:
-    """What each silent device costs so far and a day, together no more than was expected. [t, t/d]"""
+    """
+    Return the cost of each device without data, so far and per day; together at most the
+    expectation. [t, t/d]
+    """
     found: dict[str, tuple[Fraction | None, Fraction | None]] = {}
     of_projects = defaultdict(list)
     for device in a.silent():
@@ -58,7 +64,7 @@ def _fraction(value: Decimal | None) -> Fraction | None:
 
 
 def _a_day(a: Account, project: str) -> Fraction | None:
-    """What is expected of a project a day now, in whole grams. [t]"""
+    """Return the current daily expectation of a project, in whole grams. [t]"""
     one = a.projects[project]
     if one["yearly"] is None:
         return None
@@ -68,7 +74,7 @@ def _a_day(a: Account, project: str) -> Fraction | None:
 
 
 def _shared(costs: list[Fraction], bounds: list[Fraction | None]) -> list[Fraction]:
-    """Each cost within its bound, and all together within the largest of them."""
+    """Return costs limited each by its bound, and together by the largest bound."""
     own = [c if b is None else min(c, b) for c, b in zip(costs, bounds, strict=True)]
     most = max(
         (b for b, o in zip(bounds, own, strict=True) if b is not None and o > 0), default=None
@@ -79,7 +85,7 @@ def _shared(costs: list[Fraction], bounds: list[Fraction | None]) -> list[Fracti
 
 
 def _unit_ug(a: Account, project: str, role: str) -> Fraction:
-    """Project emissions of a Wh that is drawn in a role. [ug]"""
+    """Return project emissions per Wh consumed in a role. [ug]"""
     one = a.projects[project]
     method = find(one["methodology"], one["version"])
     parameters = parameters_of(method, one["parameters"], project)
@@ -89,7 +95,7 @@ def _unit_ug(a: Account, project: str, role: str) -> Fraction:
 
 
 def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
-    """Cost of each silent device, so far or a day. [t]"""
+    """Return the cost of each device without data, so far or per day. [t]"""
     del since, until
     gateways = {d["gateway"] for d in a.devices.values() if d["gateway"]}
     found = {}
@@ -101,7 +107,7 @@ def costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def inverter_cost(a: Account, device: str) -> float | None:
-    """What a day of an inverter below expectation costs, by its last three days. [t]"""
+    """Return the cost of a day of an inverter below expectation, from its last three days. [t]"""
     since = a.now - timedelta(days=8)
     days = {day: parts for (d, day), parts in pv_losses(a, since, a.now).items() if d == device}
     rate = rate_of(a, device)
@@ -113,7 +119,7 @@ def inverter_cost(a: Account, device: str) -> float | None:
 
 
 def furnace_cost(a: Account, project: str) -> float | None:
-    """What a day of more energy a tonne than usual costs. [t]"""
+    """Return the cost of a day with more energy per tonne than usual. [t]"""
     kwh_of, t_of, ug, wh = defaultdict(int), defaultdict(int), 0, 0
     for device, *_ in a.members[project]:
         one = a.devices[device]
@@ -139,7 +145,7 @@ def furnace_cost(a: Account, project: str) -> float | None:
 
 
 def alarm_cost(a: Account, kind: str, subject: str) -> float | None:
-    """What a day of an alarm costs: of all devices that it stands for. [t]"""
+    """Return the daily cost of an alarm: of all devices that it covers. [t]"""
     if kind == "inverter_low":
         return inverter_cost(a, subject)
     if kind == "energy_high":
@@ -157,26 +163,26 @@ def alarm_cost(a: Account, kind: str, subject: str) -> float | None:
 
 
 def alarm_costs(a: Account, since: datetime, until: datetime) -> Figures:
-    """The same of every alarm that is not cleared."""
+    """Return the same of every alarm that is not cleared."""
     del since, until
     return {one: alarm_cost(a, *one[:2]) for one in a.alarms}
 
 
 def project_costs(daily: bool, a: Account, since: datetime, until: datetime) -> Figures:
-    """The same of devices that serve a project now."""
+    """Return the same of devices that are assigned to a project now."""
     serving = {m[0] for of in a.members.values() for m in of if m[2] <= a.now < m[3]}
     return {d: v for d, v in costs(daily, a, since, until).items() if d in serving}
 
 
 def cost_of_silence(a: Account, since: datetime, until: datetime) -> float | None:
-    """Of the programme's own projects together. [t]"""
+    """Return the cost of missing data of the programme's own projects together. [t]"""
     own = {m[0] for p in a.counted() for m in a.members[p] if m[2] <= a.now < m[3]}
     found = [v for d, v in costs(False, a, since, until).items() if d in own and v is not None]
     return sum(found) if found else None
 
 
 def wrong(a: Account, since: datetime, until: datetime) -> Figures:
-    """Cost of dark gateways, and of devices that are silent by themselves, by class and site."""
+    """Return the cost of offline gateways, and of other devices without data, by class and site."""
     each = costs(False, a, since, until)
     found: Figures = {}
     for device, cost in each.items():

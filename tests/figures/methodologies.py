@@ -1,8 +1,8 @@
 """
-A project of every methodology over simulated weeks: Hai Phong's catalog, and what it lacks.
+A project of every methodology over simulated weeks: Hai Phong's catalog, and the missing ones.
 
-Readings go into the store as `tonne run` commits them, invoices say what the meters do, and
-periods close by their own command, so that what is shown can be compared with what closes.
+Readings are stored as by `tonne run`, invoices state the meters' quantities, and periods are closed
+by the command, so that displayed figures can be compared with closed ones.
 """
 
 import re
@@ -66,7 +66,7 @@ MORE: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 
 
 def more_projects(catalog: Path) -> dict[str, Any]:
-    """Return registry entries of the methodologies that the catalog has no project of."""
+    """Return registry entries for methodologies without a project in the catalog."""
     known = {}
     for file in sorted(catalog.glob("*.yaml")):
         for one in yaml.load(file.read_text("utf-8"), yaml.CSafeLoader).get("devices", []):
@@ -123,7 +123,10 @@ def _dumped(entries: Any) -> str:
 
 
 def bills(conn: Any, name: str, from_us: int = BEGIN_US, to_us: int = END_US) -> list[Invoice]:
-    """Return invoices of what a project delivers and of its electricity, as the meters have it."""
+    """
+    Return invoices of a project's delivery and of its electricity, with
+    the meters' quantities.
+    """
     project, fleet = registry.load_project(conn, name), registry.load_fleet(conn)
     method = find(project.methodology, project.version)
     found = []

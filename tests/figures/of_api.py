@@ -1,4 +1,4 @@
-"""What every field of the API should say of tonnes and energy, by the account of a city."""
+"""Expected value of every API field in tonnes or energy, from the account of a city."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -83,7 +83,7 @@ def _devices(city, a):
 
 
 def _pv(a, path, device, page):
-    """Energy of an inverter's days, what was expected, and what was lost by cause."""
+    """Return the energy of an inverter's days, the expectation, and losses by cause."""
     today = a.now.astimezone(a.devices[device]["zone"]).date()
     lost = pv_losses(a, a.now - timedelta(days=28), a.now)
     for one in (page["pv"] or {"days": ()})["days"]:
@@ -106,7 +106,7 @@ def _alarms(city, a):
 
 
 def grown(shown, wanted):
-    """Whether a cost that grows while it is looked at is the same within a hundredth."""
+    """Return whether two values of a growing cost agree within a hundredth."""
     if shown is None or wanted is None:
         return shown, wanted
     return abs(float(shown) - float(wanted)) <= 0.01 * float(wanted) + 1e-6, True
@@ -223,7 +223,7 @@ def expected_of(a, project, year):
 
 
 def ahead_of(a, project, first=None, last=None):
-    """What a project is expected to avoid of what is left of a time, else the year. [t]"""
+    """Return the expected reduction of a project for the rest of a time, else of the year. [t]"""
     one = a.projects[project]
     if one["yearly"] is None or not a.members.get(project):
         return None
@@ -239,7 +239,7 @@ def ahead_of(a, project, first=None, last=None):
 
 
 def of_park(a, year):
-    """Whole projects within the park."""
+    """Return the projects that are completely within the park."""
     own = [p for p, of in a.members.items()
            if {a.devices[m[0]]["site"] for m in of} == {"nam-cau-kien"}]  # fmt: skip
     return of_year(a, own, year)

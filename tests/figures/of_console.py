@@ -1,4 +1,4 @@
-"""What every figure of the console shows, and what it should, by the account of a city."""
+"""Every figure of the console, and its expected value from the account of a city."""
 
 import re
 from collections import defaultdict
@@ -26,7 +26,7 @@ TYPED = {
 
 
 def figures(city, a, monkeypatch):
-    """Each figure that is written: its surface, its text, and what it is said of."""
+    """Yield each figure: its place, its text, and its subject."""
     seen: list[tuple[str, Any, Any]] = []
     wanted = {one.partition(": ")[::2] for one in surfaces.of_console()}
 
@@ -88,7 +88,7 @@ def _newest(a, project):
 
 
 def _days_of(page, text):
-    """The rows of a project's days."""
+    """Return the rows of a project's days."""
     line = r'<tr><th scope="row"><a [^>]*>(\d{4}-\d\d-\d\d)</a></th>(.*?)</tr>'
     for day, cells in re.findall(line, text):
         values = re.findall(r"<td class=\"number\"[^>]*>(.*?)</td>", cells)
@@ -99,7 +99,7 @@ def _days_of(page, text):
 
 
 def _floor(value, places=None):
-    """Return a value as pages write it: rounded down to four significant digits, or whole."""
+    """Return a value as on pages: rounded down to four significant digits, or whole."""
     if value is None:
         return None
     value = Decimal(value)
@@ -109,17 +109,17 @@ def _floor(value, places=None):
 
 
 def _tonnes(value):
-    """Return whole tonnes as people read them."""
+    """Return whole tonnes as displayed."""
     return None if value is None else Words("en").tonnes(_floor(value, 12))
 
 
 def _reach(value):
-    """Return how far a figure reaches of the city's target. [%]"""
+    """Return the share of the city's target. [%]"""
     return f"{min(max(float((value or 0) / _TARGET_T), 0.0), 1.0) * 100:.3f}%"
 
 
 def _at(a, value):
-    """Return where a figure ends on the bar of the year. [%]"""
+    """Return the end position of a figure on the bar of the year. [%]"""
     scale = max(*(one or 0 for one in (_avoided(a), _forecast(a), _to_date(a), _in_year(a))), 1)
     return f"{min(max(float((value or 0) / scale), 0.0), 1.0) * 100:.2f}%"
 
@@ -142,7 +142,7 @@ def _in_year(a):
 
 
 def _expected_in(a, month):
-    """Return what is expected of the counted projects in a month, past and to come. [t]"""
+    """Return the expectation of the counted projects in a month, past and future. [t]"""
     first = date(a.now.year, month, 1)
     last = date(a.now.year + month // 12, month % 12 + 1, 1)
     return _sum(
@@ -156,7 +156,7 @@ def _expected_in(a, month):
 
 
 def _month_of_action(a, action, i):
-    """Return what an action's counted projects avoided in a month of the year. [t]"""
+    """Return the tonnes avoided by an action's counted projects in a month of the year. [t]"""
     groups = defaultdict(list)
     for p in a.counted():
         groups[a.projects[p]["action"]].append(p)
@@ -166,7 +166,7 @@ def _month_of_action(a, action, i):
 
 
 def _of_source(a, source):
-    """Return what of the year's account of the counted projects is of one source. [t]"""
+    """Return the part of the year's account of the counted projects from one source. [t]"""
     found = [
         row.reduction
         for project in a.counted()
@@ -248,7 +248,7 @@ def meant(a, where, said):
 
 
 def _of_part(a, project, one):
-    """A part of a project's account: of a statement, of open time, of quarter hours."""
+    """Return a part of a project's account: from a statement, from open time, or from intervals."""
     by_rows = one.source == "quarter hours"
     found = [
         row.reduction
@@ -305,13 +305,13 @@ def _gap(a, one):
 
 
 def _rows_of_day(a, page):
-    """Rows of the account of a statement's day, by the page that shows it."""
+    """Return the account's rows of a statement's day, by the page that shows it."""
     project = next(s["project"] for s in a.statements if s["id"] == page.split("/")[1])
     return a.days[project][date.fromisoformat(page.rpartition("/")[2])]
 
 
 def _of_day(a, page, one):
-    """A device's part in the account of a day, among the rows that the page names."""
+    """Return a device's part in the account of a day, among the rows of the page."""
     sums = defaultdict(int)
     for row in _rows_of_day(a, page):
         sums[row.device] += row.reduction
@@ -329,7 +329,10 @@ def _day(a, page, name, day):
 
 
 def plain(value):
-    """Decimal text without a language's marks, as a number and its unit; None for a word."""
+    """
+    Return decimal text without the language's marks, as a number and its
+    unit; None for a word.
+    """
     text = re.sub(r"<[^>]*>|,", "", str(value)).strip().replace("\N{MINUS SIGN}", "-")
     found = re.fullmatch(r"(-?[0-9.]+)(?:\N{NO-BREAK SPACE}(\w+))?", text)
     return None if found is None else (Decimal(found[1]), found[2])

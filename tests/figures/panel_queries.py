@@ -1,4 +1,4 @@
-"""What the panels of boards show: their queries run, and the figures in the rows."""
+"""Panels of boards: their queries are run, and the figures in the rows returned."""
 
 from decimal import Decimal
 
@@ -7,7 +7,7 @@ from tests.grafana.macros import boards, choices, expand, panels
 
 
 def shown(conn, since, until):
-    """Each surface with the names and rows of its query."""
+    """Yield each panel with the names and rows of its query."""
     for board in boards():
         chosen = choices(conn, board)
         for panel in panels(board):
@@ -21,7 +21,10 @@ def shown(conn, since, until):
 
 
 def figures(names, rows, column, key):
-    """What a panel shows: one figure, figures by the row's name, or a list where rows have none."""
+    """
+    Return the figures of a panel: one figure, figures by the row's name, or a list for rows without
+    name.
+    """
     if key == ():
         return sorted(row[names.index(column)] for row in rows)
     if key is None:
@@ -46,7 +49,7 @@ def _any(value):
 
 
 def different(found, wanted):
-    """Only what differs, for whoever reads the failure."""
+    """Return only the differences, for the message of a failure."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         keys = found.keys() | wanted.keys()
         return {k: (found.get(k), wanted.get(k)) for k in keys
@@ -55,7 +58,7 @@ def different(found, wanted):
 
 
 def alike(found, wanted):
-    """Whether figures are the same: sums to the last digit, shares of them nearly."""
+    """Return whether figures agree: sums to the last digit, shares nearly."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         # a row without a figure shows none
         found, wanted = ({k: v for k, v in of.items() if _any(v)} for of in (found, wanted))

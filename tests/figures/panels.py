@@ -1,8 +1,7 @@
 """
-What each panel's figure means, said once more in Python over the account's rows.
+Meaning of each panel's figure, calculated in Python from the account's rows.
 
-A meaning returns what the panel's column must show: a figure, or a figure a row by the
-row's name.
+A meaning returns the expected value of the panel's column: a figure, or a figure per row by name.
 """
 
 from collections import defaultdict
@@ -22,19 +21,19 @@ ON_THE_WAY = ("draft", "submitted", "under_verification", "verified")
 
 
 def avoided(projects: Callable[[Account], list[str]]) -> Meaning:
-    """Tonnes of whole projects over local days that begin within."""
+    """Return tonnes of whole projects over local days that begin within a span."""
     return lambda a, since, until: a.tonnes(projects(a), a.within(since, until))
 
 
 def drawn(quantity: str, *of: str) -> Meaning:
-    """Energy of devices of some classes over local days that begin within. [kWh]"""
+    """Return energy of devices of some classes over local days that begin within a span. [kWh]"""
     return lambda a, since, until: kwh(
         a.energy(a.of_class(*of), quantity, a.device_days(since, until))
     )
 
 
 def by_day(projects: Callable[[Account], list[str]], *sides: str) -> Meaning:
-    """Tonnes of each local day, all projects of a kind together."""
+    """Return tonnes of each local day, all projects of a kind together."""
 
     def meaning(a: Account, since: datetime, until: datetime) -> Figures:
         chosen, wanted = projects(a), a.within(since, until)
@@ -51,7 +50,7 @@ def by_day(projects: Callable[[Account], list[str]], *sides: str) -> Meaning:
 
 
 def day_energy(quantity: str, scale: Decimal, *of: str) -> Meaning:
-    """A quantity of each local day, all devices of some classes together."""
+    """Return a quantity of each local day, all devices of some classes together."""
 
     def meaning(a: Account, since: datetime, until: datetime) -> Figures:
         found: dict[str, int] = defaultdict(int)
@@ -66,7 +65,7 @@ def day_energy(quantity: str, scale: Decimal, *of: str) -> Meaning:
 
 
 def device_amounts(class_id: str, quantity: str, scale: Decimal) -> Meaning:
-    """A quantity of each device over local days that begin within."""
+    """Return a quantity of each device over local days that begin within a span."""
 
     def meaning(a: Account, since: datetime, until: datetime) -> Figures:
         found = {
@@ -78,7 +77,7 @@ def device_amounts(class_id: str, quantity: str, scale: Decimal) -> Meaning:
 
 
 def ratio(above: Meaning, below: Meaning) -> Meaning:
-    """One figure over another; None where either is."""
+    """Return the ratio of two figures; None if one is missing."""
 
     def meaning(a: Account, since: datetime, until: datetime) -> float | None:
         top, bottom = above(a, since, until), below(a, since, until)
@@ -101,7 +100,7 @@ _MOVED = {"charging": "energy_import", "vehicle": "distance"}
 
 
 def moved(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], tuple[int, int]]:
-    """Wh and metres of each project and whole day on which all its meters were metered."""
+    """Return Wh and metres of each project and whole day on which all its meters were metered."""
     found = {}
     for project, all_members in a.members.items():
         members = [m for m in all_members if m[1] in _MOVED]
@@ -121,7 +120,7 @@ def moved(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date]
 
 
 def energy_a_km(a: Account, since: datetime, until: datetime) -> float | None:
-    """Energy a kilometre of those days together. [kWh/km]"""
+    """Return energy per kilometre of those days together. [kWh/km]"""
     wh, metres = (
         sum(column) for column in zip(*[(0, 0), *moved(a, since, until).values()], strict=True)
     )
@@ -129,7 +128,7 @@ def energy_a_km(a: Account, since: datetime, until: datetime) -> float | None:
 
 
 def km_by_day(a: Account, since: datetime, until: datetime) -> Figures:
-    """Energy a kilometre of each of those days. [kWh/km]"""
+    """Return energy per kilometre of each of those days. [kWh/km]"""
     return {
         (midnight(day, a.devices[a.members[project][0][0]]["zone"]), project): (
             wh / metres if metres else None,
@@ -139,7 +138,7 @@ def km_by_day(a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def charged(a: Account, since: datetime, until: datetime) -> Figures:
-    """Energy of quarter hours that begin within, by charger. [kWh]"""
+    """Return energy of intervals that begin within a span, by charger. [kWh]"""
     found: Figures = dict.fromkeys(a.of_class("ev_charger"))
     for one in a.amounts:
         if one.device in found and one.quantity == "energy_import" and since <= one.start <= until:
@@ -148,7 +147,10 @@ def charged(a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def usual_days(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], Any]:
-    """Whole days within, by meter: what was drawn and the mean of the same weekdays before."""
+    """
+    Return whole days within a span, by meter: consumption, and the mean of the same weekdays
+    before.
+    """
     wanted, found = a.device_days(since, until), {}
     for device in a.of_class(*METERED):
         zone = a.devices[device]["zone"]
@@ -172,7 +174,7 @@ def usual_days(a: Account, since: datetime, until: datetime) -> dict[tuple[str, 
 
 
 def against_usual(a: Account, since: datetime, until: datetime) -> Figures:
-    """Drawn and usual by day. [kWh]"""
+    """Return consumption and usual consumption by day. [kWh]"""
     days: Figures = {}
     for (device, day), (value, usual) in usual_days(a, since, until).items():
         at = midnight(day, a.devices[device]["zone"])
@@ -183,7 +185,7 @@ def against_usual(a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def furthest(which: int, a: Account, since: datetime, until: datetime) -> Figures:
-    """By meter: sums over days of which the usual is known. [kWh]"""
+    """Return sums by meter over days with known usual consumption. [kWh]"""
     found: Figures = dict.fromkeys(a.of_class(*METERED))
     for (device, _), values in usual_days(a, since, until).items():
         if values[1] is not None:
@@ -192,7 +194,7 @@ def furthest(which: int, a: Account, since: datetime, until: datetime) -> Figure
 
 
 def by_site(a: Account, since: datetime, until: datetime) -> dict[tuple[date, str], Any]:
-    """Energy over mass of each day and site that has both. [kWh/t]"""
+    """Return energy per mass of each day and site that has both. [kWh/t]"""
     wanted = a.device_days(since, until)
     energy: dict[tuple[date, str], int] = defaultdict(int)
     mass: dict[tuple[date, str], int] = defaultdict(int)
@@ -208,7 +210,7 @@ def by_site(a: Account, since: datetime, until: datetime) -> dict[tuple[date, st
 
 
 def specific(a: Account, since: datetime, until: datetime) -> float | None:
-    """Energy over mass of all days and sites that have both. [kWh/t]"""
+    """Return energy per mass of all days and sites that have both. [kWh/t]"""
     found = by_site(a, since, until).values()
     grams = sum(g for _, g in found)
     return sum(wh for wh, _ in found) * 1000 / grams if grams else None
@@ -226,7 +228,7 @@ def specific_by_site(a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def project_figure(name: str, a: Account, since: datetime, until: datetime) -> Figures:
-    """A column of the table of projects. [t]"""
+    """Return a column of the table of projects. [t]"""
     del since, until
     return {p: PROJECT[name](a, p) for p in a.projects}
 
@@ -236,22 +238,25 @@ def _begin(a: Account, project: str, day: date) -> datetime:
 
 
 def last_30_days(a: Account, project: str) -> Decimal | None:
-    """Today and the 29 days before."""
+    """Return the span of today and the 29 days before."""
     return a.tonnes([project], lambda p, d: d > a.today(p) - timedelta(days=30))
 
 
 def this_year(a: Account, project: str) -> Decimal | None:
-    """Since 1 January."""
+    """Return the span since 1 January."""
     return a.tonnes([project], lambda p, d: d.year == a.today(p).year)
 
 
 def expected_this_year(a: Account, project: str) -> Decimal | None:
-    """From 1 January until now."""
+    """Return the span from 1 January until now."""
     return a.expected(project, _begin(a, project, date(a.today(project).year, 1, 1)))
 
 
 def missed(a: Account, project: str) -> Decimal | None:
-    """Since the last of its devices was heard; None while one is, or where none serves."""
+    """
+    Return the span since the last data of all devices; None if one has
+    data, or none is assigned.
+    """
     serving = [m[0] for m in a.members.get(project, []) if m[2] <= a.now < m[3]]
     # a gateway's rule may call a device silent; by itself it is heard within its cadence
     heard = [a.states[d][1] for d in serving if a.states[d][1] is not None]
@@ -273,7 +278,7 @@ PROJECT: dict[str, Callable[[Account, str], Decimal | None]] = {
 
 
 def by_system(a: Account, since: datetime, until: datetime) -> Figures:
-    """Tonnes of this year by the system of the projects."""
+    """Return tonnes of this year by the system of the projects."""
     del since, until
     found: Figures = {}
     for project, one in a.projects.items():
@@ -286,7 +291,7 @@ def by_system(a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def action_figure(name: str, a: Account, since: datetime, until: datetime) -> Figures:
-    """A column of the table of actions, by action."""
+    """Return a column of the table of actions, by action."""
     del since, until
     found: Figures = {}
     for action in a.actions:
@@ -310,7 +315,7 @@ def action_figure(name: str, a: Account, since: datetime, until: datetime) -> Fi
 
 
 def by_action(a: Account, since: datetime, until: datetime) -> Figures:
-    """Tonnes of each day by top action: 1, 2, 3, 4 and other."""
+    """Return tonnes of each day by top action: 1, 2, 3, 4 and other."""
     tops: dict[str, list[str]] = {top: [] for top in ("1", "2", "3", "4", "other")}
     for project in a.counted():
         top = (a.projects[project]["action"] or "").split("-")[0]
@@ -321,7 +326,7 @@ def by_action(a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def credit(*states: str) -> Meaning:
-    """Whole tonnes of statements in these states."""
+    """Return whole tonnes of statements in given states."""
 
     def meaning(a: Account, since: datetime, until: datetime) -> int | None:
         del since, until
@@ -337,12 +342,12 @@ def credit_by_state(a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def subject(one: dict[str, Any]) -> dict[str, Any]:
-    """What a statement claims."""
+    """Return the claims of a statement."""
     return one["document"]["credentialSubject"]
 
 
 def gaps(a: Account, since: datetime, until: datetime) -> list[Decimal]:
-    """Costs of gaps and deductions of all statements, as signed."""
+    """Return costs of gaps and deductions of all statements, as signed."""
     del since, until
     return sorted(
         Decimal(cut["cost_t"])
@@ -353,13 +358,13 @@ def gaps(a: Account, since: datetime, until: datetime) -> list[Decimal]:
 
 
 def sources(a: Account, since: datetime, until: datetime) -> Figures:
-    """Tonnes of each part of a project's account, by source and first day."""
+    """Return tonnes of each part of a project's account, by source and first day."""
     del since, until
     return {name: sum(ug for _, ug in of) * UG for name, (_, of) in _parts(a).items()}
 
 
 def before_evidence(a: Account) -> Figures:
-    """What each part would come to with its evidence."""
+    """Return tonnes of each part if no evidence were missing."""
     return {name: a.before[span] for name, (span, _) in _parts(a).items() if span in a.before}
 
 

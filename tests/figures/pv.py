@@ -1,4 +1,4 @@
-"""What panels of PV plants mean, by the account: yields, losses by cause, one plant's days."""
+"""Panels of PV plants, calculated from the account: yields, losses by cause, one plant's days."""
 
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +11,10 @@ from tests.figures.account import Account, Figures, kwh
 def yields(
     a: Account, since: datetime, until: datetime
 ) -> list[tuple[str, Decimal, Decimal | None]]:
-    """Inverter, energy and, where its nameplate is known, yield of each day before today. [kWh, h]"""
+    """
+    Return inverter, energy and, with a known nameplate, yield of each
+    day before today. [kWh, h]
+    """
     wanted = a.device_days(since, until)
     return [
         (
@@ -29,7 +32,10 @@ def yields(
 
 
 def pv_losses(a: Account, since: datetime, until: datetime) -> dict[tuple[str, date], Any]:
-    """What an inverter lost on a day: it stood, its rating, the rest; and what was expected. [kWh]"""
+    """
+    Return an inverter's losses on a day (standstill, rating, other), and
+    its expectation. [kWh]
+    """
     key = "pv_losses", since, until
     if key not in a.kept:
         a.kept[key] = _pv_losses(a, since, until)
@@ -73,7 +79,7 @@ def _pv_losses(a: Account, since: datetime, until: datetime) -> dict[tuple[str, 
 
 
 def losses_by_day(a: Account, since: datetime, until: datetime) -> Figures:
-    """The same of all inverters, by day and cause."""
+    """Return the same of all inverters, by day and cause."""
     found: dict[str, tuple[float, ...]] = {}
     for (_, day), parts in pv_losses(a, since, until).items():
         before = found.get(str(day), (0.0, 0.0, 0.0))
@@ -82,7 +88,7 @@ def losses_by_day(a: Account, since: datetime, until: datetime) -> Figures:
 
 
 def losses(tonnes: bool, a: Account, since: datetime, until: datetime) -> Figures:
-    """The same of an inverter together; or what its project would have made of it. [t]"""
+    """Return the losses of an inverter in total, or as tonnes of its project. [t]"""
     found: dict[str, float | None] = defaultdict(float)
     for (device, _), parts in pv_losses(a, since, until).items():
         found[device] += sum(parts[:3])
@@ -93,7 +99,7 @@ def losses(tonnes: bool, a: Account, since: datetime, until: datetime) -> Figure
 
 
 def rate_of(a: Account, device: str) -> float | None:
-    """Tonnes of a kilowatt hour of an inverter by its project's last 28 days."""
+    """Return the tonnes per kilowatt hour of an inverter, by its project's last 28 days."""
     for project in a.serving([device]):
         days = {
             day: sum(r.reduction for r in rows if r.device == device)
@@ -108,13 +114,13 @@ def rate_of(a: Account, device: str) -> float | None:
 
 
 def yield_a_day(a: Account, since: datetime, until: datetime) -> float | None:
-    """Mean yield of inverters' days. [h]"""
+    """Return the mean yield of inverters' days. [h]"""
     found = [y for _, _, y in yields(a, since, until) if y is not None]
     return float(sum(found)) / len(found) if found else None
 
 
 def last_week(which: int, a: Account, since: datetime, until: datetime) -> Figures:
-    """Energy, or mean yield, of each inverter over the days that began in the last eight."""
+    """Return energy or mean yield of each inverter over the days that began in the last eight."""
     del since, until
     found: dict[str, list[Decimal]] = {d: [] for d in a.of_class("pv_inverter")}
     for device, *values in yields(a, a.now - timedelta(days=8) + timedelta(microseconds=1), a.now):

@@ -1,10 +1,8 @@
 """
-Every surface that shows tonnes or energy, found in what makes it: none is listed by hand.
+Every place that shows tonnes or energy, found from its definition, not from a list.
 
-A new panel, field or figure is in the list at once, and the walk fails until it is held
-against the account.
-
-The states of a city in which each figure is looked at.
+A new panel, field or figure is found automatically, and the test fails until it is compared with
+the account.  Each figure is examined in several states of a city.
 """
 
 import re
@@ -28,7 +26,7 @@ _SMALL = Size(days=12, inverters=4)
 
 
 def _just_past_midnight() -> str:
-    """Return a zone in which the day began within the hour."""
+    """Return a zone in which the day began within the last hour."""
     hour = datetime.now(UTC).hour
     # its sign is the other way round: Etc/GMT+5 is five hours behind
     return f"Etc/GMT+{hour}" if hour <= 12 else f"Etc/GMT-{24 - hour}"
@@ -73,7 +71,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def of_panels() -> list[str]:
-    """Board, panel and column of each figure in tonnes or energy; power is not one."""
+    """Return board, panel and column of each figure in tonnes or energy, without power."""
     found = []
     for board in boards():
         for panel in panels(board):
@@ -88,7 +86,7 @@ def of_panels() -> list[str]:
 
 
 def of_alerts() -> list[str]:
-    """Alert rules of Grafana and Prometheus whose query names tonnes or energy."""
+    """Return alert rules of Grafana and Prometheus whose query names tonnes or energy."""
     found = []
     for file in sorted((_ROOT / "deploy").glob("grafana/alerting/en/*.yaml")):
         for group in yaml.safe_load(file.read_text())["groups"]:
@@ -104,7 +102,7 @@ def _named(query: str) -> bool:
 
 
 def of_api(schema: dict[str, Any]) -> list[str]:
-    """Fields of the answers to GET under /v1 that hold tonnes or energy."""
+    """Return the fields of answers to GET under /v1 with tonnes or energy."""
     found = set()
     for path, methods in schema["paths"].items():
         content = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
@@ -135,7 +133,7 @@ def _fields(schema: dict[str, Any], body: Any, seen: tuple[str, ...]) -> Iterato
 
 
 def of_console() -> list[str]:
-    """Expressions of the console's pages that write tonnes."""
+    """Return the expressions of the console's pages that write tonnes."""
     found = []
     for file in sorted(
         resources.files("services.api.console").joinpath("templates").iterdir(),

@@ -1,4 +1,4 @@
-"""The account that is shown while time is open, and the statement of the same days: one figure."""
+"""The account displayed for an open time equals the statement of the same days."""
 
 import pytest
 
@@ -36,7 +36,7 @@ AFTERNOON_US = weeks.END_US - 9 * 3_600_000_000
 
 
 class Weeks:
-    """Every project's figures: shown while it is open, and of its statement."""
+    """Every project's figures: as displayed while open, and of its statement."""
 
     def __init__(self, url, home):
         self.methods = weeks.fill(url, home)
@@ -62,7 +62,10 @@ class Weeks:
             }
 
     def _in_the_afternoon(self, conn):
-        """Return what is shown on the last day at 15:07, and what the close says until 15:00."""
+        """
+        Return the displayed figures on the last day at 15:07, and the
+        closed ones until 15:00.
+        """
         with pytest.MonkeyPatch.context() as moved:
             moved.setattr(live_accounts, "now_us", lambda: AFTERNOON_US + 7 * 60_000_000)
             assert live_accounts.refresh(conn) == len(self.methods)
@@ -76,7 +79,7 @@ class Weeks:
 
 @pytest.fixture(scope="module")
 def city(timescale, migrated_template, tmp_path_factory):
-    """Return a project of each methodology, its weeks closed."""
+    """Return a project of each methodology, with its weeks closed."""
     for url in _fresh(timescale, migrated_template):
         yield Weeks(url, tmp_path_factory.mktemp("weeks"))
 

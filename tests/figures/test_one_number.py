@@ -1,4 +1,7 @@
-"""One number everywhere: panels, every field of the API, every figure of the console, commands."""
+"""
+Equal figures everywhere: panels, every field of the API, every figure
+of the console, commands.
+"""
 
 import importlib
 import json
@@ -39,7 +42,7 @@ TYPED_API = {
 
 
 class City:
-    """An API in this process over a city in one of its states, and who may see everything."""
+    """An API in this process over a city in one of its states, with a key for everything."""
 
     def __init__(self, url: str, home: Any) -> None:
         from services.api.app import Choices, make_app  # noqa: PLC0415 - loads the web framework
@@ -54,12 +57,12 @@ class City:
             self.token = api_keys.create(conn, "everybody", "admin", None, "test")[1]
 
     def account(self) -> Account:
-        """Read the account as it is now."""
+        """Return the account as it is now."""
         with connect(self.url, role="tonne_grafana", autocommit=True) as conn, conn.transaction():
             return read(conn)
 
     def get(self, path: str, **params: Any) -> Any:
-        """Ask the API; all pages of a list."""
+        """Request from the API; all pages of a list."""
         said = {"Authorization": f"Bearer {self.token}"}
         answer = self.client.get(path, params=params, headers=said)
         assert answer.status_code in {200, 404}, answer.text
@@ -84,7 +87,7 @@ def city(request, timescale, migrated_template, tmp_path_factory):
 
 
 def test_every_panel_of_tonnes_or_energy_is_walked():
-    """A new panel would show tonnes of its own making, held against nothing."""
+    """A new panel would show tonnes of its own making, compared with nothing."""
     assert sorted({*PANELS, *TYPED}) == surfaces.of_panels()
 
 
@@ -118,7 +121,7 @@ def test_panels_show_the_account(city):
 
 
 def _wrong(found):
-    """Only what differs, a few of each, for whoever reads the failure."""
+    """Return only the differences, a few of each kind, for the message of a failure."""
     wrong = {
         where: [pair for pair in pairs if pair[0] != pair[1]] for where, pairs in found.items()
     }

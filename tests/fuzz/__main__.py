@@ -1,10 +1,10 @@
 """
-`python -m tests.fuzz [CODEC ..]`: changed payloads into every codec, and what came of them.
+`python -m tests.fuzz [CODEC ..]`: modified payloads into every codec, and the results.
 
-Nothing may crash, hang, grow or be read that is not said.  What breaks one of
-these is written to `tests/fuzz/found/`; mended, it moves to `tests/fuzz/corpus/`,
-which the tests run.  `--atheris` lets coverage choose the payloads of one
-codec (needs the dependency group `fuzz`).
+Nothing may crash, hang, use excessive memory, or read a number that the payload does not contain. A
+payload that breaks one of these rules is written to `tests/fuzz/found/`; after the correction it
+moves to `tests/fuzz/corpus/`, which the tests run.  With `--atheris` coverage selects the payloads
+of one codec (needs the dependency group `fuzz`).
 """
 
 # ruff: noqa: T201 (figures are its output)
@@ -30,11 +30,11 @@ GROWTH = 32 * 1024 * 1024
 
 
 class HangError(AssertionError):
-    """A payload did not come back."""
+    """A payload did not return in time."""
 
 
 def main() -> None:
-    """Fuzz the codecs asked for, one after the other."""
+    """Fuzz the requested codecs, one after another."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("codecs", nargs="*", choices=[[], *properties.NAMES], default=[])
     parser.add_argument("--count", type=int, default=1_000_000, help="payloads a codec")
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def fuzz(codec: str, held: dict[str, list[bytes]], count: int, seed: int) -> dict[str, Any]:
-    """Send changed payloads of one codec; figures of what came of them."""
+    """Send modified payloads to one codec; return counts of the results."""
     rng = random.Random(f"{codec} {seed}")  # noqa: S311 (to be run again, not to be secret)
     pool = [payload for payloads in held.values() for payload in payloads]
     sent = read = rows = found = 0
@@ -109,7 +109,7 @@ def _keep(codec: str, payload: bytes, error: Exception) -> None:
 
 
 def _resident() -> int:
-    """Bytes of memory held."""
+    """Return the memory in use. [bytes]"""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * 4096
 

@@ -1,4 +1,4 @@
-"""Payloads chosen by the branches that they reach: atheris, of the dependency group `fuzz`."""
+"""Payloads selected by the branches that they reach, with atheris (dependency group `fuzz`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ with atheris.instrument_imports(include=["ingest"], enable_loader_override=False
 
 
 def main(codec: str, count: int) -> None:
-    """Fuzz one codec from its seeds; the process ends with libFuzzer's own report."""
+    """Fuzz one codec from its seeds; the process ends with libFuzzer's report."""
     with tempfile.TemporaryDirectory() as folder:
         for i, payload in enumerate(seeds.gather()[codec]):
             Path(folder, str(i)).write_bytes(payload)

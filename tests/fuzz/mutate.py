@@ -1,4 +1,4 @@
-"""Changed payloads: bytes turned, cut, doubled, crossed; numbers and texts put for others."""
+"""Modified payloads: bytes changed, removed, doubled, combined; numbers and texts replaced."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_SIZE = 4_096
 
 
 def mutate(payload: bytes, pool: list[bytes], rng: Random) -> bytes:
-    """Return the payload with one to three changes."""
+    """Return the payload with one to three modifications."""
     changed = bytearray(payload)
     for _ in range(1 + (rng.random() < 0.4) + (rng.random() < 0.2)):
         _CHANGES[int(rng.random() * len(_CHANGES))](changed, pool, rng)
@@ -90,7 +90,7 @@ def _head(data: bytearray, _pool: list[bytes], rng: Random) -> None:
 
 
 def _replace(data: bytearray, what: re.Pattern[bytes], by: list[bytes], rng: Random) -> None:
-    """Replace the first match after a place in the payload."""
+    """Replace the first match after a position in the payload."""
     found = what.search(data, _at(data, rng)) or what.search(data)
     if found:
         data[found.start() : found.end()] = by[int(rng.random() * len(by))]

@@ -1,4 +1,4 @@
-"""What must hold of every payload, whatever is in it."""
+"""Properties that must hold for every payload."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ PROFILES = {name: (held[0]["class"], held[0]["profile"]) for name, held in cases
 
 
 class SlowError(AssertionError):
-    """A payload cost more processor time than its size allows."""
+    """A payload took more processor time than its size allows."""
 
 
 class WrongError(AssertionError):
-    """A reading, or a column, is not what it must be."""
+    """A reading, or a column, violates a property."""
 
 
 def judge(codec: str, payload: bytes) -> bool:
     """
-    Decode a payload by itself; True where it was read, False where it was refused.
+    Decode one payload; return True if it was read, False if it was rejected.
 
-    Anything but readings or a `PayloadError` is for the caller to see: it would
-    have stopped the pipeline.
+    Any result other than readings or a `PayloadError` is raised, as it would have stopped the
+    pipeline.
     """
     most = BASE_S + BYTE_S * len(payload)
     taken, found = _timed(codec, payload)
@@ -50,7 +50,7 @@ def judge(codec: str, payload: bytes) -> bool:
 
 
 def _timed(codec: str, payload: bytes) -> tuple[float, Sequence[Reading] | bool | None]:
-    """Processor time of a decoding, and what came of it; None where it was refused."""
+    """Return processor time and result of a decoding; None if it was rejected."""
     began = time.thread_time()
     found: Sequence[Reading] | bool | None = None
     with suppress(PayloadError):
@@ -76,9 +76,9 @@ def _values(codec: str, reading: Reading) -> list[float]:
 
 def judge_together(codec: str, payloads: Sequence[bytes]) -> int:
     """
-    Decode payloads as one batch into columns; the number of rows that came of it.
+    Decode payloads as one batch into columns; return the number of rows.
 
-    Sparkplug's readings come of a node's whole session, so its payloads stand alone.
+    Sparkplug payloads are not combined, as their readings depend on a node's whole session.
     """
     if codec == sparkplug.NAME:
         return 0

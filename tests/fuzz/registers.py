@@ -1,4 +1,4 @@
-"""Every number that a block of registers can mean at all, found without the codecs."""
+"""Every number that a block of registers can represent, determined without the codecs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def modbus(document: Any) -> set[float]:
 
 
 def sunspec(document: Any) -> set[float]:
-    """The same, by any scale factor that SunSpec has."""
+    """Return the same, with any scale factor that SunSpec has."""
     plain = {n for one in _each(document) for n in _plain(_data(one["sunspec"], one))}
     whole = {n for n in plain if isinstance(n, int)}
     return {float(n) for n in plain} | {_scaled(n, power) for n in whole for power in _SCALES}
@@ -30,7 +30,7 @@ def _each(document: Any) -> list[Any]:
 
 
 def _data(words: dict[str, Any], message: dict[str, Any]) -> bytes:
-    """Registers as big-endian bytes; the later of two equal keys is the one that counts."""
+    """Return registers as big-endian bytes; the later of two equal keys is used."""
     if words.get("hex") is not None:
         data = bytes.fromhex(words["hex"])
     elif words.get("base64") is not None:
@@ -43,7 +43,7 @@ def _data(words: dict[str, Any], message: dict[str, Any]) -> bytes:
 
 
 def _plain(data: bytes) -> Iterator[int | float]:
-    """Numbers of each type at each register, with either word first."""
+    """Return numbers of each type at each register, with either word first."""
     words = [data[i : i + 2] for i in range(0, len(data), 2)]
     for kind in _KINDS:
         size = struct.calcsize(f">{kind}") // 2

@@ -1,4 +1,7 @@
-"""What fuzzing begins with, by codec: golden cases, those of the bench, and refused ones."""
+"""
+Starting payloads of the fuzzing, by codec: golden cases, those of the
+benchmark, and rejected ones.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ MORE: dict[str, list[object]] = {
 
 
 def gather() -> dict[str, list[bytes]]:
-    """Seeds by the name of their codec."""
+    """Return seeds by codec."""
     found = {name: [case["bytes"] for case in held] for name, held in cases().items()}
     for case in map(json.loads, GOLDEN.read_text(encoding="utf-8").splitlines()):
         payload = json.dumps(case["payload"]).encode()
@@ -88,7 +91,7 @@ def _compact(document: object) -> bytes:
 
 
 def large(size: int) -> list[bytes]:
-    """Payloads of a size that could cost more than their size."""
+    """Return large payloads, whose processing could take disproportionately long."""
     return [
         b"[" * size, b'{"values":' * (size // 10), b'[{"n":"' + b'\\"' * (size // 2) + b'","x":1}]',
         b'{"ts":1,"values":{"x":' + b"1" * size + b"}}", b"\x81" * size, b"\x9f" * size,

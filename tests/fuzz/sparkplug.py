@@ -1,4 +1,4 @@
-"""Sparkplug B under fuzzing: a changed payload as data after a sound birth, and as the birth."""
+"""Fuzzing of Sparkplug B: a modified payload as data after a valid birth, and as the birth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _node() -> tuple[EdgeNode, list[tuple[str, bytes]]]:
 
 
 def seeds() -> list[bytes]:
-    """Births, data by alias and by name, what is null, late or of bad quality, and deaths."""
+    """Return births, data by alias and by name, null, late and bad-quality values, and deaths."""
     edge, born = _node()
     ts, seq = edge.ts + 1000, 2
     metrics = [
@@ -39,7 +39,7 @@ def seeds() -> list[bytes]:
 
 def judge(data: bytes) -> bool:
     """
-    Take a payload in both places; True where anything was read of it.
+    Decode a payload in both roles; return True if any part was read.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def _take(data: bytes, topic: str, born: list[tuple[str, bytes]]) -> bool:
 
 
 def _said(data: bytes) -> set[float]:
-    """Every number of the metrics; whole ones also as two's complements."""
+    """Return every number of the metrics; integers also as two's complements."""
     found: set[float] = set()
     for metric in pb.Payload.FromString(data).metrics:
         name = metric.WhichOneof("value")

@@ -1,4 +1,4 @@
-"""Changed payloads into every codec: a short run, and all that longer runs have found."""
+"""Modified payloads into every codec: a short run, and all findings of longer runs."""
 
 import os
 from pathlib import Path

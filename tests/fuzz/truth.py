@@ -1,9 +1,8 @@
 """
-What a payload may say, found another way than the codecs find it.
+Numbers that a payload may contain, determined independently of the codecs.
 
-Slow and plain: Python's own JSON reader (strict about what it takes), RFC 8428
-step by step in a loop, and the numbers that stand in a document at all.  A codec
-that tells a number which is not here has made it up.
+Slow and simple: Python's own JSON reader (strict), RFC 8428 step by step in a loop, and all numbers
+in a document.  A codec that returns another number has invented it.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ _LABELS = {
 
 
 class NotSaidError(AssertionError):
-    """A codec read a number that the payload does not hold."""
+    """A codec returned a number that the payload does not contain."""
 
 
 def document(payload: bytes) -> Any:
-    """Read strict JSON; raises ValueError."""
+    """Return strict JSON; raises ValueError."""
 
     def refuse(word: str) -> float:
         raise ValueError(word)
@@ -41,7 +40,7 @@ def document(payload: bytes) -> Any:
 
 
 def numbers(value: Any) -> Iterator[float]:
-    """Every number that stands anywhere in a document."""
+    """Return every number in a document."""
     if isinstance(value, dict):
         for inner in value.values():
             yield from numbers(inner)
@@ -56,7 +55,7 @@ def numbers(value: Any) -> Iterator[float]:
 
 
 def senml(records: list[dict[str, Any]]) -> set[float]:
-    """Every value and sum of a pack, resolved record by record (RFC 8428, section 4.6)."""
+    """Return every value and sum of a pack, resolved record by record (RFC 8428, section 4.6)."""
     base = {"bv": 0.0, "bs": 0.0}
     found: set[float] = set()
     for record in records:
@@ -99,7 +98,7 @@ def _cbor(payload: bytes) -> set[float]:
 
 
 def _inside(messages: bytes) -> set[float]:
-    """What a signed batch holds: plain JSON, SenML or registers."""
+    """Return the contents of a signed batch: plain JSON, SenML or registers."""
     if messages[:1] not in b"[{":
         return _cbor(messages)
     found = document(messages)
@@ -111,7 +110,7 @@ def _inside(messages: bytes) -> set[float]:
 
 
 def _numbers(payload: bytes) -> set[float]:
-    """Numbers of a JSON document: what most encodings can say at all."""
+    """Return the numbers of a JSON document, the maximum that most encodings can contain."""
     return set(numbers(document(payload)))
 
 
@@ -128,7 +127,7 @@ SAID: dict[str, Callable[[bytes], set[float]]] = {
 
 def check(codec: str, payload: bytes, values: list[float]) -> None:
     """
-    Hold the values that a codec read against what the payload says.
+    Compare the values that a codec returned with the contents of the payload.
 
     Raises
     ------

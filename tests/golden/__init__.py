@@ -1,4 +1,4 @@
-"""The golden cases, a line each in cases.jsonl."""
+"""The golden cases, one per line in cases.jsonl."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,11 @@ NAMES = tuple(_BY_NAME)
 
 
 def case(name, parse_float=float):
-    """A case, read anew, so that a test may change it."""
+    """Return a new copy of a case, so that a test may change it."""
     return json.loads(_BY_NAME[name], parse_float=parse_float)
 
 
 def of_kind(*kinds, parse_float=float):
-    """All cases of some kinds, by id."""
+    """Return all cases of some kinds, by id."""
     found = {name: case(name, parse_float) for name in NAMES}
     return {name: one for name, one in found.items() if one["kind"] in kinds}

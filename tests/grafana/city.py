@@ -1,4 +1,4 @@
-"""A filled city with statements: what the tests of queries and the page of panels look at."""
+"""A filled city with statements, for tests of queries and for the page of panels."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.services.issuer.sealed import close_period
 
 
 def make(url: str, home: Path, size: Size) -> datetime:
-    """Fill a database, close and issue a week, leave another as a draft, seal the log."""
+    """Fill a database, close and issue a week, leave another as a draft, and seal the log."""
     end = fill(url, home, size)
     _meter(url)
     who = logged.signers(url, home)
@@ -61,7 +61,7 @@ def _meter(url: str) -> None:
 
 
 def expanded(conn: Any, board: dict[str, Any], query: str, until: datetime) -> str:
-    """Write one panel's query as Grafana would send it with all of each variable chosen."""
+    """Return one panel's query as Grafana would send it with all of each variable selected."""
     since = until - span(board["time"]["from"])
     return expand(query, choices(conn, board), since, until)
 

@@ -1,11 +1,10 @@
 """
-A city's fleet over days or a year, put into a database by SQL.
+A city's fleet over days or a year, inserted into a database by SQL.
 
-The registry goes in by `tonne registry import`, statements and seals by their own
-commands; readings and what follows from them are made up in the database, since a
-year of 200 devices through the pipeline would take an hour.  What dashboards read
-of it has the shape of real data: sun by day, buses that charge at night, a dirty
-inverter, a silent gateway, a plant over its limit.
+The registry is imported by `tonne registry import`, and statements and seals are made by their
+commands.  Readings and derived rows are generated in the database, since a year of 200 devices
+through the pipeline would take an hour.  They have the shape of real data: sun by day, buses that
+charge at night, a dirty inverter, an offline gateway, a plant over its limit.
 """
 
 from collections.abc import Callable
@@ -34,10 +33,10 @@ def fill(
     around: Callable[[psycopg.Connection], AbstractContextManager[object]] = nullcontext,
 ) -> datetime:
     """
-    Fill a migrated database; returns the end of the data, the last whole quarter hour.
+    Fill a migrated database; return the end of the data, the last whole 15-minute interval.
 
-    `silent` is how long nothing came since; `clock` is the sites' zone, else `zone`; rows are made
-    within `around`.
+    `silent` is the time since the last data; `clock` is the sites' zone, else `zone`; rows are
+    generated within `around`.
     """
     now = datetime.now(UTC)
     clock = clock or zone(now)
@@ -127,7 +126,7 @@ def _verdict(class_id: str, name: str, over: str, standard: str, what: str) -> s
 
 
 def _of_class(class_id: str) -> list[str]:
-    """Return readings and intervals of a class whose days all look alike."""
+    """Return readings and intervals of a class whose days are all alike."""
     channels = classes.load()[class_id].channels.values()
     values = [
         "extract(epoch FROM t - %(begin)s)::bigint * 2"

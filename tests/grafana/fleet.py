@@ -28,7 +28,7 @@ WORKS = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many devices of each class, over how many days, a reading every so many minutes."""
+    """Number of devices of each class, number of days, and minutes between readings."""
 
     days: int = 26
     minutes: int = 15
@@ -49,18 +49,18 @@ YEAR = Size(365, 15, 80, 30, 30, 40, 8, 6, 4, 2)  # 200 devices
 
 
 def zone(now: datetime) -> str:
-    """Return the city's clock: Hai Phong's, but where its day only just began or is about to end.
+    """
+    Return the city's time zone: Hai Phong's, unless its day has just begun or is about to end.
 
-    Then panels of today would be empty, as they should be, and a test of them would
-    fail for an hour or two of each day; it is evening five hours east of Greenwich, a zone of no
-    country.
+    Panels of today would then be empty, correctly, and a test of them would fail for an hour or two
+    of each day; in that case it is a zone five hours east of Greenwich, of no country.
     """
     hour = now.astimezone(ZoneInfo("Asia/Ho_Chi_Minh")).hour
     return "Asia/Ho_Chi_Minh" if 1 <= hour < 23 else "Etc/GMT-5"
 
 
 def register(url: str, folder: Path, size: Size, now: datetime, clock: str = "") -> None:
-    """Import the fleet, its sites and projects, by the command's own way."""
+    """Import the fleet, its sites and projects, by the command."""
     made = registry(size, clock or zone(now))
     registering.register(url, folder, yaml.safe_dump(made, sort_keys=False, allow_unicode=True))
 

@@ -1,8 +1,8 @@
 """
 Queries of panels as Grafana sends them: variables filled in, macros expanded.
 
-As Grafana's PostgreSQL data source does with `timescaledb: true`: times are UTC
-literals, groups are `time_bucket` over seconds.
+They follow Grafana's PostgreSQL data source with `timescaledb: true`: times are UTC literals,
+groups are `time_bucket` over seconds.
 """
 
 import json
@@ -29,7 +29,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What a test is called by."""
+        """Return the name used in tests."""
         return f"{self.board}: {self.panel}"
 
 
@@ -40,12 +40,12 @@ def boards(language: str = "en") -> list[dict[str, Any]]:
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return panels that draw something."""
+    """Return panels that display data."""
     return [p for p in board["panels"] if p["type"] != "row"]
 
 
 def targets(source: str) -> list[Target]:
-    """Return every query of every panel that asks one kind of data source."""
+    """Return every query of every panel for one kind of data source."""
     found = []
     for board in boards():
         for panel in panels(board):
@@ -60,13 +60,13 @@ def targets(source: str) -> list[Target]:
 
 
 def span(text: str) -> timedelta:
-    """Read `now-7d`."""
+    """Return the time span of `now-7d`."""
     number, unit = re.fullmatch(r"now-(\d+)([smhdwMy])", text).groups()
     return timedelta(seconds=int(number) * _UNITS[unit])
 
 
 def choices(conn: Any, board: dict[str, Any]) -> dict[str, list[str]]:
-    """Values of a dashboard's variables with all of each chosen, by their own queries."""
+    """Return the values of a dashboard's variables with all selected, by their own queries."""
     found: dict[str, list[str]] = {}
     for variable in board.get("templating", {}).get("list", []):
         if variable["type"] == "query":
@@ -81,7 +81,7 @@ _AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def expand(query: str, chosen: dict[str, list[str]], since: datetime, until: datetime) -> str:
-    """Write a query as Grafana sends it."""
+    """Return a query as Grafana sends it."""
     step_s = max(60, round((until - since).total_seconds() / 1000))
     text = query.replace("$__interval_ms", str(step_s * 1000)).replace("$__interval", f"{step_s}s")
 

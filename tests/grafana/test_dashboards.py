@@ -1,4 +1,7 @@
-"""Every dashboard as Grafana reads it, every query of every panel as the role that asks."""
+"""
+Every dashboard as Grafana reads it, and every query of every panel, run
+as the dashboards' role.
+"""
 
 import json
 import re
@@ -61,7 +64,7 @@ def filled(timescale, migrated_template, tmp_path_factory):
 
 @pytest.fixture
 def reader(filled):
-    """Return a connection as dashboards have it."""
+    """Return a connection with the dashboards' role."""
     with connect(filled, role="tonne_grafana", autocommit=True) as conn:
         yield conn
 
@@ -236,12 +239,12 @@ def _dates(values):
 
 
 def _verdict(names):
-    """Return where the column stands that a table is read for; 0 where all are alike."""
+    """Return the position of a table's most important column; 0 if all are alike."""
     return next((names.index(name) for name in VERDICTS if name in names), 0)
 
 
 def _called(panel):
-    """Columns that are shown by another name than the database's."""
+    """Return the columns that are displayed under another name than the database's."""
     return {
         override["matcher"]["options"]
         for override in panel["fieldConfig"]["overrides"]
@@ -320,7 +323,7 @@ def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(databa
 
 
 def _figures(rows):
-    """What is neither missing nor a name or a time."""
+    """Return the figures: values that are neither missing, nor names, nor times."""
     return [v for row in rows for v in row if v is not None and not isinstance(v, (str, date))]
 
 

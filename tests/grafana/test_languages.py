@@ -1,4 +1,4 @@
-"""Boards and alert rules in every language: the reader's words, and the colours of the console."""
+"""Boards and alert rules in every language, and their colours."""
 
 import json
 import re
@@ -35,7 +35,7 @@ _MACHINE = re.compile(r"tonne-.*|[a-z_]+")
 
 
 def texts_of(node, key=""):
-    """Yield what a reader reads of a board, with the literals and columns that queries name."""
+    """Yield the displayed texts of a board, with the literals and columns in queries."""
     if isinstance(node, dict):
         if node.get("id") == "displayName":
             yield node["value"]
@@ -118,7 +118,7 @@ def test_every_text_of_a_declaration_is_marked():
 
 
 def _of_database(text):
-    """Whether a literal is a code that the database compares or returns, never what is read."""
+    """Return whether a literal is a code of the database, which is never displayed."""
     return text in {"not commissioned", "never heard"} or re.fullmatch(r"\W*", text) is not None
 
 
@@ -167,7 +167,7 @@ def test_tables_over_the_whole_width_fit_1300_pixels():
 
 
 def _columns(sql):
-    """Names of the columns of a query: of the last list that no bracket encloses."""
+    """Return the column names of a query: of the last list outside of brackets."""
     depth, level = 0, []
     for part in re.split(r"([()])", sql):
         depth += (part == "(") - (part == ")")

@@ -1,6 +1,7 @@
-"""Series of readings for metering tests, and metering them whole, in parts, from marks.
+"""
+Series of readings for metering tests, metered as a whole, in parts, and from marks.
 
-Messages through `decode`, as a device of a class and profile sends them.
+Messages are decoded by `decode`, as of a device of a class and profile.
 """
 
 import numpy as np
@@ -14,14 +15,14 @@ RECEIVED_US = 1_767_225_600_000_000
 
 
 def read(payload, *, device_class, profile="generic", content_type=None) -> Decoded:
-    """Decode one payload of one device."""
+    """Return the decoded payload of one device."""
     fleet = Fleet([Device("d", "s", device_class, profile=profile)])
     data = payload.encode() if isinstance(payload, str) else payload
     return decode(fleet, lambda _: 0, ["d"], [data], [content_type], RECEIVED_US)
 
 
 def rows(decoded: Decoded) -> list[dict]:
-    """Readings as plain dictionaries of what is present, `time_us` among it."""
+    """Return readings as plain dictionaries of the present values, with `time_us`."""
     found = []
     for frame in decoded.frames:
         for i in range(len(frame)):
@@ -32,7 +33,7 @@ def rows(decoded: Decoded) -> list[dict]:
 
 
 def reasons(decoded: Decoded) -> list[str]:
-    """Reasons of refusal, in order."""
+    """Return the reasons of rejections, in order."""
     return [r.reason for r in decoded.rejected]
 
 
@@ -64,14 +65,14 @@ def frame(device, time_us, export_wh, power_w=None) -> Frame:
 
 
 def whole(fleet_: Fleet, readings: Frame) -> IntervalRows:
-    """Meter a complete set of readings from nothing."""
+    """Meter a complete set of readings without earlier state."""
     found = meter(Bounds(fleet_), MeterState(len(fleet_)), [readings])
     assert not found.rewrites
     return found.rows
 
 
 def table(rows: IntervalRows) -> dict:
-    """Rows by key, as plain numbers."""
+    """Return rows by key, as plain numbers."""
     return {
         tuple(row[:3]): tuple(row[3:])
         for row in zip(*(getattr(rows, name).tolist() for name in INTERVAL_FIELDS), strict=True)

@@ -1,4 +1,4 @@
-"""A host in memory, for tests of its rules: what `Turn` does, without a database."""
+"""A Sparkplug host in memory, for tests of its rules: the work of `Turn` without a database."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ NOW_US = 1_767_225_600_000_000
 
 
 class Memory:
-    """Takes messages, one batch a call, and says what they meant."""
+    """Takes messages, one batch per call, and returns their readings and rejections."""
 
     def __init__(self, *names, rules=None):
         self.nodes = {}
@@ -20,7 +20,7 @@ class Memory:
         return self.nodes.setdefault(name, Node(name))
 
     def take(self, *messages, later_s=0.0):
-        """Take messages of one batch; (readings by device, reasons of refusals)."""
+        """Take messages of one batch; return readings by device, and reasons of rejections."""
         self.now_us += round(later_s * 1e6)
         out = Outcome(len(messages))
         host = Host(self._node, self.rules, out, self.known)
@@ -30,7 +30,7 @@ class Memory:
         return self._told(out)
 
     def sweep(self, later_s):
-        """Let time pass."""
+        """Advance the time."""
         self.now_us = max(self.now_us, NOW_US + 600_000_000) + round(later_s * 1e6)
         out = Outcome(0)
         host = Host(self._node, self.rules, out, self.known)
@@ -58,5 +58,5 @@ class Memory:
 
     @property
     def wants_rebirth(self):
-        """Names of the nodes that are to be asked."""
+        """Return the names of the nodes from which a rebirth is wanted."""
         return [name for name, node in self.nodes.items() if node.wanted_us is not None]

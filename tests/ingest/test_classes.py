@@ -1,10 +1,9 @@
-"""Class files and profiles say the same; tests/services/store/test_schema.py adds the tables.
+"""
+Class files and profiles: they agree with each other, and contradictions are rejected with file and
+line.
 
-Profile files that contradict themselves: refused, with file and line.
-
-Each device model's own cases: what it sends, and what must be read from it.
-
-Wire units to base units, once and exactly.
+Each device model has cases: its payload, and the readings.  Units are converted to base units once
+and exactly.  tests/services/store/test_schema.py checks the tables.
 """
 
 import json
@@ -96,7 +95,7 @@ def test_a_device_is_read_as_its_maker_says():
 
 
 def test_every_profile_has_a_case():
-    """A profile that nobody ever read a payload with would be a guess."""
+    """A profile that no one ever read a payload with would be a guess."""
     held = {(case["class"], case["profile"]) for case in CASES}
     # the profiles of our own payload follow from the classes, and test_classes sends each channel
     made = {key for key in profiles.load() if key[1] == profiles.OWN}
@@ -221,7 +220,7 @@ def test_a_profile_points_at_channels_of_its_class():
 
 
 def test_every_generic_channel_can_be_sent():
-    """A channel that the interface promises and nobody reads would be missed for years."""
+    """A channel that the interface promises and no one reads would be missed for years."""
 
     @every(classes.load().values())
     def _(device_class):

@@ -1,6 +1,7 @@
-"""Payloads to judged readings: whatever is sent, the stream goes on and nothing is dropped.
+"""
+Payloads to checked readings: any message is stored or rejected, and the stream continues.
 
-What is wrong with a JSON text is told the same whichever Python runs.
+An error in a JSON text has the same message under every Python version.
 """
 
 import json
@@ -85,7 +86,7 @@ def text(ts=NOW_MS, **values) -> bytes:
 
 
 def check(payloads, found: Admitted) -> None:
-    """Every message is stored or refused, and nothing that is stored is invalid."""
+    """Check that every message is stored or rejected, and that no stored value is invalid."""
     stored = {int(k) for frame in found.frames for k in frame.message}
     refused = {r.message for r in found.rejected}
     assert stored | refused == set(range(len(payloads)))

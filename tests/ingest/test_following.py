@@ -1,4 +1,4 @@
-"""A version of the registry that follows another: what is taken over is what would be made anew."""
+"""A registry version that follows another: reused data equal newly calculated ones."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def a_device(rng, name):
 
 
 def ask(bounds, checks):
-    """Everything that is known of a fleet's devices."""
+    """Return all data known of a fleet's devices."""
     found = {"swap": bounds.next_swap_us, "places": bounds._places, "light": bounds.has_light}
     for class_id in CLASSES:
         held = classes.load()[class_id]

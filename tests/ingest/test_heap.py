@@ -1,4 +1,4 @@
-"""What arrays free stays with the process."""
+"""Memory freed by arrays stays with the process."""
 
 import subprocess
 import sys

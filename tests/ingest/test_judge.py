@@ -1,4 +1,4 @@
-"""Stored readings judged by their class's limits: recorded data, and what a profile changes."""
+"""Stored readings tested by their class's limits: recorded data, and changes by a profile."""
 
 import csv
 from dataclasses import replace
@@ -45,7 +45,7 @@ def _utc(text):
 
 
 def judge(device, frame):
-    """All flags of one device's readings in one pass: (row, channel, test)."""
+    """Return all flags of one device's readings in one pass: (row, channel, test)."""
     checks = Checks(Fleet([device]))
     flags = judge_frames(checks, Watched(1), [frame]).flags
     rows = {int(us): row for row, us in enumerate(frame.time_us)}
@@ -120,7 +120,10 @@ HOLIDAY_H = 9 * 24
 
 
 def _base_load(minutes, step_wh=1, power_w=20_000.0, *, counts=1.0, shown_in_w=1.0):
-    """A works over a long holiday; its register counts another share of what its power says."""
+    """
+    Return a factory over a long holiday, whose register counts a
+    different share of its power.
+    """
     begin = 3 * 60 + 52  # of the first part of the day hardly anything is left
     time_us = (begin + np.arange(0, HOLIDAY_H * 60, minutes)) * MINUTE_US
     wh = np.arange(len(time_us)) * (power_w * counts * minutes / 60)
@@ -203,7 +206,7 @@ def test_an_inverter_at_a_fixed_set_point_is_corroborated():
 
 
 def test_rest_between_two_shifts_freezes_no_register():
-    """A machine that rests for five hours counts nothing meanwhile, and has no fault."""
+    """A machine that rests for five hours is not credited meanwhile, and has no fault."""
     time_us = np.arange(0, 13 * 60, 15) * MINUTE_US
     hour = time_us / 3.6e9
     works = (hour < 4) | (hour >= 9)
@@ -255,7 +258,7 @@ def _rows(flags):
 
 
 def _whole(devices, index, time_us, power):
-    """Power that a test found to stand still: (device, time) of each mark."""
+    """Return power that a test found constant: (device, time) of each flag."""
     frame = replace(_frame(time_us, "energy_meter", active_power_w=power), device=index)
     checks = Checks(Fleet(devices))
     flags = judge_frames(checks, Watched(len(devices)), [frame], whole=True).flags
@@ -349,7 +352,7 @@ def test_a_class_without_limits_for_a_channel_takes_a_device_s_own():
 
 
 def test_a_profile_changes_the_limits_of_its_class():
-    """A model whose sensor is rougher could not be told apart from a broken one."""
+    """A model whose sensor is rougher could not be distinguished from a broken one."""
     held = classes.load()["pv_inverter"].channels["active_power_w"].limits
     changed = held.changed({"spike_of_rated": 0.6}, "profile x")
     assert changed.spike_of_rated == 0.6

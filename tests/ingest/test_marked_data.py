@@ -1,4 +1,4 @@
-"""What the quality tests find of faults that somebody marked in recorded data; docs/quality.md."""
+"""Detection of the faults marked in recorded data by the quality tests; docs/quality.md."""
 
 import csv
 from datetime import datetime, timedelta, timezone
@@ -35,7 +35,7 @@ def _read(path, mark):
 
 
 def _flagged(time_us, power_w, *, whole, place=None, **more):
-    """Which readings each test flags."""
+    """Return the readings that each test flags."""
     n = len(time_us)
     columns = {
         name: np.full(n, NULL, dtype=np.int64) if c.kind == "register" else np.full(n, np.nan)

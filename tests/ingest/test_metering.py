@@ -1,6 +1,7 @@
-"""Metering: what a meter counts is what the intervals hold.
+"""
+Metering: the quantity counted by a meter equals the sum of its intervals.
 
-Weighings: counted by the running total, so that a ticket lost or sent twice changes nothing.
+Weighings are counted by the running total, so that a lost or repeated ticket changes nothing.
 """
 
 import json
@@ -37,7 +38,7 @@ def _mass_g(messages):
 
 
 def _tickets(nets):
-    """A message a weighing: the ticket, and the total that the terminal then shows."""
+    """Return a message per weighing: the ticket, and the terminal's total after it."""
     total, messages = 5_000, [{"ts": T0_MS, "values": {"net_total_kg": 5_000}}]
     for i, net in enumerate(nets, 1):
         total += net
@@ -66,7 +67,7 @@ JUMPS = st.sampled_from([-(10**9), 10**9, 999_999, -500, -101, 30_000])
 
 @st.composite
 def series(draw, devices: int = 2):
-    """Readings of a few devices with every mischief a register can do; times unique."""
+    """Return readings of a few devices with every fault of a register; times are unique."""
     device, time_us, value = [], [], []
     for d in range(devices):
         n = draw(st.integers(0, 25))
@@ -93,7 +94,7 @@ def series(draw, devices: int = 2):
 
 
 def live(fleet_, readings, cuts, state=None):
-    """Meter in batches of time order; what must be rewritten is metered again from the start."""
+    """Meter in batches in order of time; rows to be rewritten are metered again from the start."""
     bounds, state = Bounds(fleet_), MeterState(len(fleet_))
     stored: dict = {}
     device, time_us, value = (np.asarray(c) for c in readings)

@@ -1,4 +1,4 @@
-"""Packets however the network cuts them, and acknowledgements on their own connection."""
+"""Packets divided in any way by the network, and acknowledgements on their own connection."""
 
 import socket
 import time
@@ -31,7 +31,7 @@ def length(n: int) -> bytes:
 
 
 def publish(topic: str, payload: bytes, mid=0, content_type=None, dup=False) -> bytes:
-    """A PUBLISH packet as a broker writes it, by the standard."""
+    """Return a PUBLISH packet as a broker writes it, according to the standard."""
     properties = b""
     if content_type is not None:
         name = content_type.encode()
@@ -47,7 +47,7 @@ def publish(topic: str, payload: bytes, mid=0, content_type=None, dup=False) -> 
 
 @contextmanager
 def connected():
-    """A client and the other end of its TCP connection, which plays no broker but bytes."""
+    """Return a client and the other end of its TCP connection, which transmits bytes only."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = BufferedClient("framing", Inbox(1))
         client.connect("127.0.0.1", server.getsockname()[1])
@@ -59,7 +59,7 @@ def connected():
 
 
 def read(client: BufferedClient, peer: socket.socket, *parts: bytes) -> None:
-    """Send each part by itself and let the client read it before the next."""
+    """Send each part separately, and let the client read it before the next."""
     client.socket().setblocking(True)
     for part in filter(None, parts):
         peer.sendall(part)
@@ -146,7 +146,7 @@ TOPICS = ("framing/#",)
 
 @contextmanager
 def session(url, maximum=1_000):
-    """A durable session that stands."""
+    """Return an established persistent session."""
     found = Session(url, "framing", TOPICS, maximum)
     found.connect()
     until(found, lambda: found.subscribed)
@@ -181,7 +181,7 @@ def send(client, topic, payload, qos=1, content_type=None):
 
 
 def test_a_session_is_subscribed_once_the_broker_says_so():
-    """Whoever publishes on the word of a process that only asked would not be heard."""
+    """Anyone who publishes on the word of a process that only asked would not be heard."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = Session(f"mqtt://127.0.0.1:{server.getsockname()[1]}", "framing", TOPICS, 10)
         found.connect()
@@ -299,7 +299,7 @@ def test_the_window_holds_the_broker_back(mqtt_broker):
 
 
 def test_a_second_process_is_told_of(mqtt_broker):
-    """Two pipelines on one session would tear it from each other for ever."""
+    """Two pipelines on one session would tear it from each other forever."""
     with (
         session(mqtt_broker.url) as first,
         session(mqtt_broker.url),

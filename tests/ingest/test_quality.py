@@ -1,4 +1,5 @@
-"""Device clocks and gross ranges: what is judged before anything is stored.
+"""
+Device clocks and gross ranges, which are checked before storing.
 
 Each quality test on honest readings: recorded nights and weekends, and the demo's devices.
 """
@@ -41,7 +42,7 @@ SIMULATED = (
 
 
 def flagged(one: Recording, *, whole: bool) -> Counter[tuple[str, str]]:
-    """Count honest readings that are flagged, by test and channel."""
+    """Count flagged honest readings, by test and channel."""
     flags = judge(Checks(Fleet([one.device])), Watched(1), [one.frame], whole=whole).flags
     honest = np.isin(flags.time_us, one.frame.time_us[one.honest])
     pairs = zip(flags.test[honest], flags.channel[honest], strict=True)
@@ -49,7 +50,10 @@ def flagged(one: Recording, *, whole: bool) -> Counter[tuple[str, str]]:
 
 
 def simulated(class_id: str) -> Iterator[Recording]:
-    """Give a device of the demo over days with a weekend, each quarter hour and each minute."""
+    """
+    Return readings of a demo device over days with a weekend, every 15
+    minutes and every minute.
+    """
     rated = USUAL_POWER_W.get(class_id) or None
     device = Device("d", "s", class_id, rated_power_w=rated, place=(20.86, 106.68))
     for cadence_s, days in ((900, DAYS), (60, 3)):
@@ -122,7 +126,7 @@ def test_late_is_never_refused(time_us):
 
 
 def test_each_refusal_has_its_words():
-    """A verdict without a remedy helps nobody."""
+    """A verdict without a remedy helps no one."""
     assert gauges.REASONS.keys() == gauges.REMEDIES.keys() == {FUTURE, SECONDS, TOO_OLD}
 
 

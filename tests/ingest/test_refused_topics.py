@@ -1,4 +1,4 @@
-"""What a broker refuses is told by its name, and the rest goes on; on a real mosquitto."""
+"""Topics that a broker refuses are named, and the others are used; on a real mosquitto."""
 
 import io
 import json
@@ -36,7 +36,7 @@ OWN, GATEWAYS = SUBSCRIPTIONS[:2]
 
 @contextmanager
 def refusing(folder, *topics):
-    """Give a running broker that refuses these filters."""
+    """Return a running broker that refuses these filters."""
     server = Refusing(give_ports(folder / "broker", "mosquitto"))
     server.topics = topics
     server.start()
@@ -47,7 +47,7 @@ def refusing(folder, *topics):
 
 
 def until(done, step=lambda: time.sleep(0.02), what=lambda: ""):
-    """Do something again and again until a condition holds."""
+    """Repeat a call until a condition holds."""
     end = time.monotonic() + PATIENCE_S
     while not done():
         assert time.monotonic() < end, what()
@@ -55,7 +55,7 @@ def until(done, step=lambda: time.sleep(0.02), what=lambda: ""):
 
 
 def going(session):
-    """Give what moves a session, and connects it again where the broker hung up."""
+    """Return a function that drives a session, and reconnects it if the broker disconnected."""
 
     def step():
         if not session.step(0.05, 0):
@@ -66,14 +66,14 @@ def going(session):
 
 
 def heard(session):
-    """Topics of what waits, and take it."""
+    """Return the topics of waiting messages, and remove them."""
     found = session.take(100, 0)
     return [] if found is None else found.topics
 
 
 @contextmanager
 def device(port):
-    """Give a function that publishes at QoS 1 and waits for the broker's word."""
+    """Return a function that publishes at QoS 1 and waits for the broker's answer."""
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.connect("127.0.0.1", port)
     client.loop_start()
@@ -86,12 +86,12 @@ def device(port):
 
 
 def outbox(folder):
-    """An outbox that is closed at the end of the block."""
+    """Yield an outbox that is closed at the end of the block."""
     return closing(Outbox(folder / "outbox.db", 1 << 22, "thin"))
 
 
 def events(stream):
-    """Lines of a log, by event."""
+    """Return lines of a log, by event."""
     return {line["event"]: line for line in map(json.loads, stream.getvalue().splitlines())}
 
 
@@ -121,7 +121,7 @@ def test_the_rest_is_heard_and_the_refused_is_asked_for_again(tmp_path, monkeypa
 
 
 def test_what_is_needed_and_refused_counts_until_it_is_granted():
-    """An alert that never comes, or one for Sparkplug at a broker that nobody speaks it to."""
+    """An alert that never comes, or one for Sparkplug at a broker that no one speaks it to."""
     metrics, stream = Metrics(CollectorRegistry()), io.StringIO()
     told = RefusedTopics("me", "", metrics, get_logger("t", stream=stream), is_host=False)
     off = dict.fromkeys(sparkplug.SUBSCRIPTIONS, "Not authorized")
@@ -221,7 +221,7 @@ def test_a_plants_broker_that_refuses_a_topic_is_a_fault(tmp_path, monkeypatch):
 
 
 def test_a_simulated_device_names_the_topic_that_is_refused(tmp_path):
-    """Whoever rehearses would look at the connection, which stands."""
+    """Anyone who rehearses would look at the connection, which stands."""
     topic = "tonne/v1/inv-1/receipt"
     with refusing(tmp_path, topic) as broker:
         link = Connection(
@@ -241,7 +241,7 @@ def test_a_simulated_device_names_the_topic_that_is_refused(tmp_path):
 
 
 def test_the_watch_of_the_broker_names_what_it_may_not_hear(tmp_path):
-    """A queue that nobody sees fill, and no line says which right is missing."""
+    """A queue that no one sees fill, and no line says which right is missing."""
     stream, topic = io.StringIO(), "$SYS/broker/store/messages/bytes"
     with refusing(tmp_path, topic) as broker:
         log, metrics = get_logger("watch", stream=stream), Metrics(CollectorRegistry())

@@ -1,4 +1,7 @@
-"""Registers that begin anew, and no replacement says so: what counts on either side."""
+"""
+Registers that start again without a registered replacement: the counted
+quantity on either side.
+"""
 
 from dataclasses import dataclass
 
@@ -20,7 +23,7 @@ BEGIN_US = T0_US + 17 * HOUR_US
 
 @dataclass
 class Kind:
-    """A register of a class, and what it counts at each reading."""
+    """A register of a class, and its increase at each reading."""
 
     class_id: str
     channel: str
@@ -31,11 +34,11 @@ class Kind:
 
     @property
     def register(self) -> np.ndarray:
-        """Where a register from zero stands at each reading."""
+        """Return the value at each reading of a register that starts from zero."""
         return np.cumsum(self.step) - self.step[0]
 
     def rows(self, register: np.ndarray, kept: slice = slice(None)) -> IntervalRows:
-        """Intervals of what a register of it reads."""
+        """Return the intervals of its readings."""
         time_us = BEGIN_US + np.arange(len(register)) * self.minutes * MINUTE_US
         time_us, register = time_us[kept], register[kept]
         n = len(time_us)
@@ -54,7 +57,10 @@ class Kind:
         return rows.take(rows.quantity == quantity)
 
     def sides(self, register: np.ndarray) -> tuple[float, float]:
-        """Shares of the truth that count for a baseline, and that a project is charged."""
+        """
+        Return the shares of the truth that are credited for a baseline
+        and charged to a project.
+        """
         rows, truth = self.rows(register), float(self.register[-1])
         rate = self.rated_w or int(rows.value.max()) * 4
         charged = rows.value.sum() + rows.unknown_us.sum() / HOUR_US * rate
@@ -70,7 +76,7 @@ def random(n: int) -> np.ndarray:
 
 
 def charger() -> Kind:
-    """A charger of 60 kW whose buses come by night."""
+    """Return a charger of 60 kW whose buses charge at night."""
     at = hours(40)
     step = np.where((at >= 22) | (at < 4), 12_000, 0) * random(len(at))
     return Kind("ev_charger", "energy_import_wh", step.astype(np.int64), rated_w=60_000)
@@ -106,7 +112,7 @@ def fuel() -> Kind:
 
 
 def replaced(register: np.ndarray, k: int, first: int = 0) -> np.ndarray:
-    """Begin anew at a reading, from a value."""
+    """Restart a register at a reading, from a value."""
     return np.where(np.arange(len(register)) < k, register, register - register[k - 1] + first)
 
 
@@ -201,7 +207,7 @@ def test_six_digits_roll_over(exact, unknown):
 
 
 def stand_in(kind: Kind, begin: int, end: int) -> np.ndarray:
-    """A spare meter from zero while the old one is at the laboratory."""
+    """Return a spare meter from zero while the old one is at the laboratory."""
     register, at = kind.register + 20_000_000, np.arange(len(kind.step))
     made = register[end - 1] - register[begin - 1]
     register = np.where(at < end, register, register - made)

@@ -1,4 +1,4 @@
-"""Metering's sun against pvlib's: by it a quarter hour has light, or earns nothing."""
+"""Metering's sun, compared with pvlib's: it decides whether an interval has light."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_quarter_hours_have_light_as_pvlib_has_it():
 
 
 def test_light_of_one_place_is_that_of_many():
-    """A plant metered alone would count other quarter hours than in a fleet."""
+    """A plant metered alone would count other 15-minute intervals than in a fleet."""
     fleet_ = Fleet(
         [
             Device(f"d{i}", "s", "pv_inverter", rated_power_w=1000, place=(20.9 + i, 106.6))

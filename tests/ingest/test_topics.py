@@ -1,4 +1,4 @@
-"""Who may speak for which device, by topic."""
+"""Principals that may publish for a device, by topic."""
 
 import pytest
 from hypothesis import given
@@ -27,7 +27,7 @@ FLEET = Fleet(
     ],
 )
 def test_a_principal_speaks_for_its_devices(topic, device):
-    """A device behind a gateway must be told from the gateway itself."""
+    """A device behind a gateway must be distinguished from the gateway itself."""
     router = Router(FLEET)
     for _ in range(2):  # asked for and remembered
         assert FLEET.devices[router.route(topic)].id == device

@@ -1,4 +1,7 @@
-"""No history of readings earns more than its meter made (the property; quick version)."""
+"""
+No history of readings is credited more than the meter's true quantity
+(property; quick version).
+"""
 
 import os
 
@@ -29,7 +32,7 @@ HOUR_US = 60 * MINUTE_US
 
 
 def histories(seeds: range) -> list[tuple[int, tuple[str, ...], truths.History]]:
-    """Seed, faults and history of each."""
+    """Return seed, faults and history of each case."""
     cases = [CASES[seed % len(CASES)] for seed in seeds]
     return [(k, faults, truths.history(k, faults)) for k, faults in zip(seeds, cases, strict=True)]
 

@@ -18,7 +18,7 @@ SWAP = Replacement("energy_export_wh", T0_US + 20 * MINUTE_US, 10_001_400, 40)
 
 
 class Example(NamedTuple):
-    """Readings each quarter hour; the energy that counts; steps of unknown size."""
+    """Readings each 15-minute interval; the energy that counts; steps of unknown size."""
 
     values: list[int]
     counted: int

@@ -1,7 +1,7 @@
 """
 Meters whose truth is known, and what their readings may say instead.
 
-A history is what a meter of a known device made, read every quarter hour or so, with faults
+A history is what a meter of a known device made, read every 15-minute interval or so, with faults
 put into its readings: never into what it made.  Whatever they are, no energy may be credited
 above the truth by more than the meter's class, and none that a project uses charged below it.
 """
@@ -110,7 +110,7 @@ def reset(h: History, rng: np.random.Generator) -> None:
 
 def swap(h: History, rng: np.random.Generator) -> None:
     """
-    To a meter that was used before, which nobody entered.
+    To a meter that was used before, which no one entered.
 
     One that stands just above the old one is not a fault that readings show: it looks as if the
     plant had worked meanwhile.  That is what serial numbers and replacements are for.

@@ -1,5 +1,5 @@
 """
-What each system of the programme comes to in some days, worked out by hand.
+What each system of the programme comes to in some days, calculated by hand.
 
 The equations and numbers stand here once more, from the dossier, in plain floats and
 without `mrv`: `rose` is what a device's register rose by, in its own payload's unit.

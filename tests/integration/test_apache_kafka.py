@@ -210,7 +210,10 @@ def _leave_in_time(processes, started):
 
 
 def _a_start_waits_and_ends_with_one_line(processes, own_kafka):
-    """A whole stack starts at once; one that never comes must be told, not tried for ever."""
+    """
+    A whole stack starts at once; one that never comes must be informed,
+    not tried forever.
+    """
     done = processes.run("worker", "--wait", "2")
     assert done.returncode == 3
     *before, last = done.stderr.splitlines()

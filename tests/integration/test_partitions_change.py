@@ -63,7 +63,7 @@ class Log:
 
 
 class Unread:
-    """A dead-letter topic that nobody reads."""
+    """A dead-letter topic that no one reads."""
 
     def keep(self, records):
         """Let records go."""

@@ -136,7 +136,7 @@ def test_a_flood_of_garbage_leaves_a_good_device_alone(pipeline):
 
 
 def test_a_new_device_is_known_without_a_restart(pipeline):
-    """Installing an inverter must not need somebody who restarts the pipeline."""
+    """Installing an inverter must not need someone who restarts the pipeline."""
     old, new = field.fresh(2)
     pipeline.register(field.registry([old]))
     with running(pipeline), field.client(pipeline.stack.mosquitto.port) as device:
@@ -150,7 +150,7 @@ def test_a_new_device_is_known_without_a_restart(pipeline):
 
 
 def test_an_unknown_channel_is_reported_once(pipeline):
-    """A firmware that adds a channel must be told of, not fill the disk with its name."""
+    """A firmware that adds a channel must be reported once, not fill the log."""
     (name,) = field.fresh(1)
     pipeline.register(field.registry([name]))
     with running(pipeline) as (_, log), field.client(pipeline.stack.mosquitto.port) as device:

@@ -187,7 +187,7 @@ def test_a_late_reading_is_metered_to_where_rows_agree(connection):
 
 @pytest.mark.parametrize("silence_h", [30, 200])
 def test_a_step_that_ends_beyond_what_was_metered_is_kept(connection, silence_h):
-    """The quarter hour in which metering stops would lose what the next step puts into it."""
+    """The 15-minute interval in which metering stops would lose what the next step puts into it."""
     plan_ = plan(next(_examples))
     store = Store(plan_)
     minutes = [0, 600, 667, *(667 + silence_h * 60 + more for more in (0, 60, 120))]

@@ -112,7 +112,7 @@ def test_from_readings_to_an_issued_statement(signed, tmp_path):
 
 
 def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
-    """A reader would take a stranger's signature for that of somebody whom he trusts."""
+    """A reader would take a stranger's signature for that of someone whom he trusts."""
     name = _close(signed)["statement"]
     signed("statement", "submit", name, "--key", "plant")
     signed("statement", "export", name, "--out", tmp_path / "pack")
@@ -133,7 +133,7 @@ def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
 
 
 def test_a_factor_from_memory_is_said_wherever_it_is_signed(signed, monkeypatch, tmp_path):
-    """An operator would sign a number that nobody compared with its text, unaware."""
+    """An operator would sign a number that no one compared with its text, unaware."""
     closed = signed("period", "close", "pv", *SPAN)
     name = closed.stdout.split()[0]
     assert "observation FAC-02 Default factors" in closed.stdout
@@ -216,7 +216,7 @@ def test_superseding_moves_the_claim(signed, database_url, tmp_path):
 
 
 def test_stored_rows_that_do_not_follow_are_refused(signed, database_url):
-    """A statement would rest on intervals that somebody edited."""
+    """A statement would rest on intervals that someone edited."""
     with connect(database_url, role="tonne_ingest", autocommit=True) as conn:
         plant.store_of(conn).remake_requested(conn)  # nothing waits for `tonne run`
     with connect(database_url, autocommit=True) as conn:

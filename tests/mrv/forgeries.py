@@ -220,7 +220,7 @@ def cases_of_time():
 
 
 def cases_of_status():
-    """Yield packs without a list that speaks of now, and of this statement."""
+    """Yield packs without a current status list of this statement."""
     yield "no list", Attempt(WHOLE, RING, None)
     yield "superseded", Attempt(WHOLE, RING, status(NAME))
     made = {
@@ -350,7 +350,7 @@ def _sealed_after():
 
 
 def cases_of_conditions():
-    """Yield packs with conditions that do not hold, over which nobody signed a reason."""
+    """Yield packs with conditions that do not hold, over which no one signed a reason."""
     yield (
         "a qualified opinion without reason",
         Attempt(forged(replace(RIGHT, because=None, opinion="qualified")), RING, STATUS),

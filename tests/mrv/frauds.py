@@ -78,7 +78,7 @@ class Closed:
 
     @property
     def reasons(self):
-        """Why something was taken off."""
+        """Why something was deducted."""
         return {d.reason for d in self.case.result.deductions}
 
 

@@ -1,7 +1,7 @@
 """
 Packs that are small on the disk, or name small numbers, and ask for a machine's whole memory.
 
-None needs a key that anybody trusts: the forger lists in the manifest what they made.
+None needs a key that anyone trusts: the forger lists in the manifest what they made.
 """
 
 import json

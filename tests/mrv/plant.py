@@ -60,7 +60,7 @@ CERTIFICATES = {
 
 
 def papers(*names, **other):
-    """Return documents of before the period, one a value of a plant's design."""
+    """Return documents from before the period, one a value of a plant's design."""
     given = {"by": "Department of Environment", "issued": date(2025, 3, 1), "sha256": "b2" * 32}
     return tuple(Document(name, "licence 12/2025", **{**given, **other}) for name in names)
 

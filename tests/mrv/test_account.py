@@ -29,7 +29,7 @@ micrograms = st.integers(-(10**18), 10**18)
 
 
 def _rows(*values):
-    """A device's quantity of the days, each day's in its first quarter hour."""
+    """A device's quantity of the days, each day's in its first 15-minute interval."""
     n = len(values)
     zero = np.zeros(n, dtype=np.int64)
     start = BEGIN_US + np.arange(n) * 96 * INTERVAL_US
@@ -168,6 +168,6 @@ def test_a_value_that_is_no_measurement_cannot_earn_nor_stop_the_stream():
     ],
 )
 def test_a_project_that_cannot_be_counted_is_refused(change, says):
-    """Its devices would run for months before anybody saw that they earn nothing."""
+    """Its devices would run for months before anyone saw that they earn nothing."""
     with pytest.raises(MethodologyError, match=says):
         compile_bindings([replace(plant.PV, **change)], plant.FLEET, BOOK)

@@ -18,7 +18,7 @@ ROOF = Path(__file__).parents[2] / "deploy/data/nrel_rsf2_inverter_15min.csv"
 
 
 def sun(seed=1):
-    """Energy of some weeks behind clouds. [Wh per quarter hour]"""
+    """Energy of some weeks behind clouds. [Wh per 15-minute interval]"""
     rng = np.random.default_rng(seed)
     hour = np.arange(COUNT) % DAY / 4
     day = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0)

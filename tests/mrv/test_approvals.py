@@ -1,4 +1,4 @@
-"""Two people approve an issue where somebody wants it: no pack with fewer ends 0."""
+"""Two people approve an issue where someone wants it: no pack with fewer ends 0."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -50,7 +50,7 @@ def test_a_share_is_rounded_up():
 
 
 def test_what_nobody_counted_is_said():
-    """Whoever deletes the counts would have a statement without late readings."""
+    """Anyone who deletes the counts would have a statement without late readings."""
     leaves = [DayLeaf("a", DAY, "t", 90, "0" * 64), DayLeaf("b", DAY, "t", 5, "0" * 64)]
     found = summary({"a": {DAY: Arrived(80, 8, 2, 24)}}, leaves)
     assert (found.readings, found.late, found.not_noted) == ("80", "8", "15")
@@ -74,7 +74,7 @@ def test_a_statement_says_what_came_late_and_the_pack_verifies():
 
 
 def test_packs_without_arrival_verify_as_before():
-    """Every pack of before would be refused, or told to have arrived in time."""
+    """Every earlier pack would be rejected, or reported as arrived in time."""
     report = verify(forging.WHOLE, RING, STATUS, at=ASKED)
     assert report.exit_code == 0
     assert report.to_json()["arrival"] == []

@@ -84,7 +84,7 @@ def _specs(method):
 
 
 def test_what_is_not_declared_is_the_claimants_word(monkeypatch):
-    """Evidence that nobody declared would lift a value or a meter all the same."""
+    """Evidence that no one declared would lift a value or a meter all the same."""
     assert (of_parameter("no such"), of_role("no such")) == (evidence.Declared(), ())
     assert {o.grade for o in closed(SURVEY).evidence if o.name == "sfc_l_per_100km"} == {"B"}
     monkeypatch.setattr(evidence, "_table", lambda: evidence._Table({}, {}, {}))
@@ -149,7 +149,7 @@ def test_a_value_on_the_claimants_word_counts_at_the_end_of_what_is_published():
 
 
 def test_a_value_on_the_claimants_word_makes_no_debt():
-    """An operator who states no value of a document would owe tonnes that nobody emitted."""
+    """An operator who states no value of a document would owe tonnes that no one emitted."""
     given = {**HOURS, ("ch-1", "energy_import"): [2_900] * plant.DAY}
     assert closed(SURVEY, *plant.LOSSES, given=given, required=None).net.reduction.ug > 0
     typed = closed(*plant.LOSSES, given=given)
@@ -159,7 +159,7 @@ def test_a_value_on_the_claimants_word_makes_no_debt():
 
 
 def test_a_value_below_the_published_needs_no_document():
-    """An operator who claims less than anybody would be asked for a paper."""
+    """An operator who claims less than anyone would be asked for a document."""
     small = replace(plant.BUS, parameters={**plant.BUS.parameters, "sfc_l_per_100km": 24})
     assert not said(closed(project=small))
 
@@ -226,7 +226,7 @@ def test_what_no_programme_can_ask_for_is_refused(wrong):
 
 
 def test_a_trust_root_signs_what_the_programme_asks_for():
-    """Whoever keeps the server could ask for less than the programme does."""
+    """Anyone who keeps the server could ask for less than the programme does."""
     required = RequiredGrades("B", "C", "2.5")
     data = signed(replace(root(), evidence=required), *OLD[:2])
     assert read_trusted(data, THEN).evidence == required

@@ -117,7 +117,7 @@ def test_no_forged_pack_takes_a_gigabyte(told):
 
 
 def test_the_whole_pack_is_read_and_the_larger_one_on_request(tmp_path):
-    """An honest pack would be refused, and nobody could say that it is known."""
+    """An honest pack would be refused, and no one could say that it is known."""
     folder = packs.folder(tmp_path / "pack")
     assert verify(read_pack(folder)).failure is None
     small = Budget(documents=50_000)
@@ -130,7 +130,7 @@ def test_the_whole_pack_is_read_and_the_larger_one_on_request(tmp_path):
 
 
 def test_a_month_of_two_thousand_devices_is_within_the_budget():
-    """The largest projects could not be verified by anybody."""
+    """The largest projects could not be verified by anyone."""
     days = 2_000 * 31
     leaf = {"device": "inv-00001", "day": "2026-01-02", "table": "interval_quantity", "rows": 96,
             "sha256": "0" * 64}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Chillers: a typed performance, held against the cold that the same device measures."""
+"""Chillers: a typed performance, compared with the cold that the same device measures."""
 
 from dataclasses import replace
 from decimal import Decimal

@@ -98,7 +98,10 @@ def test_the_workbook_adds_the_same_meters_and_names_them(plant):
 
 
 def test_a_turbine_that_tells_no_import_is_named_and_one_that_does_adds_nothing(plant):
-    """Who unplugs the import register would be charged for none of it, and nobody told."""
+    """
+    A plant that unplugs the import register would pay nothing for its import, and no finding would
+    say so.
+    """
 
     def unmet(case):
         said = compose(case, LABEL)["credentialSubject"]["applicability"]

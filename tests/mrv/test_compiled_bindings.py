@@ -1,4 +1,4 @@
-"""Bindings that are compiled version after version are those that are compiled anew."""
+"""Bindings that are compiled version after version are those that are compiled again."""
 
 from dataclasses import replace
 
@@ -97,7 +97,7 @@ def test_only_what_differs_is_compiled_again(monkeypatch):
 
 
 def test_a_device_that_is_gone_is_named():
-    """A project would go on with a device that nobody knows any more."""
+    """A project would go on with a device that no one knows any more."""
     compiled = Compiled()
     devices, projects = registry()
     compile_bindings(projects, Fleet(devices), BOOK, compiled)

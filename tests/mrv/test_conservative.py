@@ -139,7 +139,7 @@ def _fixed():
 
 
 def test_every_methodology_has_a_number_that_can_be_lost():
-    """A new methodology would go without the check that losing its data earns nothing."""
+    """A new methodology would go without the check that losing its data is not credited."""
     assert {case.values[0].id for case in _cases()} == set(methodologies.load())
 
 
@@ -184,7 +184,7 @@ def test_what_is_fixed_ex_ante_counts_the_way_its_side_says(method, inputs, path
 @settings(deadline=None, max_examples=25)
 @given(output=st.fractions(0, 10**6))
 def test_output_above_history_earns_nothing(name, output):
-    """A foundry that doubles its output would be credited for castings nobody made before."""
+    """A foundry that doubles its output would be credited for castings no one made before."""
     method = methodologies.find(name)
     inputs = read(method.inputs, _given(method), name)
     most = method.reductions({**inputs, "production_t": inputs["production_hist_t"]}, BOOK)
@@ -195,7 +195,7 @@ def test_output_above_history_earns_nothing(name, output):
 @settings(deadline=None, max_examples=25)
 @given(gas=st.fractions(0, 10**6), flow=st.fractions(0, 10**6), power=st.fractions(0, 10**3))
 def test_no_more_methane_is_credited_than_was_burnt(gas, flow, power):
-    """A lagoon on paper would be credited for gas that no flare saw."""
+    """A lagoon that exists only in documents would be credited for gas that was never flared."""
     method = methodologies.find("ams-iii-h")
     inputs = read(method.inputs, _given(method), method.id)
     given_inputs = {**inputs, "biogas_nm3": gas, "flow_m3": flow, "power_mwh": power}

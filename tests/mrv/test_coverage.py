@@ -81,7 +81,7 @@ def test_between_one_charger_and_the_next_nothing_is_gained():
 
 
 def test_a_base_load_counts_from_the_first_day_of_its_meter():
-    """A building would be credited for the months before anybody measured it."""
+    """A building would be credited for the months before anyone measured it."""
     method, begin = find("ams-ii-e"), FROM + HALF_US
     fleet = Fleet([Device("m-1", "s", "energy_meter", installed_us=FROM)])
     building = _bus(ProjectDevice("m-1", "power", from_us=begin))

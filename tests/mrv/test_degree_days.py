@@ -74,7 +74,7 @@ def test_the_lower_bound_counts_and_everything_is_shown():
 @settings(max_examples=often(15, 30), deadline=None)
 @given(more=st.floats(1.1, 6))
 def test_more_scatter_never_earns_more(more):
-    """A building whose bills nobody can explain would earn by it."""
+    """A building whose bills no one can explain would earn by it."""
     wider = [
         {"cdd": m["cdd"], "energy_mwh": m["energy_mwh"] + s * Decimal(more - 1)}
         for m, s in zip(HISTORY, SCATTER, strict=True)
@@ -107,7 +107,7 @@ def test_one_month_is_less_sure_than_a_year():
 
 
 def test_the_line_that_was_fitted_elsewhere_still_counts():
-    """Whoever has a line from a report could not use it any more."""
+    """Anyone who has a line from a report could not use it any more."""
     line = {"intercept_mwh": 1450, "slope_mwh_per_cdd": Decimal("0.62")}
     found = _run(history=None, **line)
     assert found.reduction_t == Fraction("369.8112")
@@ -170,7 +170,7 @@ def test_a_line_says_how_well_it_fits():
 
 
 def test_a_line_that_cannot_be_fitted_says_why(monkeypatch):
-    """An engineer would be told of no remedy, or of none at all."""
+    """An engineer would get an error without a remedy."""
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(5), Fraction(5), Fraction(5)], [Fraction(1), Fraction(2), Fraction(3)])
     message = "all months have the same cdd, so no slope can be fitted; enter more months"

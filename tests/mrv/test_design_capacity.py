@@ -1,6 +1,6 @@
 """Meters that are all too high together: a plant delivers no more than it was built for.
 
-Output above the design earns nothing, and what feeds it still costs.
+Output above the design is not credited, and its consumption is still charged.
 """
 
 from dataclasses import replace
@@ -150,7 +150,7 @@ def pumped(flow, head=30.0, accounting=ACCOUNTING):
 
 
 def test_a_pump_lifts_no_more_than_its_power_does():
-    """Whose head nobody typed could claim any flow: no range of the methodology held it."""
+    """Whose head no one typed could claim any flow: no range of the methodology held it."""
     truth, false = pumped(1), pumped(3)
     assert truth.net == pumped(1, accounting=FIRST).net
     assert not unmet(truth, "channels")
@@ -191,7 +191,7 @@ def test_a_power_of_the_other_sign_is_named(sign):
 
 @pytest.mark.parametrize(("flow", "last"), [(1, 10), (1, 1.5), (2.5, 10)][: 3 if SOAK else 1])
 def test_use_without_an_invoice_carries_no_more_than_its_mean(flow, last):
-    """An excess of two days was taken off twice, from an honest month too, or carried any flow."""
+    """An excess of two days was deducted twice, from an honest month too, or carried any flow."""
     count, two = WEEKS * WEEK, 2 * plant.DAY
     built = {"design_flow_m3_per_d": 2000, "design_cod_kg_per_d": 12_000,
              "design_kwh_per_m3": Decimal("0.8")}  # fmt: skip

@@ -70,7 +70,7 @@ def _released(kind):
 
 
 def test_schemas_have_not_drifted():
-    """Who reads our documents by their schema would be told another form."""
+    """A program that reads the documents by their schema would find another form."""
     written = {p.name: p.read_bytes() for p in (ROOT / "docs/schemas").glob("*.json")}
     assert written == schema_files(), "run `make schemas`"
 

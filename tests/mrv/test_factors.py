@@ -1,6 +1,6 @@
 """The factor book: direction, validity, source, exact values.
 
-Factors from memory are marked in what a period says.
+Factors unverified are marked in what a period says.
 """
 
 from dataclasses import replace
@@ -86,7 +86,7 @@ def test_a_year_without_official_value_is_provisional():
 
 
 def test_a_day_before_the_first_value_and_an_unknown_kind_are_refused():
-    """A guess would stand in a statement as if somebody had published it."""
+    """A guess would stand in a statement as if someone had published it."""
     with pytest.raises(FactorError, match="valid on 2013-12-31"):
         factors.load().select("grid.vn", "consumed", date(2013, 12, 31))
     with pytest.raises(FactorError, match=r"known kinds: .*grid\.vn"):
@@ -94,7 +94,7 @@ def test_a_day_before_the_first_value_and_an_unknown_kind_are_refused():
 
 
 def test_every_factor_says_where_it_comes_from():
-    """A number from memory must not pass for one that was read."""
+    """An unverified number must not pass for one that was read."""
     for factor in factors.load():
         assert factor.source
         assert factor.certainty in {"R", "T", "r", "B", "M"}

@@ -134,7 +134,7 @@ def test_a_charger_that_was_replaced_leaves_no_more_than_it_used(kept):
 
 
 def test_both_changes_of_a_spare_meter_are_named():
-    """A spare meter's ten days would be a glitch, and their use nobody's."""
+    """A spare meter's ten days would be a glitch, and their use no one's."""
     at = np.arange(len(TIMES))
     begin, end = 9 * DAY + 60, 14 * DAY + 60
     used = charge()
@@ -193,7 +193,7 @@ def test_a_single_high_reading_is_no_replacement():
 
 
 def test_a_register_that_left_its_line_before_the_period_is_named_in_it():
-    """A meter that nobody entered would cost month after month, and no condition name it."""
+    """A meter that no one entered would cost month after month, and no condition name it."""
     register = anew(charge() + 90_000_000, 1)
     register[1:] += 40_000_000 - np.arange(len(register) - 1) * 7_000_000 % 13_000_000
     found = buses(register)

@@ -1,4 +1,4 @@
-"""Every finding can be met: it names what it is of, when, how much, and a row settles it."""
+"""Every finding can be met: it names its subject, when, how much, and a row settles it."""
 
 import re
 
@@ -142,6 +142,6 @@ def test_each_finding_can_be_read_in_every_language(found):
 
 
 def test_nothing_is_asked_that_nobody_at_a_plant_can_do(found):
-    """An operator would be told to edit a file of the program."""
+    """An operator would be asked to edit a file of the program."""
     for one, _ in found:
         assert "TOML" not in joined(one.lines, tonnes=one.tonnes), one.rule

@@ -70,14 +70,14 @@ def reports(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_forgery_ends_0(kind):
-    """An auditor would rely on a statement that nobody whom they trust vouches for."""
+    """An auditor would rely on a statement that no one whom they trust vouches for."""
     for (name, _), report in zip(attempts(kind), reports(kind), strict=True):
         assert report.exit_code in (1, 4), (name, list(report.relied))
         assert report.failure is not None or report.missing, name
 
 
 def test_browser_and_command_agree_on_every_forgery():
-    """A citizen would be shown as sound what an auditor is told to reject."""
+    """The browser would show a pack as valid that `tonne verify` rejects."""
     tried = [
         (where, one, report)
         for kind in KINDS
@@ -116,7 +116,7 @@ def test_browser_and_command_agree_on_every_forgery():
 
 
 def test_there_are_enough_of_them():
-    """Classes of forgeries could get lost without anybody seeing it."""
+    """Classes of forgeries could get lost without anyone seeing it."""
     names = [name for kind in KINDS for name, _ in attempts(kind)]
     assert len(names) >= 570
     assert len(set(names)) == len(names)
@@ -157,7 +157,7 @@ def test_an_end_outweighs_a_newer_list_that_names_none():
 
 
 def test_a_given_list_does_not_hide_a_newer_one_that_is_kept():
-    """A reader who was told that a statement ended would forget it for an old list."""
+    """A list without the end of a statement would replace a newer one that has it."""
     day = timedelta(days=1)
     old, new = status(made=ASKED - 3 * day), status(NAME, made=ASKED - day)
     assert verify(WHOLE, kept(new), old, at=ASKED).exit_code == 1
@@ -166,7 +166,7 @@ def test_a_given_list_does_not_hide_a_newer_one_that_is_kept():
 
 
 def test_no_list_is_believed_for_ever():
-    """An owner would show a list of before the end, made to last a hundred years."""
+    """An owner would show a list from before the end, made to last a hundred years."""
     signer = KEYS["operator"], HOLDERS["operator"]
     made = ASKED - timedelta(days=1)
     lasting = canonical.encode(sign_list("pv", [NAME], (), *signer, made, days=36_500))

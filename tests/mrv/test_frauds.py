@@ -98,7 +98,10 @@ def test_a_device_silent_until_dusk_catches_up_no_more_than_its_light(hours, day
 
 @pytest.mark.parametrize("hour", [9, 18])
 def test_the_last_reading_too_high(hour):
-    """The last reading of a period could be a quarter hour's most too high: nothing follows it."""
+    """
+    The last reading of a period could be an interval of 15 minutes's most too high: nothing follows
+    it.
+    """
     h = honest(15, clouds=0.1)
     edge = frauds.BEGIN + 5 * frauds.DAY_US + hour * frauds.HOUR_US
     kept = h.time_us <= edge
@@ -257,7 +260,10 @@ def test_recorded_plants_earn_what_they_made(name, clock, power, every):
     ],
 )
 def test_an_invoice_with_its_file_shows_the_energy_too(sha256, percent, share, holds):
-    """Whoever sells through a bare meter, and has it in writing, would be doubted for ever."""
+    """
+    Anyone who sells through a bare meter, and has it in writing, would
+    be doubted forever.
+    """
     h = honest()
     _hide(h)
     case = close(h, certificates=()).case
@@ -300,7 +306,7 @@ def test_a_coarse_register_behind_its_power_loses_nothing():
 
 
 def test_flags_stand_in_the_statement_with_what_they_touch():
-    """Nobody would see which tonnes rest on readings that the tests find unusual."""
+    """No one would see which tonnes rest on readings that the tests find unusual."""
     h = honest(clouds=0.3)
     noon = np.flatnonzero(h.hours(10, 11))[5]
     h.power_w[noon] = 0.0

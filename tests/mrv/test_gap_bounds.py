@@ -1,4 +1,4 @@
-"""What a gap of the project's side is charged at, and what is said where nobody knows."""
+"""What a gap of the project's side is charged at, and what is said where no one knows."""
 
 from dataclasses import replace
 from datetime import date
@@ -21,7 +21,7 @@ WATT = 150_000
 
 
 def composted(fuel, rated=None, **supporting):
-    """Close five weeks of a composting plant; None where its diesel meter told nothing."""
+    """Close five weeks of a composting plant; None for a diesel meter without data."""
     count = WEEKS * WEEK
     fleet = Fleet(
         [
@@ -73,14 +73,14 @@ def test_a_meter_that_told_something_is_charged_at_that():
     ],
 )
 def test_edges_are_said_as_dates(edges, said):
-    """Nobody reads 1790787600000000 us."""
+    """No one reads 1790787600000000 us."""
     edges = tuple(us - us % 900_000_000 if us > plant.TO else us for us in edges)
     with pytest.raises(PeriodError, match=said):
         check_edges(plant.PV, *edges)
 
 
 def test_a_certificate_whose_meter_left_has_not_expired():
-    """A certificate that is good to 2028 was told to have expired."""
+    """A certificate that is valid until 2028 was reported as expired."""
     paper = Calibration(date(2025, 12, 20), date(2028, 1, 1), "C-1")
     at = plant.us(2026, 2, 1)
     (kept,) = of_meter([paper], [at], None, plant.ZONE)

@@ -1,4 +1,4 @@
-"""Grades of evidence: whoever reads a claim sees what it rests on."""
+"""Grades of evidence: anyone who reads a claim sees what it rests on."""
 
 from fractions import Fraction
 from types import SimpleNamespace

@@ -231,7 +231,7 @@ def test_limits_that_nobody_could_read_are_not_assumed(name):
 
 
 def test_configured_limits_go_by_column_and_flow():
-    """Whoever holds the new table could not use it."""
+    """Anyone who holds the new table could not use it."""
     table = limits.read(CONFIGURED, "t.toml")
     given = {"column": "B", "flow_m3_d": 2000, "measured_mg_l": {"cod": 80}, "ph": 7}
     assert evaluate("qcvn-40-2025", given, table)["exceeded"] == []

@@ -138,7 +138,7 @@ def test_refusal_says_what_is_wrong_with_the_key(public: bytes, named: str) -> N
 
 
 def test_honest_keys_pass_and_their_signatures_are_tied_to_the_message() -> None:
-    """Nobody could enrol, or a signature would count for another message."""
+    """No one could enrol, or a signature would count for another message."""
     for _ in range(10):
         key = SigningKey.generate()
         ed25519.check_public_key(key.public)

@@ -1,4 +1,4 @@
-"""Lamps: hours and power of a group, held against the electricity of their own controller."""
+"""Lamps: hours and power of a group, compared with the electricity of their own controller."""
 
 from dataclasses import replace
 from datetime import date

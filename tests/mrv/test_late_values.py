@@ -101,7 +101,10 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
     ],
 )
 def test_a_typing_error_is_mended_by_another_document_of_before(was, document, counts, says):
-    """An honest slip would cost for ever, or a paper that shows the old value show any."""
+    """
+    An honest mistake would cost tonnes forever, or a document of the old value would support any
+    value.
+    """
     now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
     change = late("kwh_per_m3_baseline", "0.215", was, document)
     parameters, said = kept([change], now, lambda one: value("kwh_per_m3_baseline", one))
@@ -149,7 +152,7 @@ def test_two_changes_that_gain_only_together_gain_nothing():
 
 
 def test_the_same_change_of_many_devices_is_told_once():
-    """A fleet of a thousand would be closed a thousand times, and nobody would read it."""
+    """A fleet of a thousand would be closed a thousand times, and no one would read it."""
     asked = []
 
     def left(one):
@@ -178,7 +181,7 @@ def test_a_value_that_was_not_given_before_is_left_out_again():
 
 
 def test_a_document_that_is_dated_anew_is_told():
-    """A report of November would become one of March, and nobody would see it."""
+    """A report of November would become one of March, and no one would see it."""
     was = replace(SURVEY, issued=date(2026, 2, 1))
     now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
     change = replace(late("kwh_per_m3_baseline", None, was, SURVEY), paper_only=True)
@@ -196,7 +199,7 @@ def test_a_document_that_is_dated_anew_is_told():
 
 @pytest.mark.parametrize("lacks", [{"sha256": None}, {"by": None, "issued": None}])
 def test_a_document_that_is_completed_as_asked_is_no_change(lacks):
-    """Whoever gave `by`, `issued` and `sha256`, as a condition asks, met another condition."""
+    """Anyone who gave `by`, `issued` and `sha256`, as a condition asks, met another condition."""
     change = replace(
         late("kwh_per_m3_baseline", None, replace(SURVEY, **lacks), SURVEY), paper_only=True
     )

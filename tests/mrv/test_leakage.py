@@ -1,4 +1,4 @@
-"""Leakage, and what a project emits besides, is taken off whole."""
+"""Leakage, and what a project emits besides, is deducted whole."""
 
 from decimal import Decimal
 
@@ -37,6 +37,6 @@ def test_no_leakage_is_a_statement_that_a_document_shows(name):
 
 
 def test_refrigerant_that_is_filled_up_has_its_gas():
-    """A chiller's leak of 10 kg R-410A is 19 t that nobody would see."""
+    """A chiller's leak of 10 kg R-410A is 19 t that no one would see."""
     with pytest.raises(MethodologyError, match="refrigerant_gwp = 0; give the refrigerant's"):
         evaluate(find("ams-ii-c"), _golden("ams-ii-c") | {"refrigerant_kg": 10}, BOOK, "x")

@@ -82,7 +82,7 @@ def test_emissions_of_a_reservoir_can_be_calculated(area, devices, finding):
 
 
 def test_a_reservoir_emits_by_the_hour_as_by_the_period():
-    """Rows of a quarter hour would not add up to the methane of the period."""
+    """Rows of an interval of 15 minutes would not add up to the methane of the period."""
     method, book = methodologies.find("ams-i-d"), factors.load().within("VN")
     values = {**WIND, "capacity_mw": Fraction(10), "reservoir_m2": Fraction(10**6)}
     for role in ("generation", "auxiliary"):

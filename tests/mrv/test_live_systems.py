@@ -121,7 +121,7 @@ def test_meters_give_what_the_golden_case_gives(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_interval_knows_nothing_that_goes_by_time(name):
-    """Every quarter of an hour would carry the leakage, or the base load, of a whole year."""
+    """Every 15 minutes would carry the leakage, or the base load, of a whole year."""
     method, book = methodologies.find(name), factors.load().within("VN")
     fixed = read(method.parameters, CASES[name][1], name)
     for role, _, *more in CASES[name][0]:
@@ -267,7 +267,7 @@ def test_a_deduction_stays_in_the_sum_of_the_years():
 
 
 def test_a_deduction_shows_in_the_live_rows():
-    """Dashboards would promise tonnes that the statement takes off again."""
+    """Dashboards would promise tonnes that the statement deducts again."""
     method, book = methodologies.find("rice-awd"), factors.load().within("VN")
     fixed = read(method.parameters, CASES["rice-awd"][1], "rice-awd")
     unit = methodologies.unit_reductions(

@@ -132,7 +132,7 @@ def test_wrong_inputs_are_refused_by_name(change, says):
 
 
 def test_missing_inputs_are_refused_by_name():
-    """A default that nobody chose would stand in the result."""
+    """A default that no one chose would stand in the result."""
     for key in BUS_INPUTS:
         less = {k: v for k, v in BUS_INPUTS.items() if k != key}
         with pytest.raises(MethodologyError, match=f"'{key}' is missing"):
@@ -150,7 +150,7 @@ def test_missing_inputs_are_refused_by_name():
     ],
 )
 def test_wrong_systems_are_refused_by_place(systems, says):
-    """With a hundred systems in the file, nobody could find the wrong one."""
+    """With a hundred systems in the file, no one could find the wrong one."""
     with pytest.raises(MethodologyError, match=says):
         read(methodologies.find("jcm-vn-am007").inputs, {"systems": systems}, "in.json")
 

@@ -58,7 +58,7 @@ def test_earlier_years_count_as_their_january():
 
 
 def test_a_whole_year_is_twelve_whole_months():
-    """A plan would be held against a year in which earlier waste lies still."""
+    """A plan would be compared with a year in which earlier waste lies still."""
     loads = [one for one in _year() if one.role == "waste"]
     whole = Activity(PERIOD, {GAINING: Fraction(1)}, Fraction(1))
     assert _baseline([whole, *loads]) == _baseline(_year())

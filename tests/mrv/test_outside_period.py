@@ -1,4 +1,4 @@
-"""Invoices that reach beyond the period: what was metered outside it is taken off."""
+"""Invoices that reach beyond the period: what was metered outside it is deducted."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""What a plant's own meter imports is taken off what it exports."""
+"""What a plant's own meter imports is deducted what it exports."""
 
 from dataclasses import replace
 from decimal import Decimal

@@ -125,7 +125,7 @@ def test_live_rates_leave_out_a_brought_factor_that_would_earn():
 
 
 def test_live_rows_of_a_plant_claim_nothing_by_typed_constants():
-    """A live board would show tonnes by a COD that nobody measured, and the close take them."""
+    """A live board would show tonnes by a COD that no one measured, and the close take them."""
     bound = (
         ProjectDevice("in", "inflow"),
         ProjectDevice("gas", "biogas"),

@@ -1,4 +1,4 @@
-"""Service without consumption, and what no device can have done: it earns nothing."""
+"""Service without consumption, and what no device can have done: it is not credited."""
 
 from dataclasses import replace
 from datetime import date
@@ -85,12 +85,12 @@ def test_energy_above_the_rating_of_its_time_counts_nothing():
 
 
 def driven(days, metres=KM_PER_QUARTER):
-    """Metres a quarter hour: by day, from six to midnight."""
+    """Metres an interval of 15 minutes: by day, from six to midnight."""
     return ([0] * 24 + [metres] * 72) * days
 
 
 def charged(days, kwh, of=1):
-    """Watt hours a quarter hour: by night, some part of a day's need."""
+    """Watt hours an interval of 15 minutes: by night, some part of a day's need."""
     return ([kwh * 1000 // NIGHT // of] * NIGHT + [0] * (DAY - NIGHT)) * days
 
 
@@ -117,7 +117,7 @@ def by_model(kwh_per_km, metres, *, weeks=4, given=True, fixed=(), billed=False)
 
 
 def test_odometer_that_is_fast_from_the_first_day_gains_nothing():
-    """An odometer half as fast again would earn it inside the range of the class, for ever."""
+    """An odometer half as fast again would earn it inside the range of the class, forever."""
     fast = KM_PER_QUARTER * 3 // 2
     bare, truth = by_model(1, fast, given=False), by_model(1, KM_PER_QUARTER)
     assert float(bare.net.reduction.t) > 1.4 * float(truth.net.reduction.t)

@@ -101,7 +101,7 @@ def test_a_channel_added_later_does_not_change_old_days() -> None:
 
 
 def test_no_rows_have_bytes_too() -> None:
-    """A day without readings could not be told from a lost one."""
+    """A day without readings could not be distinguished from a lost one."""
     empty = column_bytes(np.array([], np.int64), {"a": np.array([], np.float64)})
     assert row_count(empty) == 0
     assert len(empty) == 20

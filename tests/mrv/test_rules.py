@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_titles_are_unique():
-    """Two rules under one title cannot be told apart in a report."""
+    """Two rules under one title cannot be distinguished in a report."""
     for language in languages():
         titles = [words(name, language).title for name in rules()]
         assert len(set(titles)) == len(titles), language

@@ -1,4 +1,4 @@
-"""Rows that their issuer signed: a third party's word, which nobody in between can change."""
+"""Rows that their issuer signed: a third party's word, which no one in between can change."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
@@ -141,7 +141,7 @@ def test_a_malformed_signature_is_named(signed):
 
 
 def test_another_algorithm_is_refused():
-    """An attacker would choose an algorithm that anybody can sign with."""
+    """An attacker would choose an algorithm that anyone can sign with."""
     message = message_of("pv", BILL)
     none = api_jws.PyJWS().encode(
         message, None, algorithm="none", headers={"kid": KEY.public_multikey}

@@ -1,6 +1,6 @@
 """The words of a statement: exact, deterministic, the same for who closes and who checks.
 
-Electricity that a project uses, and that nobody but its own meter tells, is a condition.
+Electricity that a project uses, and that no one but its own meter tells, is a condition.
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ def holds(result):
 
 
 def test_electricity_that_its_own_power_shows_is_not_asked_for():
-    """A meter that tells its power each quarter of an hour, in step with its register."""
+    """A meter that tells its power each 15 minutes, in step with its register."""
     assert holds(powered(1.0)) == [True]
     assert holds(powered(None)) == [False]
     # power that tells less than the register shows nothing, and half of the time is not all

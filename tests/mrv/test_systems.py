@@ -30,7 +30,7 @@ def test_all_systems_of_the_slides_are_there():
 
 @pytest.mark.parametrize("name", ["sewerage-registry", "tay-nam-canal", "air-and-noise"])
 def test_a_system_without_methodology_gives_null_and_the_reason(name):
-    """A canal would get 0 t, or a factor that somebody made up."""
+    """A canal would get 0 t, or a factor that someone made up."""
     told = _run("evaluate", name)
     assert told.exit_code == 0
     said = json.loads(told.stdout)
@@ -43,7 +43,7 @@ def test_a_system_without_methodology_gives_null_and_the_reason(name):
 
 
 def test_reasons_name_indicators_that_there_are():
-    """Whoever follows the reason would find nothing."""
+    """Anyone who follows the reason would find nothing."""
     for one in systems.load().values():
         if one.reason and "indicator" in one.reason:
             names = one.reason.split("indicators " if "indicators" in one.reason else "indicator ")
@@ -75,7 +75,7 @@ def test_the_dossiers_example():
 
 
 def test_nothing_is_guessed():
-    """A rooftop whose list nobody has asked the ministry about would be sold abroad."""
+    """A rooftop whose list no one has asked the ministry about would be sold abroad."""
     for one in (TransferClass(), TransferClass(1), TransferClass(None, None, adjusted=True)):
         found = transferable(71_497, one, "VN")
         assert (found.credit_t, found.share) == (None, None)

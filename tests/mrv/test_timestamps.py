@@ -1,4 +1,4 @@
-"""Time stamps: what authorities saw counts as far as it goes, and nobody else's word does."""
+"""Time stamps: what authorities saw counts as far as it goes, and no one else's word does."""
 
 import random
 import subprocess
@@ -31,7 +31,7 @@ MESSAGE = b"tonne-log\n3\nroot\n"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Two authorities that readers trust, one that somebody made up, and two out of their time."""
+    """Two authorities that readers trust, one that someone made up, and two out of their time."""
     base = tmp_path_factory.mktemp("authorities")
     return {
         name: StampAuthority(base / name, name, **more)
@@ -77,7 +77,7 @@ def _refused(what, response, message=MESSAGE, authorities=(), **more):
 
 
 def test_what_does_not_hold_is_named(made, good):
-    """A wrong token would count, or nobody would know what is wrong with it."""
+    """A wrong token would count, or no one would know what is wrong with it."""
     east = made["east"].trusted
     asked = timestamps.request(MESSAGE)
     _refused("token is for another document", good, MESSAGE + b"!", [east])
@@ -323,7 +323,7 @@ def test_dates_that_an_authority_contradicts(made):
 
 
 def test_a_time_before_the_stamp_sees_none(made, both):
-    """Asked for a time of before, a later stamp would already count."""
+    """With `--at` an earlier time, a later stamp would be accepted."""
     at = datetime.now(UTC) - timedelta(days=100)
     pack, rule = _pack(FILES, _held(FILES, *both)), _rule(made, "east")
     report = verify(pack, packs.HOLDERS.values(), at=at, accept=["draft"], authorities=rule)
@@ -332,7 +332,7 @@ def test_a_time_before_the_stamp_sees_none(made, both):
 
 
 def test_a_trust_root_names_authorities(made, both):
-    """A programme's rule of two authorities would bind nobody who reads its trust root."""
+    """A programme's rule of two authorities would bind no one who reads its trust root."""
     signer = packs.SIGNERS["log"]
     rule = _rule(made, "east", "west", threshold=2)
     named = tuple(packs.HOLDERS.values())
@@ -407,6 +407,6 @@ def test_the_auditor_s_command(made, both, tmp_path, capsys, monkeypatch):
 
 
 def test_signed_dates_are_those_of_the_fixture():
-    """The tests above would compare with dates that nobody signed."""
+    """The tests above would compare with dates that no one signed."""
     signed = canonical.parse_object(FILES["statement.json"])
     assert proofs_of(signed)[0]["created"].startswith("2026-02-01")

@@ -1,4 +1,7 @@
-"""Statements of older rules: right by the rules of then, and what today's give stands beside it."""
+"""
+Statements of older rules: right by their own rules, and what
+today's give is listed with it.
+"""
 
 from dataclasses import replace
 
@@ -66,7 +69,7 @@ def test_nothing_is_said_of_todays_rules_where_they_made_it():
 
 
 def test_nobody_chooses_older_rules_for_a_period_of_after_them(monkeypatch):
-    """An owner would name the rules that credit more, for ever."""
+    """An owner would name the rules that credit more, forever."""
     monkeypatch.setattr(steps, "OLDER_UNTIL", "2026-01-02T16:59:59Z")
     report = asked(older())
     assert report.exit_code == 4
@@ -78,7 +81,7 @@ def test_nobody_chooses_older_rules_for_a_period_of_after_them(monkeypatch):
 
 
 def test_what_today_cannot_compute_is_said(monkeypatch):
-    """A pack of before would end with a traceback, or with nothing said."""
+    """A earlier pack would end with a traceback, or with nothing said."""
     monkeypatch.setattr(steps, "_by_todays", lambda case: case.no_such_field)
     report = asked(older())
     assert report.exit_code == 0

@@ -29,7 +29,7 @@ ENTRIES = [
 
 
 def test_reference_roots() -> None:
-    """Nobody else's software could recompute the root of our log."""
+    """No one else's software could recompute the root of our log."""
     vectors = map(json.loads, CONSISTENCY.read_text().splitlines())
     vector = next(one for one in vectors if one["name"] == "1/happy-path")
     leaves = [leaf_hash(entry) for entry in ENTRIES]

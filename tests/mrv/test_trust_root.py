@@ -32,7 +32,7 @@ def root(version=1, keys=OLD, threshold=2, expires="2027-01-01T00:00:00Z", ring=
 
 
 def signed(made, *keys):
-    """Sign a trust root with some keys, whoever they are."""
+    """Sign a trust root with some keys, anyone who they are."""
     message = canonical.encode(made.signed())
     return write_root(made, [(key.public_multikey, key.sign(message)) for key in keys])
 
@@ -60,7 +60,7 @@ def test_too_few_signatures_are_not_enough():
 
 
 def test_the_next_version_is_signed_by_the_old_keys_and_by_the_new_ones():
-    """Whoever stole the new keys, or held the old ones alone, could take the programme over."""
+    """Anyone who stole the new keys, or held the old ones alone, could take the programme over."""
     second = root(2, NEW)
     message = signed(second, *OLD[:2], *NEW[:2])
     assert read_next(FIRST, message, THEN) == second
@@ -85,7 +85,7 @@ def test_an_expired_root_is_refused():
 
 
 def test_every_field_is_signed():
-    """Somebody could add a verifier, or lower the threshold, on the way."""
+    """Someone could add a verifier, or lower the threshold, on the way."""
     spoilt = list(packs.spoiled(FIRST))
     assert len(spoilt) > 40
     for _, data in spoilt:
@@ -95,7 +95,7 @@ def test_every_field_is_signed():
 
 @pytest.mark.parametrize("threshold", [0, -1, 4])
 def test_a_threshold_that_nobody_could_reach_or_miss_is_refused(threshold):
-    """A root could be made that anybody signs, or that nobody ever can."""
+    """A root could be made that anyone signs, or that no one ever can."""
     with pytest.raises(EnrolmentError, match="threshold"):
         root(threshold=threshold)
     with pytest.raises(EnrolmentError, match="name each key once"):

@@ -80,7 +80,7 @@ def test_a_spoiled_status_list_is_refused(field):
 
 @pytest.mark.parametrize("name", JSON)
 def test_each_field_of_each_document_counts(name):
-    """Somebody could change one number, name or date and nobody would see it."""
+    """Someone could change one number, name or date and no one would see it."""
     for where, data in packs.spoiled(WHOLE.files[name]):
         report = verify(packs.with_files(WHOLE, {**WHOLE.files, name: data}))
         assert not report.consistent, where

@@ -36,7 +36,7 @@ def folder_of(place):
 
 
 def test_keys_that_came_with_the_pack_are_not_trusted(tmp_path, capsys):
-    """Whoever made the pack would choose whom the auditor trusts."""
+    """Anyone who made the pack would choose whom the auditor trusts."""
     pack = folder_of(tmp_path / "pack")
     (tmp_path / "link.json").symlink_to(pack / "keys.json")
     for file in (pack / "keys.json", tmp_path / "link.json"):
@@ -116,7 +116,7 @@ def test_a_spoiled_zip_file_is_refused_and_no_traceback(how, tmp_path):
 
 @pytest.mark.parametrize("name", ["\0x", ".", "/", "a/b/statement.json"])
 def test_a_zip_file_without_a_pack_is_named(name, tmp_path):
-    """A reader would be told of a folder that is gone, or see a traceback."""
+    """A reader would be informed of a folder that is gone, or see a traceback."""
     path = tmp_path / "pack.zip"
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("Q" * len(name), b"{}")
@@ -242,7 +242,7 @@ def test_a_link_in_a_zip_file_or_a_folder_is_refused(tmp_path):
 
 
 def test_names_that_look_alike_are_other_files(tmp_path):
-    """A file that nobody listed would stand where a reader looks for a listed one."""
+    """A file that no one listed would stand where a reader looks for a listed one."""
     pack = folder_of(tmp_path / "pack")
     for name in ("Statement.json", "statement.json ", "stat\u0435ment.json", "\u202ejson.x", "a\n"):
         (pack / name).write_bytes(OTHER)
@@ -315,7 +315,7 @@ def test_a_trust_root_that_was_replaced_is_refused(tmp_path, monkeypatch):
 
 
 def test_nothing_rests_on_keys_that_came_with_the_pack():
-    """A reader who gave no keys would be told that they relied on a log."""
+    """A reader who gave no keys would be informed that they relied on a log."""
     report = verify(WHOLE, None, STATUS, at=ASKED, accept=("draft",))
     assert report.exit_code == 0
     assert {one.partition(":")[0] for one in report.relied} == {"clock", "rules"}

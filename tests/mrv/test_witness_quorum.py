@@ -233,7 +233,7 @@ def test_one_witness_of_two_does_not_date_a_key_that_ended():
 
 
 def test_a_witness_whose_key_has_ended_counts_no_more():
-    """Whoever stole a witness's key would date a cosignature back to before its end."""
+    """Anyone who stole a witness's key would date a cosignature back to before its end."""
     pack = with_lines(line("w1"))
     good = EnrolledKey(NAMES["w1"], "witness", SECRETS["w1"].public_multikey)
     assert outcome(pack, None, (*RING, good)).exit_code == 0

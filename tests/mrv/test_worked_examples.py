@@ -34,7 +34,7 @@ def compute(name, given, country="VN"):
 
 
 def test_the_rooftop_project_of_the_slides_is_71497_tonnes():
-    """The slides round 71,497.291 t up to 71,500: three tonnes that nobody avoided."""
+    """The slides round 71,497.291 t up to 71,500: three tonnes that no one avoided."""
     systems = [{"case": 1, "eg_mwh": Decimal("214706.58")}]
     result = evaluate("jcm-vn-am007", {"systems": systems})
     assert result.reduction_t == Fraction("71497.29114")
@@ -61,7 +61,7 @@ def test_other_plants_weigh_the_margins_otherwise():
 
 
 def test_the_build_margin_follows_from_the_newest_plants():
-    """A grid's factor would rest on a build margin that nobody can work out again."""
+    """A grid's factor would rest on a build margin that no one can work out again."""
     given = inputs("tool07")
     said = compute("tool07", given)
     build = given.pop("ef_bm_t_per_mwh")
@@ -190,5 +190,5 @@ def test_months_that_are_missing_are_refused():
     [("0", None), ("-3", None), ("0.01", 3), ("1", 360), ("4643000", 1_700_000_000)],
 )
 def test_a_tonne_in_litres_of_diesel(tonnes, litres):
-    """0.84 kg/L of 43.3 TJ/Gg and 74.8 t/TJ: 2.7206 kg a litre; a citizen is told no more."""
+    """0.84 kg/L of 43.3 TJ/Gg and 74.8 t/TJ: 2.7206 kg per litre; the page must not show more."""
     assert diesel_litres(Fraction(tonnes)) == litres

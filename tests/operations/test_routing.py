@@ -1,4 +1,7 @@
-"""A running Alertmanager with the routing of deploy/: who is told what, and what is held back."""
+"""
+A running Alertmanager with the routing of deploy/: who receives which message
+what, and what is held back.
+"""
 
 import json
 import subprocess
@@ -92,7 +95,7 @@ def _raise(url: str, *names: str, **labels: str) -> None:
 
 
 def _heard(told: Told, least: int, quiet_s: float = 4) -> Told:
-    """Return what was told: so many messages, and those that come soon after."""
+    """Return the received messages: a number of them, and those that follow soon."""
     until(lambda: len(told) >= least, what=lambda: told)
     time.sleep(quiet_s)  # twice the wait before a group is told
     found = list(told)
@@ -101,7 +104,7 @@ def _heard(told: Told, least: int, quiet_s: float = 4) -> Told:
 
 
 def test_one_cause_is_one_message(tmp_path: Path) -> None:
-    """Whoever is on call would get a message for everything that follows from a trouble."""
+    """Anyone who is on call would get a message for everything that follows from a trouble."""
     told: Told = []
     with _alertmanager(tmp_path, told) as url:
         _raise(url, "GatewayDark", "DevicesSilent")

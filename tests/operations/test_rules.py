@@ -92,7 +92,7 @@ def test_every_alert_has_a_case():
 
 
 def test_alertmanager_takes_its_configuration():
-    """Alerts that nobody receives."""
+    """Alerts that no one receives."""
     _run(AMTOOL, "check-config", ALERTMANAGER)
 
 
@@ -125,7 +125,7 @@ def test_inhibition_names_alerts_that_exist():
 
 
 def test_an_alert_says_what_how_bad_and_what_to_do():
-    """Somebody who is woken needs a sentence and a runbook, not a number."""
+    """Someone who is woken needs a sentence and a runbook, not a number."""
 
     @every(alerts())
     def _(rule):

@@ -173,7 +173,7 @@ def scraped(database_url, mqtt_url, kafka_url, topic, folder) -> Iterator[Deploy
 def test_every_process_tells_what_is_promised_and_names_no_device(
     scraped: Deployed, database_url: str, mqtt_url: str, folder: Path
 ) -> None:
-    """A renamed metric or label leaves others' alerts silent; an id a label grows for ever."""
+    """A renamed metric or label leaves others' alerts silent; an id a label grows forever."""
 
     def logs() -> str:
         texts = [f"--- {f.name}\n{f.read_text()[-1500:]}" for f in folder.glob("*.log")]
@@ -253,7 +253,7 @@ def _documented() -> dict[str, set[str]]:
 
 
 def test_run_counts_the_fleet(pipeline: Pipeline) -> None:
-    """Without a second process nobody would see that a device is silent."""
+    """Without a second process no one would see that a device is silent."""
     site = {
         "id": "s",
         "name": "S",

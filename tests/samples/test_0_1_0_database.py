@@ -83,7 +83,7 @@ def test_the_sample_holds_what_it_is_for():
 
 
 def test_migrating_again_changes_nothing(reader):
-    """Whoever starts a deployment twice would not know what happened."""
+    """Anyone who starts a deployment twice would not know what happened."""
     assert "applied" not in must(reader, "migrate")
 
 
@@ -115,7 +115,7 @@ def test_what_it_noted_as_late_is_late_of_days_that_it_sealed(writer, monkeypatc
 
 
 def test_intervals_and_emissions_are_computed_the_same(reader):
-    """Live figures would jump on the day of the update, with nobody to say why."""
+    """Live figures would jump on the day of the update, with no one to say why."""
     told = tonne(reader, "rebuild", *ALL, "--check", "--json")
     differing = json.loads(told.output)["differences"]
     flags = [one for one in differing if one["table"] == "quality_flag"]
@@ -165,7 +165,7 @@ def test_the_archive_holds(reader):
 
 
 def test_the_archive_comes_back(writer):
-    """An auditor who asks for the raw readings would be shown files that nobody can load."""
+    """An auditor who asks for the raw readings would be shown files that no one can load."""
     must(writer, "archive", "restore", *NREL, "--reason", "audit")
     with psycopg.connect(writer["TONNE_DATABASE_URL"]) as conn:
         found = conn.execute(

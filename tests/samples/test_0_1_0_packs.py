@@ -61,7 +61,7 @@ def test_a_pack_of_0_1_0_is_verified(pack):
 
 @pytest.mark.parametrize("pack", sorted(REDUCTIONS.keys() - NO_LONGER), indirect=True)
 def test_status_lists_of_0_1_0_say_that_a_statement_counts(pack):
-    """Nobody could tell the statements that count from those that do not."""
+    """No one could tell the statements that count from those that do not."""
     code, failed, _ = verify(pack, *status(pack.name))
     assert failed == []
     assert code in NOTHING_FALSE

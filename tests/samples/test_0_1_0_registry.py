@@ -22,7 +22,7 @@ def environment(database_url):
 
 @pytest.mark.parametrize("exported", SETS)
 def test_files_of_0_1_0_import_and_mean_the_same(environment, exported):
-    """A city would have to write its registry anew for an update."""
+    """A city would have to write its registry again for an update."""
     must(environment, "registry", "import", *SETS[exported])
     now = yaml.safe_load(must(environment, "registry", "export"))
     then = yaml.safe_load((FILES / exported).read_text())

@@ -98,7 +98,7 @@ def test_a_dump_without_owners_is_brought_to_this_version(
 def test_a_dump_of_this_version_without_owners_has_them_again(
     database_url, empty_database_url, tmp_path
 ):
-    """Functions that act as their owner would act as a superuser, for whoever may call them."""
+    """Functions that act as their owner would act as a superuser, for anyone who may call them."""
     run("pg_dump", "-Fc", "-f", str(tmp_path / "dump"), database_url)
     restore(empty_database_url, str(tmp_path / "dump"), "--no-owner")
     assert owners(empty_database_url) != owners(database_url)

@@ -35,7 +35,7 @@ def _device(name):
 
 
 class Secured:
-    """A secured broker and whoever may talk to it."""
+    """A secured broker and anyone who may talk to it."""
 
     def __init__(self, kind, home):
         self.kind = kind
@@ -101,7 +101,7 @@ class Secured:
         return Tls(self.folder.path / "ca.crt", folder / "c.crt", folder / "c.key").context()
 
     def trusting(self):
-        """TLS context of nobody in particular."""
+        """TLS context of no one in particular."""
         return Tls(self.folder.path / "ca.crt").context()
 
     @contextmanager
@@ -159,7 +159,7 @@ class Secured:
 
 
 def rogue(home, name):
-    """A certificate of that name by an authority that nobody trusts."""
+    """A certificate of that name by an authority that no one trusts."""
     return Authority.open(home / "rogue").issue(name, 10)
 
 

@@ -1,5 +1,5 @@
 """
-Nobody speaks, listens or leaves a will for another, at either broker.
+No one speaks, listens or leaves a will for another, at either broker.
 
 The checks of a broker's security that were first done by hand, 42 in kind, against
 what `tonne broker config` writes.  Loud is: the client learns that it was refused.
@@ -82,7 +82,7 @@ def test_a_forged_publish_is_refused_loudly(secured, topic):
 
 @pytest.mark.parametrize("version", [mqtt.MQTTv311, mqtt.MQTTv5])
 def test_nothing_forged_is_delivered(secured, version):
-    """MQTT 3.1.1 has no word for refused; what counts is that nobody gets it."""
+    """MQTT 3.1.1 has no word for refused; what counts is that no one gets it."""
     with secured.pipeline(*ALL_TELEMETRY) as pipeline, secured.client("devB") as other:
         assert other.open()
         assert other.subscribe("tonne/v1/devB/receipt")
@@ -137,7 +137,7 @@ def test_a_will_as_another_is_never_delivered(secured):
 
 
 def test_another_name_gains_nothing(secured):
-    """Whoever holds a certificate could give any user name."""
+    """Anyone who holds a certificate could give any user name."""
     with secured.client(username="devB", password="x") as device:  # noqa: S106
         if device.open():
             assert not device.publish("tonne/v1/devB/telemetry", b"forged")
@@ -170,7 +170,7 @@ def test_a_session_cannot_be_wiped_by_its_name(secured):
 
 
 def test_no_certificate_no_connection(secured):
-    """Whoever reaches the port could listen to the city."""
+    """Anyone who reaches the port could listen to the city."""
     # RabbitMQ lets each wait for three seconds
     for name in ("tonne", "devA", "tonne-admin")[: 3 if secured.kind == "mosquitto" else 1]:
         probe = Probe(secured.server.port, secured.trusting(), name)
@@ -270,7 +270,7 @@ def test_by_password_only_the_right_one(secured):
 
 
 def test_anonymous_is_refused(secured):
-    """A client without any name would be nobody's business."""
+    """A client without any name would be no one's business."""
     probe = Probe(secured.password_port, secured.trusting(), "devA")
     assert not probe.open()
     probe.close()
@@ -331,7 +331,7 @@ def test_a_topic_that_the_pipeline_may_not_hear_takes_no_other_with_it(secured):
 
 
 def test_qos_2_is_not_promised(secured):
-    """A device would wait for a promise that nobody keeps."""
+    """A device would wait for a promise that no one keeps."""
     with secured.client() as device:
         assert device.open()
         # mosquitto 2.0.21 forgets the limit when its configuration is read again

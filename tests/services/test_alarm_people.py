@@ -26,7 +26,7 @@ HOUR = timedelta(hours=1)
 
 
 class Mailbox:
-    """A mail server's handler: it keeps what came, and refuses where it is told to."""
+    """A mail server's handler that stores messages, and rejects chosen ones."""
 
     def __init__(self):
         self.came, self.refuses = [], False
@@ -144,7 +144,10 @@ def test_whoever_is_on_duty_is_reached_and_everyone_where_no_one_is(conn, databa
 
 
 def test_a_silence_holds_back_and_lets_go_what_still_stands(conn, database_url, mail):
-    """Planned works would wake people, or a fault that outlasts them be told to no one."""
+    """
+    Planned works would wake people, or a fault that outlasts them would
+    be reported to no one.
+    """
     _contact(conn, "anna")
     made = store.silence(conn, "depot", NOW + HOUR, "switchgear is replaced", "test")
     stays, ends = _alarm(conn), _alarm(conn)

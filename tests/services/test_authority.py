@@ -110,7 +110,7 @@ def test_a_submission_that_cannot_be_is_refused(issued, run, more, rule):
 
 
 def test_ranges_are_held_against_each_other_and_against_statements(issued, run):
-    """The worst bug: a tonne under two numbers, or one that nobody saved."""
+    """The worst bug: a tonne with two serial numbers, or one that was never avoided."""
     url, statement = issued
     before = _rows(url)
     units = _letter(statement)["units"][0]

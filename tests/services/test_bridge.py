@@ -112,7 +112,7 @@ def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, topic,
 
 @pytest.mark.faults
 def test_without_kafka_nothing_is_acknowledged(database_url, mqtt_broker, own_kafka, topic):
-    """A reading acknowledged while Kafka was away would be in nobody's hands."""
+    """A reading acknowledged while Kafka was away would be in no one's hands."""
     apply(KafkaAccess.of(own_kafka.url), of(topic))
     open_session(mqtt_broker.url, "bridge-1")
     one = Running(database_url, mqtt_broker.url, own_kafka.url, topic)
@@ -185,7 +185,7 @@ def test_a_topic_is_made_once_and_checked_after(kafka_url, topic):
 
 
 def test_a_parcel_too_large_for_kafka_is_cut():
-    """Kafka refuses a record above its limit for ever, and the bridge would stand still."""
+    """Kafka refuses a record above its limit forever, and the bridge would stand still."""
     fleet = Fleet([Device("dev-1", "s", "vehicle")])
     payloads = [token_bytes(200_000) for _ in range(12)]  # what nothing can compress
     n = len(payloads)

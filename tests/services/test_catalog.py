@@ -134,7 +134,7 @@ def test_a_folder_is_one_catalog_and_a_device_serves_one_project(tmp_path):
 
 
 def test_a_value_without_its_document_is_named_before_any_period_is_closed(tmp_path):
-    """An operator would learn from a lost month which paper the programme asks for."""
+    """An operator would learn from a lost month which document the programme asks for."""
     for file in CATALOG.glob("*.yaml"):
         text = file.read_text("utf-8")
         kept = [x for x in text.splitlines() if not x.strip().startswith(("phi: {", "mcf: {"))]
@@ -152,7 +152,7 @@ def test_a_value_without_its_document_is_named_before_any_period_is_closed(tmp_p
 
 
 def test_each_meter_of_the_catalog_says_where_it_measures():
-    """No single-line diagram could be drawn of the example that everybody starts from."""
+    """No single-line diagram could be drawn of the example that everyone starts from."""
     registry = read_files([CATALOG]).registry
     bound = {one.device for p in registry.projects.values() for one in p.devices}
     assert len(bound) > 70

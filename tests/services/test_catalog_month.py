@@ -155,7 +155,7 @@ def test_coverage_is_one_figure(month):
 
 
 def test_little_rests_on_the_owners_word(month):
-    """An exemplary statement would rest on values that nobody but its owner knows."""
+    """An exemplary statement would rest on values that no one but its owner knows."""
     weak = {name: claims_of(c.document).evidence.shares["D"] for name, c in month.closed.items()}
     assert {name: share for name, share in weak.items() if Decimal(share) > 0} == {}
 
@@ -167,7 +167,7 @@ def test_inverters_of_one_roof_are_no_copies(month):
 
 
 def test_the_examples_are_written_from_catalog_and_simulator():
-    """An invoice would agree with a meter because somebody typed what makes a finding vanish."""
+    """An invoice would agree with a meter because someone typed what makes a finding vanish."""
     assert list(examples.stale()) == []  # `make examples` writes them
 
 

@@ -39,7 +39,7 @@ def _year_before(text):
 
 
 def _filled(url, home):
-    """The catalog, and a period of readings each quarter of an hour."""
+    """The catalog, and a period of readings each 15 minutes."""
     folder = home / "catalog"
     folder.mkdir()
     for file in CATALOG.glob("*.yaml"):

@@ -96,7 +96,7 @@ def test_doctor_without_servers_says_how_to_get_them(monkeypatch, tmp_path):
 
 
 def test_doctor_names_a_broker_that_does_not_answer(monkeypatch, tmp_path):
-    """A wrong port must be told from a wrong password or a missing server."""
+    """A wrong port must be distinguished from a wrong password or a missing server."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://user:hidden@127.0.0.1:1")
     result = tonne("doctor")
@@ -106,7 +106,7 @@ def test_doctor_names_a_broker_that_does_not_answer(monkeypatch, tmp_path):
 
 
 def test_doctor_tells_an_old_schema_from_a_current_one(monkeypatch, database_url):
-    """After an upgrade the operator must be told to migrate before the pipeline fails."""
+    """After an upgrade the operator must be asked to migrate before the pipeline fails."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
 
     def schema():

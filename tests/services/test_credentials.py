@@ -188,5 +188,5 @@ def test_from_the_command_line_a_device_is_let_in_and_thrown_out(tonne, monkeypa
 
 
 def nobody(tls):
-    """Nobody's context: the revoked device's files are gone."""
+    """No one's context: the revoked device's files are gone."""
     return type(tls)(tls.ca).context()

@@ -100,7 +100,7 @@ def test_a_replay_wants_to_know_which(tonne):
 
 
 def test_a_broker_that_is_down_is_not_a_replay(tonne, mqtt_broker):
-    """Letters would count as sent again although nobody got them."""
+    """Letters would count as sent again although no one got them."""
     mqtt_broker.stop()
     assert tonne("replay", 1).exit_code == 3
     assert json.loads(tonne("show", 1, "--json").stdout)["replayed"] is None
@@ -218,7 +218,7 @@ def _age(url, days):
 
 
 def test_what_policy_no_longer_keeps_goes_and_is_recorded(tonne, database_url, monkeypatch):
-    """Refused bytes would pile up for ever, or go without anyone knowing what they were."""
+    """Refused bytes would pile up forever, or go without anyone knowing what they were."""
     _age(database_url, 100)
     monkeypatch.setenv("TONNE_DEAD_LETTER_DAYS", "0")
     assert tonne("expire").exit_code == 2  # all are kept
@@ -235,7 +235,7 @@ def test_what_policy_no_longer_keeps_goes_and_is_recorded(tonne, database_url, m
 
 @pytest.mark.parametrize("role", ["tonne_owner", "tonne_ingest", "tonne_mrv", "tonne_api", None])
 def test_nobody_removes_a_letter_by_hand(database_url, tonne, role):
-    """Whoever sent false readings could take back the trace of the refused ones."""
+    """Anyone who sent false readings could take back the trace of the refused ones."""
     _age(database_url, 100)
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("SELECT tonne_expire_dead_letters(now() - interval '60 days', 'me')")
@@ -263,7 +263,7 @@ def _refused(url, count, size, day_bytes, principal="mad"):
 
 
 def test_one_principal_fills_no_disk(database_url):
-    """A gateway that went mad would fill the disk with what nobody can use."""
+    """A gateway that went mad would fill the disk with what no one can use."""
     done = _refused(database_url, 100, 1_000, 20_000)
     assert 0 < done.kept < 20
     assert done.left_out == {"not_json": 100 - done.kept}
@@ -317,7 +317,7 @@ def test_what_is_noted_beside_letters_goes_with_them(database_url):
 
 
 def test_old_letters_go_by_themselves(database_url):
-    """Somebody would have to remember a cron job, or the table grows for ever."""
+    """Someone would have to remember a cron job, or the table grows forever."""
     _age(database_url, 100)
     log = get_logger("test")
     keep = Keep(letter_days=90)
@@ -333,7 +333,7 @@ def test_old_letters_go_by_themselves(database_url):
 
 
 def test_a_principal_s_messages_are_found_before_its_device_is_known(tonne):
-    """Whoever installs a meter would be told that there is no device of that name."""
+    """Anyone who installs a meter would be informed that there is no device of that name."""
     found = tonne("list", "--principal", "a", "--json")
     assert found.exit_code == 0, found.output
     assert {one["device"] for one in json.loads(found.stdout)} == {"a", None}

@@ -1,4 +1,4 @@
-"""From a device that nobody knows to one whose readings a technician sees come in."""
+"""From a device that no one knows to one whose readings a technician sees come in."""
 
 import json
 import re

@@ -30,7 +30,10 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def metered(timescale, migrated_template, tmp_path_factory):
-    """Return a database with two inverters' readings, and what each measured by quarter hour."""
+    """
+    Return a database with two inverters' readings, and what each
+    measured by 15-minute interval.
+    """
     for url in _fresh(timescale, migrated_template):
         plant.quarter_hours(url, tmp_path_factory.mktemp("certified"))
         with connect(url) as conn:
@@ -91,7 +94,7 @@ def test_certified_never_exceeds_measured(metered, steps):
 
 
 def test_what_is_certified_earns_nothing_and_is_named(database_url, tmp_path):
-    """A tonne would stand for a megawatt hour that somebody else holds as a certificate."""
+    """A tonne would stand for a megawatt hour that someone else holds as a certificate."""
     who = planted(logged.quarter_hours, database_url, tmp_path)
     logged.seal_now(database_url, who)
     span = plant.us("2026-03-02"), plant.us("2026-03-03")
@@ -187,7 +190,7 @@ def _verified(url, home, name):
 
 
 def test_granular_certificates_are_written_once(metered, tmp_path):
-    """A bundle that nobody entered would leave its energy free for a credit."""
+    """A bundle that no one entered would leave its energy free for a credit."""
     url, measured = metered
     env = {"TONNE_DATABASE_URL": url}
     words = ["--device", "inv-1", "--from", "2026-03-03T00:00:00+07:00", "--to",

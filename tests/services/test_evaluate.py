@@ -29,7 +29,7 @@ def run(*words, given=None):
 @pytest.mark.parametrize("name", sorted(CASES))
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_prints_the_expected_object(name, flags, tmp_path):
-    """Whoever compares with the dossier would see other figures."""
+    """Anyone who compares with the dossier would see other figures."""
     file = tmp_path / "inputs.json"
     file.write_text(json.dumps(CASES[name]["inputs"]))
     of = ["indicator"] if CASES[name]["kind"] == "indicator" else ["evaluate", "--country", "VN"]
@@ -95,7 +95,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("words", "given", "says"), REFUSED)
 def test_bad_input_exits_2_and_names_the_key(words, given, says):
-    """A script would go on with a number that nobody meant."""
+    """A script would go on with a number that no one meant."""
     told = run(*words.split(), given=given)
     assert told.exit_code == 2
     assert says in told.stderr
@@ -195,7 +195,7 @@ def test_the_word_and_colour_of_an_index():
 
 
 def test_limits_from_a_file(tmp_path):
-    """Whoever holds the new standard's table could not use it."""
+    """Anyone who holds the new standard's table could not use it."""
     table = tmp_path / "limits.toml"
     table.write_text(
         'id = "qcvn-26-2025"\nsource = "s"\ncertainty = "R"\n[[limit]]\nparameter = "day"\n'
@@ -211,7 +211,7 @@ def test_limits_from_a_file(tmp_path):
 
 
 def test_what_is_expected_goes_into_the_registry_as_it_is(tmp_path):
-    """Somebody would type the figures over, and one day wrongly."""
+    """Someone would type the figures over, and one day wrongly."""
     told = run("estimate", "pv", "-", "--country", "VN", "--expected", given=ROOF)
     assert told.exit_code == 0
     expected = yaml.safe_load(told.output)["expected"]

@@ -1,4 +1,4 @@
-"""What a fraudulent operator or a hostile auditor tries with the commands that anybody has."""
+"""What a fraudulent operator or a hostile auditor tries with the commands that anyone has."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -136,7 +136,7 @@ def test_a_pinned_root_is_not_followed_by_one_without_its_rule(home):
 
 
 def test_an_expired_root_is_refused_now(home, pack):
-    """A root that the programme let end would count for ever."""
+    """A root that the programme let end would count forever."""
     old = root(home, expires="2026-03-01T00:00:00Z")
     assert verified(home, pack, old, at=())[0] == 2
     assert verified(home, pack, old)[0] == 0  # as of the time when it was valid, and said so
@@ -159,7 +159,7 @@ def test_a_spoiled_list_in_a_ring_is_named(home, pack):
 
 
 def test_an_issued_or_foreign_pack_cannot_be_approved(home, pack):
-    """An approval would be signed over what nobody verified, or after the issue."""
+    """An approval would be signed over what no one verified, or after the issue."""
     for role in ("verifier", "operator"):
         create = ("keys", "create", "--role", role, "--name", role[0], *holders.OPTIONS[role])
         assert tonne(*create, "--no-enroll")[0] == 0

@@ -125,7 +125,7 @@ def test_rows_survive_kill_9_on_the_same_port(stack):
 
 
 def test_what_a_server_said_at_its_last_start_is_gone(tmp_path):
-    """Whoever waits for the line that says it is up would go on before it is."""
+    """Anyone who waits for the line that says it is up would go on before it is."""
     (tmp_path / "log").write_text("up\n")
     one = process.spawn(["sleep", "60"], tmp_path, "log", None)
     try:
@@ -322,7 +322,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
 
 
 def test_missing_packages_are_named_to_a_user_who_may_not_install(monkeypatch, tmp_path):
-    """A user without root must be told exactly what to ask for."""
+    """A user without root must see exactly which packages to request."""
     monkeypatch.setitem(machine.PACKAGES, "mosquitto", tmp_path / "absent")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(InputError, match="apt-get install mosquitto"):

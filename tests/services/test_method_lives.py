@@ -42,7 +42,7 @@ def test_days_refuse_and_unknown_days_do_not():
 
 
 def test_a_successor_is_named_and_not_computed():
-    """Tonnes by equations that nobody read would be tonnes of nothing."""
+    """Tonnes by equations that no one read would be tonnes of nothing."""
     for name, before in (("vmr0017", "AMS-I.D and ACM0002"), ("vmr0014", "AMS-III.C")):
         with pytest.raises(MethodologyError, match=f"follows {before}"):
             find(name)
@@ -111,7 +111,7 @@ def test_registration_close_and_issue_ask_the_ledger(database_url, tmp_path, end
 
 
 def test_the_board_knows_which_projects_run_out(database_url, tmp_path):
-    """Whoever plans a project would learn of the end from the registry's refusal."""
+    """Anyone who plans a project would learn of the end from the registry's refusal."""
     planted(logged.quarter_hours, database_url, tmp_path)
     with connect(database_url) as conn:
         write_lives(conn)

@@ -110,7 +110,7 @@ def test_clock_counts_microseconds():
 
 
 def test_the_usual_port_gives_way_and_a_chosen_one_does_not(monkeypatch):
-    """A second process on a machine could not start, or would serve where nobody looks."""
+    """A second process on a machine could not start, or would serve where no one looks."""
     monkeypatch.setenv("TONNE_HOME", "nowhere")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

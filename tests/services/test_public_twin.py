@@ -77,7 +77,7 @@ def _inflated(data):
 
 
 def _parts(name, data):
-    """Yield all bytes that somebody could read out of a file."""
+    """Yield all bytes that someone could read out of a file."""
     yield name, data
     if name.endswith(".xlsx"):
         with zipfile.ZipFile(BytesIO(data)) as held:

@@ -80,7 +80,7 @@ def test_a_clock_that_is_off_is_refused(database_url, monkeypatch):
 
 
 def test_a_server_that_is_waited_for_is_told_since_when():
-    """Whoever looks at /healthz would see "ok" of a process that stores nothing."""
+    """Anyone who looks at /healthz would see "ok" of a process that stores nothing."""
     pulse = Pulse()
     assert pulse.waiting() is None
     assert pulse.back("kafka") is None

@@ -108,7 +108,7 @@ def test_meters_that_do_not_agree_are_told(tonne, database_url):
 
 
 def test_meters_that_the_registry_puts_side_by_side_are_compared_unasked(tonne, database_url):
-    """Whoever looks at a meter would have to know by heart which one checks it."""
+    """A technician at a meter would have to remember which meter checks it."""
     with psycopg.connect(database_url) as conn:
         conn.execute(
             "INSERT INTO device (id, site, class, profile, installed, check_of, check_percent)"

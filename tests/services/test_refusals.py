@@ -43,7 +43,7 @@ def _run(case, inputs):
 
 
 def test_a_spoilt_value_is_refused_by_its_key():
-    """A script would go on with a number that nobody meant, or a user read a traceback."""
+    """A script would go on with a number that no one meant, or a user read a traceback."""
 
     @every(CASES)
     def _(name):
@@ -76,7 +76,7 @@ def test_an_unknown_key_is_refused_anywhere():
 
 
 def test_a_missing_key_is_refused_or_has_a_published_default():
-    """A figure would rest on a value that nobody chose and nobody can see."""
+    """A figure would rest on a value that no one chose and no one can see."""
 
     @every(CASES)
     def _(name):
@@ -147,7 +147,7 @@ def _evaluate(name, **changed):
     ],
 )  # fmt: skip
 def test_evaluate(name, changed, key, clause, remedy):
-    """A user would be told that something is wrong, and not what to change."""
+    """A user would be informed that something is wrong, and not what to change."""
     told = _evaluate(name, **changed)
     assert told.exit_code == 2, told.output
     assert told.stdout == ""
@@ -169,7 +169,7 @@ def test_a_pump_that_takes_more_than_before_is_evaluated():
 
 
 def test_a_version_that_is_known_is_taken():
-    """Whoever names the version for the record would be refused."""
+    """Anyone who names the version for the record would be refused."""
     told = _evaluate("jcm-vn-am007@1.0")
     assert told.exit_code == 0
     assert json.loads(told.stdout, parse_float=Decimal)["credit_t"] == 8584

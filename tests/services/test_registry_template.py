@@ -73,7 +73,7 @@ def _as_json(value: Any) -> Any:
 
 @every_class
 def test_a_template_is_accepted_as_it_is(class_id: str, tmp_path: Path) -> None:
-    """Whoever starts from the example is told of mistakes that are not theirs."""
+    """Anyone who starts from the example is informed of mistakes that are not theirs."""
     text = template(class_id)
     assert f"class: {class_id}" in text
     assert f"device    {class_id.replace('_', '-')}-1" in _checked(text, tmp_path)
@@ -91,7 +91,7 @@ def test_what_is_optional_is_accepted_too(class_id: str, tmp_path: Path) -> None
 
 @every_class
 def test_no_placeholder_is_accepted(class_id: str, tmp_path: Path) -> None:
-    """A certificate, a document or a COD that nobody has would stand in a statement."""
+    """A certificate, a document or a COD that no one has would stand in a statement."""
     text = template(class_id)
     begin = text.find("# projects:")
     project = re.sub(r"^# ", "", text[begin:], flags=re.MULTILINE) if begin > 0 else ""
@@ -125,7 +125,7 @@ def test_modules_of_an_unknown_place_do_not_face_south(country: str) -> None:
 
 
 def test_every_key_of_a_device_is_shown() -> None:
-    """A key that no example shows is found by nobody."""
+    """A key that no example shows is found by no one."""
     text = template("energy_meter") + template("pv_inverter")
     assert [key for key in keys(Device) if f" {key}:" not in text] == []
 

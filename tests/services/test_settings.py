@@ -35,7 +35,7 @@ def test_a_secret_from_a_file(monkeypatch, tmp_path):
 
 
 def test_a_secret_given_twice_is_refused(monkeypatch):
-    """Nobody could say which of the two holds."""
+    """No one could say which of the two holds."""
     monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://a")
     monkeypatch.setenv("TONNE_MQTT_URL_FILE", "/nowhere")
     with pytest.raises(SettingsError, match="both TONNE_MQTT_URL and TONNE_MQTT_URL_FILE"):
@@ -120,7 +120,7 @@ def test_malformed_values_are_refused_by_name(monkeypatch, name, value, reason):
     ],
 )
 def test_what_kafka_is_told_must_go_together(monkeypatch, told, reason):
-    """A password would travel in plain text, or be asked for in a way that nobody answers."""
+    """A password would travel in plain text, or be asked for in a way that no one answers."""
     for name, value in ({"URL": "kafka://h"} | told).items():
         monkeypatch.setenv(f"TONNE_KAFKA_{name}", value)
     with pytest.raises(SettingsError) as refused:
@@ -130,7 +130,7 @@ def test_what_kafka_is_told_must_go_together(monkeypatch, told, reason):
 
 
 def test_a_user_of_kafka_is_read_and_hidden(monkeypatch, tmp_path):
-    """A password with a sign in it would be another; one in a log is anybody's."""
+    """A password with a sign in it would be another; one in a log is anyone's."""
     secret = tmp_path / "url"
     secret.write_text("kafkas://bridge:p%40ss%2Fword@k1,[::1]:9094", encoding="utf-8")
     monkeypatch.setenv("TONNE_KAFKA_URL_FILE", str(secret))
@@ -257,7 +257,7 @@ def test_addresses():
 
 
 def test_one_setting_is_found_where_all_are(tmp_path):
-    """A gateway would answer Prometheus elsewhere than it was told."""
+    """A gateway would serve Prometheus at another address than the configured one."""
     file = tmp_path / ".env"
     assert one_setting({}, file, "metrics_bind") is None
     file.write_text("TONNE_METRICS_BIND=0.0.0.0:1\nOTHER=2\n")

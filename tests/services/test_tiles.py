@@ -47,7 +47,7 @@ def monitor(*args):
 
 
 def test_full_tiles_are_written_once(tmp_path):
-    """Whoever kept a tile would find another one under its name."""
+    """Anyone who kept a tile would find another one under its name."""
     leaves = [leaf_hash(one) for one in ENTRIES]
     first = publish(tmp_path, head(ENTRIES[:500]), ENTRIES, leaves)
     assert (first.size, first.kept) == (500, 0)
@@ -84,7 +84,7 @@ def test_another_implementation_reads_it(tmp_path):
 
 
 def test_a_log_that_goes_on_is_followed(tmp_path):
-    """Each seal would be an alarm, or nobody would see what is new."""
+    """Each seal would be an alarm, or no one would see what is new."""
     folder, home = tmp_path / "log", tmp_path / "home"
     first = go(put(folder, ENTRIES[:300]), home, watched=["TN-7", "TN-450"])
     assert (first.size, first.before, first.contradiction) == (300, 0, None)
@@ -172,7 +172,7 @@ def test_a_head_of_another_key_is_refused(tmp_path):
 
 
 def test_what_was_seen_is_not_forgotten_when_it_is_damaged(tmp_path):
-    """Whoever changes the monitor's file would make it begin anew, and see nothing wrong."""
+    """Anyone who changes the monitor's file would make it begin again, and see nothing wrong."""
     home = tmp_path / "home"
     go(put(tmp_path / "log", ENTRIES[:300]), home)
     (state,) = home.rglob("state.json")

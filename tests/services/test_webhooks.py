@@ -1,4 +1,4 @@
-"""Events reach systems of others: signed, at least once, and nobody else's."""
+"""Events reach systems of others: signed, at least once, and no one else's."""
 
 import json
 import threading
@@ -34,7 +34,7 @@ LOG = structlog.get_logger("test")
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answers each path as it was told to, and keeps what came."""
+    """Answers each path as configured, and stores the requests."""
 
     protocol_version = "HTTP/1.1"
 
@@ -296,7 +296,7 @@ def test_a_malformed_url_is_refused(url):
 
 
 def test_public_addresses_are_let_through():
-    """Nobody outside would hear anything."""
+    """No one outside would hear anything."""
     for url in ("https://8.8.8.8/", "https://[2606:4700::1111]:8443/a?b=c"):
         target = addresses.target_of(url)
         assert addresses.addresses_of(target, ())

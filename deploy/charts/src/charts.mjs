@@ -14,8 +14,9 @@ const colours = () => {
 };
 const language = document.documentElement.lang;
 const written = (o) => { const n = new Intl.NumberFormat(language === "en" ? "en-GB" : language, o); return (v) => n.format(v).replace("-", "−"); };
-const [whole, plain, short] = [written({ maximumFractionDigits: 0 }), written({ maximumSignificantDigits: 4 }), written({ maximumSignificantDigits: 4, useGrouping: true })];
-const f = { whole: (v) => whole(Math.trunc(v)), plain, amount: (v, unit) => `${short(v)}\u00a0${unit}` };
+const [whole, plain, short] = [written({ maximumFractionDigits: 0 }), written({ maximumSignificantDigits: 4 }), written({ maximumSignificantDigits: 4, roundingMode: "floor" })];
+// as the tables write an amount: four digits or whole, rounded down
+const f = { whole: (v) => whole(Math.trunc(v)), plain, amount: (v, unit) => `${Math.abs(v) < 1000 ? short(v) : whole(Math.floor(v))}\u00a0${unit}` };
 
 // What a pointer or the keyboard shows: nodes with classes, since the page's policy takes no style.
 function tip(kind, d, option, params) {
@@ -45,8 +46,7 @@ function tip(kind, d, option, params) {
     const one = option.bands[i];
     head(`${one.giver} → ${one.receiver}`); row(d.words.amount, one.shown);
   } else {
-    const [words, ...rest] = d.bars[i].told.split(": ");
-    head(words); const p = document.createElement("p"); p.textContent = rest.join(": "); box.append(p);
+    head(d.bars[i].long); const p = document.createElement("p"); p.textContent = d.bars[i].shown; box.append(p);
   }
   return box;
 }
@@ -170,7 +170,7 @@ function zoomed(el, canvas, kind, now, show) {
 
 // The figures as rows, where no table stands in the figure.
 const ROWS = {
-  bars: (d) => { const kinds = [...new Set(d.bars.flatMap((b) => (b.parts ?? []).map(([k]) => k)))]; return [["", ...kinds, "expected", d.unit], ...d.bars.map((b) => [b.told.split(": ")[0], ...kinds.map((k) => b.parts?.filter(([of]) => of === k).reduce((s, [, v]) => s + v, 0) ?? ""), b.expected ?? ""])]; },
+  bars: (d) => { const kinds = [...new Set(d.bars.flatMap((b) => (b.parts ?? []).map(([k]) => k)))]; return [["", ...kinds, "expected", d.unit], ...d.bars.map((b) => [b.long, ...kinds.map((k) => b.parts?.filter(([of]) => of === k).reduce((s, [, v]) => s + v, 0) ?? ""), b.expected ?? ""])]; },
   cumulative: (d) => [["", d.words.measured, d.words.expected, d.unit], ...d.long.map((l, i) => [l, d.measured[i] ?? "", d.expected[i] ?? ""])],
   hours: (d) => [["", d.words.hour, d.words.quantity, d.unit], ...d.cells.map(([x, y, v]) => [d.long[x], d.hours[y], v])],
   flows: (d) => [["", "", d.words.amount, d.unit], ...d.flows.map((o) => [o.giver, o.receiver, o.amount])],

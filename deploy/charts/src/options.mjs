@@ -6,7 +6,7 @@ const shadow = (T) => ({ trigger: "axis", axisPointer: { type: "shadow", shadowS
 const text = (T, words, x, y, o = {}) => ({
   type: "text", silent: true, x, y, z: 9,
   style: {
-    text: words, fill: o.fill ?? T.ink, align: o.align ?? "left", verticalAlign: o.from ?? "middle",
+    text: words, fill: o.fill ?? T.ink, align: o.align ?? "left", verticalAlign: o.from ?? "middle", lineHeight: Math.round(1.25 * (o.size ?? 12)),
     font: `${o.weight ?? 400} ${o.size ?? 12}px ${FONT}`, ...(o.halo ? { stroke: T.bg, lineWidth: 3 } : {}), ...(o.width ? { width: o.width, overflow: o.overflow ?? "truncate" } : {}),
   },
 });
@@ -83,10 +83,12 @@ export function months(d, T, W, H, f, hidden) {
     }
     const near = x;
     names.forEach((n, i) => {
-      const x = n.x ?? near;
+      const x = n.x ?? near, own = x + room + 50, beside = x + 13 + wide(`${n.name}${f.whole(n.total)}`, 12);
+      // the amounts are one column; that of the line follows its name where the others stand further left
+      const end = Math.min(W - 2, n.x && near < n.x ? beside : own);
       elements.push(line([[n.from, n.y], [x - 6, ys[i]], [x, ys[i]]], T[n.key], n.weight ? 1 : 1.5));
       const off = hidden.has(n.key) ? 0.45 : 1, toggle = n.key === "ink" ? {} : { silent: false, cursor: "pointer", onclick: () => hidden.toggle(n.key) };
-      for (const words of [text(T, n.name, x + 5, ys[i], { width: room, weight: n.weight, halo: true }), text(T, f.whole(n.total), n.x ? W - 2 : Math.min(W - 2, x + room + 50), ys[i], { align: "right", fill: T.muted, halo: true })])
+      for (const words of [text(T, n.name, x + 5, ys[i], { width: room, weight: n.weight, halo: true }), text(T, f.whole(n.total), end, ys[i], { align: "right", fill: T.muted, halo: true })])
         elements.push({ ...words, ...toggle, style: { ...words.style, opacity: off } });
     });
   } else if (known.length) elements.push(text(T, d.words.expected, g.left + pw - 2, Math.max(y(known.at(-1)) - 9, 8), { align: "right", weight: 600 }));

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 from typing import Any, NamedTuple
 
 import segno
@@ -59,12 +60,14 @@ class Bar(NamedTuple):
     """
     Bar of one time span.
 
-    `label`: its label, shown if there is room; `told`: its tooltip.  `parts`: pairs of a kind and
-    a value, which is None if no data are stored.  `href`: its link.
+    `label`: its label, shown if there is room; `long`: its full name, and `shown` its value as
+    text, both in the tooltip.  `parts`: pairs of a kind and a value, which is None if no data are
+    stored.  `href`: its link.
     """
 
     label: str
-    told: str
+    long: str
+    shown: str
     parts: tuple[tuple[str, Fraction], ...] | None
     expected: Fraction | None = None
     href: str | None = None
@@ -168,7 +171,7 @@ def day_chart(
         label = clock if clock[3:] == "00" and int(clock[:2]) % 3 == 0 else ""
         ahead = start >= until_us and start not in amounts
         drawn.append(
-            Bar(label, clock, ())
+            Bar(label, clock, "", ())
             if ahead
             else _bar(amounts.get(start), clock, label, unit, size, t)
         )
@@ -226,6 +229,42 @@ def hours_chart(
     return declared("hours", figures, words[0], of, t)
 
 
+_MOST, _EVEN = Fraction(4, 5), 16
+
+
+def hours_title(hours: Sequence[Hour], t: Words) -> str | None:
+    """Return the shortest span of the day with most of the sum; None with a negative hour."""
+    sums = [Fraction(0)] * 24
+    for at, value in hours:
+        sums[at.hour] += Fraction(value)
+    total = sum(sums)
+    if total <= 0 or min(sums) < 0:
+        return None
+    spans = (
+        (sum((sums * 2)[begin : begin + wide]) / total, begin, wide)
+        for wide in range(1, _EVEN)
+        for begin in range(24)
+    )
+    fitting = [span for span in spans if span[0] >= _MOST]
+    if not fitting:
+        return t("hours.even", percent=ceil(max(sums) / total * 100))
+    wide = fitting[0][2]
+    share, begin, _ = max(span for span in fitting if span[2] == wide)
+    end = (begin + wide) % 24 or 24
+    return t("hours.most", begin=f"{begin:02d}:00", end=f"{end:02d}:00", percent=int(share * 100))
+
+
+def apart(
+    pairs: Sequence[tuple[Decimal, Decimal]], shown: Callable[[Decimal], str], t: Words
+) -> str | None:
+    """Return by how much the sum of values is above or below that of the expected ones."""
+    if not pairs:
+        return None
+    difference = sum((value - expected for value, expected in pairs), Decimal(0))
+    side = "below" if difference < 0 else "above"
+    return t(f"project.{side}", tonnes=shown(abs(difference)))
+
+
 def cumulative_chart(
     rows: Sequence[tuple[str, str, Level, Level]], unit: str, measured: str, t: Words, of: str
 ) -> Markup | None:
@@ -273,11 +312,12 @@ def _unit(amounts: Collection[Amount], base: str, t: Words) -> tuple[str, int]:
 
 def _bar(amount: Amount | None, message: str, label: str, unit: str, size: int, t: Words) -> Bar:
     if amount is None or amount.kind == "none":
-        return Bar(label, f"{message}: {t('missing')}", None)
+        return Bar(label, message, t("missing"), None)
     value = Fraction(amount.value, size)
     return Bar(
         label,
-        f"{message}: {amount_text(value, unit, t)}, {t('kind.' + amount.kind)}",
+        message,
+        f"{amount_text(value, unit, t)}, {t('kind.' + amount.kind)}",
         ((amount.kind, value),),
     )
 

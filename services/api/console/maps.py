@@ -3,7 +3,8 @@ Maps of the console: the sites on a city's background; and the calendar of a mon
 
 GeoJSON (RFC 7946) in TONNE_CONSOLE_MAP: polygons are districts, lines are water, points are names.
 `properties.name` (`shapeName` in geoBoundaries) is the label, `properties.names` those in other
-languages.  The coastline (coastline.npz) is below it; no external map is loaded.
+languages.  `attribution` beside `features` names source and licence, as many licences require; it
+is printed below the maps.  The coastline (coastline.npz) is below it; no external map is loaded.
 """
 
 from __future__ import annotations
@@ -117,11 +118,12 @@ class Place(NamedTuple):
 
 
 class Base(NamedTuple):
-    """Background of a map: outlines, waterways, and names."""
+    """Background of a map: outlines, waterways, names, and the source with its licence."""
 
     areas: list[Points]
     water: list[Points]
     places: list[Place]
+    attribution: str = ""
 
     def within(self, box: Box) -> Base:
         """
@@ -141,7 +143,7 @@ class Base(NamedTuple):
             for place in self.places
             if west <= place.at[0] <= east and south <= place.at[1] <= north
         ]
-        return Base(areas, water, places)
+        return Base(areas, water, places, self.attribution)
 
 
 NONE = Base([], [], [])
@@ -160,7 +162,8 @@ def load(path: Path | None) -> Base:
     if path is None:
         return NONE
     try:
-        features = json.loads(path.read_text("utf-8"))["features"]
+        content = json.loads(path.read_text("utf-8"))
+        features, attribution = content["features"], str(content.get("attribution", ""))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RegistryError(
             f"TONNE_CONSOLE_MAP={path} is not a GeoJSON file with features ({error}); name another"
@@ -183,7 +186,7 @@ def load(path: Path | None) -> Base:
             ) from None
         if kind != "Point":
             (areas if kind in _AREAS else water).extend(parts)
-    return Base(areas, water, places)
+    return Base(areas, water, places, attribution)
 
 
 def _parts(geometry: dict[str, Any]) -> tuple[str, list[Points]]:

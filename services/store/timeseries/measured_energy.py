@@ -131,14 +131,15 @@ SELECT d.number, r.* FROM unnest(%s::int4[], %s::text[]) AS d (number, id)
 CROSS JOIN LATERAL (SELECT array_agg(at), array_agg(value) FROM ({}) i) r (at, value)
 WHERE r.at IS NOT NULL
 """
-# a device at a time by its key, and a message a device: rows by themselves cost most of a close
+# a device at a time by its key, and a message a device: rows by themselves cost most of a close,
+# and the exact decimals of extract() as much again
 _AT = _OF.format("""
 SELECT (a.number - 1)::int4 AS at, i.value FROM interval_quantity i
 JOIN unnest(%s::timestamptz[]) WITH ORDINALITY a (start, number) ON a.start = i.start
 WHERE i.device_id = d.id AND i.quantity = %s AND i.value > 0 AND i.start = ANY(%s::timestamptz[])
 """)
 _ALL = _OF.format("""
-SELECT (extract(epoch FROM i.start - %s::timestamptz) / 900)::int4 AS at, i.value
+SELECT (date_part('epoch', i.start - %s::timestamptz) / 900)::int4 AS at, i.value
 FROM interval_quantity i WHERE i.device_id = d.id AND i.quantity = %s AND i.value > 0
 AND i.start >= %s AND i.start < %s
 """)

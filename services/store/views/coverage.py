@@ -26,47 +26,48 @@ from psycopg import Connection
 from mrv.calendar import local_date
 from services.clock import now_us
 
-# some clocks show an hour about midnight twice
+# some clocks show an hour about midnight twice; `rest` are the days of devices without usable sums
 _ABOUT = "INTERVAL '3 hours'"
 # rows of an interval lie together: from this part of all devices on, a day is read by time
 _BROAD = 8
 _COVERAGE = f"""
 WITH day AS MATERIALIZED (
-    SELECT d::date AS day, tonne_clock(%(zone)s, d) AS begin,
-        tonne_clock(%(zone)s, d + INTERVAL '1 day') AS stop
-    FROM generate_series(%(first)s::timestamp, %(end)s::timestamp - INTERVAL '1 day',
-        INTERVAL '1 day') d
-), serving AS MATERIALIZED (
-    SELECT day.day, day.begin, day.stop, m.device_id, m.during,
-        s.timezone = %(zone)s AND day.stop <= u.until AS over,
-        m.during @> tstzrange(day.begin - {_ABOUT}, day.stop + {_ABOUT}) AS whole
-    FROM day JOIN project_device m ON m.project_id = %(project)s
-        AND m.during && tstzrange(day.begin, day.stop)
-    JOIN device d ON d.id = m.device_id JOIN site s ON s.id = d.site CROSS JOIN day_until u
-    WHERE day.begin < now() AND lower(m.during) < now()
+    SELECT d.day, d.begin, d.stop, tstzrange(d.begin, d.stop) AS during, d.stop <= u.until AS over,
+        tstzrange(d.begin - {_ABOUT}, d.stop + {_ABOUT}) AS around
+    FROM (SELECT d::date AS day, tonne_clock(%(zone)s, d) AS begin,
+            tonne_clock(%(zone)s, d + INTERVAL '1 day') AS stop
+        FROM generate_series(%(first)s::timestamp, %(end)s::timestamp - INTERVAL '1 day',
+            INTERVAL '1 day') d) d CROSS JOIN day_until u
+    WHERE d.begin < now()
 ), monitored AS MATERIALIZED (
     SELECT device AS device_id, array_agg(quantity) AS quantities
     FROM unnest(%(devices)s::text[], %(quantities)s::text[]) AS p (device, quantity)
     GROUP BY device
+), member AS MATERIALIZED (
+    SELECT m.device_id, m.during, p.quantities, s.timezone = %(zone)s AS here
+    FROM project_device m JOIN monitored p USING (device_id)
+    JOIN device d ON d.id = m.device_id JOIN site s ON s.id = d.site
+    WHERE m.project_id = %(project)s AND lower(m.during) < now()
 ), sums AS MATERIALIZED (
-    SELECT q.device_id, q.day, sum(q.measured_us) AS measured_us,
-        sum(q.estimated_us) AS estimated_us, sum(q.unknown_us) AS unknown_us,
-        bool_and(q.timezone = %(zone)s AND q.estimated_us IS NOT NULL) AS told
+    SELECT q.device_id, q.day, day.around, day.over, q.measured_us, q.estimated_us, q.unknown_us,
+        q.timezone = %(zone)s AND q.estimated_us IS NOT NULL AS told
     FROM day_quantity q JOIN monitored p ON p.device_id = q.device_id
         AND q.quantity = ANY(p.quantities)
-    WHERE q.day >= %(first)s AND q.day < %(end)s GROUP BY 1, 2
+    JOIN day ON day.day = q.day
+    WHERE q.day >= %(first)s AND q.day < %(end)s
 ), waiting AS MATERIALIZED (
-    SELECT s.device_id, s.day FROM serving s JOIN v_day_mark k ON k.device_id = s.device_id
-        AND k.ends > s.begin AND k.begins < s.stop
+    SELECT m.device_id, day.day FROM v_day_mark k JOIN member m USING (device_id)
+    JOIN day ON k.ends > day.begin AND k.begins < day.stop
     UNION SELECT device_id, day FROM sums WHERE NOT told
-), made AS MATERIALIZED (
-    SELECT s.device_id, s.day, s.begin, s.stop, s.during, s.whole, p.quantities,
-        s.whole AND s.over AND w.device_id IS NULL AS made
-    FROM serving s JOIN monitored p USING (device_id) LEFT JOIN waiting w USING (device_id, day)
+), rest AS MATERIALIZED (
+    SELECT m.device_id, m.quantities, day.day, day.begin, day.stop, m.during,
+        m.during @> day.around AS whole
+    FROM day JOIN member m ON m.during && day.during
+    LEFT JOIN waiting w ON w.device_id = m.device_id AND w.day = day.day
+    WHERE NOT (m.here AND day.over AND m.during @> day.around AND w.device_id IS NULL)
 ), broad AS MATERIALIZED (
     SELECT b.day, b.begin, b.stop FROM day b
-    JOIN (SELECT day, count(*) AS devices FROM made WHERE whole AND NOT made GROUP BY day) m
-        USING (day)
+    JOIN (SELECT day, count(*) AS devices FROM rest WHERE whole GROUP BY day) m USING (day)
     WHERE m.devices * {_BROAD} > (SELECT count(*) FROM device)
 ), quarter AS MATERIALIZED (
     SELECT b.day, i.device_id, sum(i.measured_us) AS measured_us,
@@ -82,11 +83,13 @@ WITH day AS MATERIALIZED (
     SELECT device_id, quantities, range_agg(during) AS during, min(day) AS first, max(day) AS last,
         min(begin) - {_ABOUT} AS begin, max(stop) + {_ABOUT} AS stop
     FROM (SELECT *, day - dense_rank() OVER (PARTITION BY device_id ORDER BY day)::int AS run
-        FROM made WHERE NOT made AND NOT (whole AND day IN (SELECT b.day FROM broad b))) r
+        FROM rest WHERE NOT (whole AND day IN (SELECT b.day FROM broad b))) r
     GROUP BY device_id, quantities, run
 ), known AS (
-    SELECT day, measured_us, estimated_us, unknown_us
-    FROM made JOIN sums USING (device_id, day) WHERE made
+    SELECT q.day, q.measured_us, q.estimated_us, q.unknown_us
+    FROM sums q JOIN member m USING (device_id)
+    LEFT JOIN waiting w ON w.device_id = q.device_id AND w.day = q.day
+    WHERE m.here AND q.over AND m.during @> q.around AND w.device_id IS NULL
     UNION ALL
     SELECT tonne_clock(%(zone)s, i.start)::date, i.measured_us, i.estimated_us, i.unknown_us
     FROM span s CROSS JOIN LATERAL (
@@ -98,18 +101,20 @@ WITH day AS MATERIALIZED (
         AND tonne_clock(%(zone)s, i.start)::date BETWEEN s.first AND s.last
     UNION ALL
     SELECT q.day, q.measured_us, q.estimated_us, q.unknown_us
-    FROM quarter q JOIN made s USING (device_id, day)
-    WHERE s.whole AND NOT s.made
+    FROM quarter q JOIN rest s USING (device_id, day) WHERE s.whole
 ), total AS (
     SELECT day, sum(measured_us) AS m, sum(estimated_us) AS e, sum(unknown_us) AS u
     FROM known GROUP BY day
+), service AS MATERIALIZED (
+    SELECT day.day, sum(m.series * 1000000 * extract(epoch FROM
+        least(upper(m.during), day.stop, now()) - greatest(lower(m.during), day.begin)
+    )::numeric)::bigint AS us
+    FROM day JOIN (SELECT during, sum(cardinality(quantities)) AS series FROM member
+        GROUP BY during) m ON m.during && day.during
+    GROUP BY day.day
 )
-SELECT day, sum(cardinality(p.quantities) * 1000000 * extract(epoch FROM
-        least(upper(s.during), s.stop, now()) - greatest(lower(s.during), s.begin)
-    )::numeric)::bigint,
-    coalesce(max(t.m), 0), coalesce(max(t.e), 0), coalesce(max(t.u), 0)
-FROM serving s JOIN monitored p USING (device_id) LEFT JOIN total t USING (day)
-GROUP BY day ORDER BY day
+SELECT day, s.us, coalesce(t.m, 0), coalesce(t.e, 0), coalesce(t.u, 0)
+FROM service s LEFT JOIN total t USING (day) ORDER BY day
 """
 
 

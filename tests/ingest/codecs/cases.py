@@ -14,7 +14,7 @@ FOLDER = Path(ingest.codecs.__path__[0])
 
 @cache
 def cases() -> dict[str, list[dict[str, Any]]]:
-    """Cases by their codec's name; `bytes` is the payload, `file` where it stands."""
+    """Return cases by codec; `bytes` is the payload, `file` its file."""
     found: dict[str, list[dict[str, Any]]] = {}
     for codec in decode.CODECS:
         folder = FOLDER / codec.recognises.__module__.rpartition(".")[2] / "cases"

@@ -1,6 +1,7 @@
-"""Each codec's own cases: a payload, and the readings or the refusal that come of it.
+"""
+Each codec's own cases: a payload, and its readings or its rejection.
 
-Plain JSON: one bad value does not cost its neighbours.
+Plain JSON: one bad value does not affect the others.
 """
 
 import json
@@ -55,7 +56,7 @@ def test_a_payload_is_read_as_its_standard_says(by_type):
 
 
 def test_every_codec_has_a_case_and_a_name_of_its_own():
-    """A codec that nobody ever read a payload with would be a guess."""
+    """A codec that no one ever read a payload with would be a guess."""
     assert all(cases().values())
     types = [kind for codec in decode.CODECS for kind in codec.content_types]
     assert len(set(types)) == len(types)

@@ -1,4 +1,4 @@
-"""NGSI entities: their forms, their times, and what is no quantity."""
+"""NGSI entities: their forms, their times, and parts that are no quantities."""
 
 import json
 from contextlib import suppress
@@ -100,7 +100,7 @@ def test_of_several_instances_the_default_counts():
     ],
 )
 def test_what_is_no_observation_is_refused(document, reason):
-    """An entity without a time would be stored at a time that nobody measured."""
+    """An entity without a time would be stored at a time that no one measured."""
     with pytest.raises(PayloadError) as caught:
         _read(document)
     assert caught.value.reason == reason

@@ -1,4 +1,4 @@
-"""OCPP meter values of both versions: defaults, preferences, and what chargers get wrong."""
+"""OCPP meter values of both versions: defaults, preferences, and common errors of chargers."""
 
 import json
 from contextlib import suppress
@@ -133,7 +133,7 @@ CASES = [
 
 
 def _schema(payload):
-    """Schema of the Open Charge Alliance for a call or a bare MeterValues body."""
+    """Return the schema of the Open Charge Alliance for a call or a bare MeterValues body."""
     action, body = payload[2:] if isinstance(payload, list) else ("MeterValues", payload)
     text = json.dumps(payload)
     newer = any(word in text for word in ('"evseId"', '"transactionInfo"'))

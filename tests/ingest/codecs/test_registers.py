@@ -1,4 +1,4 @@
-"""Registers in JSON: SunSpec's self-describing blocks, and blocks read by a profile's map."""
+"""Registers in JSON: SunSpec's self-describing blocks, and blocks decoded by a profile's map."""
 
 import base64
 import json

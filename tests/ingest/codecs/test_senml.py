@@ -1,4 +1,4 @@
-"""SenML in both encodings: the RFC's own examples, and what a device gets wrong."""
+"""SenML in both encodings: the RFC's examples, and common errors of devices."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Sparkplug B payloads, made by protobuf's own runtime."""
+"""Sparkplug B payloads, made by protobuf's runtime."""
 
 import struct
 from contextlib import suppress
@@ -127,7 +127,7 @@ def test_quality_and_unit_of_the_properties():
 
 
 def test_names_do_instead_of_aliases_and_unknown_ones_are_told():
-    """A node without aliases would be refused, or a metric that nobody declared be guessed."""
+    """A node without aliases would be refused, or a metric that no one declared be guessed."""
     birth = _born(Metric(None, "x", None, INT16))
     found = _read(birth, Metric(0xFFFF, "x", field="int_value"), Metric(1.0, alias=9))
     assert found == ({T0_MS: {"x": -1.0}}, [("", "metric_unknown")])
@@ -251,7 +251,7 @@ def test_any_bytes_end_in_a_refusal(body):
 
 
 def damaged(body):
-    """Read bytes as birth and as data; nothing but a refusal may come of it."""
+    """Decode bytes as birth and as data; the only permitted error is a rejection."""
     birth = _born(Metric(None, "x", 1, DOUBLE), Metric(None, "y", 2, INT64))
     with suppress(PayloadError):
         message = sparkplug_b.decode(body)

@@ -1,4 +1,4 @@
-"""Our tables of SunSpec points against the SunSpec Alliance's own model files and reader."""
+"""The tables of SunSpec points, compared with the SunSpec Alliance's model files and reader."""
 
 import json
 import math
@@ -26,7 +26,10 @@ RANGES = {
 
 
 def _published(model_id):
-    """Name to (type, offset after the length, scale factor's offset, unit), as published."""
+    """
+    Return by name: type, offset after the length, scale factor's offset
+    and unit, as published.
+    """
     path = resources.files("sunspec2").joinpath("models", "json", f"model_{model_id}.json")
     group = json.loads(path.read_text(encoding="utf-8"))["group"]
     assert not group.get("groups"), "only flat models are read"
@@ -51,7 +54,7 @@ def test_every_point_stands_where_the_model_file_says(model_id):
 
 
 def _filled(model_id, draw):
-    """A model of the alliance's own reader with any values and scale factors in it."""
+    """Return a model of the alliance's reader with any values and scale factors."""
     model = device.Model(model_id)
     for point in model.points.values():
         kind = point.pdef["type"]

@@ -1,4 +1,4 @@
-"""Topic templates: which topics they take, and whose word they believe."""
+"""Topic templates: the topics that match, and the principals that are accepted."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What power, the sun and a day's sum show of a register's energy, by quarter hours."""
+"""Corroboration of a register's energy by power, sun and daily sums, by 15-minute intervals."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def _at(*quarters):
 
 
 def test_power_is_integrated_over_the_quarter_hours_that_it_crosses():
-    """A step over two quarter hours would show all of its energy in one of them."""
+    """A step over two 15-minute intervals would show all of its energy in one of them."""
     at = _at(0, 2, 4) + INTERVAL_US // 2
     shown = integral(at, np.array([0.0, 4_000.0, -9_000.0]), at, 0, 6)
     assert shown.energy_wh == pytest.approx([250, 500, 500, 500, 250, 0])
@@ -71,13 +71,13 @@ def test_a_register_within_the_tolerance_of_a_day_loses_nothing():
 
 
 def test_one_sample_is_no_integral():
-    """A single reading of power would be held against all of a register's energy."""
+    """A single reading of power would be compared with all of a register's energy."""
     assert not integral(_at(1), np.array([5.0]), _at(1), 0, 4).known.any()
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_what_is_left_is_shown(seed):
-    """Energy that no channel shows would be credited, or more taken off than was claimed."""
+    """Energy that no channel shows would be credited, or more deducted than was claimed."""
     rng = np.random.default_rng(seed)
     n, into_day = int(rng.integers(1, 500)), int(rng.integers(0, 96))
     value = rng.integers(0, 3_000, n) * (rng.random(n) < 0.6)
@@ -93,7 +93,10 @@ def test_what_is_left_is_shown(seed):
 
 
 def test_a_register_that_lags_behind_loses_nothing_and_one_ahead_does():
-    """A meter that counts whole kilowatt-hours would lose each quarter hour in which it does."""
+    """
+    A meter that counts whole kilowatt-hours would lose each 15-minute
+    interval in which it does.
+    """
     shown = np.full(96, 250.0)
     late = np.zeros(96, dtype=np.int64)
     late[3::4] = 1_000
@@ -116,7 +119,7 @@ def test_a_catch_up_that_was_spread_is_held_as_one():
 
 
 def test_the_sun_makes_most_at_noon_and_nothing_by_night():
-    """A clear sky would be thinner than it is, and honest mornings be taken off."""
+    """A clear sky would be thinner than it is, and honest mornings be deducted."""
     share = power_bounds.most_of_rated(*HALONG, NOON - 48, NOON + 48)
     assert share[48] == power_bounds.MOST_OF_RATED
     assert share[0] == share[-1] == 0

@@ -1,4 +1,4 @@
-"""The quality tests one by one, on series whose oddities are known."""
+"""Each quality test on series with known faults."""
 
 import numpy as np
 from hypothesis import given
@@ -69,7 +69,7 @@ def test_a_rate_that_no_sensor_has_is_found():
 
 
 def test_a_run_lasts_while_nothing_changes():
-    """A standstill of hours would begin anew with every batch, and never be found."""
+    """A standstill of hours would begin again with every batch, and never be found."""
     times = _minutes(*range(0, 80, 10))
     values = [1.0, 2, 2, 2, 3, 3, 3, 3]
     assert _since(values, times).tolist() == _minutes(0, 10, 10, 10, 40, 40, 40, 40).tolist()

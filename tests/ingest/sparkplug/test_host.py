@@ -1,4 +1,4 @@
-"""The specification's flows, one after another."""
+"""The message flows of the specification, one after another."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,7 +136,7 @@ def test_a_dead_device_needs_a_birth():
 
 
 def test_a_node_that_never_answers_loses_into_dead_letters():
-    """What waits for a rebirth would wait for ever, and be told to nobody."""
+    """A message that waits for a rebirth would wait forever, without a log line."""
     host, edge = _born()
     edge.data("m-1", {E: 0.0})
     host.take(edge.data("m-1", {E: 1.0}))

@@ -88,7 +88,7 @@ def same(one: Parcel, two: Parcel) -> None:
 @settings(max_examples=often(30, 60), deadline=None)
 @given(parcels())
 def test_a_parcel_comes_out_as_it_went_in(parcel):
-    """A value that changed on the way would be a tonne that nobody measured."""
+    """A value that changed on the way would be a tonne that no one measured."""
     same(parcel, decode(encode(parcel, FLEET), FLEET))
     same(parcel, decode(schema_1.encode(parcel, FLEET), FLEET))
 

@@ -128,7 +128,7 @@ RIVER = {"standard": "qcvn-08-2023", "water": "river", "class": "B"}
 def test_a_canal_is_judged_by_a_table_that_somebody_has_and_by_none_else(
     rules, cod, oxygen, grade, says
 ):
-    """A restored canal would be called clean by limits that nobody has read."""
+    """A restored canal would be called clean by limits that no one has read."""
     canal = Device("canal", "s", "water_station", timezone=HANOI, limits=rules)
     hours = {"cod_1h_mg_l": [cod] * 24, "do_1h_mg_l": [oxygen] * 24, "no3_n_1h_mg_l": [99.0] * 24}
     row = of_day(canal, known(**hours, temperature_1h_c=[25.0] * 24))["limits"]

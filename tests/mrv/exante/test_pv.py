@@ -89,7 +89,7 @@ def test_the_heat_of_another_place_is_not_assumed():
 
 
 def test_months_and_their_sum_agree_nearly():
-    """Whoever has only the yearly figure would get another plant."""
+    """Anyone who has only the yearly figure would get another plant."""
     months = [75, 72, 85, 100, 145, 145, 160, 150, 135, 125, 105, 83]
     found = _pv(ghi_kwh_per_m2=months, ghi_source="satellite")
     assert found.figures["ghi_kwh_per_m2"] == sum(months)
@@ -115,7 +115,7 @@ def test_irradiation_of_another_unit_shows():
 
 
 def test_a_declared_energy_far_from_the_estimate_is_flagged():
-    """An optimistic planner would set what the meters are held against."""
+    """An optimistic planner would set what the meters are compared with."""
     assert "declared_energy" in _flags(_pv(declared_kwh_per_year=150_000))
     assert _flags(_pv(declared_kwh_per_year=110_000)) == {}
 
@@ -126,7 +126,7 @@ def test_modules_that_no_roof_holds():
 
 
 def test_every_assumption_is_shown_with_its_source():
-    """Nobody could tell a default from what the planner measured."""
+    """No one could tell a default from what the planner measured."""
     said = {a.name: a for a in _pv(losses=0.1).assumptions}
     assert said["losses"].given
     assert not said["tilt"].given
@@ -157,7 +157,7 @@ def test_bad_input_is_named(changed, said):
 
 
 def test_a_declared_reduction_below_the_energys_is_no_slip():
-    """A careful planner would be told to declare more."""
+    """A careful planner would be asked to declare more."""
     modest = {**SLIDES, "declared_t_per_year": 71_000}
     found = exante.estimate(exante.find("pv"), modest, BOOK, "slides.json")
     assert "rounded_up" not in _flags(found)

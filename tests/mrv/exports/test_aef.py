@@ -87,7 +87,7 @@ def test_csv_and_workbook_say_the_same():
 
 
 def test_a_filed_year_never_changes_and_a_revision_is_a_new_version():
-    """Whoever corrects a filed year in silence has two truths with one date."""
+    """Anyone who corrects a filed year in silence has two truths with one date."""
     filed = digest(_made(_whole()))
     late = {**AUTHORIZATION["actions"][0], "date": "2026-05-01", "first": 1001, "last": 1500}
     actions = [AUTHORIZATION["actions"][0], late]
@@ -154,7 +154,7 @@ def test_a_year_that_nobody_submits_is_refused():
     )
 )
 def test_what_is_held_and_what_is_gone_is_what_was_issued(steps):
-    """A unit that appears from nowhere is a tonne that nobody saved."""
+    """A unit that appears from nowhere is a tonne that no one saved."""
     units = [{**AUTHORIZATION["units"][0], "last": 40}]
     actions = [
         {"date": f"2026-04-{day:02}", "type": kind, "first": min(a, b), "last": max(a, b),

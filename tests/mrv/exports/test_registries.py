@@ -1,6 +1,6 @@
 """CDOP and CAD Trust: what a registry is sent, from one statement and what was entered.
 
-Codes of countries and Parties, held against ISO 3166 as another project keeps it.
+Codes of countries and Parties, compared with ISO 3166 as another project keeps it.
 """
 
 import json
@@ -91,7 +91,7 @@ def test_lists_are_those_of_the_schemas():
 
 
 def test_only_whole_tonnes_of_the_statement_are_written(one, entered):
-    """The worst bug: a registry that is told more tonnes than were credited."""
+    """The worst bug: a registry gets more tonnes than were credited."""
     draft = cdop([one], _registration(entered))
     (batch,) = draft.tables["Issuances"]["issuance"]["issuance"]
     assert batch["batch_issued_volume"] == TONNES
@@ -108,7 +108,7 @@ def test_only_whole_tonnes_of_the_statement_are_written(one, entered):
 
 
 def test_nothing_entered_is_a_draft_and_no_value_is_invented(one):
-    """A project without a registry would be told a status and a serial number of ours."""
+    """A project without a registry would get a status and a serial number that tonne invented."""
     for draft in (cdop([one], _registration({})), cad_trust([one], _registration({}))):
         assert draft.missing
         text = json.dumps(draft.tables)

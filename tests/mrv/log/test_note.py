@@ -117,7 +117,7 @@ def test_every_mutation_is_rejected(vector: dict[str, str]) -> None:
 
 
 def test_every_mutation_of_a_vkey_is_rejected() -> None:
-    """A mistyped key would be trusted as somebody else's."""
+    """A mistyped key would be trusted as someone else's."""
     for vkey in set(mutations(NOTES[1]["vkey"])) - {NOTES[1]["vkey"]}:
         with pytest.raises(SignatureError):
             parse_vkey(vkey)

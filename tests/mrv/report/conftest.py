@@ -7,7 +7,7 @@ from tests.mrv.report import sample
 
 @pytest.fixture(scope="module")
 def facts():
-    """Rooftop PV over a new year, electric buses, and a draft that nobody signed."""
+    """Rooftop PV over a new year, electric buses, and a draft that no one signed."""
     pv = sample.pv_case()
     return {
         "pv": sample.issued(pv),

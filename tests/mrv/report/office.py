@@ -1,4 +1,4 @@
-"""LibreOffice as the reader: it calculates every formula of a workbook anew."""
+"""LibreOffice as the reader: it calculates every formula of a workbook again."""
 
 import os
 import re

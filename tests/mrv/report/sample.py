@@ -178,7 +178,10 @@ def waste_heat_case():
 
 
 def steady(fleet, begin_us, end_us, **registers):
-    """Registers that rise by the same step each quarter hour, from one before to one after."""
+    """
+    Registers that rise by the same step each 15-minute interval, from
+    one before to one after.
+    """
     times = np.arange(begin_us - 900_000_000, end_us + 1_800_000_000, 900_000_000, dtype=np.int64)
     return [
         frame(fleet, name, register, np.arange(len(times)) * step, times)

@@ -1,4 +1,4 @@
-"""What an auditor's file needs: what people wrote stands there, and what nobody wrote is said."""
+"""What an auditor's file needs: what people wrote stands there, and what no one wrote is said."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -33,7 +33,7 @@ ARRIVAL = Arrival(
 
 @pytest.fixture(scope="module")
 def bare():
-    """A verified statement of whose people and plan nobody wrote anything."""
+    """A verified statement of whose people and plan no one wrote anything."""
     return sample.issued(sample.pv_case())
 
 
@@ -136,12 +136,12 @@ def test_uncertainties_are_combined_as_the_ipcc_says(bare):
 
 
 def test_the_code_stands_under_its_heading(told):
-    """A page would hold a code and nothing that says what it is of."""
+    """A page would hold a code and nothing that says its subject."""
     kinds = [block["kind"] for block in status(told, Words("en"))]
     assert kinds[:2] == ["h2", "code_of_dots"]
 
 
 def test_the_command_asks_for_keys_and_status(told):
-    """A reader would be told to run a check that is never enough to rely on."""
+    """A reader would be advised to run a check that never suffices for reliance."""
     said = text_of(page(told, Words("en")))
     assert "tonneverifypack--keysKEYS_YOU_TRUST.json--statusSTATUS_LIST.json" in said

@@ -1,4 +1,4 @@
-"""Values with a date: the same rows on paper, in the workbook and in the console."""
+"""Values with a date: the same rows in PDF, workbook and console."""
 
 from dataclasses import replace
 from datetime import date
@@ -37,7 +37,7 @@ MONTH_US = 31 * 86_400_000_000
 
 @pytest.fixture(scope="module")
 def facts():
-    """A turbine that was rated anew, a laboratory result, and the grid's factor of a year."""
+    """A turbine that was rated again, a laboratory result, and the grid's factor of a year."""
     case = sample.waste_heat_case()
     plan = replace(
         case.plan,

@@ -117,7 +117,7 @@ def test_the_file_is_archival(pages):
 
 
 def test_the_signed_documents_are_attached_as_they_were_signed(pages, facts):
-    """Whoever has only the page could not check what it says."""
+    """Anyone who has only the page could not check what it says."""
     reader = PdfReader(BytesIO(pages["pv", "ja"]))
     found = {name: parts[0] for name, parts in reader.attachments.items()}
     assert found == {
@@ -147,7 +147,7 @@ def test_letters_that_our_fonts_lack_are_written_as_numbers():
 
 
 def test_a_draft_says_on_every_page_that_it_is_one(pages):
-    """Somebody would hand in what nobody has signed."""
+    """Someone would hand in what no one has signed."""
     said = sheets_of(pages["draft", "en"])
     assert len(said) == len(PdfReader(BytesIO(pages["draft", "en"])).pages)
     assert all("draft" in one for one in said)
@@ -168,7 +168,7 @@ def test_what_is_missing_is_said_to_be_missing(pages, facts):
 
 
 def _alternatives(data):
-    """Texts that stand for figures, for whoever does not see them."""
+    """Texts that stand for figures, for anyone who does not see them."""
     reader = PdfReader(BytesIO(data))
     numbers = {number for of in reader.xref.values() for number in of} | reader.xref_objStm.keys()
     every = [reader.get_object(number) for number in sorted(numbers) if number]
@@ -177,7 +177,7 @@ def _alternatives(data):
 
 @pytest.mark.parametrize("key", [("pv", "en"), ("pv", "vi"), ("pv", "ja"), ("bus", "ja")])
 def test_no_text_leaves_the_page(pages, tmp_path, key):
-    """A column of figures would be cut off at the paper's edge."""
+    """A column of figures would be cut off at the document's edge."""
     office.required("pdftotext", "poppler-utils")
     file = tmp_path / "page.pdf"
     file.write_bytes(pages[key])
@@ -194,7 +194,7 @@ def test_no_text_leaves_the_page(pages, tmp_path, key):
 
 
 def test_no_letter_is_smaller_than_eight_points():
-    """A reader of the paper would not make out what was deducted, and why."""
+    """A reader of the document would not make out what was deducted, and why."""
     text = resources.files("mrv.report.page").joinpath("page.typ").read_text("utf-8")
     sizes = [float(one) for one in re.findall(r"size: ([0-9.]+)pt", text)]
     assert len(sizes) > 20

@@ -90,7 +90,7 @@ def books(facts):
 
 @cache
 def opened(data, *, values=True):
-    """Return a workbook as openpyxl reads it; nobody writes to it."""
+    """Return a workbook as openpyxl reads it; no one writes to it."""
     return load_workbook(BytesIO(data), data_only=values)
 
 
@@ -250,7 +250,7 @@ def test_findings_stand_in_the_order_of_their_events(books):
 
 
 def test_a_witness_that_differs_stands_with_what_it_may_cost(books):
-    """A check meter that shows less would be seen by nobody who reads the report."""
+    """A check meter that shows less would be seen by no one who reads the report."""
     row = next(opened(books["pv-en"])["Cross-checks"].iter_rows(5, 5, values_only=True))
     assert row[:3] == ("check meter", "check-1", "inv-1")
     assert row[6] > row[7] > 0

@@ -84,7 +84,7 @@ def test_vectors_of_the_working_group(vector):
 
 @pytest.mark.parametrize("secret", [GATEWAY, METER], ids=["EdDSA", "ES256"])
 def test_a_batch_is_its_signers_and_nobody_elses(secret):
-    """Whoever can publish could sign for a gateway."""
+    """Anyone who can publish could sign for a gateway."""
     (found,) = check(batch(READING, secret=secret), held=keys(secret))
     assert (found.outcome, found.holder, found.device) == ("verified", "gw-1", "inv-1")
     for other in (STRANGER, OTHER):
@@ -115,7 +115,7 @@ def test_numbers_are_told():
 
 
 def test_a_key_that_ended_verifies_nothing_later():
-    """Who stole a key would sign with it for ever, and write the day that suits him."""
+    """Who stole a key would sign with it forever, and write the day that suits him."""
     ended = keys(ended=AT.replace(month=2))
     before, after = batch(READING), batch(READING, number=2, at_ms=1_770_000_000_000)
     assert outcomes(before, after, held=ended) == ["verified", "refused"]

@@ -45,7 +45,7 @@ def _without_keys(items):
 
 
 def test_every_file_is_expected():
-    """A file that nobody looks at could be verified wrongly for years."""
+    """A file that no one looks at could be verified wrongly for years."""
     assert sorted(EXPECTED) == sorted(one.name for one in OCMF.glob("*.xml"))
 
 
@@ -61,7 +61,7 @@ def test_each_file_shows_what_it_should(name):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_key_beside_a_value_never_verifies_it(name):
-    """Whoever forges a value puts a fitting key beside it."""
+    """Anyone who forges a value puts a fitting key beside it."""
     checked = check_items(_values(name), {})
     refused = [one == "refused" for one in EXPECTED[name]]
     assert [one.outcome == "refused" for one in checked] == refused

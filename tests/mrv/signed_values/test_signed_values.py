@@ -79,12 +79,12 @@ def test_brainpool_goes_by_both_of_its_names():
     "algorithm", ["ECDSA-secp192k1-SHA256", "ECDSA-secp192r1-SHA256", "RSA", "ECDSA-secp256r1-SHA1"]
 )
 def test_what_is_not_known_is_not_checked(algorithm):
-    """A signature that nobody looked at would count as a good one."""
+    """A signature that no one looked at would count as a good one."""
     assert outcomes([made(algorithm=algorithm)]) == ["not checked"]
 
 
 def test_a_page_stands_for_one_value():
-    """One charge could be told twice, with two amounts."""
+    """One charging session could be sent twice, with two amounts."""
     first, again = made(), made(RD=[READING | {"RV": "2.0"}])
     assert outcomes([first, again]) == ["verified", "refused"]
     twice = check_items([Item(first), Item(first)], keys())
@@ -96,7 +96,7 @@ def test_a_page_stands_for_one_value():
 
 
 def test_a_forged_page_takes_no_honest_one_down():
-    """Whoever can send anything could void a meter's values."""
+    """Anyone who can send anything could void a meter's values."""
     forged = made(SECRETS["secp256k1"], RD=[READING | {"RV": "9.0"}])
     assert outcomes([forged, made()]) == ["refused", "verified"]
     unread = made(algorithm="RSA", RD=[READING | {"RV": "9.0"}])
@@ -205,7 +205,7 @@ def test_keys_are_read_in_each_of_their_forms():
 
 
 def test_one_key_in_its_forms_is_one_key():
-    """An auditor who reads a point off a label would be told that it is another meter's key."""
+    """An auditor who reads a point off a label would be informed that it is another meter's key."""
     whole = METER.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     small = METER.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
     forms = [parse_key(text) for text in (public(METER), whole.hex(), small.hex())]

@@ -1,4 +1,4 @@
-"""Requests by our own OpenAPI document and against it, of which nobody thought: Schemathesis."""
+"""Requests by our own OpenAPI document and against it, of which no one thought: Schemathesis."""
 
 from collections import Counter
 

@@ -36,20 +36,20 @@ class Served:
     process: subprocess.Popen
 
     def ask(self, path: str, who: str | None = None, method: str = "GET", **more) -> httpx.Response:
-        """Ask as somebody; with no name, as anybody."""
+        """Ask as someone; with no name, as anyone."""
         headers = dict(more.pop("headers", {}))
         if who is not None:
             headers["Authorization"] = f"Bearer {self.tokens[who]}"
         return plain.request(method, self.url + path, headers=headers, **more)
 
     def hand_in(self, name, what, body, who, **headers):
-        """Hand in what somebody signed of a statement."""
+        """Hand in what someone signed of a statement."""
         told = {"Content-Type": "application/json", **headers}
         return self.ask(f"/v1/statements/{name}/{what}", who, "POST", content=body, headers=told)
 
 
 def _issued(database_url, home):
-    """A sealed log, an issued statement and a draft, and everybody's tokens."""
+    """A sealed log, an issued statement and a draft, and everyone's tokens."""
     plant.register(database_url, home)
     plant.fill_pv(database_url)
     who = logged.signers(database_url, home)

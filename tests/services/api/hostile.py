@@ -54,7 +54,7 @@ def idle(url, count, source=ATTACKER):
 
 
 def forged_token():
-    """Return a token of three parts that names a key which nobody has."""
+    """Return a token of three parts that names a key which no one has."""
     head = {"alg": "RS256", "typ": "JWT", "kid": secrets.token_hex(8)}
     body = {"sub": "x", "iss": "x", "aud": "x", "exp": 2**33, "iat": 1}
     parts = [msgspec.json.encode(head), msgspec.json.encode(body), b"no signature"]
@@ -80,7 +80,7 @@ class Reader:
     """
     Reads public pages the whole time; `times_s` of the answers, `statuses` of those.
 
-    In turn with them it reads the same pages of a process beside that nobody attacks: by
+    In turn with them it reads the same pages of a process beside that no one attacks: by
     its times, `beside_s`, it is known how busy the machine is.
     """
 

@@ -1,4 +1,4 @@
-"""Who may do what: every route, by every role and by nobody."""
+"""Who may do what: every route, by every role and by no one."""
 
 import pytest
 
@@ -191,7 +191,7 @@ LET_IN = {200, 201, 206, 404, 409, 422}
 
 
 def test_the_matrix_names_every_route(served):
-    """A route that nobody thought of could be open to anybody."""
+    """A route that no one thought of could be open to anyone."""
     paths = served.ask("/v1/openapi.json").json()["paths"]
     there = {(method.upper(), path) for path, ways in paths.items() for method in ways}
     assert there == set(MATRIX)
@@ -246,7 +246,7 @@ def test_a_broken_token_is_never_taken_for_none(served, authorization):
 
 
 def test_a_draft_is_seen_within_its_scope_alone(served):
-    """A competitor would read figures that nobody has verified."""
+    """A competitor would read figures that no one has verified."""
     path = f"/v1/statements/{served.draft}"
     for suffix in ("", ".json", "/status"):
         assert served.ask(path + suffix, "scoped").status_code == 200

@@ -41,7 +41,7 @@ def test_a_scope_sees_the_alarms_of_its_projects(served, raised):
 
 
 def test_operators_acknowledge_once(served, raised):
-    """An auditor could put an operator's alarms to rest, or nobody know who did."""
+    """An auditor could put an operator's alarms to rest, or no one know who did."""
     path = f"/v1/alarms/{raised['certificate_expired', 'inv-2']}/acknowledge"
     assert served.ask(path, "auditor", "POST", json={}).status_code == 403
     assert served.ask(path, "rival", "POST", json={}).status_code == 404
@@ -84,7 +84,7 @@ def _signed_in(served, who):
 
 
 def test_operators_take_alarms_up_in_the_console(served, raised):
-    """At night there is a browser and no terminal; and nobody else may put an alarm to rest."""
+    """At night there is a browser and no terminal; and no one else may put an alarm to rest."""
     number = raised["project_silent", "pv"]
     page = f"{served.url}/console/en/alarms/{number}"
     own, auditor = _signed_in(served, "operator"), _signed_in(served, "auditor")
@@ -113,7 +113,7 @@ def test_operators_take_alarms_up_in_the_console(served, raised):
 
 
 def test_the_live_page_begins_with_alarms(served, raised):
-    """Whoever comes on shift would look at ten thousand rows for what is wrong."""
+    """Anyone who comes on shift would look at ten thousand rows for what is wrong."""
     page = plain.get(f"{served.url}/console/en/live", cookies=_signed_in(served, "operator")).text
     main = page.partition("<main")[2]
     assert 0 < main.index('id="alarm-list"') < main.index('id="live"')

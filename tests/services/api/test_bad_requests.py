@@ -1,4 +1,4 @@
-"""Bad, hostile and slow requests: the right status, nothing changed, nothing told."""
+"""Bad, hostile and slow requests: the right status, nothing changed, nothing disclosed."""
 
 import json
 import socket
@@ -200,7 +200,7 @@ def test_a_key_for_longer_than_there_are_years_is_refused(served):
 
 @pytest.mark.parametrize("suffix", ["", ".json", ".pdf", "/evidence", "/status"])
 def test_head_says_what_get_would(served, suffix):
-    """A download tool asks for size and edition first, and would be told that it may not."""
+    """A download tool asks for size and edition first, and would get an error instead of them."""
     path = f"/v1/statements/{served.issued}{suffix}"
     whole, head = served.ask(path, "auditor"), served.ask(path, "auditor", "HEAD")
     assert (head.status_code, head.content) == (200, b"")
@@ -213,7 +213,7 @@ def test_head_says_what_get_would(served, suffix):
 
 @pytest.mark.parametrize("name", ["", "a" * 201, "line\nbreak", "nul\x00", 7, None])
 def test_a_key_with_an_unfit_name_is_not_made(served, name):
-    """The audit would name somebody whom nobody can read."""
+    """The audit would name someone whom no one can read."""
     found = served.ask("/v1/keys", "admin", "POST", json={"name": name, "role": "auditor"})
     is_problem(found, 422)
 

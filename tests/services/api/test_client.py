@@ -64,7 +64,7 @@ def test_what_is_refused_says_why(served):
 
 
 def test_an_api_that_is_not_there_is_said(monkeypatch):
-    """A program would wait for ever, or show a traceback of sockets."""
+    """A program would wait forever, or show a traceback of sockets."""
     monkeypatch.setattr("services.api.client._PAUSE_S", 0.001)
     with (
         Client(f"http://127.0.0.1:{free_port()}") as client,
@@ -95,7 +95,7 @@ class _Endless(BaseHTTPRequestHandler):
 
 
 def test_a_pack_without_end_is_not_downloaded(tmp_path):
-    """Whoever hands an auditor a URL could fill the disk of their machine."""
+    """Anyone who hands an auditor a URL could fill the disk of their machine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Endless)
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -50,7 +50,7 @@ def test_a_file_has_what_the_api_lists(served):
 
 
 def test_files_are_for_those_who_see_the_device(served):
-    """Another operator's production would be handed to whoever asks."""
+    """Another operator's production would be handed to anyone who asks."""
     assert served.ask("/v1/intervals/file.csv", params=SPAN).status_code == 401
     assert served.ask("/v1/intervals/file.csv", "stranger", params=SPAN).status_code == 404
     assert served.ask("/v1/intervals/file.xml", "auditor", params=SPAN).status_code in (404, 422)

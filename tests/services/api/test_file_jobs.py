@@ -1,4 +1,4 @@
-"""Reports and packs that nobody waits for: the same bytes, for whoever asked, and no others."""
+"""Reports and packs that no one waits for: the same bytes, for anyone who asked, and no others."""
 
 import asyncio
 import hashlib
@@ -220,7 +220,7 @@ def test_what_is_kept_is_bounded_by_bytes(tmp_path):
     ],
 )
 def test_a_file_that_is_removed_meanwhile_is_sent(tmp_path, method, headers, status, length):
-    """Whoever fetched a pack while another one was made for room was answered 500."""
+    """Anyone who fetched a pack while another one was made for room was answered 500."""
 
     def make(work):
         (work / "x").write_bytes(b"x" * 200_000)

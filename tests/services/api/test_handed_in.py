@@ -184,7 +184,7 @@ def _spoilt(document, **change):
 
 
 def test_an_event_that_nobody_signed_so_is_refused(served, holder, name, tmp_path):
-    """A server, or whoever stands in between, could put words into a verifier's mouth."""
+    """A server, or anyone who stands in between, could put words into a verifier's mouth."""
     with Client(served.url, served.tokens["verifier"]) as client:
         pack = unpacked(client, name, tmp_path / "pack")
     raised = json.loads(

@@ -109,7 +109,7 @@ def test_writes_at_once_stall_no_read(served, attacked):
 
 
 def test_long_work_stalls_no_read(served, attacked):
-    """Fourteen closes at once stood in the way of whoever only read, for five seconds."""
+    """Fourteen closes at once stood in the way of anyone who only read, for five seconds."""
     who = {role: {"Authorization": f"Bearer {served.tokens[role]}"} for role in served.tokens}
     pages = f"{attacked}/v1/statements/{served.issued}"
 
@@ -167,7 +167,7 @@ def test_nobody_but_a_trusted_proxy_is_believed(served, attacked):
     ],
 )
 def test_a_head_that_is_too_large_is_refused(attacked, head, status):
-    """What is read before anybody is known would fill the memory."""
+    """What is read before anyone is known would fill the memory."""
     with hostile.connection(attacked) as one:
         with suppress(OSError):  # it may be refused before its end is sent
             one.sendall(head)

@@ -91,7 +91,7 @@ def test_the_client_delivers(served):
     ],
 )
 def test_one_that_is_wrong_keeps_all_out(served, change, said):
-    """Half a delivery would be kept, and nobody would know which half."""
+    """Half a delivery would be kept, and no one would know which half."""
     good = {**MARCH, "id": "C-1"}
     answer = deliver(served, good, {**MARCH, "id": "C-2", **change})
     assert answer.status_code == 422, answer.text

@@ -1,4 +1,4 @@
-"""Turns and places: nobody takes what all need."""
+"""Turns and places: no one takes what all need."""
 
 import asyncio
 from contextlib import suppress
@@ -35,7 +35,7 @@ def test_a_lane_lets_in_so_many_and_the_others_after_them():
 
 
 def test_whoever_leaves_the_queue_leaves_no_place_behind(monkeypatch):
-    """Callers that hang up while they wait would shut everybody out for ever."""
+    """Callers that hang up while they wait would shut everyone out forever."""
 
     async def gone():
         lane = Lane(1)
@@ -92,7 +92,7 @@ def test_what_takes_long_has_a_lane_of_its_own(method, path, accept, count):
     ],
 )
 def test_who_is_made_to_wait_is_let_past_nobody(headers, count):
-    """By a word in a header, anybody would have files made beside the two of the lane."""
+    """By a word in a header, anyone would have files made beside the two of the lane."""
     path, client = "/v1/statements/x.pdf", ("10.0.0.1", 1)
     scope = {"method": "GET", "path": path, "client": client, "headers": ()}
     assert len(Lanes().of(scope, headers)) == count

@@ -154,7 +154,7 @@ def test_the_provider_is_asked_once_for_all(monkeypatch):
 
 
 def test_known_keys_outlive_an_outage_of_the_provider(monkeypatch):
-    """Nobody could sign in while the provider restarts."""
+    """No one could sign in while the provider restarts."""
     monkeypatch.setattr(principals, "FRESH_S", 0.0)
     monkeypatch.setattr(principals, "BETWEEN_S", 0.0)
     with published() as (provider, tokens):
@@ -171,7 +171,7 @@ def test_known_keys_outlive_an_outage_of_the_provider(monkeypatch):
 
 
 def test_a_provider_that_hangs_is_waited_for_once(monkeypatch):
-    """Each token would wait anew, and requests would pile up."""
+    """Each token would wait again, and requests would pile up."""
     monkeypatch.setattr(principals, "WAIT_S", 0.3)
     with hanging_provider() as (url, listening):
         tokens = Tokens(ISSUER, AUDIENCE, url)

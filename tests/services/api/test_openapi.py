@@ -50,7 +50,7 @@ _A_CASE_S = 2
 
 @pytest.mark.timeout(300 + _A_CASE_S * 40 * CASES)
 def test_what_it_promises_is_kept_whatever_is_asked(served):
-    """A request that nobody thought of would break the API, or get what no client can read."""
+    """A request that no one thought of would break the API, or get what no client can read."""
     from tests.services.api.any_request import ask_everything  # noqa: PLC0415 - loads for a second
 
     seen = ask_everything(served, CASES)
@@ -89,7 +89,7 @@ def test_every_parameter_is_described(served):
 
 
 def test_the_reference_is_served_from_here_alone(served):
-    """The reference would be empty where there is no internet, or load somebody else's program."""
+    """The reference would be empty where there is no internet, or load someone else's program."""
     page = served.ask("/v1/reference")
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -102,7 +102,7 @@ def test_the_reference_is_served_from_here_alone(served):
 
 
 def test_a_parameter_that_is_none_is_answered_by_those_that_are(served):
-    """A misspelt one would be told other names than the reference shows, or be taken."""
+    """The error for a misspelt parameter would list other names than the reference, or none."""
     for path, ways in served.ask("/v1/openapi.json").json()["paths"].items():
         if "get" not in ways or path.startswith("/v1/openapi"):
             continue
@@ -117,7 +117,7 @@ def test_a_parameter_that_is_none_is_answered_by_those_that_are(served):
 
 @pytest.mark.parametrize("path", ["/v1/reference", "/v1/openapi.json"])
 def test_it_is_open_to_everybody(served, path):
-    """Whoever is to get a key would have to have one to read how."""
+    """Anyone who is to get a key would have to have one to read how."""
     assert served.ask(path).status_code == 200
     assert served.ask(path, "revoked").status_code == 200
 

@@ -1,4 +1,4 @@
-"""What anybody may ask the API: status lists, the trust root, who approved an issue."""
+"""What anyone may ask the API: status lists, the trust root, who approved an issue."""
 
 from datetime import UTC, datetime
 

@@ -55,7 +55,10 @@ def archived(served, tmp_path_factory):
 
 
 def test_a_damaged_archive_is_no_mistake_of_the_caller(served, archived):
-    """An auditor would look for the fault in the request, or be told of folders of the server."""
+    """
+    An auditor would look for the fault in the request, or be informed of
+    folders of the server.
+    """
     path = f"/v1/statements/{served.draft}/evidence"
     (file,) = archived.glob("pv_inverter/2026/03/2026-03-03_*.parquet")
     data = file.read_bytes()
@@ -70,7 +73,7 @@ def test_a_damaged_archive_is_no_mistake_of_the_caller(served, archived):
 
 
 def test_an_archive_that_is_away_is_not_called_the_database():
-    """Whoever is called at night would restart the wrong server."""
+    """Anyone who is called at night would restart the wrong server."""
     app = FastAPI()
     problems.install(app, structlog.get_logger(), lambda _request, answer, _detail: answer)
 
@@ -243,7 +246,7 @@ def test_proofs_of_the_log_hold(served):
 
 
 def test_a_downloaded_pack_verifies_offline(served, tmp_path):
-    """The third-party entity would hold a pack that nobody can check."""
+    """The third-party entity would hold a pack that no one can check."""
     path = f"/v1/statements/{served.issued}/evidence"
     whole = served.ask(path, "scoped")
     assert whole.headers["content-type"] == "application/zip"

@@ -54,7 +54,7 @@ def test_a_caller_gets_the_form_that_it_accepts(served):
 
 @pytest.mark.parametrize("suffix", ["", ".json", ".pdf"])
 def test_a_form_or_language_that_is_not_there_is_refused(served, suffix):
-    """A caller would read an error page, or a language that nobody there reads, as the answer."""
+    """A caller would read an error page, or a language that no one there reads, as the answer."""
     path = f"/v1/statements/{served.issued}{suffix}"
     if suffix != ".pdf":
         detail = is_problem(served.ask(path, headers={"Accept": "text/html"}), 406)
@@ -98,7 +98,7 @@ def test_ranges_out_of_order_are_refused(served, asked, status):
 
 
 def test_a_draft_is_reported_within_its_scope_alone(served):
-    """A competitor would read figures that nobody has verified."""
+    """A competitor would read figures that no one has verified."""
     path = f"/v1/statements/{served.draft}"
     found = served.ask(f"{path}.pdf", "scoped")
     assert found.headers["cache-control"] == "private, no-cache"
@@ -111,7 +111,7 @@ def test_a_draft_is_reported_within_its_scope_alone(served):
 
 
 def test_the_client_downloads_reports(served, tmp_path):
-    """Whoever builds on the client would have to write this anew."""
+    """Anyone who builds on the client would have to write this again."""
     with Client(served.url, served.tokens["auditor"]) as client:
         pdf = client.report(served.issued, "pdf", tmp_path / "one.pdf", "ja")
         client.report(served.issued, "xlsx", tmp_path / "one.xlsx")

@@ -18,7 +18,7 @@ from tests.services.issuer.sealed import close_period
 
 @pytest.fixture(scope="module")
 def drawn(served):
-    """Return a submitted statement and lists that its verifier and somebody else signed."""
+    """Return a submitted statement and lists that its verifier and someone else signed."""
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         span = plant.us("2026-03-03"), plant.us("2026-03-04")
         name = close_period(conn, "pv", *span, "test").statement

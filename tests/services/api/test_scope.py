@@ -1,6 +1,6 @@
 """What a key of another project sees of this one: nothing, at any address.
 
-The page that says who may do what, held against the routes and what they were seen to do.
+The page that says who may do what, compared with the routes and what they were seen to do.
 """
 
 import runpy

@@ -69,7 +69,7 @@ def test_a_series_is_paged_to_its_end_and_is_what_is_stored(served):
 
 
 def test_filters_select_and_expand(served):
-    """A reader would be told of another device, or of another hour."""
+    """A reader would be informed of another device, or of another hour."""
     rows = stored(served)
     most = max(value for _, value in rows)
     noon = datetime(2026, 3, 2, 5, tzinfo=UTC)
@@ -118,7 +118,7 @@ def test_filters_select_and_expand(served):
 
 
 def test_nobody_sees_what_is_not_theirs(served):
-    """A competitor would read a plant's output every quarter of an hour."""
+    """A competitor would read a plant's output every 15 minutes."""
     assert ids(ask(served, "Things", "stranger")) == ["bus-1", "ch-1"]
     assert ids(ask(served, "Things", "scoped")) == ["inv-1", "inv-2"]
     nobody = served.ask(f"{ROOT}/Things")

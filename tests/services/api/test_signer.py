@@ -163,7 +163,7 @@ def entered(conn, name):
 
 
 def test_who_waits_for_the_signer_keeps_nobody_from_writing(apart, logins):
-    """With an operator's stolen key, nobody could revoke it while the signer is away."""
+    """With an operator's stolen key, no one could revoke it while the signer is away."""
     headers = {"Prefer": "wait=20", "Authorization": f"Bearer {apart.tokens['operator']}"}
     done = []
 
@@ -187,7 +187,7 @@ def test_who_waits_for_the_signer_keeps_nobody_from_writing(apart, logins):
 
 
 def test_a_statement_is_issued_though_the_web_process_has_no_key(apart, logins):
-    """Without a signer apart, whoever takes over the web process signs in the log's name."""
+    """Without a signer apart, anyone who takes over the web process signs in the log's name."""
     # nobody answers yet: what is asked for is a job, and kept
     asked = apart.ask("/v1/projects/pv/periods", "operator", "POST", json=DAY, headers=ASYNC)
     assert asked.status_code == 202

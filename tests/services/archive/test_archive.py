@@ -1,4 +1,4 @@
-"""Sealed days leave the database for files, and nobody who reads notices."""
+"""Sealed days leave the database for files, and no one who reads notices."""
 
 import json
 

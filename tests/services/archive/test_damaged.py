@@ -54,7 +54,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_damaged_file_is_named_and_refused(sealed_url, place, how):
-    """A statement would rest on readings that somebody changed in a folder."""
+    """A statement would rest on readings that someone changed in a folder."""
     DAMAGES[how](_file(place))
     assert any("2026-03-02_hp_pv" in what for what in _breaks(sealed_url))
     with pytest.raises(DamagedError, match="2026-03-02_hp_pv"):
@@ -89,7 +89,7 @@ def test_a_device_whose_history_is_damaged_does_not_stop_the_others(sealed_url, 
 
 
 def test_a_damaged_day_is_not_brought_back(sealed_url, place):
-    """Readings that somebody changed in a folder would stand in the database as measured."""
+    """Readings that someone changed in a folder would stand in the database as measured."""
     _flip(_file(place))
     wanted = check.Wanted(frozenset(), plant.us("2026-03-02"), plant.us("2026-03-03"))
     with (
@@ -108,7 +108,7 @@ def test_a_damaged_day_is_not_sealed_again(sealed_url, who, place):
 
 
 def test_a_manifest_that_says_otherwise_is_named(sealed_url, place):
-    """An auditor who reads the folder alone would be told another day's digests."""
+    """An auditor who has only the folder would compare with another day's digests."""
     file = _file(place, ".json")
     file.write_text(file.read_text().replace('"rows":96', '"rows":95'))
     assert any(
@@ -118,7 +118,7 @@ def test_a_manifest_that_says_otherwise_is_named(sealed_url, place):
 
 
 def test_foreign_files_are_named(sealed_url, place):
-    """What nobody put there would pass for evidence."""
+    """What no one put there would pass for evidence."""
     (place / "pv_inverter/2026/03/2026-03-09_hp_pv_0123456789abcdef.parquet").write_bytes(b"PAR1")
     (place / "notes.txt").write_text("hello")
     found = _breaks(sealed_url)
@@ -128,7 +128,7 @@ def test_foreign_files_are_named(sealed_url, place):
 
 
 def test_a_database_has_one_archive(sealed_url, place, tmp_path):
-    """Half of the days would be in a place that nobody backs up."""
+    """Half of the days would be in a place that no one backs up."""
     before = {f: f.read_bytes() for f in place.rglob("*") if f.is_file()}
     with pytest.raises(DamagedError, match="is not the archive"):
         shelved.archive(sealed_url, tmp_path / "second")
@@ -153,7 +153,7 @@ def test_two_runs_at_once_are_refused(sealed_url, tmp_path):
 
 
 def test_a_device_that_is_not_there_is_no_success(sealed_url, place):
-    """A misspelt name would be told that its evidence holds."""
+    """A misspelt name would be informed that its evidence holds."""
     with (
         connect(sealed_url, role="tonne_archive", autocommit=True) as conn,
         pytest.raises(InputError, match="'inv-9' has no data in the archive"),

@@ -48,7 +48,7 @@ def _own(folder):
 
 
 def _listed_again(folder):
-    """List the files anew, as a forger would; return what is still found."""
+    """List the files again, as a forger would; return what is still found."""
     files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
     said = {
         name: hashlib.sha256(file.read_bytes()).hexdigest()
@@ -158,7 +158,7 @@ def test_a_spoilt_day_is_named(folder, spoil):
 
 
 def test_a_damaged_archive_gives_no_pack(sealed_url, place, tmp_path):
-    """A pack would carry a file that somebody changed in a folder."""
+    """A pack would carry a file that someone changed in a folder."""
     with connect(sealed_url, role="tonne_mrv", autocommit=True) as conn:
         edges = plant.us("2026-03-01"), plant.us("2026-03-04")
         name = close_period(conn, "pv", *edges, "me").statement
@@ -205,7 +205,7 @@ def test_a_file_that_is_gone_later_is_named_and_comes_back(sealed_url, folder, p
 
 
 def test_a_kept_file_that_became_another_is_found(sealed_url, folder):
-    """Somebody could point an issued statement at the readings of another day."""
+    """Someone could point an issued statement at the readings of another day."""
     name, file, _, path = _kept(sealed_url)[1]
     other = _kept(sealed_url)[2][3]
     change = "UPDATE statement_evidence SET archived = %s WHERE statement_id = %s AND name = %s"

@@ -104,7 +104,7 @@ def test_a_command_that_is_nearly_right_is_asked_about() -> None:
 
 
 def test_help_shows_every_command_under_one_heading() -> None:
-    """Thirty-five commands in one list are read by nobody."""
+    """Thirty-five commands in one list are read by no one."""
     told = tonne("--help").stdout
     at = [told.index(f"\n{heading}:\n") for heading in SECTIONS]
     assert at == sorted(at)
@@ -114,7 +114,7 @@ def test_help_shows_every_command_under_one_heading() -> None:
 
 
 def test_an_option_shows_its_default() -> None:
-    """Whoever leaves `--wait` out would learn how long it waits by waiting."""
+    """Anyone who leaves `--wait` out would learn how long it waits by waiting."""
     told = tonne("simulate", "--help").stdout
     assert "[default: 60s]" in told
     assert '[default: ""]' not in told

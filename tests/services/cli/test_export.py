@@ -46,7 +46,7 @@ def test_a_pack_is_exported_without_a_database(pack, options, tmp_path):
 
 
 def test_a_contradiction_writes_nothing(pack, options, tmp_path):
-    """A folder that half holds is sent by whoever finds it."""
+    """A folder that half holds is sent by anyone who finds it."""
     entered = tmp_path / "authority.yaml"
     entered.write_text(yaml.safe_dump(whole(STATEMENT, 2026, 1)), encoding="utf-8")
     done = _run("cad-trust", pack, *options)
@@ -56,7 +56,7 @@ def test_a_contradiction_writes_nothing(pack, options, tmp_path):
 
 
 def test_a_pack_that_does_not_hold_is_not_exported(pack, options, tmp_path):
-    """A registry would be told a figure that somebody changed."""
+    """A registry would get a figure that was changed."""
     file = pack / "plan.json"
     was = file.read_bytes()
     file.write_bytes(was.replace(b"Rooftop PV", b"Rooftop PW"))

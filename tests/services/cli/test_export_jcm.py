@@ -98,7 +98,7 @@ C = {value = "factor_value"}
 
 
 def test_an_official_file_is_filled(run, tmp_path):
-    """Whoever has the official spreadsheet would type the meters' sums into it."""
+    """Anyone who has the official spreadsheet would type the meters' sums into it."""
     book = openpyxl.Workbook()
     book.active.title = "MRS(input)"
     book.active["D5"] = "=B5*C5"

@@ -16,7 +16,7 @@ from tests.invoked import tonne
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    """`tonne ... | head` said that a server cannot be reached; somebody looked for it."""
+    """`tonne ... | head` said that a server cannot be reached; someone looked for it."""
     reads, writes = os.pipe()
     os.close(reads)
     with commands.start(["registry", "schema"], stdout=writes, stderr=subprocess.PIPE) as process:

@@ -107,7 +107,7 @@ def test_reasons_are_those_of_the_docs():
 
 
 def test_every_reason_of_the_code_is_known():
-    """A refusal that `--reason` does not know can be listed by nobody."""
+    """A refusal that `--reason` does not know can be listed by no one."""
     code = [p.read_text(encoding="utf-8") for p in (ROOT / "ingest").rglob("*.py")]
     raised = {r for text in code for r in re.findall(r'(?:Payload|Wire)Error\(\s*"(\w+)"', text)}
     assert len(raised) > 20
@@ -135,7 +135,7 @@ def test_a_day_begins_at_the_site_s_midnight(tonne, database_url):
 
 
 def test_the_clock_is_named_where_sites_have_several(tonne, database_url):
-    """Whoever runs plants in two countries must see whose day it was."""
+    """Anyone who runs plants in two countries must see whose day it was."""
     with psycopg.connect(database_url) as conn:
         conn.execute(
             "INSERT INTO site (id, name, latitude, longitude, timezone) VALUES"

@@ -93,5 +93,5 @@ def test_a_table_has_a_head_and_numbers_to_the_right() -> None:
     ],
 )
 def test_near_names(name: str, question: str) -> None:
-    """An id with two letters swapped looks right to whoever typed it."""
+    """An id with two letters swapped looks right to anyone who typed it."""
     assert did_you_mean(name, ["nam-cau-kien", "nck-pv", "roof"]) == question

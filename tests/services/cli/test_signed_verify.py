@@ -29,7 +29,7 @@ def key_of(name):
     ],
 )
 def test_the_exit_code_says_how_it_came_out(name, exit_code):
-    """A script would take "nobody could check it" for "it is good"."""
+    """A script would take "no one could check it" for "it is good"."""
     key = key_of("test_ocmf_keba_kcp30.xml")
     assert verify(name, "--key", key, "--json").exit_code == exit_code
 

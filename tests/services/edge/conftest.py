@@ -27,7 +27,7 @@ def _kept_from_before():
 
 @pytest.fixture(autouse=True)
 def _nothing_left_open(_kept_from_before):
-    """What a test left open is told by that test, not by whichever the collector meets."""
+    """A resource that a test left open is reported by that test, not by a later one."""
     yield
     gc.collect()
 

@@ -217,7 +217,7 @@ class Edge:
         return found
 
     def told(self, name):
-        """One of its figures; None while it is not told."""
+        """Return one of its metrics; None if it is absent."""
         return (self.scrape() or {}).get(f"tonne_edge_{name}")
 
     def words(self):

@@ -113,7 +113,7 @@ def test_a_file_is_read_as_its_program_meant_it(folder, data):
     ],
 )
 def test_one_bad_row_and_nothing_of_the_file_is_taken(folder, data, told):
-    """Half a file would be sent again whole once it is mended, and nobody knew what had counted."""
+    """Half a file would be sent again whole once it is mended, and no one knew what had counted."""
     drop, outbox = folder
     _put(drop, data)
     note = drop / "refused" / "export.csv.txt"
@@ -150,7 +150,7 @@ def test_a_program_that_ends_no_line_loses_none(folder):
 
 
 def test_a_file_is_left_to_whoever_still_writes_it(folder):
-    """What a program writes after the move would be in `done`, and nobody would read it."""
+    """What a program writes after the move would be in `done`, and no one would read it."""
     drop, outbox = folder
     path = drop / "export.csv"
     with path.open("wb") as writing:

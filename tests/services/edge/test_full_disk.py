@@ -1,4 +1,7 @@
-"""A disk that somebody else filled: what was chosen goes, it is told, and all goes on after."""
+"""
+A disk filled by another program: messages are deleted by policy,
+reported, and sending continues.
+"""
 
 import json
 import os
@@ -23,7 +26,7 @@ MB = 1 << 20
 
 
 class Disk:
-    """A file system of its own of 24 MB, really full when it is told to be."""
+    """A separate file system of 24 MB that can be filled completely."""
 
     def __init__(self, path):
         self.path = path
@@ -46,7 +49,7 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path):
-    """A small file system; where nobody may mount one, the test is left out and says so."""
+    """A small file system; where no one may mount one, the test is left out and says so."""
     path = tmp_path / "disk"
     path.mkdir()
     done = subprocess.run(
@@ -133,7 +136,7 @@ def test_a_small_disk_is_used_to_its_end(disk, policy):
 def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
     pipeline, plant, disk, tmp_path
 ):
-    """A hole in the readings that nobody was told of would pass for a silent meter."""
+    """A hole in the readings that no one was informed of would pass for a silent meter."""
     local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
     local.start()
     listened = {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]}

@@ -119,7 +119,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
 
 
 def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
-    """A publisher that died last week would go on feeding power, anew with each connection."""
+    """A publisher that died last week would go on feeding power, again with each connection."""
     local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
     local.start()
     source = {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]}
@@ -192,7 +192,7 @@ def _watched():
 
 
 def test_what_waits_can_be_watched(pipeline, plant, tmp_path):
-    """An outbox fills for weeks before anybody who watches the fleet sees that it does."""
+    """An outbox fills for weeks before anyone who watches the fleet sees that it does."""
     drop = tmp_path / "drop"
     drop.mkdir()
     source = {"kind": "csv", "folder": str(drop), "device": "watched-1", "timezone": "UTC",

@@ -92,7 +92,7 @@ def test_inverters_of_one_file_are_apart():
 
 
 def test_a_workbook_is_read_as_its_csv(tmp_path):
-    """Somebody would convert each export by hand, or a spreadsheet would change its times."""
+    """Someone would convert each export by hand, or a spreadsheet would change its times."""
     name = "Huawei FusionSolar"
     sample = _blocks(name)["csv"]
     book, file = openpyxl.Workbook(), io.BytesIO()
@@ -138,7 +138,7 @@ def test_the_automation_of_the_page_is_one():
 
 
 def test_a_folder_takes_line_protocol(tmp_path):
-    """An export would lie there for ever, or be moved away unread."""
+    """An export would lie there forever, or be moved away unread."""
     drop = tmp_path / "drop"
     drop.mkdir()
     (drop / "a.lp").write_text(_blocks("InfluxDB line protocol")["influx"])

@@ -103,7 +103,7 @@ def wrong_clock():
 def test_a_clock_off_by_a_day_is_seen_through_and_told(
     pipeline, plant, tmp_path, wrong_clock, offset, seconds
 ):
-    """A day's energy on the wrong day, or refused as of the future, and nobody knows why."""
+    """A day's energy on the wrong day, or refused as of the future, and no one knows why."""
     broker = pipeline.stack.mosquitto
     broker.stop()
     edge = Edge(tmp_path, pipeline, [meter(plant, 0.2, "clock-1")], wrong_clock(offset))
@@ -160,7 +160,7 @@ def _stamped(edge):
 
 
 def _of_an_earlier_boot(edge, count):
-    """As if the machine had started anew since these were recorded."""
+    """As if the machine had started again since these were recorded."""
     with closing(sqlite3.connect(edge.outbox, timeout=60)) as db, db:
         db.execute(
             "UPDATE message SET boot = 'earlier' WHERE seq IN"

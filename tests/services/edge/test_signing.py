@@ -92,7 +92,7 @@ def _of(batches, outbox, device, after=0):
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256"])
 def test_batches_are_numbered_without_a_gap(outbox, tmp_path, algorithm):
-    """A restart or a second try would look like readings that somebody took out."""
+    """A restart or a second try would look like readings that someone took out."""
     signing = Signing(str(tmp_path / "k"), algorithm)
     signer = Signer("gw-1", signing)
     batches = Batches(signer, outbox)

@@ -119,7 +119,7 @@ def test_only_the_meter_that_changed_is_looked_up_again(database_url, tmp_path, 
 
 
 def test_a_time_limit_of_the_login_stops_no_storing(database_url, tmp_path, chain):
-    """Whoever limits questions to the database by a login's setting would stop the city."""
+    """Anyone who limits questions to the database by a login's setting would stop the city."""
     chain.close()
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(

@@ -65,7 +65,7 @@ def others():
 
 
 def test_each_class_of_errors_is_tried():
-    """A class that nobody thought of would halt the city by one meter."""
+    """A class that no one thought of would halt the city by one meter."""
     known = {
         kind.sqlstate: kind
         for kind in vars(psycopg.errors).values()
@@ -106,7 +106,7 @@ def test_no_refusal_holds_up_others(database_url, chain, metrics, monkeypatch):
 
 
 def test_a_device_is_stored_again_once_its_cause_is_gone(database_url, chain):
-    """A device that was refused once would be refused for ever."""
+    """A device that was refused once would be refused forever."""
     refuse(database_url, SICK, "53400")
     chain.store(inbox(0))
     refuse(database_url, "nobody", "53400")

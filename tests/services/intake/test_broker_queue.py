@@ -1,4 +1,4 @@
-"""What waits at the broker is told as it is, and is no longer told once the broker is away."""
+"""The broker's queue is reported, and no longer while the broker is unreachable."""
 
 from prometheus_client import CollectorRegistry
 

@@ -85,7 +85,7 @@ def demoted(connection):
 
 @pytest.mark.parametrize("spoil", [paused, demoted])
 def test_work_is_held_when_the_database_throws_it_out(database, spoil):
-    """A worker that wakes up would end in a traceback, and stay away where nobody restarts it."""
+    """A worker that wakes up would end in a traceback, and stay away where no one restarts it."""
     tries, losses = [], []
 
     def work(connection):

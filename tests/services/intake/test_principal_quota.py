@@ -1,4 +1,4 @@
-"""What one principal may send in a minute: no more is let in, and nobody else pays for it."""
+"""What one principal may send in a minute: no more is let in, and no one else pays for it."""
 
 import pytest
 from hypothesis import given, settings
@@ -84,7 +84,7 @@ def test_nobody_gets_more_than_its_minutes(steps):
 
 
 def test_the_first_ones_are_let_in_and_the_rest_are_told_why(quota, clock):
-    """Whoever reads the dead letter has to know which limit it was, and what to do."""
+    """Anyone who reads the dead letter has to know which limit it was, and what to do."""
     over = quota.over(ROUTER, inbox(*from_("gw", 30), *from_("gw/behind", 40)))
     assert [one.message for one in over] == list(range(60, 70))
     assert {one.reason for one in over} == {"rate"}

@@ -1,4 +1,4 @@
-"""A start waits for its servers, and not for ever."""
+"""A start waits for its servers, and not forever."""
 
 import threading
 import time
@@ -78,7 +78,7 @@ def test_a_restart_in_the_middle_of_the_start_ends_nothing(server):
 
 
 def test_what_is_refused_is_said_at_once(server):
-    """A wrong name of a database would be waited for until somebody looks."""
+    """A wrong name of a database would be waited for until someone looks."""
     server.start()
     began = time.monotonic()
     taken = ServerError("another `tonne run` writes to this database")

@@ -9,7 +9,7 @@ from tests.services.issuer import logged, plant
 
 @pytest.fixture
 def url(database_url, tmp_path):
-    """URL of a database with three days of two inverters, a reading each quarter hour."""
+    """URL of a database with three days of two inverters, a reading each 15-minute interval."""
     planted(plant.quarter_hours, database_url, tmp_path)
     return database_url
 

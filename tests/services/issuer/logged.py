@@ -45,7 +45,7 @@ def signers(url, home):
 
 
 def quarter_hours(url, home):
-    """Three days of two inverters, a reading each quarter hour; return the signers."""
+    """Three days of two inverters, a reading each 15-minute interval; return the signers."""
     plant.quarter_hours(url, home)
     return signers(url, home)
 

@@ -111,7 +111,10 @@ def documented(litres="34.0"):
 
 
 def quarter_hours(url, folder):
-    """Import the registry and store three days of two inverters, a reading each quarter hour."""
+    """
+    Import the registry and store three days of two inverters, a reading
+    each 15-minute interval.
+    """
     register(url, folder)
     fill_pv(url, minutes=15)
 

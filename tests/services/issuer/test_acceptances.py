@@ -1,4 +1,7 @@
-"""What a programme accepts, and meters of other projects: each would earn without anybody told."""
+"""
+Acceptances of a programme, and meters of other projects: neither raises
+the reduction unnoticed.
+"""
 
 import numpy as np
 import pytest
@@ -85,7 +88,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
 
 
 def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch):
-    """Whoever imports a file could write an acceptance in the programme's name."""
+    """Anyone who imports a file could write an acceptance in the programme's name."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
     url, given = database_url, tmp_path / "given.yaml"
     who = planted(logged.with_buses, url, tmp_path)

@@ -28,7 +28,7 @@ def _arrives(url, begin, minute):
 
 
 def test_a_close_while_readings_arrive_is_warned_of(database_url, tmp_path):
-    """A statement would lack the rest of an import that still runs, and nobody would know."""
+    """A statement would lack the rest of an import that still runs, and no one would know."""
     who = quarter_hours(database_url, tmp_path)
     logged.seal_now(database_url, who)
     environment = {"TONNE_DATABASE_URL": database_url, "TONNE_HOME": str(tmp_path / "home")}

@@ -194,7 +194,7 @@ def billed(url, folder, supplier, service):
 
 
 def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
-    """An owner would not know which papers to bring before the close, or bring his own."""
+    """An owner would not know which documents to bring before the close, or bring his own."""
     whole = (
         REGISTRY % RANGE
         + f"    documents: {{{', '.join(f'{n}: {PAPER % v}' for n, v in VALUES.items())}}}\n"

@@ -56,7 +56,7 @@ def test_both_ways_come_to_the_same_tonnes(folder):
 
 
 def test_more_energy_than_the_registers_rose_by_is_refused(folder):
-    """A forger who also made the manifest anew would pass the second check."""
+    """A forger who also made the manifest again would pass the second check."""
     file = folder / "intervals.parquet"
     table = parquet.read_table(file)
     values = [v * 10 for v in table["value"].to_pylist()]

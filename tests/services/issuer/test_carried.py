@@ -1,4 +1,4 @@
-"""What a period leaves below zero is taken off, in whatever order periods are issued."""
+"""What a period leaves below zero is deducted, in whatever order periods are issued."""
 
 from dataclasses import replace
 
@@ -110,7 +110,7 @@ TWINS = MOVED.replace(SERVED.replace("}", FROM), SERVED.replace("1,", "9,")).rep
 
 @pytest.mark.parametrize(("text", "number"), [(MOVED, 1), (TWINS, 9)])
 def test_what_is_owed_goes_with_the_meters(buses, tmp_path, text, number):
-    """Whoever owes would register the same buses as another project, and owe nothing."""
+    """Anyone who owes would register the same buses as another project, and owe nothing."""
     url, who = buses
     bad = _issue(url, who, 1)
     lost = int(_close(url, 1)["carried"]["out_ug"])
@@ -196,7 +196,7 @@ def test_a_value_without_its_document_counts_once_the_document_is_there(database
 
 
 def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tmp_path):
-    """Whoever closes the first days last would choose their baseline anew."""
+    """Anyone who closes the first days last would choose their baseline again."""
     url, who = buses
     later = _issue(url, who, 2)
     honest = _close(url, 0)["emissions"]["reduction"]

@@ -181,7 +181,7 @@ def test_days_on_which_more_was_used_than_there_was_are_named(database_url, tmp_
 
 
 def test_the_project_s_side_has_no_less(monkeypatch):
-    """Electricity that a common meter shows and no user's meter does would be nobody's."""
+    """Electricity that a common meter shows and no user's meter does would be no one's."""
     common = Common(
         "main", ("power", "other"), "energy_import", 1_100, 1_000, Fraction(1), Fraction(2), ()
     )

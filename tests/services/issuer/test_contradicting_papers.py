@@ -1,4 +1,7 @@
-"""Papers that contradict each other show nothing, by public ways; honest ones go on earning."""
+"""
+Documents that contradict each other are no evidence; honest ones still are. Through public
+commands.
+"""
 
 import hashlib
 import json
@@ -119,7 +122,7 @@ HALVES = row("a", "power", 1, 2), row("b", "power", 2, 4)
 
 
 def test_one_file_is_one_paper(url, tmp_path):
-    """One real invoice would be the file of any number of invoices that nobody wrote."""
+    """One real invoice would be the file of any number of invoices that no one wrote."""
     billed(url, tmp_path, WEATHER, HALVES[0], HALVES[1] | {"sha256": digest("a")})
     tonnes, unmet = shown(url)
     assert tonnes == 0
@@ -145,7 +148,7 @@ def test_one_file_is_one_paper(url, tmp_path):
 
 
 def test_one_invoice_lists_several_meters_and_months(url, tmp_path):
-    """An owner whose supplier writes one paper for all would earn nothing."""
+    """An owner whose supplier writes one document for all would earn nothing."""
     one = {"number": "AB/26E 17", "sha256": digest("one")}
     spelt = one | {"number": "ab-26e-17", "issuer": "EVN HAI PHONG Co., Ltd"}
     billed(url, tmp_path, WEATHER, HALVES[0] | one, HALVES[1] | spelt)
@@ -169,7 +172,7 @@ def test_one_invoice_entered_twice_stays_evidence(url, tmp_path):
     ids=["number", "issuer", "date"],
 )
 def test_a_file_has_one_issuer_number_and_date(url, tmp_path, other):
-    """What stands on a paper would be typed otherwise for each meter."""
+    """The value in a document would be entered differently for each meter."""
     one = {"number": "a", "sha256": digest("one")}
     billed(url, tmp_path, WEATHER, HALVES[0] | one, HALVES[1] | one | other)
     tonnes, unmet = shown(url)
@@ -209,7 +212,7 @@ def test_a_document_is_one_paper_too(url, tmp_path):
 
 
 def test_of_two_projects_the_first_keeps_its_file(url, tmp_path):
-    """Whoever knows the hash of an invoice could make its project lose it."""
+    """Anyone who knows the hash of an invoice could make its project lose it."""
     both = registry().replace("projects:", METERS.lstrip("\n")) + SECOND
     plant.register(url, tmp_path, both)
     billed(url, tmp_path, WEATHER, *HALVES)
@@ -259,7 +262,7 @@ def test_a_supplier_may_operate_another_project(url, tmp_path):
 
 
 def test_only_its_issuer_corrects_an_invoice(url, tmp_path):
-    """A supplier's invoice that says more would be corrected by whoever says less."""
+    """A supplier's invoice that says more would be corrected by anyone who says less."""
     billed(url, tmp_path, WEATHER, HALVES[0], row("b", "power", 2, 4, 2))
     # what it says counts as used, and more than the building had before is a loss
     first, _ = shown(url)

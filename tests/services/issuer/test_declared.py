@@ -142,7 +142,10 @@ def test_another_power_and_another_population_than_designed_are_findings(url, tm
 
 
 def test_an_estimate_that_no_such_plant_can_give_is_a_finding(url, tmp_path):
-    """A roof would be held against 4,771 full-load hours, and be below the estimate for ever."""
+    """
+    A roof would be compared with 4,771 full-load hours, and be below
+    the estimate forever.
+    """
     claims = _closed(url, tmp_path, plant.REGISTRY)
     assert "full-load" not in _told(claims)
     much = plant.REGISTRY.replace("energy_kwh_per_year: 2400000", "energy_kwh_per_year: 9542000")

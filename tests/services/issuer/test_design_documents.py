@@ -1,4 +1,4 @@
-"""A recycling plant by public ways: without documents of its design it earns nothing."""
+"""A recycling plant by public ways: without documents of its design it is not credited."""
 
 import json
 
@@ -138,7 +138,7 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
 
 
 def test_a_preview_tells_before_the_close_what_is_missing(url):
-    """An owner would hear of a missing paper when the period is closed, and keeps no draft."""
+    """An owner would hear of a missing document when the period is closed, and keeps no draft."""
     environment = {"TONNE_DATABASE_URL": url}
 
     def told(*words):

@@ -104,7 +104,7 @@ def closed(url, name):
 
 
 def test_a_clock_that_runs_three_times_too_fast_counts_the_hours_that_passed(url):
-    """Forty-five days of a season would be told in fifteen, and earn as much."""
+    """Forty-five days of a season would be sent in fifteen days, and be credited in full."""
     true, unmet = closed(url, "true")
     assert true > 0
     assert not unmet

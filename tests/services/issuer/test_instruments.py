@@ -69,7 +69,7 @@ def test_what_a_late_calibration_found_is_in_the_statement_and_counts(url, tmp_p
     ],
 )
 def test_what_cannot_be_is_refused(url, tmp_path, row, wrong):
-    """A certificate of a misspelt channel would cover nothing, and nobody would be told."""
+    """A certificate of a misspelt channel would cover nothing, and no one would be informed."""
     planned, said = _told(url, tmp_path, plant.REGISTRY.replace(VALID, f"{row}, {VALID}"))
     assert planned.refused
     assert wrong in said

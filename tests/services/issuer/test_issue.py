@@ -114,7 +114,7 @@ def test_the_database_itself_lets_one_claim_through(database_url, overlapping):
 
 
 def test_who_is_chosen_to_end_a_deadlock_tries_again(database_url, signers):
-    """A statement would stay verified because somebody else's transaction was in its way."""
+    """A statement would stay verified because someone else's transaction was in its way."""
     with psycopg.connect(database_url, autocommit=True) as conn:
         # who waits looks once whether it is a deadlock: by then it has to be one
         conn.execute(f"ALTER DATABASE \"{conn.info.dbname}\" SET deadlock_timeout = '5s'")

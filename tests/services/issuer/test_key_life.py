@@ -46,7 +46,7 @@ def issued(database_url, tmp_path, monkeypatch):
 
 
 def checked(url, name, folder):
-    """Export and verify as an auditor does, with the keyring and status list of now."""
+    """Export and verify as an auditor does, with the keyring and status list of today."""
     with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         operator = life.Signer(*keys.load(folder.parent, "the-operator"))
@@ -86,7 +86,7 @@ def test_a_log_gets_a_new_key_and_everything_verifies(issued, tmp_path):
 
 
 def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
-    """Whoever stole the log's key could go on writing its history."""
+    """Anyone who stole the log's key could go on writing its history."""
     url, who, name = issued
     printed("keys", "revoke", "tonne-log")
     assert "has ended" in printed("log", "seal", code=2)
@@ -133,7 +133,7 @@ def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path
 
 
 def test_an_end_that_is_dated_back_reaches_what_was_issued_since(issued, tmp_path):
-    """What a thief got into the log before anybody saw it would count for ever."""
+    """What a thief got into the log before anyone saw it would count forever."""
     url, _, name = issued
     with issuer(url) as conn:
         pack = read_pack(export(conn, name, tmp_path / "pack"))
@@ -195,7 +195,7 @@ def test_a_stolen_operator_s_key_signs_no_status_list_that_counts(issued, tmp_pa
 
 
 def test_a_stolen_root_key_is_replaced_by_the_others(tmp_path, monkeypatch):
-    """Whoever stole a programme's key would name its verifiers, or nobody could any more."""
+    """Anyone who stole a programme's key would name its verifiers, or no one could any more."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     for name in ("a", "b", "c", "stolen", "new", "thief"):
         printed("keys", "create", "--role", "programme", "--name", name, "--no-enroll")

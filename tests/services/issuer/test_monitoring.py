@@ -328,7 +328,7 @@ def test_what_a_plan_does_not_describe_is_a_finding(tonne, database_url, tmp_pat
 
 
 def test_a_draft_waits_for_what_only_the_plant_knows(tonne, database_url, tmp_path):
-    """An engineer would face an empty page, or a plan that nobody thought about would pass."""
+    """An engineer would face an empty page, or a plan that no one thought about would pass."""
     assert _import(tonne, tmp_path, plant.REGISTRY.replace(PLAN, "")).exit_code == 0
     draft = tonne("plan", "draft", "pv").output
     refused = _import(tonne, tmp_path, draft)

@@ -103,7 +103,7 @@ def test_another_city_sees_what_it_has(database_url, tmp_path, tonne):
     [("4.416673", "4.416"), ("-0.0001", "-0.001"), ("1477000", "1,477,000"), (None, "-"), (0, "0")],
 )
 def test_what_is_shown_is_rounded_down(tonnes, shown):
-    """A report would show a kilogram that nobody avoided."""
+    """A report would show a kilogram that no one avoided."""
     assert shown_tonnes(tonnes) == shown
 
 

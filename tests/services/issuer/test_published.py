@@ -49,7 +49,7 @@ def plant_of(database_url, tmp_path, monkeypatch):
 
 
 def checked(url, name, folder):
-    """Export and verify with the keys of now and the list that is published."""
+    """Export and verify with the keys of today and the list that is published."""
     with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
         status = signed_documents.newest_status_list(conn, "pv")
@@ -57,7 +57,7 @@ def checked(url, name, folder):
 
 
 def late(url, day, hours, arrived_us):
-    """Store readings of inv-1, a quarter hour each, that arrive at one time."""
+    """Store readings of inv-1, an interval of 15 minutes each, that arrive at one time."""
     begin = plant.us(day) + 60_000_000
     times = begin + np.arange(hours * 4) * 15 * 60_000_000 + 120_000_000
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
@@ -159,7 +159,7 @@ def test_two_people_issue_where_the_registry_says_so(plant_of, tmp_path):
 
 
 def test_a_stolen_approvers_key_issues_nothing(plant_of):
-    """Whoever stole the director's key would issue until somebody looks."""
+    """Anyone who stole the director's key would issue until someone looks."""
     url, who = plant_of(TWO)
     name = logged.verified(url, who)
     with issuer(url) as conn:
@@ -174,7 +174,7 @@ def test_a_stolen_approvers_key_issues_nothing(plant_of):
 
 
 def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path):
-    """A reader who asks the server would be told that a revoked statement counts."""
+    """A reader who asks the server would be informed that a revoked statement counts."""
     url, who = plant_of()
     name = logged.verified(url, who)
     printed("statement", "issue", name, "--key", "the-operator")

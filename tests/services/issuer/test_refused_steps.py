@@ -68,7 +68,10 @@ def _refused(url, error, step, *given, **more):
     ],
 )
 def test_periods_that_cannot_be(drafted, begin, end, word):
-    """Energy of before the project, or of half a quarter hour, would be claimed."""
+    """
+    Energy from before the project, or of half an interval of 15
+    minutes, would be claimed.
+    """
     url, _, _ = drafted
     span = plant.us(begin), plant.us(end)
     assert word in _refused(url, PeriodError, close_period, "pv", *span, "test")
@@ -101,7 +104,7 @@ def test_time_before_a_device_was_installed_earns_nothing(database_url, tmp_path
 
 
 def test_unknown_and_ended_keys_sign_nothing(drafted, tmp_path):
-    """Whoever makes a key, or finds an old one, could sign in the operator's name."""
+    """Anyone who makes a key, or finds an old one, could sign in the operator's name."""
     url, who, name = drafted
     stranger = life.Signer(*_made(tmp_path, "stranger", "operator"))
     assert "not enrolled" in _refused(url, EnrolmentError, life.submit, name, stranger)

@@ -63,7 +63,7 @@ def test_rating_that_is_raised_counts_from_its_import_on(url, tmp_path):
 
 
 def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
-    """An owner would date a rating back without anybody seeing it."""
+    """An owner would date a rating back without anyone seeing it."""
     dated = ONE.replace("1000000", "2000000") + (
         "    ratings:\n"
         "      - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 1000000}\n"
@@ -377,7 +377,7 @@ def test_a_copy_that_may_be_two_meters_is_a_clarification_request(what):
 
 
 def test_a_copy_is_excluded_by_the_rule_that_it_breaks():
-    """A copy of another project's meter would be told as a meter that is not registered."""
+    """A copy of another project's meter would be reported as a meter that is not registered."""
     by_day = Agreeing(10, 10, 1.0)
     copies = (
         Copy("b", "z", "q", equal=True, excluded=True),

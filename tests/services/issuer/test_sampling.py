@@ -1,4 +1,7 @@
-"""The sampling list: a seed that nobody chooses, drawn once, and drawn again by whoever checks."""
+"""
+The sampling list: a seed that no one chooses, drawn once, and drawn
+again by anyone who checks.
+"""
 
 import json
 

@@ -58,7 +58,7 @@ def _sealed(url):
 
 
 def test_the_sealer_leaves_no_day_longer_than_promised(at, database_url):
-    """What stood in the database for days could be rewritten before anybody fixed it."""
+    """What stood in the database for days could be rewritten before anyone fixed it."""
     assert SETTLE_US + seal.EVERY_S * 1_000_000 < PROMISED_US
     waited, step = {}, 11 * HOUR_US  # eleven times as rarely as it does
     for now in range(BEGIN, BEGIN + 5 * 24 * HOUR_US, step):
@@ -128,7 +128,7 @@ def _execute(url, statement):
 
 
 def test_a_day_is_sealed_once_and_an_audit_holds(database_url, who):
-    """Nobody could say later what the data of a day had been."""
+    """No one could say later what the data of a day had been."""
     report = logged.seal_now(database_url, who)
     assert report.days == 6
     assert {"registry", "plan", "calibration", "keys", "factors", "records"} <= set(report.entries)
@@ -216,7 +216,7 @@ def test_a_day_that_is_not_sealed_in_time_is_named(database_url, who):
 
 
 def test_a_device_that_was_taken_out_of_the_registry_began_as_before(database_url, who):
-    """Nobody would seal the days of a meter whose row somebody removed by hand."""
+    """No one would seal the days of a meter whose row someone removed by hand."""
     names = ("inv-1", "bus-1", "nobody")
     with psycopg.connect(database_url) as conn, conn.cursor() as cursor:
         began = seals.first_us(cursor, names)

@@ -1,4 +1,4 @@
-"""Devices leave projects and join them after their days were sealed; nobody changed a row."""
+"""Devices leave projects and join them after their days were sealed; no one changed a row."""
 
 import psycopg
 import pytest
@@ -39,7 +39,10 @@ def _imported(url, folder, text):
 
 @pytest.mark.parametrize("rest", ["", OTHER])
 def test_a_device_that_leaves_a_project_accuses_nobody(database_url, who, tmp_path, rest):
-    """An accepted import that ended a service was told as rows that somebody took out by hand."""
+    """
+    An accepted import that ended a service was reported as rows that
+    someone took out by hand.
+    """
     assert logged.seal_now(database_url, who).refused == []
     _imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES) + rest)
     for recheck in (False, True):
@@ -61,7 +64,10 @@ def test_a_device_that_joins_a_project_accuses_nobody(database_url, tmp_path):
 
 
 def test_a_day_whose_rows_wait_for_an_import_is_sealed_after_them(database_url, who, tmp_path):
-    """Emissions of before the import were told as rows that do not follow from the readings."""
+    """
+    Emissions from before the import were reported as rows that do not follow from the
+    readings.
+    """
     logged.seal_now(database_url, who)
     _imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES))
     plant.register(database_url, tmp_path, plant.REGISTRY)
@@ -80,7 +86,7 @@ def test_a_day_whose_rows_wait_for_an_import_is_sealed_after_them(database_url, 
 
 @pytest.mark.parametrize("text", [plant.REGISTRY.replace(BOUND, LEAVES), plant.REGISTRY])
 def test_rows_that_are_gone_are_named_whatever_was_imported(database_url, who, tmp_path, text):
-    """Whoever ends a service could take the readings out of the days that were sealed."""
+    """Anyone who ends a service could take the readings out of the days that were sealed."""
     logged.seal_now(database_url, who)
     _imported(database_url, tmp_path, text)
     with psycopg.connect(database_url, autocommit=True) as conn:

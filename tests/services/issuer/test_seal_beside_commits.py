@@ -48,7 +48,7 @@ def _notes(report):
 
 
 def _day(day="2026-03-02"):
-    """Times and register of inv-1 on a day, a reading each quarter hour."""
+    """Times and register of inv-1 on a day, a reading each 15-minute interval."""
     return plant.sunny(day, f"{day[:-1]}{int(day[-1]) + 1}", 15)[:2]
 
 
@@ -248,7 +248,7 @@ ROW = " WHERE device_id = 'inv-1' AND time >= '2026-03-02T05:00Z' AND time < '20
 
 @pytest.mark.parametrize("how", BY_HAND)
 def test_a_late_reading_hides_no_change_by_hand(database_url, who, how):
-    """One late reading would have a forged day sealed anew as an honest one."""
+    """One late reading would have a forged day sealed again as an honest one."""
     logged.seal_now(database_url, who)
     with psycopg.connect(database_url) as conn:
         was = conn.execute("SELECT * FROM reading_pv_inverter" + ROW).fetchall()
@@ -360,7 +360,7 @@ def test_an_issue_says_that_late_readings_wait_for_their_seal(database_url, who)
 
 @pytest.mark.parametrize("late", [False, True])
 def test_an_issue_says_what_was_changed_by_hand(database_url, who, late):
-    """The operator would seal a forged day anew, for readings were said to be late."""
+    """The operator would seal a forged day again, for readings were said to be late."""
     logged.seal_now(database_url, who)
     _changed(database_url, BY_HAND["updated"] + ROW)
     if late:
@@ -433,7 +433,7 @@ def test_a_late_reading_under_two_seals_is_sealed_under_both(
 
 
 def test_many_late_readings_are_forgotten_once_they_are_sealed(database_url, who):
-    """What waits for a seal would grow for ever."""
+    """What waits for a seal would grow forever."""
     logged.seal_now(database_url, who)
     times, energy = _day("2026-03-03")
     for at in range(0, 90, 9):

@@ -77,7 +77,7 @@ def grades(url):
 
 @pytest.mark.parametrize("cose", [False, True])
 def test_signed_invoices_give_a_meter_grade_a(given, cose, monkeypatch):
-    """A supplier's signature would count no more than a scan that anybody can draw."""
+    """A supplier's signature would count no more than a scan that anyone can draw."""
     url, _, file = given
     out = signed(file, **({"cose": True} if cose else {}))
     said = tonne("invoice", "import", out, code=2).output
@@ -216,7 +216,7 @@ def _closed(url, tmp_path):
 
 
 def test_a_day_that_its_gateway_signed(url, tmp_path, monkeypatch):
-    """A buyer could not tell energy that somebody signed from energy that nobody did."""
+    """A buyer could not tell energy that someone signed from energy that no one did."""
     plain = plant.sunny("2026-03-01T18:00:00+07:00", "2026-03-03T06:00:00+07:00")
     plant.send(url, "inv-2", plain[0], energy_export_wh=plain[1], active_power_w=plain[2])
     payloads = _signed(_messages())

@@ -46,7 +46,7 @@ def test_a_key_is_never_overwritten(tmp_path):
 
 
 def test_a_public_part_needs_no_database(tmp_path, monkeypatch):
-    """A verifier could hand over a key only by way of somebody else's database."""
+    """A verifier could hand over a key only by way of someone else's database."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     monkeypatch.delenv("TONNE_DATABASE_URL", raising=False)
     made = keys.create(tmp_path, "auditor", "verifier")
@@ -124,7 +124,7 @@ def test_a_revoked_key_signs_no_more_and_what_it_signed_before_counts(database_u
 
 
 def test_the_secret_is_nowhere_but_in_its_file(database_url, tmp_path):
-    """Whoever reads a backup of the database, or a log, could sign."""
+    """Anyone who reads a backup of the database, or a log, could sign."""
     holder = keys.create(tmp_path, "plant", "operator")
     secret = keys.load(tmp_path, "plant")[0].secret_multikey
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
@@ -179,7 +179,7 @@ def signs(home, name):
 
 
 def test_a_key_in_a_token_signs(token):
-    """A secret could only be kept in a file that whoever copies the disk has."""
+    """A secret could only be kept in a file that anyone who copies the disk has."""
     create = ("keys", "create", "--role", "operator", "--no-enroll", *holders.OPTIONS["operator"],
               "--pkcs11", MODULE)  # fmt: skip
     printed(*create, "--name", "plant", "--token", "plant", "--make")
@@ -203,7 +203,7 @@ def test_a_key_in_a_token_signs(token):
 
 
 def test_a_token_without_its_pin_signs_nothing(token, monkeypatch):
-    """Whoever has the machine would have the key."""
+    """Anyone who has the machine would have the key."""
     where = {"module": str(MODULE), "token": "plant", "key": "k"}
     monkeypatch.setenv("TONNE_PKCS11_PIN", "0000")
     with pytest.raises(InputError, match=r"PIN is rejected|asks for a PIN|NoSuchToken"):
@@ -233,7 +233,7 @@ def kms(home):
 
 
 def test_a_command_signs(home, kms):
-    """A key service could only be used by whoever writes code for it."""
+    """A key service could only be used by anyone who writes code for it."""
     script, public = kms
     create = ("keys", "create", "--role", "operator", "--no-enroll", *holders.OPTIONS["operator"])
     printed(*create, "--name", "plant", "--signer", script, "--public-key", public)
@@ -301,7 +301,7 @@ def test_the_pin_is_a_secret_of_the_settings(home, monkeypatch):
 
 
 def test_a_key_in_a_token_is_followed_by_one_in_the_same_token(token, database_url, monkeypatch):
-    """Whoever keeps keys in a token would have to leave it to rotate one."""
+    """Anyone who keeps keys in a token would have to leave it to rotate one."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     for role, name in (("operator", "works"), ("log", "tonne-log")):
         printed("keys", "create", "--role", role, "--name", name, *holders.OPTIONS.get(role, ()),

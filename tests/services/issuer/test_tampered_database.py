@@ -1,5 +1,5 @@
 """
-Whoever owns the database can write what they like: an audit names it.
+Anyone who owns the database can write what they like: an audit names it.
 
 Each case is done with triggers off and all rights, to a database that holds an
 issued statement under a sealed log, and is rolled back after the audit.
@@ -303,7 +303,7 @@ def test_dead_letters_that_policy_removed_are_no_break(url):
 
 
 def test_no_table_is_forgotten(url):
-    """A table that comes later would be outside of every audit, and nobody would know."""
+    """A table that comes later would be outside of every audit, and no one would know."""
     # as the sealer sees them: a table that it may not read is none that it seals
     with connect(url, role="tonne_mrv") as conn:
         unknown = tables(conn).unknown

@@ -1,5 +1,5 @@
 """
-Whoever hands on a pack can change its files: `tonne verify` names what was done.
+Anyone who hands on a pack can change its files: `tonne verify` names what was done.
 
 Each case spoils a copy of an issued pack, whose day is under a seal, and is
 checked with the keys that a reader trusts.
@@ -76,7 +76,7 @@ def folder(whole, tmp_path):
 
 
 def _named(folder, whole):
-    """Say what a reader with the right keys is told; None where nothing is wrong."""
+    """Return the result of `tonne verify` with the right keys; None if no step fails."""
     try:
         report = verify(read_pack(folder), read_keyring((whole / "keys.json").read_bytes()))
     except InputError as error:

@@ -177,7 +177,7 @@ def test_a_clock_apart_is_said(who, database_url, asked, monkeypatch):
 
 
 def test_the_sealer_has_heads_stamped_and_counts(who, database_url, asked, authorities, tmp_path):
-    """Stamps would depend on somebody who asks for them by hand."""
+    """Stamps would depend on someone who asks for them by hand."""
     metrics, log = Metrics(), get_logger("test")
     value = metrics.registry.get_sample_value
 
@@ -215,7 +215,7 @@ def test_tokens_are_append_only(who, database_url, asked):
 
 
 def test_settings_that_say_too_little_or_two_things(asked, tmp_path, monkeypatch):
-    """Nobody would be asked, or anybody's token would count, without a word."""
+    """No one would be asked, or anyone's token would count, without a word."""
     asked()
     for name, value, what in (
         ("TONNE_TIMESTAMP_AUTHORITIES", str(tmp_path / "none"), "No such file"),
@@ -289,7 +289,7 @@ def test_an_authority_that_others_wrote(another, who, database_url, asked, monke
 
 
 def test_the_trust_root_s_word_outranks_the_setting(asked, tmp_path, authorities, monkeypatch):
-    """Two rules at once, and nobody would know which of them bound the issue."""
+    """Two rules at once, and no one would know which of them bound the issue."""
     from mrv.signatures.authorities import StampRule  # noqa: PLC0415
     from mrv.signatures.trust_root import TrustRoot, sign_root, write_root  # noqa: PLC0415
     from tests.mrv import packs  # noqa: PLC0415

@@ -153,7 +153,7 @@ def test_a_new_name_of_the_project_hides_no_change(url, tmp_path):
 
 
 def test_a_project_that_takes_buses_over_has_its_own_values(database_url, tmp_path):
-    """Whoever buys buses after another project of them would be held to its values."""
+    """Anyone who buys buses after another project of them would be held to its values."""
     ended, again = taken_over()
     plant.register(database_url, tmp_path, ended)
     assert not registering.told(database_url, tmp_path, ended + again).refused
@@ -190,7 +190,7 @@ def with_second(end, begin, value, had=", kwh_per_km: 1.0"):
 def test_a_new_id_has_the_values_of_the_meter_that_it_replaces(
     url, tmp_path, end, begin, value, before
 ):
-    """A meter would be replaced, and the value of before would be of the old id alone."""
+    """After a meter replacement, the issued value would apply to the old id only."""
     first = BUSES.replace(SERVED % "", SERVED % ", kwh_per_km: 1.0")
     assert not registering.told(url, tmp_path, first).refused
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
@@ -256,7 +256,7 @@ def test_another_file_after_one_that_completed_a_document_is_a_condition(url, tm
 
 
 def test_the_operator_s_own_paper_shows_no_new_value(url, tmp_path):
-    """Whoever gains by a value would write the paper that shows it."""
+    """An operator would write the document for a value that raises the reduction."""
     honest, _ = closed(url)
     logged.signers(url, tmp_path)
     text = BUSES.replace(OLD, NEW) + DOCUMENT % ("own note", "2025-03-01", "a1" * 32)
@@ -273,7 +273,7 @@ PUBLISHED = (
 
 
 def test_a_publication_of_the_losses_settles_its_finding_at_any_time(url, tmp_path):
-    """The finding would ask for a paper, and entering it would be another finding for good."""
+    """The finding would ask for a document, and entering it would be another finding for good."""
     bare = logged.closed(url, *SPAN, project="bus").result
     (found,) = (one for one in bare.applicability if one.rule == "FAC-01")
     assert "Enter the publication of the grid operator or authority under `documents`" in str(
@@ -288,7 +288,7 @@ def test_a_publication_of_the_losses_settles_its_finding_at_any_time(url, tmp_pa
 def test_a_period_closes_by_the_evidence_that_the_pinned_trust_root_asks_for(
     url, tmp_path, monkeypatch
 ):
-    """A programme that asks for more, or less, would have it in a file that nobody reads."""
+    """A programme that asks for more, or less, would have it in a file that no one reads."""
     usual, asked = shown_asked(url)
     assert asked is UNSET
     (one,) = (o for o in usual.applicability if o.rule == "PAR-05")

@@ -1,4 +1,7 @@
-"""What only the database knows is told to Prometheus, and nothing is told of one that is away."""
+"""
+What only the database knows is instructed to Prometheus, and nothing is informed of one that is
+away.
+"""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -75,7 +78,7 @@ class Heard:
         self.said = []
 
     def warning(self, event, **more):
-        """Keep what is told of as a fault."""
+        """Store a reported fault."""
         self.said.append((event, more))
 
     error = warning
@@ -110,7 +113,7 @@ def test_its_own_role_suffices_for_all_that_it_does(database_url, tmp_path):
 
 
 def test_a_database_that_is_away_shows_as_down(watched, timescale):
-    """A fleet would be shown as online for as long as nobody can look."""
+    """A fleet would be shown as online for as long as no one can look."""
     metrics, watcher = watched
     watcher.look()
     timescale.kill()
@@ -128,7 +131,7 @@ def test_a_database_that_is_away_shows_as_down(watched, timescale):
 
 
 def test_an_audit_counts_what_is_broken(watched, database_url):
-    """A row changed by hand would be found only by whoever thinks of asking."""
+    """A row changed by hand would be found only by anyone who thinks of asking."""
     metrics, watcher = watched
     watcher.audit()
     assert _broken(metrics) == set()
@@ -167,7 +170,7 @@ def _added_up(conn):
 
 
 def test_a_change_of_the_registry_alone_adds_no_day_up_again(database_url, tmp_path):
-    """A serial number entered would have years of a whole city added up anew."""
+    """A serial number entered would have years of a whole city added up again."""
     planted(plant.quarter_hours, database_url, tmp_path)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         assert gauges.refresh_days(conn) > 0
@@ -177,7 +180,7 @@ def test_a_change_of_the_registry_alone_adds_no_day_up_again(database_url, tmp_p
 
 
 def test_a_late_reading_writes_its_own_days_alone(database_url, tmp_path):
-    """The month of now would be written anew every five minutes, for every device."""
+    """The current month would be written again every five minutes, for every device."""
     planted(plant.quarter_hours, database_url, tmp_path)
     written = (
         "SELECT device_id, quantity, day::text, xmin::text FROM day_quantity UNION ALL"
@@ -256,7 +259,7 @@ def test_silence_costs_by_whole_local_days(database_url, tmp_path):
 
 
 def test_rows_that_are_made_again_meanwhile_raise_no_alarm(database_url, tmp_path, monkeypatch):
-    """An import beside the auditor's round would be told as rows that somebody changed."""
+    """An import beside the auditor's round would be reported as rows that someone changed."""
     plant.register(database_url, tmp_path)
     now = datetime.now(UTC)
     first, last = ((now - timedelta(days=n)).strftime("%Y-%m-%d") for n in (2, 1))

@@ -61,7 +61,7 @@ def _bounds(conn, change):
 
 @pytest.mark.parametrize("case", SAID)
 def test_who_may_not_verify_is_refused_at_each_step(conn, submitted, case):
-    """A statement would be issued on the word of the operator's own branch, or of nobody known."""
+    """A statement would be issued on the word of the operator's own branch, or of no one known."""
     (who, name), (told, change) = submitted, SAID[case]
     key = who["verifier"]
     _bounds(conn, change)
@@ -80,7 +80,7 @@ def test_who_may_not_verify_is_refused_at_each_step(conn, submitted, case):
 
 
 def test_a_statement_of_the_first_release_is_verified_by_the_keys_of_then(conn, submitted):
-    """Keys of 0.1.0 name nobody: what was closed by it could not be verified any more."""
+    """Keys of 0.1.0 name no one: what was closed by it could not be verified any more."""
     (who, name) = submitted
     _bounds(conn, lambda role: dict.fromkeys(holders.BOUNDS[role].to_json()))
     conn.execute("SET ROLE tonne_owner")

@@ -113,7 +113,7 @@ def test_the_sealer_seals_and_counts(database_url, tmp_path):
 
 
 def test_a_countersigned_head_is_kept_and_handed_on(database_url, tmp_path):
-    """The auditor's word would be lost, or anybody's kept as if it were the auditor's."""
+    """The auditor's word would be lost, or anyone's kept as if it were the auditor's."""
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, minutes=60)
     who = logged.signers(database_url, tmp_path)

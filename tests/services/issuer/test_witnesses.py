@@ -76,7 +76,7 @@ def test_statement_and_pack_hold_both_witnesses(url, tonne, tmp_path):
 
 
 def test_invoices_are_corrected_by_others_and_never_changed(url, tonne, tmp_path):
-    """A bill could be rewritten once it does not fit, and nobody would see the first."""
+    """A bill could be rewritten once it does not fit, and no one would see the first."""
     first = "E-1,pv,EVN,HD-7,2026-03-05,inv-1 inv-2,2026-03-02,2026-03-03,9000,,\n"
     assert tonne("invoice", "import", _file(tmp_path, first)).exit_code == 0
     assert "unchanged E-1" in tonne("invoice", "import", _file(tmp_path, first)).output
@@ -132,7 +132,7 @@ def test_an_invoice_that_cannot_be_is_refused(url, tonne, tmp_path, row, word):
 
 
 def test_a_correction_shows_what_it_changes(database_url, tmp_path):
-    """Late readings would change an issued figure, and nobody could tell by how much."""
+    """Late readings would change an issued figure, and no one could tell by how much."""
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, end="2026-03-02T12:00:00+07:00", minutes=15)
     who = logged.signers(database_url, tmp_path)

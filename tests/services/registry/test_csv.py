@@ -18,7 +18,7 @@ MORE = BASE.replace("id: inv", "id: inv2")
 
 
 def test_a_stored_project_with_such_a_document_stops_no_other(load):
-    """Whoever imports a new project would have to mend those of others first."""
+    """Anyone who imports a new project would have to mend those of others first."""
     stored = load(BASE + PROJECT).merged
     named = replace(stored.projects["pv"], documents={"nosuch": "x"})
     planned = load(MORE, Registry({**stored.entries, (named.kind, named.id): named}))

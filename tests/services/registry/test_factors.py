@@ -14,7 +14,7 @@ from tests.services.registry.texts import BASE, PROJECT, messages
 
 
 def test_a_factor_from_memory_is_warned_of_until_it_is_accepted_by_name(load):
-    """A number that nobody compared with its text would pass unseen into a statement."""
+    """A number that no one compared with its text would pass unseen into a statement."""
     said = load(BASE + PROJECT)
     assert not said.refused
     assert "factor jcm-vn-am007-case-1 = 0.333 tCO2/MWh is unverified" in messages(said)
@@ -109,7 +109,7 @@ factors:
 
 
 def test_a_factor_without_its_document_needs_a_published_one_beside_it(load):
-    """An owner would type the grid of a country for which nobody publishes a factor."""
+    """An owner would type the grid of a country for which no one publishes a factor."""
     bare = GERMAN[: GERMAN.index(",\n     document")] + "}\n"
     later = bare.replace("0.363", "0.313").replace("2025-01-01", "2026-01-01")
     assert not load(BASE + later).refused

@@ -99,7 +99,7 @@ def test_a_solar_plant_is_held_against_the_sun_whatever_class_its_meter_has(load
 
 
 def test_a_meter_at_the_grid_has_to_say_what_makes_its_electricity(load):
-    """The owner of a hydropower plant would learn of it when its first period counts nothing."""
+    """The owner of a hydropower plant would learn of it when its first period is not credited."""
     meter = BASE.replace("pv_inverter", "energy_meter")
     grid = PROJECT.replace("jcm-vn-am007", "ams-i-d").replace('"1.0"', '"18.0"')
     grid = grid.replace("expected", "parameters: {ef_grid_t_per_mwh: 0.6592, capacity_mw: 1}\n#", 1)

@@ -1,4 +1,4 @@
-"""Registry files: each row is held against every rule, and refused by its place and key.
+"""Registry files: each row is compared with every rule, and refused by its place and key.
 
 One meter under two ids, whose serial number is written in two ways, would be credited twice.
 """
@@ -140,7 +140,7 @@ def test_what_a_file_does_not_speak_of_stays(load):
 
 
 def test_a_device_keeps_its_class(load):
-    """Its older readings would be in a table where nobody looks for them."""
+    """Its older readings would be in a table where no one looks for them."""
     stored = load(BASE).merged
     assert "cannot become 'energy_meter'" in messages(
         load(BASE.replace("pv_inverter", "energy_meter"), stored)

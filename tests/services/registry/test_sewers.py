@@ -77,7 +77,7 @@ def test_a_right_network_has_no_problem(tmp_path):
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path, body, line, says, stops):
-    """A survey's slip would send water uphill on the map, and nobody would see it."""
+    """A survey's slip would send water uphill on the map, and no one would see it."""
     found = [p for p in _told(tmp_path, body) if says in p.text]
     assert [(p.place.rsplit(":", 1)[1], p.stops) for p in found] == [(str(line), stops)]
 

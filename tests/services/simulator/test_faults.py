@@ -86,7 +86,7 @@ def test_glitch_shows_zero_once_and_goes_on():
 
 
 def test_units_are_off_by_a_thousand_and_ask_for_no_receipt():
-    """The device would resend for ever what the pipeline is right to refuse."""
+    """The device would resend forever what the pipeline is right to refuse."""
     plain, shown = register(Faults()), register(Faults(units=0.02))
     wrong = shown != plain
     assert (shown[wrong] == plain[wrong] * 1_000).all()
@@ -94,7 +94,7 @@ def test_units_are_off_by_a_thousand_and_ask_for_no_receipt():
 
 
 def test_garbage_comes_beside_the_good_readings():
-    """Good readings that suffer from bad neighbours would not be told from lost ones."""
+    """Good readings that suffer from bad neighbours would not be distinguished from lost ones."""
     span = START // 1_000, (START + DAY) // 1_000
     sources = fleet_sources(FLEET, START, DAY, 1)
     by_kind = defaultdict(int)

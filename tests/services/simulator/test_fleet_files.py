@@ -84,7 +84,7 @@ def test_a_device_that_replays_can_be_left_out():
 
 
 def test_a_workbook_is_a_fleet_file(tmp_path):
-    """Whoever fills in a workbook would have to write every device again to try it."""
+    """Anyone who fills in a workbook would have to write every device again to try it."""
     city = CATALOG / "freiburg"
     held = sections(read_files([city]).registry)
     (tmp_path / "city.xlsx").write_bytes(write_workbook(held))

@@ -75,7 +75,7 @@ def test_same_seed_same_bytes_and_a_longer_run_repeats_a_shorter():
 
 
 def test_registers_rise_as_the_truth_says():
-    """Tests that compare with the truth would compare with something nobody sent."""
+    """Tests that compare with the truth would compare with something no one sent."""
 
     @every(MODELS)
     def _(kind):

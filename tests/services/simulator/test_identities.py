@@ -38,7 +38,7 @@ SPAN = ("--start", "2026-03-01T02:00:00Z", "--duration", "30m", "--cadence", "60
 
 
 class Secure(Pipeline):
-    """Servers of which the broker asks everybody who they are."""
+    """Servers of which the broker asks everyone who they are."""
 
     secure = True
 
@@ -229,7 +229,7 @@ def test_a_topic_that_is_refused_is_told_everywhere_and_the_rest_is_stored(secur
 
 
 def test_a_pipeline_that_may_hear_nothing_does_not_start(secure):
-    """It would say that it receives, for ever."""
+    """It would say that it receives, forever."""
     own = secure.home / "identity/devices/gw"
     done = _run(
         secure, "run", "--client-id", "gw", "--no-seal", "--no-watch",

@@ -33,7 +33,7 @@ SPANS = [
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("span", SPANS)
 def test_a_day_s_power_is_that_of_pvlib(place, span):
-    """A demo that gives other figures than yesterday's cannot be held against its README."""
+    """A demo that gives other figures than yesterday's cannot be compared with its README."""
     import pandas as pd  # noqa: PLC0415 - these load for a second
     import pvlib  # noqa: PLC0415
 

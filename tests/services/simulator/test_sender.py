@@ -279,7 +279,7 @@ def test_a_broker_that_is_killed_costs_nothing(mqtt_broker, store):
 
 
 def test_puback_alone_is_enough_when_asked(mqtt_url):
-    """A bench would wait for receipts that nobody writes; nor would one see that nobody heard."""
+    """A bench would wait for receipts that no one writes; nor would one see that no one heard."""
     sent = send(mqtt_url, gateway_fleet(), receipts=False, faults=Faults(garbage=0.1))
     assert sent.messages > 300
     assert sent.without_subscriber == sent.messages == sent.transmissions

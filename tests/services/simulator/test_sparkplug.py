@@ -33,7 +33,7 @@ def _sender(url, fleet, connections=10):
 
 
 def test_a_fleet_speaks_sparkplug(mqtt_broker, mqtt_url):
-    """Whoever tries tonne with Sparkplug would see refusals of the simulator's own making."""
+    """Anyone who tries tonne with Sparkplug would see refusals of the simulator's own making."""
     fleet, heard, ready = _fleet(), [], threading.Event()
     told = list(outgoing(fleet_sources(fleet, START_US, 30 * MINUTE_US, 0), 0, NO_FAULTS, _span()))
     with client(

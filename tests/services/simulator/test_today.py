@@ -49,7 +49,7 @@ def test_a_second_start_on_the_same_day_says_the_same_again():
 
 
 def test_gauges_only_leaves_out_every_register_and_silences_nobody():
-    """A register back after months would make rows for every quarter hour between."""
+    """A register back after months would make rows for every 15-minute interval between."""
     fleet = hai_phong()
     found = said(NOW, fleet, gauges_only)
     assert {d.id for d in fleet} - {name for name, _ in found} == TICKETS

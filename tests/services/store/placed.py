@@ -44,7 +44,7 @@ def on_time(conn, *names):
 
 
 def heard(conn, name, ago_s):
-    """Let a device have told its last reading so long ago, on time. [s]"""
+    """Set the age of a device's last reading, which arrived on time. [s]"""
     on_time(conn, name)
     conn.execute(
         "INSERT INTO device_seen VALUES (%(d)s, now() - %(s)s * interval '1 s',"

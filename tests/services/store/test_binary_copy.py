@@ -40,7 +40,7 @@ def cursor(timescale):
 @settings(deadline=None, max_examples=often(30, 60), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ROW, max_size=20))
 def test_what_goes_in_comes_out(cursor, rows):
-    """A register that changes by one in storage is a wrong tonne that nobody can explain."""
+    """A register that changes by one in storage is a wrong tonne that no one can explain."""
     name, whole, real, at, raw, document = zip(*rows, strict=True) if rows else [()] * 6
     fields = [
         Int8(np.arange(len(rows), dtype=np.int64)),

@@ -41,7 +41,7 @@ def test_a_clock_that_is_off_is_reported(url, offset_s, clock):
 
 
 def test_a_clock_is_behind_once_a_second_day_shows_it(url):
-    """A device that sends every quarter of an hour what it kept would get a technician for it."""
+    """A device that sends every 15 minutes what it kept would get a technician for it."""
     behind = 420 * S
     for day in range(2):
         received = T0_US + day * DAY_US + 12 * 3600 * S
@@ -72,7 +72,7 @@ def test_a_day_of_readings_that_were_kept_says_nothing_of_the_clock(url):
 
 
 def test_a_clock_that_drifts_is_told_before_it_is_off(url):
-    """A clock that loses 15 s a day is a quarter of an hour off after two months."""
+    """A clock that loses 15 s a day is a 15 minutes off after two months."""
     for day in range(8):
         received = T0_US + day * DAY_US + 12 * 3600 * S
         time_us = received - (1 + 15 * day) * S
@@ -82,7 +82,7 @@ def test_a_clock_that_drifts_is_told_before_it_is_off(url):
 
 
 def test_order_and_repetition_change_no_clock(url):
-    """A redelivery or another cut would move a clock that nobody touched."""
+    """A redelivery or another cut would move a clock that no one touched."""
     rng = np.random.default_rng(7)
     received = T0_US + rng.integers(0, 3 * DAY_US, 60)
     times = received - rng.integers(-30 * S, 20_000 * S, 60)

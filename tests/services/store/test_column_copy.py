@@ -38,7 +38,7 @@ def cursor(timescale):
 @settings(deadline=None, max_examples=often(30, 60), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(ROW, min_size=1, max_size=9), max_size=5))
 def test_runs_come_as_they_are_stored(cursor, runs):
-    """A period would be closed over readings that nobody sent."""
+    """A period would be closed over readings that no one sent."""
     flat = [(number, *row) for number, run in enumerate(runs) for row in run]
     cursor.execute("TRUNCATE lines")
     cursor.executemany(

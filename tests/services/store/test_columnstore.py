@@ -92,7 +92,10 @@ def test_what_is_claimed_is_what_is(database_url, connection, monkeypatch):
 
 
 def test_compressed_chunks_under_another_license_are_told_of(database_url, connection, monkeypatch):
-    """After a move to Debian's package nothing old can be read, and it was told to be rows."""
+    """
+    After a move to Debian's package nothing old can be read, and it was
+    instructed to be rows.
+    """
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setattr(columnstore, "licence", lambda _: "apache")
     assert "kept as rows" in columnstore.why_not(connection)
@@ -153,7 +156,7 @@ def test_a_job_that_fails_is_named(connection):
 
 
 def test_old_rows_wait(connection):
-    """A chunk that nobody compresses would be taken for compressed."""
+    """A chunk that no one compresses would be taken for compressed."""
     (one,) = columnstore.waiting(connection)
     assert one.table == "reading_energy_meter"
     assert one.age_days > 300
@@ -162,7 +165,7 @@ def test_old_rows_wait(connection):
 
 @pytest.mark.parametrize("what", ["device", "reading_energy_meter"])
 def test_only_old_chunks_can_be_compressed(database_url, what):
-    """Whoever may watch could lock any table of the database."""
+    """Anyone who may watch could lock any table of the database."""
     with (
         connect(database_url, role="tonne_mrv", autocommit=True) as conn,
         pytest.raises(psycopg.errors.InvalidParameterValue, match="no chunk of"),

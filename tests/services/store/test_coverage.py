@@ -1,4 +1,7 @@
-"""What is known of a project's days, from days that are added up, is what quarter hours say."""
+"""
+What is known of a project's days, from days that are added up, is what
+15-minute intervals say.
+"""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -56,7 +59,7 @@ def test_coverage_of_days_is_that_of_their_quarter_hours(registered):
 
 
 def test_a_month_is_read_from_its_days(registered):
-    """The first page after a start would read a month of a fleet's quarter hours."""
+    """The first page after a start would read a month of a fleet's 15-minute intervals."""
     with (
         psycopg.connect(registered, autocommit=True) as conn,
         connect(registered, role="tonne_watch", autocommit=True) as watch,

@@ -107,7 +107,7 @@ def test_messages_of_a_device_that_is_not_registered_are_found(conn, database_ur
 
 
 def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):
-    """Whoever stands before a meter would have no register to hold it against."""
+    """Anyone who stands before a meter would have no register to compare it with."""
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     conn.execute(
         "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
@@ -126,7 +126,7 @@ def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):
 
 
 def test_a_silent_fuel_meter_costs_the_highest_plausible_value(database_url):
-    """Fuel that nobody meters would be a gain, and the dearest silences sort last."""
+    """Fuel that no one meters would be a gain, and the dearest silences sort last."""
     assert not imported(database_url, CATALOG).refused
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("UPDATE device SET commissioned = '2026-01-01'")

@@ -33,7 +33,7 @@ def conn(database_url):
 
 
 def _metered(conn, name, begin, value, kind="measured", quarters=range(96)):
-    """Put quarter hours of a day that begins at local midnight."""
+    """Put 15-minute intervals of a day that begins at local midnight."""
     time = dict.fromkeys(("measured", "estimated", "unknown"), 0) | {kind: QUARTER_US}
     quantity = "distance" if name.startswith("bus") else "energy_import"
     with conn.transaction(), conn.cursor() as cursor:

@@ -45,7 +45,7 @@ def test_two_at_once_apply_each_file_once(empty_database_url):
 
 
 def test_a_changed_file_is_refused(empty_database_url):
-    """Nobody could say what the database of an audited period looked like."""
+    """No one could say what the database of an audited period looked like."""
     files = load()
     migrate(empty_database_url)
     files[1] = replace(files[1], text=files[1].text + "\n-- later\n")
@@ -85,7 +85,7 @@ def test_a_server_that_is_lost_meanwhile_is_no_wrong_input(empty_database_url):
 
 
 def test_a_database_of_another_encoding_is_refused(empty_database_url):
-    """A cluster made without a locale would be told that it has no TimescaleDB."""
+    """A cluster made without a locale would be informed that it has no TimescaleDB."""
     name = f"ascii_{secrets.token_hex(4)}"
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute(

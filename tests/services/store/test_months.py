@@ -90,7 +90,7 @@ def test_only_chunks_of_the_span_are_opened(database_url, tmp_path):
 
 
 def test_of_a_small_fleet_only_the_rows_of_the_device_are_read(database_url, tmp_path):
-    """An index by time looks cheap where nobody says how long a span is: it reads all devices."""
+    """An index by time looks cheap where no one says how long a span is: it reads all devices."""
     plant.register(database_url, tmp_path)
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute(_FLEET)

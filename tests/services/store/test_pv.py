@@ -48,7 +48,7 @@ def watching(database_url):
 
 
 def _inverter(conn, name, rows, *, arrays=((DC_KW * 1000, GAMMA),), rated_w=300_000, tilt=10):
-    """Put an inverter with a row a quarter hour, the last on the day before today."""
+    """Put an inverter with a row an interval of 15 minutes, the last on the day before today."""
     placed.device(conn, name, rated_power_w=rated_w)
     for k, (dc_w, gamma) in enumerate(arrays):
         conn.execute(
@@ -120,7 +120,7 @@ def _clear(watt=lambda sun: sun * 80, module=40.0):
 
 
 def test_losses_have_their_cause(conn, watching):
-    """Whoever reads "soiling" would wash a plant whose inverter stood still."""
+    """Anyone who reads "soiling" would wash a plant whose inverter stood still."""
     _inverter(conn, "good", _clear())
     _inverter(
         conn, "stood", [(0.0 if 40 <= k < 56 else w, s, m) for k, (w, s, m) in enumerate(_clear())]
@@ -181,7 +181,7 @@ def test_a_day_goes_by_the_modules_that_it_had(conn, watching):
 
 
 def test_the_sky_and_the_trend_of_years(conn, watching):
-    """Ageing would be seen by nobody, and a cloud be taken for a fault."""
+    """Ageing would be seen by no one, and a cloud be taken for a fault."""
     _inverter(conn, "old", _clear())
     with conn.transaction(), conn.cursor() as cursor:
         cursor.executemany(

@@ -85,7 +85,7 @@ def test_readings_are_judged_again_from_the_day_that_limits_change(load, databas
 
 
 def test_who_changed_a_limit_and_when_is_kept(load, database_url):
-    """Nobody could say why a fault was no fault in March."""
+    """No one could say why a fault was no fault in March."""
     load(TIGHTER, author="lan")
     load(TIGHTER.replace("serial", "x"), author="minh")  # nothing new: it stays lan's
     with psycopg.connect(database_url) as conn:

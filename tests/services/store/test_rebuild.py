@@ -27,7 +27,7 @@ def _rebuild(url, *, replace, span=SPAN):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_nothing_differs_after_late_and_disordered_readings(url, seed):
-    """An operator would be told that his rows are wrong when they are right."""
+    """An operator would be informed that his rows are wrong when they are right."""
     plant.fill_buses(url)
     times, energy, power = plant.sunny("2026-03-01", "2026-03-04", 10)
     energy[100:103] = 0  # a glitch

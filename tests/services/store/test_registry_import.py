@@ -46,7 +46,7 @@ def test_a_dry_run_writes_nothing(database_url):
 
 
 def test_one_wrong_row_stops_all(database_url, tmp_path):
-    """Half a fleet would be registered, and nobody would know which half."""
+    """Half a fleet would be registered, and no one would know which half."""
     file = tmp_path / "r.yaml"
     file.write_text(DEMO.read_text(encoding="utf-8").replace("class: vehicle", "class: horse", 1))
     planned = imported(database_url, file)

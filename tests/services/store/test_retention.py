@@ -1,4 +1,4 @@
-"""What goes by policy goes, is told of, and nothing else goes with it."""
+"""The retention policy deletes what it states, reports it, and deletes nothing else."""
 
 import re
 import time
@@ -79,7 +79,7 @@ def _left(conn):
 
 
 def test_what_policy_keeps_no_longer_goes_and_is_told(conn, database_url, monkeypatch):
-    """Tables would grow for ever, or what waits would go without anybody knowing."""
+    """Tables would grow forever, or what waits would go without anyone knowing."""
     monkeypatch.setattr(webhooks, "_AT_ONCE", 2)
     metrics, log = Metrics(CollectorRegistry()), Log()
     Watcher(database_url, Metrics(CollectorRegistry()), log, keep=Keep()).expire()
@@ -137,7 +137,7 @@ def test_a_part_that_fails_does_not_keep_the_rest(conn, database_url):
 
 
 def test_young_events_stay_whoever_asks(conn):
-    """Whoever may write could take back what a registry is about to be told."""
+    """Anyone who may write could take back what a registry is about to be sent."""
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="30 days at least"):
         webhooks.expire(conn, datetime.now(UTC) - timedelta(days=29))
     conn.execute("DELETE FROM webhook_delivery")
@@ -165,7 +165,7 @@ def _waits(conn, other, asked):
 
 
 def test_an_event_is_gone_or_is_sent_again(conn, database_url, monkeypatch):
-    """Somebody would be told that an event is sent again while it is being removed."""
+    """Someone would be informed that an event is sent again while it is being removed."""
     before = datetime.now(UTC) - timedelta(days=90)
     oldest, old, young = _id(conn, 200), _id(conn, 100), _id(conn, 88)
     made = "SELECT asked FROM webhook_delivery ORDER BY event_sequence"
@@ -212,7 +212,7 @@ def test_an_event_that_is_not_for_a_webhook_is_named(conn):
     [("dead_letter_days", 30), ("webhook_event_days", 30), ("clear_sky_days", 60)],
 )
 def test_the_page_and_the_settings_agree(setting, least):
-    """Somebody would rely on days that no setting keeps."""
+    """Someone would rely on days that no setting keeps."""
     with pytest.raises(TonneError, match=f"set at least {least} days, or 0 for no limit"):
         Settings(**{setting: least - 1})
     assert getattr(Settings(**{setting: least}), setting) == least

@@ -27,7 +27,7 @@ _TABLES = (
 
 
 def test_every_table_says_what_makes_it_grow(database_url):
-    """A table that nobody thought of would fill the disk after some years."""
+    """A table that no one thought of would fill the disk after some years."""
     section = PAGE.read_text().split("## Growth and bound")[1].split("\n## ")[0]
     rows = [line.split("|")[1:4] for line in section.splitlines() if line.startswith("| `")]
     named = [name for tables, *_ in rows for name in re.findall(r"`([a-z_]+)`", tables)]
@@ -98,7 +98,7 @@ def test_a_class_and_its_table_have_the_same_columns(shared, name):
 
 
 def test_every_reading_table_has_a_class(shared):
-    """A class dropped from the files would leave readings that nobody can read."""
+    """A class dropped from the files would leave readings that no one can read."""
     rows = shared.execute(
         "SELECT hypertable_name FROM timescaledb_information.hypertables "
         "WHERE hypertable_name LIKE 'reading%'"
@@ -210,7 +210,7 @@ def test_an_issued_period_cannot_be_claimed_again(conn, project):
 
 
 def test_a_statement_goes_its_way_with_two_keys(conn, project):
-    """Whoever prepared a statement could verify it, or skip the verifier."""
+    """Anyone who prepared a statement could verify it, or skip the verifier."""
     conn.execute(
         "INSERT INTO enrolled_key (multikey, name, role) VALUES ('zO', 'op', 'operator'), "
         "('zV', 'audit', 'verifier'), ('zS', 'op', 'verifier')"

@@ -88,7 +88,7 @@ def _walk(conn, name, steps):
 
 
 def test_a_rule_is_named(issued):
-    """Whoever enters a letter wrongly would search for the reason in a database."""
+    """Anyone who enters a letter wrongly would search for the reason in a database."""
     url, name = issued
     with logged.undone(url) as conn:
         with pytest.raises(InputError, match=f"credits {CREDITED} t"):

@@ -112,7 +112,7 @@ def test_records_that_were_stored_are_dropped(database_url, committer):
 
 
 def test_records_that_come_before_their_turn_wait_for_it(database_url, committer, monkeypatch):
-    """What is left over from before a rebalance would jump over records that nobody stored."""
+    """What is left over from before a rebalance would jump over records that no one stored."""
     worker = committer()
     worker.take_over({0: 0}, 1)
     sent = [record(k, [k]) for k in range(6)]

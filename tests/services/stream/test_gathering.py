@@ -45,7 +45,7 @@ def test_all_come_in_order_and_gather_while_some_are_stored(pause):
 
 
 def test_little_is_taken_while_some_is_stored():
-    """What was taken must be stored before the group can share anew: it would take too long."""
+    """What was taken must be stored before the group can share again: it would take too long."""
     taken = 0
 
     class Counting(Stream):
@@ -74,7 +74,7 @@ def test_what_ends_the_stream_ends_the_worker():
 
 
 def test_nothing_goes_on_once_the_taker_has_left():
-    """A task that nobody waits for would hold the end of the process."""
+    """A task that no one waits for would hold the end of the process."""
 
     async def leave():
         taking = gathered(Stream(100), 8)

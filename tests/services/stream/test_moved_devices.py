@@ -1,4 +1,4 @@
-"""A device that moved to another partition: counted once, whoever stores it.
+"""A device that moved to another partition: counted once, anyone who stores it.
 
 Records of several partitions in one transaction: stored as one after the other would be.
 """

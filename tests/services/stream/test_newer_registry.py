@@ -1,6 +1,6 @@
 """A registry that changes while a worker stores: taken up beside it, and nothing is lost.
 
-How workers see partitions that nobody has, and have the group share anew.
+How workers see partitions that no one has, and have the group share again.
 """
 
 import random

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -16,10 +17,12 @@ from mrv.report.printable_text import unit_for
 from services.api.console.charts import (
     QUARTER_US,
     Amount,
+    apart,
     cumulative_chart,
     day_chart,
     days_chart,
     hours_chart,
+    hours_title,
 )
 from services.api.console.render import Language, language_of, render
 from services.api.console.session import View, signed_in
@@ -89,6 +92,7 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         units={channel.name: channel.unit for channel in channels},
         charts=_charts(result, Words(language)) if result["registered"] else {},
         expected=_expected(result, Words(language)),
+        apart=_apart(result, Words(language)),
         made=_made(result, Words(language)),
     )
 
@@ -119,15 +123,25 @@ def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Any]]:
             for day in days
         }
         charts[name] = {
+            **dict.fromkeys(("hours", "most", "today", "so_far")),
             "days": days_chart(by_day, today, days[0]["unit"], title, t),
             "sum": t.amount(sum(day["value"] for day in days), days[0]["unit"]),
+            "lacking": _lacking(by_day, today, t),
         }
         hours = [row for row in result["hours"] if row["quantity"] == name]
         if hours:
-            charts[name]["hours"] = _hours(
-                hours, today, days[0]["unit"], f"{result['id']}-{name}", title, t
-            )
+            cells, unit = _cells(hours, days[0]["unit"], t)
+            of = f"{result['id']}-{name}-hours"
+            charts[name] |= {
+                "hours": hours_chart(
+                    cells, _days(hours, today), unit, (t("device.hours"), title), t, of
+                ),
+                "most": hours_title(cells, t),
+            }
         if quarters:
+            unit = quarters[0]["unit"]
+            charts[name]["so_far"] = t.amount(sum(row["value"] for row in quarters), unit)
+        if any(quarter["value"] for quarter in quarters):
             amounts = {
                 int(quarter["start"].timestamp()) * 1_000_000: Amount(
                     quarter["value"], QUARTER_US, 0, 0
@@ -136,23 +150,42 @@ def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Any]]:
             }
             edges = period_us(today, today + timedelta(days=1), result["timezone"])
             end = max(amounts) + QUARTER_US
-            unit = quarters[0]["unit"]
             charts[name]["today"] = day_chart(
                 amounts, edges, end, result["timezone"], unit, title, t
             )
-            charts[name]["so_far"] = t.amount(sum(row["value"] for row in quarters), unit)
     return charts
 
 
-def _hours(
-    hours: list[dict[str, Any]], today: date, base: str, of: str, title: str, t: Words
-) -> Markup:
-    """Return the chart of the last weeks' hours, in a unit that fits the largest."""
+def _lacking(days: dict[date, Amount], today: date, t: Words) -> str | None:
+    """Return on how many days before today data are missing or unknown in part."""
+    count = (today - min(days)).days
+    lacking = count - sum(day < today and not of.unknown_us for day, of in days.items())
+    return t("coverage.lacking", count=lacking, all=count) if lacking else None
+
+
+def _cells(
+    hours: list[dict[str, Any]], base: str, t: Words
+) -> tuple[list[tuple[datetime, Fraction]], str]:
+    """Return the values of hours, in a unit that fits the largest, and this unit."""
     unit, size = unit_for(base, Fraction(max(abs(hour["value"]) for hour in hours)), t.number)
+    return [(hour["hour"], Fraction(hour["value"], size)) for hour in hours], unit
+
+
+def _days(hours: list[dict[str, Any]], today: date) -> list[date]:
+    """Return the days from the first hour until today."""
     first = min(hour["hour"] for hour in hours).date()
-    days = [first + timedelta(days=k) for k in range((today - first).days + 1)]
-    cells = [(hour["hour"], Fraction(hour["value"], size)) for hour in hours]
-    return hours_chart(cells, days, unit, (t("device.hours"), title), t, f"{of}-hours")
+    return [first + timedelta(days=k) for k in range((today - first).days + 1)]
+
+
+def _apart(result: dict[str, Any], t: Words) -> str | None:
+    """Return by how much an inverter's energy is above or below that expected from irradiance."""
+    known = result["pv"]["days"] if result.get("pv") else []
+    pairs = [
+        (Decimal(str(day["energy_kwh"])), Decimal(str(day["expected_kwh"])))
+        for day in known
+        if day["energy_kwh"] is not None and day["expected_kwh"]
+    ]
+    return apart(pairs, lambda kwh: t.amount(kwh * 1000, "Wh"), t)
 
 
 def _expected(result: dict[str, Any], t: Words) -> Markup | None:

@@ -131,6 +131,7 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         rows=_rows(page_figures),
         drawn=drawn,
         map=None if drawn is None else _map(page_figures, drawn, root, t, name),
+        largest=_largest(page_figures, t, name),
         beside=[project for project in page_figures.projects if project.id not in counted],
     )
 
@@ -244,6 +245,24 @@ def _map(
         },
     }  # fmt: skip
     return declared("map", figures, t("map.title", count=len(sites)), "sites", t)
+
+
+def _largest(
+    page_figures: PageFigures, t: Words, name: Callable[[str, str, str], str]
+) -> str | None:
+    """Return the site with the most avoided tonnes, and its share of them; None without any."""
+    sums: dict[str, Decimal] = {}
+    for project in page_figures.of.projects:
+        site = page_figures.main_sites.get(project.project)
+        if site is not None and project.avoided_t is not None and project.avoided_t > 0:
+            sums[site] = sums.get(site, Decimal(0)) + project.avoided_t
+    if not sums:
+        return None
+    total = sum(sums.values(), Decimal(0))
+    largest = max(sums, key=lambda site: (sums[site], site))
+    names = {site.id: short_name(name("site", site.id, site.name)) for site in page_figures.sites}
+    said = names.get(largest, largest)
+    return t("sites.finding", site=said, percent=t.share(sums[largest], total))
 
 
 def recalled(ask: Asked, year: int | None = None) -> PageFigures:

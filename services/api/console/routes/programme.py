@@ -150,8 +150,25 @@ def _flows(
         title = t(f"flow.{of}")
         alt = f"{title}: " + "; ".join(f"{f.giver} > {f.receiver} {f.shown}" for f in result)
         named = written(unit)
-        drawn.append((f"{title} [{named}]", flow_chart(result, named, title, alt, f"flow-{of}", t)))
+        drawn.append(
+            (_largest(title, result, named, t),
+             flow_chart(result, named, title, alt, f"flow-{of}", t))
+        )  # fmt: skip
     return drawn
+
+
+def _largest(title: str, flows: list[Flow], unit: str, t: Words) -> str:
+    """Return the share of the largest flow between two places in the sum of all."""
+    sums: dict[tuple[str, str], float] = {}
+    for flow in flows:
+        ends = flow.giver, flow.receiver
+        sums[ends] = sums.get(ends, 0.0) + flow.amount
+    (giver, receiver), largest = max(sums.items(), key=lambda pair: pair[1])
+    total = sum(sums.values())
+    return t(
+        "park.largest", of=title, giver=giver, receiver=receiver, total=f"{t.brief(total)} {unit}",
+        percent=int(largest / total * 100),
+    )  # fmt: skip
 
 
 def _report(ask: Asked, year: int | None, language: str) -> dict[str, Any]:

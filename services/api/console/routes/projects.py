@@ -20,7 +20,7 @@ from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_parameters
-from services.api.console.charts import Bar, bars, cumulative_chart, hours_chart
+from services.api.console.charts import Bar, apart, bars, cumulative_chart, hours_chart, hours_title
 from services.api.console.maps import SHARES, month_calendar
 from services.api.console.render import Language, last_day, of_ug, render
 from services.api.console.routes.year import plan_why
@@ -139,10 +139,11 @@ def project(
         chart=_chart(result, t),
         missing=any(_parts(result, row) is None for row in result.rows),
         reached=_reached(result),
-        apart=_apart(result, t),
+        apart=apart(_compared(result), t.tonnes, t),
         lacking=_lacking(result),
         cumulative=_cumulative(result, t),
         hours=_hours(result, t),
+        hours_title=hours_title(_local_hours(result), t),
         hours_apart=result.kind == "month" and not by_hour and result.sums.devices > _FEW_DEVICES,
         total=_total(result, t),
         months=_picker(result, t),
@@ -293,18 +294,16 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
         return None
     drawn = []
     for row in project_row.rows:
-        avoided = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
-        message = f"{t.span(row.name)}: {avoided}"
+        shown = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
         if row.expected is not None and project_row.kind != "day":
-            message += f"; {t('expected')} {t.number(row.expected)} t"
+            shown += f"; {t('expected')} {t.number(row.expected)} t"
         # a day's expected amount has no course over the day
         wanted = (
             None if row.expected is None or project_row.kind == "day" else Fraction(row.expected)
         )
         label = _label(project_row.kind, row, t)
-        drawn.append(
-            Bar(label, message, _parts(project_row, row), wanted, row.leads and f"?{row.leads}")
-        )
+        href = row.leads and f"?{row.leads}"
+        drawn.append(Bar(label, t.span(row.name), shown, _parts(project_row, row), wanted, href))
     known = [Fraction(row.avoided) for row in project_row.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
     alt = f"{t('avoided_in', period=t.span(project_row.name))}: {total} t"
@@ -342,14 +341,6 @@ def _reached(project_row: ProjectRow) -> tuple[int, int] | None:
     """
     pairs = _compared(project_row)
     return (sum(made >= wanted for made, wanted in pairs), len(pairs)) if pairs else None
-
-
-def _apart(project_row: ProjectRow, t: Words) -> tuple[str, str] | None:
-    """Return whether the span is above or below the expected tonnes, and by how much."""
-    if not (pairs := _compared(project_row)):
-        return None
-    apart = sum((made - wanted for made, wanted in pairs), Decimal(0))
-    return "below" if apart < 0 else "above", t.tonnes(abs(apart))
 
 
 def _lacking(project_row: ProjectRow) -> tuple[int, int]:
@@ -420,16 +411,21 @@ def _hours(project_row: ProjectRow, t: Words) -> Markup | None:
     """Return the chart of each hour of each day of a month."""
     if not project_row.hours:
         return None
-    zone = calendar.zone(project_row.sums.timezone)
     days = [
         project_row.first + timedelta(days=i)
         for i in range((project_row.end - project_row.first).days)
     ]
-    cells = [(at.astimezone(zone), tonnes_ * 1000) for at, tonnes_ in project_row.hours]
     words = t("hours.title", period=t.span(project_row.name)), t("avoided")
     return hours_chart(
-        cells, days, "kg", words, t, f"{project_row.sums.id}-{project_row.name}-hours"
-    )
+        _local_hours(project_row), days, "kg", words, t,
+        f"{project_row.sums.id}-{project_row.name}-hours",
+    )  # fmt: skip
+
+
+def _local_hours(project_row: ProjectRow) -> list[tuple[datetime, Decimal]]:
+    """Return local hours and their kilograms."""
+    zone = calendar.zone(project_row.sums.timezone)
+    return [(at.astimezone(zone), tonnes_ * 1000) for at, tonnes_ in project_row.hours]
 
 
 def _following(first: date) -> date:

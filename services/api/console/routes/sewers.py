@@ -120,6 +120,7 @@ _EDGE = 1.08
 _ZOOM, _STEP = 2.0, 0.5
 _LINE_PX = (1.6, 7.0)
 _MM_A_PX = 250
+_M_A_DEGREE = 111_195
 _DOT_PX = (7.0, 19.0)
 Box = tuple[float, float, float, float]
 
@@ -151,11 +152,17 @@ class Heap(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """The city's background: paths of districts and water, and names with positions. [px]"""
+    """
+    The city's background: paths of districts and water, names with positions [px], its source.
+
+    `scale` is the length of the scale bar. [px, m]
+    """
 
     areas: str
     water: str
     names: list[tuple[Place, float, float]]
+    attribution: str
+    scale: tuple[float, int]
 
 
 class Drawn(NamedTuple):
@@ -217,6 +224,8 @@ def drawn(
         scale.paths(below.areas, "Z"),
         scale.paths(below.water),
         [(place, *scale.at(place.at)) for place in below.places],
+        below.attribution,
+        scale.bar(),
     )
     return Drawn(_text(box), land, ground, lines, dots, _heaps(scale, cells), _ways(box))
 
@@ -227,6 +236,14 @@ class _Scale:
     def __init__(self, box: Box) -> None:
         self.west, south, east, self.north = box
         self.wide, self.high = (east - self.west) / WIDTH, (self.north - south) / HEIGHT
+
+    def bar(self) -> tuple[float, int]:
+        """Return 1, 2 or 5 times a power of ten, at most a fifth of the width. [px, m]"""
+        px_m = self.high * _M_A_DEGREE  # true to scale, so that a pixel is as high as it is wide
+        most = max(px_m * WIDTH / 5, 1)
+        power = 10 ** int(math.log10(most))
+        length = max(factor * power for factor in (1, 2, 5) if factor * power <= most)
+        return length / px_m, length
 
     def at(self, place: Sequence[float]) -> tuple[float, float]:
         """Return the pixel position of a longitude and latitude. [px]"""

@@ -14,12 +14,13 @@ from starlette.responses import RedirectResponse, Response
 
 from ingest import classes
 from ingest.model import NULL
+from mrv import calendar
 from mrv.calendar import days, instant_us, local_text, period_us, utc_text
 from mrv.documents.statement import Claims
 from mrv.report.words import Words as ReportWords
 from mrv.statement.diagram import line_diagram
 from mrv.statement.plan_reader import read_plan
-from services.api.console.charts import QUARTER_US, Amount, day_chart
+from services.api.console.charts import KINDS, QUARTER_US, Amount, day_chart, hours_title
 from services.api.console.render import Language, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import Words
@@ -140,8 +141,12 @@ def device_day(
 
 def _charts(
     rows: list[Any], since: datetime, until: datetime, zone: str, t: Words
-) -> list[tuple[str, Markup]]:
-    """Return the chart of a day for each quantity; the future is not marked as missing."""
+) -> list[tuple[str, list[str], Markup]]:
+    """
+    Return for each quantity the title of a day's chart, the kinds of its values, and the chart.
+
+    The future is not marked as missing.
+    """
     now_us = int(datetime.now(UTC).timestamp()) * 1_000_000
     edges = int(since.timestamp()) * 1_000_000, int(until.timestamp()) * 1_000_000
     drawn = []
@@ -150,7 +155,15 @@ def _charts(
             int(row[0].timestamp()) * 1_000_000: Amount(*row[2:6]) for row in rows if row[1] == name
         }
         title = t.or_as_is(f"quantity.{name}", name)
-        drawn.append((title, day_chart(amounts, edges, now_us, zone, UNITS[name], title, t)))
+        known = [of for of in amounts.values() if of.kind != "none"]
+        past = range(edges[0], min(edges[1], now_us), QUARTER_US)
+        there = {of.kind for of in known} | ({"none"} if len(known) < len(past) else set())
+        hours = [(row[0].astimezone(calendar.zone(zone)), row[2]) for row in rows if row[1] == name]
+        span = hours_title(hours, t)
+        drawn.append(
+            (f"{title}: {span}" if span else title, [kind for kind in KINDS if kind in there],
+             day_chart(amounts, edges, now_us, zone, UNITS[name], title, t))
+        )  # fmt: skip
     return drawn
 
 

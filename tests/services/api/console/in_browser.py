@@ -57,5 +57,5 @@ def first_failure(found):
 
 
 def ring_bytes(ring):
-    """Write a keyring as it is, also one that nobody should write."""
+    """Write a keyring as it is, also one that no one should write."""
     return json.dumps({"keys": [key.to_json() for key in ring]}).encode()

@@ -111,7 +111,7 @@ def test_tonnes_of_no_action_are_named_where_the_programme_has_none(
 
 
 def test_a_device_that_sends_and_is_not_registered_is_on_the_page_live(freiburg, database_url):
-    """A typing error in an id would be a day of readings that nobody misses."""
+    """A typing error in an id would be a day of readings that no one misses."""
     with connect(database_url, autocommit=True) as conn:
         for device in ("pv-77", "rathaus-pv"):
             conn.execute(

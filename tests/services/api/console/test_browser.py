@@ -208,7 +208,7 @@ def test_without_script_a_chart_is_drawn(opened, served):
 
 
 def test_an_operator_finds_what_fails_in_two_clicks(tab, served):
-    """At night somebody would read tables, and not know since when or what to do."""
+    """At night someone would read tables, and not know since when or what to do."""
     sign_in(tab, served, "operator")
     tab.locator("header .pages").get_by_role("link", name="Live").click()
     tab.locator("#live tbody th a").first.click()
@@ -316,7 +316,7 @@ def test_the_zip_is_checked_as_it_was_downloaded(tab, served, tmp_path):
 
 
 def test_a_log_that_nobody_knows_is_not_said_to_hold(tab, served, pack, tmp_path):
-    """A reader would be told that a log holds the statement, and nobody had its key."""
+    """A reader would be informed that a log holds the statement, and no one had its key."""
     shutil.copytree(pack, tmp_path / "pack")
     receipt = tmp_path / "pack/receipt.txt"
     head, _, note = receipt.read_text("utf-8").partition("\n\n")
@@ -346,7 +346,7 @@ def test_a_spoiled_document_is_named_in_the_browser(tab, served, pack, tmp_path)
 
 
 def test_another_plan_is_a_failed_step_in_the_browser(tab, served, pack, tmp_path):
-    """A citizen would be shown no failed step over a plan that nobody signed."""
+    """A citizen would be shown no failed step over a plan that no one signed."""
     shutil.copytree(pack, tmp_path / "pack")
     plan = canonical.parse_object((pack / "plan.json").read_bytes())
     plan["project"]["name"] = "Another plant"
@@ -375,7 +375,7 @@ def beyond(tab, path):
 
 
 def printed(tab, path):
-    """Show a page as printed by somebody who works in dark colours: dark on white."""
+    """Show a page as printed by someone who works in dark colours: dark on white."""
     tab.emulate_media(media="print", color_scheme="dark")
     back, ink = tab.evaluate(
         "['backgroundColor', 'color'].map((of) => getComputedStyle(document.body)[of])"
@@ -386,7 +386,7 @@ def printed(tab, path):
 
 
 def test_pages_can_be_used_by_everybody(opened, served):
-    """Somebody who sees little, or uses the keyboard or a phone or paper, would be shut out."""
+    """Someone who sees little, or uses the keyboard or a phone or paper, would be shut out."""
     installed()
     # the page's policy lets no other script in: the tool comes in beside it
     tab = opened(bypass_csp=True)

@@ -5,7 +5,7 @@ import html
 import json
 import re
 import xml.etree.ElementTree as ET
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -25,16 +25,19 @@ from services.api.console.charts import (
     Bar,
     Flow,
     Step,
+    apart,
     bars,
     cumulative_chart,
     days_chart,
     flows,
     hours_chart,
+    hours_title,
     sparkline,
     steps,
 )
 from services.api.console.maps import month_calendar, week_of
 from services.api.console.routes import sewers
+from services.api.console.routes.devices import _charts
 from services.api.console.routes.projects import ProjectRow, Row, _first_of, _parts
 from services.api.console.routes.year import shortfalls
 from services.api.console.translations import Words
@@ -53,7 +56,7 @@ def figures(drawn):
 
 
 def test_what_is_served_is_what_the_pinned_sources_build(tmp_path):
-    """A reader would run a script that nobody can read, or one that was changed by hand."""
+    """A reader would run a script that no one can read, or one that was changed by hand."""
     assert built_charts(tmp_path / "charts.js") == render.load()["vendor/charts.js"].plain
     lock = (CHARTS / "package-lock.json").read_text("utf-8")
     assert "://" not in re.sub(r'"(url|funding)": .*', "", lock)  # no host in any file
@@ -90,13 +93,53 @@ def test_a_thousand_is_written_as_the_reader_writes_it():
 def test_missing_is_no_bar_of_zero():
     """A day on which nothing came would look like one on which nothing was saved."""
     found = [
-        Bar("1", "one", (("measured", Fraction(4)),), Fraction(1, 3), "?day=1"),
-        Bar("2", "none", (("measured", Fraction(0)),)),
-        Bar("3", "gone", None),
+        Bar("1", "one", "4 t", (("measured", Fraction(4)),), Fraction(1, 3), "?day=1"),
+        Bar("2", "two", "0 t", (("measured", Fraction(0)),)),
+        Bar("3", "three", "missing", None),
     ]
     one, none, gone = figures(bars(found, "t", "alt", "x", Words("en")))["bars"]
     assert (one["parts"], one["expected"], one["href"]) == ([["measured", 4]], 0.333333, "?day=1")
     assert (none["parts"], gone["parts"]) == ([["measured", 0]], None)
+
+
+def test_the_title_of_hours_is_their_finding():
+    """A reader would search the darkest of 700 cells to learn when the plant works."""
+    t, day = Words("en"), date(2026, 3, 1)
+
+    def title(*shares, first=0):
+        at = datetime.combine(day, time(first), UTC)
+        hours = [(at + timedelta(hours=n), Fraction(share)) for n, share in enumerate(shares)]
+        return hours_title(hours, t)
+
+    assert title(1, 3, 4, 2, 0, 0, first=9) == "90\u00a0% of the total from 10:00 to 13:00"
+    # a night's hours lie on both sides of midnight
+    assert title(*[1] * 8, first=22) == "87\u00a0% of the total from 23:00 to 06:00"
+    assert title(0, 0, 7, first=21) == "100\u00a0% of the total from 23:00 to 24:00"
+    assert title(*[1] * 24) == "Even over the day: at most 5\u00a0% of the total in one hour"
+    # a share of a sum with negative hours would be of nothing
+    assert title(9, -1) is None
+    assert hours_title([], t) is None
+
+
+def test_a_day_of_zeros_has_no_chart():
+    """At night an inverter's page would show an empty plane up to 1 Wh."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    today = {"quantity": "energy_export", "start": start, "unit": "Wh"}
+    days = {**today, "day": date(2026, 3, 1), "value": 5, "measured_h": 1, "unknown_h": 0}
+    found = {"id": "inv-1", "timezone": "UTC", "days": [days], "hours": []}
+    for value, drawn in ((0, False), (7, True)):
+        shown = _charts({**found, "today": [{**today, "value": value}]}, WORDS)["energy_export"]
+        assert (shown["today"] is not None, shown["so_far"]) == (drawn, f"{value}\u00a0Wh")
+        assert (shown["hours"], shown["most"]) == (None, None)
+
+
+def test_a_sum_is_compared_with_what_was_expected():
+    """Two lines that end apart would leave the reader to subtract."""
+    t = Words("en")
+    pairs = [(Decimal(4), Decimal(6)), (Decimal(3), Decimal(2))]
+    assert apart(pairs, t.tonnes, t) == "1\u00a0t below the expected amount"
+    assert apart([(b, a) for a, b in pairs], t.tonnes, t) == "1\u00a0t above the expected amount"
+    assert apart([], t.tonnes, t) is None
 
 
 def test_days_without_a_value_are_drawn_until_today():
@@ -109,19 +152,18 @@ def test_days_without_a_value_are_drawn_until_today():
         "energy",
         Words("en"),
     )
-    said = [bar["told"] for bar in figures(drawn)["bars"]]
-    assert said == [
-        "1 February 2026: 5 kWh, measured",
-        "2 February 2026: missing",
-        "3 February 2026: 5 kWh, measured",
-        "4 February 2026: missing",
-        "5 February 2026: missing",
+    assert [(bar["long"], bar["shown"]) for bar in figures(drawn)["bars"]] == [
+        ("1 February 2026", "5 kWh, measured"),
+        ("2 February 2026", "missing"),
+        ("3 February 2026", "5 kWh, measured"),
+        ("4 February 2026", "missing"),
+        ("5 February 2026", "missing"),
     ]
     assert [bar["label"] for bar in figures(drawn)["bars"]] == ["Feb", "2", "3", "4", "5"]
 
 
 def test_the_worst_of_a_quarter_hour_names_it():
-    """Half an hour that nobody knows would be drawn as measured."""
+    """Half an hour that no one knows would be drawn as measured."""
     kinds = [Amount(1, *of).kind for of in ((9, 0, 0), (9, 1, 0), (9, 1, 1), (0, 0, 9))]
     assert kinds == ["measured", "estimated", "unknown", "none"]
 
@@ -140,7 +182,7 @@ def test_a_step_begins_where_the_one_before_ended():
 
 
 def test_a_hostile_name_stays_text():
-    """Whoever names a member of a park could put a script into its picture."""
+    """Anyone who names a member of a park could put a script into its picture."""
     hostile = '"><script>alert(1)</script>\u202e'
     drawn = flows([Flow(hostile, "x", 1.0, hostile)], "kWh", "energy", hostile, "x", Words("en"))
     assert "<script" not in drawn
@@ -151,9 +193,9 @@ def test_a_hostile_name_stays_text():
 def test_a_chart_without_script_has_the_declared_values():
     """The drawing would show other amounts than the figures behind it."""
     items = [
-        Bar("1", "1: 2 t", (("measured", Fraction(2)), ("estimated", Fraction(1))), Fraction(4)),
-        Bar("2", "2: -1 t", (("measured", Fraction(-1)),), Fraction(4)),
-        Bar("3", "3: missing", None, None),
+        Bar("1", "1", "2 t", (("measured", Fraction(2)), ("estimated", Fraction(1))), Fraction(4)),
+        Bar("2", "2", "-1 t", (("measured", Fraction(-1)),), Fraction(4)),
+        Bar("3", "3", "missing", None, None),
     ]
     drawn = bars(items, "t", "x", "x", Words("de"))
     svg = ET.fromstring(re.search(r"<svg.*</svg>", drawn)[0])  # noqa: S314 - our own
@@ -217,7 +259,7 @@ def test_a_gap_leaves_its_place_empty():
 
 @pytest.mark.parametrize("colour", ["light", "dark"])
 def test_colours_of_actions_stand_out(colour):
-    """Somebody who sees few colours could not tell one action from the page, or from another."""
+    """Someone who sees few colours could not tell one action from the page, or from another."""
     sheet = render.load()["console.css"].plain.decode()
     blocks = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)
     named = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[0]))
@@ -285,9 +327,12 @@ def test_a_city_gives_the_base_of_its_maps(tmp_path):
     square, river = [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]], [[0, 0], [3, 3]]
     file = tmp_path / "city.geojson"
 
+    source = "geoBoundaries, CC BY 4.0"
+
     def written(geometry, **properties):
         feature = {"type": "Feature", "geometry": geometry, "properties": properties}
-        file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), "utf-8")
+        content = {"type": "FeatureCollection", "attribution": source, "features": [feature]}
+        file.write_text(json.dumps(content), "utf-8")
         maps.load.cache_clear()
         return maps.load(file)
 
@@ -302,6 +347,8 @@ def test_a_city_gives_the_base_of_its_maps(tmp_path):
         (0, 0, 4, 4), [], base=written({"type": "LineString", "coordinates": river})
     )
     assert drawn.base.water.startswith("M0.0 560.0L720.0 140.0")
+    assert drawn.base.attribution == source  # as its licence asks
+    assert drawn.base.scale == (pytest.approx(100_000 / (4 / 560 * 111_195)), 100_000)
     for bad in (
         {"type": "Point", "coordinates": [200, 95]},
         {"type": "Circle", "coordinates": []},

@@ -49,7 +49,7 @@ def status_list(*ended):
 
 
 def test_a_whole_pack_passes_in_the_browser():
-    """A citizen would be told that an honest statement is false."""
+    """A citizen would be informed that an honest statement is false."""
     found = in_a_browser(
         [
             (FILES | TABLES, status_list(), None),
@@ -73,7 +73,7 @@ def test_a_whole_pack_passes_in_the_browser():
 
 @pytest.mark.parametrize("name", ["plan", "factors", "digests"])
 def test_another_plan_factor_or_digest_fails_in_the_browser_too(name):
-    """A citizen would be shown no failed step over a plan that nobody signed."""
+    """A citizen would be shown no failed step over a plan that no one signed."""
     record = canonical.parse(FILES[f"{name}.json"])
     if name == "plan":
         record["project"]["name"] = "Another plant"

@@ -95,7 +95,7 @@ def test_the_programme_is_that_of_the_api(city):
 
 
 def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):
-    """A reader in Hai Phong would look for Cat Ba Island under a name that nobody there says."""
+    """A reader in Hai Phong would look for Cat Ba Island under a name that no one there says."""
     text = html.unescape(get(city, "/console/vi/").text)
     assert "Đảo Cát Bà" in text
     assert "Công nghiệp xanh" in text
@@ -155,7 +155,7 @@ def test_the_workbook_speaks_the_readers_language(city, language, tmp_path, monk
 
 
 def _same_quarter(make):
-    """What is expected so far grows each quarter of an hour: make all within one."""
+    """What is expected so far grows each 15 minutes: make all within one."""
     while True:
         began = time.time() // 900
         made = make()
@@ -221,14 +221,14 @@ def _copies(city, language, out):
 
 
 def test_a_workbook_in_no_language_of_the_reader_is_refused(city):
-    """Somebody who reads neither would get a file that says nothing about it."""
+    """Someone who reads neither would get a file that says nothing about it."""
     path = "/v1/programme/report.xlsx"
     assert city.ask(path, "auditor", headers={"Accept-Language": "fr"}).status_code == 406
     assert city.ask(path, "auditor", params={"lang": "fr"}).status_code == 422
 
 
 def test_what_is_not_stated_is_told_from_what_is_missing_and_from_nothing(city):
-    """A target that nobody set would look like a meter that fell silent, and both like zero."""
+    """A target that no one set would look like a meter that fell silent, and both like zero."""
     said = city.ask("/v1/programme/report", "auditor", params={"year": 2026}).json()
     wind = next(one for one in said["systems"] if one["system"] == "wind")
     assert wind["projects"][0]["monitored_t"] is None
@@ -360,7 +360,7 @@ def test_the_map_moves_without_a_new_page(tab, city):
 
 
 def test_pages_can_be_used_by_everybody(opened, city):
-    """Somebody who sees little, uses the keyboard or a phone would be shut out."""
+    """Someone who sees little, uses the keyboard or a phone would be shut out."""
     installed()
     tab = opened(bypass_csp=True, viewport={"width": 375, "height": 700})
     let_in(tab, city)

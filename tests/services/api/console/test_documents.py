@@ -116,7 +116,7 @@ def test_a_wrong_invoice_keeps_nothing(served):
 
 
 def test_documents_are_for_those_who_see_all_and_taken_from_operators(served):
-    """Contracts and prices would be open to anybody, or a stranger fill the database."""
+    """Contracts and prices would be open to anyone, or a stranger fill the database."""
     page = "/console/en/documents"
     _handed_in(served)
     assert get(served, page).status_code == 401

@@ -50,7 +50,7 @@ def test_pages_open_in_every_language(served, language):
 
 
 def test_every_page_is_in_this_test(served):
-    """A new page would be open to everybody unnoticed."""
+    """A new page would be open to everyone unnoticed."""
     routers = (live, overview, programme, projects, sewers, sign_in, statements)
     known = [one.split("?")[0] for group in paths(served).values() for one in group]
     for route in (one for part in routers for one in part.router.routes):
@@ -196,7 +196,10 @@ def test_a_project_opens_on_its_last_period_with_data(served):
 
 
 def test_hours_of_many_devices_are_read_where_they_are_asked_for(served, monkeypatch):
-    """A project of thousands of devices would keep each reader waiting for all quarter hours."""
+    """
+    A project of thousands of devices would keep each reader waiting for
+    all 15-minute intervals.
+    """
     monkeypatch.setattr(projects, "_FEW_DEVICES", 0)
     with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
         (sums,) = console.project_sums(conn, "pv")
@@ -211,7 +214,7 @@ def test_hours_of_many_devices_are_read_where_they_are_asked_for(served, monkeyp
 
 
 def test_a_tonne_is_explained_by_a_statement_that_counts(served):
-    """A citizen would read of a tonne that is nobody's, or of a draft."""
+    """A citizen would read of a tonne that is no one's, or of a draft."""
     page = html.unescape(get(served, "/console/en/tonne").text)
     said = served.ask(f"/v1/statements/{served.issued}.json").json()["credentialSubject"]
     assert f"<b>{said['credited']['t']}\N{NO-BREAK SPACE}t</b>" in page
@@ -275,7 +278,7 @@ def test_wrong_addresses_are_pages_too(served, path, status):
 
 
 def test_the_entrance_speaks_the_readers_language(served):
-    """Everybody would begin in English."""
+    """Everyone would begin in English."""
     answer = plain.get(f"{served.url}/", headers={"Accept-Language": "ja,en;q=0.5"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/console/ja/")
 
@@ -374,7 +377,7 @@ def test_signing_out_ends_the_session_of_the_browser(served):
 
 
 def test_a_cookie_goes_over_tls_alone_where_the_proxy_speaks_it(served):
-    """Somebody on the way to a page by plain HTTP would have the session."""
+    """Someone on the way to a page by plain HTTP would have the session."""
     key = {"key": served.tokens["auditor"]}
     for said, secure in (({}, False), ({"X-Forwarded-Proto": "https"}, True)):
         answer = plain.post(f"{served.url}/console/en/sign-in", data=key, headers=said)
@@ -444,7 +447,7 @@ def test_live_events_tell_what_is_new(served):
 
 
 def test_hostile_names_stay_names(served):
-    """Whoever names a site could run a script in the auditor's browser."""
+    """Anyone who names a site could run a script in the auditor's browser."""
     hostile = "<img src=x onerror=alert(1)>\"'&{{7*7}}\u202e" + "long " * 40
     with connect(served.database_url) as conn:
         conn.execute("UPDATE site SET name = %s", [hostile])

@@ -78,7 +78,7 @@ def test_a_file_is_shown_with_what_it_would_change(served, language):
 
 
 def test_what_is_wrong_is_named_with_its_line(served):
-    """A file would be refused on the server, after everybody went home."""
+    """A file would be refused on the server, after everyone went home."""
     text = html.unescape(_tried(served, BAD).text)
     assert "would be rejected" in text
     assert "registry.yaml:6" in text
@@ -197,7 +197,7 @@ def test_nothing_is_taken_but_what_was_shown(served):
 
 
 def test_what_is_refused_is_not_taken(served):
-    """A file that breaks a rule would be taken by whoever skips the check."""
+    """A file that breaks a rule would be taken by anyone who skips the check."""
     before = _version(served)
     shown = _tried(served, BAD, "operator").text
     assert "/registry/take" not in shown

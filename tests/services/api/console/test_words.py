@@ -49,7 +49,7 @@ def test_a_time_has_one_zone(language):
 
 @pytest.mark.parametrize("file", sorted(TEMPLATES.glob("*.html")), ids=lambda one: one.name)
 def test_every_word_of_a_template_is_there(file):
-    """A page would fail once somebody opens it."""
+    """A page would fail once someone opens it."""
     used = set(_USED.findall(file.read_text("utf-8")))
     assert used <= texts("en").keys()
     jinja2.Environment(autoescape=True).parse(file.read_text("utf-8"))
@@ -92,7 +92,7 @@ def test_the_browser_chooses_the_language(header, language):
     ],
 )
 def test_a_sign_in_leads_to_pages_of_ours_alone(address, ours):
-    """Another site could send somebody through our sign-in to a page that looks like ours."""
+    """Another site could send someone through our sign-in to a page that looks like ours."""
     assert own(address) == (address if ours else None)
 
 
@@ -194,7 +194,7 @@ def test_no_answer_is_kept_into_the_next_quarter_hour(monkeypatch):
 
 
 def test_answers_are_kept_and_questions_without_one_leave_nothing(monkeypatch):
-    """A page that everybody may open would fill the memory, or keep the database busy."""
+    """A page that everyone may open would fill the memory, or keep the database busy."""
     memory, asked = Memory(), []
     monkeypatch.setattr(time, "time", lambda: 0.0)
     assert [memory.get("a", lambda: asked.append(1) or len(asked)) for _ in range(3)] == [1, 1, 1]

@@ -14,7 +14,7 @@ def site_today(conn):
 
 
 def heard(conn, ago_s, *names):
-    """Let devices have told their last reading so long ago."""
+    """Set the age of devices' last readings."""
     conn.execute(
         "UPDATE device_seen SET last_reading = now() - %(s)s * interval '1 s',"
         " received = now() - %(s)s * interval '1 s' WHERE device_id = ANY (%(d)s)",

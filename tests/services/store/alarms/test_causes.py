@@ -11,7 +11,7 @@ from tests.services.store.alarms.rounds import site_today, standing, watch
 
 
 def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
-    """What no silence tells would be seen by whoever happens to open the right board."""
+    """What no silence tells would be seen by anyone who happens to open the right board."""
     conn.execute(
         "INSERT INTO indicator_value (device_id, indicator, start, value, grade, period) VALUES"
         " ('alone', 'noise', now() - interval '3 hours', 80, 'exceeded', 'hour'),"

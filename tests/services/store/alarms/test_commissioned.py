@@ -31,7 +31,7 @@ def _states(conn):
 
 
 def _stored(url, device, ended_us, received_us):
-    """A day of quarter hours up to a time, all received at once."""
+    """A day of 15-minute intervals up to a time, all received at once."""
     times = ended_us - np.arange(96)[::-1] * 900_000_000
     commit(url, device, times, np.linspace(100, 900, 96), received_us)
 

@@ -69,7 +69,7 @@ def test_many_alarms_at_once_are_counted_for_plans(conn):
 
 
 def test_people_take_up_and_comment(conn, database_url, monkeypatch):
-    """Two technicians would drive to the same meter, and nobody know what the first one found."""
+    """Two technicians would drive to the same meter, and no one know what the first one found."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     heard(conn, 2 * HOUR, "alone")
     watch(conn)
@@ -103,7 +103,7 @@ def test_people_take_up_and_comment(conn, database_url, monkeypatch):
     ],
 )
 def test_history_is_only_added_to(conn, statement):
-    """Whoever overlooked an alarm could make it not have been."""
+    """Anyone who overlooked an alarm could make it not have been."""
     heard(conn, 2 * HOUR, "alone")
     watch(conn)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -80,7 +80,7 @@ def test_inverters_are_missed_once_the_sun_has_shone_for_an_hour(conn):
 
 
 def test_a_gateway_that_left_is_an_alarm_at_once(conn):
-    """Its devices were heard a moment ago, and for half an hour nobody would know."""
+    """Its devices were heard a moment ago, and for half an hour no one would know."""
     says(conn, "gw", "offline")
     assert watch(conn).raised == 1
     (found,) = alarms.listed(conn, None, 10)
@@ -105,7 +105,7 @@ def test_a_gateway_of_inverters_may_leave_at_dusk(conn):
 
 
 def test_a_device_that_left_has_five_minutes_to_come_back(conn):
-    """A modem that dials in anew would be an alarm, a meter without power none for an hour."""
+    """A modem that dials in again would be an alarm, a meter without power none for an hour."""
     sun(conn, 0)
     for name in ("alone", "inv"):
         heard(conn, 400, name)
@@ -149,7 +149,7 @@ def test_a_project_that_is_silent_as_a_whole_is_one_alarm(conn):
 
 
 def test_what_silence_costs_stands_in_the_alarm(conn):
-    """The dearest alarm would not be the first that somebody goes to."""
+    """The dearest alarm would not be the first that someone goes to."""
     conn.execute("INSERT INTO silence_rate VALUES ('p2', 'alone', 'fuel', 'project', 1e9)")
     heard(conn, 2 * HOUR, "alone")
     watch(conn)

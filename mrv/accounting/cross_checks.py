@@ -455,8 +455,8 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
     """
     Return the comparisons; invoices that offset each other are accepted.
 
-    At least one differs by itself.  The sum of successive invoices with it, without a gap, is within
-    the tolerance of each: estimates and the bill that corrects them, or bills of a meter that is
+    At least one differs by itself.  Successive invoices with it, without a gap, sum to within the
+    tolerance of each: estimates and the bill that corrects them, or bills of a meter that is
     read within a day.
     """
     result = list(checks)

@@ -23,7 +23,7 @@ from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.statement.findings import sign_event
 from mrv.statement.states import sign_approval, sign_list
-from services.cli.calculate.reference_docs import files as schema_files
+from services.cli.calculate.reference_docs import schema_files
 from tests.mrv import packs
 from tests.mrv.report import sample
 

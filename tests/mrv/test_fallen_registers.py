@@ -154,7 +154,7 @@ def test_both_changes_of_a_spare_meter_are_named():
 
 
 def test_a_counter_of_each_day_is_told_what_it_is():
-    """`Yield today` sent as the register made 0.008 of the tonnes, without a word."""
+    """`Yield today` sent as the register made 0.008 of the tonnes, without a message."""
     day = (TIMES + 7 * 3_600_000_000) // 86_400_000_000
     register = generated() - generated()[np.searchsorted(day, day)]
     truth, found = panels(generated()), panels(register)

@@ -244,7 +244,10 @@ def test_a_fuel_meter_below_its_own_rate_counts_as_the_rate_shows():
 
 @pytest.mark.parametrize(("file", "applied"), [("c3" * 32, "correction"), ("d4" * 32, "first")])
 def test_a_typing_error_is_corrected_by_the_same_file(file, applied):
-    """An operator who typed the amount of an invoice wrongly would lose the difference forever."""
+    """
+    An operator who typed the amount of an invoice wrongly would lose the
+    difference permanently.
+    """
     bare = without_power()
     wh = counted(bare)
     typed = (bill(1.4 * wh, id="typed", sha256=file), bill(wh), "typing error")

@@ -164,7 +164,7 @@ FILES = sorted(CATALOG.rglob("*.yaml"))
 
 
 def test_the_schema_is_one() -> None:
-    """An editor ignores a schema that is none, without a word."""
+    """An editor ignores a schema that is none, without a message."""
     jsonschema_rs.meta.validate(schema())
 
 

@@ -119,7 +119,7 @@ def test_a_manifest_that_says_otherwise_is_named(sealed_url, place):
 
 
 def test_foreign_files_are_named(sealed_url, place):
-    """What no one put there would pass for evidence."""
+    """A file that no one put there would be taken for evidence."""
     (place / "pv_inverter/2026/03/2026-03-09_hp_pv_0123456789abcdef.parquet").write_bytes(b"PAR1")
     (place / "notes.txt").write_text("hello")
     found = _breaks(sealed_url)

@@ -210,7 +210,10 @@ def test_a_document_of_the_operator_itself_states_nothing(database_url, tmp_path
 
 
 def test_a_country_without_a_factor_is_told_the_row_to_write(database_url, tmp_path):
-    """Another country's factor would count in silence, or no one would know what is missing."""
+    """
+    Another country's factor would count without a message, or no one
+    would know what is missing.
+    """
     nepal = {"latitude": 27.7, "longitude": 85.3, "zone": "Asia/Kathmandu", "country": "NP"}
     planned = registering.told(database_url, tmp_path, _city(nepal, "0.3"))
     said = [m for r in planned.results for m in r.messages if "error" in m or "grid.np" in m]

@@ -284,7 +284,10 @@ def test_only_its_issuer_corrects_an_invoice(url, tmp_path):
 
 
 def test_a_pack_holds_the_first_invoice(url, tmp_path):
-    """Who verifies a pack computes the same condition from it; of another period it says none."""
+    """
+    Anyone who verifies a pack computes the same condition from it; of
+    another period it says none.
+    """
     billed(url, tmp_path, WEATHER, HALVES[0], row("b", "power", 2, 4, 2))
     billed(url, tmp_path, row("c", "power", 2, 4, corrects="b", reason="it was too high"))
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

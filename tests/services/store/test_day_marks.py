@@ -84,7 +84,7 @@ def registered(database_url, tmp_path):
 
 
 def test_days_are_what_their_rows_are_whatever_is_written(registered):
-    """A tonne would be left out or counted twice until someone adds up again, or forever."""
+    """A tonne would be left out or counted twice until someone adds up again, or permanently."""
     # the same steps each time, and others in `make soak`
     seed = random.randrange(10**9) if SOAK else 20261127  # noqa: S311 (draws what happens)
     print("seed", seed)  # noqa: T201 (pytest shows it where the test fails)

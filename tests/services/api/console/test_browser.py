@@ -139,7 +139,7 @@ def test_the_first_screen_says_what_was_saved_and_whether_it_is_enough(opened, s
 
 
 def test_a_chart_is_read_by_keyboard_and_taken_as_a_file(tab, served):
-    """Who uses no pointer would see bars without figures, and copy them from the screen."""
+    """Anyone who uses no pointer would see bars without figures, and copy them from the screen."""
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         conn.execute("SELECT tonne_refresh_days()")
     tab.goto(f"{served.url}/console/en/?year=2026")

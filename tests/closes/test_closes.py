@@ -20,7 +20,7 @@ def closes():
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_close_comes_to_what_it_did(name, closes):
-    """A change of the rules would move an owner's tonnes, or accuse one, without a message."""
+    """A change of the rules would change an owner's tonnes, or raise a finding, unnoticed."""
     assert corpus.closed(name, *closes) == EXPECTED[name]
 
 

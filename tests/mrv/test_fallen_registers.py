@@ -178,7 +178,7 @@ def test_a_rated_power_that_is_too_low_is_told_what_it_is():
 
 @pytest.mark.parametrize("length", [1, 2, 40])
 def test_zeros_of_a_silent_meter_are_no_replacement(length):
-    """A gateway that sends zeros for hours would accuse its owner of a meter that was changed."""
+    """If a gateway sent zeros for hours, its owner would be suspected of a changed meter."""
     register = charge() + 90_000_000
     register[9 * DAY + 40 : 9 * DAY + 40 + length] = 0
     assert not told(buses(register))

@@ -23,7 +23,7 @@ def _told(found):
 
 
 def test_the_catalog_is_whole_and_warns_of_the_45_mw():
-    """A figure that no plant can make would stand in the programme unquestioned."""
+    """A figure that no plant can make would appear in the programme unquestioned."""
     found = _check(CATALOG)
     assert not found.refused
     warned = {result.id for result in found.results if result.messages}

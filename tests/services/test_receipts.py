@@ -137,7 +137,7 @@ def test_tells_which_readings_were_refused_and_why():
 
 
 def test_a_message_that_cannot_be_read_is_told_too():
-    """A device that gets no receipt sends the same again permanently, and no one tells it why."""
+    """A device that gets no receipt sends the same again permanently, and does not learn why."""
     ((topic, body),) = told([(OWN, "no reading")] * 30)
     assert topic == "tonne/v1/a/receipt"
     assert (body["ids"], body["times"], body["ts"]) == ([], [], None)

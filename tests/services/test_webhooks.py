@@ -293,7 +293,7 @@ def test_no_address_inside_is_reached(url):
 
 @pytest.mark.parametrize("url", MALFORMED)
 def test_a_malformed_url_is_refused(url):
-    """A header could be smuggled in, or a login would stand in the list for all to read."""
+    """A header could be smuggled in, or a login would appear in the list for all to read."""
     with pytest.raises(InputError, match="webhook url"):
         addresses.target_of(url)
 

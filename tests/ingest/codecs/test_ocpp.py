@@ -89,7 +89,7 @@ def test_the_multiplier_of_the_newer_version():
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_the_clock_aligned_sample_counts(first):
-    """Two samples of one moment would stand in the order in which the charger wrote them."""
+    """Two samples of one moment would appear in the order in which the charger wrote them."""
     samples = [
         {"value": "100", "context": "Sample.Clock"},
         {"value": "101", "context": "Transaction.Begin"},

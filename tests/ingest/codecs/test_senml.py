@@ -112,7 +112,10 @@ def test_the_standards_examples_resolve_as_printed(name):
 
 
 def test_values_that_are_no_quantities_leave_the_others():
-    """A thing that also tells its label and its card reader's bytes would lose its temperature."""
+    """
+    A device that also reports its label and its card reader's bytes
+    would lose its temperature.
+    """
     pack = [
         {"bn": f"{OW}:", "n": "temp", "u": "Cel", "v": 23.1},
         {"n": "label", "vs": "Machine Room"},

@@ -90,7 +90,7 @@ def test_a_device_whose_history_is_damaged_does_not_stop_the_others(sealed_url, 
 
 
 def test_a_damaged_day_is_not_brought_back(sealed_url, place):
-    """Readings that someone changed in a folder would stand in the database as measured."""
+    """Readings that someone changed in a folder would appear in the database as measured."""
     _flip(_file(place))
     wanted = check.Wanted(frozenset(), plant.us("2026-03-02"), plant.us("2026-03-03"))
     with (

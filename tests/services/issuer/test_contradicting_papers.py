@@ -145,7 +145,7 @@ def test_one_file_is_one_paper(url, tmp_path):
 
 
 def test_one_invoice_lists_several_meters_and_months(url, tmp_path):
-    """An owner whose supplier writes one document for all would earn nothing."""
+    """An owner whose supplier writes one document for all would get no credits."""
     one = {"number": "AB/26E 17", "sha256": digest("one")}
     spelt = one | {"number": "ab-26e-17", "issuer": "EVN HAI PHONG Co., Ltd"}
     billed(url, tmp_path, WEATHER, HALVES[0] | one, HALVES[1] | spelt)

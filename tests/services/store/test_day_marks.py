@@ -186,7 +186,7 @@ def test_a_round_that_is_killed_leaves_marks_and_days(registered):
 
 
 def test_days_that_nobody_adds_up_are_shown_as_they_are(registered):
-    """Where the watcher stands still, tonnes of days since then would be missing."""
+    """Where the watcher hangs, tonnes of days since then would be missing."""
     with (
         psycopg.connect(registered, autocommit=True) as conn,
         connect(registered, role="tonne_watch", autocommit=True) as watch,

@@ -292,7 +292,7 @@ def test_a_pack_that_has_to_be_made_shows_how_far_it_is(tab, served):
     [("en", 12_340.0, "12.34"), ("vi", 12_340.0, "12,34"), ("vi", 1_234_400.0, "1.234")],
 )
 def test_an_operator_sees_a_reading_come(tab, served, language, power_w, shown):
-    """An operator would watch a table that stands still, or take a thousand for one."""
+    """An operator would watch a table that is not updated, or take a thousand for one."""
     let_in(tab, served, "operator")
     tab.goto(f"{served.url}/console/{language}/live")
     tab.get_by_text(texts(language)["live.on"]).wait_for()

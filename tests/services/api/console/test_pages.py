@@ -509,7 +509,7 @@ def test_files_are_packed_and_kept(served):
 
 
 def test_live_events_tell_what_is_new(served):
-    """An operator would look at a table that stands still."""
+    """An operator would look at a table that is not updated."""
     cookies = session(served, "auditor")
     events = f"{served.url}/console/en/live/events"
     with plain.stream("GET", events, cookies=cookies) as answer:

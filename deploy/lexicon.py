@@ -73,7 +73,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line, text) of a file's prose, without code and file names."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
-        yield from _strings(ast.parse(text))
+        yield from _strings(ast.parse(text), path.is_relative_to(ROOT / "tests"))
         return
     code = False
     for number, line in enumerate(text.splitlines(), 1):
@@ -85,10 +85,10 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
             yield number, re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)
 
 
-def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def _strings(tree: ast.Module, alone: bool) -> Iterator[tuple[int, str]]:
     """
     Yield (line, text) of docstrings without the names in their sections, and of sentences in
-    strings.
+    strings unless docstrings `alone` are wanted.
     """
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     documented = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
@@ -100,17 +100,17 @@ def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
             continue
         if id(node) in docstrings:
             yield node.lineno, re.sub(r"`[^`]*`|^ *[\w, ]+ : ", "", node.value, flags=re.MULTILINE)
-        elif " " in node.value and "SELECT" not in node.value:
+        elif not alone and " " in node.value and "SELECT" not in node.value:
             yield node.lineno, node.value
 
 
 def files() -> Iterator[Path]:
-    """Yield the files to check: word files, pages and Python modules."""
+    """Yield the files to check: word files, pages and Python modules, of tests the docstrings."""
     yield from ROOT.glob("services/api/console/words/en.toml")
     yield from ROOT.glob("mrv/**/en.toml")
     yield from (ROOT / "docs").rglob("*.md")
     yield from ROOT.glob("*.md")
-    for room in ROOMS:
+    for room in (*ROOMS, "tests"):
         yield from (ROOT / room).rglob("*.py")
 
 

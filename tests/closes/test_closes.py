@@ -20,19 +20,19 @@ def closes():
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_close_comes_to_what_it_did(name, closes):
-    """A change of the rules would move an owner's tonnes, or accuse one, without a word of it."""
+    """A change of the rules would change an owner's tonnes, or raise a finding, unnoticed."""
     assert corpus.closed(name, *closes) == EXPECTED[name]
 
 
 def test_the_facts_are_those_that_the_outcomes_are_of(closes):
-    """A change of what is asked would pass for one of the answer."""
+    """A change of what is asked would be taken for one of the answer."""
     found, _ = closes
     assert found.keys() == EXPECTED.keys()
     assert [name for name, facts in found.items() if corpus.name_of(facts) != name] == []
 
 
 def test_facts_come_back_as_they_went(closes):
-    """A field that is lost would be a close of something else, forever."""
+    """With a lost field, the golden close would be of other facts, permanently."""
     for facts in [*closes[0].values()][:: 1 if SOAK else 10]:
         assert plain(fact(facts)) == facts
 

@@ -73,7 +73,10 @@ def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else(file):
 
 @file
 def test_each_process_shows_an_identity_of_its_own(file):
-    """The broker takes the client id from it: two of one name throw each other out forever."""
+    """
+    The broker takes the client id from it: two of one name would disconnect each other again and
+    again.
+    """
     made = FILES[file]["broker"]
     handed = _option(made["command"], "--services-into")
     shown = []

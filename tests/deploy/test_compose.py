@@ -53,7 +53,7 @@ def test_images_are_pinned():
 
 
 def test_commands_and_settings_are_real():
-    """A container that ends with a usage error would be restarted forever."""
+    """A container that ends with a usage error would be restarted again and again."""
 
     @every(OURS)
     def _(file, name):
@@ -237,7 +237,7 @@ def test_both_files_say_the_same_of_what_they_share():
 
 
 def test_the_archive_is_written_by_one_and_read_by_all_who_need_it():
-    """Who cannot read it closes no old period; a second writer could spoil the only copy."""
+    """Anyone who cannot read it closes no old period; a second writer could spoil the only copy."""
 
     @every(FILES)
     def _(file):
@@ -259,7 +259,7 @@ def test_the_archive_is_written_by_one_and_read_by_all_who_need_it():
 
 
 def test_each_worker_and_bridge_has_a_name_of_its_own():
-    """Two of one name would throw each other out forever."""
+    """Two of one name would disconnect each other again and again."""
 
     @every([("worker", "--instance"), ("bridge", "--client-id")])
     def _(kind, option):

@@ -144,7 +144,7 @@ def test_each_user_does_what_it_needs(brokers):
 
 
 def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
-    """A worker whose reader knows no password would wait forever for its group."""
+    """A worker whose reader knows no password would wait permanently for its group."""
     register(database_url)
     send(brokers.access("bridge"), TOPIC)  # no parcel: it goes to the dead-letter topic
     (tmp_path / "url").write_text(brokers.url("worker"))

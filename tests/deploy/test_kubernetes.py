@@ -78,7 +78,7 @@ def _wrong(manifest, version):
 
 @pytest.mark.parametrize("version", ["1.31", "1.34", "1.37"])
 def test_kubernetes_knows_every_field(version):
-    """A misspelt field is dropped in silence: a limit or probe that is not there."""
+    """A misspelt field is dropped without a message: a limit or probe that is not there."""
 
     @every(OBJECTS)
     def _(manifest):
@@ -108,7 +108,7 @@ def test_all_is_in_one_namespace():
 
 
 def test_commands_and_settings_are_real():
-    """A pod that ends with a usage error would be restarted forever."""
+    """A pod that ends with a usage error would be restarted again and again."""
 
     @every(PODS)
     def _(manifest):
@@ -131,7 +131,7 @@ def test_the_settings_are_real():
 
 
 def test_secrets_are_files_that_are_told_of():
-    """A pod whose secret has another name or key waits forever."""
+    """A pod whose secret has another name or key waits permanently."""
 
     @every(PODS)
     def _(manifest):
@@ -156,7 +156,10 @@ def test_secrets_are_files_that_are_told_of():
 
 
 def test_each_process_shows_an_identity_of_its_own():
-    """The broker takes the client id from it: two of one name throw each other out forever."""
+    """
+    The broker takes the client id from it: two of one name would disconnect each other again and
+    again.
+    """
 
     @every(
         [("kafka/bridge", "$(POD_NAME)"), ("site/run", "tonne"), ("account/watch", "tonne-watch")]

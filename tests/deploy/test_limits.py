@@ -78,6 +78,6 @@ def test_kubernetes_has_the_limits_of_the_table():
 
 
 def test_every_row_is_of_a_process():
-    """A row that nothing uses would be kept up for nothing, and its figure believed."""
+    """A row without use would be maintained without need, and its figure trusted."""
     used = {process(name) for _, name, _ in (*COMPOSE, *containers())}
     assert used == set(TABLE)

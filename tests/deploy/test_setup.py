@@ -75,7 +75,7 @@ def test_an_interpreter_that_will_not_do_is_refused_at_once(project, tmp_path, f
 
 
 def test_a_name_that_is_no_interpreter_is_refused(project):
-    """`make test PYTHON=python3.99` must not take another one in silence."""
+    """`make test PYTHON=python3.99` must not take another one without a message."""
     code, said = set_up(project, PYTHON="python3.99")
     assert code == 2
     assert said[0].startswith("setup: PYTHON=python3.99 cannot be run; Python 3.11 or newer")

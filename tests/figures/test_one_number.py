@@ -129,7 +129,7 @@ def _wrong(found):
 
 
 def test_fields_of_the_api_are_the_account(city):
-    """A report that is handed in would say other tonnes than the statement that follows."""
+    """A report that is submitted would say other tonnes than the statement that follows."""
     quarter = -1
     while quarter != datetime.now(UTC).minute // 15:  # expectations count to the last quarter
         quarter = datetime.now(UTC).minute // 15

@@ -80,7 +80,7 @@ def test_the_committed_files_are_what_their_source_writes():
 
 @by_board
 def test_grafana_knows_every_key(board):
-    """A key that Grafana's types do not have would be dropped in silence."""
+    """A key that Grafana's types do not have would be dropped without a message."""
     assert _dropped(board) == []
 
 
@@ -152,7 +152,7 @@ def test_days_are_local_and_nothing_is_filled_with_zero():
 
 
 def test_every_class_has_a_board():
-    """Who runs a windmill or a waterworks would find nothing of it on any board."""
+    """Operators of wind turbines or waterworks would find no data of them on any board."""
     said = json.dumps(BOARDS)
     assert [c for c in classes.load() if f"'{c}'" not in said and f"reading_{c} " not in said] == []
 

@@ -202,7 +202,7 @@ def test_every_quantity_has_room_in_the_key_of_an_interval():
 
 
 def test_a_profile_points_at_channels_of_its_class():
-    """A profile that names a channel which is not there loses it in silence."""
+    """A profile that names a channel which is not there loses it without a message."""
 
     @every(profiles.load().values())
     def _(profile):

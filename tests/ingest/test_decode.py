@@ -173,7 +173,7 @@ PAYLOADS = st.one_of(
     )
 )
 def test_nothing_breaks_the_stream(messages):
-    """One bad device must not stop the others, and no message may vanish without a word."""
+    """One bad device must not stop the others, and no message may be lost silently."""
     payloads = [payload for payload, _, _ in messages]
     content_types = [content_type for _, content_type, _ in messages]
     topics = [topic for _, _, topic in messages]

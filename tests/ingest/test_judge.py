@@ -374,6 +374,6 @@ def test_a_profile_changes_the_limits_of_its_class():
     ],
 )
 def test_limits_that_make_no_sense_are_refused(spec):
-    """A slip in a limit would switch a test off in silence."""
+    """A slip in a limit would switch a test off without a message."""
     with pytest.raises(ProfileError, match="profile x, limits"):
         Limits().changed(spec, "profile x")

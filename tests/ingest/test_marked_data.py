@@ -63,7 +63,7 @@ def _flagged(time_us, power_w, *, whole, place=None, **more):
 def test_the_published_recall_and_precision_are_those_of_the_data(
     data, whole, readings, marked, expected
 ):
-    """Who reads the figures in docs/quality.md would trust tests that find less."""
+    """Anyone who reads the figures in docs/quality.md would trust tests that find less."""
     time_us, share, marks = _read(*data)
     # one data set is of its own rated power, the other of its peak
     rated = 1.0 if data is OUTLIERS else share.max()

@@ -299,7 +299,7 @@ def test_the_window_holds_the_broker_back(mqtt_broker):
 
 
 def test_a_second_process_is_told_of(mqtt_broker):
-    """Two pipelines on one session would tear it from each other forever."""
+    """Two pipelines on one session would take it from each other again and again."""
     with (
         session(mqtt_broker.url) as first,
         session(mqtt_broker.url),
@@ -316,7 +316,7 @@ def test_a_wrong_url_is_refused(url):
 
 
 def test_an_absent_broker_is_named():
-    """Who reads the log must see which address did not answer."""
+    """Anyone who reads the log must see which address did not answer."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # and does not listen
         port = held.getsockname()[1]

@@ -71,7 +71,7 @@ def _few(one: Recording) -> None:
 
 
 def test_recorded_readings_are_not_flagged():
-    """A plant in order would be accused in its statement, and a technician sent each morning."""
+    """A plant without faults would have findings, and a technician would be sent each morning."""
     for one in recordings.kept_here():
         _few(one)
         found = {test: count for (test, _), count in flagged(one, whole=True).items()}

@@ -161,7 +161,7 @@ def test_what_is_needed_and_refused_counts_until_it_is_granted():
 
 
 def test_a_gateway_whose_receipts_are_refused_says_so_and_asks_again(tmp_path, monkeypatch):
-    """It would fill its disk in silence, and go on doing so after the right was given."""
+    """It would fill its disk without a message, and go on doing so after the right was given."""
     monkeypatch.setattr(uplink, "_REFUSED_S", 0.1)
     topic, stream = "tonne/v1/gw/receipt", io.StringIO()
     with refusing(tmp_path, topic) as broker, outbox(tmp_path) as box:
@@ -180,7 +180,7 @@ def test_a_gateway_whose_receipts_are_refused_says_so_and_asks_again(tmp_path, m
 
 
 def test_a_gateway_that_tonne_does_not_answer_says_so_once(tmp_path, monkeypatch):
-    """One that is not registered would store readings in silence until its disk is full."""
+    """One that is not registered would store readings without a message until its disk is full."""
     monkeypatch.setattr(uplink, "_ASK_S", 0.05)
     stream = io.StringIO()
     with refusing(tmp_path) as broker, outbox(tmp_path) as box:

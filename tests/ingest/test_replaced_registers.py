@@ -177,7 +177,7 @@ def test_later_readings_do_not_change_a_past_that_stood():
 
 @pytest.mark.parametrize("asleep", [False, True])
 def test_a_counter_of_each_day_is_no_glitch(asleep):
-    """`Yield today` sent as the register counted 0.008 of what a plant made, without a word."""
+    """`Yield today` sent as the register counted 0.008 of what a plant made, without a message."""
     kind = sunny()
     register = kind.register - np.repeat(kind.register[::DAY], DAY)
     at = hours(40)

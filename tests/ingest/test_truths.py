@@ -114,7 +114,7 @@ def test_no_history_is_charged_less_than_its_meter_used():
 
 
 def test_an_honest_meter_loses_nothing():
-    """Who reads and sends what is true would pay for those who do not."""
+    """Anyone who reads and sends what is true would pay for those who do not."""
     found = credited(range(SEED, SEED + 40 * len(CASES), len(CASES)))
     honest = [
         one

@@ -213,7 +213,10 @@ def _leave_in_time(processes, started):
 
 
 def _a_start_waits_and_ends_with_one_line(processes, own_kafka):
-    """Check that a start waits for a server, then stops with one line: it must not try forever."""
+    """
+    Check that a start waits for a server, then stops with one line: it
+    must not retry without end.
+    """
     done = processes.run("worker", "--wait", "2")
     assert done.returncode == 3
     *before, last = done.stderr.splitlines()

@@ -210,7 +210,7 @@ def test_a_step_that_ends_beyond_what_was_metered_is_kept(connection, silence_h)
 
 @pytest.mark.parametrize("after_d", [12, 40])
 def test_a_late_power_beside_a_register_that_is_shown_much_later(connection, after_d):
-    """Energy estimated from power would stand beside the register's own."""
+    """Energy estimated from power would be listed beside the register's own."""
     plan_ = plan(next(_examples))
     store = Store(plan_)
     hours = [h for h in range(6) if h != 2]

@@ -202,7 +202,7 @@ def test_any_delivery_gives_the_same_hours_and_days(connection, seed, zone, cade
 
 
 def test_a_rebuild_finds_and_mends_a_wrong_value(connection):
-    """A value that someone changed by hand would stay wrong forever."""
+    """A value that someone changed by hand would stay wrong permanently."""
     chance, plan_ = random.Random(1), plan(next(_examples), "Asia/Ho_Chi_Minh")  # noqa: S311 - repeatable
     deliver(connection, plan_, history(chance, 30, 15), chance)
     before = stored(connection, plan_)

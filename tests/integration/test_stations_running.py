@@ -103,7 +103,7 @@ def test_stations_show_their_hours_and_days(pipeline: Pipeline):
 
 
 def test_a_station_that_nobody_knows_is_named(pipeline: Pipeline):
-    """An empty answer would pass for clean air."""
+    """An empty answer would be taken for clean air."""
     for words, says in (
         (("--device", "st-nobody"), "device 'st-nobody' is not registered"),
         (("--site", "nowhere"), "site 'nowhere' is not registered"),

@@ -75,7 +75,7 @@ def _counts(url):
 
 
 def test_a_released_database_comes_to_this_version(release, empty_database_url, tmp_path):
-    """Who updates would lose statements that were sold, or could not prove them any more."""
+    """Anyone who updates would lose statements that were sold, or could not prove them any more."""
     url = empty_database_url
     _as_released(url, release)
     before = _counts(url)

@@ -60,7 +60,7 @@ BECAUSE = "the plan of 2025 was seen on paper, and the factor was compared with 
 
 @dataclass(frozen=True)
 class Cast:
-    """Who signs a pack, when, and the preceding log: the choices of a forger."""
+    """Signers of a pack, their times, and the preceding log: the choices of a forger."""
 
     signers: dict = field(default_factory=lambda: SIGNERS)
     holders: dict = field(default_factory=lambda: HOLDERS)

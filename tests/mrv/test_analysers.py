@@ -241,7 +241,7 @@ def test_a_flare_hotter_than_its_manufacturer_allows_burns_nothing_that_counts()
 
 
 def test_a_default_of_banks_is_an_observation_until_it_is_accepted(monkeypatch):
-    """A grid's factor that no authority of the country published would pass without a word."""
+    """A grid's factor that no authority of the country published would pass without a message."""
     monkeypatch.setattr(f"{__name__}.PV", replace(PV, timezone="Asia/Bangkok"))
     accepted = {**COD, "accept_factors": ["ifi-2021-grid.th"]}
     for entered, told in ((COD, True), (accepted, False)):

@@ -139,7 +139,7 @@ def test_what_the_programme_asks_is_missing_and_nothing_waives_it():
 
 
 def test_approvals_cannot_be_taken_out_or_slipped_in():
-    """Who answers for an issue could be changed after it."""
+    """The people responsible for an issue could be changed after it."""
     pack = forged(replace(RIGHT, approvers=(OWN, OTHER)), TWO)
     files = {n: d for n, d in pack.files.items() if n != "approvals.json"}
     files["manifest.json"] = packs.manifest_of(packs.hashes_of(files))

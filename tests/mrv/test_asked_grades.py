@@ -220,7 +220,7 @@ def test_the_laws_of_two_programmes_are_compared():
     ],
 )  # fmt: skip
 def test_what_no_programme_can_ask_for_is_refused(wrong):
-    """A slip in a trust root would ask for nothing, in silence."""
+    """A typing error in a trust root would cancel its requirements without a message."""
     with pytest.raises(ValueError, match="programme"):
         required_of(wrong)
 

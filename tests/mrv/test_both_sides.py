@@ -90,7 +90,7 @@ kinds = st.sampled_from(["wood", "paper", "food"])
 @settings(deadline=None, max_examples=often(10, 40))
 @given(kind=kinds, mass=loads, data=st.data())
 def test_losing_loads_never_raises_the_reduction(kind, mass, data):
-    """A claimant would earn by switching the weighbridge off."""
+    """A claimant would gain by switching the weighbridge off."""
     gone = data.draw(st.sets(st.integers(0, len(mass) - 1)))
     kept = [None if at in gone else value for at, value in enumerate(mass)]
     project = _wood(kind, waste_t_year_1=1000, first_year=2025)

@@ -90,7 +90,7 @@ def test_a_chiller_near_its_data_sheet_is_as_before_the_rule(cop, more):
 
 @pytest.mark.parametrize("more", [{}, {"known": 0.6}, {"stuck": 0.4}])
 def test_a_performance_typed_at_twice_the_truth_earns_no_more_than_that(more):
-    """Twice of the performance of its chillers earned an owner 4.6 times the truth."""
+    """Twice of the performance of its chillers gave an owner 4.6 times the true reduction."""
     truth, false = cooled(5.8, **more), cooled(5.8, typed="11.6", **more)
     before = cooled(5.8, typed="11.6", accounting=FIRST, **more)
     assert tonnes(before) == pytest.approx(4.625 * tonnes(truth), rel=1e-3)

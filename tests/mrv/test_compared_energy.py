@@ -38,7 +38,7 @@ def _with(case, plan):
 
 
 def test_what_a_plant_draws_is_not_what_it_made(plant):
-    """A plant short of its design would pass for one above it, by drawing from the grid."""
+    """A plant short of its design would be taken for one above it, by drawing from the grid."""
     found = _energy(plant)
     assert found["roles"] == ["turbine"]
     assert (found["expected"], found["actual"]) == ("24000.000000", "28800.000000")
@@ -80,7 +80,7 @@ def test_other_periods_are_compared_by_the_same_meters(plant):
     ],
 )
 def test_only_plants_that_meter_both_say_which(method, roles, expected):
-    """Statements of all others would change their bytes for nothing."""
+    """Statements of all others would change their bytes without need."""
     bound = [ProjectDevice(role, role) for role in roles]
     assert energy_roles(find(method), bound) == expected
 

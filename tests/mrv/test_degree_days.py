@@ -74,7 +74,7 @@ def test_the_lower_bound_counts_and_everything_is_shown():
 @settings(max_examples=often(15, 30), deadline=None)
 @given(more=st.floats(1.1, 6))
 def test_more_scatter_never_earns_more(more):
-    """A building whose bills no one can explain would earn by it."""
+    """A building whose bills no one can explain would gain from it."""
     wider = [
         {"cdd": m["cdd"], "energy_mwh": m["energy_mwh"] + s * Decimal(more - 1)}
         for m, s in zip(HISTORY, SCATTER, strict=True)

@@ -123,7 +123,7 @@ def test_what_a_released_statement_does_not_say_is_unset():
     ],
 )
 def test_a_wrong_field_is_named_by_its_path(where, value, told):
-    """Who gets a document refused would search it by hand."""
+    """Anyone who gets a document refused would search it by hand."""
     document = canonical.parse(packs.documents()["statement.json"])
     place = document["credentialSubject"]
     for key in where[:-1]:

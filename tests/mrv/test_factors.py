@@ -87,7 +87,7 @@ def test_a_year_without_official_value_is_provisional():
 
 
 def test_a_day_before_the_first_value_and_an_unknown_kind_are_refused():
-    """A guess would stand in a statement as if someone had published it."""
+    """A guess would appear in a statement as if someone had published it."""
     with pytest.raises(FactorError, match="valid on 2013-12-31"):
         factors.load().select("grid.vn", "consumed", date(2013, 12, 31))
     with pytest.raises(FactorError, match=r"known kinds: .*grid\.vn"):
@@ -95,7 +95,7 @@ def test_a_day_before_the_first_value_and_an_unknown_kind_are_refused():
 
 
 def test_every_factor_says_where_it_comes_from():
-    """An unverified number must not pass for one that was read."""
+    """An unverified number must not be taken for one that was read."""
     for factor in factors.load():
         assert factor.source
         assert factor.certainty in {"R", "T", "r", "B", "M"}

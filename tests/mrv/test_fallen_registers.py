@@ -154,7 +154,7 @@ def test_both_changes_of_a_spare_meter_are_named():
 
 
 def test_a_counter_of_each_day_is_told_what_it_is():
-    """`Yield today` sent as the register made 0.008 of the tonnes, without a word."""
+    """`Yield today` sent as the register made 0.008 of the tonnes, without a message."""
     day = (TIMES + 7 * 3_600_000_000) // 86_400_000_000
     register = generated() - generated()[np.searchsorted(day, day)]
     truth, found = panels(generated()), panels(register)
@@ -178,7 +178,7 @@ def test_a_rated_power_that_is_too_low_is_told_what_it_is():
 
 @pytest.mark.parametrize("length", [1, 2, 40])
 def test_zeros_of_a_silent_meter_are_no_replacement(length):
-    """A gateway that sends zeros for hours would accuse its owner of a meter that was changed."""
+    """If a gateway sent zeros for hours, its owner would be suspected of a changed meter."""
     register = charge() + 90_000_000
     register[9 * DAY + 40 : 9 * DAY + 40 + length] = 0
     assert not told(buses(register))

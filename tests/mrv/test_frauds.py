@@ -38,7 +38,7 @@ def _an_hour(h, hour, extra_wh):
 
 
 def test_an_honest_meter_loses_nothing():
-    """Who sends what is true would pay for those who do not."""
+    """Anyone who sends what is true would pay for those who do not."""
     for minutes in (1, 5, 15):
         for seed in range(6):
             h = honest(minutes, seed=seed)
@@ -262,7 +262,7 @@ def test_recorded_plants_earn_what_they_made(name, clock, power, every):
 def test_an_invoice_with_its_file_shows_the_energy_too(sha256, percent, share, holds):
     """
     Anyone who sells through a bare meter, and has it in writing, would
-    be doubted forever.
+    be doubted permanently.
     """
     h = honest()
     _hide(h)
@@ -358,7 +358,10 @@ def test_no_flag_moves_a_tonne(seed):
 
 
 def test_the_pack_holds_the_limits_that_the_flags_rest_on():
-    """Who verifies would find other flags than the operator, whose registry has other limits."""
+    """
+    Anyone who verifies would find other flags than the operator, whose
+    registry has other limits.
+    """
     limits = QualityLimits("active_power_w", frauds.BEGIN, {"bound_of_rated": [-0.05, 0.25]})
     meter = replace(frauds.METER, quality=(limits,))
     case = close(honest(), meter=meter).case

@@ -198,7 +198,7 @@ def test_a_public_key_does_not_sign() -> None:
 
 
 def test_roles_and_names_are_checked() -> None:
-    """A mistyped role would be a signature that counts for nothing, or for too much."""
+    """With a mistyped role, a signature would have no effect, or too much."""
     key = SigningKey.generate()
     with pytest.raises(EnrolmentError, match="auditor"):
         _holder(key, role="auditor")

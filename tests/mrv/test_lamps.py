@@ -139,7 +139,7 @@ def test_own_electricity_corroborates_hours():
      ("0.06", {"known": 0.1}), ("0.04", {"told": 0.7, "known": 0.6})],
 )  # fmt: skip
 def test_a_power_that_is_typed_too_low_earns_no_more_than_the_truth(typed, more):
-    """Half of the power of its lamps earned an owner 1.6 times the truth."""
+    """Half of the power of its lamps gave an owner 1.6 times the true reduction."""
     truth, false = lit(1.0, **more), lit(1.0, groups=((120, typed),), **more)
     before = lit(1.0, groups=((120, typed),), accounting=FIRST, **more)
     assert tonnes(before) > 1.2 * tonnes(truth)

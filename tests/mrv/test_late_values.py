@@ -102,8 +102,8 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
 )
 def test_a_typing_error_is_mended_by_another_document_of_before(was, document, counts, says):
     """
-    An honest mistake would cost tonnes forever, or a document of the old value would support any
-    value.
+    An honest mistake would cost tonnes permanently, or a document of the old value would support
+    any value.
     """
     now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
     change = late("kwh_per_m3_baseline", "0.215", was, document)

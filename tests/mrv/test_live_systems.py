@@ -182,7 +182,7 @@ def _tested(name, roles=(), **parameters):
 
 
 def test_a_live_project_that_nothing_can_be_counted_for_is_named():
-    """A plant would run for a year with fans and fuel metered, and nothing that earns."""
+    """A plant would run for a year with fans and fuel metered, and nothing that is credited."""
     assert _tested("ams-iii-aj", ["pet"]) == [None]
     assert _tested("acm0012", ["turbine"], feedwater_kj_per_kg=0) == [None] * 3
     assert _tested("acm0012", ["steam"], feedwater_kj_per_kg=420) == [None] * 3
@@ -204,7 +204,7 @@ def test_shares_of_a_live_project_are_held():
 
 
 def test_a_furnace_has_one_figure_of_its_electricity():
-    """A mean of the brochure would stand beside what the meter counted."""
+    """A mean of the brochure would be listed beside what the meter counted."""
     method = methodologies.find("ams-ii-d")
     assert methodologies.implausible(method, {"energy_mwh": 1}) is None
     for wrong in ({}, {"energy_mwh": 1, "sec_project_mwh_per_t": 1}):

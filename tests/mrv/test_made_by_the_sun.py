@@ -84,7 +84,7 @@ def test_an_honest_plant_counts_by_either_meter(class_id):
 
 
 def test_a_meter_at_the_grid_counts_by_what_its_plant_says():
-    """A solar plant would earn by night, or a hydropower plant would not know what to give."""
+    """A solar plant would gain by night, or a hydropower plant would not know what to give."""
     flat = _day_and_night()
     whole = int(frauds.DAYS * 24 * 70_000)
     water, licence = {"technology": 2}, papers("technology")
@@ -105,7 +105,7 @@ def test_a_meter_at_the_grid_counts_by_what_its_plant_says():
 
 
 def test_every_role_that_delivers_electricity_says_what_makes_it():
-    """A new methodology of solar plants would earn by night, and no one would see it."""
+    """A new methodology of solar plants would gain by night, and no one would see it."""
     silent = {
         f"{method.id}: {role}"
         for method in methodologies.load().values()

@@ -132,7 +132,7 @@ def test_wrong_inputs_are_refused_by_name(change, says):
 
 
 def test_missing_inputs_are_refused_by_name():
-    """A default that no one chose would stand in the result."""
+    """A default that no one chose would appear in the result."""
     for key in BUS_INPUTS:
         less = {k: v for k, v in BUS_INPUTS.items() if k != key}
         with pytest.raises(MethodologyError, match=f"'{key}' is missing"):

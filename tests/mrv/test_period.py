@@ -143,7 +143,7 @@ def test_order_of_rows_does_not_matter(table, chance):
 @settings(deadline=None, max_examples=often(10, 60))
 @given(tables, st.data())
 def test_losing_data_never_raises_the_credit(table, data):
-    """A claimant would earn by switching meters off."""
+    """A claimant would gain by switching meters off."""
     if not table:
         return
     lost = data.draw(st.sets(st.sampled_from(sorted(table, key=str))))

@@ -120,7 +120,10 @@ def by_model(kwh_per_km, metres, *, weeks=4, given=True, fixed=(), billed=False)
 
 
 def test_odometer_that_is_fast_from_the_first_day_gains_nothing():
-    """An odometer half as fast again would earn it inside the range of the class, forever."""
+    """
+    An odometer half as fast again would stay within the range of its class, and be credited
+    permanently.
+    """
     fast = KM_PER_QUARTER * 3 // 2
     bare, truth = by_model(1, fast, given=False), by_model(1, KM_PER_QUARTER)
     assert float(bare.net.reduction.t) > 1.4 * float(truth.net.reduction.t)

@@ -29,7 +29,7 @@ def test_titles_are_unique():
 
 @pytest.mark.parametrize("language", languages())
 def test_each_code_of_a_row_has_words_and_no_word_is_left_over(language):
-    """A code without a word breaks `tonne rules show`; a word without a code is dead."""
+    """A code without a text breaks `tonne rules show`; a text without a code is unused."""
     used = {
         "stage": {row.stage for row in rules().values()},
         "severity": {row.severity for row in rules().values()},

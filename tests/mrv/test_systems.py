@@ -18,7 +18,7 @@ def _run(*arguments):
 
 
 def test_all_systems_of_the_slides_are_there():
-    """A pilot would be left out of the programme's account without a word."""
+    """A pilot would be left out of the programme's account without a message."""
     found = systems.load()
     assert len(found) == 19
     # neither tonnes without an equation, nor null without a reason

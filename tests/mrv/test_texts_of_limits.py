@@ -52,7 +52,7 @@ def test_a_pumped_volume_by_its_electricity_is_said_to_be_that():
 
 
 def test_a_meter_is_not_accused_for_what_was_added_to_it():
-    """A fleet with its approved consumption was accused because of tonne's own addition."""
+    """A fleet with its approved consumption had a finding because of tonne's own addition."""
     buses = (
         ProjectDevice("ch-1", "charging"),
         ProjectDevice("bus-1", "vehicle", {"kwh_per_km": Decimal("0.9")}),

@@ -386,7 +386,10 @@ def test_ten_years_on(made, both):
 
 
 def test_the_auditor_s_command(made, both, tmp_path, capsys, monkeypatch):
-    """Who installs no server could not name authorities, or would not learn what is missing."""
+    """
+    Anyone who installs no server could not name authorities, or would
+    not learn what is missing.
+    """
     pack = packs.folder(tmp_path / "pack") if (tmp_path / "pack").mkdir() is None else None
     files = {file.name: file.read_bytes() for file in pack.iterdir() if file.is_file()}
     held = _held(files, *_tokens(made, ("east",), files))

@@ -69,7 +69,7 @@ def test_nothing_is_said_of_todays_rules_where_they_made_it():
 
 
 def test_nobody_chooses_older_rules_for_a_period_of_after_them(monkeypatch):
-    """An owner would name the rules that credit more, forever."""
+    """An owner would name the rules that credit more, permanently."""
     monkeypatch.setattr(steps, "OLDER_UNTIL", "2026-01-02T16:59:59Z")
     report = asked(older())
     assert report.exit_code == 4

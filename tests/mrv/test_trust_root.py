@@ -103,5 +103,5 @@ def test_a_threshold_that_nobody_could_reach_or_miss_is_refused(threshold):
 
 
 def test_a_plain_keyring_is_taken_as_well():
-    """Who has no programme above them could verify nothing."""
+    """Anyone who has no programme above them could verify nothing."""
     assert read_trusted(write_keyring(RING), THEN).source == "your own keyring"

@@ -142,7 +142,7 @@ def test_power_below_the_register_is_no_more_use():
 @pytest.mark.parametrize("minutes", [1, 15, 30])
 @pytest.mark.parametrize("scale", [0.1, 0.5, 0.9])
 def test_a_register_below_its_power_counts_as_the_power_shows(minutes, scale):
-    """A charger that counted nine tenths of what it took earned 1.4 times the truth."""
+    """A charger that counted nine tenths of what it took gave 1.4 times the true reduction."""
     truth = closed(minutes=minutes)
     before = closed(minutes=minutes, scale=scale, accounting=FIRST)
     found = closed(minutes=minutes, scale=scale)
@@ -232,7 +232,7 @@ def fuelled(scale, rate=True):
 
 
 def test_a_fuel_meter_below_its_own_rate_counts_as_the_rate_shows():
-    """A hundredth of the fuel, with a true rate beside it, earned three times the truth."""
+    """A hundredth of the fuel, with a true rate beside it, gave three times the true reduction."""
     truth = fuelled(1)
     assert not told(truth)
     assert truth.net == fuelled(1, rate=False).net
@@ -244,7 +244,10 @@ def test_a_fuel_meter_below_its_own_rate_counts_as_the_rate_shows():
 
 @pytest.mark.parametrize(("file", "applied"), [("c3" * 32, "correction"), ("d4" * 32, "first")])
 def test_a_typing_error_is_corrected_by_the_same_file(file, applied):
-    """An operator who typed the amount of an invoice wrongly would lose the difference forever."""
+    """
+    An operator who typed the amount of an invoice wrongly would lose the
+    difference permanently.
+    """
     bare = without_power()
     wh = counted(bare)
     typed = (bill(1.4 * wh, id="typed", sha256=file), bill(wh), "typing error")

@@ -323,7 +323,7 @@ def test_nothing_rests_on_keys_that_came_with_the_pack():
 
 
 def test_no_more_is_loaded_than_the_check_needs(tmp_path):
-    """Each check of an auditor who has pandas would load it, a quarter of a second for nothing."""
+    """Each check of an auditor who has pandas would load it, a quarter of a second without need."""
     pack = packs.folder(tmp_path)
     program = (
         "import sys; from mrv.verify.__main__ import main;"

@@ -176,7 +176,7 @@ def test_shares_above_one_are_refused():
 
 
 def test_months_that_are_missing_are_refused():
-    """Half a year's waste would pass for a year's."""
+    """Half a year's waste would be taken for a year's."""
     given = inputs("ams-iii-f")
     del given["waste_t_by_year"]
     with pytest.raises(

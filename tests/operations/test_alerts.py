@@ -245,7 +245,7 @@ def test_a_database_that_is_away_is_one_alert(city: City) -> None:
 
 
 def test_every_name_in_rules_and_dashboards_exists(city: City) -> None:
-    """A panel or an alert over a name that no one exports is empty forever, and looks well."""
+    """A panel or an alert over a name that no one exports is empty permanently, and looks well."""
     city.something("sum(rate(tonne_commit_rows_total[5m]))")
     city.something("tonne_log_audit_breaks")
     exprs = [rule["expr"] for rule in every_rule()] + [t.query for t in targets("prometheus")]

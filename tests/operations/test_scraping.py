@@ -176,7 +176,10 @@ def scraped(database_url, mqtt_url, kafka_url, topic, folder) -> Iterator[Deploy
 def test_every_process_tells_what_is_promised_and_names_no_device(
     scraped: Deployed, database_url: str, mqtt_url: str, folder: Path
 ) -> None:
-    """A renamed metric or label leaves others' alerts silent; an id a label grows forever."""
+    """
+    After a renamed metric or label, alerts of others fail silently; an id as a label grows without
+    limit.
+    """
 
     def logs() -> str:
         texts = [f"--- {f.name}\n{f.read_text()[-1500:]}" for f in folder.glob("*.log")]

@@ -77,7 +77,7 @@ def test_status_lists_of_0_1_0_say_that_a_statement_counts_no_more(pack):
 
 @pytest.mark.parametrize("pack", [WITNESSED], indirect=True)
 def test_a_witness_of_0_1_0_still_counts(pack):
-    """An auditor who countersigned the log would have signed for nothing."""
+    """An auditor's countersignature of the log would have no effect."""
     code, failed, steps = verify(pack, keys="trusted.json")
     assert failed == []
     assert code in NOTHING_FALSE

@@ -89,7 +89,7 @@ def sent(count, start=0):
 
 @pytest.mark.parametrize("broker", ["run_kafka", "embedded_kafka"])
 def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, topic, broker, request):
-    """Two bridges that both forward everything would double Kafka's load for nothing."""
+    """Two bridges that both forward everything would double Kafka's load without need."""
     kafka_url = request.getfixturevalue(broker).url
     assert apply(KafkaAccess.of(kafka_url), of(topic))
     # what comes before a bridge is there waits for it
@@ -185,7 +185,7 @@ def test_a_topic_is_made_once_and_checked_after(kafka_url, topic):
 
 
 def test_a_parcel_too_large_for_kafka_is_cut():
-    """Kafka refuses a record above its limit forever, and the bridge would stand still."""
+    """Kafka refuses a record above its limit permanently, and the bridge would stand still."""
     fleet = Fleet([Device("dev-1", "s", "vehicle")])
     payloads = [token_bytes(200_000) for _ in range(12)]  # what nothing can compress
     n = len(payloads)
@@ -201,7 +201,7 @@ START_MS = 1_772_323_200_000
 
 
 def test_what_is_over_the_quota_is_refused_and_kept_whole():
-    """A bridge would drop it in silence, or a worker would store what the bridge refused."""
+    """A bridge would drop it without a message, or a worker would store what the bridge refused."""
     inbox = Inbox(0, received_us=START_MS * 1000 + 3_600_000_000)
     for k in range(100):
         inbox.topics.append(f"tonne/v1/{'meek' if k == 50 else 'mad'}/telemetry")

@@ -23,7 +23,7 @@ def _told(found):
 
 
 def test_the_catalog_is_whole_and_warns_of_the_45_mw():
-    """A figure that no plant can make would stand in the programme unquestioned."""
+    """A figure that no plant can make would appear in the programme unquestioned."""
     found = _check(CATALOG)
     assert not found.refused
     warned = {result.id for result in found.results if result.messages}
@@ -35,7 +35,7 @@ def test_the_catalog_is_whole_and_warns_of_the_45_mw():
 
 
 def test_every_system_has_its_place():
-    """A pilot of the programme would be missing from the city's account in silence."""
+    """A pilot of the programme would be missing from the city's account without a message."""
     registry = read_files([CATALOG]).registry
     projects = {p.system for p in registry.projects.values()} - {None}
     assert projects == systems.load().keys() - WITHOUT_PROJECT

@@ -218,7 +218,7 @@ def _age(url, days):
 
 
 def test_what_policy_no_longer_keeps_goes_and_is_recorded(tonne, database_url, monkeypatch):
-    """Refused bytes would pile up forever, or go without anyone knowing what they were."""
+    """Refused bytes would pile up permanently, or go without anyone knowing what they were."""
     _age(database_url, 100)
     monkeypatch.setenv("TONNE_DEAD_LETTER_DAYS", "0")
     assert tonne("expire").exit_code == 2  # all are kept
@@ -317,7 +317,7 @@ def test_what_is_noted_beside_letters_goes_with_them(database_url):
 
 
 def test_old_letters_go_by_themselves(database_url):
-    """Someone would have to remember a cron job, or the table grows forever."""
+    """Someone would have to remember a cron job, or the table grows permanently."""
     _age(database_url, 100)
     log = get_logger("test")
     keep = Keep(letter_days=90)

@@ -102,7 +102,7 @@ def test_an_unknown_device_is_accepted_and_watched(pipeline, client, tmp_path):
 
 
 def test_accepting_badly_changes_nothing(pipeline, client, tmp_path):
-    """A slip in the command would leave a device that counts for nothing."""
+    """A slip in the command would leave a device that counts without need."""
     pipeline.register({"sites": [SITE], "devices": [{"id": "gw", **ROW}]})
     log = tmp_path / "run.log"
     with pipeline.running(log):

@@ -176,7 +176,7 @@ def test_an_official_form_is_filled_and_kept(run, tmp_path):
     ],
 )  # fmt: skip
 def test_a_facility_that_contradicts_is_refused(run, more, rule):
-    """Energy counted twice, or another site's, stands in a ministry's statistics."""
+    """Energy counted twice, or another site's, appears in a ministry's statistics."""
     done = run.bring(**more)
     assert done.exit_code == Exit.INPUT, done.output
     assert rule in done.output

@@ -110,7 +110,7 @@ def test_a_rule_cannot_be_taken_out_of_a_root(home, pack):
 
 
 def test_a_rule_says_two_or_more_and_since_when(home):
-    """A rule that asks for nothing would look like one."""
+    """A rule that asks without need would look like one."""
     create = ("trust", "create", "--programme", "HP", "--keys", home / "ring.json", "--root",
               "first", "--expires", LATER, "--out", home / "x.json")  # fmt: skip
     for more in (
@@ -136,7 +136,7 @@ def test_a_pinned_root_is_not_followed_by_one_without_its_rule(home):
 
 
 def test_an_expired_root_is_refused_now(home, pack):
-    """A root that the programme let end would count forever."""
+    """A root that the programme let end would count permanently."""
     old = root(home, expires="2026-03-01T00:00:00Z")
     assert verified(home, pack, old, at=())[0] == 2
     assert verified(home, pack, old)[0] == 0  # as of the time when it was valid, and said so

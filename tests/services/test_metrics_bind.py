@@ -51,7 +51,7 @@ def _log_in(secret):
 
 
 def test_names_are_the_public_ones():
-    """Dashboards and alerts break in silence when a series changes its name."""
+    """Dashboards and alerts break without a message when a series changes its name."""
     metrics = Metrics()
     metrics.messages.labels(codec="json", result="stored").inc()
     metrics.fleet_devices.labels("online", "pv_inverter").set(3)

@@ -35,7 +35,7 @@ def clock(monkeypatch):
 
 
 def test_health_follows_what_moves(clock):
-    """An orchestrator would leave a process alone that stands still, or end one that works."""
+    """An orchestrator would leave a process alone that hangs, or end one that works."""
     metrics, bind = Metrics(), f"127.0.0.1:{free_port()}"
     metrics.pulse = Pulse(still_s=30)
     with metrics.serve(bind):

@@ -87,7 +87,7 @@ def test_lists_times_where_nothing_is_numbered():
 
 
 def test_lists_both_where_only_some_are_numbered():
-    """A reading without a number beside one with a number would be sent again forever."""
+    """A reading without a number beside one with a number would be sent again permanently."""
     receipts = told([(OWN, reading(NOW_MS - 5)), (OWN, reading(NOW_MS - 4, id=7))])
     assert (receipts[0][1]["ids"], receipts[0][1]["times"]) == ([7], [NOW_MS - 5])
 
@@ -137,7 +137,7 @@ def test_tells_which_readings_were_refused_and_why():
 
 
 def test_a_message_that_cannot_be_read_is_told_too():
-    """A device that gets no receipt sends the same again forever, and no one tells it why."""
+    """A device that gets no receipt sends the same again permanently, and does not learn why."""
     ((topic, body),) = told([(OWN, "no reading")] * 30)
     assert topic == "tonne/v1/a/receipt"
     assert (body["ids"], body["times"], body["ts"]) == ([], [], None)

@@ -91,7 +91,7 @@ def test_what_is_optional_is_accepted_too(class_id: str, tmp_path: Path) -> None
 
 @every_class
 def test_no_placeholder_is_accepted(class_id: str, tmp_path: Path) -> None:
-    """A certificate, a document or a COD that no one has would stand in a statement."""
+    """A certificate, a document or a COD that no one has would appear in a statement."""
     text = template(class_id)
     begin = text.find("# projects:")
     project = re.sub(r"^# ", "", text[begin:], flags=re.MULTILINE) if begin > 0 else ""
@@ -163,7 +163,7 @@ FILES = sorted(CATALOG.rglob("*.yaml"))
 
 
 def test_the_schema_is_one() -> None:
-    """An editor ignores a schema that is none, without a word."""
+    """An editor ignores a schema that is none, without a message."""
     jsonschema_rs.meta.validate(schema())
 
 

@@ -18,7 +18,7 @@ def _empty_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["TONNE_DATABSE_URL", "tonne_database_url", "TONNE_HOME_FILE"])
 def test_unknown_names_are_refused_with_the_nearest(monkeypatch, name):
-    """A misspelt name ignored in silence would fill the wrong database."""
+    """A misspelt name ignored without a message would fill the wrong database."""
     monkeypatch.setenv(name, "postgresql://x/y")
     with pytest.raises(SettingsError, match=rf"{name} in the environment .* did you mean TONNE_"):
         Settings()

@@ -133,14 +133,14 @@ def test_a_split_view_is_seen_by_two_monitors_that_talk(tmp_path, monkeypatch):
 
 
 def test_an_honest_log_answers_for_every_head(tmp_path):
-    """Two readers of one log would accuse it of a split view."""
+    """Two readers of one log would report a split view without cause."""
     others = [head(ENTRIES[:size]) for size in (1, 255, 256, 257, 512, 599, 600)]
     report = go(put(tmp_path / "log", ENTRIES), tmp_path / "home", others=others)
     assert (report.contradiction, report.ahead) == (None, [])
 
 
 def test_damage_is_no_contradiction(tmp_path):
-    """A disk error would accuse an honest operator of fraud, with evidence that is none."""
+    """After a disk error, an honest operator would be suspected of fraud."""
     home = tmp_path / "home"
     go(put(tmp_path / "log", ENTRIES[:300]), home)
     put(tmp_path / "log", ENTRIES)

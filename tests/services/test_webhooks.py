@@ -202,7 +202,10 @@ def test_what_happens_is_told_once_it_is_true(database_url, tmp_path):  # noqa: 
 
 
 def test_a_receiver_at_fault_costs_itself(database_url):
-    """One that hangs, lies or is gone would hold up the others, or lose an event in silence."""
+    """
+    One that hangs, lies or is gone would hold up the others, or lose an
+    event without a message.
+    """
     gone = {"Location": "http://127.0.0.1:9/"}
     with (
         receiving(
@@ -290,7 +293,7 @@ def test_no_address_inside_is_reached(url):
 
 @pytest.mark.parametrize("url", MALFORMED)
 def test_a_malformed_url_is_refused(url):
-    """A header could be smuggled in, or a login would stand in the list for all to read."""
+    """A header could be smuggled in, or a login would appear in the list for all to read."""
     with pytest.raises(InputError, match="webhook url"):
         addresses.target_of(url)
 
@@ -304,7 +307,7 @@ def test_public_addresses_are_let_through():
 
 
 def test_secrets_and_events_are_nobody_elses(database_url):
-    """Who reads a secret signs as we do; who writes an event has a registry believe it."""
+    """Anyone who reads a secret signs as we do; who writes an event has a registry believe it."""
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         add(conn, "one", "https://8.8.8.8/")
         alarm(conn)

@@ -89,7 +89,7 @@ def test_the_multiplier_of_the_newer_version():
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_the_clock_aligned_sample_counts(first):
-    """Two samples of one moment would stand in the order in which the charger wrote them."""
+    """Two samples of one moment would appear in the order in which the charger wrote them."""
     samples = [
         {"value": "100", "context": "Sample.Clock"},
         {"value": "101", "context": "Transaction.Begin"},
@@ -199,7 +199,7 @@ def test_a_sample_says_more_than_the_whole_watt_hours_of_its_call():
 
 @pytest.mark.parametrize("action", ["StartTransaction", "StopTransaction"])
 def test_a_transaction_without_its_register_or_time_is_refused(action):
-    """A session's energy would be lost without a word, or stored at no time."""
+    """A session's energy would be lost without a message, or stored at no time."""
     register = "meterStart" if action == "StartTransaction" else "meterStop"
     for body, reason in (({"timestamp": T}, "wrong_shape"), ({register: 5}, "time_missing")):
         with pytest.raises(PayloadError) as caught:
@@ -221,7 +221,7 @@ def test_a_transaction_without_its_register_or_time_is_refused(action):
 )
 @pytest.mark.parametrize("codec", [ocpp16, ocpp201])
 def test_what_is_no_meter_values_is_refused(codec, payload, reason):
-    """A charge point's other calls on the topic would fail without a word."""
+    """A charge point's other calls on the topic would fail without a message."""
     with pytest.raises(PayloadError) as caught:
         codec.decode(payload.encode())
     assert caught.value.reason == reason

@@ -112,7 +112,10 @@ def test_the_standards_examples_resolve_as_printed(name):
 
 
 def test_values_that_are_no_quantities_leave_the_others():
-    """A thing that also tells its label and its card reader's bytes would lose its temperature."""
+    """
+    A device that also reports its label and its card reader's bytes
+    would lose its temperature.
+    """
     pack = [
         {"bn": f"{OW}:", "n": "temp", "u": "Cel", "v": 23.1},
         {"n": "label", "vs": "Machine Room"},
@@ -254,7 +257,7 @@ def test_cbor_that_is_no_pack_is_refused(data, reason):
 
 
 def test_numbers_that_are_none_are_refused_by_name():
-    """A NaN in a register would be stored as nothing, in silence."""
+    """A NaN in a register would be stored as nothing, without a message."""
     data = cbor2.dumps(
         [{0: "a", 2: float("nan")}, {0: "b", 2: 2**2000}, {0: "c", 2: True}, {0: "d", 2: 4}]
     )

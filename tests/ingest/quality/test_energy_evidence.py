@@ -27,7 +27,7 @@ def test_power_is_integrated_over_the_quarter_hours_that_it_crosses():
 
 
 def test_silence_shows_nothing_and_power_that_is_left_out_shows_the_lower():
-    """Who leaves the power out would be asked as little as who was cut off."""
+    """A device that omits its power would be treated like one that was offline."""
     at, watts = _at(0, 1, 21, 22), np.array([1_000.0, 1_000, 3_000, 3_000])
     silent = integral(at, watts, at, 0, 22)
     assert silent.known.tolist() == [True] + [False] * 20 + [True]
@@ -131,7 +131,7 @@ def test_the_sun_makes_most_at_noon_and_nothing_by_night():
 
 
 def test_a_day_that_the_sun_cannot_have_made_is_no_evidence():
-    """Who claims the rating from dawn to dusk would keep the hours in which it can be."""
+    """Anyone who claims the rating from dawn to dusk would keep the hours in which it can be."""
     most = np.concatenate([np.zeros(30), np.full(36, 1_000.0), np.zeros(30)])
     honest = most.astype(np.int64) * 9 // 10
     assert not power_bounds.above(honest, most, NONE, 0, 0.0).any()

@@ -136,7 +136,7 @@ def test_a_dead_device_needs_a_birth():
 
 
 def test_a_node_that_never_answers_loses_into_dead_letters():
-    """A message that waits for a rebirth would wait forever, without a log line."""
+    """A message that waits for a rebirth would wait permanently, without a log line."""
     host, edge = _born()
     edge.data("m-1", {E: 0.0})
     host.take(edge.data("m-1", {E: 1.0}))
@@ -154,7 +154,7 @@ def test_two_groups_may_not_share_a_node_name():
 
 
 def test_names_that_are_no_ids_are_refused_with_the_remedy():
-    """A device with a space in its name would vanish without a word."""
+    """A device with a space in its name would vanish without a message."""
     host, edge = _born()
     assert host.take(edge.birth("Meter 1"))[1] == ["name_unusable"]
     assert host.take(("spBv1.0/G/NOISE/n-1", b""))[1] == ["unknown_topic"]

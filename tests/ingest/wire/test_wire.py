@@ -126,7 +126,7 @@ WRITERS = pytest.mark.parametrize("write", [encode, schema_1.encode], ids=["sche
 
 @WRITERS
 def test_every_truncation_is_told(write):
-    """Half a record stored as a whole one would lose the other half in silence."""
+    """Half a record stored as a whole one would lose the other half without a message."""
     record = write(small(), FLEET)
     for end in range(len(record)):
         with pytest.raises(WireError):

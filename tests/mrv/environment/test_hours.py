@@ -80,7 +80,7 @@ def test_noise_and_water_have_no_index_of_an_hour():
     ],
 )
 def test_an_hour_counts_where_three_quarters_are_covered(at, covered):
-    """An hour of a few readings would pass for an hour of data, or a good one be left out."""
+    """An hour of a few readings would be taken for an hour of data, or a good one be left out."""
     found = hours(AIR, minutes(*at), pm2_5_ug_m3=[10.0] * len(at))
     share = found.get(("pm2_5_1h_ug_m3", DAY.begin_us), (None, None))[1]
     assert share == (None if covered is None else pytest.approx(covered, abs=1e-12))

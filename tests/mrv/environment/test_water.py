@@ -143,7 +143,7 @@ FIELD = Device("field", "s", "water_tube", timezone=HANOI)
 
 
 def test_a_field_speaks_hour_by_hour():
-    """A tube that tells its level once an hour would never have a value."""
+    """A tube that reports its level once an hour would never have a value."""
     at = minutes(*(60 * h for h in range(24)))
     levels = [5.0 - h for h in range(24)]
     found = hours(FIELD, at, level_cm=levels)

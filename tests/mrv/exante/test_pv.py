@@ -98,7 +98,7 @@ def test_months_and_their_sum_agree_nearly():
 
 
 def test_without_irradiation_there_is_only_a_ceiling():
-    """A cloudless year would stand in the registry as what is expected."""
+    """A cloudless year would appear in the registry as what is expected."""
     found = _pv(ghi_kwh_per_m2=[1380])
     given = {k: v for k, v in ROOF.items() if k != "ghi_kwh_per_m2"}
     blind = exante.estimate(exante.find("pv"), given, BOOK, "plan.json")

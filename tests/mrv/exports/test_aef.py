@@ -87,7 +87,7 @@ def test_csv_and_workbook_say_the_same():
 
 
 def test_a_filed_year_never_changes_and_a_revision_is_a_new_version():
-    """Anyone who corrects a filed year in silence has two truths with one date."""
+    """A filed year that is corrected without a note would have two versions with one date."""
     filed = digest(_made(_whole()))
     late = {**AUTHORIZATION["actions"][0], "date": "2026-05-01", "first": 1001, "last": 1500}
     actions = [AUTHORIZATION["actions"][0], late]

@@ -127,7 +127,7 @@ def test_no_inclusion_of_what_is_not_there(index: int) -> None:
 
 
 def test_hashes_of_wrong_length_are_refused() -> None:
-    """Hashes glued together could stand for others of the same bytes."""
+    """Concatenated hashes could replace others with the same bytes."""
     with pytest.raises(LogError, match="32 bytes"):
         verify_inclusion(0, 2, LEAVES[0], [LEAVES[1] + b"x"], LEAVES[0])
     with pytest.raises(LogError, match="32 bytes"):

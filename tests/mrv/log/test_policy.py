@@ -47,7 +47,7 @@ def signed(names):
     ],
 )
 def test_quorums_of_groups(names, lacks):
-    """Witnesses of one organisation could stand for those of another."""
+    """Witnesses of one organisation could replace those of another."""
     policy = read_policy(TWO_LEVELS.encode())
     found = policy.lacks([KEYS[name] for name in names])
     assert (found is None) == policy.reached([KEYS[name] for name in names]) == (lacks is None)
@@ -140,7 +140,7 @@ def test_ml_dsa_signs_the_structure_of_the_specification():
 
 
 def test_every_part_of_a_cosignature_counts():
-    """A line could name another time, another witness, or stand under another head."""
+    """A line could name another time, another witness, or be listed under another head."""
     other = sign_checkpoint(Checkpoint(LOG.name, 4, root_hash([leaf_hash(b"x")] * 4)), KEY)
     for secret, kind in ((SECRETS["w0"], COSIGNATURE), (MlDsaKey(bytes(32)), ML_DSA_COSIGNATURE)):
         vkey = Vkey("w", kind, secret.public)

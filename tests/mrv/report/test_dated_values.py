@@ -92,7 +92,7 @@ def test_a_survey_states_its_strata_and_how_it_was_taken(facts):
 
 
 def test_a_design_states_its_sources_and_the_life_of_what_it_replaces(facts):
-    """A second fuel would be burnt, and a boiler at its end be replaced, without a word."""
+    """A second fuel would be burnt, and a boiler at its end be replaced, without a message."""
     sources = (
         EmissionSource("grid", "CO2", "baseline", counted_by="generation"),
         EmissionSource("standby set", "CO2", "project", reason="it stood still", document="log 7"),

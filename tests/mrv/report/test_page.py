@@ -147,7 +147,7 @@ def test_letters_that_our_fonts_lack_are_written_as_numbers():
 
 
 def test_a_draft_says_on_every_page_that_it_is_one(pages):
-    """Someone would hand in what no one has signed."""
+    """Someone would submit an unsigned document."""
     said = sheets_of(pages["draft", "en"])
     assert len(said) == len(PdfReader(BytesIO(pages["draft", "en"])).pages)
     assert all("draft" in one for one in said)

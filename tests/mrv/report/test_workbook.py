@@ -199,7 +199,7 @@ def test_libreoffice_comes_to_the_same_figures(books, tmp_path):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_differs_from_the_statement(books, language):
-    """A workbook that contradicts its statement would be handed in unseen."""
+    """A workbook that contradicts its statement would be submitted unseen."""
     words = Words(language)
     sheet = opened(books[f"pv-{language}"])[words["sheet.report"]]
     cells = [c.value for row in sheet.iter_rows() for c in row]
@@ -227,7 +227,7 @@ def test_a_silent_day_is_missing_and_not_zero(books):
 
 
 def test_what_no_document_says_is_said_to_be_missing(books):
-    """An empty cell would pass for an answer."""
+    """An empty cell would be taken for an answer."""
     plan = opened(books["draft-en"])["Monitoring Structure"]
     names = [plan.cell(r, 1).value for r in (5, 6, 7)]
     assert names == ["not stated", "not stated", "Energy manager"]

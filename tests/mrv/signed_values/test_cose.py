@@ -115,7 +115,7 @@ def test_numbers_are_told():
 
 
 def test_a_key_that_ended_verifies_nothing_later():
-    """Who stole a key would sign with it forever, and write the day that suits him."""
+    """A thief of a key could sign with it permanently, with any date."""
     ended = keys(ended=AT.replace(month=2))
     before, after = batch(READING), batch(READING, number=2, at_ms=1_770_000_000_000)
     assert outcomes(before, after, held=ended) == ["verified", "refused"]

@@ -109,7 +109,7 @@ def test_values_are_read_exactly():
 
 
 def test_what_the_meter_doubts_itself_is_told():
-    """A signature over "do not use this" would pass for a signature over a value."""
+    """A signature over "do not use this" would be taken for one over a value."""
     items = _values("20211007-device-with-evt-ocmf-sss-ses.xml")
     found = check_items(items, _registered(items))[0]
     assert found.outcome == "verified"

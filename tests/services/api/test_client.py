@@ -64,7 +64,7 @@ def test_what_is_refused_says_why(served):
 
 
 def test_an_api_that_is_not_there_is_said(monkeypatch):
-    """A program would wait forever, or show a traceback of sockets."""
+    """A program would wait permanently, or show a traceback of sockets."""
     monkeypatch.setattr("services.api.client._PAUSE_S", 0.001)
     with (
         Client(f"http://127.0.0.1:{free_port()}") as client,

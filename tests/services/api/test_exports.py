@@ -93,7 +93,7 @@ def test_a_project_is_exported_as_by_command(served, tmp_path, form):
 
 
 def test_a_statement_is_exported_for_the_jcm(served, tmp_path):
-    """Participants would hand in a spreadsheet of a statement that is not issued."""
+    """Participants would submit a spreadsheet of a statement that is not issued."""
     files = _opened(served.ask(f"/v1/statements/{served.issued}/exports/jcm.zip", "auditor"))
     assert files.keys() == _by_command(served, tmp_path, "jcm", served.issued).keys()
     assert {"monitoring.xlsx", "issuance-request.xlsx"} < files.keys()

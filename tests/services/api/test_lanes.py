@@ -35,7 +35,7 @@ def test_a_lane_lets_in_so_many_and_the_others_after_them():
 
 
 def test_whoever_leaves_the_queue_leaves_no_place_behind(monkeypatch):
-    """Callers that hang up while they wait would shut everyone out forever."""
+    """Callers that disconnect while they wait would block all others permanently."""
 
     async def gone():
         lane = Lane(1)

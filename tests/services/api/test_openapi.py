@@ -19,7 +19,7 @@ from tests.soak import often
 
 
 def test_schemas_are_given_to_everybody(served):
-    """Who reads a public statement with tools of his own would have to ask for its form."""
+    """Anyone who reads a public statement with tools of his own would have to ask for its form."""
     for name in DOCUMENTS:
         answer = served.ask(f"/v1/schemas/{name}", None)
         assert answer.status_code == 200

@@ -18,7 +18,7 @@ OFFERED = ("application/json", "application/vc", "application/pdf")
 
 
 def test_the_reports_are_those_of_the_command_line(served):
-    """The city would download another report than the operator hands in."""
+    """The city would download another report than the operator submits."""
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         facts = facts_of(conn, served.issued)
     path = f"/v1/statements/{served.issued}"

@@ -33,7 +33,7 @@ def test_the_page_is_what_the_routes_say():
 
 
 def test_the_page_is_what_each_role_was_seen_to_get():
-    """A route whose guard was forgotten would stand there as if it were meant so."""
+    """A route whose guard was forgotten would be listed as if it were meant so."""
     found = {(row.method, row.path): row.let_in for row in SCRIPT["rows"]()}
     for (method, path), wanted in MATRIX.items():
         let_in = found.pop((method, path), None)

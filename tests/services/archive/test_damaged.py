@@ -89,7 +89,7 @@ def test_a_device_whose_history_is_damaged_does_not_stop_the_others(sealed_url, 
 
 
 def test_a_damaged_day_is_not_brought_back(sealed_url, place):
-    """Readings that someone changed in a folder would stand in the database as measured."""
+    """Readings that someone changed in a folder would appear in the database as measured."""
     _flip(_file(place))
     wanted = check.Wanted(frozenset(), plant.us("2026-03-02"), plant.us("2026-03-03"))
     with (
@@ -118,7 +118,7 @@ def test_a_manifest_that_says_otherwise_is_named(sealed_url, place):
 
 
 def test_foreign_files_are_named(sealed_url, place):
-    """What no one put there would pass for evidence."""
+    """A file that no one put there would be taken for evidence."""
     (place / "pv_inverter/2026/03/2026-03-09_hp_pv_0123456789abcdef.parquet").write_bytes(b"PAR1")
     (place / "notes.txt").write_text("hello")
     found = _breaks(sealed_url)

@@ -70,7 +70,7 @@ def test_a_store_that_misbehaves_later_costs_nothing(sealed_url, before, bucket,
 
 
 def test_a_full_disk_costs_nothing(sealed_url, before, tmp_path):
-    """The half of a file would pass for the file, or the run would end for good."""
+    """The half of a file would be taken for the file, or the run would end for good."""
     with _small_disk(tmp_path / "disk") as place:
         with pytest.raises(VaultError, match=r"cannot write .*(No space left|File too large)"):
             shelved.archive(sealed_url, place)
@@ -110,7 +110,7 @@ def _larger(path):
 
 
 def test_a_disk_that_is_not_mounted_is_no_new_archive(sealed_url, before, tmp_path):
-    """An empty folder in its place would pass for the archive, and be filled."""
+    """An empty folder in its place would be taken for the archive, and be filled."""
     place = tmp_path / "archive"
     shelved.archive(sealed_url, place)
     place.rename(tmp_path / "elsewhere")

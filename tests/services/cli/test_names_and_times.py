@@ -125,7 +125,7 @@ def _letter(url, received):
 
 
 def test_a_day_begins_at_the_site_s_midnight(tonne, database_url):
-    """A day read as UTC leaves seven hours of Hai Phong's night out, without a word."""
+    """A day read as UTC leaves seven hours of Hai Phong's night out, without a message."""
     _letter(database_url, "2026-01-31T16:59:59Z")
     _letter(database_url, "2026-01-31T17:00:00Z")
     rows = json.loads(tonne("deadletter", "list", "--from", "2026-02-01", "--json").stdout)

@@ -27,7 +27,7 @@ def test_every_language_has_every_text_with_its_values(language):
 
 
 def test_a_language_is_begun_without_code(folders):
-    """Who translates would have to copy keys by hand and miss some."""
+    """Anyone who translates would have to copy keys by hand and miss some."""
     files = printed("words", "new", "fr").split()
     assert files == [f"{folder}/fr.toml" for folder in words.FOLDERS]
     for folder in words.FOLDERS:

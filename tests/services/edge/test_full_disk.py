@@ -142,7 +142,7 @@ def test_a_small_disk_is_used_to_its_end(disk, policy):
 def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
     pipeline, plant, disk, tmp_path
 ):
-    """A hole in the readings that no one was informed of would pass for a silent meter."""
+    """A hole in the readings that no one was informed of would be taken for a silent meter."""
     local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
     local.start()
     listened = {"kind": "mqtt", "url": local.url, "topics": ["plant/{device}/json"]}

@@ -80,7 +80,7 @@ def _unheard(url, mqtt_broker):
 def test_a_template_is_heard_while_running_and_left_when_withdrawn(
     database_url, mqtt_broker, tmp_path, request
 ):
-    """A fleet's own topics would need a restart to be heard, and be heard forever after."""
+    """A fleet's own topics would need a restart, and then stay subscribed permanently."""
     register(database_url, tmp_path, REGISTRY)
     request.getfixturevalue("pipeline")
     register(database_url, tmp_path, TOPICS % "true")

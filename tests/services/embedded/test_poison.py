@@ -106,7 +106,7 @@ def test_no_refusal_holds_up_others(database_url, chain, metrics, monkeypatch):
 
 
 def test_a_device_is_stored_again_once_its_cause_is_gone(database_url, chain):
-    """A device that was refused once would be refused forever."""
+    """A device that was refused once would be refused permanently."""
     refuse(database_url, SICK, "53400")
     chain.store(inbox(0))
     refuse(database_url, "nobody", "53400")

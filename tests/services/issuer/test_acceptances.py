@@ -53,7 +53,7 @@ def _said(claims, clause):
 
 
 def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
-    """An owner's factor would stand in a statement as if the programme had looked at it."""
+    """An owner's factor would appear in a statement as if the programme had looked at it."""
     url = database_url
     who = planted(logged.with_buses, url, tmp_path)
     assert _import(url, tmp_path, FACTOR) == ""

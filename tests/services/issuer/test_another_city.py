@@ -151,7 +151,7 @@ def _per_mwh(result, role):
 def test_a_city_counts_by_what_its_own_authority_states(
     database_url, tmp_path, place, country, grid, losses
 ):
-    """Its buses would be charged with Viet Nam's grid, and its roof earn by it."""
+    """Its buses would be charged with Viet Nam's grid, and its roof gain from it."""
     text = _city(place, grid) + _stated(country, grid, losses)
     found = _closed(database_url, tmp_path, text)
     bus, _ = found["bus"]
@@ -168,7 +168,7 @@ def test_a_city_counts_by_what_its_own_authority_states(
 
 
 def test_the_published_factor_of_the_country_counts_beside_a_typed_one(database_url, tmp_path):
-    """A roof would earn by any factor that its owner types."""
+    """A roof would gain by any factor that its owner types."""
     found = _closed(database_url, tmp_path, _city(INDONESIA, "0.87"))
     pv, _ = found["pv"]
     assert _per_mwh(pv, "generation") == pytest.approx(0.675, rel=1e-4)
@@ -210,7 +210,10 @@ def test_a_document_of_the_operator_itself_states_nothing(database_url, tmp_path
 
 
 def test_a_country_without_a_factor_is_told_the_row_to_write(database_url, tmp_path):
-    """Another country's factor would count in silence, or no one would know what is missing."""
+    """
+    Another country's factor would count without a message, or no one
+    would know what is missing.
+    """
     nepal = {"latitude": 27.7, "longitude": 85.3, "zone": "Asia/Kathmandu", "country": "NP"}
     planned = registering.told(database_url, tmp_path, _city(nepal, "0.3"))
     said = [m for r in planned.results for m in r.messages if "error" in m or "grid.np" in m]
@@ -308,7 +311,7 @@ def test_a_place_far_from_its_clock_is_warned_of(database_url, tmp_path):
 
 
 def test_a_country_on_another_clock_is_refused(database_url, tmp_path):
-    """A roof would earn by the grid of whichever country burns the most coal."""
+    """A roof would gain by the grid of whichever country burns the most coal."""
     planned = registering.told(database_url, tmp_path, _city({**GERMANY, "country": "ZA"}, "0.9"))
     assert planned.refused
     assert any(

@@ -54,7 +54,10 @@ def test_a_close_while_readings_arrive_is_warned_of(database_url, tmp_path):
 
 @pytest.mark.parametrize(("before", "days"), [("2026-03-02", 1), ("2026-03-03", 2)])
 def test_days_before_a_local_day_are_sealed(database_url, tmp_path, before, days):
-    """Who closes to a day would have to seal to another one, by how far the place is from UTC."""
+    """
+    Anyone who closes to a day would have to seal to another one, by how
+    far the place is from UTC.
+    """
     who = quarter_hours(database_url, tmp_path)
     with issuer(database_url) as conn:
         ended = plant.us(f"{before}T00:00:00+07:00")  # at once: not a day after its end

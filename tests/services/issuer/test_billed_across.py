@@ -107,8 +107,9 @@ def test_a_small_plant_is_told_what_rounding_takes(url, monkeypatch):
 
 
 def test_a_pack_compares_the_same_offline_and_an_audit_with_what_is_stored(url, tmp_path):
-    """Who has no database could not see which amounts were compared; who has it, whether they are
-    true.
+    """
+    Anyone who has no database could not see which amounts were compared; who has it, whether they
+    are true.
     """
     who = logged.signers(url, tmp_path)
     billed(url, tmp_path, *pairwise(BILLS))

@@ -92,7 +92,7 @@ def _registry():
 
 
 def test_an_exemplary_project_lacks_nothing(database_url, tmp_path):
-    """An operator who gives all that is asked for would be asked again, or accused."""
+    """An operator who gives all that is asked for would be asked again, or suspected."""
     plant.register(database_url, tmp_path, _registry())
     plant.fill_pv(database_url, minutes=15)
     who = logged.signers(database_url, tmp_path)

@@ -177,7 +177,7 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
 
 
 def test_a_value_without_its_document_counts_once_the_document_is_there(database_url, tmp_path):
-    """An honest plant would be accused of a change, and its document would never count."""
+    """An honest plant would be suspected of a change, and its document would never count."""
     url, who = database_url, planted(logged.quarter_hours, database_url, tmp_path)
     name = _issue(url, who, 0, "pv")
     with issuer(url) as conn:

@@ -87,7 +87,7 @@ def test_the_second_of_two_that_were_closed_before_either_was_issued_is_refused(
 
 
 def test_another_name_gives_no_other_baseline(database_url, tmp_path, verified):
-    """Who may not raise what was fixed ex ante would register the same buses again."""
+    """Anyone who may not raise what was fixed ex ante would register the same buses again."""
     with issuer(database_url) as conn:
         _issue(conn, tmp_path, verified)
         _register(database_url, tmp_path / "moved", _moved(NEXT[0], fuel="44.0"))

@@ -145,7 +145,7 @@ def test_one_file_is_one_paper(url, tmp_path):
 
 
 def test_one_invoice_lists_several_meters_and_months(url, tmp_path):
-    """An owner whose supplier writes one document for all would earn nothing."""
+    """An owner whose supplier writes one document for all would get no credits."""
     one = {"number": "AB/26E 17", "sha256": digest("one")}
     spelt = one | {"number": "ab-26e-17", "issuer": "EVN HAI PHONG Co., Ltd"}
     billed(url, tmp_path, WEATHER, HALVES[0] | one, HALVES[1] | spelt)
@@ -284,7 +284,10 @@ def test_only_its_issuer_corrects_an_invoice(url, tmp_path):
 
 
 def test_a_pack_holds_the_first_invoice(url, tmp_path):
-    """Who verifies a pack computes the same condition from it; of another period it says none."""
+    """
+    Anyone who verifies a pack computes the same condition from it; of
+    another period it says none.
+    """
     billed(url, tmp_path, WEATHER, HALVES[0], row("b", "power", 2, 4, 2))
     billed(url, tmp_path, row("c", "power", 2, 4, corrects="b", reason="it was too high"))
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

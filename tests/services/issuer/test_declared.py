@@ -86,7 +86,7 @@ MADE = {
 
 
 def test_a_month_far_above_its_estimate_is_an_observation(url, tmp_path):
-    """Days of nearly twice what the design says would be issued without a word."""
+    """Days of nearly twice what the design says would be issued without a message."""
     low = plant.REGISTRY.replace("reduction_t_per_year: 799.2", "reduction_t_per_year: 400")
     said = _told(_closed(url, tmp_path, low))
     assert "above the estimate of the design for these days" in said
@@ -144,7 +144,7 @@ def test_another_power_and_another_population_than_designed_are_findings(url, tm
 def test_an_estimate_that_no_such_plant_can_give_is_a_finding(url, tmp_path):
     """
     A roof would be compared with 4,771 full-load hours, and be below
-    the estimate forever.
+    the estimate permanently.
     """
     claims = _closed(url, tmp_path, plant.REGISTRY)
     assert "full-load" not in _told(claims)

@@ -279,7 +279,7 @@ def test_the_database_refuses_what_the_code_would(conn, who, name, database_url,
 
 
 def test_an_issued_statement_is_revoked_for_good(conn, who, name):
-    """A tonne that was sold elsewhere would count here forever."""
+    """A tonne that was sold elsewhere would count here permanently."""
     with pytest.raises(StatementStateError, match="is submitted and cannot become revoked"):
         life.revoke(conn, name, who["log"], "test", "revoked while it is verified")
     life.verify(conn, name, who["verifier"], concluded("unqualified", of=(conn, name)))
@@ -314,7 +314,7 @@ def test_an_ended_key_raises_nothing(conn, who, name, tmp_path):
 
 @pytest.mark.parametrize("words", ["", "because", "0123456789 0123456789 0123456789"])
 def test_no_step_is_taken_for_a_reason_that_says_nothing(conn, who, name, words):
-    """The log would say forever that a statement was revoked "x"."""
+    """The log would say permanently that a statement was revoked "x"."""
     judged = pytest.raises(StatementStateError, match="too short for a reader to assess: describe")
     with judged:
         say(conn, name, who["verifier"], "raised", "CAR", words, None)

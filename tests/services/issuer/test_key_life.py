@@ -133,7 +133,7 @@ def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path
 
 
 def test_an_end_that_is_dated_back_reaches_what_was_issued_since(issued, tmp_path):
-    """What a thief got into the log before anyone saw it would count forever."""
+    """What a thief got into the log before anyone saw it would count permanently."""
     url, _, name = issued
     with issuer(url) as conn:
         pack = read_pack(export(conn, name, tmp_path / "pack"))

@@ -183,7 +183,7 @@ def test_a_third_partys_line_diagram_settles_a_neighbours_charger(
     ids=["removed", "bound and removed", "always at another site"],
 )
 def test_charger_that_took_nothing_of_the_project_is_not_named(buses, registries):
-    """A meter that was removed and is silent since would stand in every statement."""
+    """A meter that was removed and is silent since would appear in every statement."""
     before = _close(buses())
     url = buses(*(_registry(**one) for one in registries))
     _tell(url, until="2026-03-04" if registries == [{"site": "office"}] else NOON)

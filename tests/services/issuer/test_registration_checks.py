@@ -90,7 +90,7 @@ def test_a_component_counts_from_its_inclusion_on():
 
 
 def test_a_renewed_crediting_period_has_its_updated_baseline():
-    """The baseline of the first crediting period would go on forever."""
+    """The baseline of the first crediting period would go on permanently."""
     second = Validation(period_number=2)
     (one,) = _begun(facts(), registration(validation=second), "r")
     assert "crediting period 2, updated baseline" in one

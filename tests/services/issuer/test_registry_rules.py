@@ -348,7 +348,7 @@ WRONG = {
 
 
 def test_every_rule_has_a_case_here():
-    """A rule of the registry could report nothing, and no test would tell."""
+    """A rule of the registry could report nothing, and no test would notice."""
     assert {rule for _, rule, _ in WRONG.values()} == {rule for rule, _ in judges.JUDGES}
 
 
@@ -370,7 +370,7 @@ def test_each_rule_reports_its_own_cause_once(what):
 
 @pytest.mark.parametrize("what", ["scaled", "in another order", "under noise", "inside"])
 def test_a_copy_that_may_be_two_meters_is_a_clarification_request(what):
-    """Two honest plants under one sky would be accused of a copy, as if it were shown."""
+    """Two honest plants under one sky would be suspected of a copy, as if it were shown."""
     given, rule, _ = WRONG[what]
     (one,) = judged(_facts(**given)).conditions
     assert (one.rule, one.severity) == (rule, "CL")

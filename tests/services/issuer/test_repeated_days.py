@@ -119,7 +119,7 @@ def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
 
 
 def test_copies_inside_a_large_project_are_seen(database_url, tmp_path, monkeypatch):
-    """Above 200 meters a copy that is scaled, or has gaps, would count without a word."""
+    """Above 200 meters a copy that is scaled, or has gaps, would count without a message."""
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, minutes=15, silent=False)
     for most, first, clause in (

@@ -51,7 +51,7 @@ def spoilt(issued, tmp_path):
 
 
 def test_database_and_pack_give_the_same_report(issued):
-    """An auditor who holds the pack would get another report than the operator hands in."""
+    """An auditor who holds the pack would get another report than the operator submits."""
     url, name, pack = issued
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         ours = facts_of(conn, name)

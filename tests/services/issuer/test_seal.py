@@ -80,7 +80,7 @@ def test_a_sealer_that_was_away_says_how_late_it_is(at, database_url):
 
 
 def test_the_doctor_names_a_day_that_waits(database_url, tmp_path, monkeypatch):
-    """Who asks what is wrong would hear that all is well while the log stands still."""
+    """`tonne doctor` would report no fault while the log does not advance."""
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, minutes=60)
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
@@ -155,7 +155,7 @@ def test_days_that_are_read_together_hold_what_each_holds_alone(database_url, wh
 
 
 def test_late_readings_are_a_new_leaf(database_url, who):
-    """A day could be rewritten in silence after it was sealed."""
+    """A day could be rewritten without a message after it was sealed."""
     logged.seal_now(database_url, who)
     times, energy, _ = plant.sunny("2026-03-02", "2026-03-03", 15)
     plant.send(

@@ -384,7 +384,7 @@ def test_an_issue_says_when_its_readings_are_between_two_seals(database_url, who
 
 
 def test_a_note_of_a_whole_day_hides_no_change_by_hand(database_url, who):
-    """A forged day would pass for a late one by a row in the table that 0.1.0 wrote."""
+    """A forged day would be taken for a late one by a row in the table that 0.1.0 wrote."""
     logged.seal_now(database_url, who)
     _changed(database_url, BY_HAND["updated"] + ROW)
     with psycopg.connect(database_url) as conn:
@@ -394,7 +394,7 @@ def test_a_note_of_a_whole_day_hides_no_change_by_hand(database_url, who):
 
 
 def test_notes_hide_no_change_of_a_sealed_value(database_url, who):
-    """A forged value would pass for a late one by a note that the forger writes."""
+    """A forged value would be taken for a late one by a note that the forger writes."""
     logged.seal_now(database_url, who)
     _changed(database_url, BY_HAND["updated"] + ROW)
     with psycopg.connect(database_url) as conn:
@@ -433,7 +433,7 @@ def test_a_late_reading_under_two_seals_is_sealed_under_both(
 
 
 def test_many_late_readings_are_forgotten_once_they_are_sealed(database_url, who):
-    """What waits for a seal would grow forever."""
+    """What waits for a seal would grow permanently."""
     logged.seal_now(database_url, who)
     times, energy = _day("2026-03-03")
     for at in range(0, 90, 9):

@@ -117,7 +117,7 @@ def test_an_owner_cannot_sign_for_the_supplier(given):
 
 
 def test_an_auditor_checks_the_rows_from_the_pack_alone(given, monkeypatch):
-    """Who has no database could not tell a signed invoice from a row that says so."""
+    """Anyone who has no database could not tell a signed invoice from a row that says so."""
     url, who, file = given
     tonne("keys", "enroll", "evn", code=0)
     tonne("invoice", "import", signed(file), code=0)

@@ -290,7 +290,7 @@ def test_only_keys_of_ed25519_are_taken(home):
 
 
 def test_the_pin_is_a_secret_of_the_settings(home, monkeypatch):
-    """A PIN would stand in a process list or a log."""
+    """A PIN would appear in a process list or a log."""
     file = home / "pin"
     file.write_text(PIN + "\n")
     file.chmod(0o600)

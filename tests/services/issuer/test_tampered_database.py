@@ -291,7 +291,7 @@ def test_what_an_owner_changed_is_named(url, cases):
 
 
 def test_dead_letters_that_policy_removed_are_no_break(url):
-    """An operator who keeps to the rules would stand there as one who hid refused readings."""
+    """An operator who keeps to the rules would be listed as one who hid refused readings."""
     with connect(url) as conn:
         removed = conn.execute(
             "SELECT tonne_expire_dead_letters(now() - interval '30 days', 'me')"

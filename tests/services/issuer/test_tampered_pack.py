@@ -85,7 +85,7 @@ def _named(folder, whole):
 
 
 def test_an_unchanged_copy_holds(folder, whole):
-    """Every other case would pass for the wrong reason."""
+    """Every other case would be taken for the wrong reason."""
     assert _named(folder, whole) is None
     steps = {s.name: s for s in verify(read_pack(folder)).steps}
     # no list was given, and the reader trusts no authority and no witness

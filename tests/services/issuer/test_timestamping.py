@@ -112,7 +112,10 @@ def test_from_seal_to_verified_pack(who, database_url, asked, authorities, tmp_p
 
 
 def test_an_authority_that_is_away(who, database_url, asked, authorities, tmp_path):
-    """Issue would stop with every outage, or go on in silence against the programme's rule."""
+    """
+    Issue would stop with every outage, or go on without a message
+    against the programme's rule.
+    """
     name = logged.verified(database_url, who)
     authorities[1].down = True
     policy = asked(threshold=2, required="true")
@@ -218,7 +221,7 @@ def test_tokens_are_append_only(who, database_url, asked):
 
 
 def test_settings_that_say_too_little_or_two_things(asked, tmp_path, monkeypatch):
-    """No one would be asked, or anyone's token would count, without a word."""
+    """No one would be asked, or anyone's token would count, without a message."""
     asked()
     for name, value, what in (
         ("TONNE_TIMESTAMP_AUTHORITIES", str(tmp_path / "none"), "No such file"),

@@ -87,7 +87,10 @@ class Heard:
 
 
 def test_its_own_role_suffices_for_all_that_it_does(database_url, tmp_path):
-    """A part of a round that may not write ends in a warning, and boards stand still unseen."""
+    """
+    A part of a round that may not write ends in a warning, and boards are
+    not updated, unnoticed.
+    """
     planted(_issued, database_url, tmp_path)
     heard = Heard()
     watcher = Watcher(database_url, Metrics(), heard, keep=Keep(90, event_days=90, sky_days=400))
@@ -144,7 +147,7 @@ def test_an_audit_counts_what_is_broken(watched, database_url):
 
 
 def test_a_derived_row_that_was_changed_is_counted(database_url, tmp_path):
-    """Interval rows that their readings do not give would stand in dashboards unnoticed."""
+    """Interval rows that their readings do not give would appear in dashboards unnoticed."""
     plant.register(database_url, tmp_path)
     now = datetime.now(UTC)
     begin = (now - timedelta(days=2)).strftime("%Y-%m-%d")

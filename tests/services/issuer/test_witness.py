@@ -75,7 +75,7 @@ def test_a_head_of_another_log_or_key_is_refused(sign, tmp_path):
 
 
 def test_every_character_of_a_cosignature_counts():
-    """A line could name another time, or stand under another head."""
+    """A line could name another time, or be listed under another head."""
     key, name = SigningKey(bytes([9]) * 32), "auditor"
     known = NoteKey(name, key.public)
     note = _head(LEAVES)

@@ -204,7 +204,10 @@ projects:
 
 
 def test_a_plants_own_use_is_not_held_against_its_design(database_url, tmp_path):
-    """A plant short of its design would pass for one above it, in signed statements and packs."""
+    """
+    A plant short of its design would be taken for one above it, in
+    signed statements and packs.
+    """
     plant.register(database_url, tmp_path)
     plant.register(database_url, tmp_path, WASTE_HEAT)
     times = range(plant.us("2026-03-01"), plant.us("2026-03-03") + 1, 15 * plant.MINUTE_US)

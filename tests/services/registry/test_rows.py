@@ -86,7 +86,7 @@ def test_the_demo_registry_is_clean(load):
 
 
 def test_a_name_that_no_pdf_can_print_is_warned_of(load):
-    """A city's own name would stand in its statements as a row of numbers."""
+    """A city's own name would appear in its statements as a row of numbers."""
     planned = load(BASE.replace("name: S,", "name: กรุงเทพ,"))
     assert not planned.refused
     assert "PDFs have no letters of 'กรุงเทพ' and print '[U+0E01]" in messages(planned)

@@ -112,7 +112,7 @@ def test_cells_of_a_spreadsheet_are_read_as_they_are_typed():
     ],
 )  # fmt: skip
 def test_what_could_be_read_in_two_ways_is_refused(data, told):
-    """A formula without its value, or a row of no device, would be left out in silence."""
+    """A formula without its value, or a row of no device, would be left out without a message."""
     with pytest.raises(RegistryError, match=told):
         read_bytes("a.xlsx", data)
 

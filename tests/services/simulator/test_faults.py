@@ -86,7 +86,7 @@ def test_glitch_shows_zero_once_and_goes_on():
 
 
 def test_units_are_off_by_a_thousand_and_ask_for_no_receipt():
-    """The device would resend forever what the pipeline is right to refuse."""
+    """The device would resend permanently what the pipeline is right to refuse."""
     plain, shown = register(Faults()), register(Faults(units=0.02))
     wrong = shown != plain
     assert (shown[wrong] == plain[wrong] * 1_000).all()

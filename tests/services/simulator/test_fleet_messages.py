@@ -51,7 +51,7 @@ def columns(kind, duration=DAY, seed=3):
 
 
 def test_speaks_the_generic_profile():
-    """A class whose channels are misnamed would be ignored by the pipeline in silence."""
+    """A class whose channels are misnamed would be ignored by the pipeline without a message."""
 
     @every(MODELS)
     def _(kind):

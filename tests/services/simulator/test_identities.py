@@ -114,7 +114,7 @@ def test_every_principal_shows_its_own_identity(secure, tmp_path):
 
 
 def test_who_was_handed_nothing_is_named(secure, tmp_path):
-    """A fleet of which half is refused in silence looks like one that is switched off."""
+    """A fleet of which half is refused without a message looks like one that is switched off."""
     done = _simulate(secure, "--identities", str(tmp_path))
     assert done.returncode == 2
     assert "'gw' has no credential" in done.stderr
@@ -229,7 +229,7 @@ def test_a_topic_that_is_refused_is_told_everywhere_and_the_rest_is_stored(secur
 
 
 def test_a_pipeline_that_may_hear_nothing_does_not_start(secure):
-    """It would say that it receives, forever."""
+    """It would say that it receives, permanently."""
     own = secure.home / "identity/devices/gw"
     done = _run(
         secure, "run", "--client-id", "gw", "--no-seal", "--no-watch",

@@ -84,7 +84,7 @@ def registered(database_url, tmp_path):
 
 
 def test_days_are_what_their_rows_are_whatever_is_written(registered):
-    """A tonne would be left out or counted twice until someone adds up again, or forever."""
+    """A tonne would be left out or counted twice until someone adds up again, or permanently."""
     # the same steps each time, and others in `make soak`
     seed = random.randrange(10**9) if SOAK else 20261127  # noqa: S311 (draws what happens)
     print("seed", seed)  # noqa: T201 (pytest shows it where the test fails)
@@ -186,7 +186,7 @@ def test_a_round_that_is_killed_leaves_marks_and_days(registered):
 
 
 def test_days_that_nobody_adds_up_are_shown_as_they_are(registered):
-    """Where the watcher stands still, tonnes of days since then would be missing."""
+    """Where the watcher hangs, tonnes of days since then would be missing."""
     with (
         psycopg.connect(registered, autocommit=True) as conn,
         connect(registered, role="tonne_watch", autocommit=True) as watch,

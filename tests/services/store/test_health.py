@@ -85,7 +85,10 @@ def test_the_expected_cadence_says_what_is_late(conn):
 
 
 def test_a_will_counts_at_once_and_the_next_reading_takes_it_back(conn):
-    """A cut cable would be seen only when the cadence is over, or a device called dead forever."""
+    """
+    A cut cable would be seen only when the cadence is over, or a device
+    called dead permanently.
+    """
     _device(conn, "d")
     placed.heard(conn, "d", 20)
     assert _say(conn, "d", b'{"state":"offline"}') == []

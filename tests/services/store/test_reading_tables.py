@@ -29,7 +29,7 @@ def _columns(conn, table):
 
 
 def test_a_new_class_gets_its_table(database_url):
-    """Who adds a class would write a migration, or readings would have nowhere to go."""
+    """Anyone who adds a class would write a migration, or readings would have nowhere to go."""
     known = {**classes.load(), "heat_meter": HEAT}
     with psycopg.connect(database_url) as conn:
         assert columnstore.make(conn, known) == ["reading_heat_meter"]

@@ -79,7 +79,7 @@ def _left(conn):
 
 
 def test_what_policy_keeps_no_longer_goes_and_is_told(conn, database_url, monkeypatch):
-    """Tables would grow forever, or what waits would go without anyone knowing."""
+    """Tables would grow permanently, or what waits would go without anyone knowing."""
     monkeypatch.setattr(webhooks, "_AT_ONCE", 2)
     metrics, log = Metrics(CollectorRegistry()), Log()
     Watcher(database_url, Metrics(CollectorRegistry()), log, keep=Keep()).expire()

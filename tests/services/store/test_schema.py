@@ -389,7 +389,10 @@ VIEWS = Path(__file__).parents[3] / "docs/views.md"
 
 
 def test_the_page_of_the_views_has_not_drifted(database_url):
-    """Who reads with SQL would ask for a column that is gone, or take one for what it is not."""
+    """
+    Anyone who reads with SQL would ask for a column that is gone, or take
+    one for what it is not.
+    """
     with psycopg.connect(database_url) as connection:
         made = pages.views_page(connection)
         silent = [name for name, said, *_ in connection.execute(pages.VIEWS) if not said]

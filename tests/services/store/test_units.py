@@ -106,7 +106,7 @@ def test_a_rule_is_named(issued):
 
 
 def test_the_command_refuses_with_the_rule_and_writes_nothing(issued):
-    """A letter that is entered wrongly would stand in the registry for good."""
+    """A letter that is entered wrongly would appear in the registry for good."""
     url, name = issued
     env = {"TONNE_DATABASE_URL": url}
     more = ["--vintage", "2026", "--first", "1", "--last", str(CREDITED + 1), "--day", "2026-06-01",

@@ -1,5 +1,5 @@
 """
-A device that moved to another partition is counted once, whoever stores it.
+A device that moved to another partition is counted once, for any storing worker.
 
 Records of several partitions in one transaction are stored as in separate ones.
 """

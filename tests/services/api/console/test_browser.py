@@ -109,7 +109,7 @@ def test_the_first_screen_says_what_was_saved_and_whether_it_is_enough(opened, s
 
 
 def test_a_chart_is_read_by_keyboard_and_taken_as_a_file(tab, served):
-    """Who uses no pointer would see bars without figures, and copy them from the screen."""
+    """Anyone who uses no pointer would see bars without figures, and copy them from the screen."""
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         conn.execute("SELECT tonne_refresh_days()")
     tab.goto(f"{served.url}/console/en/?year=2026")
@@ -262,7 +262,7 @@ def test_a_pack_that_has_to_be_made_shows_how_far_it_is(tab, served):
     [("en", 12_340.0, "12.34"), ("vi", 12_340.0, "12,34"), ("vi", 1_234_400.0, "1.234")],
 )
 def test_an_operator_sees_a_reading_come(tab, served, language, power_w, shown):
-    """An operator would watch a table that stands still, or take a thousand for one."""
+    """An operator would watch a table that is not updated, or take a thousand for one."""
     let_in(tab, served, "operator")
     tab.goto(f"{served.url}/console/{language}/live")
     tab.get_by_text(texts(language)["live.on"]).wait_for()

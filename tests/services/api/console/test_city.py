@@ -72,7 +72,7 @@ def test_pages_open_in_every_language(city, language):
 
 
 def test_the_programme_is_that_of_the_api(city):
-    """The page would show other tonnes than the report that is handed in."""
+    """The page would show other tonnes than the report that is submitted."""
     said = city.ask("/v1/programme/report", "auditor", params={"year": 2026}).json()
     text = shown(city, "/console/en/programme?year=2026")
     for one in said["systems"]:

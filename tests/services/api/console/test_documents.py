@@ -100,7 +100,7 @@ def test_an_amount_is_not_guessed(served, change, wrong):
 
 
 def test_a_wrong_invoice_keeps_nothing(served):
-    """Half of a delivery would be there, and the other half be handed in twice."""
+    """Half of a delivery would be there, and the other half be submitted twice."""
     data = PDF + b"wrong"
     wrong = {**INVOICE, "id": "inv-wrong", "devices": "no-meter", "number": "<b>R</b>"}
     answer = _handed_in(served, "/invoice", data=data, **wrong)

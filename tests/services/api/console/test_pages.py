@@ -63,7 +63,7 @@ def test_every_page_is_in_this_test(served):
 
 @pytest.mark.parametrize("language", SHOWN)
 def test_a_refusal_is_in_the_readers_language(served, language):
-    """Who follows a link to what needs a key would read English words of the protocol."""
+    """Anyone who follows a link to what needs a key would read English words of the protocol."""
     words = texts(language)
     for path, status in (("programme", 401), ("statements/TN-none", 404), ("nothing", 404)):
         answer = get(served, f"/console/{language}/{path}")
@@ -299,7 +299,7 @@ def test_no_redirect_leads_to_the_host_that_was_named(served, path):
 
 
 def test_a_certificates_code_leads_to_a_page_for_people(served):
-    """Who photographs a certificate would read a program's answer, in English words."""
+    """A reader who scans a certificate's code would see a program's answer, in English."""
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         facts = facts_of(conn, served.issued)
     printed = status_url(replace(facts, plan=replace(facts.plan, public_url=served.url)))
@@ -435,7 +435,7 @@ def test_files_are_packed_and_kept(served):
 
 
 def test_live_events_tell_what_is_new(served):
-    """An operator would look at a table that stands still."""
+    """An operator would look at a table that is not updated."""
     cookies = session(served, "auditor")
     events = f"{served.url}/console/en/live/events"
     with plain.stream("GET", events, cookies=cookies) as answer:

@@ -54,7 +54,7 @@ def standing(conn, scope=None, states=("open", "acknowledged")):
 
 
 def aged(conn):
-    """Let the time pass for which a cause must be absent."""
+    """Let the time be taken for which a cause must be absent."""
     conn.execute("ALTER TABLE alarm DISABLE TRIGGER alarm_life")
     conn.execute(
         "UPDATE alarm SET ending_since = ending_since - interval '1 day',"

@@ -63,7 +63,7 @@ def sign_in(tab, served, who="auditor"):
 
 
 def let_in(tab, served, who="auditor"):
-    """Give a page the cookie of somebody who signed in: the way there has tests of its own."""
+    """Give a page the cookie of a signed-in user: signing in has separate tests."""
     cookies = [
         {"name": name, "value": value, "url": served.url}
         for name, value in session(served, who).items()
@@ -72,7 +72,7 @@ def let_in(tab, served, who="auditor"):
 
 
 def serious(tab, *rules):
-    """Return what axe finds of a page that would shut somebody out, by all rules or by some."""
+    """Return the accessibility errors that axe finds in a page, by all rules or by some."""
     if tab.evaluate("typeof axe") == "undefined":
         tab.evaluate((FOLDER / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
     only = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else {}
@@ -85,7 +85,7 @@ def serious(tab, *rules):
 
 
 def shut_out(tab):
-    """Return what would shut somebody out of a page, in light colours and in dark ones."""
+    """Return the accessibility errors of a page, in light colours and in dark ones."""
     found = serious(tab)
     tab.emulate_media(color_scheme="dark")  # other colours are all that is other
     assert tab.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")

@@ -157,10 +157,10 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
         # few are whole, as at a reading an interval: the others need not be sorted
         inside = np.delete(np.arange(len(first)), across)
         steps, first, across = Steps(*_at(steps, inside)), first[inside], across[:0]
-    key = _key(steps.device, steps.quantity, first)
     value, covered = steps.value.copy(), steps.to_us - steps.from_us
     value[across] = covered[across] = 0
-    runs = heads(key)
+    runs = heads(first, steps.device, steps.quantity)
+    key = _key(steps.device[runs], steps.quantity[runs], first[runs])
     spans = []
     for kind in _KINDS:
         of = steps.kind == kind
@@ -168,7 +168,7 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
             spans.append(np.zeros(len(runs), dtype=np.int64))
             continue
         spans.append(np.add.reduceat(covered if of.all() else np.where(of, covered, 0), runs))
-    return _Sums(key[runs], np.add.reduceat(value, runs), *spans)
+    return _Sums(key, np.add.reduceat(value, runs), *spans)
 
 
 def _dark(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light) -> Steps:
@@ -235,14 +235,13 @@ def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
     hour: JCM practice for PV and wastewater meters.
     """
     at = (marks.time_us - ~marks.first) // INTERVAL_US
-    key = _key(marks.device, marks.quantity, at)
-    there = marks.value != NULL
+    columns, there = (at, marks.device, marks.quantity), marks.value != NULL
     if there.all():
-        last = tails(key)
+        last = tails(*columns)
     else:
         known = np.flatnonzero(there)
-        last = known[tails(key[known])]
-    return key[last], last
+        last = known[tails(*(column[known] for column in columns))]
+    return _key(marks.device[last], marks.quantity[last], at[last]), last
 
 
 def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[np.intp]) -> None:
@@ -270,16 +269,18 @@ def _at(columns: tuple[Any, ...], rows: NDArray[np.intp]) -> Iterator[Any]:
     return (values[rows] for values in columns)
 
 
-def heads(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the index of the first of each run of equal values."""
+def heads(values: NDArray[Any], *others: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the index of the first of each run of rows that are equal in each column."""
     new = np.ones(len(values), dtype=np.bool_)
-    new[1:] = values[1:] != values[:-1]
+    np.not_equal(values[1:], values[:-1], out=new[1:])
+    for column in others:
+        new[1:] |= column[1:] != column[:-1]
     return np.flatnonzero(new)
 
 
-def tails(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the index of the last of each run of equal values."""
-    return np.append(heads(values)[1:], len(values))[: len(values)] - 1
+def tails(values: NDArray[Any], *others: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the index of the last of each run of rows that are equal in each column."""
+    return np.append(heads(values, *others)[1:], len(values))[: len(values)] - 1
 
 
 def _key(device: Int32, quantity: Int16, interval: Int64) -> Int64:

@@ -310,10 +310,13 @@ def is_declared(needs: RoleNeeds, class_id: str) -> bool:
 
 def _repeated(time_us: Int64, watts: Float64) -> np.ndarray:
     """Return a mask of readings that repeat a power (not 0) first sent less than an hour before."""
-    again = np.concatenate([[False], (np.diff(watts) == 0) & (watts[1:] != 0)])
-    of = np.maximum.accumulate(np.where(again, 0, np.arange(len(again))))
-    result: np.ndarray = again & (time_us - time_us[of] < HOUR_US)
-    return result
+    again = np.zeros(len(watts), dtype=np.bool_)
+    again[1:] = (np.diff(watts) == 0) & (watts[1:] != 0)
+    at = np.flatnonzero(again)
+    begins = np.flatnonzero(np.diff(at, prepend=-1) != 1)  # of runs; none holds the first reading
+    of = np.repeat(at[begins] - 1, np.diff(begins, append=len(at)))
+    again[at] = time_us[at] - time_us[of] < HOUR_US
+    return again
 
 
 def _seldom(time_us: Int64) -> bool:

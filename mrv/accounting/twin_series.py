@@ -99,6 +99,8 @@ def twins(series: Sequence[Series], nearly: float = NEARLY) -> Iterator[Twins]:
     table = np.array([series[i] for i in moved], dtype=np.float64)
     remaining = np.triu(np.ones((len(moved), len(moved)), dtype=np.bool_), 1)
     for lag in range(-LAGS, LAGS + 1):
+        if not remaining.any():
+            return
         before, after = _shifted(table, lag)
         result = _correlated(before, after, least) & remaining
         for i in np.flatnonzero(result.any(axis=1)).tolist():

@@ -13,13 +13,10 @@ difference is assigned to the project.
 An estimated invoice and the next one, which corrects it, may differ singly and agree in sum, as may
 bills of a meter that is read within a day.  Those that differ are then accepted, and name the
 others.
-
-Lines of one document for the same meters and time, such as tariffs of the day, are one invoice.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -152,48 +149,6 @@ def cross_checks(
         alike = {m.device.id: (m.bound.role, *sorted(m.params.items())) for m in monitored}
         checks = _offset(_exchanged(checks, evidence, alike), evidence)
     yield from checks
-
-
-def with_lines_added(supporting: SupportingData) -> SupportingData:
-    """
-    Return the data of a period with the lines of each document added up.
-
-    Lines have issuer, number, file, meters and time in common.  A document whose amounts all occur
-    equally often was entered as often.  A corrected line is replaced within its document.
-    """
-    documents = defaultdict[Invoice, list[Invoice]](list)
-    for invoice in sorted(supporting.invoices, key=lambda i: i.id):
-        documents[_document(invoice)].append(invoice)
-    lines = dict[str, list[Invoice]]()
-    for rows in documents.values():
-        amounts = Counter(row.value for row in rows)
-        alike = len({*amounts.values()}) == 1
-        several = [*{row.value: row for row in reversed(rows)}.values()] if alike else rows
-        if rows[0].sha256 is not None and len(several) > 1:
-            lines |= {row.id: sorted(several, key=lambda row: row.id) for row in rows}
-    whole = {row.id: _sum(lines[row.id]) for row in supporting.invoices if row.id in lines}
-    replaced = []
-    for old, new, reason in supporting.replaced:
-        first = old
-        if new.id in lines and _document(old) == _document(new):
-            first = _sum([old, *(line for line in lines[new.id] if line.id != new.id)])
-        replaced.append((first, whole.get(new.id, new), reason))
-    single = (row for row in supporting.invoices if row.id not in lines)
-    invoices = (*single, *dict.fromkeys(whole.values()))
-    return replace(supporting, invoices=invoices, replaced=tuple(replaced))
-
-
-def _document(invoice: Invoice) -> Invoice:
-    """Return what the lines of a document have in common."""
-    return replace(invoice, id="", value=0, signed=None)
-
-
-def _sum(lines: Collection[Invoice]) -> Invoice:
-    """Return an invoice of the sum of lines."""
-    first, *_ = lines
-    names = ", ".join(line.id for line in lines)
-    signed = first.signed if all(line.signed for line in lines) else None
-    return replace(first, id=names, value=sum(line.value for line in lines), signed=signed)
 
 
 class _Against(NamedTuple):

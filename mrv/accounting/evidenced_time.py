@@ -5,10 +5,13 @@ An invoice counts if it names its file, was issued after its time had ended, has
 most 5 % and agrees with the meter.  Invoices for 95 % of a meter's time corroborate it. Missing
 invoices at the period's start and end are accepted, as suppliers bill from mid-month. A meter and
 its replacement with an id of its own are two devices in one role.
+
+Lines of one document for the same meters and time, such as tariffs of the day, are one invoice.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -142,6 +145,48 @@ def _agrees(check: CrossCheck) -> bool:
         return False
     ours, theirs = int(check.ours) / known, int(check.theirs)
     return (known - TOLERANCE) * theirs <= ours <= (1 + TOLERANCE) * theirs
+
+
+def with_lines_added(supporting: SupportingData) -> SupportingData:
+    """
+    Return the data of a period with the lines of each document added up.
+
+    Lines have issuer, number, file, meters and time in common.  A document whose amounts all occur
+    equally often was entered as often.  A corrected line is replaced within its document.
+    """
+    documents = defaultdict[Invoice, list[Invoice]](list)
+    for invoice in sorted(supporting.invoices, key=lambda i: i.id):
+        documents[_document(invoice)].append(invoice)
+    lines = dict[str, list[Invoice]]()
+    for rows in documents.values():
+        amounts = Counter(row.value for row in rows)
+        alike = len({*amounts.values()}) == 1
+        several = [*{row.value: row for row in reversed(rows)}.values()] if alike else rows
+        if rows[0].sha256 is not None and len(several) > 1:
+            lines |= {row.id: sorted(several, key=lambda row: row.id) for row in rows}
+    whole = {row.id: _sum(lines[row.id]) for row in supporting.invoices if row.id in lines}
+    replaced = []
+    for old, new, reason in supporting.replaced:
+        first = old
+        if new.id in lines and _document(old) == _document(new):
+            first = _sum([old, *(line for line in lines[new.id] if line.id != new.id)])
+        replaced.append((first, whole.get(new.id, new), reason))
+    single = (row for row in supporting.invoices if row.id not in lines)
+    invoices = (*single, *dict.fromkeys(whole.values()))
+    return replace(supporting, invoices=invoices, replaced=tuple(replaced))
+
+
+def _document(invoice: Invoice) -> Invoice:
+    """Return what the lines of a document have in common."""
+    return replace(invoice, id="", value=0, signed=None)
+
+
+def _sum(lines: Collection[Invoice]) -> Invoice:
+    """Return an invoice of the sum of lines."""
+    first, *_ = lines
+    names = ", ".join(line.id for line in lines)
+    signed = first.signed if all(line.signed for line in lines) else None
+    return replace(first, id=names, value=sum(line.value for line in lines), signed=signed)
 
 
 def states_less(check: CrossCheck) -> bool:

@@ -14,10 +14,10 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.model import INTERVAL_US, Fleet, IntervalRows
-from mrv.accounting.cross_checks import with_lines_added
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
 from mrv.accounting.entered_values import accepted
+from mrv.accounting.evidenced_time import with_lines_added
 from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
 from mrv.accounting.rounded_figures import (
     check_energy,

@@ -87,12 +87,6 @@ WORTH = (
         "a gateway without a clock stamps readings that it kept with the time of sending",
     ),
     Worth(
-        "readings within moments of each other after more than an hour without any, which rise "
-        "faster than the meter can",
-        "the rise to the highest one, over the time without readings, if that could hold it",
-        "a gateway without a clock stamps readings that it kept with the time of sending",
-    ),
-    Worth(
         "fall to the register's value of a time within the week before",
         "the rise since that time; the time unknown is the time that the climb "
         "would take at rated power",

@@ -55,7 +55,7 @@ def make_programme(document: Mapping[str, Any], wanted: Format, language: str) -
 def _written(module: str, name: str, of: object, language: str) -> bytes:
     words = Words(language)
     try:
-        # the typesetter and the spreadsheet's writer are loaded by whoever makes a report
+        # the typesetter and the spreadsheet's writer are loaded only where a report is made
         maker = getattr(import_module(module), name)
         result: bytes = maker(of, words)
     except ModuleNotFoundError as error:

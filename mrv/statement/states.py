@@ -444,7 +444,7 @@ def _encode(bits: bytes) -> str:
     return "u" + urlsafe_b64encode(gzip.compress(bits, mtime=0)).decode().rstrip("=")
 
 
-@lru_cache(maxsize=2)  # whoever checks many statements asks the same list again; it has 2 MB
+@lru_cache(maxsize=2)  # several statements have the same list, of 2 MB
 def _decode(text: str) -> bytes:
     """Return the bits of an encoded list; longer data are not decompressed."""
     if not text.startswith("u"):

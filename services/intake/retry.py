@@ -199,7 +199,7 @@ def _is_away(error: BaseException) -> bool:
     cause = error.__cause__
     if isinstance(cause, psycopg.Error):
         return verdict(cause) is Verdict.WAIT
-    # a lock that another process holds has no cause; a socket that nobody opened has
+    # a lock that another process holds has no cause; a socket that was never opened has one
     return cause is not None
 
 

@@ -156,7 +156,7 @@ def _key(row: TupleRow) -> ApiKey:
 
 
 LASTS_S = 12 * 3600
-_SESSIONS_KEPT = "1 day"  # after the end, for whoever looks who was signed in
+_SESSIONS_KEPT = "1 day"  # after the end, for audits of sign-ins
 _LIVES = (
     "s.ended IS NULL AND s.until > now() AND k.revoked IS NULL"
     " AND (k.expires IS NULL OR k.expires > now())"

@@ -50,7 +50,7 @@ WITH day AS MATERIALIZED (
     WHERE m.project_id = %(project)s AND lower(m.during) < now()
 ), sums AS MATERIALIZED (
     SELECT q.device_id, q.day, day.around, day.over, q.measured_us, q.estimated_us, q.unknown_us,
-        q.timezone = %(zone)s AND q.estimated_us IS NOT NULL AS told
+        q.timezone = %(zone)s AND q.estimated_us IS NOT NULL AS known
     FROM day_quantity q JOIN monitored p ON p.device_id = q.device_id
         AND q.quantity = ANY(p.quantities)
     JOIN day ON day.day = q.day
@@ -58,7 +58,7 @@ WITH day AS MATERIALIZED (
 ), waiting AS MATERIALIZED (
     SELECT m.device_id, day.day FROM v_day_mark k JOIN member m USING (device_id)
     JOIN day ON k.ends > day.begin AND k.begins < day.stop
-    UNION SELECT device_id, day FROM sums WHERE NOT told
+    UNION SELECT device_id, day FROM sums WHERE NOT known
 ), rest AS MATERIALIZED (
     SELECT m.device_id, m.quantities, day.day, day.begin, day.stop, m.during,
         m.during @> day.around AS whole

@@ -182,7 +182,7 @@ def refresh_days(conn: Connection) -> int:
             return made
 
 
-# the time by which a row's age is told
+# the column from which a row's age is calculated
 _AGED_BY = {"dead_letter": "received", "webhook_event": "at", "clear_sky_day": "day"}
 
 
@@ -278,7 +278,7 @@ WITH found AS MATERIALIZED (
     ORDER BY c.since, c.subject
     ON CONFLICT DO NOTHING
     RETURNING id
-), told AS (
+), logged AS (
     INSERT INTO alarm_event (alarm_id, event, actor, text)
     SELECT id, 'raised', %(actor)s, '' FROM raised
     UNION ALL

@@ -52,6 +52,8 @@ class Preferences(NamedTuple):
         return Preferences("respond-async" in lines, float(waits[0][1]) if waits else None)
 
 
+# a request that is not answered by then is a job; less than proxies wait
+_ANSWER_S = 50.0
 VC = "application/vc"
 # of a statement at its own address, the likeliest first
 STATEMENT_FORMS = ("application/json", VC, *MEDIA_TYPES.values())
@@ -189,26 +191,26 @@ Preferred = Annotated[
 ]
 
 
-def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, Any]:
+def outcome(conn: Connection, wanted: Wanted, prefer: Preferences) -> tuple[int, Any]:
     """
-    Return the result of a request to the signer, or after the limit its progress.
-
-    Parameters
-    ----------
-    patience_s : float
-        Maximum waiting time. [s]
+    Return the result of a request to the signer, or its job.
 
     Returns
     -------
     tuple
-        HTTP status, 202 while unanswered, and the body.
+        HTTP status, 202 for `respond-async` and while unanswered, and the body.
 
     Raises
     ------
     ProblemError
         As the signer refused it.
     """
-    answer = requests.awaited(conn, wanted.id, patience_s)
+    # `respond-async` is a job also where the signer was quicker: a client reads one form of answer
+    answer = (
+        None
+        if prefer.respond_async
+        else requests.awaited(conn, wanted.id, prefer.wait_s(_ANSWER_S))
+    )
     if answer is None:
         progress = queue.progress(conn, wanted.id)
         if progress is None:

@@ -142,8 +142,6 @@ def _invalid() -> ProblemError:
 
 T = TypeVar("T")
 _FORBIDDEN, _DEFECT = 403, 500
-# a request that is not answered by then is a job; less than proxies wait
-ANSWER_S = 50.0
 SET_ROLE = sql.SQL("SET ROLE {}")
 _V1 = "/v1"  # a route within a router may know its path without it
 
@@ -265,7 +263,7 @@ class Asked:
                 done = _as("tonne_mrv", lambda c: requests.do(c, wanted, desk))(conn)
                 return (CREATED if done.created else DONE), done.result
             queue.ask(conn, wanted)
-            return outcome(conn, wanted, 0.0 if prefer.respond_async else prefer.wait_s(ANSWER_S))
+            return outcome(conn, wanted, prefer)
 
         answer = self.write(text, work)
         if answer.status_code == ACCEPTED:

@@ -36,7 +36,7 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
         rows = remeter(fleet, [frame], monitored(plan.project, fleet), *span)
         case = Case(plan, [frame], rows, *span, load_book(conn))
         documents = pack.StatementDocuments(compose(case, Label(1, program())), None, ())
-        whole = pack.complete(conn, documents, case_files(case), logged=False)
+        whole = pack.complete(conn, documents, case_files(case))
     for name, data in whole.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)

@@ -20,7 +20,9 @@ def legible(text: str, maximum: int = MOST) -> str:
     A mark that changes the writing direction could reverse a figure next to it; U+202E becomes its
     number in brackets.
     """
-    label = "".join(_named(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+    label = text  # nearly always: no character of these categories counts as printable
+    if not text.isprintable():
+        label = "".join(_named(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
     return label if len(label) <= maximum else f"{label[: maximum - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import groupby
 from typing import Any
 
 from mrv.documents.verification import SampledDay, SamplingList
@@ -17,6 +18,17 @@ from mrv.report.words import Words
 Block = dict[str, Any]
 # rows of a table on paper; the workbook has all
 MOST_ROWS = 200
+_TOGETHER = 12
+
+
+def together(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Return successive rows that differ in their first cell alone as one, at most twelve each."""
+    result: list[list[str]] = []
+    for rest, same in groupby(rows, key=lambda row: list(row[1:])):
+        names = [row[0] for row in same]
+        few = (names[i : i + _TOGETHER] for i in range(0, len(names), _TOGETHER))
+        result += [[", ".join(part_), *rest] for part_ in few]
+    return result
 
 
 def part(text: str) -> Block:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mrv.methodologies._shared import GWP_CH4
-from mrv.parameters.inputs import ChoiceSpec, ListSpec, ParameterSpec, Spec
+from mrv.parameters import ChoiceSpec, ListSpec, ParameterSpec, Spec
 from mrv.steps import BEFORE, Part, Published, Step
 
 DEGRADABLE = ("food", "garden", "paper", "textile", "wood")

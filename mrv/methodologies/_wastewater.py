@@ -29,7 +29,7 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES
 from mrv.model import Activity, Factors, RoleNeeds
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
 from mrv.steps import Published
 

@@ -33,7 +33,7 @@ from mrv.model import (
     Reductions,
     RoleNeeds,
 )
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.quantity_text import significant
 from mrv.steps import CONSTANTS, Published, Step, steps
 from mrv.texts import Text, text

@@ -29,7 +29,7 @@ from mrv.model import (
     Reductions,
     RoleNeeds,
 )
-from mrv.parameters.inputs import Inputs, ParameterSpec, Plausible, exact
+from mrv.parameters import Inputs, ParameterSpec, Plausible, exact
 from mrv.quantity_text import significant
 from mrv.rounding import decimal_text
 from mrv.service_bounds import Capacity, Consumption, Related

@@ -22,7 +22,7 @@ from ingest import classes
 from ingest.model import INTERVAL_US, Fleet
 from mrv.calendar import local_date, midnight_us
 from mrv.errors import PeriodError
-from mrv.parameters.inputs import exact
+from mrv.parameters import exact
 from mrv.quantity_text import plain_text
 from mrv.registry.calibration_interval import Interval, Overdue, limited, values_of
 from mrv.registry.declared import Calibration

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ingest.model import HOUR_US
 from mrv.calendar import days, instant_us, local_date
-from mrv.documents.form import UNSET, Proof, UnsetType, words_of, write
+from mrv.documents import UNSET, Proof, UnsetType, words_of, write
 from mrv.documents.monitoring import MonitoredParameter, PlanVersion
 from mrv.documents.statement import Claims
 from mrv.quantity_text import plain_text

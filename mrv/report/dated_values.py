@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.calendar import instant_us, local_date
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.monitoring import CrossCheck, UnusualDays, UnusualReadings
 from mrv.documents.period_account import Comparison, Gap, Misstatements
 from mrv.documents.statement import Claims

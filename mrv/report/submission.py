@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from mrv.accounting.rounded_figures import exceeds
 from mrv.calendar import instant_us, local_date
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import find
 from mrv.model import TECHNOLOGY, WATER

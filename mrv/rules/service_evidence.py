@@ -24,7 +24,7 @@ from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import COVERED, TOLERANCE, Span, length, name_of, percent, served
 from mrv.accounting.period_result import METER
 from mrv.model import Methodology
-from mrv.parameters.inputs import Inputs
+from mrv.parameters import Inputs
 from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Invoice, SupportingData
 from mrv.rounding import exact_sum, six_places

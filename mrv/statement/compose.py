@@ -34,10 +34,7 @@ from mrv.accounting.period_result import (
 )
 from mrv.accounting.rounded_figures import DESIGN
 from mrv.calendar import days, local_date, local_text, utc_text
-from mrv.documents import monitoring as wire_monitoring
-from mrv.documents import period_account as wire_account
-from mrv.documents import statement as wire
-from mrv.documents.form import (
+from mrv.documents import (
     UNSET,
     UnsetType,
     coded,
@@ -47,6 +44,9 @@ from mrv.documents.form import (
     words_of_0_1_0,
     write,
 )
+from mrv.documents import monitoring as wire_monitoring
+from mrv.documents import period_account as wire_account
+from mrv.documents import statement as wire
 from mrv.methodologies import find
 from mrv.model import METER_KEYS, Calculation
 from mrv.quantity_text import plain_text

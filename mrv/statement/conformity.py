@@ -12,10 +12,10 @@ from ingest import classes, profiles
 from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.accounting.rounded_figures import DESIGN, exceeds, in_force
 from mrv.calendar import local_date, utc_text
-from mrv.documents.form import UNSET, copied, text_in
+from mrv.documents import UNSET, copied, text_in
 from mrv.documents.monitoring import Planned
 from mrv.methodologies import find
-from mrv.parameters.inputs import exact
+from mrv.parameters import exact
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Calibration, Design, DesignedDevice, Event, Survey
 from mrv.registry.monitoring_plan import CORRECTION, Version, blank, called, replaced

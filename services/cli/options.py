@@ -10,7 +10,7 @@ import click
 
 from ingest.errors import did_you_mean
 from mrv import countries
-from mrv.packs.budget import LARGE, USUAL, Budget
+from mrv.packs import LARGE, USUAL, Budget
 
 
 def _known(context: click.Context, option: click.Parameter, code: str | None) -> str | None:

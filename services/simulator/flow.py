@@ -17,16 +17,8 @@ import msgspec
 import numpy as np
 
 from ingest import classes, profiles, units
+from services.simulator import MS_PER_DAY, Block, Device, Ints, Outgoing, Source, base_per_unit
 from services.simulator.disturb import NO_FAULTS, Disturber, Faults, Plan
-from services.simulator.model import (
-    MS_PER_DAY,
-    Block,
-    Device,
-    Ints,
-    Outgoing,
-    Source,
-    base_per_unit,
-)
 from services.simulator.simulated import Simulated
 
 _encode = msgspec.json.Encoder().encode

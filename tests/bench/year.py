@@ -22,9 +22,9 @@ from mrv.calendar import period_us
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export
+from services.simulator import Block, Device
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import fleet_sources
-from services.simulator.model import Block, Device
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests.running import Pipeline

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import LogError, SignatureError
+from mrv.log import NoteKey
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.note import NoteKey
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.cli.main import main

@@ -18,7 +18,7 @@ from mrv.errors import IndicatorError, MethodologyError
 from mrv.exante.model import Outcome
 from mrv.methodologies import tools
 from mrv.model import Indicator, Methodology, Reductions, Tool
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.registry import programme_systems as programme
 from mrv.registry.programme_systems import System
 from mrv.rounding import floor_credit

@@ -16,7 +16,7 @@ from mrv import methodologies
 from mrv.method_lives import Life, lives
 from mrv.methodologies import _vehicles, tools
 from mrv.model import Methodology, Tool
-from mrv.parameters.inputs import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from mrv.parameters import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.quantity_text import amount_text
 from mrv.rules.metering import WEEKS
 from mrv.steps import BEFORE, Published, Step, in_symbols

@@ -25,7 +25,7 @@ from services.store.postgres import columnstore as store
 from services.store.postgres.migrate import migrate as apply
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.registry.known import require
+from services.store.registry import require
 from services.store.registry.load import load_book
 from services.store.registry.write import write_lives
 

@@ -51,7 +51,7 @@ from services.store.messages.dead_letter_query import (
     removals,
 )
 from services.store.postgres.pool import connect
-from services.store.registry.known import names, zones_of
+from services.store.registry import names, zones_of
 
 __all__ = ["NAME", "begin_", "device_", "end_", "json_", "principal_", "reason_", "selected"]
 

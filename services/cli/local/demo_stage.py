@@ -36,7 +36,7 @@ from services.cli.local.demo_catalog import CADENCE_S, SEED, ZONE, Month, invoic
 from services.cli.local.simulate import NOT_SAFE
 from services.cli.output import bar
 from services.extras import shipped
-from services.local.machine import LOOPBACK, choose
+from services.local import LOOPBACK, choose
 from services.local.server import Prometheus
 from services.store.postgres.pool import connect
 

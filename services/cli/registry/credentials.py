@@ -27,9 +27,8 @@ from services.environment import split_bind
 from services.logs import get_logger
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.store.registry import signing_keys
+from services.store.registry import require, signing_keys, zones_of
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.known import require, zones_of
 
 BIND = "127.0.0.1:8444"
 _NAME = "tonne registry"

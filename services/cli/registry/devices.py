@@ -31,7 +31,7 @@ from services.store.messages.dead_letter_query import (
     unknown_devices,
 )
 from services.store.postgres.pool import connect
-from services.store.registry.known import require, zones_of
+from services.store.registry import require, zones_of
 from services.store.timeseries.queries import site_timezone
 from services.store.views import device_page as health
 

@@ -21,9 +21,8 @@ from services.issuer.planning import diagram_of, draft_of, due, rows_json
 from services.processing.registry_import import deliver
 from services.registry.invoices import Import, read
 from services.store.postgres.pool import connect
-from services.store.registry import invoices
+from services.store.registry import invoices, require
 from services.store.registry.entries_from_rows import load_versions
-from services.store.registry.known import require
 from services.store.registry.load import load_project, load_projects
 
 

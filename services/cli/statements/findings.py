@@ -14,7 +14,7 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from mrv.documents.form import UNSET, UnsetType, read
+from mrv.documents import UNSET, UnsetType, read
 from mrv.documents.verification import About, FindingEvent, SamplingList
 from mrv.signatures import canonical
 from mrv.statement.findings import Kind, Record, What, about_text

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import InputError
-from mrv.documents.form import UNSET, UnsetType
+from mrv.documents import UNSET, UnsetType
 from mrv.documents.statement import Claims
 from mrv.documents.verification import About
 from mrv.errors import VerificationError

@@ -19,7 +19,7 @@ import click
 from psycopg import Connection
 
 from ingest.heap import keep_freed
-from mrv.documents.form import UNSET, words_of, write
+from mrv.documents import UNSET, words_of, write
 from mrv.documents.statement import Claims, claims_of
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import UG_PER_T, decimal_text

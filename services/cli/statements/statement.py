@@ -38,7 +38,7 @@ from services.issuer.cosigning import Witnesses, have_cosigned
 from services.issuer.cosigning import require as require_cosigned
 from services.issuer.documents import Signer, documents
 from services.settings import Settings
-from services.store.registry.known import require
+from services.store.registry import require
 from services.store.statements import signer_requests as queue
 from services.store.statements import statements, transparency_log
 

@@ -14,7 +14,7 @@ import click
 from ingest.errors import InputError
 from ingest.heap import keep_freed
 from mrv import verify as checks
-from mrv.packs.budget import Budget
+from mrv.packs import Budget
 from mrv.packs.pack import Pack
 from mrv.packs.zipped import opened_pack
 from mrv.signatures import canonical

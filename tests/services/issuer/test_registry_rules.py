@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.documents.form import UNSET, text_in
+from mrv.documents import UNSET, text_in
 from mrv.factors import load
 from mrv.method_lives import find_life
 from mrv.registry.declared import Calibration, Design, Sample

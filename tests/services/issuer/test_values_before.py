@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from mrv.calendar import utc_text
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.statement import claims_of
 from mrv.parameters.evidence import RequiredGrades
 from mrv.statement.plan_reader import read_plan

@@ -34,7 +34,7 @@ from mrv.model import (
     RoleNeeds,
 )
 from mrv.parameters import Inputs, ParameterSpec
-from mrv.quantity_text import significant
+from mrv.rounding import significant
 from mrv.steps import CONSTANTS, Published, Step, steps
 from mrv.texts import Text, text
 

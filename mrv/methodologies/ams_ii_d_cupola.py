@@ -43,7 +43,7 @@ from mrv.methodologies.ams_ii_d import (
 )
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions
 from mrv.parameters import Inputs, ParameterSpec
-from mrv.quantity_text import significant
+from mrv.rounding import significant
 from mrv.steps import Published, Step, steps
 from mrv.texts import Text, text
 

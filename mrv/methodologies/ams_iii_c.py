@@ -24,7 +24,7 @@ from mrv.methodologies import _vehicles
 from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
-from mrv.quantity_text import significant
+from mrv.rounding import significant
 from mrv.steps import Published, Step, steps
 from mrv.texts import Text, joint, text
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.methodologies import _wastewater as water
+from mrv.methodologies import _waste as water
 from mrv.methodologies._live import POWER_ROLE
 from mrv.methodologies._shared import LEAKAGE, OUTPUT_EVIDENCE, POWER, TYPE_III, drawn
 from mrv.model import Activity, Factors, Methodology

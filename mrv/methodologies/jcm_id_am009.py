@@ -30,8 +30,7 @@ from mrv.model import (
     RoleNeeds,
 )
 from mrv.parameters import Inputs, ParameterSpec, Plausible, exact
-from mrv.quantity_text import significant
-from mrv.rounding import decimal_text
+from mrv.rounding import decimal_text, significant
 from mrv.service_bounds import Capacity, Consumption, Related
 from mrv.steps import Published, Step, steps
 from mrv.texts import Text, joint, text

@@ -14,7 +14,7 @@ from mrv.log import NoteKey
 from mrv.log.entries import Checkpoint, sign_checkpoint
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as stored
 from services.tiles import Folder, follow, publish

@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from ingest.errors import ServerError
 from ingest.heap import keep_freed
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, bar, bytes_text, counted, time_text
 from services.cli.server_options import begin_option, database_url, end_option, span_us
 from services.processing.rebuild import AT_ONCE, Difference

@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from ingest.quality.runs import Difference, compare
 from mrv.environment.kinds import KINDS
-from services.cli.options import Choice, json_option
+from services.cli import Choice, json_option
 from services.cli.output import amount_text, counted, mass_text, table, time_text
 from services.cli.server_options import begin_option, database_url, end_option, span_us
 from services.store.postgres.pool import connect

@@ -31,7 +31,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from ingest.errors import InputError, ServerError
-from services.cli.commands import COMMANDS
+from services.cli import COMMANDS
 from services.cli.local.demo_catalog import CADENCE_S, SEED, ZONE, Month, invoices_of, moved
 from services.cli.local.simulate import NOT_SAFE
 from services.cli.output import bar

@@ -22,6 +22,7 @@ from psycopg import Connection
 from ingest.addresses import Tls
 from ingest.errors import InputError
 from services import local as machine
+from services.cli import json_option
 from services.cli.local.doctor_checks import (
     Finding,
     broker,
@@ -34,7 +35,6 @@ from services.cli.local.doctor_checks import (
     storage,
     topics,
 )
-from services.cli.options import json_option
 from services.cli.output import Exit, counted, masked
 from services.clock import now_us
 from services.extras import command

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from services import local as machine
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import masked, print_result, table
 from services.extras import shipped
 from services.local import backup as backups

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.status import Status
 
 from ingest.addresses import PORTS, Tls, server_of
-from services.cli.options import Choice
+from services.cli import Choice
 from services.cli.server_options import identity_folder
 from services.clock import now_us
 from services.settings import Settings

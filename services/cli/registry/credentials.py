@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.errors import TonneError
 from services import enrolment
 from services import est as self_enrolment
-from services.cli.options import json_option
+from services.cli import json_option
 from services.cli.output import bar, print_json, print_result, print_secret, table, time_text
 from services.cli.pipeline.broker import carry_to_broker, ours, tell_broker
 from services.cli.server_options import database_url, identity_folder

@@ -16,7 +16,7 @@ from ingest.errors import RegistryError
 from ingest.model import Device
 from mrv import calendar
 from mrv.calendar import zone
-from services.cli.options import json_option
+from services.cli import json_option
 from services.cli.output import Exit, amount_text, print_json, table, time_text
 from services.cli.server_options import database_url
 from services.store.postgres.pool import connect

@@ -14,7 +14,7 @@ from ingest.errors import InputError
 from mrv.calendar import local_date, utc_text
 from mrv.registry.monitoring_plan import PROCEDURES, called, differences, extract_out, replaced
 from mrv.statement.plan_writer import invoice_out
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, amount_text, print_json, print_result, table
 from services.cli.server_options import METAVAR, database_url
 from services.issuer.planning import diagram_of, draft_of, due, rows_json

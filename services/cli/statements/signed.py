@@ -22,7 +22,7 @@ from mrv.signed_values.verification import (
     of_device,
 )
 from mrv.statement.signed_rows import ROLE
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text
 from services.cli.server_options import (
     database_url,

@@ -23,7 +23,7 @@ from mrv.errors import MrvError
 from mrv.signatures import canonical
 from mrv.statement.conditions import check_reason, observations, unmet
 from mrv.statement.credentials import conclusion_of
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, bar, print_result, table, time_text
 from services.cli.statements import statement_signing
 from services.cli.statements.findings import finding, sample

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from ingest.model import INTERVAL_US
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.output import print_json, print_result, table, time_text, write_folder
 from services.cli.server_options import begin_option, database_url, end_option, span_us
 from services.store.postgres.pool import connect

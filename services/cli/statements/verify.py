@@ -28,7 +28,7 @@ from mrv.verify.subject import (
     own_meter_keys,
     own_policy,
 )
-from services.cli.options import Choice, pack_budget
+from services.cli import Choice, pack_budget
 from services.cli.output import bar, steps
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -16,7 +16,7 @@ from mrv.registry.project import Certified, Invoice, Project, ProjectDevice
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey
 from mrv.texts import joined, render
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.issuer import registry_rules as judges
 from services.issuer.close import supersede
 from services.issuer.doubted_invoices import Cited, Invoices

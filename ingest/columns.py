@@ -17,9 +17,8 @@ from functools import cache, lru_cache
 import numpy as np
 
 from ingest import classes, profiles
-from ingest.model import factor
 from ingest.errors import ProfileError
-from ingest.model import NULL, Column, Float64
+from ingest.model import NULL, Column, Float64, factor
 from ingest.reading import Names
 
 Key = tuple[str, str, tuple[str, ...], tuple[str | None, ...]]

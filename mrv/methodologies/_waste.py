@@ -1,4 +1,4 @@
-"""Common inputs of waste (composting, TOOL04, by years) and of wastewater (AMS-III.H, AMS-III.I)."""
+"""Common inputs of waste (composting, TOOL04) and of wastewater (AMS-III.H, AMS-III.I)."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ class Bucket:
     """
     Readings of one profile with the same channels (and stated units) in the same order.
 
-    `flat` has the numbers of each reading as doubles, row by row: as objects, they would be as
-    many as those of all else together.
+    `flat` has the numbers of each reading as doubles, row by row; as Python objects they would
+    double the number of objects in memory.
     """
 
     class_id: str

@@ -9,7 +9,7 @@ TonneError
         |-- PackTooLargeError      a pack holds more than is read, so that nothing is said of it
         |-- SignatureError         a key, proof or signed note is malformed or does not verify
         |-- SignedValueError       a value that a meter signed, or its key, cannot be read
-        |-- LogError               a Merkle proof, checkpoint or receipt does not hold
+        |-- LogError               a Merkle proof, checkpoint or receipt is not valid
         |   `-- WitnessRefusedError    a witness does not cosign a checkpoint
         |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
         |-- MethodologyError       a methodology is unknown, or its inputs do not suit it

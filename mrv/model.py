@@ -274,8 +274,8 @@ class Agreement:
     """
     Two independently measured quantities that must agree.
 
-    `test` returns None, or the disagreement and its remedy, and upper limits by parameter until
-    then.
+    `test` returns None, or the disagreement and its remedy, and upper limits by parameter
+    until it is resolved.
     """
 
     test: Callable[[Inputs, Factors], tuple[Text, Mapping[str, Fraction]] | None]
@@ -329,7 +329,7 @@ class Methodology:
     baseline_documents, dated : tuple of str
         Baseline parameters without whose document nothing is reduced; those of a condition.
     apart : tuple of (str, str)
-        Roles that may claim one energy twice, without a dated `LINE_DIAGRAM`.
+        Pairs of roles that may claim the same energy twice, unless a dated `LINE_DIAGRAM` exists.
     asks : tuple of str
         Subjects that a verifier describes: equipment `replaced`, sludge and other `residues`.
     implied : callable

@@ -42,7 +42,7 @@ class _Part(NamedTuple):
 
 
 def in_order(response: bytes) -> bytes:
-    """Return an authority's answer with sorted certificates; other bytes unchanged."""
+    """Return a time-stamp authority's answer with sorted certificates; other bytes unchanged."""
     try:
         return _sorted(response)
     except (IndexError, ValueError):
@@ -203,7 +203,7 @@ def verify(
     UnknownAuthorityError
         If none of the authorities signed it.
     TimestampError
-        If it is not of these bytes, not of that request, or does not hold.
+        If it is not of these bytes, not of that request, or is not valid.
     """
     with _hostile():
         return _verified(response, message, authorities, between, nonce)

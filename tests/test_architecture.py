@@ -44,7 +44,7 @@ def rooms():
 
 
 def test_every_room_stands_on_the_page_once():
-    """A room that the map lacks is found by no one."""
+    """A room missing in ARCHITECTURE.md is not found."""
     listed = re.findall(r"^\| `((?:ingest|mrv|services)\.\w+)` \|", PAGE, re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert rooms() <= set(listed)

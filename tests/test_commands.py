@@ -52,7 +52,7 @@ def watching(folder):
 
 
 def test_it_is_a_process_that_can_be_stopped_and_killed(tmp_path):
-    """A kill that meets nothing shows nothing."""
+    """A kill without a running process proves nothing."""
     with watching(tmp_path) as process:
         assert Path(f"/proc/{process.pid}/cwd").resolve() == tmp_path.resolve()
         process.send_signal(signal.SIGSTOP)

@@ -139,14 +139,14 @@ FINDINGS = (ROOT / findings.FINDINGS).read_text("utf-8")
 
 
 def test_the_page_is_what_the_table_says():
-    """An auditor would read a page of last year."""
+    """An auditor would read an outdated generated page."""
     page = docs.conformity_page(TABLE) + findings.findings_section(FINDINGS, ROOT / findings.TESTS)
     assert page == (ROOT / docs.CONFORMITY).read_text("utf-8"), "run `make pages`"
     assert docs.refreshed(PAGE) == PAGE, "run `make pages`"
 
 
 def test_every_test_that_is_named_is_there():
-    """A line would be shown by a test that was taken out."""
+    """A line would refer to a removed test."""
     rows = findings.resolved(FINDINGS, ROOT / findings.TESTS)
     rows = [*rows, *tomllib.loads(TABLE)["line"]]
     for named in [test for row in rows for test in row.get("tests", ())]:

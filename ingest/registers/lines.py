@@ -98,7 +98,7 @@ def fell(tolerance: int, before: Any, after: Any) -> Any:
     """
     Return whether a register fell by more than its jitter, and not only by a coarser resolution.
 
-    Of two resolutions the coarser reading is the finer one, truncated or rounded.  For numbers, or
+    A reading of coarser resolution may be the finer one, truncated or rounded. For numbers, or
     int64 arrays.
     """
     fall = before - after

@@ -220,7 +220,10 @@ class Node:
         return any(birth.born_ms == born_ms for birth in self.births.get(device, ()))
 
     def is_behind(self, seq: int, sent_ms: int) -> bool:
-        """Return whether a message of this session was passed: repeated or late."""
+        """
+        Return whether a message is repeated or late: a later one of this session was accepted
+        before.
+        """
         ahead = (seq - (self.next_seq or 0)) % SEQ
         return sent_ms < self.certain_ms or (sent_ms == self.certain_ms and ahead >= _BEHIND)
 

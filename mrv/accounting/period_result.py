@@ -320,9 +320,9 @@ class EvidenceItem:
     `kind`: `METERED` or `PARAMETER`.
     `name`: the device's id, or the parameter's name.
     `role`: role of the meter or of the parameter's devices; empty for a parameter of the project.
-    `tonnes`: emissions of the quantity on its side, of a project-side meter at its highest
-    plausible rate; of a value, the change of the reduction without it. The last two are at most the
-    whole reduction. [tCO2e]
+    `tonnes`: for a meter the emissions of its quantity, on the project side at its highest
+    plausible rate; for a value the change of the reduction without it.  The latter two are at most
+    the whole reduction. [tCO2e]
     `shown_by`: certificates, invoices, documents or reports.
     """
 

@@ -203,7 +203,7 @@ class Condition(Form):
 
     `rule` is an id of the catalogue of rules, or the clause of the methodology's condition.
     `texts` are codes with values, to be shown in the reader's language.  `severity` is that of a
-    finding that does not hold: observation, CL (clarification request) or CAR (corrective action
+    requirement that is not met: observation, CL (clarification request) or CAR (corrective action
     request); `tonnes` is its rule's `returnsIfResolved_t`, or
     `deductedAlone_t` where that is 0. [tCO2e]  `remedy` are codes of the evidence or entries that
     settle it; the texts of a methodology's condition state its remedy instead.  tonne 0.1.0 wrote

@@ -198,7 +198,7 @@ def or_published(
 
 
 def any_role(candidate: Candidate, roles: Iterable[str]) -> Text | None:
-    """Return a finding if none of some roles has a device; None if one has."""
+    """Return a finding if no device has one of these roles; else None."""
     wanted = list(roles)
     if any(d.role in wanted for d in candidate.devices):
         return None

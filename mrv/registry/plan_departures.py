@@ -110,8 +110,8 @@ def again(
 
 def asked(method: Methodology, symbol: str | None) -> str:
     """
-    Return how often a methodology requires the quantity of a symbol to be monitored; empty if not
-    stated.
+    Return the monitoring frequency that a methodology requires
+    for a symbol; empty if not stated.
     """
     fields = [
         s for spec in method.inputs.values() for s in (spec, *getattr(spec, "fields", {}).values())

@@ -43,7 +43,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """
     Rule of the catalogue: its stage, its effects, and how its finding is resolved.
 
-    `severity`: severity where they are at least 0.5 % of the reduction.
+    `severity`: severity where its tonnes are at least 0.5 % of the reduction.
     `asks`, `needs`: conditions for the rule to apply; evidence or entries that settle a finding.
     Codes of the words.
     `source`: source of the rule; [M] marks a source that was not read.

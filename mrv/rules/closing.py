@@ -288,7 +288,7 @@ def _graded(
 
     Materiality follows from the rule's deduction or, for a methodology's condition, from the share
     of the meters that it names.  Requirements of the programme without amounts keep their severity.
-    A condition of the methodology that does not hold is a corrective action request by default.
+    A condition of the methodology that is not met is a corrective action request by default.
     """
     if passed.facts.supporting.accounting == FIRST:
         return tuple(reported)

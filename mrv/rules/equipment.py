@@ -102,7 +102,7 @@ def with_measured_power(
     monitored: Sequence[Monitored], drawn: Mapping[str, Drawn], edges: Sequence[int]
 ) -> list[Monitored]:
     """
-    Return the devices with the power by their own electricity, where that is more.
+    Return the devices with their measured power in place of the entered one, where it is higher.
 
     `drawn`: electricity by device.  `edges`: edges of the stretches. [interval numbers]
     """
@@ -270,7 +270,7 @@ class Performance:
         return (applied, *self.texts)
 
     def uses(self, methodology: Methodology) -> Iterator[ParameterUse]:
-        """Return it as a parameter of the statement."""
+        """Return the measured performance as a parameter of the statement."""
         if not self.texts:
             return
         spec = methodology.parameters[self.name]

@@ -394,7 +394,7 @@ def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
     """
     Return published values of a parameter: ends of its range, its list, its default.
 
-    Of a year the first and last one that is accepted.
+    For a year: the first and the last accepted year.
     """
     declared, spec = of_parameter(entered.name), entered.spec
     plausible = () if spec.plausible is None else spec.plausible.ranges

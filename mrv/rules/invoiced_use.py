@@ -366,7 +366,8 @@ def keep_first(
     project: Project, supporting: SupportingData, reduction_by: Callable[[SupportingData], int]
 ) -> tuple[SupportingData, list[Finding]]:
     """
-    Return the supporting data with first invoices where conservative, and the findings.
+    Return the supporting data with the first version of a corrected invoice where it is more
+    conservative, and the findings.
 
     `reduction_by`: returns the reduction of the period with given invoices. [ug CO2e]
     """
@@ -401,7 +402,10 @@ def added_lines(
 
 
 def first_ones(supporting: SupportingData) -> tuple[Invoice, ...]:
-    """Return first invoices that still count, each with evidence as good as its correction's."""
+    """
+    Return the first versions of corrected invoices, with a file and tolerance as good as the
+    correction's.
+    """
     return tuple(
         replace(
             old,

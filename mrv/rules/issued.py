@@ -61,7 +61,8 @@ def choose(
     reduction_by: Callable[[Project], int],
 ) -> tuple[Project, list[Finding]]:
     """
-    Return the project with the most conservative candidates, and the findings.
+    Return the project with the most conservative of its registered and issued values, and the
+    findings.
 
     `first`: first local day of the period.  `reduction_by`: returns the reduction of the period
     with a given project. [ug CO2e]

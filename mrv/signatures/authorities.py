@@ -48,7 +48,7 @@ class Authority:
     policies : tuple of str
         Policies of its tokens that count, as object identifiers; empty for any.
     until : str or None
-        RFC 3339 in UTC, whole seconds: tokens of later do not count.
+        RFC 3339 in UTC, whole seconds: later tokens are not accepted.
     """
 
     name: str

@@ -109,7 +109,7 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
     """
     Return the reader's trusted keys, with status lists and policy of the same file.
 
-    A list is believed for its own signature and dates, not for standing here.
+    A status list is accepted by its own signature and dates, not because the file contains it.
 
     Returns
     -------

@@ -230,7 +230,7 @@ def read_trusted(data: bytes, at: datetime) -> Trust:
     Raises
     ------
     EnrolmentError
-        If it is neither, or does not hold.
+        If it is neither, or is not valid.
     """
     if "signed" not in canonical.parse_object(data):
         keys, lists, policy = read_own_keyring(data)

@@ -33,7 +33,7 @@ def texts(data: bytes) -> list[str]:
     Raises
     ------
     SignedValueError
-        If it is not of CBOR.
+        If it is not CBOR.
     """
     try:
         return [b64encode(part).decode() for part in cose_batch.split(data)]
@@ -48,7 +48,7 @@ def read(text: str) -> Batch:
     Raises
     ------
     SignedValueError
-        If it is not whole, or a field is not of the form.
+        If it is incomplete, or a field has another form.
     """
     try:
         if len(text) > _LONGEST:

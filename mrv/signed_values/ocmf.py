@@ -147,7 +147,7 @@ def read(text: str) -> Record:
     Raises
     ------
     SignedValueError
-        If it is not whole, or a field is not of the format.
+        If it is incomplete, or a field has another format.
     """
     text = text.strip()
     if not text.startswith(HEADER) or len(text) > _LONGEST:

@@ -43,7 +43,7 @@ class Item:
     context : str or None
         Its position in the transaction, as stated by the sender.
     received : datetime or None
-        When tonne received it, where it did.
+        Time of receipt by tonne; None if tonne did not receive it.
     """
 
     text: str = ""
@@ -59,7 +59,7 @@ def read_items(content: bytes) -> list[Item]:
     Raises
     ------
     SignedValueError
-        If there is none in it.
+        If it contains none.
     """
     if content.startswith(_COSE):
         from mrv.signed_values import cose  # noqa: PLC0415 - its library, where it is needed alone

@@ -275,7 +275,8 @@ def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
     """
     Return a drawing in parts that a printed page has room for; no box is cut.
 
-    The last column of a part is the first one of the next; without `columns` none is divided.
+    The last column of a part is the first one of the next; without `columns` a drawing is not
+    divided.
     """
     found = re.search(r'width="(\d+)" height="(\d+)" viewBox="0 0 \1 \2"', drawn)
     if found is None:

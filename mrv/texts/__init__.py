@@ -138,8 +138,8 @@ def render(one: Text, language: str = "en", **others: Value) -> str:
 
 def sourced(source: str, language: str = "en") -> str:
     """
-    Return a source with how its text was available, in words; none directly after a source of [M],
-    whose text was not compared.
+    Return a source with a note on how its text was read, in words; a note directly after [M], which
+    marks a text that was not compared, is omitted.
     """
     own = words(language)
 

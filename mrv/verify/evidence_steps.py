@@ -77,7 +77,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     """
     Yield accepted factors, and whether the programme signed the acceptance.
 
-    A signature that does not hold, or of a key that is none of the programme's, is a false claim.
+    A signature that is not valid, or of a key that is none of the programme's, is a false claim.
     Without a root key of the programme its owner is unknown.
     """
     known = {factor.id: factor for factor in book}

@@ -295,7 +295,7 @@ def refuse(result: Sequence[object], what: str) -> None:
 
 
 def a(role: str) -> str:
-    """Return a role with its article."""
+    """Return the name of a role with its article, `a` or `an`."""
     return f"an {role}" if role == "operator" else f"a {role}"
 
 
@@ -310,7 +310,7 @@ def asked_at(text: str | None) -> datetime:
     Raises
     ------
     InputError
-        If it is not a time with an offset, none that UTC has, or one that has not come.
+        If it is not a time with an offset, is outside the range of UTC, or is in the future.
     """
     now = datetime.now(UTC)
     if text is None:

@@ -26,7 +26,7 @@ REBIRTH_S = 30.0
 
 
 class Messages(Protocol):
-    """Messages as columns: an inbox or a parcel."""
+    """Messages as columns, as in an `Inbox` or a `Parcel`."""
 
     topics: list[str]
     payloads: list[bytes]

@@ -125,7 +125,10 @@ class Copy(NamedTuple):
 
 
 class Same(NamedTuple):
-    """Copies by 15-minute intervals, and all known pairs, with those found by the accounting."""
+    """
+    Copied series found in 15-minute intervals, and all pairs, including those that accounting
+    found.
+    """
 
     copies: list[Copy]
     pairs: set[tuple[str, str]]

@@ -54,7 +54,10 @@ _PATIENCE_S = 5.0
 
 
 class Note(NamedTuple):
-    """Readings of a commit, and the rows of their notes."""
+    """
+    Readings of a commit that wait for their rows, and the numbers
+    of their notes in the database.
+    """
 
     numbers: tuple[int, ...]
     arrived: Arrived

@@ -229,7 +229,7 @@ class Row:
         return dict(native(self.table))
 
     def row(self, key: str) -> Row:
-        """Return a mapping as a separate row; an absent one is its error."""
+        """Return a mapping as a separate row; an absent mapping is recorded as its error."""
         line = self.table.lines.get(key, self.table.line)
         return Row(self.table.cells.get(key, ""), self.file, f"{self.path}.{key}", line)
 

@@ -329,7 +329,10 @@ def calibration(row: Row, item: Calibration) -> None:
 def register_of(
     row: Row, registers: Mapping[str, FileRegister], class_id: str
 ) -> FileRegister | None:
-    """Return the register in a row of `replacements`; an unknown one is its error."""
+    """
+    Return the register in a row of `replacements`; an unknown
+    register is recorded as its error.
+    """
     channel = row.text("channel")
     register = registers.get(channel)
     if register is None and channel:

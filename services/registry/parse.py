@@ -70,7 +70,7 @@ def read(row: Row, kind: type[Item], *more: str, **own: Callable[[Row], Any]) ->
     more : str
         Keys in addition to those of the fields.
     own : by name of the field
-        What reads the field, where its type does not determine it: a key of the row, or each row of
+        Parser of the field, where its type does not determine it: a key of the row, or each row of
         a list.
     """
     row.only(*keys(kind), *more)

@@ -45,8 +45,8 @@ class Sent:
     """
     Numbers of sent messages and bytes.
 
-    `transmissions` includes repetitions; `not reporting` counts PUBACKs without a subscriber,
-    `refused` negative ones; `unreceipted` counts messages still without receipt.
+    `transmissions` includes repetitions; `without_subscriber` counts PUBACKs without a
+    subscriber, `refused` negative ones; `unreceipted` counts messages still without receipt.
     """
 
     messages: int = 0

@@ -155,7 +155,10 @@ def lock(cursor: Cursor, topic: str, partitions: Iterable[int]) -> None:
 
 
 def visit(cursor: Cursor, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Count a visit to locked partitions; return the new counts."""
+    """
+    Count a write by another process for the devices of locked
+    partitions; return the new counts.
+    """
     cursor.execute(
         "UPDATE stream_offset SET visits = visits + 1 WHERE topic = %s AND partition = ANY(%s)"
         " RETURNING partition, visits",

@@ -25,14 +25,14 @@ def test_a_close_comes_to_what_it_did(name, closes):
 
 
 def test_the_facts_are_those_that_the_outcomes_are_of(closes):
-    """A change of what is asked would be taken for one of the answer."""
+    """A changed input of a golden close would be taken for a changed result."""
     found, _ = closes
     assert found.keys() == EXPECTED.keys()
     assert [name for name, facts in found.items() if corpus.name_of(facts) != name] == []
 
 
 def test_facts_come_back_as_they_went(closes):
-    """With a lost field, the golden close would be of other facts, permanently."""
+    """A field that the file loses would permanently change the facts of a golden close."""
     for facts in [*closes[0].values()][:: 1 if SOAK else 10]:
         assert plain(fact(facts)) == facts
 

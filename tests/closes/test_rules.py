@@ -88,7 +88,10 @@ def test_no_rule_raises_a_reduction(passes):
 
 
 def test_every_rule_of_values_costs_somewhere(closes, passes):
-    """A bound of a parameter that no close has could move figures unseen, and have no cost."""
+    """
+    A bound on a parameter that no golden close has could change
+    figures unseen, without a tonnage.
+    """
     wanted = {one.rule for one in JUDGES if one.stage == "values"}
     met = {name: wanted & {*one.get("does not hold", ())} for name, one in EXPECTED.items()}
     for name in sorted(closes, key=lambda name: (name not in passes, -len(met[name]))):
@@ -148,7 +151,7 @@ def test_vintages_add_up_over_new_year(closes):
 
 
 def test_each_device_is_metered_less_its_cuts(passes):
-    """Energy that disappears without a line in the statement is one that no one can appeal for."""
+    """An operator could not contest energy that is deducted without a line in the statement."""
     for name, result in passes.items():
         account = result.account
         for one in account.views:
@@ -188,7 +191,10 @@ def results(closes):
 
 
 def test_lines_and_gaps_add_up_to_what_was_taken_off(results):
-    """An auditor would look for 305 t that no line has: less mass also emits less."""
+    """
+    An auditor would look for 305 t that no deduction line
+    explains: less mass also emits less.
+    """
     for name, one in results.items():
         before, after = (
             Fraction(of.baseline.t) - Fraction(of.project.t) - Fraction(of.leakage.t)
@@ -239,7 +245,7 @@ def test_a_share_is_of_one_base_whatever_the_order(closes):
 
 
 def test_the_cost_of_a_rule_is_that_of_closes_with_it_alone_and_without_it(closes, passes):
-    """96 t were said to return where an invoice takes 62 t of them once the rule is settled."""
+    """A rule stated that its remedy returns 96 t, of which an invoice would then deduct 62 t."""
     for name in [*passes][::3]:
         none = passed(closes[name], ()).account.reduction_t
         for rule, cost in passes[name].costs.items():
@@ -266,7 +272,10 @@ KINDS = {
 
 
 def test_a_rule_has_no_effect_that_its_page_does_not_name(closes):
-    """A page said that invoices limit the baseline; they raise what the project used as well."""
+    """
+    The page stated only that invoices limit the baseline; they also raise the project's
+    consumption.
+    """
     seen = set()
 
     def noting(judge):
@@ -285,7 +294,7 @@ def test_a_rule_has_no_effect_that_its_page_does_not_name(closes):
 
 
 def test_invoices_are_compared_the_same_at_each_stage(closes):
-    """A figure would depend on the rule that asks first what an invoice states."""
+    """A figure would depend on which rule reads an invoice first."""
     compared = 0
     for name in closes:
         if not closes[name].supporting.invoices:

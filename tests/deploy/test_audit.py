@@ -22,7 +22,7 @@ from deploy.audit import LOCKS, ROOT, affects, findings, main, pinned
     ],
 )
 def test_a_range_is_read_by_versions(events, version, hit):
-    """A hole in a library would be passed over, or a sound one thrown out."""
+    """A library with a published vulnerability would be accepted, or a sound one refused."""
     assert affects({"ranges": [{"type": "ECOSYSTEM", "events": events}]}, version) == hit
 
 
@@ -49,5 +49,5 @@ def test_no_advisories_are_no_clean_bill(tmp_path):
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_each_lock_is_read(lock):
-    """A lock that was written in another form would be passed over whole."""
+    """A lock file in another format would be skipped without a message."""
     assert len(pinned(ROOT / lock)) >= 1

@@ -56,7 +56,7 @@ def _volumes(service):
 
 @file
 def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else(file):
-    """A file kept by hand would fall behind what the registry says, or check no SUBSCRIBE."""
+    """Access rules edited by hand would lag behind the registry, or not check subscriptions."""
     made, broker = FILES[file]["broker"], FILES[file]["mosquitto"]
     into = _option(made["command"], "--into")
     assert broker["working_dir"] == into
@@ -74,8 +74,8 @@ def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else(file):
 @file
 def test_each_process_shows_an_identity_of_its_own(file):
     """
-    The broker takes the client id from it: two of one name would disconnect each other again and
-    again.
+    The client id is the name of the identity: two clients of one name would disconnect each other
+    again and again.
     """
     made = FILES[file]["broker"]
     handed = _option(made["command"], "--services-into")
@@ -137,7 +137,7 @@ def _await(port, log):
 
 
 def test_both_files_configure_the_broker_alike():
-    """What is tried below with one of them must hold for the other."""
+    """Both files must configure the broker alike, since the tests start only one of them."""
     one, other = (FILES[name]["broker"]["command"] for name in SERVICES)
     more = [word for name in BRIDGES for word in ("--service", name)]
     at = other.index("--service")

@@ -37,7 +37,7 @@ def test_the_specification_knows_every_key():
 
 
 def test_a_misspelt_key_is_found():
-    """A schema that takes anything would let every other file of ours through as well."""
+    """A schema that accepts anything would also accept a wrong compose file."""
     validator = jsonschema_rs.validator_for(SCHEMA)
     wrong = {"services": {"run": {"image": "tonne:0.2.0", "comand": ["run"]}}}
     assert [e.instance_path for e in validator.iter_errors(wrong)] == [["services", "run"]]
@@ -85,7 +85,10 @@ def test_nothing_of_an_image_can_be_written():
 
 
 def test_the_database_is_backed_up_by_itself():
-    """A disk would take ten years of evidence with it, since no one set up what the page says."""
+    """
+    A failed disk would destroy ten years of evidence if the
+    documented backup were not set up.
+    """
 
     @every(FILES)
     def _(file):
@@ -132,7 +135,7 @@ def test_secrets_are_files_that_are_made():
 
 
 def test_what_is_mounted_and_waited_for_exists():
-    """A mount of nothing becomes an empty folder; a dependency on nothing stops the start."""
+    """A mount of a missing path becomes an empty folder; a missing dependency stops the start."""
 
     @every(SERVICES)
     def _(file, name):
@@ -191,7 +194,10 @@ def _targets(file):
 
 
 def test_prometheus_scrapes_every_process():
-    """A process that no one scrapes fails without an alert; a name that is not there rings."""
+    """
+    A process that is not scraped fails without an alert; a target
+    that does not exist raises one.
+    """
 
     @every(FILES)
     def _(file):
@@ -212,7 +218,7 @@ def test_prometheus_scrapes_every_process():
 
 
 def test_both_files_say_the_same_of_what_they_share():
-    """A fix made in one file only would leave the other as it was."""
+    """A correction in one of two files with equal content would leave the other wrong."""
 
     @every(
         [
@@ -237,7 +243,10 @@ def test_both_files_say_the_same_of_what_they_share():
 
 
 def test_the_archive_is_written_by_one_and_read_by_all_who_need_it():
-    """Anyone who cannot read it closes no old period; a second writer could spoil the only copy."""
+    """
+    A process without the archive closes no old period; a second
+    writer could damage the only copy.
+    """
 
     @every(FILES)
     def _(file):
@@ -259,7 +268,7 @@ def test_the_archive_is_written_by_one_and_read_by_all_who_need_it():
 
 
 def test_each_worker_and_bridge_has_a_name_of_its_own():
-    """Two of one name would disconnect each other again and again."""
+    """Two clients with one name would disconnect each other again and again."""
 
     @every([("worker", "--instance"), ("bridge", "--client-id")])
     def _(kind, option):
@@ -273,7 +282,7 @@ def test_each_worker_and_bridge_has_a_name_of_its_own():
 
 
 def test_brokers_keep_what_they_acknowledged():
-    """With one copy, or a leader that was behind, an acknowledged record may be gone."""
+    """With one copy, or an outdated leader, an acknowledged record can be lost."""
     services = FILES["compose.kafka.yaml"]["services"]
     brokers = {n: s for n, s in services.items() if n.startswith("kafka")}
     topics = services["topics"]["command"]
@@ -305,7 +314,7 @@ def test_kafka_is_spoken_to_by_tls_and_as_the_least_that_is_needed():
 
 
 def test_the_health_check_tells_a_process_that_moves_from_one_that_does_not():
-    """A check that is always well would leave a standing worker with its partitions."""
+    """A health check that always passes would leave a stuck worker with its partitions."""
 
     @every(["run", "watch", "bridge-0", "worker-0"])
     def _(name):
@@ -359,7 +368,7 @@ def test_nothing_that_is_deployed_is_of_one_city():
 
 
 def test_what_compose_asks_of_the_environment_is_explained():
-    """An operator would find the name under which devices look for the broker in a YAML file."""
+    """An operator would have to search a YAML file for the broker's name as used by devices."""
     page = (ROOT / "docs/settings.md").read_text("utf-8")
     asked = {
         name

@@ -57,7 +57,7 @@ def installed(image):
 
 
 def test_the_set_of_processes_is_not_empty():
-    """A search that finds nothing would make the tests below pass."""
+    """If the search for commands found none, the other tests would pass."""
     assert {words.split()[0] for words in deployed()} >= {
         "api", "archive", "bridge", "broker", "migrate", "run", "topics", "watch", "worker",
     }  # fmt: skip
@@ -120,7 +120,7 @@ def test_the_image_writes_reports(image, tmp_path):
 
 
 def test_the_image_starts_the_command(image, tmp_path):
-    """A container ends before it is there where its entry point is another Python's."""
+    """A container whose entry point names another Python would end at its start."""
     done = subprocess.run(
         [image / "tonne", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
@@ -135,7 +135,10 @@ def test_the_image_holds_no_tool_of_ours(image):
 
 
 def test_the_image_is_pinned_and_not_root():
-    """A base that moves is another image every week; root in it is one flaw from the host."""
+    """
+    An unpinned base image changes every week; a process run as
+    root is one flaw from the host.
+    """
     bases = [line.split()[1] for line in STEPS if line.startswith("FROM ")]
     assert len(bases) == 2
     assert len(set(bases)) == 1

@@ -135,7 +135,7 @@ def read(access, group=GROUP):
 
 
 def test_each_user_does_what_it_needs(brokers):
-    """A list that is too short would stop a city's readings on the first day."""
+    """A missing access right would stop a city's readings on the first day."""
     send(brokers.access("bridge"), TOPIC)
     assert read(brokers.access("worker")) == b"hello"
     send(brokers.access("worker"), f"{TOPIC}-dead")
@@ -144,7 +144,7 @@ def test_each_user_does_what_it_needs(brokers):
 
 
 def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
-    """A worker whose reader knows no password would wait permanently for its group."""
+    """A worker whose Kafka reader lacks the password would wait for its group permanently."""
     register(database_url)
     send(brokers.access("bridge"), TOPIC)  # no parcel: it goes to the dead-letter topic
     (tmp_path / "url").write_text(brokers.url("worker"))
@@ -168,7 +168,7 @@ def test_a_worker_stores_as_its_user(brokers, database_url, tmp_path):
 
 
 def test_no_user_does_more(brokers):
-    """A worker's password that came out would write readings of any device."""
+    """Anyone with a worker's leaked password could write readings of any device."""
     with pytest.raises(NotStoredError, match="tonne topics access"):
         send(brokers.access("worker"), TOPIC)
     with pytest.raises((TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
@@ -297,7 +297,7 @@ def until_refused(act, access):
 
 
 def test_each_entry_that_is_missing_is_told_by_what_it_is_for(brokers):
-    """A night's readings wait for an operator who reads no more than `not authorized`."""
+    """An operator who reads only `not authorized` would not know which access right is missing."""
     entries = needed(TOPIC, GROUP, "tonne-bridge", "tonne-worker", "tonne-admin")
     known = {(one.user, one.operation, one.name): one for one in entries}
     assert {key for key in known if not key[1].startswith("Describe")} <= WITHOUT.keys()
@@ -312,7 +312,10 @@ def test_each_entry_that_is_missing_is_told_by_what_it_is_for(brokers):
 
 
 def test_sigterm_ends_who_is_refused(brokers, database_url, mqtt_broker, tmp_path):
-    """Compose kills after 75 s what does not end; the log must have said what is missing."""
+    """
+    Compose kills a stopping process after 75 s; until then the
+    log must state what is missing.
+    """
     register(database_url)
     entries = needed(TOPIC, GROUP, "tonne-bridge", "tonne-worker", "tonne-admin")
     known = {(one.user, one.operation, one.name): one for one in entries}

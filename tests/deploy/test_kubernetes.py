@@ -99,7 +99,7 @@ def test_every_file_is_applied():
 
 
 def test_all_is_in_one_namespace():
-    """An object elsewhere would not see the secrets, nor be under the network's rules."""
+    """An object in another namespace would have no secrets, and no network rules."""
 
     @every(OBJECTS)
     def _(manifest):
@@ -157,8 +157,8 @@ def test_secrets_are_files_that_are_told_of():
 
 def test_each_process_shows_an_identity_of_its_own():
     """
-    The broker takes the client id from it: two of one name would disconnect each other again and
-    again.
+    The client id is the name of the identity: two clients of one name would disconnect each other
+    again and again.
     """
 
     @every(
@@ -183,7 +183,7 @@ def test_each_process_shows_an_identity_of_its_own():
 
 
 def test_the_broker_has_what_tonne_wrote_for_it_and_nothing_else():
-    """A file kept by hand would fall behind what the registry says, or check no SUBSCRIBE."""
+    """Access rules edited by hand would lag behind the registry, or not check subscriptions."""
     by_kind = {document["kind"]: document for document in read(FOLDER / "broker/mosquitto.yaml")}
     spec = by_kind["StatefulSet"]["spec"]["template"]["spec"]
     (broker,), (first,) = spec["containers"], spec["initContainers"]
@@ -339,7 +339,7 @@ def test_all_that_compose_runs_runs_here():
 
 
 def test_either_pipeline_brings_what_stands_beside_it():
-    """Anyone who applies one folder would have no sealing, or two of it."""
+    """An installation of one folder would have no process that seals days, or two."""
 
     @every(["site", "kafka"])
     def _(folder):
@@ -350,7 +350,7 @@ def test_either_pipeline_brings_what_stands_beside_it():
 
 
 def test_the_log_s_key_outlives_its_pod():
-    """A log whose key went with a pod can never be written to again."""
+    """A log whose key was lost with its pod can never be extended again."""
 
     @every(LASTING)
     def _(manifest):
@@ -367,7 +367,7 @@ def test_the_log_s_key_outlives_its_pod():
 
 
 def test_a_drain_takes_one_at_a_time():
-    """Without a budget that matches, a node upgrade stops every worker at once."""
+    """Without a matching pod disruption budget, a node upgrade stops all workers at once."""
 
     @every(["kafka/bridge", "kafka/worker", "account/watch", "account/signer", "account/api"])
     def _(name):
@@ -387,7 +387,7 @@ def test_a_drain_takes_one_at_a_time():
 
 
 def test_there_is_a_partition_for_every_worker():
-    """A worker without a partition has nothing to do, and costs what one costs that has."""
+    """A worker without a partition does no work, at the cost of one that does."""
     (topics,) = read(FOLDER / "setup/topics.yaml")
     words = container(topics)["args"]
     workers = next(d for d in read(FOLDER / "kafka/worker.yaml") if d["kind"] == "StatefulSet")

@@ -37,7 +37,7 @@ def process(name):
 
 
 def test_a_limit_has_room_above_what_was_measured():
-    """A process would be killed in the middle of what it was measured to need."""
+    """A process would be killed for using the memory that it was measured to need."""
 
     @every(TABLE)
     def _(name):
@@ -52,7 +52,7 @@ def test_a_limit_has_room_above_what_was_measured():
 
 
 def test_compose_has_the_limits_of_the_table():
-    """A limit that was changed in one place would hold in the other as it was."""
+    """A memory limit changed in one file would remain unchanged in the other."""
 
     @every(COMPOSE)
     def _(file, name, service):
@@ -78,6 +78,6 @@ def test_kubernetes_has_the_limits_of_the_table():
 
 
 def test_every_row_is_of_a_process():
-    """A row without use would be maintained without need, and its figure trusted."""
+    """A row for a process that does not exist would be maintained, and its figure trusted."""
     used = {process(name) for _, name, _ in (*COMPOSE, *containers())}
     assert used == set(TABLE)

@@ -92,7 +92,7 @@ def test_every_command_tells_what_it_lacks_in_one_line(bare, tmp_path):
 
 
 def test_a_missing_extra_names_the_command_that_brings_it(bare, tmp_path):
-    """The hint of an index that has no tonne would send people into a 404."""
+    """The hint would name a package index without tonne, and its user would get a 404."""
     done = ask(bare, tmp_path, "api")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

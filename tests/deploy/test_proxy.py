@@ -26,7 +26,7 @@ def test_the_specification_knows_every_key():
 
 
 def test_the_api_believes_this_proxy_and_nobody_else():
-    """A caller would choose the address that it is counted by, and have a cookie sent in clear."""
+    """A caller could choose the address for its rate limit, or get a cookie sent unencrypted."""
     api, proxy = COMPOSE["services"]["api"], COMPOSE["services"]["proxy"]
     trusted = connections.networks(api["environment"]["TONNE_TRUSTED_PROXIES"])
     address = ipaddress.ip_address(proxy["networks"]["front"]["ipv4_address"])

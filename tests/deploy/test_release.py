@@ -135,12 +135,12 @@ def _checks(tree):
 
 
 def test_a_whole_tree_may_be_released(tree):
-    """A checklist that refuses a whole tree would be skipped."""
+    """A release check that refuses a clean tree would be skipped."""
     assert _checks(tree) == (0, [])
 
 
 def test_all_that_is_missing_is_named_at_once(tree):
-    """Each missing thing named alone would cost a run of its own."""
+    """If only the first missing item were named, each item would cost another run."""
     _git(tree, "tag", "v0.2.0")
     (tree / "CHANGELOG.md").write_text("# Changelog\n\n## 0.1.9\n")
     (tree / "tests/closes/released.json").write_text("{}")

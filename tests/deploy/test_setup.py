@@ -82,7 +82,7 @@ def test_a_name_that_is_no_interpreter_is_refused(project):
 
 
 def test_without_a_network_one_line_says_so(project, tmp_path):
-    """A traceback of pip's would hide that a cable is out, and a half-made .venv stay for good."""
+    """A traceback of pip would hide a missing network, and an incomplete .venv would remain."""
     shims = tmp_path / "shims"
     shims.mkdir()
     for name in ("python3", "python3.13"):

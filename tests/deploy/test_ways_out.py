@@ -67,7 +67,7 @@ def proxy():
 
 @pytest.mark.parametrize("whom", CALLS)
 def test_the_proxy_is_asked_by_name(proxy, whom):
-    """A signer without another way out would stamp nothing, though the proxy lets it."""
+    """A signer behind a proxy would get no time stamps, although the proxy permits them."""
     address, asked = proxy
     function, given, wanted = CALLS[whom]
     subprocess.run(
@@ -82,7 +82,7 @@ def test_the_proxy_is_asked_by_name(proxy, whom):
 
 
 def test_what_is_not_to_go_by_the_proxy_does_not(monkeypatch):
-    """A store inside would be asked for at a proxy that knows the outside alone."""
+    """An internal object store would be requested from a proxy that reaches only external hosts."""
     monkeypatch.setenv("HTTPS_PROXY", "egress:3128")
     assert vault._proxy({"endpoint_override": "s3.example.org:9000"}) == "http://egress:3128"
     assert vault._proxy({"scheme": "http", "endpoint_override": "minio:9000"}) is None

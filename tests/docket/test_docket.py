@@ -95,7 +95,7 @@ def test_what_no_rule_sees_is_named_with_its_grade():
 
 
 def test_each_case_is_of_known_words():
-    """A distortion that is spelled wrongly would leave a fraud an honest case."""
+    """A misspelt distortion would turn a fraud case into an honest one."""
     known = distortions.HAPPENED.keys() | distortions.SAID.keys()
     for name, case in cases().items():
         assert {word for step in case["do"] for word in step} <= known, name

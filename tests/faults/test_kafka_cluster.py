@@ -146,7 +146,7 @@ LACKS = {
 def test_sigterm_ends_in_time_whatever_kafka_lacks(
     over_cluster, kafka_cluster, tmp_path, capsys, lack
 ):
-    """Compose kills after 75 s what does not end, and the log must say what is to be done."""
+    """Compose kills a stopping process after 75 s; until then the log must state the remedy."""
     copies, in_step, sentence = LACKS[lack]
     topic = f"parcels-{copies}"
     url = kafka_cluster.url

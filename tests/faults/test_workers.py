@@ -73,7 +73,7 @@ def test_kill_of_workers(workers, fleet, capsys):
 
 
 def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
-    """It would write from marks that are out of date, over what its successor wrote."""
+    """A resumed worker would overwrite its successor's rows from an outdated register state."""
     pauses = max(1, int(ROUNDS / 2))
     with workers.running(2):
         for k in range(pauses):
@@ -96,7 +96,7 @@ def test_a_worker_that_was_thought_dead_wakes_up(workers, fleet, capsys):
 
 
 def test_kill_of_the_database_under_workers(workers, fleet, capsys):
-    """A commit whose answer was lost must not be made again."""
+    """A commit whose answer was lost must not be repeated."""
     kills = max(1, int(ROUNDS))
     with workers.running(2):
         wait_until(lambda: workers.sharing(2), 180, workers.logs, PAUSE_S)
@@ -115,7 +115,7 @@ def test_kill_of_the_database_under_workers(workers, fleet, capsys):
 
 
 def test_records_that_kafka_holds_twice_under_rebalances(workers, fleet, capsys):
-    """A bridge that repeats itself, and partitions that wander, must change no kilowatt hour."""
+    """Repeated records and reassigned partitions must not change a kilowatt-hour."""
     rounds, twice = max(1, int(ROUNDS / 2)), 0
     with workers.running(1):
         wait_until(lambda: workers.sharing(1), 180, workers.logs, PAUSE_S)

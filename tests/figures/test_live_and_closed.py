@@ -103,13 +103,16 @@ def test_open_time_shows_what_its_statement_will_say(city):
 
 
 def test_today_shows_what_a_close_until_now_would_say(city):
-    """An entered value that no close counts would show tonnes all day, and none the day after."""
+    """
+    A value that the close does not credit would show tonnes during
+    the day, and none the day after.
+    """
     shown, said = city.today
     assert {name: (shown[name], said[name]) for name in shown if shown[name] != said[name]} == {}
 
 
 def test_time_that_waits_for_invoices_shows_what_it_would_be_with_them(city):
-    """What invoices take off a month of pumping would look like a fault of the meters."""
+    """A deduction by invoices would look like a fault of the pump's meters."""
     assert city.without == city.waiting  # open or closed
     shown, (reduction_t, before_t) = city.waiting
     assert shown[3] == reduction_t * 10**12

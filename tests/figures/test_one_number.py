@@ -87,7 +87,7 @@ def city(request, timescale, migrated_template, tmp_path_factory):
 
 
 def test_every_panel_of_tonnes_or_energy_is_walked():
-    """A new panel would show tonnes of its own making, compared with nothing."""
+    """A new panel would show tonnes that no test compares with the account."""
     assert sorted({*PANELS, *TYPED}) == surfaces.of_panels()
 
 

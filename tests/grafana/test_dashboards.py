@@ -128,7 +128,7 @@ def test_uids_are_fixed_and_unique():
 
 @by_board
 def test_panels_say_what_they_are(board):
-    """A figure without a unit, a source or a word of what it means is a riddle at night."""
+    """An operator could not interpret a figure without its unit, source and description."""
     for panel in panels(board):
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24, panel["title"]  # a board's width
@@ -141,7 +141,10 @@ def test_panels_say_what_they_are(board):
 
 
 def test_days_are_local_and_nothing_is_filled_with_zero():
-    """Grafana's own day ends at seven in the morning in Hai Phong, and a gap is no zero."""
+    """
+    Grafana's UTC day ends at seven in the morning in Hai Phong; a
+    gap must not be drawn as zero.
+    """
     for target in targets("grafana-postgresql-datasource"):
         for group in re.findall(r"\$__timeGroup(?:Alias)?\([^)]*\)", target.query):
             assert not re.search(r"'\d+[dwMy]'", group), target.name
@@ -288,7 +291,7 @@ def test_an_empty_city_shows_no_data(board, database_url):
 
 
 def test_a_city_that_was_never_heard_shows_what_is_registered_and_no_more(database_url, tmp_path):
-    """A meter that never spoke would read 0 kWh, a day without stations would be a clean one."""
+    """A meter without data would show 0 kWh, and a day without station data would look clean."""
     register(database_url, tmp_path, Size(), datetime.now(UTC))
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         pv_outlook.refresh_rates(conn)
@@ -349,7 +352,7 @@ def test_hostile_names_arrive_as_they_are(reader):
 
 
 def test_dashboards_can_write_nothing(filled):
-    """Grafana does not look what a query does: who edits a panel could change the account."""
+    """Grafana runs any query: the editor of a panel could otherwise change the account."""
     with connect(filled, role="tonne_grafana", autocommit=True) as conn:
         for statement in (
             "DELETE FROM site",

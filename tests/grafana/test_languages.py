@@ -68,7 +68,7 @@ def test_boards_are_there_in_every_language_of_the_pages():
 
 
 def test_a_board_without_words_would_be_found():
-    """A search that finds nothing would look just as green."""
+    """A search that finds nothing would pass as well."""
     board = {
         "title": "the energy of each",
         "targets": [{"rawSql": "SELECT 'with the' AS \"of it\""}],
@@ -99,7 +99,7 @@ def test_boards_and_alerts_say_nothing_in_another_language(language):
 
 
 def test_every_text_of_a_declaration_is_marked():
-    """A text without its mark would stay English in every language, and no test would see it."""
+    """A text not marked for translation would stay English, and no test would report it."""
     left = []
     for name, text in declared().items():
         if name.startswith("alerting"):
@@ -133,7 +133,7 @@ def test_words_stand_in_queries_and_json_as_they_are():
 
 
 def test_colours_are_readable_on_both_grounds():
-    """Marks of a board would vanish for a reader who has the other scheme."""
+    """Marks of a board would be invisible in the other colour scheme."""
     for color in (GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE, *ACTIONS):
         for ground in ("#ffffff", "#181b1f"):
             assert _contrast(color, ground) >= 3.5, (color, ground)
@@ -151,7 +151,7 @@ def _luminance(color):
 
 
 def test_tables_over_the_whole_width_fit_1300_pixels():
-    """The verdict of a row would stand outside the screen of a laptop."""
+    """The state of a table's row would be outside the screen of a laptop."""
     usual, page = 150, 1300 - 40
     for board in boards():
         for panel in (p for p in panels(board) if p["type"] == "table" and p["gridPos"]["w"] == 24):

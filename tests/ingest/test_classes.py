@@ -96,7 +96,7 @@ def test_a_device_is_read_as_its_maker_says():
 
 
 def test_every_profile_has_a_case():
-    """A profile that no one ever read a payload with would be a guess."""
+    """A profile without a tested payload would be unproven."""
     held = {(case["class"], case["profile"]) for case in CASES}
     # the profiles of our own payload follow from the classes, and test_classes sends each channel
     made = {key for key in profiles.load() if key[1] == profiles.OWN}
@@ -134,7 +134,7 @@ register = { address = 12, type = "int16" }
 
 
 def test_a_whole_file_is_read():
-    """The cases below would be refused for another reason than theirs."""
+    """The invalid profiles of this test would be refused for another reason than the tested one."""
     assert profiles.read("m.toml", WHOLE).channels.keys() == {"import", "power"}
 
 
@@ -221,7 +221,7 @@ def test_a_profile_points_at_channels_of_its_class():
 
 
 def test_every_generic_channel_can_be_sent():
-    """A channel that the interface promises and no one reads would be missed for years."""
+    """A documented channel that no profile fills would stay missing for years."""
 
     @every(classes.load().values())
     def _(device_class):

@@ -217,7 +217,7 @@ def test_each_fault_has_its_own_reason(payload, reason):
 
 
 def test_what_is_far_above_a_rating_asks_for_its_unit():
-    """A technician would look for a fault of the meter, and the registry had kW for W."""
+    """A technician would look for a fault of the meter where the registry has kW instead of W."""
     for far in (text(active_power_kw=20_000), text(energy_export_kwh=12_345_678_900)):
         assert judge(far).rejected[0].detail.endswith("whether rated_power_w is in W")
     (near,) = judge(text(active_power_kw=200)).rejected

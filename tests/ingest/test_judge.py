@@ -169,7 +169,10 @@ def test_a_standstill_that_its_register_contradicts_is_found(counts):
 
 
 def test_what_counts_nothing_corroborates_nothing():
-    """A small load's standstill would be within what its registers may be off by."""
+    """
+    A standstill at a small load would be within the tolerance of
+    its registers, and not be flagged.
+    """
     limits = (QualityLimits("active_power_w", 0, {"flat_s": 3_600}),)
     device = Device("d", "s", "energy_meter", rated_power_w=10_000, quality=limits)
     time_us = np.arange(0, 3 * 60, 5) * MINUTE_US
@@ -219,7 +222,10 @@ def test_rest_between_two_shifts_freezes_no_register():
 
 
 def test_a_small_device_s_coarse_register_is_not_frozen():
-    """An inverter of one module would be flagged each noon, its register counts kilowatt-hours."""
+    """
+    An inverter of one module, whose register counts whole kilowatt-hours, would be flagged each
+    noon.
+    """
     time_us = np.arange(0, 10 * 60, 15) * MINUTE_US
     power = 120 + np.arange(len(time_us)) / 10
     register = (np.cumsum(power / 4) // 1_000 * 1_000).astype(np.int64)
@@ -267,7 +273,10 @@ def _whole(devices, index, time_us, power):
 
 
 def test_a_standstill_is_found_alone_and_among_others():
-    """One device's history is looked at in halves of the time first, which many's is not."""
+    """
+    A standstill must be flagged alike for one device and for several, which are searched
+    differently.
+    """
     random = np.random.default_rng(5)
     devices = [Device(f"m-{i}", "s", "energy_meter", rated_power_w=1_000) for i in (1, 2)]
     found = 0
@@ -304,7 +313,7 @@ def test_a_power_in_another_unit_is_found(scale, days):
 
 
 def test_a_power_ten_times_too_large_is_beyond_its_bound():
-    """Watts sent as kilowatts on an hour without sun would still be below the hard span."""
+    """Watts sent as kilowatts in an hour without sun would still be within the plausible range."""
     frame = _frame(np.arange(2) * MINUTE_US, active_power_w=np.array([90_000.0, 120_000.0]))
     device = Device("d", "s", "pv_inverter", rated_power_w=100_000)
     assert _marked(judge(device, frame), "gross_range") == {1}

@@ -95,7 +95,7 @@ def test_a_recording_of_which_nothing_is_marked(hours, expected):
 
 @pytest.mark.parametrize("minutes", [1, 2, 5, 10, 15, 30])
 def test_a_recorded_plant_shows_the_energy_that_it_made(minutes):
-    """Clouds between two samples of power would be taken from who measures them honestly."""
+    """Clouds between two power samples would be deducted from honest plants."""
     with SERF.open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     time_us = np.array([int(datetime.fromisoformat(r["measured_on"]).timestamp()) for r in rows])
@@ -115,7 +115,10 @@ def test_a_recorded_plant_shows_the_energy_that_it_made(minutes):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_whole_history_has_the_flags_of_its_readings(seed):
-    """A statement would count other flags than the pipeline set, but for a standstill's begin."""
+    """
+    A statement would count other flags than the pipeline set,
+    except at the start of a standstill.
+    """
     rng = np.random.default_rng(seed)
     parts = []
     for device in range(3):

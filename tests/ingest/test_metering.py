@@ -219,7 +219,7 @@ def test_reset_marks_its_interval_suspect():
 
 
 def test_a_catch_up_within_a_quarter_hour_rewrites_nothing():
-    """Every device that counts whole kilowatt-hours would be made again with each of them."""
+    """Rows of a device that counts whole kilowatt-hours would be recalculated with each of them."""
     at = [T0_US + k * MINUTE_US for k in range(30)]
     values = [5_000 * (k // 4) for k in range(30)]  # 5 kWh at once, and 2 a minute at most
     fleet_ = fleet(1)
@@ -246,7 +246,7 @@ def test_catch_up_is_spread_over_the_standstill():
 
 
 def test_replacement_keeps_the_sum():
-    """A meter swap loses only what the registry's two readings do not tell."""
+    """A meter replacement loses only the energy that the registry's two readings do not state."""
     swap = Replacement("energy_export_wh", T0_US + 20 * MINUTE_US, 1_000_700, 40)
     total, _ = energy([1_000_000, 1_000_500, 140, 240], replacements=(swap,))
     assert total == 500 + 200 + 100 + 100
@@ -282,7 +282,7 @@ def test_a_charger_without_register_is_never_counted_low():
 
 
 def test_without_a_rated_power_nothing_counts():
-    """A single reading 50 MWh too high was energy where nothing bounds a device."""
+    """A single reading 50 MWh too high counted as energy of a device without a limit."""
     total, rows = energy([0, 1_000, 2_000], rated_w=None)
     assert (total, rows.unknown_us.tolist()) == (0, [INTERVAL_US, INTERVAL_US])
     at = [T0_US + m * MINUTE_US for m in (0, 5, 10)]

@@ -97,7 +97,7 @@ def test_any_cut_gives_the_same_messages():
 
 
 def test_byte_by_byte():
-    """The slowest modem must do."""
+    """A packet that arrives byte by byte must be read correctly."""
     with connected() as (client, peer):
         read(client, peer, *(bytes([b]) for b in STREAM))
         assert client.inbox == WANTED
@@ -106,7 +106,7 @@ def test_byte_by_byte():
 @settings(max_examples=often(15, 30), deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8))
 def test_many_cuts(cuts):
-    """Nor may many cuts."""
+    """A packet that arrives in many parts must be read correctly."""
     edges = [0, *sorted(cuts), len(STREAM)]
     with connected() as (client, peer):
         read(client, peer, *(STREAM[a:b] for a, b in pairwise(edges)))
@@ -181,7 +181,7 @@ def send(client, topic, payload, qos=1, content_type=None):
 
 
 def test_a_session_is_subscribed_once_the_broker_says_so():
-    """Anyone who publishes on the word of a process that only asked would not be heard."""
+    """Messages sent before the broker grants the subscription would be lost."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = Session(f"mqtt://127.0.0.1:{server.getsockname()[1]}", "framing", TOPICS, 10)
         found.connect()
@@ -200,7 +200,7 @@ def test_a_session_is_subscribed_once_the_broker_says_so():
 
 
 def test_a_real_broker_is_understood(mqtt_broker):
-    """Sizes at every length of the length, both qualities of service, and content types."""
+    """Packets of each length encoding, quality of service and content type are read correctly."""
     sizes = [0, 1, 100, 127, 128, 16_383, 16_384, 300_000, 1_500_000]
     with session(mqtt_broker.url) as found, device(mqtt_broker) as client:
         for k, size in enumerate(sizes):
@@ -245,7 +245,10 @@ def test_what_was_not_acknowledged_comes_again(mqtt_broker):
 
 
 def test_an_old_connection_acknowledges_nothing_on_a_new_one(mqtt_broker):
-    """A number of the last connection names another message on this one: it would be lost."""
+    """
+    A packet id of the previous connection would acknowledge
+    another message, which would be lost.
+    """
     with session(mqtt_broker.url) as found, device(mqtt_broker) as client:
         for k in range(3):
             send(client, "framing/x", b"%d" % k)

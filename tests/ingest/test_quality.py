@@ -80,7 +80,7 @@ def test_recorded_readings_are_not_flagged():
 
 
 def test_recorded_readings_beside_the_checkout_are_not_flagged():
-    """The same, of two years of a building with its weekends and holidays."""
+    """Honest recordings of two years, with weekends and holidays, must not be flagged."""
     found = list(recordings.shared())
     if not found:
         pytest.skip(f"{recordings.SHARED} holds no recordings; name their folder in RECORDED_DATA")
@@ -150,7 +150,7 @@ def test_range_bounds_are_inside_and_absent_is_nowhere():
     st.sampled_from([(-1.0, 2.0), (-np.inf, np.inf), (-np.inf, np.nan), (-1.0, np.inf)]),
 )
 def test_what_is_passed_over_at_once_has_nothing_to_refuse(values, span):
-    """The quick look before the test would else let a value in that the test refuses."""
+    """The quick check before the test must not accept a value that the test refuses."""
     found = np.array(values)
     if gauges.within(found, *span):
         assert np.isfinite(found).all()

@@ -96,7 +96,7 @@ def events(stream):
 
 
 def test_the_rest_is_heard_and_the_refused_is_asked_for_again(tmp_path, monkeypatch):
-    """One right that is missing would silence a fleet, or be missing unseen until a restart."""
+    """One missing access right would stop all messages, or stay unnoticed until a restart."""
     monkeypatch.setattr(sessions, "AGAIN_S", 0.1)
     late = "late/+/up"
     with refusing(tmp_path, GATEWAYS, late) as broker:
@@ -121,7 +121,7 @@ def test_the_rest_is_heard_and_the_refused_is_asked_for_again(tmp_path, monkeypa
 
 
 def test_what_is_needed_and_refused_counts_until_it_is_granted():
-    """An alert that never comes, or one for Sparkplug at a broker that no one speaks it to."""
+    """The alert would never come, or would report Sparkplug topics that no device uses."""
     metrics, stream = Metrics(CollectorRegistry()), io.StringIO()
     told = RefusedTopics("me", "", metrics, get_logger("t", stream=stream), is_host=False)
     off = dict.fromkeys(sparkplug.SUBSCRIPTIONS, "Not authorized")
@@ -161,7 +161,10 @@ def test_what_is_needed_and_refused_counts_until_it_is_granted():
 
 
 def test_a_gateway_whose_receipts_are_refused_says_so_and_asks_again(tmp_path, monkeypatch):
-    """It would fill its disk without a message, and go on doing so after the right was given."""
+    """
+    A gateway without receipts would fill its disk without a message, even after the right was
+    granted.
+    """
     monkeypatch.setattr(uplink, "_REFUSED_S", 0.1)
     topic, stream = "tonne/v1/gw/receipt", io.StringIO()
     with refusing(tmp_path, topic) as broker, outbox(tmp_path) as box:
@@ -180,7 +183,7 @@ def test_a_gateway_whose_receipts_are_refused_says_so_and_asks_again(tmp_path, m
 
 
 def test_a_gateway_that_tonne_does_not_answer_says_so_once(tmp_path, monkeypatch):
-    """One that is not registered would store readings without a message until its disk is full."""
+    """An unregistered gateway would store readings without a message until its disk is full."""
     monkeypatch.setattr(uplink, "_ASK_S", 0.05)
     stream = io.StringIO()
     with refusing(tmp_path) as broker, outbox(tmp_path) as box:
@@ -195,7 +198,7 @@ def test_a_gateway_that_tonne_does_not_answer_says_so_once(tmp_path, monkeypatch
 
 
 def test_a_plants_broker_that_refuses_a_topic_is_a_fault(tmp_path, monkeypatch):
-    """A meter that is listened to, to all appearance, and never heard."""
+    """A gateway would appear to receive a meter whose topic the plant's broker refuses."""
     monkeypatch.setattr(gateway, "_REFUSED_S", 0.1)
     stream, stopping = io.StringIO(), threading.Event()
     with refusing(tmp_path, "b/+/json") as broker, outbox(tmp_path) as box:
@@ -221,7 +224,7 @@ def test_a_plants_broker_that_refuses_a_topic_is_a_fault(tmp_path, monkeypatch):
 
 
 def test_a_simulated_device_names_the_topic_that_is_refused(tmp_path):
-    """Anyone who rehearses would look at the connection, which stands."""
+    """A user of the simulator would look for the fault in the connection, which works."""
     topic = "tonne/v1/inv-1/receipt"
     with refusing(tmp_path, topic) as broker:
         link = Connection(
@@ -241,7 +244,7 @@ def test_a_simulated_device_names_the_topic_that_is_refused(tmp_path):
 
 
 def test_the_watch_of_the_broker_names_what_it_may_not_hear(tmp_path):
-    """A queue that no one sees fill, and no line says which right is missing."""
+    """The broker's queue would fill unseen, and no log line would name the missing right."""
     stream, topic = io.StringIO(), "$SYS/broker/store/messages/bytes"
     with refusing(tmp_path, topic) as broker:
         log, metrics = get_logger("watch", stream=stream), Metrics(CollectorRegistry())

@@ -143,7 +143,7 @@ def test_a_new_register_that_passes_the_old_value_is_no_return(case):
 @pytest.mark.parametrize("first", [0, 5_000_000, 19_000_000, 900_000_000])
 @pytest.mark.parametrize("make", [charger, sunny, turbine])
 def test_a_used_meter_counts_after_a_day(make, first):
-    """A meter that was used elsewhere before was never believed, or was taken for the old one."""
+    """A meter used elsewhere before was never accepted, or was taken for the old one."""
     kind = make()
     baseline, project = kind.sides(replaced(kind.register + 20_000_000, 10 * DAY, first))
     assert 0.95 < baseline <= 1
@@ -162,7 +162,7 @@ def test_a_jump_is_charged_as_far_as_the_register_can_have_made_it():
 
 
 def test_later_readings_do_not_change_a_past_that_stood():
-    """Readings to 2 November made 1.6 t of October, and those to 7 November 7.3 t."""
+    """October had 1.6 t with readings until 2 November, and 7.3 t with those until 7 November."""
     kind = charger()
     register = replaced(kind.register + 300_000, 8 * DAY)
     last, old = 12 * DAY, register[8 * DAY - 1]
@@ -193,7 +193,7 @@ def test_a_counter_of_each_day_is_no_glitch(asleep):
 
 @pytest.mark.parametrize(("exact", "unknown"), [(True, 0), (False, 1)])
 def test_six_digits_roll_over(exact, unknown):
-    """A flow meter over its last digit made -66 t of 76."""
+    """A rollover of a flow meter turned 76 t into -66 t."""
     kind = water()
     register = (kind.register // 1_000_000 + 980_000) % 1_000_000
     reader = Reader(Meter(70 / (15 * MINUTE_US), 1, (1_000_000,), exact))
@@ -217,7 +217,7 @@ def stand_in(kind: Kind, begin: int, end: int) -> np.ndarray:
 @pytest.mark.parametrize("days", [1, 12])
 @pytest.mark.parametrize("make", [charger, turbine])
 def test_of_two_stories_each_side_counts_the_one_that_costs(make, days):
-    """A stand-in's use was taken back as a glitch: a project was charged nothing of it."""
+    """The consumption measured by a spare meter was withdrawn as a glitch, and not charged."""
     kind = make()
     begin, end = 9 * DAY + 30, (9 + days) * DAY + 30
     made = float(kind.register[end - 1] - kind.register[begin - 1])
@@ -231,7 +231,7 @@ def test_of_two_stories_each_side_counts_the_one_that_costs(make, days):
 
 @pytest.mark.parametrize("make", [charger, sunny, turbine])
 def test_a_stray_reading_of_the_old_meter_is_no_return(make):
-    """A message that the broker had kept took back all that the new meter had counted since."""
+    """A delayed message of the old meter withdrew all energy counted by the new meter."""
     kind = make()
     register = replaced(kind.register + 20_000_000, 8 * DAY)
     whole = kind.sides(register)
@@ -243,7 +243,10 @@ def test_a_stray_reading_of_the_old_meter_is_no_return(make):
 
 @pytest.mark.parametrize("readings", [1, 2, 5])
 def test_a_counter_of_each_charge_is_charged_all_that_it_counts(readings):
-    """Energy of a session sent as the register was taken back at the next one: no use at all."""
+    """
+    Session energy sent as the register was withdrawn at the next
+    session: no consumption counted.
+    """
     kind = charger()
     at = np.arange(len(kind.step))
     session = at // (readings + 1) * (readings + 1)

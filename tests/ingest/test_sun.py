@@ -34,7 +34,7 @@ def test_the_sun_stands_where_pvlib_has_it(latitude, longitude):
 
 
 def test_quarter_hours_have_light_as_pvlib_has_it():
-    """A shortcut around noon, or an edge of twilight, would be another day than the sun's."""
+    """The shortcut around noon, or the edge of twilight, would give wrong hours of light."""
     times = _times("2026-01-01", "2027-01-01", freq="15min")
     start_us = times.as_unit("us").asi8
     middle = times + np.timedelta64(450, "s")

@@ -90,7 +90,7 @@ def test_no_history_earns_more_than_its_meter_made():
 
 @pytest.mark.parametrize("seed", FOUND)
 def test_lines_that_were_left_are_the_same_in_any_batches(seed):
-    """A tonne must not depend on which of two lines a process remembers over a restart."""
+    """A tonne must not depend on which of two register sequences a process keeps over a restart."""
     made = truths.history(seed, CASES[seed % len(CASES)])
     one, n = fleet(1, truths.RATED_W, place=truths.PLACE), len(made.time_us)
     readings = ([0] * n, made.time_us, made.register_wh)
@@ -114,7 +114,7 @@ def test_no_history_is_charged_less_than_its_meter_used():
 
 
 def test_an_honest_meter_loses_nothing():
-    """Anyone who reads and sends what is true would pay for those who do not."""
+    """An honest meter would lose energy by limits against false ones."""
     found = credited(range(SEED, SEED + 40 * len(CASES), len(CASES)))
     honest = [
         one
@@ -163,7 +163,10 @@ def test_a_high_reading_after_a_night_is_worth_nothing():
 
 
 def test_a_return_beside_a_false_zero_counts_once():
-    """What a new plant made under a false offset was credited once by each of two lines."""
+    """
+    Energy of a new plant under a false offset was credited twice,
+    once by each register sequence.
+    """
     at, value = _plant(3)
     value = [200 + (v - 6_200_000) // 3 for v in value]
     truth, dawn = value[-1] - value[0], next(k for k in range(len(value)) if value[k] > 200)

@@ -131,7 +131,7 @@ def lines(case: str) -> list[str]:
 
 @pytest.mark.parametrize("case", EXAMPLES)
 def test_an_example_of_each_case_counts_what_the_table_says(case):
-    """The rules that make tonnes would be described by a table that nothing holds to them."""
+    """No test would compare the published table of register steps with the rules."""
     assert len(lines(case)) == 1
     for example in EXAMPLES[case]:
         reader = Reader(example.meter)
@@ -144,7 +144,7 @@ def test_an_example_of_each_case_counts_what_the_table_says(case):
 
 
 def test_a_device_without_its_rating_counts_nothing():
-    """The last line of the table is no register's, but its device's."""
+    """The last line of the table applies to a device, not to a register."""
     (line,) = lines("any step of a device")
     assert len(lines("")) == len(EXAMPLES) + 1, line
     readings = frame([0] * 3, [T0_US + 15 * k * MINUTE_US for k in range(3)], [0, 1_000, 2_000])
@@ -154,7 +154,7 @@ def test_a_device_without_its_rating_counts_nothing():
 
 
 def test_the_page_shows_the_table():
-    """The table that a reader finds would be another than the one that holds."""
+    """The published table would differ from the rules that are applied."""
     page = (Path(__file__).parents[2] / "ingest" / "README.md").read_text()
     said = [f"| {w.happens} | {w.counts} | {w.why} |" for w in WORTH]
     shown = page.partition("| what happens | what is counted | why |\n|---|---|---|\n")[2]

@@ -153,7 +153,7 @@ def test_partitions_that_are_added_are_stored_whoever_was_restarted(
 
 
 def test_kafka_away_is_waited_for_and_told(processes, mqtt_broker, own_kafka, topic):
-    """A supervisor would restart what cannot be helped, or wait a minute for an end."""
+    """A supervisor would restart a process with a permanent error, or wait a minute for its end."""
     make(own_kafka.url, topic, 2)
     _holds_and_tells(processes, mqtt_broker, own_kafka)
     _a_start_ends_at_once(processes)
@@ -310,7 +310,7 @@ def test_records_that_kafka_deleted_are_told_and_passed_over(
 
 @LONG
 def test_a_log_that_lost_its_end_ends_the_worker(processes, database_url, own_kafka, topic):
-    """What a leader that was behind cut off would be taken for stored, and what follows too."""
+    """Records removed by an outdated leader would count as stored, and so would later ones."""
     make(own_kafka.url, topic, 1)
     for record in (b"one", b"two", b"three"):
         put(own_kafka.url, topic, [(0, record)])
@@ -350,7 +350,7 @@ def _cut(folder, batches):
 
 
 def test_a_topic_that_was_made_again_ends_the_worker(processes, database_url, own_kafka, topic):
-    """New records would be taken for those that were stored, and left out."""
+    """New records would be taken for stored ones, and skipped."""
     make(own_kafka.url, topic, 1)
     worker = processes.start("worker", *SOON)
     with ended(worker):

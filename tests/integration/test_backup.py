@@ -142,7 +142,7 @@ def test_what_was_published_is_there_after_a_restore(servers, backup, tmp_path):
 
 
 def test_a_backup_whose_log_does_not_arrive_says_so(servers, backup):
-    """Nightly backups would look fine for years, and restore no moment but their own."""
+    """Backups would restore only the moments of the nightly copies."""
     server = servers("mute")
     _archiving(server, backup)
     (backup / "scripts/keep-wal.sh").write_text("exit 1\n")

@@ -90,7 +90,7 @@ def test_any_order_of_commits_rounds_and_kills_gives_the_same_rows(
 
 
 def test_what_is_stored_between_a_snapshot_and_its_rows_is_not_passed_over(connections):
-    """A reading that came while the one before was derived would never count."""
+    """A reading that arrives while the previous one is metered would never count."""
     plan_ = plan(next(_examples) + 10_000)
     storing, deriving = connections
     store = _store(plan_, deriving)
@@ -111,7 +111,7 @@ def test_what_is_stored_between_a_snapshot_and_its_rows_is_not_passed_over(conne
 
 
 def test_who_derives_as_it_stores_takes_up_what_was_left(connections):
-    """Readings of a `tonne run` that was killed would never count for the workers after it."""
+    """Readings stored by a killed `tonne run` would never be metered by the workers that follow."""
     plan_ = plan(next(_examples) + 10_000)
     storing, deriving = connections
     first = _store(plan_, deriving)
@@ -126,7 +126,7 @@ def test_who_derives_as_it_stores_takes_up_what_was_left(connections):
 
 
 def test_a_process_whose_notes_another_took_makes_no_rows(connections):
-    """Two that go on from different marks would write wrong intervals."""
+    """Two processes that continue from different register states would write wrong intervals."""
     plan_ = plan(next(_examples) + 10_000)
     storing, deriving = connections
     first = _store(plan_, deriving)

@@ -165,7 +165,7 @@ def access(authority, port, tokens, secret=SECRET):
 def test_a_reading_travels_by_tokens(
     token_kafka, authority, provider, tmp_path, database_url, mqtt_broker, topic
 ):
-    """A managed Kafka that takes tokens alone could not be used, or for the life of the first."""
+    """A managed Kafka with token login could not be used, or only until the first token expires."""
     (name,) = field.fresh(1)
     register(database_url, tmp_path, yaml.safe_dump(field.registry([name])))
     with provider.serving() as tokens:

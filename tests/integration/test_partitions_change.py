@@ -128,7 +128,7 @@ def test_devices_that_move_to_another_partition_lose_and_double_nothing(
 
 
 def test_writers_that_would_not_see_each_other_are_refused(database_url, monkeypatch):
-    """Each would count a device's rise from its own marks, and the sum would be twice the truth."""
+    """Two workers would each meter a device from their own register state: twice the energy."""
     monkeypatch.setattr(writers, "PREDECESSOR_S", 1)
     register(database_url)
     first, second = worker(database_url, 2), worker(database_url, 2)

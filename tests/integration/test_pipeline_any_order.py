@@ -152,7 +152,7 @@ def odd_plan(n: int) -> Plan:
 )
 @given(batches(3, odd_history))
 def test_any_delivery_gives_the_same_flags(connection, arriving):
-    """A technician would be sent for what one order of arrival says and another does not."""
+    """A flag would depend on the order of arrival, and a technician would be sent without cause."""
     plan_ = odd_plan(next(_examples))
     deliver(connection, plan_, arriving)
     stored.check(connection, plan_)

@@ -163,7 +163,10 @@ def test_an_unknown_channel_is_reported_once(pipeline):
 
 
 def test_receipts_name_exactly_what_is_stored(pipeline):
-    """A device frees its memory by the receipt: it must be neither late nor generous."""
+    """
+    A device deletes its copies by the receipt, which must be
+    timely and name only stored readings.
+    """
     (name,) = field.fresh(1)
     pipeline.register(field.registry([name]))
     named: list[int] = []

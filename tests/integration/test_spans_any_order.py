@@ -97,7 +97,7 @@ def deliveries(draw) -> tuple[list[list[Reading]], int]:
 @FEW
 @given(deliveries(), st.randoms(use_true_random=False))
 def test_stopping_and_putting_off_give_the_same_rows(connection, monkeypatch, delivery, fate):
-    """A tonne must not depend on where metering stopped, was put off or was killed."""
+    """A tonne must not depend on where metering stopped, was postponed or was killed."""
     arriving, most = delivery
     number = next(_examples)
     plan_ = plan(number)
@@ -179,7 +179,7 @@ def _meanwhile(connection, store, fate, number):
 
 
 def test_a_late_reading_is_metered_to_where_rows_agree(connection):
-    """Back-filling a year would cost its square."""
+    """The time for back-filling a history would grow with the square of its length."""
     plan_ = plan(next(_examples))
     store = Store(plan_)
     hours = range(1_440)
@@ -254,7 +254,7 @@ def test_a_fleet_that_returns_is_no_one_commit(connection, monkeypatch):
 
 
 def test_a_device_that_the_server_refuses_holds_up_no_other(database_url, monkeypatch):
-    """One meter whose rows do not fit would keep a whole city's returned fleet from its own."""
+    """One meter whose rows are refused would block the rows of a whole fleet that reconnected."""
     monkeypatch.setattr(bounds, "MOST_ROWS", 500)
     plan_ = plan(next(_examples))
     later = T0_US + 30 * _DAY_US

@@ -149,7 +149,10 @@ def test_a_factor_from_memory_is_said_wherever_it_is_signed(signed, monkeypatch,
 
 
 def test_a_project_that_accepts_by_name_goes_through(signed, database_url, monkeypatch, tmp_path):
-    """A project that answers for its numbers could not be signed where that is asked for."""
+    """
+    A project that accepts its factors by name could not be
+    signed where acceptance is required.
+    """
     named = "    parameters: {accept_factors: [jcm-vn-am007-case-1, jcm-vn-am007-case-3]}\n"
     text = plant.REGISTRY.replace("    expected:", named + "    expected:", 1)
     plant.register(database_url, tmp_path, text)
@@ -159,7 +162,7 @@ def test_a_project_that_accepts_by_name_goes_through(signed, database_url, monke
 
 
 def test_an_adverse_opinion_ends_a_statement(signed, tmp_path):
-    """A verifier could not say no."""
+    """A verifier could not sign an adverse opinion."""
     name = _close(signed)["statement"]
     signed("statement", "submit", name, "--key", "plant")
     signed("statement", "verify", name, "--key", "auditor", "--assurance", "reasonable",

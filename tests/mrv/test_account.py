@@ -169,6 +169,9 @@ def test_a_value_that_is_no_measurement_cannot_earn_nor_stop_the_stream():
     ],
 )
 def test_a_project_that_cannot_be_counted_is_refused(change, says):
-    """Its devices would run for months before anyone saw that they get no credits."""
+    """
+    Devices of an ineligible project would run for months before anyone sees that they get no
+    credits.
+    """
     with pytest.raises(MethodologyError, match=says):
         compile_bindings([replace(plant.PV, **change)], plant.FLEET, BOOK)

@@ -103,7 +103,7 @@ def test_arrays_find_the_pairs_of_a_plain_loop(monkeypatch, at_once):
 
 
 def test_ratios_at_the_edge_are_taken_as_division_gives_them():
-    """Whole numbers whose ratios lie at the bound would be judged one way here, another there."""
+    """Ratios exactly at the tolerance would be judged differently by two methods."""
     own = np.full((1, 7), 125_000, dtype=np.int64)
     others = np.stack([own + k * (np.arange(7) == 3) for k in (999, 1000, 1001)])
     need = np.array([7])

@@ -105,7 +105,7 @@ def test_days_are_weighed_by_what_flowed():
 
 
 def test_a_day_that_nobody_measured_costs():
-    """An analyser that is off while the water is thin would be an analyser that earns."""
+    """Switching an analyser off on days of low concentration would raise the reduction."""
     used = closed((1000.0, None), (None, 90.0))
     assert used["cod_in_kg_per_m3"] == Decimal("0.25")
     assert used["cod_out_kg_per_m3"] == Decimal("0.09")
@@ -278,7 +278,7 @@ def _removed(cod_in, cod_out):
 
 
 def test_a_day_without_the_inflow_is_taken_off_once():
-    """A repair of the analysers took its days twice: as no load, and as a poorer treatment."""
+    """Days of a repair were deducted twice: as days without load, and as poorer treatment."""
     assert _removed((1000, 1000), (200, 100)) == (1.0, 0.85)
     assert _removed((1000, None), (200, None)) == (0.5, 0.8)
     assert _removed((1000, None), (200, 100)) == (0.5, 0.8)

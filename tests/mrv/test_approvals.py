@@ -162,7 +162,7 @@ def root_file(issue, edit=lambda record: record):
 
 
 def test_a_trust_root_carries_the_rule():
-    """The programme could not say it where every reader looks."""
+    """The programme could not state its rule in the trust root."""
     rule = IssueRule(2, "2026-01-01T00:00:00Z")
     assert read_trusted(root_file(rule), ASKED).issue == rule
     assert read_trusted(root_file(None), ASKED).issue is None

@@ -98,7 +98,7 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_seal_that_says_otherwise_is_refused(lie):
-    """The log would say that a day came in time whose readings came in one hour, late."""
+    """The log would report a day as on time whose readings arrived late, within one hour."""
     cast = replace(RIGHT, arrival=LIES[lie])
     report = verify(forged(cast, with_arrivals(Arrived(96, 48, 1, 24))), RING, STATUS, at=ASKED)
     assert report.exit_code == 1, list(lines(report))
@@ -120,7 +120,7 @@ def test_a_statement_that_says_otherwise_than_its_seal_is_refused(said):
 
 
 def test_late_days_weigh_more_in_the_sample():
-    """The verifier would look at what came in time, and at nothing else."""
+    """The verifier's sample would have only days that arrived in time."""
     (before,) = units(packs.case())
     (punctual,) = units(with_arrivals(GOOD))
     (late,) = units(with_arrivals(Arrived(96, 96, 1, 24)))
@@ -132,7 +132,7 @@ def test_late_days_weigh_more_in_the_sample():
 
 
 def test_a_plan_with_impossible_arrivals_is_no_plan():
-    """More would have come late than came at all."""
+    """A statement would list more late readings than arrived."""
     record = with_arrivals(GOOD).plan.to_json()
     assert read_plan(record).arrivals == {"inv-1": {DAY: GOOD}}
     day = record["arrivals"][0]["days"][0]

@@ -236,6 +236,6 @@ def test_a_trust_root_signs_what_the_programme_asks_for():
 
 
 def test_grades_are_in_order():
-    """Letters are compared: another order would turn every comparison round."""
+    """Grades are compared as letters: another order would reverse every comparison."""
     assert sorted(GRADES) == [*GRADES]
     assert np.all(np.array(GRADES) == ["A", "B", "C", "D"])

@@ -72,7 +72,7 @@ def test_a_pack_is_verified_without_any_server(site, pack):
 
 
 def test_a_changed_reading_is_found_there_too(site, pack, tmp_path):
-    """The small installation would check less than the large one, and say the same."""
+    """An installation without the optional packages would check less, and report the same."""
     (tmp_path / "statement.json").write_bytes((pack / "statement.json").read_bytes())
     for file in pack.rglob("*"):
         target = tmp_path / file.relative_to(pack)

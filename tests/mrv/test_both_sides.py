@@ -110,7 +110,10 @@ def _without(begin, end):
 
 
 def test_wood_is_not_composted_for_nothing_while_no_meter_of_its_power_is_bound():
-    """A plant of wood would unbind its power meter, and owe nothing for what it composts."""
+    """
+    A plant that composts wood would unbind its power meter, and
+    be charged no project emissions.
+    """
     day = (plant.FROM, plant.FROM + DAY_US)
     for begin, end in ((0, 8), (40, 48), (90, plant.DAY)):
         bare = replace(_wood("wood"), devices=_without(begin, end))

@@ -103,7 +103,7 @@ def told(tmp_path_factory):
 
 @pytest.mark.parametrize("case", oversize.CASES)
 def test_what_would_fill_the_machine_is_named(told, case):
-    """Anybody could stop an auditor's machine with a file, and no key."""
+    """A file without a valid key could exhaust an auditor's machine."""
     _, wanted, text = oversize.CASES[case]
     code, said, _ = told[case]
     assert code == wanted, said[-600:]
@@ -149,7 +149,7 @@ def test_a_month_of_two_thousand_devices_is_within_the_budget():
     ("{" + ",".join(f'"{n}":1' for n in range(50_000)) + "}").encode(),
 ])  # fmt: skip
 def test_a_document_takes_no_more_memory_than_it_weighs(data):
-    """A document that was let in would take many times what it was let in for."""
+    """An accepted document would take many times the memory estimated for it."""
     code = (
         "import sys, tracemalloc; from mrv.signatures import canonical;"
         "data = sys.stdin.buffer.read(); tracemalloc.start(); canonical.parse(data);"

@@ -100,7 +100,7 @@ def test_a_year_begins_at_local_new_year():
 
 
 def test_times_are_written_and_read_back():
-    """A statement's two readings of one edge, UTC and local, would disagree."""
+    """The UTC and local times of an edge of a period would contradict each other."""
     noon = calendar.instant_us("2026-07-01T12:00:00+07:00", DENVER)
     assert calendar.utc_text(noon) == "2026-07-01T05:00:00Z"
     assert calendar.local_text(noon, HAI_PHONG) == "2026-07-01T12:00:00+07:00"
@@ -115,7 +115,7 @@ def test_a_time_without_offset_is_refused(text):
 
 
 def test_an_unknown_zone_and_an_empty_period_are_refused():
-    """Either would end in a traceback, or in a statement of nothing."""
+    """An unknown zone or an empty period would end in a traceback, or in an empty statement."""
     with pytest.raises(PeriodError, match="Hai/Phong"):
         calendar.midnight_us(date(2026, 1, 1), "Hai/Phong")
     with pytest.raises(PeriodError, match="empty"):
@@ -179,6 +179,6 @@ def test_days_before_a_change_are_what_they_were():
     "text", ["Asia/Ho_Chi_Minh, from x Asia/Tokyo", "UTC, from 2026-07-01 Mars"]
 )
 def test_a_zone_that_is_none_is_refused(text):
-    """A statement of a foreign hand would end its check in a traceback."""
+    """A statement written by other software would end its verification in a traceback."""
     with pytest.raises(PeriodError):
         calendar.midnight_us(date(2026, 7, 2), text)

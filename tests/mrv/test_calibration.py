@@ -36,7 +36,7 @@ def found(certificates, days=365):
 
 
 def test_a_valid_certificate_costs_nothing():
-    """Every period would be cut although the meter was attested."""
+    """Every period would get a deduction although the meter is calibrated."""
     assert found([cert(-10, 365)]) == []
 
 
@@ -133,7 +133,7 @@ def test_the_error_comes_from_certificate_then_class_then_default():
 
 @pytest.mark.parametrize("percent", [101, -1, Decimal("NaN"), "0.5", True])
 def test_an_absurd_error_is_refused(percent):
-    """A deduction above the whole would turn a reduction around."""
+    """A deduction of more than 100 % would make a quantity negative."""
     wrong = Calibration(date(2026, 1, 1), date(2027, 1, 1), "C-7", None, percent)
     with pytest.raises((PeriodError, MethodologyError), match="certificate C-7"):
         error_percent(wrong, "energy_export")
@@ -150,7 +150,10 @@ def test_uncovered_time_is_what_no_certificate_covers(spans, chance):
 
 
 def test_a_meter_brings_the_certificate_that_names_it():
-    """A new meter would count as unattested though its maker attested it before it was mounted."""
+    """
+    A new meter would count as uncalibrated despite its factory
+    calibration before installation.
+    """
     old, new = (
         Calibration(date(2025, 1, 1), date(2027, 1, 1), "C1", None, Decimal(1), serial="A-1"),
         Calibration(date(2026, 1, 5), date(2028, 1, 1), "C2", None, Decimal(1), serial="A-2"),
@@ -235,6 +238,6 @@ def test_months_after_a_day():
     ],
 )
 def test_an_interval_that_became_longer(values, before):
-    """What a plan said for a time would be changed once the time is over."""
+    """The meter error stated by a plan would be changed after its time is over."""
     one = lengthened(values, 5)
     assert (one and one.before) == before

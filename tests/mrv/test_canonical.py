@@ -67,7 +67,7 @@ _signed = st.recursive(
 @given(_signed)
 @example({"\ue000": 1, "\U00010000": 2, "\uffff": {"\U0010ffff": 3, "\ud7ff": 4}})
 def test_the_bytes_are_those_of_the_library(value: object) -> None:
-    """What we signed by one way of writing would be forged by the other."""
+    """A document signed in one form of JSON would look forged in another."""
     assert canonical.encode(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
 
 

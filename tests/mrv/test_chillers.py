@@ -81,7 +81,7 @@ def cooled(*cop, **more):
      ((4.0, 4.0), {"stuck": 0.4})],
 )  # fmt: skip
 def test_a_chiller_near_its_data_sheet_is_as_before_the_rule(cop, more):
-    """Fouling, part load and a meter that stands still are no fraud."""
+    """Fouling, part load and a meter at standstill must not be reported as fraud."""
     found = cooled(*cop, **more)
     assert tonnes(found) > 0
     assert found.net == cooled(*cop, accounting=FIRST, **more).net
@@ -90,7 +90,7 @@ def test_a_chiller_near_its_data_sheet_is_as_before_the_rule(cop, more):
 
 @pytest.mark.parametrize("more", [{}, {"known": 0.6}, {"stuck": 0.4}])
 def test_a_performance_typed_at_twice_the_truth_earns_no_more_than_that(more):
-    """Twice of the performance of its chillers gave an owner 4.6 times the true reduction."""
+    """Twice the true performance of its chillers gave an owner 4.6 times the true reduction."""
     truth, false = cooled(5.8, **more), cooled(5.8, typed="11.6", **more)
     before = cooled(5.8, typed="11.6", accounting=FIRST, **more)
     assert tonnes(before) == pytest.approx(4.625 * tonnes(truth), rel=1e-3)
@@ -103,7 +103,7 @@ def test_a_performance_typed_at_twice_the_truth_earns_no_more_than_that(more):
 
 
 def test_chillers_count_each_by_its_own_cold():
-    """One that measures nothing would lend its typed figure to the others, or take theirs."""
+    """A chiller without a meter would pass its entered performance to others, or take theirs."""
     found, held = cooled(5.0, None, typed="7.9"), cooled(5.8, 5.8)
     first, second = (float(d.counted) / 1e6 * 0.6592 for d in found.devices)
     assert [d.counted for d in held.devices] == [d.counted for d in found.devices]

@@ -57,13 +57,13 @@ def test_a_pack_from_before_verifies(plant):
 
 
 def test_a_plan_cannot_choose(plant):
-    """An operator would hold whatever meter fits best against the design."""
+    """An operator would compare the design with whichever meter fits best."""
     with pytest.raises(PeriodError, match=r"auxiliary.*acm0012 uses that of turbine"):
         compose(_with(plant, replace(plant.plan, energy=("auxiliary",))), LABEL)
 
 
 def test_other_periods_are_compared_by_the_same_meters(plant):
-    """A period before would seem to have made what it drew."""
+    """Electricity drawn in an earlier period would count as generated."""
     body = compose(plant, LABEL)
     assert figures(claims_of(body), energy=plant.plan.energy).energy_wh == "28800000"
     assert figures(claims_of(body)).energy_wh == "29280000"

@@ -235,7 +235,7 @@ percents = st.decimals(0, 5, places=2)
 @settings(deadline=None, max_examples=often(6, 20))
 @given(values=days, errors=st.tuples(percents, percents))
 def test_a_wider_error_band_never_earns_more(name, values, errors):
-    """A worse meter, out of calibration, would be worth having."""
+    """A less accurate meter without calibration would raise the credits."""
     narrow, wide = (
         {
             device.id: [Calibration(date(2024, 1, 1), date(2025, 1, 1), "C", None, error)]

@@ -74,7 +74,10 @@ def test_a_country_without_a_factor_says_which_row_brings_one(country, day):
 
 
 def test_a_grid_of_a_country_goes_before_the_country():
-    """Java's coal would count as the mean of an archipelago, and a pack lack what was chosen."""
+    """
+    Electricity of Java would get the mean factor of Indonesia, and the pack would not state the
+    grid.
+    """
     java, borneo = (BOOK.within(f"ID.{grid}") for grid in ("jamali", "barito"))
     for book, chosen in ((java, "id-jamali-2019"), (borneo, "ifi-2021-grid.id")):
         used = book.select("grid", "consumed", IN_2026)

@@ -116,7 +116,10 @@ def test_a_difference_that_only_the_claimants_tolerance_explains_is_reported():
 
 
 def test_what_is_deducted_is_no_misstatement():
-    """A statement that counts what was invoiced would be called wrong by the difference."""
+    """
+    A statement that applies the invoiced quantity would still
+    get a finding on the difference.
+    """
     found = closed(bill(10), times=1.2)
     (check,) = found.cross_checks
     assert (check.holds, check.effect_t) == (False, "0.000000")
@@ -149,7 +152,10 @@ def test_the_lines_of_one_document_are_one_invoice():
 
 
 def test_bills_of_a_meter_that_is_read_within_a_day_agree_in_sum():
-    """A meter read at noon would be held to each bill that ends on a better day than it begins."""
+    """
+    A meter read at noon would differ from each invoice whose last
+    day is sunnier than its first.
+    """
 
     def held(*invoices, times=1.0):
         return [check.holds for check in closed(*invoices, times=times).cross_checks]
@@ -229,7 +235,7 @@ def test_a_meter_that_counts_less_than_its_check_meter_is_an_observation(check, 
     ids=["one signal", "two meters", "too little to tell"],
 )
 def test_a_check_meter_that_copies_its_meter_is_no_evidence(main, check, holds):
-    """A false meter would vouch for itself by a second address on its bus."""
+    """A false meter could be its own check meter by a second bus address."""
     found = _pv(main, check, replace(METER, accounting=ACCOUNTING))
     (compared,) = found.cross_checks
     assert compared.holds is holds

@@ -50,7 +50,7 @@ def _matrix(history, months, days):
 
 
 def test_the_interval_is_that_of_the_normal_equations():
-    """A building's baseline would be surer than its months are."""
+    """A building's baseline would have a smaller uncertainty than its months support."""
     line = fit([m["cdd"] for m in HISTORY], [m["energy_mwh"] for m in HISTORY])
     mean, variance = _matrix(HISTORY, 12, 3050)
     assert predicted(line, 12, 3050) == pytest.approx(mean)
@@ -107,7 +107,7 @@ def test_one_month_is_less_sure_than_a_year():
 
 
 def test_the_line_that_was_fitted_elsewhere_still_counts():
-    """Anyone who has a line from a report could not use it any more."""
+    """A regression line from a report could not be entered any more."""
     line = {"intercept_mwh": 1450, "slope_mwh_per_cdd": Decimal("0.62")}
     found = _run(history=None, **line)
     assert found.reduction_t == Fraction("369.8112")
@@ -141,14 +141,14 @@ def test_bad_input_is_named(changed, said):
 
 
 def test_without_scipy_the_remedy_is_named(monkeypatch):
-    """A lean installation would end in a traceback."""
+    """An installation without optional packages would end in a traceback."""
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MethodologyError, match="extra `estimate`, or enter interc"):
         _run()
 
 
 def test_bills_without_any_scatter_are_as_sure_as_they_look():
-    """A division by a standard error of nothing would end in a traceback."""
+    """A division by a standard error of 0 would end in a traceback."""
     exact = [{"cdd": d, "energy_mwh": 2 * d} for d in CDD]
     found = _run(history=exact)
     assert float(found.extra["adjusted_lower_95_mwh"]) == pytest.approx(6100)

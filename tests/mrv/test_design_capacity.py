@@ -58,7 +58,7 @@ def _of(device, rows):
 @settings(max_examples=25, deadline=None)
 @given(small=st.integers(0, 60_000), more=st.integers(0, 60_000))
 def test_a_larger_design_never_earns_less(small, more):
-    """A cap that turned around would reward a small one."""
+    """A reversed cap would credit more for a smaller capacity."""
     low, high = _closed(cap=small), _closed(cap=small + more)
     assert low.net.reduction.ug <= high.net.reduction.ug <= _closed().net.reduction.ug
 
@@ -154,7 +154,10 @@ def pumped(flow, head=30.0, accounting=ACCOUNTING):
 
 
 def test_a_pump_lifts_no_more_than_its_power_does():
-    """Whose head no one typed could claim any flow: no range of the methodology held it."""
+    """
+    Without an entered head any flow could be claimed, since no
+    range of the methodology applied.
+    """
     truth, false = pumped(1), pumped(3)
     assert truth.net == pumped(1, accounting=FIRST).net
     assert not unmet(truth, "channels")
@@ -195,7 +198,7 @@ def test_a_power_of_the_other_sign_is_named(sign):
 
 @pytest.mark.parametrize(("flow", "last"), [(1, 10), (1, 1.5), (2.5, 10)][: 3 if SOAK else 1])
 def test_use_without_an_invoice_carries_no_more_than_its_mean(flow, last):
-    """An excess of two days was deducted twice, from an honest month too, or carried any flow."""
+    """An excess of two days was deducted twice, also from an honest month, or not at all."""
     count, two = WEEKS * WEEK, 2 * plant.DAY
     built = {"design_flow_m3_per_d": 2000, "design_cod_kg_per_d": 12_000,
              "design_kwh_per_m3": Decimal("0.8")}  # fmt: skip

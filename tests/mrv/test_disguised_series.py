@@ -115,7 +115,7 @@ def test_days_in_another_order_under_noise_are_seen(share):
 
 
 def test_neighbours_are_no_copies_however_they_are_moved():
-    """Of two honest plants some shift or order is always the nearest one."""
+    """Two honest plants always agree best at some shift or order; that alone is no copy."""
     values = _sunny(5)
     others = [_neighbour(values, seed) for seed in range(5)]
     others += [_sunny(seed + 10) for seed in range(5)]
@@ -211,7 +211,7 @@ def test_sums_that_are_few_or_alike_mean_nothing():
 
 
 def test_a_meter_that_is_the_sum_of_others_is_seen():
-    """The display of a plant, bound beside its inverters, would count all of it again."""
+    """A plant's total meter, bound in addition to its inverters, would double the energy."""
     parts = np.stack([_sunny(seed).sum(axis=1) for seed in range(30, 34)]).astype(np.int64)
     whole = np.vstack([parts, parts[[0, 2, 3]].sum(axis=0) + _draw(1).integers(-2, 3, DAYS)])
     assert list(summed(whole)) == [(4, (0, 2, 3))]

@@ -104,7 +104,7 @@ def test_documents_of_released_versions_are_read(word, kind):
 
 
 def test_what_a_released_statement_does_not_say_is_unset():
-    """What was not asked at that time would read as an answer of today."""
+    """A field that older documents lack would be read as if it had been stated."""
     said = claims_of(next(_released("EmissionReductionStatement")))
     assert said.cross_checks is UNSET
     assert said.factors[0].accepted is None
@@ -136,7 +136,7 @@ def test_a_wrong_field_is_named_by_its_path(where, value, told):
 
 
 def test_a_missing_field_is_named_by_its_path():
-    """A cut document would be read as one that says less."""
+    """A truncated document would be read as a complete one with fewer data."""
     document = canonical.parse(packs.documents()["statement.json"])
     del document["credentialSubject"]["digests"]["plan"]
     with pytest.raises(CanonicalError, match=r"required field `plan` - at `\$.*digests`"):

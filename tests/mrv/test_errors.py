@@ -119,10 +119,7 @@ def test_no_text_stays_in_english():
 
 
 def test_words_are_those_of_the_texts_that_the_product_makes():
-    """
-    A finding would be shown as its code, or words that nothing says
-    would be kept permanently.
-    """
+    """A finding would be shown as its code, or unused texts would be kept permanently."""
     known, literals = words("en").keys(), set(_literals())
     made = {one for one, called in literals if called}
     begun = tuple(one for one in made if one.endswith(("_", ".")))  # a code that is put together

@@ -32,7 +32,7 @@ def test_the_live_account_reads_the_same_parameters():
 
 @pytest.mark.parametrize("names", ["ams-iii-c-improvement", [1], {"a": 1}])
 def test_what_is_no_list_of_names_is_refused(names):
-    """A single letter of a text would count as an accepted name."""
+    """Each letter of a text would count as an accepted factor."""
     with pytest.raises(MethodologyError, match=r"accept_factors = .* must be a list"):
         acceptance.accepted({acceptance.KEY: names}, "p")
 
@@ -95,7 +95,7 @@ def test_a_day_before_the_first_value_and_an_unknown_kind_are_refused():
 
 
 def test_every_factor_says_where_it_comes_from():
-    """An unverified number must not be taken for one that was read."""
+    """An unverified factor must not be taken for one compared with its source."""
     for factor in factors.load():
         assert factor.source
         assert factor.certainty in {"R", "T", "r", "B", "M"}
@@ -135,7 +135,7 @@ def test_a_wrong_factor_file_is_refused(swap, says):
 
 
 def test_two_factors_for_one_day_are_refused():
-    """Which of the two counted would depend on the order of files."""
+    """Which of two factors is applied would depend on the order of files."""
     twice = factors.read(ENTRY + ENTRY.replace('"a"', '"b"'), "x")
     with pytest.raises(FactorError, match="both valid"):
         factors.FactorBook(twice)
@@ -193,7 +193,7 @@ def test_a_factor_that_supersedes_counts_from_its_day_on():
 
 
 def test_a_factor_that_supersedes_all_of_another_leaves_it_in_the_book():
-    """A pack that names the old one could not be read by who has the new book."""
+    """A pack with a superseded factor could not be read with the new factor book."""
     span = date(2024, 1, 1), date(2025, 1, 1)
     book = factors.FactorBook([row("a", *span), row("b", *span, supersedes="a")])
     assert book.select("k", "either", date(2024, 6, 1)).id == "b"

@@ -117,7 +117,7 @@ def anew(register, k):
 
 @pytest.mark.parametrize("kept", [300_000, 90_000_000])
 def test_a_charger_that_was_replaced_leaves_no_more_than_it_used(kept):
-    """Four tonnes were closed for each one, with coverage 1.000000 and no word of the register."""
+    """A register that fell gave four times the tonnes, with coverage 1.000000 and no finding."""
     truth = buses(charge() + kept)
     found = buses(anew(charge() + kept, 9 * DAY + 91))
     assert not told(truth)
@@ -134,7 +134,10 @@ def test_a_charger_that_was_replaced_leaves_no_more_than_it_used(kept):
 
 
 def test_both_changes_of_a_spare_meter_are_named():
-    """A spare meter's ten days would be a glitch, and their use no one's."""
+    """
+    Ten days of a spare meter would be discarded as a glitch, and
+    their consumption not charged.
+    """
     at = np.arange(len(TIMES))
     begin, end = 9 * DAY + 60, 14 * DAY + 60
     used = charge()
@@ -167,7 +170,7 @@ def test_a_counter_of_each_day_is_told_what_it_is():
 
 
 def test_a_rated_power_that_is_too_low_is_told_what_it_is():
-    """Who typed kW for W would be asked on each day of the month which meter he replaced."""
+    """An operator who typed kW for W would be asked on each day which meter was replaced."""
     small = (replace(PANELS[0], rated_power_w=100),)
     shown = {"active_power_w": sun()}
     reading = frame(Fleet(small), "inv-1", GENERATION, generated(), TIMES, shown)
@@ -186,7 +189,7 @@ def test_zeros_of_a_silent_meter_are_no_replacement(length):
 
 
 def test_a_single_high_reading_is_no_replacement():
-    """One reading that is too high would be a condition."""
+    """A single reading that is too high would raise a finding."""
     register = charge() + 90_000_000
     register[9 * DAY + 40] += 5_000
     assert not told(buses(register))

@@ -129,14 +129,14 @@ def kept(*lists):
 
 
 def test_a_status_list_beside_the_trusted_keys_counts():
-    """One file of trust would not be enough, and readers would leave the list away."""
+    """Keys and status lists would need two files, and readers would omit the list."""
     for lists in ((STATUS,), (status(project="other"), STATUS)):
         report = verify(WHOLE, kept(*lists), at=ASKED)
         assert (report.exit_code, report.missing) == (0, ())
 
 
 def test_a_kept_status_list_is_judged_like_one_that_is_given():
-    """An old or foreign list in the file of trust would hide that a statement ended."""
+    """An outdated or foreign status list in the keyring would hide the end of a statement."""
     day = timedelta(days=1)
     old, new = status(made=ASKED - 2 * day), status(NAME, made=ASKED - day)
     assert verify(WHOLE, kept(old, new), at=ASKED).exit_code == 1

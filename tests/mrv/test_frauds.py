@@ -38,7 +38,7 @@ def _an_hour(h, hour, extra_wh):
 
 
 def test_an_honest_meter_loses_nothing():
-    """Anyone who sends what is true would pay for those who do not."""
+    """An honest plant would lose energy by limits against false ones."""
     for minutes in (1, 5, 15):
         for seed in range(6):
             h = honest(minutes, seed=seed)
@@ -78,7 +78,7 @@ def test_the_rating_all_day():
 
 @pytest.mark.parametrize(("hours", "days", "most"), [(1, 6, 1), (2, 1, 1.03), (4, 6, 1)])
 def test_a_device_silent_until_dusk_catches_up_no_more_than_its_light(hours, days, most):
-    """What a silent evening is said to have made was credited at the rating, to the last light."""
+    """A step over an evening without data was credited at the rated power until dusk."""
     h = honest(clouds=0.3)
     day = ((h.time_us / frauds.HOUR_US + 7) // 24).astype(int)
     kept = np.ones(len(day), dtype=bool)
@@ -99,8 +99,8 @@ def test_a_device_silent_until_dusk_catches_up_no_more_than_its_light(hours, day
 @pytest.mark.parametrize("hour", [9, 18])
 def test_the_last_reading_too_high(hour):
     """
-    The last reading of a period could be an interval of 15 minutes's most too high: nothing follows
-    it.
+    The last reading of a period could be 15 minutes at rated power
+    too high, as no reading follows.
     """
     h = honest(15, clouds=0.1)
     edge = frauds.BEGIN + 5 * frauds.DAY_US + hour * frauds.HOUR_US
@@ -149,7 +149,7 @@ def _hide(h):
 @pytest.mark.parametrize("told", [_hide, _seldom])
 @pytest.mark.parametrize("share", [1.0, 1.1, 1.3])
 def test_energy_that_rests_on_one_channel_is_graded_or_counts_nothing(told, share):
-    """A register that runs a tenth fast would earn it, and no verifier would know where to look."""
+    """A register that runs a tenth fast would be credited in full, without a finding."""
     h = honest(days=10)
     _fast(h, share)
     told(h)
@@ -234,7 +234,7 @@ def _rsf2(row):
     ],
 )
 def test_recorded_plants_earn_what_they_made(name, clock, power, every):
-    """Real clouds between two samples would cost who is honest, or hide what was added."""
+    """Real clouds between two samples would cost an honest plant energy, or hide added energy."""
     time_us, watts, energy = _recorded(name, clock, power)
     meter = replace(frauds.METER, place=None)
     for step in every:
@@ -261,8 +261,8 @@ def test_recorded_plants_earn_what_they_made(name, clock, power, every):
 )
 def test_an_invoice_with_its_file_shows_the_energy_too(sha256, percent, share, holds):
     """
-    Anyone who sells through a bare meter, and has it in writing, would
-    be doubted permanently.
+    A plant with a register and invoices, but no power channel,
+    would never settle its finding.
     """
     h = honest()
     _hide(h)
@@ -333,7 +333,7 @@ def test_flags_stand_in_the_statement_with_what_they_touch():
 
 @pytest.mark.parametrize("seed", range(12))
 def test_no_flag_moves_a_tonne(seed):
-    """What a live test saw before the evidence begins would credit more, or less, than verify."""
+    """Flags from readings before the evidence would make the close differ from `tonne verify`."""
     rng = np.random.default_rng(seed)
     h = honest(int(rng.choice([5, 15])), days=2, clouds=rng.uniform(0.2, 1), seed=seed)
     first = int(np.searchsorted(h.time_us, frauds.BEGIN))
@@ -358,10 +358,7 @@ def test_no_flag_moves_a_tonne(seed):
 
 
 def test_the_pack_holds_the_limits_that_the_flags_rest_on():
-    """
-    Anyone who verifies would find other flags than the operator, whose
-    registry has other limits.
-    """
+    """A verifier would find other flags than the operator, whose registry has its own limits."""
     limits = QualityLimits("active_power_w", frauds.BEGIN, {"bound_of_rated": [-0.05, 0.25]})
     meter = replace(frauds.METER, quality=(limits,))
     case = close(honest(), meter=meter).case

@@ -73,7 +73,7 @@ def test_a_meter_that_told_something_is_charged_at_that():
     ],
 )
 def test_edges_are_said_as_dates(edges, said):
-    """No one reads 1790787600000000 us."""
+    """An error message would state a time as 1790787600000000 us."""
     edges = tuple(us - us % 900_000_000 if us > plant.TO else us for us in edges)
     with pytest.raises(PeriodError, match=said):
         check_edges(plant.PV, *edges)

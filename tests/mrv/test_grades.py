@@ -49,7 +49,7 @@ def test_a_claim_is_as_good_as_the_weakest_evidence_that_carries_it():
 
 
 def test_what_rests_on_nothing_is_of_the_lowest_grade():
-    """A period of which nothing counts would be shown as signed by others."""
+    """A period without any credited quantity would be shown with grade A."""
     assert _shares([], "0") == {"A": 0, "B": 0, "C": 0, "D": 1}
 
 

@@ -109,7 +109,7 @@ BILL = Invoice(
     ],
 )
 def test_a_bill_of_electricity_corroborates_hours(bill, groups, settled):
-    """No one sells hours: an honest owner of lamps could bring no invoice that was asked for."""
+    """Hours of lamps are not invoiced: an honest owner could not provide the requested invoice."""
     found = lit(1.0, known=0, groups=groups, bills=[replace(BILL, **bill)])
     assert ("EVD-03" not in unmet(found)) == settled
     met = [f.detail for f in found.applicability if f.rule == "EVD-03" and f.holds]

@@ -122,7 +122,7 @@ def test_a_value_that_leaves_less_counts_and_is_named():
 
 
 def test_shares_that_are_known_only_together_count_as_they_were_together():
-    """Two shares of one sum, both changed, have no account one by one."""
+    """Two changed shares of one sum can only be evaluated together."""
 
     def left(one):
         food, paper = one.parameters["food"], one.parameters["paper"]
@@ -139,7 +139,7 @@ def test_shares_that_are_known_only_together_count_as_they_were_together():
 
 
 def test_two_changes_that_gain_only_together_gain_nothing():
-    """Each alone would leave more than both as they were, and neither would be undone."""
+    """Two late changes that are conservative only together would both stay in force."""
     tonnes = {(1, 1): 5, (2, 2): 10, (1, 2): 11, (2, 1): 11}
 
     def left(one):

@@ -63,7 +63,7 @@ def test_every_input_says_its_unit_source_and_certainty(method):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.id)
 def test_every_default_and_choice_names_factors_that_exist(method):
-    """The description would fail, or point at nothing."""
+    """The printed description of a methodology would fail, or refer to missing inputs."""
     for one in _numbers([*method.inputs.values(), *method.parameters.values()]):
         if one.factor is not None:
             assert factors.load().within("VN").select(*one.factor).unit == one.unit
@@ -150,7 +150,7 @@ def test_missing_inputs_are_refused_by_name():
     ],
 )
 def test_wrong_systems_are_refused_by_place(systems, says):
-    """With a hundred systems in the file, no one could find the wrong one."""
+    """The error would not name the wrong one of a hundred systems in the file."""
     with pytest.raises(MethodologyError, match=says):
         read(methodologies.find("jcm-vn-am007").inputs, {"systems": systems}, "in.json")
 

@@ -49,7 +49,7 @@ def compared(invoice, *facts, times=1.0, period=5, accounting=ACCOUNTING):
 
 
 def test_a_long_invoice_is_not_compared_with_a_short_period():
-    """Five percent of two years are more than a month."""
+    """A tolerance of 5 % on two years exceeds the energy of a month."""
     long = bill(733, before=730)
     assert outside(long, (FROM, FROM + 5 * DAY_US)) is None
     found = compared(long, metered(730, before=730), times=2)

@@ -54,7 +54,7 @@ def test_a_charger_within_its_limits_closes(buses, watts):
 
 
 def test_a_charger_that_nothing_bounds_is_named(buses):
-    """Its use would count as nothing."""
+    """The consumption of a charger without a limit would count as zero."""
     with pytest.raises(
         PeriodError, match=r"ch-1: .* nothing to charge the gap at: enter its `rated_power_w`"
     ):

@@ -38,7 +38,7 @@ def test_exponential(exponent):
 
 @given(numbers, numbers)
 def test_power(base, exponent):
-    """Straw on a field would weigh otherwise."""
+    """The scaling factor of straw on a rice field would be inexact."""
     assert float(power(base, exponent)) == pytest.approx(float(base) ** float(exponent), rel=1e-13)
 
 
@@ -127,14 +127,14 @@ def test_exact_text_loses_no_digit(value):
 
 
 def test_what_is_no_decimal_has_no_exact_text():
-    """A third would be written as if it ended somewhere."""
+    """One third would be written as a finite decimal number."""
     with pytest.raises(ValueError, match="1/3 is not a decimal"):
         exact_text(Fraction(1, 3))
 
 
 @given(st.fractions(min_value=-(10**12), max_value=10**12))
 def test_a_figure_is_plain_decimal_text_near_its_value(value):
-    """A finding would name 1e+06 t, which no reader of a number's marks can group."""
+    """A finding would state 1e+06 t, which cannot be formatted in the reader's language."""
     written = figure(value)
     assert "E" not in written.upper()
     assert abs(Fraction(written) - value) <= abs(value) / 1000

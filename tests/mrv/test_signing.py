@@ -55,7 +55,7 @@ def test_each_step_gives_the_official_value() -> None:
 
 
 def test_the_whole_proof_is_the_official_one() -> None:
-    """The steps could be right and their sum wrong."""
+    """Each step of signing could be right, and the whole wrong."""
     signed = signing.create_proof(_json("unsigned.json"), _key(), CREATED)
     assert signed == SIGNED == SETS["official"]
     assert signed["proof"]["proofValue"] == _text("sigBTC58JCS.txt")

@@ -47,7 +47,7 @@ def holds(result):
 
 
 def test_electricity_that_its_own_power_shows_is_not_asked_for():
-    """A meter that reports its power each 15 minutes, in step with its register."""
+    """Electricity that a meter's own power corroborates needs no invoice."""
     assert holds(powered(1.0)) == [True]
     assert holds(powered(None)) == [False]
     # power that tells less than the register shows nothing, and half of the time is not all

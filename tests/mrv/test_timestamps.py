@@ -353,7 +353,7 @@ IN_TEN_YEARS = timedelta(days=3653)
 
 
 def test_ten_years_on(made, both):
-    """Keys have ended and certificates have run out: what is still proven is said, and what not."""
+    """After keys and certificates have expired, the report states what is still proven."""
     at = datetime.now(UTC) + IN_TEN_YEARS
     end = (datetime.now(UTC) + timedelta(days=700)).strftime("%Y-%m-%dT%H:%M:%SZ")
     ended = [
@@ -410,6 +410,6 @@ def test_the_auditor_s_command(made, both, tmp_path, capsys, monkeypatch):
 
 
 def test_signed_dates_are_those_of_the_fixture():
-    """The tests above would compare with dates that no one signed."""
+    """The other tests would compare with dates that no authority signed."""
     signed = canonical.parse_object(FILES["statement.json"])
     assert proofs_of(signed)[0]["created"].startswith("2026-02-01")

@@ -81,7 +81,7 @@ def test_nobody_chooses_older_rules_for_a_period_of_after_them(monkeypatch):
 
 
 def test_what_today_cannot_compute_is_said(monkeypatch):
-    """A earlier pack would end with a traceback, or with nothing said."""
+    """An earlier pack would end in a traceback, or without a message."""
     monkeypatch.setattr(steps, "_by_todays", lambda case: case.no_such_field)
     report = asked(older())
     assert report.exit_code == 0

@@ -111,7 +111,7 @@ def without_power(**given):
 @pytest.mark.parametrize("kind", ["night", "cycling", "steady"])
 @pytest.mark.parametrize("minutes", [1, 5, 15, 30])
 def test_an_honest_charger_is_charged_nothing(kind, minutes):
-    """Power that is sampled seldom, or in whole kilowatts, is no lie of the register."""
+    """Power sampled seldom, or in whole kilowatts, does not contradict an honest register."""
     for whole_kw in (False, True):
         found = closed(kind, minutes, whole_kw=whole_kw)
         bare = without_power(kind=kind, minutes=minutes)
@@ -120,7 +120,7 @@ def test_an_honest_charger_is_charged_nothing(kind, minutes):
 
 
 def test_honest_gaps_and_a_register_that_catches_up_are_charged_nothing():
-    """What is charged for a gap already is not charged again, and a register may hang."""
+    """Consumption charged for a gap is not charged again; a register may also freeze."""
     gaps = (slice(300, 420), slice(900, 905))
     found, bare = closed(silent=gaps), without_power(silent=gaps)
     assert not told(found)
@@ -132,7 +132,7 @@ def test_honest_gaps_and_a_register_that_catches_up_are_charged_nothing():
 
 
 def test_power_below_the_register_is_no_more_use():
-    """A gauge that is turned, or shows less, shows nothing against the register."""
+    """A gauge with reversed sign, or a lower integral, does not contradict the register."""
     for gauge in (-1.0, 0.3):
         found = closed(gauge=gauge)
         assert not told(found)
@@ -186,7 +186,7 @@ def test_a_load_in_step_with_its_samples_is_shown_by_an_invoice():
 
 
 def test_two_days_on_which_the_register_told_half():
-    """Over a month they were within the tolerance of two meters."""
+    """Differences of single days were within the tolerance of two meters over a month."""
     truth, found = closed(), closed(scale=0.5, days=(9, 11))
     assert counted(found) >= 0.995 * counted(truth)
     assert counted(closed(scale=0.5, days=(9, 11), accounting=FIRST)) < 0.97 * counted(truth)

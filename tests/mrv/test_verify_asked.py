@@ -80,7 +80,7 @@ def test_a_time_is_read_in_utc():
 
 
 def test_a_pack_cannot_write_lines_of_its_own():
-    """A forger would draw the sentence that the pack may be relied on."""
+    """A forger could print a false result of the verification by a name with control characters."""
     body = canonical.parse_object(WHOLE.files["statement.json"])
     body["credentialSubject"]["statement"] = DRAW
     files = {**WHOLE.files, "statement.json": canonical.encode(body)}
@@ -187,7 +187,7 @@ def ways_to_hide(path):
 
 
 def test_a_zip_file_holds_its_files_and_nothing_else(tmp_path):
-    """Another reader would take what stands before or behind the pack for the pack."""
+    """Other software could read data before or after the zip archive as the pack."""
     path, told = tmp_path / "pack.zip", {}
     for name, data in ways_to_hide(path):
         path.write_bytes(data)
@@ -265,7 +265,7 @@ def test_a_zip_file_that_grows_a_thousand_times_is_refused_before_it_does(how, t
 
 
 def test_a_zip_file_that_understates_its_files_is_cut_off(tmp_path):
-    """A file would say that it is small, and not end."""
+    """A file that states a small size would unpack without end."""
     path = zipped(tmp_path / "pack.zip", ("statement.json", STATEMENT), ("x", bytes(2**16)))
     data = path.read_bytes()
     size = (2**16).to_bytes(4, "little")
@@ -276,7 +276,7 @@ def test_a_zip_file_that_understates_its_files_is_cut_off(tmp_path):
 
 
 def test_a_trust_root_that_was_replaced_is_refused(tmp_path, monkeypatch):
-    """Who got an old file would rely on a verifier whom the programme names no more."""
+    """A reader with an outdated file would rely on a verifier that the programme has removed."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
     pack = folder_of(tmp_path / "pack")
     first = roots.signed(roots.root(expires="2100-01-01T00:00:00Z"), *roots.OLD)
@@ -323,7 +323,7 @@ def test_nothing_rests_on_keys_that_came_with_the_pack():
 
 
 def test_no_more_is_loaded_than_the_check_needs(tmp_path):
-    """Each check of an auditor who has pandas would load it, a quarter of a second without need."""
+    """Each verification would load an installed pandas, a quarter of a second without need."""
     pack = packs.folder(tmp_path)
     program = (
         "import sys; from mrv.verify.__main__ import main;"

@@ -43,7 +43,7 @@ def test_the_rooftop_project_of_the_slides_is_71497_tonnes():
 
 @pytest.mark.parametrize("name", ["tool04", "tool07"])
 def test_golden_factors(name):
-    """Another grid factor or another decay would stand behind every tonne."""
+    """Every tonne would be calculated with a wrong grid factor or decay."""
     expected = case(name)["expected"]
     for key, value in compute(name, inputs(name)).items():
         mine = [round(float(v), 6) for v in value] if isinstance(value, list) else float(value)
@@ -103,7 +103,7 @@ def test_heat_from_waste_energy():
 
 
 def test_the_limit_of_a_large_foundry_counts_coke_in_the_factors_own_energy():
-    """The limit would be reckoned with another coke than the emissions."""
+    """The limit would be calculated with another coke than the emissions."""
     ncv = factors.load().within("VN").select("coke.ncv", "either").value
     assert ncv / Fraction("3.6") == COKE_MWH_PER_T
     large = inputs("ams-ii-d-cupola", production_t=120_000, production_hist_t=120_000)
@@ -123,7 +123,7 @@ def test_a_reference_factor_is_refused_for_what_a_project_consumes(name):
 
 
 def test_panels():
-    """Panels have no golden file, and would go unchecked."""
+    """The recycling of PV panels has no golden case, and would stay unchecked."""
     materials = {
         "aluminium": {"share": Decimal("0.1"), "ef_t_per_t": Decimal("8.4")},
         "glass": {"share": Decimal("0.7"), "ef_t_per_t": Decimal("0.6")},

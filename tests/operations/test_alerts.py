@@ -235,7 +235,7 @@ def test_each_trouble_raises_its_own_alert_and_resolves(city: City) -> None:
 
 @pytest.mark.skipif(TIMES <= 1, reason="FAULT_ROUNDS above 1 kills the database too")
 def test_a_database_that_is_away_is_one_alert(city: City) -> None:
-    """All that follows from it would ring as well, before it and after it."""
+    """All consequences of a fault would raise alerts too, before and after its own alert."""
     before: set[str] = set() if city.field.near else {"GatewayDark"}
     city.wait(before)
     city.pipeline.stack.postgres.kill()

@@ -92,7 +92,7 @@ def test_every_alert_has_a_case():
 
 
 def test_alertmanager_takes_its_configuration():
-    """Alerts that no one receives."""
+    """Alerts would have no receiver."""
     _run(AMTOOL, "check-config", ALERTMANAGER)
 
 
@@ -140,7 +140,7 @@ def test_an_alert_says_what_how_bad_and_what_to_do():
 
 
 def test_recording_rules_are_named_by_level_metric_and_operation():
-    """Others build on these names."""
+    """Users' own alerts and boards depend on the names of these alerts."""
     for rule in every_rule():
         if "record" in rule:
             assert re.fullmatch(r"tonne:[a-z_]+:[a-z0-9_]+", rule["record"])

@@ -82,7 +82,7 @@ def test_a_forged_publish_is_refused_loudly(secured, topic):
 
 @pytest.mark.parametrize("version", [mqtt.MQTTv311, mqtt.MQTTv5])
 def test_nothing_forged_is_delivered(secured, version):
-    """MQTT 3.1.1 has no word for refused; what counts is that no one gets it."""
+    """MQTT 3.1.1 does not report a refusal; the message must not be delivered."""
     with secured.pipeline(*ALL_TELEMETRY) as pipeline, secured.client("devB") as other:
         assert other.open()
         assert other.subscribe("tonne/v1/devB/receipt")
@@ -106,7 +106,7 @@ def test_a_foreign_subscription_is_refused(secured, topic, version):
 
 
 def test_a_refused_subscription_brings_nothing(secured):
-    """A refusal that delivers all the same would be worse than none."""
+    """A message that is reported as refused must not be delivered."""
     with secured.client() as thief:
         assert thief.open()
         for topic in FOREIGN_FILTERS:
@@ -251,7 +251,7 @@ def test_every_port_is_closed_to_plain_text(secured):
 
 
 def test_by_password_only_the_right_one(secured):
-    """One that shows a certificate could be impersonated with an empty password."""
+    """A client with a certificate could be impersonated with an empty password."""
     real = (secured.folder.device("devP") / "password").read_text()
     tries = [("devP", real), ("devP", "wrong"), ("devA", ""), ("devB", real), ("tonne-admin", "")]
     # RabbitMQ lets each that fails wait for three seconds
@@ -270,7 +270,7 @@ def test_by_password_only_the_right_one(secured):
 
 
 def test_anonymous_is_refused(secured):
-    """A client without any name would be no one's business."""
+    """A client without name and password would be let in."""
     probe = Probe(secured.password_port, secured.trusting(), "devA")
     assert not probe.open()
     probe.close()
@@ -301,7 +301,10 @@ def test_what_is_retained_reaches_nobody_later(secured):
 
 
 def test_a_topic_that_the_pipeline_may_not_hear_takes_no_other_with_it(secured):
-    """RabbitMQ hangs up at the first one: without Sparkplug there, nothing would be stored."""
+    """
+    RabbitMQ disconnects at the first refused topic: without
+    Sparkplug, nothing would be stored.
+    """
     silent, other = os.pipe()
     topics = ["fleet/+/up", *SPARKPLUG, "tonne/v1/+/telemetry"]
     session = Session(secured.server.url, "tonne", topics, 10, tls=secured.service_tls("tonne"))
@@ -331,7 +334,7 @@ def test_a_topic_that_the_pipeline_may_not_hear_takes_no_other_with_it(secured):
 
 
 def test_qos_2_is_not_promised(secured):
-    """A device would wait for a promise that no one keeps."""
+    """A device would wait for a QoS 2 handshake that tonne does not support."""
     with secured.client() as device:
         assert device.open()
         # mosquitto 2.0.21 forgets the limit when its configuration is read again

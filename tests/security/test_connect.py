@@ -40,7 +40,7 @@ def broker(tmp_path_factory):
 
 @pytest.mark.parametrize("language", sorted(RUN))
 def test_a_program_of_the_page_sends_its_reading(broker, language):
-    """A technician copies it, and nothing arrives."""
+    """A configuration copied from the docs would deliver nothing."""
     if language == "sh" and shutil.which("mosquitto_pub") is None:
         pytest.skip("mosquitto-clients is not installed")
     told = os.environ | {"DEVICE": "devA", "HOST": LOOPBACK, "PORT": str(broker.server.port)}
@@ -58,7 +58,7 @@ def test_a_program_of_the_page_sends_its_reading(broker, language):
 
 
 def test_the_flow_of_node_red_sends_its_reading(broker, tmp_path):
-    """A technician imports it, every node is green, and the broker refuses what it sends."""
+    """An imported flow would look connected while the broker refuses its messages."""
     command = shutil.which("node-red")
     if command is None:
         pytest.skip("node-red is not installed")
@@ -113,7 +113,7 @@ def sketch(broker, tmp_path):
 
 
 def test_the_sketch_of_an_esp32_sends_until_its_receipt(broker, sketch):
-    """A technician flashes it, and a reading that got lost on the way is never sent again."""
+    """The example firmware would not send a lost reading again."""
     with broker.pipeline("tonne/v1/+/telemetry") as pipeline:
         running = subprocess.Popen([sketch])
         try:

@@ -112,7 +112,7 @@ def test_bridges_that_share_split_the_messages(database_url, mqtt_broker, topic,
 
 @pytest.mark.faults
 def test_without_kafka_nothing_is_acknowledged(database_url, mqtt_broker, own_kafka, topic):
-    """A reading acknowledged while Kafka was away would be in no one's hands."""
+    """A reading acknowledged while Kafka is unreachable would be lost."""
     apply(KafkaAccess.of(own_kafka.url), of(topic))
     open_session(mqtt_broker.url, "bridge-1")
     one = Running(database_url, mqtt_broker.url, own_kafka.url, topic)
@@ -201,7 +201,7 @@ START_MS = 1_772_323_200_000
 
 
 def test_what_is_over_the_quota_is_refused_and_kept_whole():
-    """A bridge would drop it without a message, or a worker would store what the bridge refused."""
+    """A message that the bridge rejects would be lost, or stored as a reading by a worker."""
     inbox = Inbox(0, received_us=START_MS * 1000 + 3_600_000_000)
     for k in range(100):
         inbox.topics.append(f"tonne/v1/{'meek' if k == 50 else 'mad'}/telemetry")

@@ -280,7 +280,7 @@ def test_one_principal_fills_no_disk(database_url):
 
 
 def test_a_fleet_with_a_wrong_firmware_fills_no_disk(database_url, monkeypatch):
-    """Ten thousand meters that each stay within their own room would fill it in a day."""
+    """Ten thousand meters, each within its own quota, would fill the disk in a day."""
     monkeypatch.setattr(dead_letter_write, "PRINCIPALS", 3)
     kept = [_refused(database_url, 20, 1_000, 20_000, f"m{i:02d}").kept for i in range(20)]
     assert kept[0] > 10
@@ -299,7 +299,7 @@ def test_a_fleet_with_a_wrong_firmware_fills_no_disk(database_url, monkeypatch):
 
 
 def test_what_is_noted_beside_letters_goes_with_them(database_url):
-    """What a stranger sent would stay for good where only its beginning was kept."""
+    """The beginnings of messages that exceeded a quota would never be deleted."""
     _refused(database_url, 100, 1_000, 20_000)
     log = get_logger("test")
     with psycopg.connect(database_url, autocommit=True) as conn:

@@ -94,7 +94,7 @@ def test_no_port_at_all_is_said_once(stage, monkeypatch):
 
 
 def test_a_process_that_fails_for_another_reason_is_not_started_again(tmp_path, monkeypatch):
-    """Its own words would be lost behind tries of other ports."""
+    """The error text of a process would be hidden by attempts at other ports."""
     stage = Stage(tmp_path)  # no server is up there
     stage.packs.mkdir(exist_ok=True)
     with stage.running("run") as process:

@@ -144,7 +144,7 @@ def _numbers(node):
 
 
 def test_defaults_are_shown_with_their_source():
-    """A user would not learn which losses were taken for those not given."""
+    """A user would not learn which default losses were applied."""
     lagoon, solar, wind, heat, roof = (
         json.loads(run(*words.split(), "--describe").stdout)
         for words in ("evaluate ams-iii-h", "evaluate jcm-vn-am007", "evaluate ams-i-d",
@@ -211,7 +211,7 @@ def test_limits_from_a_file(tmp_path):
 
 
 def test_what_is_expected_goes_into_the_registry_as_it_is(tmp_path):
-    """Someone would type the figures over, and one day wrongly."""
+    """Figures would be copied by hand, with errors."""
     told = run("estimate", "pv", "-", "--country", "VN", "--expected", given=ROOF)
     assert told.exit_code == 0
     expected = yaml.safe_load(told.output)["expected"]
@@ -228,7 +228,7 @@ def test_what_is_expected_goes_into_the_registry_as_it_is(tmp_path):
 
 
 def test_a_plan_that_cannot_be_ends_with_one():
-    """A script would go on with 45 MW, or with a loss in the place of what is hoped for."""
+    """A script would continue with an impossible plan, or with a negative reduction."""
     given = {**ROOF, "declared_kwh_per_year": 477_130}
     told = run("estimate", "pv", "-", "--country", "VN", "--json", given=given)
     assert told.exit_code == 1

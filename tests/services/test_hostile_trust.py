@@ -62,14 +62,14 @@ def verified(home, pack, keys, *more, at=AT):
 
 
 def test_the_honest_way_ends_0(home, pack):
-    """All that follows would be refused for another reason."""
+    """The other cases would be refused for another reason."""
     for keys in (home / "ring.json", root(home)):
         code, told = verified(home, pack, keys)
         assert code == 0, told
 
 
 def test_a_time_to_come_is_no_time_to_ask_for(home, pack):
-    """A list that ends next month would be asked what counts next week."""
+    """A status list valid for a month would decide on the validity in future."""
     soon = datetime.now(UTC) + timedelta(minutes=10)
     for at in (LATER, f"{soon:%Y-%m-%dT%H:%M:%SZ}"):
         code, told = verified(home, pack, home / "ring.json", at=("--at", at))
@@ -110,7 +110,7 @@ def test_a_rule_cannot_be_taken_out_of_a_root(home, pack):
 
 
 def test_a_rule_says_two_or_more_and_since_when(home):
-    """A rule that asks without need would look like one."""
+    """A rule of one signature, which requires nothing, would look like a requirement."""
     create = ("trust", "create", "--programme", "HP", "--keys", home / "ring.json", "--root",
               "first", "--expires", LATER, "--out", home / "x.json")  # fmt: skip
     for more in (
@@ -170,7 +170,7 @@ def test_an_issued_or_foreign_pack_cannot_be_approved(home, pack):
 
 
 def test_a_signer_is_asked_for_whole_or_not_at_all(home):
-    """A key would be made in a file by who wanted it in a token."""
+    """A key requested in a token would be created in a file."""
     create = (
         "keys",
         "create",
@@ -198,7 +198,7 @@ def test_a_signer_is_asked_for_whole_or_not_at_all(home):
     ("--site-visit", "2026-02-30:here:seen"), ("--site-visit", "2026-02-03:here"),
 ])  # fmt: skip
 def test_what_a_verifier_says_of_people_is_read_or_refused(home, words):
-    """A visit would be signed on a day that there is not."""
+    """A site visit on an impossible date would be signed."""
     create = ("keys", "create", "--role", "verifier", "--name", "v", *holders.OPTIONS["verifier"])
     assert tonne(*create, "--no-enroll")[0] == 0
     opinion = ("--opinion", "unqualified", "--assurance", "reasonable")

@@ -32,7 +32,7 @@ def test_a_library_that_repeats_itself_is_told_now_and_then(monkeypatch):
 
 
 def test_many_different_lines_are_less_than_one_a_second(monkeypatch):
-    """A fault that speaks in a hundred ways would hide the one line that says what to do."""
+    """A hundred variants of one message would hide the log line with the remedy."""
     told = io.StringIO()
     clock = [1_000.0]
     monkeypatch.setattr(logs.time, "monotonic", lambda: clock[0])

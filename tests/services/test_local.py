@@ -150,7 +150,7 @@ def test_a_lock_file_whose_process_id_another_has_now_is_no_obstacle(stack):
 
 
 def test_settings_are_durable(stack):
-    """With any of these off, what was acknowledged to a device could be lost."""
+    """Without one of these settings, readings acknowledged to a device could be lost."""
     url = stack.up().database_url
     for name in ("fsync", "full_page_writes", "synchronous_commit", "data_checksums"):
         assert _query(url, f"SHOW {name}") == ("on",)
@@ -167,7 +167,10 @@ def test_no_password_no_entry(stack):
 
 
 def test_servers_listen_on_loopback_only(stack):
-    """Anybody may speak for any device here, so the network must not reach it."""
+    """
+    Any client may publish for any device here, so the server must not be reachable from the
+    network.
+    """
     stack.up(kafka=True, prometheus=True, grafana=True)
     taken = {f"{server.port:04X}" for server in stack.servers}
     table = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
@@ -315,7 +318,7 @@ def test_a_stranger_with_a_remembered_id_is_not_killed(tmp_path):
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
-    """Otherwise a user stares at a time-out and does not know which line is wrong."""
+    """A failed start would end in a time-out that does not name the wrong line."""
     monkeypatch.setattr("services.local.brokers._CONFIG", "no_such_option {port} {host}\n")
     with pytest.raises(Exception, match="no_such_option"):
         Mosquitto(give_ports(tmp_path, "mosquitto")).start()

@@ -157,7 +157,7 @@ def test_sockets_that_say_nothing_take_no_files_and_no_threads(metrics):
 
 
 def test_a_caller_who_sends_a_byte_now_and_then_is_hung_up_on(metrics, monkeypatch):
-    """A deadline for each byte alone would never end."""
+    """A deadline per byte alone would never disconnect a slow client."""
     monkeypatch.setattr(scraping, "ANSWER_S", 0.3)
     with (
         socket.create_connection(metrics.rsplit(":", 1), 60) as one,

@@ -108,7 +108,7 @@ def test_no_placeholder_is_accepted(class_id: str, tmp_path: Path) -> None:
 
 
 def test_what_no_one_else_knows_is_a_placeholder() -> None:
-    """What looks like a value is taken for one."""
+    """A placeholder that looks like a value would be taken for one."""
     text = template("wastewater_plant") + template("energy_meter")
     for key in (
         "certificate", "serial", "maker", "last", "key", "document", "sha256", "issued",
@@ -146,7 +146,7 @@ def test_the_example_of_another_country_is_of_nothing_vietnamese(tmp_path: Path)
 
 
 def test_without_a_class_it_has_a_project_and_a_programme(tmp_path: Path) -> None:
-    """The first file of a plant needs all parts in their places."""
+    """The first registry file of a plant needs every section."""
     result = tonne("registry", "template", "--country", "VN")
     assert set(_read(result.stdout)) == {"sites", "devices", "projects", "programme"}
     assert all(name in result.stdout for name in classes.load())
@@ -169,7 +169,7 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_the_schema_takes_the_catalog(file: Path) -> None:
-    """Red lines under what is right teach people to look past them."""
+    """Errors marked in a correct file teach people to ignore them."""
     document = _as_json(_read(file.read_text(encoding="utf-8")))
     if "devices" in document and not set(document) <= set(schema()["properties"]):
         pytest.skip("a fleet file of the simulator, no registry file")
@@ -195,7 +195,7 @@ def test_the_schema_takes_templates(class_id: str) -> None:
     ],
 )
 def test_the_schema_refuses_what_the_check_refuses(place: str, change: dict[str, Any]) -> None:
-    """An editor that shows nothing is believed, and the import fails at the plant."""
+    """An editor that marks no error is trusted, and the import fails at the plant."""
     document = _as_json(_read(complete_template()))
     document[place][0] |= change
     with pytest.raises(jsonschema_rs.ValidationError):

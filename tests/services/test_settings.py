@@ -35,7 +35,7 @@ def test_a_secret_from_a_file(monkeypatch, tmp_path):
 
 
 def test_a_secret_given_twice_is_refused(monkeypatch):
-    """No one could say which of the two holds."""
+    """A setting given twice would leave open which value applies."""
     monkeypatch.setenv("TONNE_MQTT_URL", "mqtt://a")
     monkeypatch.setenv("TONNE_MQTT_URL_FILE", "/nowhere")
     with pytest.raises(SettingsError, match="both TONNE_MQTT_URL and TONNE_MQTT_URL_FILE"):
@@ -43,7 +43,7 @@ def test_a_secret_given_twice_is_refused(monkeypatch):
 
 
 def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
-    """A forgotten mount must be found in seconds."""
+    """A missing file of a secret must be reported at the start."""
     monkeypatch.setenv("TONNE_MQTT_URL_FILE", "/nowhere/at/all")
     with pytest.raises(SettingsError, match="TONNE_MQTT_URL_FILE=/nowhere/at/all"):
         Settings()
@@ -130,7 +130,7 @@ def test_what_kafka_is_told_must_go_together(monkeypatch, told, reason):
 
 
 def test_a_user_of_kafka_is_read_and_hidden(monkeypatch, tmp_path):
-    """A password with a sign in it would be another; one in a log is anyone's."""
+    """A password with special characters would be read wrongly, or appear in a log."""
     secret = tmp_path / "url"
     secret.write_text("kafkas://bridge:p%40ss%2Fword@k1,[::1]:9094", encoding="utf-8")
     monkeypatch.setenv("TONNE_KAFKA_URL_FILE", str(secret))
@@ -181,14 +181,14 @@ def test_a_spoilt_local_state_says_how_to_mend_it(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "10.0.0.7", " 10.0.0.0/24 , ::1", "2001:db8::/64"])
 def test_proxies_are_addresses_and_networks(monkeypatch, text):
-    """A proxy's word would not count, and all its callers be one address."""
+    """A trusted proxy's header would be ignored, and all its callers would have one address."""
     monkeypatch.setenv("TONNE_TRUSTED_PROXIES", text)
     assert Settings().trusted_proxies == text
 
 
 @pytest.mark.parametrize("text", ["*", "proxy", "10.0.0.7/24", "10.0.0.7:80", "10.0.0.7 10.0.0.8"])
 def test_a_proxy_that_is_none_is_refused(monkeypatch, text):
-    """`*` would believe every caller's word on its own address."""
+    """`*` would accept every caller's statement of its own address."""
     monkeypatch.setenv("TONNE_TRUSTED_PROXIES", text)
     with pytest.raises(SettingsError, match="TONNE_TRUSTED_PROXIES"):
         Settings()

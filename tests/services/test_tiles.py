@@ -203,7 +203,7 @@ def served(tmp_path):
 
 
 def test_it_is_followed_over_http(served, tmp_path, monkeypatch):
-    """An outsider has no folder of ours."""
+    """A monitor reads the log from a web server, without access to its folder."""
     folder, url = served
     monkeypatch.setenv("TONNE_HOME", str(tmp_path / "home"))
     put(folder, ENTRIES[:300])

@@ -202,10 +202,7 @@ def test_what_happens_is_told_once_it_is_true(database_url, tmp_path):  # noqa: 
 
 
 def test_a_receiver_at_fault_costs_itself(database_url):
-    """
-    One that hangs, lies or is gone would hold up the others, or lose an
-    event without a message.
-    """
+    """A receiver that hangs, answers wrongly or is gone would delay others, or lose an event."""
     gone = {"Location": "http://127.0.0.1:9/"}
     with (
         receiving(
@@ -299,7 +296,7 @@ def test_a_malformed_url_is_refused(url):
 
 
 def test_public_addresses_are_let_through():
-    """No one outside would hear anything."""
+    """No other system would get an event."""
     for url in ("https://8.8.8.8/", "https://[2606:4700::1111]:8443/a?b=c"):
         target = addresses.target_of(url)
         assert addresses.addresses_of(target, ())
@@ -307,7 +304,10 @@ def test_public_addresses_are_let_through():
 
 
 def test_secrets_and_events_are_nobody_elses(database_url):
-    """Anyone who reads a secret signs as we do; who writes an event has a registry believe it."""
+    """
+    A login that reads secrets could sign events; one that writes
+    events could deceive a registry.
+    """
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         add(conn, "one", "https://8.8.8.8/")
         alarm(conn)

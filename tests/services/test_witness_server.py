@@ -221,7 +221,7 @@ def test_a_head_that_cannot_be_written_is_not_cosigned(signer, tmp_path):
 
 
 def test_keys_are_for_their_owner_alone(signer, tmp_path, monkeypatch):
-    """Anyone who reads them could sign a second history under the witness's name."""
+    """Anyone who reads the witness's keys could sign a second history in its name."""
     file = tmp_path / witness_keys.KEYS_FILE
     assert file.stat().st_mode & 0o077 == 0
     assert b"BEGIN ENCRYPTED" in file.read_bytes()

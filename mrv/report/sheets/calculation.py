@@ -43,9 +43,9 @@ _DAY_NAMES = ("year", "device", "role", "unit", "metered", "adjustment", "substi
 @dataclass(frozen=True)
 class Links:
     """
-    Cells of factors by id and of ex-ante parameters, with their values.
+    Cells of factors (by id) and of ex-ante parameters, with their values.
 
-    A device of None: parameters of the whole project.
+    Parameters of the whole project have None as device.
     """
 
     factors: Mapping[str, str]

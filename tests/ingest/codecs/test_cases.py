@@ -30,7 +30,7 @@ def test_one_bad_value_keeps_the_others(bad):
 
 
 def test_a_reading_of_bad_values_alone_is_refused_once():
-    """A dead letter would tell two causes of one fault."""
+    """One fault would have two different reasons in the dead letters."""
     decoded = read('{"ts": 1767225600000, "values": {"state": "on"}}', device_class="pv_inverter")
     assert rows(decoded) == []
     assert reasons(decoded) == ["not_a_number"]
@@ -56,7 +56,7 @@ def test_a_payload_is_read_as_its_standard_says(by_type):
 
 
 def test_every_codec_has_a_case_and_a_name_of_its_own():
-    """A codec that no one ever read a payload with would be a guess."""
+    """A codec without a tested payload would be unproven."""
     assert all(cases().values())
     types = [kind for codec in decode.CODECS for kind in codec.content_types]
     assert len(set(types)) == len(types)

@@ -63,7 +63,7 @@ def test_a_unit_code_is_a_unit(attribute, unit):
 
 
 def test_attributes_may_each_tell_their_time():
-    """NGSI-LD brokers that keep no time of the entity would have all of it refused."""
+    """Entities of an NGSI-LD broker that stores times only with attributes would be refused."""
     later = "2026-01-01T00:15:00Z"
     first, second = _read(
         {

@@ -71,7 +71,7 @@ def test_units_phases_and_places():
 
 
 def test_the_multiplier_of_the_newer_version():
-    """A charger that counts in units of 100 Wh would be a hundredth of itself."""
+    """A charger that counts in units of 100 Wh would be stored with a hundredth of its energy."""
     unit = {"unit": "Wh", "multiplier": 2}
     (reading,) = _read(
         ocpp201,
@@ -99,7 +99,7 @@ def test_the_clock_aligned_sample_counts(first):
 
 
 def test_times_apart_are_readings_apart():
-    """A batch of an hour would become one moment."""
+    """All samples of an hourly batch would be stored with one time."""
     body = _body({"value": "1"})
     body["meterValue"] += _body({"value": "2"}, at="2026-01-01T07:15:00+07:00")["meterValue"]
     assert [(r.ts, r.values[REGISTER]) for r in _read(ocpp16, body)] == [
@@ -144,7 +144,7 @@ def _schema(payload):
 
 @pytest.mark.parametrize("payload", [case["payload"] for case in CASES])
 def test_the_golden_messages_are_what_the_schemas_allow(payload):
-    """What we call a charger's message would be one that no charger sends."""
+    """The test's charger message would be one that no charger sends."""
     schema, body = _schema(payload)
     jsonschema_rs.validate(schema, body)
 
@@ -167,7 +167,10 @@ def test_a_signed_value_is_noted_as_it_came():
 
 
 def test_two_registers_of_one_moment_are_none():
-    """Which of two meters a charger meant is a guess, and the higher one is a tonne too many."""
+    """
+    Of two meters in one message one would be guessed, and the
+    higher one would overstate tonnes.
+    """
     for samples in (
         ({"value": "500"}, {"value": "900"}),
         ({"value": "500"}, {"value": "500", "unit": "kWh"}),

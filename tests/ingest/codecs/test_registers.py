@@ -70,7 +70,7 @@ def test_a_value_without_its_scale_is_refused():
 
 
 def test_a_whole_map_is_walked():
-    """A gateway that sends the map from its mark on would have to cut it into models first."""
+    """A gateway that sends the register map from "SunS" on would have to divide it into models."""
     common = [1, 66, *[0x2020] * 66]
     whole = [0x5375, 0x6E53, *common, *MODEL_103, 0xFFFF, 0]
     assert _values(_sunspec(whole)) == _values(_sunspec(MODEL_103))

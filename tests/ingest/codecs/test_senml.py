@@ -304,7 +304,7 @@ def test_any_pack_is_read_or_refused_alike_in_both_encodings(pack):
 
 
 def test_two_values_of_one_time_are_none():
-    """Which of two registers is the meter's is a guess; the same one said twice is none."""
+    """Of two different register values one would be guessed; equal ones are accepted."""
     t, name = 1_767_225_600, "energy_import_kwh"
     first, second = ({"n": name, "u": "kWh", "v": v, "t": t} for v in (5, 6))
     power = {"n": "active_power_kw", "u": "W", "v": 3, "t": t}

@@ -167,7 +167,7 @@ def test_a_known_layout_with_any_byte_changed(data):
 
 
 def test_other_widths_are_learned_too():
-    """A small radio device that sends 32-bit floats and whole seconds would cost three times."""
+    """Payloads with 32-bit floats and whole seconds would take three times as long to decode."""
     data = (
         b"\x82\xa4\x21\x62b/\x22\x1a\x69\x55\xb9\x00\x00\x61a\x02\xfa\x3f\xc0\x00\x00"
         b"\xa3\x00\x61b\x01\x61V\x02\xfb\x40\x04\x00\x00\x00\x00\x00\x00"

@@ -85,7 +85,7 @@ def test_a_known_shape_changes_nothing(batch):
 
 
 def test_a_plain_message_is_read_by_its_shape(monkeypatch):
-    """The fast way would be no way at all: the second message of a model takes it."""
+    """The fast decoder must be used from the second message of a model on."""
     payload = b'{"ts": 1767225600000, "id": 1, "values": {"odometer_km": 1.5, "soc_percent": null}}'
     module._shapes.clear()
     result([("a", payload)])

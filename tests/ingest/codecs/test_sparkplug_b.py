@@ -166,7 +166,7 @@ FIELDS = {INT16: "int_value"}
 @given(data=st.data())
 @settings(max_examples=often(20, 80), deadline=None)
 def test_what_is_read_by_a_known_layout_is_what_the_runtime_reads(data):
-    """The fast way would store other numbers than the payload's own."""
+    """The fast decoder would store other numbers than the payload contains."""
     kinds = data.draw(st.lists(st.sampled_from(list(KINDS)), min_size=1, max_size=6))
     birth = _born(*(Metric(None, f"c{k}", k, kind) for k, kind in enumerate(kinds)))
     same, own = data.draw(st.booleans()), data.draw(st.booleans())
@@ -203,7 +203,7 @@ def _compare(body, birth, *, learn=True):
 
 
 def test_most_messages_are_read_by_a_known_layout():
-    """The fast way would be there and never taken."""
+    """The fast decoder would never be used."""
     birth = _born(*(Metric(None, f"c{k}", k, DOUBLE) for k in range(12)))
     known_layouts = 0
     for i in range(100):

@@ -15,7 +15,7 @@ FLEET = Fleet(
 
 
 def test_a_template_is_a_subscription():
-    """The fleet's messages would never be asked for."""
+    """The fleet's messages would not be subscribed."""
     assert set(subscriptions(FLEET)) >= {"plants/+/inv/+/data", "edge/+/+/+"}
 
 
@@ -46,7 +46,7 @@ def test_a_topic_leads_to_its_device(topic, device):
     ],
 )
 def test_what_the_registry_does_not_say_is_refused(topic, reason):
-    """A device could be spoken for from another site by a slip of a topic."""
+    """By a mistyped topic, another site could publish for a device."""
     with pytest.raises(PayloadError) as caught:
         Router(FLEET).route(topic)
     assert caught.value.reason == reason
@@ -71,7 +71,7 @@ def test_what_the_registry_does_not_say_is_refused(topic, reason):
     ],
 )
 def test_a_template_that_cannot_work_says_why(text, said):
-    """A template with a slip would bring nothing, or another fleet's messages."""
+    """A mistyped template would match nothing, or another fleet's messages."""
     with pytest.raises(RegistryError) as caught:
         parse(text)
     assert said in str(caught.value)

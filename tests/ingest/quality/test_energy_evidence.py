@@ -59,7 +59,7 @@ def test_power_that_is_sent_once_an_hour_is_left_out_only_beyond_that():
 
 
 def test_a_register_within_the_tolerance_of_a_day_loses_nothing():
-    """A class of three percent cost two percent of a month, for tenths of a percent at dawn."""
+    """A meter of class 3 % lost 2 % of a month for differences of tenths of a percent at dawn."""
     shown = np.concatenate([np.full(20, 100.0), np.full(56, 2_000.0), np.zeros(20)])
     value = np.where(np.arange(96) < 20, 105, shown * 1.03).astype(np.int64)
     tolerance = Tolerance(0.04, 1.0)
@@ -119,7 +119,7 @@ def test_a_catch_up_that_was_spread_is_held_as_one():
 
 
 def test_the_sun_makes_most_at_noon_and_nothing_by_night():
-    """A clear sky would be thinner than it is, and honest mornings be deducted."""
+    """The clear-sky irradiance would be too low, and honest mornings would get deductions."""
     share = power_bounds.most_of_rated(*HALONG, NOON - 48, NOON + 48)
     assert share[48] == power_bounds.MOST_OF_RATED
     assert share[0] == share[-1] == 0
@@ -131,7 +131,10 @@ def test_the_sun_makes_most_at_noon_and_nothing_by_night():
 
 
 def test_a_day_that_the_sun_cannot_have_made_is_no_evidence():
-    """Anyone who claims the rating from dawn to dusk would keep the hours in which it can be."""
+    """
+    A false register at its rating from dawn to dusk would be
+    credited for the hours around noon.
+    """
     most = np.concatenate([np.zeros(30), np.full(36, 1_000.0), np.zeros(30)])
     honest = most.astype(np.int64) * 9 // 10
     assert not power_bounds.above(honest, most, NONE, 0, 0.0).any()

@@ -82,7 +82,7 @@ def test_a_run_lasts_while_nothing_changes():
 
 
 def test_a_run_goes_on_over_the_cut_between_batches():
-    """What a restart forgets would be found a few hours later than without one."""
+    """After a restart, a fault would be found some hours later than without one."""
     times = _minutes(*range(0, 80, 10))
     values = np.array([1.0, 2, 2, 2, 2, 3, 3, 3])
     whole = _since(values, times)

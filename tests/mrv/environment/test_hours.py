@@ -91,7 +91,7 @@ def test_an_hour_counts_where_three_quarters_are_covered(at, covered):
     st.randoms(use_true_random=False),
 )
 def test_hours_are_what_counting_seconds_gives(at, chance):
-    """The columns would give another mean or another share than the rule that is printed."""
+    """The calculation in columns would give another mean or share than the published rule."""
     values = [round(chance.uniform(-5, 400), 1) for _ in at]
     found = hours(AIR, minutes(*at), pm2_5_ug_m3=values)
     found = {start: row for (kind, start), row in found.items() if kind == "pm2_5_1h_ug_m3"}

@@ -32,7 +32,7 @@ def _flags(found):
 
 
 def test_buses_are_the_methodology_at_the_timetable():
-    """The plan would be held to another equation than the meters."""
+    """The estimate of a plan would use another equation than the statement."""
     found = _buses()
     distance = 20 * 8 * 365 * 50
     assert found.figures["distance_km"] == distance

@@ -89,7 +89,7 @@ def test_the_heat_of_another_place_is_not_assumed():
 
 
 def test_months_and_their_sum_agree_nearly():
-    """Anyone who has only the yearly figure would get another plant."""
+    """With only the yearly irradiation, the estimate would be of another plant."""
     months = [75, 72, 85, 100, 145, 145, 160, 150, 135, 125, 105, 83]
     found = _pv(ghi_kwh_per_m2=months, ghi_source="satellite")
     assert found.figures["ghi_kwh_per_m2"] == sum(months)
@@ -151,7 +151,7 @@ def test_every_assumption_is_shown_with_its_source():
     ],
 )
 def test_bad_input_is_named(changed, said):
-    """A slip in the plan would become a plant."""
+    """A mistyped plan would be estimated as if it could be built."""
     with pytest.raises(MethodologyError, match=said.replace(".", r"\.")):
         _pv(**changed)
 
@@ -164,13 +164,13 @@ def test_a_declared_reduction_below_the_energys_is_no_slip():
 
 
 def test_without_pvlib_the_remedy_is_named(monkeypatch):
-    """A lean installation would end in a traceback."""
+    """An installation without optional packages would end in a traceback."""
     monkeypatch.setitem(sys.modules, "pvlib", None)
     with pytest.raises(MethodologyError, match="tonne's extra `estimate`"):
         _pv()
 
 
 def test_no_power_at_all():
-    """Nothing could be said of a plant without a size."""
+    """Without a rated power, the estimate would end without a remedy."""
     with pytest.raises(MethodologyError, match="enter rated_kw, or modules"):
         exante.estimate(exante.find("pv"), {"latitude": 1, "longitude": 2}, BOOK, "plan.json")

@@ -154,7 +154,7 @@ def test_a_year_that_nobody_submits_is_refused():
     )
 )
 def test_what_is_held_and_what_is_gone_is_what_was_issued(steps):
-    """A unit that appears from nowhere is a tonne that no one saved."""
+    """A unit without an issuance would represent a tonne that no one avoided."""
     units = [{**AUTHORIZATION["units"][0], "last": 40}]
     actions = [
         {"date": f"2026-04-{day:02}", "type": kind, "first": min(a, b), "last": max(a, b),

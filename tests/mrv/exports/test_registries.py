@@ -62,7 +62,7 @@ def test_whole_entries_make_documents_that_the_schemas_take(one, entered):
 
 @with_schemas
 def test_what_a_schema_misses_is_named(one, entered):
-    """A draft that does not name a hole is sent, and comes back weeks later."""
+    """A draft that does not name its missing fields is sent, and returned weeks later."""
     keys = [(k,) for k in entered["registrations"][0] if k != "project"]
     for group in ("cdop", "validation", "estimation", "place"):
         keys += [(group, k) for k in entered["registrations"][0][group] if k != "country"]

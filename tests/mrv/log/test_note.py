@@ -141,7 +141,7 @@ def test_countersigned_notes_verify_for_each_key() -> None:
 
 @pytest.mark.parametrize("text", ["", "no newline", "tab\t\n", "return\r\n"])
 def test_texts_that_cannot_stand_in_a_note(text: str) -> None:
-    """A signed text would look other on a screen than in the bytes."""
+    """A signed text would look different on a screen than in its bytes."""
     with pytest.raises(SignatureError, match="note text"):
         sign_note(text, "log", SigningKey.generate())
 

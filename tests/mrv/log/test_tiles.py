@@ -98,7 +98,10 @@ def test_bundles_hold_their_entries():
 
 
 def test_an_entry_that_is_too_long_is_named():
-    """It would be written with another length, and every reader would lose its place."""
+    """
+    A too long entry would be written with another length, and
+    readers would lose their position.
+    """
     long = b"x" * 65_535
     assert dict(files([long], [leaf_hash(long)]))["tile/entries/000.p/1"][2:] == long
     with pytest.raises(LogError, match="entry 1 has 65536 bytes"):

@@ -75,7 +75,7 @@ def test_days_that_are_absent_are_days_without_a_ratio():
 
 
 def test_what_cannot_be_told_is_not_told():
-    """A made-up figure would be paid for with water, or believed over the eyes."""
+    """A wrong soiling figure would cause needless cleaning, or hide visible dirt."""
     days, ratio, sun = _series(CASES[0])
     assert soiling(days[:0], ratio[:0], sun[:0]) is NoEstimate.SHORT
     assert soiling(days[:364], ratio[:364], sun[:364]) is NoEstimate.SHORT

@@ -136,7 +136,7 @@ def test_uncertainties_are_combined_as_the_ipcc_says(bare):
 
 
 def test_the_code_stands_under_its_heading(told):
-    """A page would hold a code and nothing that says its subject."""
+    """The page would show a QR code without its subject."""
     kinds = [block["kind"] for block in status(told, Words("en"))]
     assert kinds[:2] == ["h2", "code_of_dots"]
 

@@ -161,7 +161,7 @@ def test_the_inputs_are_those_that_counted(name):
 
 
 def test_a_rule_that_takes_the_whole_reduction_stands_in_the_workbook():
-    """An auditor would calculate tonnes of which no invoice was shown."""
+    """The workbook would calculate tonnes although the required invoices are missing."""
     facts = closed.facts_of("2/pv-panel-recycling/018aed436b03")
     data = workbook(facts, Words("en"))
     sheet = load_workbook(BytesIO(data), data_only=True)

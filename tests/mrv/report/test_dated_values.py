@@ -107,7 +107,7 @@ def test_a_design_states_its_sources_and_the_life_of_what_it_replaces(facts):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_paper_and_console_show_the_same_table(facts, language):
-    """One of the two would hide what the other says."""
+    """Report or console would omit dated values that the other shows."""
     words = Words(language)
     shown = [b for b in dated(facts.subject, words) if b["kind"] == "table"]
     printed = [b for b in basis(facts, words) if b["kind"] == "table"]
@@ -116,7 +116,7 @@ def test_paper_and_console_show_the_same_table(facts, language):
 
 
 def test_a_statement_without_dates_has_no_empty_table(facts):
-    """A head over nothing would look as if something were missing."""
+    """A heading without a table would look as if data were missing."""
     case = sample.compost_case()
     bare = sample.draft(replace(case, plan=replace(case.plan, ratings={}, samples=())))
     subject = bare.subject

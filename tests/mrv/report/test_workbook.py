@@ -341,7 +341,7 @@ def test_the_same_documents_give_the_same_bytes(books, facts):
 
 
 def test_an_unknown_language_is_refused():
-    """A report in no language would come out half empty."""
+    """A report in an unavailable language would be half empty."""
     with pytest.raises(ReportError, match="'fr' is not one of en, "):
         Words("fr")
 

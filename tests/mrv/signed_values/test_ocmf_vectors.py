@@ -118,7 +118,7 @@ def test_what_the_meter_doubts_itself_is_told():
 
 
 def test_a_time_that_is_not_synchronised_is_told():
-    """Energy of 1970 would be put into a period on the meter's word."""
+    """A signed value with a time in 1970 would be assigned to a period."""
     items = _values("ocmf_tariff_1.xml")
     found = check_items(items, _registered(items))[0]
     assert {one.clock for one in found.record.readings} == {"U"}

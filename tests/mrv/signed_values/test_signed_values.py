@@ -70,7 +70,7 @@ def test_each_curve_verifies_its_own_and_no_other(name, form):
 
 
 def test_brainpool_goes_by_both_of_its_names():
-    """Some makers write the P of the curve's full name."""
+    """The full name of a curve with its P, as some manufacturers write it, is accepted."""
     value = made(SECRETS["brainpool256r1"], "ECDSA-brainpoolP256r1-SHA256")
     assert outcomes([value], keys(SECRETS["brainpool256r1"])) == ["verified"]
 
@@ -96,7 +96,7 @@ def test_a_page_stands_for_one_value():
 
 
 def test_a_forged_page_takes_no_honest_one_down():
-    """Anyone who can send anything could void a meter's values."""
+    """Any sender could invalidate a meter's values."""
     forged = made(SECRETS["secp256k1"], RD=[READING | {"RV": "9.0"}])
     assert outcomes([forged, made()]) == ["refused", "verified"]
     unread = made(algorithm="RSA", RD=[READING | {"RV": "9.0"}])
@@ -150,7 +150,7 @@ def test_what_a_reading_leaves_out_is_that_of_the_one_before():
     ],
 )
 def test_what_is_not_whole_is_refused(text):
-    """A value could be read in two ways, and counted in the dearer one."""
+    """A value could be read in two ways, and counted as the higher one."""
     with pytest.raises(SignedValueError):
         ocmf.read(text)
     assert outcomes([text]) == ["refused"]
@@ -217,6 +217,6 @@ def test_one_key_in_its_forms_is_one_key():
 
 @pytest.mark.parametrize("text", ["", "# nothing", "m-1", "m-1 zz", "m-1 0400"])
 def test_lists_of_keys_that_are_none_are_refused(text):
-    """A list that holds nothing would leave the registry's word in place."""
+    """An empty file of keys would leave the registry's keys in use."""
     with pytest.raises(SignedValueError):
         read_own_keys(text)

@@ -259,7 +259,7 @@ def test_a_draft_is_seen_within_its_scope_alone(served):
 
 
 def test_lists_keep_to_the_scope(served):
-    """A list would tell what the single pages hide."""
+    """A list would show data that single pages hide."""
     assert [p["id"] for p in served.ask("/v1/projects", "stranger").json()["items"]] == ["bus"]
     devices = served.ask("/v1/devices", "stranger").json()["items"]
     assert [d["id"] for d in devices] == ["bus-1", "ch-1"]
@@ -283,7 +283,7 @@ def test_an_administrator_of_one_project_makes_no_key_of_all(served):
 
 
 def test_a_key_is_revoked_at_once(served):
-    """A lost key would go on opening the door."""
+    """A revoked key would still give access."""
     made = served.ask(
         "/v1/keys", "admin", "POST", json={"name": "short-lived", "role": "auditor"}
     ).json()

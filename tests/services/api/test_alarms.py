@@ -41,7 +41,7 @@ def test_a_scope_sees_the_alarms_of_its_projects(served, raised):
 
 
 def test_operators_acknowledge_once(served, raised):
-    """An auditor could put an operator's alarms to rest, or no one know who did."""
+    """An auditor could acknowledge an operator's alarms, or the person would not be recorded."""
     path = f"/v1/alarms/{raised['certificate_expired', 'inv-2']}/acknowledge"
     assert served.ask(path, "auditor", "POST", json={}).status_code == 403
     assert served.ask(path, "rival", "POST", json={}).status_code == 404
@@ -84,7 +84,7 @@ def _signed_in(served, who):
 
 
 def test_operators_take_alarms_up_in_the_console(served, raised):
-    """At night there is a browser and no terminal; and no one else may put an alarm to rest."""
+    """An operator must be able to acknowledge an alarm in the browser, and no one else."""
     number = raised["project_silent", "pv"]
     page = f"{served.url}/console/en/alarms/{number}"
     own, auditor = _signed_in(served, "operator"), _signed_in(served, "auditor")

@@ -50,7 +50,7 @@ def test_a_wrong_parameter_is_named(served, query, said):
 
 
 def test_a_page_mark_that_we_did_not_make_is_refused(served):
-    """A forged mark would show another list, or break the query."""
+    """A forged page cursor would show another list, or break the query."""
     query = {**SPAN, "device": "inv-1", "limit": 5}
     mark = served.ask("/v1/intervals", "auditor", params=query).json()["next"]
     marks = [mark[:-2] + ("AA" if mark[-2:] != "AA" else "BB"), "", "x", "%00", "é", "A" * 900]
@@ -163,7 +163,7 @@ def test_what_is_not_there_is_said_plainly(served, method, path, status):
 
 
 def test_of_two_tokens_neither_is_taken(served):
-    """A proxy might judge the one, and this server let the other one in."""
+    """Of two tokens a proxy might check one, and this server accept the other."""
     given = [("Authorization", f"Bearer {served.tokens[who]}") for who in ("auditor", "revoked")]
     for headers in (given, given[::-1], [given[0], given[0]]):
         is_problem(plain.get(f"{served.url}/v1/me", headers=headers), 400)
@@ -173,7 +173,7 @@ def test_of_two_tokens_neither_is_taken(served):
 
 
 def test_a_length_that_is_no_number_is_refused(served):
-    """Five thousand digits were a defect of ours, with a traceback in the log."""
+    """A number of five thousand digits ended in an internal error."""
     for digits in ("0" * 5_000, "9" * 18):
         with hostile.connection(served.url) as one:
             head = f"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: {digits}\r\n\r\n"
@@ -182,7 +182,7 @@ def test_a_length_that_is_no_number_is_refused(served):
 
 
 def test_a_key_for_longer_than_there_are_years_is_refused(served):
-    """No list of keys could be read again, for its time is the year 10000 elsewhere."""
+    """A key that ends in the year 9999 would make the list of keys unreadable."""
     body = {"name": "for ever", "role": "auditor", "expires": "9999-12-31T23:59:59-23:59"}
     assert "before the year 9000" in is_problem(
         served.ask("/v1/keys", "admin", "POST", json=body), 422
@@ -267,7 +267,7 @@ def test_secrets_are_nowhere(served):
 
 
 def test_a_key_that_would_never_be_valid_is_refused(database_url, tmp_path):
-    """An administrator would hand out a token that opens nothing."""
+    """An administrator would hand out a token that gives no access."""
     plant.register(database_url, tmp_path)
     with connect(database_url, role="tonne_api", autocommit=True) as conn:
         with pytest.raises(Exception, match="past"):

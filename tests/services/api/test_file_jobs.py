@@ -83,7 +83,7 @@ def test_a_file_is_made_while_nobody_waits(served, path, media_type):
 
 
 def test_who_may_not_have_a_file_gets_no_job(served):
-    """Another's evidence would be had by asking for it to be made."""
+    """A caller could get evidence of other projects by requesting its file."""
     pack = f"/v1/statements/{served.issued}/evidence"
     assert served.ask(pack, "stranger", headers=ASYNC).status_code == 404
     assert served.ask(pack, headers=ASYNC).status_code == 401
@@ -176,7 +176,7 @@ def test_a_job_whose_process_ended_is_taken_up_and_not_for_ever(queue):
 
 
 def test_who_only_reads_asks_for_nothing(database_url):
-    """Dashboards' login is known to many."""
+    """The dashboards' login, which many know, must not read or request files."""
     with (
         connect(database_url, role="tonne_grafana", autocommit=True) as conn,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
@@ -220,7 +220,7 @@ def test_what_is_kept_is_bounded_by_bytes(tmp_path):
     ],
 )
 def test_a_file_that_is_removed_meanwhile_is_sent(tmp_path, method, headers, status, length):
-    """Anyone who fetched a pack while another one was made for room was answered 500."""
+    """A download of a pack that was deleted meanwhile ended with an internal error."""
 
     def make(work):
         (work / "x").write_bytes(b"x" * 200_000)

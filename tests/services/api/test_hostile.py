@@ -167,7 +167,7 @@ def test_nobody_but_a_trusted_proxy_is_believed(served, attacked):
     ],
 )
 def test_a_head_that_is_too_large_is_refused(attacked, head, status):
-    """What is read before anyone is known would fill the memory."""
+    """Request bodies read before authentication would fill the memory."""
     with hostile.connection(attacked) as one:
         with suppress(OSError):  # it may be refused before its end is sent
             one.sendall(head)

@@ -112,7 +112,7 @@ def test_invoices_keep_to_the_scope(served):
 
 
 def test_a_delivery_that_comes_many_times_is_kept_once(served):
-    """A client that heard no answer would bill twice."""
+    """A client without an answer would store an invoice twice."""
     with ThreadPoolExecutor(6) as pool:
         answers = list(
             pool.map(
@@ -145,7 +145,7 @@ def test_pages_hold_every_invoice_once(served):
 
 
 def test_a_period_is_held_against_what_came_over_the_api(served):
-    """The bill would be kept and never looked at."""
+    """An invoice would be stored and never compared with its meters."""
     span = {"from": "2026-03-04", "to": "2026-03-05"}
     bill = {**MARCH, **span, "id": "H-1", "amount": "1"}
     assert deliver(served, bill).status_code == 201

@@ -92,14 +92,14 @@ def test_what_takes_long_has_a_lane_of_its_own(method, path, accept, count):
     ],
 )
 def test_who_is_made_to_wait_is_let_past_nobody(headers, count):
-    """By a word in a header, anyone would have files made beside the two of the lane."""
+    """By a request header, a caller could start more file jobs than permitted."""
     path, client = "/v1/statements/x.pdf", ("10.0.0.1", 1)
     scope = {"method": "GET", "path": path, "client": client, "headers": ()}
     assert len(Lanes().of(scope, headers)) == count
 
 
 def test_an_address_has_a_share_of_the_places(monkeypatch):
-    """One address would take all of them."""
+    """One address would take all places of a limit."""
     monkeypatch.setattr(connections, "MOST_OF_ADDRESS", 3)
     places = Places(networks("10.0.0.0/24, ::1"))
     assert [places.take("192.0.2.1") for _ in range(4)] == [True, True, True, False]
@@ -146,7 +146,7 @@ def test_a_new_connection_takes_the_place_of_one_that_says_nothing(monkeypatch):
     ],
 )
 def test_what_an_address_counts_as(address, share):
-    """A customer with a network of 2^64 addresses would be counted as so many."""
+    """An IPv6 network of 2^64 addresses would count as so many callers."""
     assert share_of(address) == share
 
 

@@ -171,7 +171,7 @@ def test_known_keys_outlive_an_outage_of_the_provider(monkeypatch):
 
 
 def test_a_provider_that_hangs_is_waited_for_once(monkeypatch):
-    """Each token would wait again, and requests would pile up."""
+    """Each token would wait for the unavailable provider again, and requests would accumulate."""
     monkeypatch.setattr(principals, "WAIT_S", 0.3)
     with hanging_provider() as (url, listening):
         tokens = Tokens(ISSUER, AUDIENCE, url)

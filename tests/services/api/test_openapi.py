@@ -51,7 +51,7 @@ _A_CASE_S = 2
 
 @pytest.mark.timeout(300 + _A_CASE_S * 40 * CASES)
 def test_what_it_promises_is_kept_whatever_is_asked(served):
-    """A request that no one thought of would break the API, or get what no client can read."""
+    """An unexpected request would end in an internal error, or in an undocumented answer."""
     from tests.services.api.any_request import ask_everything  # noqa: PLC0415 - loads for a second
 
     seen = ask_everything(served, CASES)

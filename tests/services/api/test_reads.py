@@ -137,7 +137,7 @@ def test_an_asset_tells_its_history(served, network):
 
 @pytest.mark.parametrize("bbox", ["1,2,3", "a,b,c,d", "10,0,5,1", "0,0,0,nan", "0,-91,0,0"])
 def test_a_window_that_is_none_is_refused(served, bbox):
-    """A slip of a map would be answered with the whole city, or with nothing."""
+    """A mistyped map window would be answered with the whole city, or with nothing."""
     answer = served.ask(f"/v1/sewers?bbox={bbox}", "auditor")
     assert answer.status_code == 422
     assert "west,south,east,north" in answer.json()["detail"]
@@ -247,7 +247,7 @@ def test_proofs_of_the_log_hold(served):
 
 
 def test_a_downloaded_pack_verifies_offline(served, tmp_path):
-    """The third-party entity would hold a pack that no one can check."""
+    """The third-party entity would get a pack that cannot be verified."""
     path = f"/v1/statements/{served.issued}/evidence"
     whole = served.ask(path, "scoped")
     assert whole.headers["content-type"] == "application/zip"

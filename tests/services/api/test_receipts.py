@@ -39,7 +39,7 @@ def _in_pack(served, name):
 
 
 def test_no_receipt_is_served_before_there_is_one(served, verified):
-    """A buyer could be shown a place in the log that nothing stands at."""
+    """A buyer could get a receipt for a log entry that does not exist."""
     name, log = verified
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         with conn.transaction(force_rollback=True):

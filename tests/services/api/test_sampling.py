@@ -76,7 +76,7 @@ def refused(served, drawn):
 
 
 def test_a_list_is_taken_once_and_only_as_it_was_drawn(served, drawn):
-    """A verifier could look away from the days that matter, or an operator choose them."""
+    """A verifier could avoid the days that matter, or an operator could choose the sample."""
     name, lists = drawn
     refused(served, drawn)
     path = f"/v1/statements/{name}/sampling.json"

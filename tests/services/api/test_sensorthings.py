@@ -31,7 +31,7 @@ def stored(served, device="inv-1", quantity="energy_export"):
 
 
 def test_every_set_and_link_leads_somewhere(served):
-    """A client walks by links: one that leads nowhere ends it."""
+    """A client follows links: a broken link stops it."""
     index = served.ask(ROOT).json()
     assert len(index["value"]) == 8
     token = {"Authorization": f"Bearer {served.tokens['auditor']}"}

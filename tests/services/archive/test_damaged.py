@@ -143,7 +143,7 @@ def test_an_archive_has_one_database(database_url, sealed_url, place):
 
 
 def test_two_runs_at_once_are_refused(sealed_url, tmp_path):
-    """Each would drop what the other had not finished."""
+    """Of two archive runs, each would drop days that the other had not finished."""
     with (
         connect(sealed_url, role="tonne_archive", autocommit=True) as conn,
         _alone(conn),

@@ -50,7 +50,7 @@ def test_a_round_that_fails_is_finished_by_the_next(sealed_url, tmp_path):
 
 
 def test_doctor_tells_of_days_that_should_be_archived(sealed_url, tmp_path, monkeypatch):
-    """The disk would be full before anyone heard that archiving had stopped months ago."""
+    """The disk would be full before anyone notices that archiving stopped months ago."""
     monkeypatch.setenv("TONNE_ARCHIVE_DAYS", "7")
     found = {}
     for state, before in (("late", plant.us("2026-03-03")), ("whole", shelved.LATER)):

@@ -145,7 +145,7 @@ SPOILT = {
 
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda f: f.__name__)
 def test_a_spoilt_day_is_named(folder, spoil):
-    """A file would be believed because it has the archive's name."""
+    """A foreign file would be accepted because it has a name of the archive."""
     spoil(_days(folder)[1])
     first, then = SPOILT[spoil]
     for failure, (step, words) in (

@@ -38,7 +38,7 @@ def test_a_store_of_objects_is_an_archive_as_a_folder_is(sealed_url, before, buc
 
 @pytest.mark.parametrize("mode", ["hang", "swallow"])
 def test_a_store_that_misbehaves_costs_nothing(sealed_url, before, bucket, mode):
-    """A store that says yes and forgets would be the grave of the only copy."""
+    """A store that confirms a file without keeping it would lose the only copy."""
     bucket.proxy.mode = mode
     with pytest.raises(VaultError, match=r"archive s3://"):
         shelved.archive(sealed_url, bucket.impatient_url if mode == "hang" else bucket.url)
@@ -70,7 +70,7 @@ def test_a_store_that_misbehaves_later_costs_nothing(sealed_url, before, bucket,
 
 
 def test_a_full_disk_costs_nothing(sealed_url, before, tmp_path):
-    """The half of a file would be taken for the file, or the run would end for good."""
+    """An incomplete file would be taken for a complete one, or archiving would stop permanently."""
     with _small_disk(tmp_path / "disk") as place:
         with pytest.raises(VaultError, match=r"cannot write .*(No space left|File too large)"):
             shelved.archive(sealed_url, place)

@@ -42,7 +42,10 @@ def test_resume_without_an_earlier_demo_says_what_to_run(monkeypatch, tmp_path):
 
 
 def test_once_and_resume_exclude_each_other():
-    """One ends when all is verified, the other verifies nothing."""
+    """
+    `--once` ends after verification, and `--resume` verifies
+    nothing: both together are refused.
+    """
     assert tonne("demo", "--once", "--resume").exit_code == 2
 
 

@@ -67,7 +67,7 @@ def test_times_are_asked_for_in_one_way() -> None:
 
 
 def test_t_stands_for_nothing() -> None:
-    """T is a time to one reader and a tonne to the next."""
+    """The placeholder T could be read as a time or as a tonne."""
 
     @every(list(ALL))
     def _(words: str) -> None:

@@ -46,7 +46,7 @@ def test_a_pack_is_exported_without_a_database(pack, options, tmp_path):
 
 
 def test_a_contradiction_writes_nothing(pack, options, tmp_path):
-    """A folder that half holds is sent by anyone who finds it."""
+    """An incomplete export folder could be sent by mistake."""
     entered = tmp_path / "authority.yaml"
     entered.write_text(yaml.safe_dump(whole(STATEMENT, 2026, 1)), encoding="utf-8")
     done = _run("cad-trust", pack, *options)

@@ -50,7 +50,7 @@ def test_the_key_of_an_api_is_alone_on_the_output(run, database_url):
     ids=lambda one: " ".join(one[:2]) if isinstance(one, tuple) else one,
 )
 def test_one_line_is_the_secret_and_the_rest_is_said(run, words, key):
-    """`T=$(..)` would capture words, too."""
+    """`T=$(..)` would capture explanations in addition to the token."""
     out, said = run(*words, "a")
     assert len(out.split()) == 1
     assert out.endswith("\n")

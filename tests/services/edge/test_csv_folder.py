@@ -129,7 +129,7 @@ def test_one_bad_row_and_nothing_of_the_file_is_taken(folder, data, told):
 
 
 def test_a_number_that_was_cut_short_is_not_taken(folder):
-    """1235,5 cut inside is 12: a register that fell, and then the energy of a reset."""
+    """A truncated 1235,5 is read as 12: a fallen register, and then the energy of a reset."""
     drop, outbox = folder
     cut = GOOD.encode()[: GOOD.encode().rindex(b"35,5")]
     _put(drop, cut)
@@ -145,7 +145,7 @@ def test_a_number_that_was_cut_short_is_not_taken(folder):
 
 @pytest.mark.parametrize("folder", [{"last_newline": False}], indirect=True)
 def test_a_program_that_ends_no_line_loses_none(folder):
-    """Each of its files would leave its last reading behind."""
+    """The last reading of each file of such a program would not be read."""
     drop, outbox = folder
     _put(drop, GOOD.rstrip().encode())
     assert _held(outbox) == ROWS
@@ -171,7 +171,7 @@ def test_a_file_is_left_to_whoever_still_writes_it(folder):
 
 
 def test_a_line_without_its_end_waits(folder):
-    """A program that is in the middle of a line would be taken at half a number."""
+    """A line that a program is still writing would be read with a truncated number."""
     drop, outbox = folder
     path = _rested(drop, "export.csv", GOOD.encode()[:-6], UNENDED_S / 10)
     other = _rested(drop, "other.csv", GOOD.encode(), UNENDED_S / 10)

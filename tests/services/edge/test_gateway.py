@@ -146,7 +146,7 @@ def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
 
 
 def test_two_sources_of_one_broker_both_listen(pipeline, tmp_path):
-    """They would disconnect each other, and refuse what the other's topics bring: it is lost."""
+    """Two gateways with one identity would disconnect each other and lose messages."""
     local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
     local.start()
     sources = [
@@ -173,7 +173,7 @@ def test_two_sources_of_one_broker_both_listen(pipeline, tmp_path):
 
 
 def test_a_gateway_loads_nothing_of_the_pipeline():
-    """Its 80 MB would be gone before it records anything: once one import brought 25."""
+    """A gateway has 80 MB of memory, of which one unneeded module took 25 MB."""
     told = "import sys, services.cli.pipeline.edge, services.edge.gateway; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert not {"numpy", "pydantic", "google.protobuf", "cbor2"} & set(done.stdout.split())

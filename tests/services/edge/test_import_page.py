@@ -138,7 +138,7 @@ def test_the_automation_of_the_page_is_one():
 
 
 def test_a_folder_takes_line_protocol(tmp_path):
-    """An export would stay there permanently, or be moved without being read."""
+    """An export file would stay in the folder, or be moved without being read."""
     drop = tmp_path / "drop"
     drop.mkdir()
     (drop / "a.lp").write_text(_blocks("InfluxDB line protocol")["influx"])

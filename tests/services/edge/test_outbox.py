@@ -101,7 +101,10 @@ def test_kill_9_loses_nothing_that_was_recorded(path):
 
 @pytest.mark.parametrize("policy", ["thin", "newest", "oldest"])
 def test_a_full_outbox_follows_its_policy(path, policy):
-    """Days without network: what goes must be what the plant chose, and be counted."""
+    """
+    In days without a network, only messages chosen by the plant
+    may be deleted, and are counted.
+    """
     outbox = Outbox(path, 4 * MB, policy)
     dropped = recorded = 0
     for k in range(0, 1_200, 10):
@@ -168,7 +171,7 @@ def test_an_outbox_of_another_machine_is_refused_until_it_is_adopted(path, monke
 
 
 def test_a_copy_frees_nothing_of_its_original(path, tmp_path):
-    """One machine's receipt would let go of what only the other has."""
+    """A receipt for one machine would delete messages that only the other one has."""
     Outbox(path, 8 * MB, "thin").close()
     copy = tmp_path / "copy.db"
     shutil.copy(path, copy)
@@ -203,7 +206,7 @@ def test_an_outbox_that_does_not_open_lets_go_of_its_file(path, monkeypatch):
 
 
 def test_two_processes_cannot_share_an_outbox(path):
-    """Each would send what the other has sent."""
+    """Two copies of an outbox would both send their messages."""
     outbox = Outbox(path, 8 * MB, "thin")
     with pytest.raises(InputError, match="in use"):
         Outbox(path, 8 * MB, "thin")

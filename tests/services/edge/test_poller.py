@@ -32,7 +32,7 @@ class Kept:
 
 
 def test_no_two_readings_are_of_one_millisecond(monkeypatch):
-    """The second has the time of the first and other values: tonne would refuse it."""
+    """A second reading with the same time and other values would be refused."""
     monkeypatch.setattr(modbus, "Bus", AtOnce)
     source = ModbusTcp(
         device="m-1",

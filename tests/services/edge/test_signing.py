@@ -110,7 +110,7 @@ def test_batches_are_numbered_without_a_gap(outbox, tmp_path, algorithm):
 
 
 def test_a_key_of_another_kind_is_refused(tmp_path):
-    """A gateway would sign with what the registry does not know, or not start for a reason."""
+    """A gateway would sign with an unregistered key, or not start without stating why."""
     path = tmp_path / "k"
     Signer("gw-1", Signing(str(path)))
     with pytest.raises(InputError, match="has no key of ES256"):

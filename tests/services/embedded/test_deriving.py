@@ -72,7 +72,7 @@ def test_an_open_interval_is_written_once_a_round(database_url, chain):
 
 
 def test_more_than_memory_should_hold_is_left_to_the_database(database_url, chain, monkeypatch):
-    """A database that makes no rows for an hour would cost the process its memory."""
+    """If no rows are derived for an hour, the queue would fill the memory of the process."""
     chain.store(inbox(0))
     derived(database_url)
     monkeypatch.setattr(deriver, "MOST_READINGS", 5)
@@ -86,7 +86,7 @@ def test_more_than_memory_should_hold_is_left_to_the_database(database_url, chai
 
 
 def test_two_pipelines_do_not_write_beside_each_other(database_url, monkeypatch):
-    """Two would each remember marks that the other moved, and store wrong intervals."""
+    """Two processes would use register states changed by each other, and store wrong intervals."""
     monkeypatch.setattr(writers, "PREDECESSOR_S", 1)
     opened = []
     first, second = (
@@ -112,7 +112,7 @@ def test_two_pipelines_do_not_write_beside_each_other(database_url, monkeypatch)
 
 
 def test_workers_that_start_together_on_a_new_database_both_share(database_url):
-    """The second waited for the first to end, and ended itself: a deployment began with one."""
+    """Of two workers that start together, the second ended with an error: one remained."""
     wanted, found = Source("parcels", 4), []
     first, second, looks = (
         connect(database_url, role="tonne_ingest", autocommit=True) for _ in range(3)

@@ -65,7 +65,7 @@ def others():
 
 
 def test_each_class_of_errors_is_tried():
-    """A class that no one thought of would halt the city by one meter."""
+    """One meter of an unforeseen class would stop the whole pipeline."""
     known = {
         kind.sqlstate: kind
         for kind in vars(psycopg.errors).values()
@@ -123,7 +123,7 @@ def rows(database_url):
 
 
 def test_rows_that_are_refused_hold_up_no_others_and_no_reading(database_url, chain):
-    """One meter whose intervals the server refuses would keep a city from its own."""
+    """One meter whose intervals the server refuses would block those of all others."""
     refuse(database_url, SICK, "22003", table="interval_quantity")
     chain.store(inbox(0))
     chain.store(inbox(16))

@@ -116,7 +116,7 @@ def test_what_waited_for_us_is_not_refused(quota, clock):
 
 
 def test_a_lost_connection_counts_as_time_away(quota, clock):
-    """The broker keeps what comes while the way to it is cut."""
+    """A device that reconnects may send the messages of the outage at once."""
     assert not quota.over(ROUTER, inbox(*from_("gw", 60)))
     clock.now_s += 600
     assert len(quota.over(ROUTER, inbox(*from_("gw", 601), epoch=1))) == 1

@@ -151,7 +151,7 @@ def _per_mwh(result, role):
 def test_a_city_counts_by_what_its_own_authority_states(
     database_url, tmp_path, place, country, grid, losses
 ):
-    """Its buses would be charged with Viet Nam's grid, and its roof gain from it."""
+    """Buses of another country would be charged with Viet Nam's grid, and roofs credited by it."""
     text = _city(place, grid) + _stated(country, grid, losses)
     found = _closed(database_url, tmp_path, text)
     bus, _ = found["bus"]
@@ -292,7 +292,7 @@ def test_a_close_names_a_programme_of_other_countries(database_url, tmp_path, te
 
 
 def test_a_site_without_a_country_is_warned_of(database_url, tmp_path):
-    """Whose grid counts would be decided by a time zone, unseen."""
+    """The grid of a project would follow from its time zone, without a message."""
     text = _city(GERMANY, "0.3").replace(",\n     country: DE", "")
     planned = registering.told(database_url, tmp_path, text)
     assert not planned.refused, [r.messages for r in planned.results]

@@ -82,7 +82,7 @@ def test_a_bad_day_that_is_issued_last_is_still_taken_off(buses):
 
 
 def test_a_statement_is_not_issued_past_what_is_owed_by_then(buses):
-    """A draft from before the bad day was issued would be credited in full."""
+    """A draft made before a negative period is issued would be credited in full."""
     url, who = buses
     early = _verified(url, who, 2)
     bad = _issue(url, who, 1)
@@ -113,7 +113,10 @@ TWINS = MOVED.replace(SERVED.replace("}", FROM), SERVED.replace("1,", "9,")).rep
 
 @pytest.mark.parametrize(("text", "number"), [(MOVED, 1), (TWINS, 9)])
 def test_what_is_owed_goes_with_the_meters(buses, tmp_path, text, number):
-    """Anyone who owes would register the same buses as another project, and owe nothing."""
+    """
+    An owner with a negative balance would register the same buses
+    as another project without it.
+    """
     url, who = buses
     bad = _issue(url, who, 1)
     lost = int(_close(url, 1)["carried"]["out_ug"])
@@ -199,7 +202,7 @@ def test_a_value_without_its_document_counts_once_the_document_is_there(database
 
 
 def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tmp_path):
-    """Anyone who closes the first days last would choose their baseline again."""
+    """By closing the first period last, an owner could choose its baseline again."""
     url, who = buses
     later = _issue(url, who, 2)
     honest = _close(url, 0)["emissions"]["reduction"]

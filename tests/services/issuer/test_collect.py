@@ -119,7 +119,10 @@ def _on_the_grid(times, register):
     ids=lambda f: f.__name__.strip("_"),
 )  # fmt: skip
 def test_events_at_an_edge(url, tmp_path, happens):
-    """A pack of a period with such an edge could not be verified."""
+    """
+    A pack could not be verified if a gap, reset or late reading
+    lies at the edge of its period.
+    """
     times, register = happens(*_steady(*AROUND))
     plant.send(url, "inv-1", times, energy_export_wh=register)
     closed, readings = _closed_pack(url, tmp_path)

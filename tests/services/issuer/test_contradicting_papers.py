@@ -189,7 +189,7 @@ def test_a_file_of_another_period_is_no_evidence_of_this_one(url, tmp_path):
 
 
 def test_a_document_is_one_paper_too(url, tmp_path):
-    """The licence would be the regression, and the supplier's invoice as well."""
+    """One file could serve as licence, regression report and supplier's invoice."""
     billed(url, tmp_path, WEATHER, *HALVES)
     # pages and annexes of one document, as owners name them
     pages = {n: {"document": f"regression of 2025, annex {i}"} for i, n in enumerate(NAMES)}
@@ -248,7 +248,7 @@ def test_an_operators_own_invoice_shows_nothing(url, tmp_path, issuer):
 
 
 def test_a_supplier_may_operate_another_project(url, tmp_path):
-    """The invoices of a power company that has a plant of its own would show nothing."""
+    """Invoices of a power company that operates a plant of its own would not be accepted."""
     plant.register(url, tmp_path, registry().replace("projects:", METERS.lstrip("\n")) + SECOND)
     operates(url, tmp_path, "EVN Hai Phong", "mill")
     billed(url, tmp_path, WEATHER, *HALVES)
@@ -284,10 +284,7 @@ def test_only_its_issuer_corrects_an_invoice(url, tmp_path):
 
 
 def test_a_pack_holds_the_first_invoice(url, tmp_path):
-    """
-    Anyone who verifies a pack computes the same condition from it; of
-    another period it says none.
-    """
+    """A verifier computes the same finding from the pack; another period has none."""
     billed(url, tmp_path, WEATHER, HALVES[0], row("b", "power", 2, 4, 2))
     billed(url, tmp_path, row("c", "power", 2, 4, corrects="b", reason="it was too high"))
     with connect(url, role="tonne_mrv", autocommit=True) as conn:

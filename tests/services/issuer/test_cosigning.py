@@ -233,7 +233,7 @@ def test_a_log_with_two_histories_gets_one_of_them_cosigned(
 
 
 def test_a_policy_that_cannot_work_is_refused(tmp_path, named, log_key):
-    """The log would wait permanently for someone who is never asked."""
+    """The log would wait permanently for a witness that is never asked."""
     _, key = named("w1")
     file = tmp_path / "policy"
     for text, word in (

@@ -39,7 +39,10 @@ def closed(url):
 
 
 def test_the_survey_of_buses_is_asked_for_and_found(database_url, tmp_path):
-    """A free text let ten litres more pass, and a survey that was named was not looked for."""
+    """
+    A baseline of ten litres more passed with a free text as its source, and a named survey was
+    ignored.
+    """
     bare = registering.told(database_url, tmp_path, plant.REGISTRY, "owner")
     said = "\n".join(m for r in bare.results for m in r.messages)
     assert not bare.refused

@@ -162,7 +162,7 @@ PHASES = """, dated: [
 
 
 def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
-    """Half a plant would be held to the estimate of the whole, and never be above it."""
+    """Half a plant would be compared with the estimate of the whole, and never exceed it."""
     before = _closed(url, tmp_path, plant.REGISTRY)["comparisons"]
     text = plant.REGISTRY.replace(
         "reduction_t_per_year: 799.2}", f"reduction_t_per_year: 799.2{PHASES}"

@@ -130,7 +130,7 @@ def test_a_spoiled_finding_is_named(pack, spoil):
 
 
 def test_observations_stand_against_nothing(conn, who, name):
-    """A remark for next time would hold up this time's tonnes."""
+    """A forward action request would block the present issue."""
     for kind in ("OBS", "FAR"):
         say(conn, name, who["verifier"], "raised", kind, WORDS, None)
     life.verify(conn, name, who["verifier"], concluded("unqualified", "limited", of=(conn, name)))
@@ -303,7 +303,7 @@ def test_an_issued_statement_is_revoked_for_good(conn, who, name):
 
 
 def test_an_ended_key_raises_nothing(conn, who, name, tmp_path):
-    """A verifier whose key was stolen would go on being heard."""
+    """Findings signed with a stolen key of the verifier would still be accepted."""
     enrolled.enroll(conn, holders.create(tmp_path, "another", "verifier"))
     gone = steps.Signer(*keys.load(tmp_path, "another"))
     made = sign(conn, name, gone, ("raised", "CAR", WORDS, None))

@@ -144,7 +144,7 @@ def _until_waiting(url):
 
 
 def test_neighbouring_periods_are_all_issued_and_the_log_is_dense(database_url, signers):
-    """A half-open edge would count as an overlap, or two entries would share a place."""
+    """Adjacent periods would count as overlapping, or two log entries would share an index."""
     days = [f"2026-03-0{day}" for day in range(1, 6)]
     names = [_verified(database_url, signers, *s) for s in pairwise(days)]
     with ThreadPoolExecutor(len(names)) as pool:

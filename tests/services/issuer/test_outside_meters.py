@@ -130,7 +130,10 @@ KEPT_OUT = {
 
 @pytest.mark.parametrize(("registries", "says"), KEPT_OUT.values(), ids=KEPT_OUT)
 def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, says):
-    """Each of these left a project with 2.55 times the truth, and no condition."""
+    """
+    Each of these meters outside the project gave 2.55 times the
+    true reduction, without a finding.
+    """
     url = buses(*(_registry(**one) for one in registries))
     _tell(url)
     told = _told(_close(url))
@@ -193,7 +196,7 @@ def test_charger_that_took_nothing_of_the_project_is_not_named(buses, registries
 
 
 def test_rating_of_a_watt_hides_nothing(buses):
-    """All of its steps are more than a watt allows, so that its intervals are empty."""
+    """A meter registered with 1 W has empty intervals, since every step exceeds its rating."""
     url = buses(_registry(reason=True, watts=1))
     _tell(url, 2_000)
     told = _told(_close(url))
@@ -202,7 +205,7 @@ def test_rating_of_a_watt_hides_nothing(buses):
 
 
 def test_readings_that_a_low_rating_refuses_are_told(buses):
-    """A register above what a watt makes in ten years is not even stored."""
+    """At a rating of 1 W, a register above ten years of generation is not stored."""
     url = buses(_registry(reason=True, watts=1))
     assert not _told(_close(url))
     details = [
@@ -225,7 +228,7 @@ def test_readings_that_a_low_rating_refuses_are_told(buses):
 
 
 def test_check_meter_that_agrees_is_none_that_is_left_out(buses):
-    """An honest check meter would stand as one that the project hides."""
+    """An honest check meter would be reported as a meter hidden by the project."""
     before = _close(buses())
     url = buses(_registry(more=", check_of: ch-1"))
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), TEN_MINUTES_US)
@@ -257,7 +260,7 @@ UPSTREAM = {
 
 @pytest.mark.parametrize(("reads", "says"), UPSTREAM.values(), ids=UPSTREAM)
 def test_main_meter_is_settled_by_what_it_supplies(buses, reads, says):
-    """An honest main meter was asked about every month; a hidden one could be said to be it."""
+    """An honest main meter had a finding each month; a hidden meter could be declared as one."""
     before = _close(buses())
     outside = REASON.replace("reason:", "upstream_of: [ch-1], reason:")
     url = buses(_registry(kind="energy_meter", watts=200_000) + outside)
@@ -294,7 +297,7 @@ def _split(device):
 
 
 def test_charger_of_a_project_that_is_never_closed_is_named(buses):
-    """What it took was counted nowhere; where that project is closed, nothing is said."""
+    """The consumption of a charger in a project that is never closed was counted nowhere."""
     before = _close(buses())
     url = buses(_split("ch-2"))
     _tell(url)

@@ -149,7 +149,7 @@ def test_names_that_lead_out_of_a_pack(drafted, tmp_path, name):
 
 
 def test_a_status_list_that_cannot_be_had(drafted, tmp_path):
-    """A reader would take silence for good news."""
+    """A reader would take a missing check for a passed one."""
     url, who, name = drafted
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         life.submit(conn, name, who["operator"])

@@ -119,7 +119,7 @@ def test_a_rating_that_rises_counts_where_something_shows_it(held, counts):
 
 
 def test_nothing_is_dated_into_a_period_that_is_signed(url, tmp_path):
-    """What a statement rests on would be another registry the day after."""
+    """A later change of the registry would change the inputs of a statement."""
     who = logged.signers(url, tmp_path)
     logged.issue(url, who)
     dated = ONE.replace("1000000", "2000000") + (

@@ -58,7 +58,7 @@ def _sealed(url):
 
 
 def test_the_sealer_leaves_no_day_longer_than_promised(at, database_url):
-    """What stood in the database for days could be rewritten before anyone fixed it."""
+    """Stored data could be changed for days before they are sealed."""
     assert SETTLE_US + seal.EVERY_S * 1_000_000 < PROMISED_US
     waited, step = {}, 11 * HOUR_US  # eleven times as rarely as it does
     for now in range(BEGIN, BEGIN + 5 * 24 * HOUR_US, step):
@@ -172,7 +172,7 @@ def test_late_readings_are_a_new_leaf(database_url, who):
 
 
 def test_a_change_by_hand_is_not_sealed_unless_somebody_says_why(database_url, who):
-    """The sealer itself would make a forgery look right."""
+    """Sealing again would make changed data look genuine."""
     logged.seal_now(database_url, who)
     _execute(
         database_url,
@@ -207,7 +207,7 @@ def test_rows_changed_of_many_devices_are_named_a_few_at_a_time(database_url, wh
 
 
 def test_a_day_that_is_not_sealed_in_time_is_named(database_url, who):
-    """A log that stopped would look like one that holds."""
+    """A log that stopped would look intact."""
     logged.seal_now(database_url, who)
     late = logged.NOW + 30 * 3_600_000_000
     plant.fill_pv(database_url, "2026-03-04", "2026-03-06", 15)

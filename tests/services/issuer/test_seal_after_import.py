@@ -52,7 +52,7 @@ def test_a_device_that_leaves_a_project_accuses_nobody(database_url, who, tmp_pa
 
 
 def test_a_device_that_joins_a_project_accuses_nobody(database_url, tmp_path):
-    """Its days were sealed under no project, or under another one."""
+    """Days of a reassigned device were sealed under no project, or under a wrong one."""
     who = planted(logged.with_buses, database_url, tmp_path)
     _imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES))
     logged.seal_now(database_url, who)

@@ -154,7 +154,7 @@ def test_what_is_committed_between_a_seals_snapshot_and_its_entry_is_late(
 
 
 def test_a_commit_under_way_when_a_seal_begins_is_under_it(database_url, who, in_background):
-    """Its batch looked for seals before there was one, and its rows came after the snapshot."""
+    """Rows committed while a day is sealed would be neither sealed nor noted as late."""
     with _under_way(database_url, *_late()):
         sealing = in_background(logged.seal_now, database_url, who)
         with psycopg.connect(database_url, autocommit=True) as conn:
@@ -289,7 +289,7 @@ def test_sealing_earlier_days_forgets_no_late_reading_of_others(database_url, wh
 
 
 def test_a_sealer_that_is_killed_leaves_nothing_unknown(database_url, who, in_background):
-    """What came while it sealed would be neither sealed nor late once it is started again."""
+    """Readings stored during an interrupted sealing would be neither sealed nor noted as late."""
     logged.seal_now(database_url, who, projects=["bus"])
     with _log_locked(database_url):
         sealing = in_background(logged.seal_now, database_url, who)
@@ -360,7 +360,7 @@ def test_an_issue_says_that_late_readings_wait_for_their_seal(database_url, who)
 
 @pytest.mark.parametrize("late", [False, True])
 def test_an_issue_says_what_was_changed_by_hand(database_url, who, late):
-    """The operator would seal a forged day again, for readings were said to be late."""
+    """The operator would seal a forged day again because of allegedly late readings."""
     logged.seal_now(database_url, who)
     _changed(database_url, BY_HAND["updated"] + ROW)
     if late:
@@ -372,7 +372,10 @@ def test_an_issue_says_what_was_changed_by_hand(database_url, who, late):
 
 
 def test_an_issue_says_when_its_readings_are_between_two_seals(database_url, who):
-    """`tonne log seal` and `tonne log audit` would find nothing, and the issue be refused on."""
+    """
+    `tonne log seal` and `tonne log audit` would report nothing,
+    and the issue would stay refused.
+    """
     logged.seal_now(database_url, who)
     _send(database_url, *_late())
     name = _verified(database_url, who)
@@ -433,7 +436,7 @@ def test_a_late_reading_under_two_seals_is_sealed_under_both(
 
 
 def test_many_late_readings_are_forgotten_once_they_are_sealed(database_url, who):
-    """What waits for a seal would grow permanently."""
+    """Notes that wait for a seal would accumulate."""
     logged.seal_now(database_url, who)
     times, energy = _day("2026-03-03")
     for at in range(0, 90, 9):

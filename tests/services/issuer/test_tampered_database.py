@@ -303,7 +303,7 @@ def test_dead_letters_that_policy_removed_are_no_break(url):
 
 
 def test_no_table_is_forgotten(url):
-    """A table that comes later would be outside of every audit, and no one would know."""
+    """A new table would be outside every audit, unnoticed."""
     # as the sealer sees them: a table that it may not read is none that it seals
     with connect(url, role="tonne_mrv") as conn:
         unknown = tables(conn).unknown
@@ -342,7 +342,7 @@ def _sealed(conn):
 @pytest.mark.parametrize("what", ["change", "delete", "add", "reorder"])
 @pytest.mark.parametrize("measured", [True, False])
 def test_tables_without_cases_of_their_own(url, what, measured):
-    """A table that comes later would be sealed in word only."""
+    """A new table would be named in the log without its contents."""
     _clean(url)
     with connect(url) as conn:
         conn.execute("SET session_replication_role = replica")

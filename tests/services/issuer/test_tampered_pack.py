@@ -85,7 +85,7 @@ def _named(folder, whole):
 
 
 def test_an_unchanged_copy_holds(folder, whole):
-    """Every other case would be taken for the wrong reason."""
+    """Every other case would be rejected for the wrong reason."""
     assert _named(folder, whole) is None
     steps = {s.name: s for s in verify(read_pack(folder)).steps}
     # no list was given, and the reader trusts no authority and no witness
@@ -96,7 +96,7 @@ def test_an_unchanged_copy_holds(folder, whole):
 
 
 def test_no_file_is_forgotten(folder):
-    """A file that comes later could be changed, and no case here would know of it."""
+    """A new file of the pack could be changed without a failing test."""
     there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     cases = {f"{n}.json" for n in DOCUMENTS} | {f"{n}.parquet" for n in TABLES} | set(TEXTS)
     assert there == cases, "give each new file of a pack its cases in this module"

@@ -221,7 +221,7 @@ def test_tokens_are_append_only(who, database_url, asked):
 
 
 def test_settings_that_say_too_little_or_two_things(asked, tmp_path, monkeypatch):
-    """No one would be asked, or anyone's token would count, without a message."""
+    """No authority would be asked, or any authority's token accepted, without a message."""
     asked()
     for name, value, what in (
         ("TONNE_TIMESTAMP_AUTHORITIES", str(tmp_path / "none"), "No such file"),
@@ -277,7 +277,7 @@ def server_wait(server):
 
 
 def test_an_authority_that_others_wrote(another, who, database_url, asked, monkeypatch, tmp_path):
-    """Client and authority of one hand could err alike."""
+    """Client and test authority, written by the same people, could have the same fault."""
     base, chain = another
     leaf, *above = re.findall(r"-----BEGIN.*?-----END CERTIFICATE-----\n", chain, re.DOTALL)
     file = tmp_path / "others.pem"

@@ -78,7 +78,7 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
 
 
 def test_only_what_is_changed_after_the_period_began_is_late(url, tmp_path):
-    """Plans that change between two periods would be a condition of each of them."""
+    """A plan changed between two periods would raise a finding in both."""
     registering.told(url, tmp_path, BUSES.replace(OLD, NEW), author="owner")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         project = plan_of(conn, "bus", *SPAN).project
@@ -97,7 +97,7 @@ def test_only_what_is_changed_after_the_period_began_is_late(url, tmp_path):
 
 
 def test_left_out_and_given_again_is_a_change(url, tmp_path):
-    """A value would be new once it was left out in between; one that was never there is new."""
+    """A value omitted in between would count as new; only one that was never entered is new."""
     kwh = "{device: bus-1, role: vehicle%s}"
     text = BUSES.replace(kwh % "", kwh % ", kwh_per_km: %s")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
@@ -210,7 +210,10 @@ def test_a_new_id_has_the_values_of_the_meter_that_it_replaces(
 
 @pytest.mark.parametrize(("metres", "late"), [(100, 1), (20_000, 0)])
 def test_what_counts_is_of_whom_the_project_s_kilometres_are(url, tmp_path, metres, late):
-    """Vehicles that hardly drive hide nothing; a fleet that bought two old ones is its own."""
+    """
+    Vehicles that hardly drive hide no takeover; a fleet that bought two used vehicles is a new
+    project.
+    """
     ended, again = taken_over()
     registering.told(url, tmp_path, with_silent(ended + again, 7), author="owner")
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 600_000_000)
@@ -234,7 +237,7 @@ def with_silent(text, count):
 
 
 def test_another_file_after_one_that_completed_a_document_is_a_condition(url, tmp_path):
-    """First no hash, then one, then another: the second change left no trace."""
+    """A document's hash that was added and then changed left no trace of the change."""
     first = BUSES + (DOCUMENT % ("survey 7", "2025-03-01", "")).replace(", sha256: }", "}")
     second, third = (BUSES + DOCUMENT % ("survey 7", "2025-03-01", x * 32) for x in ("b1", "c2"))
     registering.told(url, tmp_path, first)
@@ -273,7 +276,7 @@ PUBLISHED = (
 
 
 def test_a_publication_of_the_losses_settles_its_finding_at_any_time(url, tmp_path):
-    """The finding would ask for a document, and entering it would be another finding for good."""
+    """Entering the requested document would raise another finding permanently."""
     bare = logged.closed(url, *SPAN, project="bus").result
     (found,) = (one for one in bare.applicability if one.rule == "FAC-01")
     assert "Enter the publication of the grid operator or authority under `documents`" in str(
@@ -288,7 +291,7 @@ def test_a_publication_of_the_losses_settles_its_finding_at_any_time(url, tmp_pa
 def test_a_period_closes_by_the_evidence_that_the_pinned_trust_root_asks_for(
     url, tmp_path, monkeypatch
 ):
-    """A programme that asks for more, or less, would have it in a file that no one reads."""
+    """Grades of evidence set by a programme would have no effect."""
     usual, asked = shown_asked(url)
     assert asked is UNSET
     (one,) = (o for o in usual.applicability if o.rule == "PAR-05")

@@ -52,7 +52,7 @@ def _value(metrics, name, **labels):
 
 
 def test_fleet_statements_and_calibrations_are_counted(watched):
-    """An alert on a fleet or a certificate would have nothing to look at."""
+    """Alerts on devices or certificates would have no metric."""
     metrics, watcher = watched
     watcher.look()
     assert _value(metrics, "tonne_database_up") == 1
@@ -131,7 +131,7 @@ def test_a_database_that_is_away_shows_as_down(watched, timescale):
 
 
 def test_an_audit_counts_what_is_broken(watched, database_url):
-    """A row changed by hand would be found only by anyone who thinks of asking."""
+    """A row changed by hand would be found only by a manual check."""
     metrics, watcher = watched
     watcher.audit()
     assert _broken(metrics) == set()
@@ -235,7 +235,7 @@ def test_sunshine_of_archived_days_stays(database_url, tmp_path):
 
 
 def test_silence_costs_by_whole_local_days(database_url, tmp_path):
-    """The evening in which a meter fell silent would stand for a day, and silence look cheaper."""
+    """The evening of an outage would count as a whole day, and the loss look too small."""
     text = plant.REGISTRY.replace("timezone: Asia/Ho_Chi_Minh", "timezone: America/Denver")
     plant.register(database_url, tmp_path, text)
     begin = plant.us("2026-02-01T00:00:00-07:00")

@@ -80,7 +80,7 @@ def test_who_may_not_verify_is_refused_at_each_step(conn, submitted, case):
 
 
 def test_a_statement_of_the_first_release_is_verified_by_the_keys_of_then(conn, submitted):
-    """Keys of 0.1.0 name no one: what was closed by it could not be verified any more."""
+    """Keys of 0.1.0 name no organisation: its periods could not be verified any more."""
     (who, name) = submitted
     _bounds(conn, lambda role: dict.fromkeys(holders.BOUNDS[role].to_json()))
     conn.execute("SET ROLE tonne_owner")
@@ -115,7 +115,7 @@ def test_a_conclusion_that_no_programme_takes_is_refused(conn, submitted, case):
 
 
 def test_the_command_says_what_it_wants(database_url, submitted, tmp_path, monkeypatch):
-    """A verifier would learn only at the auditor's what was wrong."""
+    """A verifier would learn of an error only from the auditor."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     (_, name) = submitted

@@ -92,7 +92,7 @@ def test_invoices_are_corrected_by_others_and_never_changed(url, tonne, tmp_path
 
 
 def test_a_stored_invoice_of_nothing_is_told_as_that(url):
-    """What differs from nothing has no percentage."""
+    """A difference from zero has no percentage."""
     begin, end = plant.us("2026-03-02"), plant.us("2026-03-03")
     one = Invoice("E-0", "EVN", "HD-0", date(2026, 3, 5), ("inv-1", "inv-2"), "energy_export",
                   begin, end, 0, Decimal(2))  # fmt: skip
@@ -124,7 +124,7 @@ def test_a_stored_invoice_of_nothing_is_told_as_that(url):
     ],
 )
 def test_an_invoice_that_cannot_be_is_refused(url, tonne, tmp_path, row, word):
-    """A slip in a bill would be compared with meters that it is not about."""
+    """A mistyped invoice would be compared with meters that it does not concern."""
     done = tonne("invoice", "import", _file(tmp_path, row + "\n"))
     assert done.exit_code == 2
     assert word in done.output

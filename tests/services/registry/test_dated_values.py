@@ -30,7 +30,7 @@ def _keyed(*rows, serial="serial: A1, "):
 
 
 def test_keys_of_meters_are_read_once_and_never_changed(load):
-    """What verified a year ago would be refused, or what was refused verified."""
+    """A value accepted a year ago would be refused, or a refused one accepted."""
     first, second = ROW.format(day="2026-01-01", key=KEY), ROW.format(day="2026-06-01", key=KEY)
     stored = load(_keyed(first))
     assert stored.merged.devices["inv"].meter_keys[0].key == KEY

@@ -67,7 +67,7 @@ def test_a_factor_is_corrected_by_another_that_names_it(load):
 
 
 def test_factors_do_not_walk_away_from_the_published_one_step_by_step(load):
-    """Each step of 14 % would pass, and three of them make a grid without coal."""
+    """Three permitted steps of 14 % would turn a factor into that of a grid without coal."""
     first = GRID.replace("0.66", "0.57")
     stored = load(BASE + first).merged
     second = CORRECTED.replace("value: 0.66,", "value: 0.57,").replace("0.67", "0.50")
@@ -82,7 +82,7 @@ def test_factors_do_not_walk_away_from_the_published_one_step_by_step(load):
 
 
 def test_a_project_older_than_its_factors_is_refused(load):
-    """Its live account could not be compiled, and `tonne run` would stop."""
+    """A project's live account could not be compiled, and `tonne run` would stop."""
     buses = """
   - {id: bus, site: s, class: vehicle, profile: generic, installed: 2010-01-01T00:00:00Z}
   - {id: ch, site: s, class: ev_charger, profile: generic, installed: 2010-01-01T00:00:00Z}

@@ -128,7 +128,7 @@ def test_every_key_is_described() -> None:
 
 
 def test_the_file_has_every_key(document: dict[str, Any], tmp_path: Path) -> None:
-    """A key that is not tried may be described in any way."""
+    """The description of an untested key could be wrong."""
     assert [
         row for row in ROWS if not any(row.key in one for one in rows_of(document, row.section))
     ] == []
@@ -137,7 +137,7 @@ def test_the_file_has_every_key(document: dict[str, Any], tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_section_takes_the_keys_that_the_page_lists(section, document, tmp_path) -> None:
-    """A key that the page has not is found by no one; one that it alone has is refused."""
+    """A key missing on the page stays unknown; a key that only the page has is refused."""
     new = copy.deepcopy(document)
     rows_of(new, section)[0]["nonsense"] = Text("x")
     said = [text for text in problems(new, tmp_path) if "nonsense" in text]
@@ -230,7 +230,7 @@ def _said(section: str, key: str, kind: str = "", meaning: str = "") -> Statemen
     ],
 )
 def test_what_a_value_may_be(section, key, meaning, wrong, document, tmp_path) -> None:
-    """A reader would learn it from the refusal alone, or not at all."""
+    """A reader would learn of a limit only by a refusal, or not at all."""
     row = _said(section, key, meaning=meaning)
     assert problems(changed(document, row, wrong), tmp_path)
 
@@ -252,7 +252,7 @@ def test_an_id_is_of_letters_digits_and_two_signs(document, tmp_path) -> None:
 def test_what_holds_where_a_key_is_left_out(
     section, key, meaning, read, document, tmp_path
 ) -> None:
-    """A reader would rely on another value than counts."""
+    """A reader would rely on another default than the applied one."""
     row = _said(section, key, meaning=meaning)
     new = copy.deepcopy(document)
     del holder(new, row)[key]
@@ -288,7 +288,7 @@ def test_a_list_that_a_file_leaves_out_stays(section, key, document, tmp_path) -
 
 
 def test_null_switches_a_test_off(document, tmp_path) -> None:
-    """A limit of the profile would go on to hold."""
+    """A limit of the profile would remain in force."""
     row = _said("devices.quality", "flat_s", kind="number or null")
     assert "null disables a test" in " ".join(PAGE.split())
     assert problems(changed(document, row, None), tmp_path) == []

@@ -179,7 +179,7 @@ def test_more_hours_than_a_year_has_is_an_error(load):
 
 
 def test_the_176_mw_reading_of_the_slides_is_plausible(load):
-    """The check would cry wolf over a sound plan."""
+    """A plausible plan would get a warning."""
     planned = load(SLIDES.replace("rated_power_w: 45000000", "rated_power_w: 176000000"))
     assert "implausible" not in messages(planned)
     assert "a ratio of" not in messages(planned)

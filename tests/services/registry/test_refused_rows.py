@@ -53,7 +53,10 @@ CASES = [
 
 @pytest.mark.parametrize(("group", "old", "new", "says"), CASES)
 def test_a_wrong_row_is_refused_or_named(load, group, old, new, says):
-    """A slip would be stored, and be found when tonnes are missing; `loses` says what of each."""
+    """
+    An input error would be stored, and found when tonnes are
+    missing; `loses` states the loss.
+    """
     for name, text in KNOWN.items():
         old, new = old.replace(name, text), new.replace(name, text)
     text = TEXTS[group["text"]]

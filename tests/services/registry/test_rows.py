@@ -102,7 +102,7 @@ def test_swapped_coordinates_are_warned_of(load):
 
 
 def test_a_gateway_loop_of_three_is_found(load):
-    """No principal could ever speak for any of them."""
+    """No principal could publish for these devices."""
     rows = [
         f"  - {{id: d{i}, site: s, class: vehicle, profile: generic, gateway: d{(i + 1) % 3}, "
         "installed: 2026-01-01T00:00:00Z}\n"

@@ -38,7 +38,7 @@ def test_the_catalog_is_a_network():
 
 
 def test_a_right_network_has_no_problem(tmp_path):
-    """People would learn to pass over warnings."""
+    """Unfounded warnings would teach users to ignore warnings."""
     assert _told(tmp_path, NODES + FIRST + SECOND) == []
 
 
@@ -99,7 +99,7 @@ def test_a_pipe_without_corners_lies_straight_between_its_nodes(tmp_path):
 
 @pytest.mark.parametrize(("cell", "value"), [("year", "nan"), ("year", "inf"), ("level_m", True)])
 def test_what_is_no_number_is_named(cell, value):
-    """One such cell among 100,000 assets would end the import in a traceback."""
+    """One invalid cell among 100,000 assets would end the import in a traceback."""
     cells = {"id": "M1", "kind": "manhole", cell: value}
     made, wrong = asset(cells, [(106.6, 20.8)], "net.csv:2")
     assert made is None

@@ -78,7 +78,10 @@ def test_reset_starts_again_at_zero_and_the_truth_knows():
 
 
 def test_glitch_shows_zero_once_and_goes_on():
-    """The x, 0, x reboot that books a lifetime of energy elsewhere would not be exercised."""
+    """
+    The reboot sequence x, 0, x, which credits a whole register
+    where unhandled, would be untested.
+    """
     plain, shown = register(Faults()), register(Faults(glitch=0.01))
     zero = shown == 0
     assert 2 < zero.sum() < 40
@@ -94,7 +97,7 @@ def test_units_are_off_by_a_thousand_and_ask_for_no_receipt():
 
 
 def test_garbage_comes_beside_the_good_readings():
-    """Good readings that suffer from bad neighbours would not be distinguished from lost ones."""
+    """Correct readings refused together with wrong ones would count as lost."""
     span = START // 1_000, (START + DAY) // 1_000
     sources = fleet_sources(FLEET, START, DAY, 1)
     by_kind = defaultdict(int)

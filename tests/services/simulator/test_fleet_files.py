@@ -73,7 +73,7 @@ def test_a_wrong_file_is_refused_with_its_reason(tmp_path, text, says):
 
 
 def test_a_device_that_replays_can_be_left_out():
-    """One device would send two truths: the recorded power and a simulated one."""
+    """One device would send two series: the recorded power and a simulated one."""
     devices = read_fleet(CATALOG / "demo-fleet.yaml")
     kept = leave_out(devices, ("demo-pv-1",))
     assert {device.id for device in devices} - {device.id for device in kept} == {"demo-pv-1"}

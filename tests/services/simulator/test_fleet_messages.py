@@ -100,7 +100,7 @@ def test_registers_rise_as_the_truth_says():
     ],
 )
 def test_register_is_the_integral_of_the_power(kind, channel):
-    """Power and register would contradict each other, and quality checks would cry wolf."""
+    """Power and register would contradict each other, and quality tests would flag them."""
     values = columns(kind)
     power = np.maximum(values["active_power_kw"], 0)
     energy = np.sum((power[1:] + power[:-1]) / 2) * 300 / 3600

@@ -147,7 +147,7 @@ def _doctor(secure, *words, **more):
 
 
 def test_the_doctor_shows_the_identity_that_is_in_use(secure, tmp_path):
-    """A healthy broker would be called ill, or an ill identity healthy."""
+    """A working broker would be reported as faulty, or a faulty identity as valid."""
     log = tmp_path / "run.log"
     with secure.running(log) as running:
         secure.receiving_since(log)
@@ -229,7 +229,7 @@ def test_a_topic_that_is_refused_is_told_everywhere_and_the_rest_is_stored(secur
 
 
 def test_a_pipeline_that_may_hear_nothing_does_not_start(secure):
-    """It would say that it receives, permanently."""
+    """A pipeline without any permitted topic would report that it receives."""
     own = secure.home / "identity/devices/gw"
     done = _run(
         secure, "run", "--client-id", "gw", "--no-seal", "--no-watch",

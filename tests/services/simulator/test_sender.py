@@ -39,7 +39,7 @@ def receipt(*ids, device="d"):
 
 
 def test_keeps_until_every_reading_is_named():
-    """An array of which half is stored would be forgotten."""
+    """An array of readings, of which half is stored, would be deleted by the device."""
     outbox = Outbox()
     entry = outbox.keep(message(1, 2))
     outbox.published(entry, 0.0)
@@ -79,7 +79,7 @@ def test_the_wait_doubles():
 
 
 def test_a_receipt_ends_the_waiting():
-    """What is durable would be sent again."""
+    """Readings that are stored durably would be sent again."""
     outbox = Outbox()
     entry = outbox.keep(message(1))
     outbox.receipt(receipt(1))
@@ -99,7 +99,7 @@ def test_is_bounded_and_survives_nonsense():
 
 
 def test_without_receipts_nothing_is_kept():
-    """A device that trusts PUBACK would wait at the end for what never comes."""
+    """A device that relies on PUBACK would wait at the end for receipts that never come."""
     outbox = Outbox(receipts=False)
     outbox.keep(message(1))
     assert len(outbox) == 0
@@ -279,14 +279,17 @@ def test_a_broker_that_is_killed_costs_nothing(mqtt_broker, store):
 
 
 def test_puback_alone_is_enough_when_asked(mqtt_url):
-    """A bench would wait for receipts that no one writes; nor would one see that no one heard."""
+    """
+    A benchmark would wait for receipts that no process sends, or
+    not notice a missing subscriber.
+    """
     sent = send(mqtt_url, gateway_fleet(), receipts=False, faults=Faults(garbage=0.1))
     assert sent.messages > 300
     assert sent.without_subscriber == sent.messages == sent.transmissions
 
 
 def test_command_reports_the_register(mqtt_url, store):
-    """A user could not hold the pipeline's kWh against what was sent."""
+    """A user could not compare the pipeline's kWh with those sent."""
     store()
     ran = tonne(
         *["simulate", "--device", "inv-1", "--speed", "max", "--json"],

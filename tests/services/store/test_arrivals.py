@@ -81,7 +81,7 @@ def test_what_comes_later_for_a_day_that_was_kept_is_counted_with_it(database_ur
 
 
 def test_late_is_what_arrives_36_hours_after_the_day_or_later(database_url):
-    """The edge would be another one in the seal than in the statement."""
+    """Seal and statement would use different edges of a day."""
     edge = END + LATE_US
     store(database_url, *hours("a", range(3), edge - HOUR_US), *hours("a", range(3, 6), edge))
     found, at = summed(database_url, ["a", "none"])

@@ -145,7 +145,7 @@ def test_what_is_written_meanwhile_keeps_its_mark(registered):
 
 
 def test_what_an_open_transaction_wrote_is_not_passed_over(registered):
-    """A row that is a moment within its hour as it is written comes without a mark."""
+    """A row written just before its hour ends would have no mark, and be missing in the sum."""
     with (
         psycopg.connect(registered) as other,
         connect(registered, role="tonne_watch", autocommit=True) as watch,
@@ -229,7 +229,7 @@ def test_a_project_s_sums_are_those_of_its_quarter_hours(registered):
 
 
 def test_steady_readings_mark_nothing(registered):
-    """Each reading of a fleet would pay for a mark."""
+    """Each reading of a fleet would cost a further row."""
     with (
         psycopg.connect(registered, autocommit=True) as conn,
         connect(registered, role="tonne_watch", autocommit=True) as watch,

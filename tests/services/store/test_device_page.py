@@ -92,7 +92,7 @@ def test_a_device_that_was_never_heard_says_so(conn):
 
 
 def test_messages_of_a_device_that_is_not_registered_are_found(conn, database_url, monkeypatch):
-    """Its owner would search for it, find nothing, and look for the fault at the wrong end."""
+    """The owner of an unregistered device would not find it, and look for a fault of the device."""
     _refused(conn, "tonne/v1/gw/new-1/telemetry", "gw", None, "unknown_device", 60)
     _refused(conn, "tonne/v1/new-2/telemetry", "new-2", None, "unknown_device", 60)
     for name in ("new-1", "new-2"):
@@ -126,7 +126,7 @@ def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):
 
 
 def test_a_silent_fuel_meter_costs_the_highest_plausible_value(database_url):
-    """Fuel that no one meters would be a gain, and the dearest silences sort last."""
+    """A fuel meter without data would count as a gain, and the costliest outages be listed last."""
     assert not imported(database_url, CATALOG).refused
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("UPDATE device SET commissioned = '2026-01-01'")

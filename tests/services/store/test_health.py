@@ -67,7 +67,7 @@ def test_one_silent_device_behind_a_gateway_that_speaks_is_its_own_alarm(conn):
 
 
 def test_a_dark_gateway_behind_a_dark_gateway_is_one_alarm(conn):
-    """A site's router takes its cabinets' gateways with it."""
+    """A failed router of a site would raise an alarm for each gateway behind it."""
     _device(conn, "router")
     _device(conn, "cabinet", gateway="router")
     _device(conn, "inv", gateway="cabinet")
@@ -100,7 +100,10 @@ def test_a_will_counts_at_once_and_the_next_reading_takes_it_back(conn):
 
 
 def test_a_gateway_that_measures_tells_its_own_clock(conn):
-    """Its readings are right, for it corrects them: who would set a clock that is a day off?"""
+    """
+    A gateway that corrects the times of readings would not be
+    reported for its own wrong clock.
+    """
     for name in ("gw", "plain"):
         _device(conn, name)
         conn.execute("INSERT INTO clock_lag VALUES (%s, current_date, 2000000)", [name])

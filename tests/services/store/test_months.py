@@ -115,7 +115,7 @@ def test_of_a_small_fleet_only_the_rows_of_the_device_are_read(database_url, tmp
 
 
 def test_spans_that_lie_apart_are_asked_for_apart():
-    """Two values for a group tell the server how much there is to read: no more than twice that."""
+    """The common time span of a group may hold at most twice the rows that are needed."""
     day = 24 * HOUR_US
     spans = {0: (0, day), 1: (2 * HOUR_US, day), 2: (300 * day, 301 * day), 3: (0, day)}
     assert list(together(spans)) == [{0: spans[0], 3: spans[3], 1: spans[1]}, {2: spans[2]}]

@@ -22,7 +22,7 @@ def advance(connection, position, offset):
 
 
 def test_a_partition_goes_on_where_it_was_stored(connection):
-    """A successor that began anywhere else would lose or repeat records."""
+    """A successor that does not begin at the stored offset would lose or repeat records."""
     zero, one = offsets.take_over(connection, TOPIC, [1, 0])
     assert [(p.partition, p.offset) for p in (zero, one)] == [(0, 0), (1, 0)]
     advance(connection, one, 7)

@@ -67,7 +67,7 @@ def _take_up(url):
 
 
 def test_readings_are_judged_again_from_the_day_that_limits_change(load, database_url):
-    """A limit set after the fact would leave what it is about unflagged, or flag what is older."""
+    """A limit registered later would not apply from its start, or would flag older readings."""
     load(BASE)
     times = T0_US + np.arange(8) * HOUR_US // 2
     commit(database_url, "inv-1", times, [950.0 + k for k in range(8)])

@@ -79,7 +79,7 @@ def _left(conn):
 
 
 def test_what_policy_keeps_no_longer_goes_and_is_told(conn, database_url, monkeypatch):
-    """Tables would grow permanently, or what waits would go without anyone knowing."""
+    """Tables would grow permanently, or waiting rows would be deleted unnoticed."""
     monkeypatch.setattr(webhooks, "_AT_ONCE", 2)
     metrics, log = Metrics(CollectorRegistry()), Log()
     Watcher(database_url, Metrics(CollectorRegistry()), log, keep=Keep()).expire()
@@ -123,7 +123,7 @@ def test_what_is_kept_for_ever_is_never_overdue(conn, database_url):
 
 
 def test_a_part_that_fails_does_not_keep_the_rest(conn, database_url):
-    """Clear skies would pile up because a table of letters is locked or broken."""
+    """Clear-sky data would accumulate because the table of dead letters is locked or damaged."""
     conn.execute("REVOKE EXECUTE ON FUNCTION tonne_tidy_letters FROM tonne_watch")
     conn.execute("REVOKE EXECUTE ON FUNCTION tonne_expire_events FROM tonne_watch")
     log = Log()

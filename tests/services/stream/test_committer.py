@@ -86,7 +86,7 @@ def test_a_worker_that_ends_between_parts_keeps_a_refusal_once(database_url, com
 
 
 def test_a_visit_hides_no_refusal(database_url, committer):
-    """The same bad bytes sent once more, just after a visit, would be counted once."""
+    """An unreadable record that is repeated after another process wrote would be counted once."""
     worker = committer()
     worker.take_over({0: 0}, 1)
     worker.store(0, [Record(0, b"hello")])
@@ -111,7 +111,7 @@ def test_records_that_were_stored_are_dropped(database_url, committer):
 
 
 def test_records_that_come_before_their_turn_wait_for_it(database_url, committer, monkeypatch):
-    """What is left over from before a rebalance would jump over records that no one stored."""
+    """Records left over from before a rebalance would skip records that are not stored."""
     worker = committer()
     worker.take_over({0: 0}, 1)
     sent = [record(k, [k]) for k in range(6)]
@@ -167,7 +167,7 @@ def test_a_worker_that_is_suspended_within_a_copy_loses_its_partition(
 
 
 def test_partitions_of_others_are_left_alone(database_url, committer):
-    """Records that waited while their partition went elsewhere are their new worker's."""
+    """Records that waited while their partition was reassigned belong to its new worker."""
     worker = committer()
     worker.take_over({}, 1)
     worker.store(0, [record(0, [0])])

@@ -48,7 +48,7 @@ def test_all_come_in_order_and_gather_while_some_are_stored(pause):
 
 
 def test_little_is_taken_while_some_is_stored():
-    """What was taken must be stored before the group can share again: it would take too long."""
+    """A rebalance waits for records that were taken: too many of them would take too long."""
     taken = 0
 
     class Counting(Stream):
@@ -71,13 +71,13 @@ def test_little_is_taken_while_some_is_stored():
 
 
 def test_what_ends_the_stream_ends_the_worker():
-    """A worker that only stops taking would look well, and store nothing."""
+    """A worker that stops reading after an error would look healthy, and store nothing."""
     with pytest.raises(OSError, match="gone"):
         asyncio.run(_taken(Stream(3, OSError("gone")), 8, 0))
 
 
 def test_nothing_goes_on_once_the_taker_has_left():
-    """A task that no one waits for would hold the end of the process."""
+    """A task without a waiting caller would delay the end of the process."""
 
     async def leave():
         taking = gathered(Stream(100), 8)

@@ -67,7 +67,7 @@ def test_several_partitions_share_a_transaction(database_url, worker):
 
 
 def test_a_partition_that_was_taken_takes_all_back(database_url, worker, committer):
-    """Rows of the one would be stored without its offset, and counted again."""
+    """Rows of one partition would be stored without its offset, and counted again."""
     committer(2).take_over({1: 0}, 2)
     with pytest.raises(FencedError):
         worker.store_all({0: [of(0, 0, 0)], 1: [of(1, 0, 0)]})
@@ -85,7 +85,10 @@ def test_what_the_server_refuses_of_one_costs_the_other_nothing(database_url, wo
 
 
 def test_what_must_stand_alone_does(database_url, worker):
-    """A foreign record, or a device of another partition, would go another way than alone."""
+    """
+    A foreign record, or a device of another partition, would be
+    handled differently among others.
+    """
     worker.store_all({0: [Record(0, b"hello"), of(0, 1, 0)], 1: [of(1, 0, 0)]})
     assert (offsets(database_url), transactions(worker)) == ([2, 1], 2)
     worker.store_all({0: [of(0, 2, 1)], 1: [of(1, 1, 2, device=NAMES[0])]})
@@ -177,7 +180,7 @@ def _check(database_url, *workers):
 def test_a_worker_that_was_cut_off_hears_that_partitions_were_added(
     database_url, committer, register
 ):
-    """It would store a device that moved as its own, by marks its new partition left behind."""
+    """A worker would meter a moved device from an outdated register state."""
     device, home, fleet, old, new = one_stored(committer, register)
     _cut_off(database_url)
     new.take_over({home: 0}, 2)  # the number grows while the other has no connection
@@ -192,7 +195,10 @@ def test_a_worker_that_was_cut_off_hears_that_partitions_were_added(
 def test_a_replay_that_was_cut_off_hears_that_partitions_were_added(
     database_url, committer, register
 ):
-    """It would tell the wrong worker of what it stored; the right one would write over it."""
+    """
+    The wrong worker would be notified of stored rows, and the
+    responsible one would overwrite them.
+    """
     device, home, fleet, _, new = one_stored(committer, register)
     replayer = Replayer(database_url, Source(TOPIC, 1), get_logger("test"), threading.Event())
     replayer.store(0, [record(0, [0], device, fleet)])

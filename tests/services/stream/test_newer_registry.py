@@ -30,7 +30,7 @@ class Cluster(ClusterMetadata):
 
 
 def test_a_share_says_over_how_many_partitions_it_is():
-    """A worker could not tell that its leader overlooked some."""
+    """A worker could not notice that its group's leader left partitions unassigned."""
     leader, other = Sharing("parcels"), Sharing("parcels")
     members = {name: one.metadata(["parcels"]) for name, one in (("a", leader), ("b", other))}
     shares = leader.assign(Cluster(), members)
@@ -45,7 +45,7 @@ def test_a_share_says_over_how_many_partitions_it_is():
 
 
 def test_who_asks_for_another_share_joins_with_another_mark():
-    """Kafka gives a member that joins as before what it had before."""
+    """Kafka gives a member that rejoins unchanged its previous partitions."""
     asked = []
     one = Sharing("parcels")
     one.joined_by(lambda: asked.append("again"))
@@ -116,7 +116,7 @@ def test_storing_goes_on_while_a_newer_registry_is_read(
 def test_a_takeover_drops_what_was_prepared_before_it(
     database_url, committer, register, monkeypatch
 ):
-    """Another worker's readings of the time between would be metered by what we remember."""
+    """Readings stored by another worker meanwhile would be metered from an outdated state."""
     worker = committer()
     worker.take_over({0: 0}, 1)
     worker.store(0, [record(0, [0])])

@@ -66,7 +66,7 @@ def test_who_takes_a_partition_over_makes_what_the_other_left(database_url, comm
 
 
 def test_rows_of_a_replay_beside_a_worker(database_url, worker):
-    """What a backup lacked would be stored again and count nothing."""
+    """Readings that a backup lacked would be stored again, but not metered."""
     worker.store(0, [record(1, [10])])
     replayer = Replayer(database_url, Source(TOPIC, 1), get_logger("test"), threading.Event())
     replayer.store(0, [record(2, [5, 40])])

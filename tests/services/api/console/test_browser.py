@@ -194,7 +194,7 @@ def test_a_place_on_the_map_opens_its_card(tab, served):
 
 
 def test_without_script_a_chart_is_drawn(opened, served):
-    """A reader whose browser runs no script would see an empty plane."""
+    """A reader whose browser runs no script would see an empty chart."""
     tab = opened(java_script_enabled=False, viewport={"width": 1280, "height": 900})
     tab.goto(f"{served.url}/console/en/?year=2026")
     chart = tab.locator("[data-chart=months]")
@@ -346,7 +346,7 @@ def test_a_spoiled_document_is_named_in_the_browser(tab, served, pack, tmp_path)
 
 
 def test_another_plan_is_a_failed_step_in_the_browser(tab, served, pack, tmp_path):
-    """A citizen would be shown no failed step over a plan that no one signed."""
+    """The page would show no failed step for a plan that is not signed."""
     shutil.copytree(pack, tmp_path / "pack")
     plan = canonical.parse_object((pack / "plan.json").read_bytes())
     plan["project"]["name"] = "Another plant"

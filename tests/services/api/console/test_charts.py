@@ -122,7 +122,7 @@ def test_the_title_of_hours_is_their_finding():
 
 
 def test_a_day_of_zeros_has_no_chart():
-    """At night an inverter's page would show an empty plane up to 1 Wh."""
+    """At night an inverter's chart would show an empty scale up to 1 Wh."""
     start = datetime(2026, 3, 1, tzinfo=UTC)
     today = {"quantity": "energy_export", "start": start, "unit": "Wh"}
     days = {**today, "day": date(2026, 3, 1), "value": 5, "measured_h": 1, "unknown_h": 0}

@@ -73,7 +73,7 @@ def test_a_whole_pack_passes_in_the_browser():
 
 @pytest.mark.parametrize("name", ["plan", "factors", "digests"])
 def test_another_plan_factor_or_digest_fails_in_the_browser_too(name):
-    """A citizen would be shown no failed step over a plan that no one signed."""
+    """The page would show no failed step for a plan that is not signed."""
     record = canonical.parse(FILES[f"{name}.json"])
     if name == "plan":
         record["project"]["name"] = "Another plant"
@@ -164,7 +164,7 @@ def found():
 
 
 def test_browser_and_command_agree_on_what_is_spoilt(found):
-    """One of the two would pass what the other refuses."""
+    """The check in the browser would accept what `tonne verify` refuses, or the reverse."""
     assert len(CASES) > 400
     refused = 0
     for (where, files), steps in zip(CASES, found, strict=True):
@@ -273,7 +273,7 @@ def spoiled_roots():
 
 
 def test_browser_and_command_agree_on_whom_a_reader_trusts():
-    """A trust root, lists beside the keys or approvals would be judged by two rules."""
+    """Browser and `tonne verify` would judge trust roots, status lists or approvals differently."""
     asked = list(trusted_files())
     found = in_a_browser(
         [(pack.files | TABLES, status, trusted) for _, pack, trusted, status in asked]

@@ -136,7 +136,7 @@ def given(city):  # noqa: F811 - the fixture of that name
 
 
 def test_a_foreign_sentence_would_be_found():
-    """A search that finds nothing would look just as green."""
+    """A search that finds nothing would pass as well."""
     page = '<html lang="de"><p title="each of it">Das <b lang="en">the rest</b> and</p></html>'
     assert [one for one in of_page(page) if ENGLISH.search(one)] == ["each of it", "and"]
     assert not ENGLISH.search("the-operator line-power the_value")

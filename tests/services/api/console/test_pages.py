@@ -153,7 +153,7 @@ def test_a_day_leads_to_its_readings(served):
 
 
 def test_missing_shows_as_missing(served):
-    """A project that never sent would seem to have saved nothing, measured."""
+    """A project without data would show a measured reduction of zero."""
     page = get(served, "/console/en/projects/bus").text
     assert "No data for this period." in page or "missing" in page
     month = get(served, "/console/en/projects/pv?month=2026-04").text
@@ -172,7 +172,7 @@ def test_missing_shows_as_missing(served):
 
 
 def test_a_project_opens_on_its_last_period_with_data(served):
-    """Who opened a project that fell silent would see a month of "0 %", and not since when."""
+    """A project without recent data would open with a month of 0 %, and not state since when."""
     page = html.unescape(get(served, "/console/en/projects/pv").text)
     assert "avoided, March 2026" in page
     assert "No data since" in page
@@ -268,7 +268,7 @@ def test_alarms_of_one_cause_are_one_fault():
     ],
 )
 def test_wrong_addresses_are_pages_too(served, path, status):
-    """A reader would be shown a program's words."""
+    """A reader would be shown identifiers of the program."""
     answer = get(served, path)
     assert answer.status_code == status
     assert "<script>" not in answer.text
@@ -278,7 +278,7 @@ def test_wrong_addresses_are_pages_too(served, path, status):
 
 
 def test_the_entrance_speaks_the_readers_language(served):
-    """Everyone would begin in English."""
+    """Every reader would get the English page first."""
     answer = plain.get(f"{served.url}/", headers={"Accept-Language": "ja,en;q=0.5"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/console/ja/")
 

@@ -101,7 +101,7 @@ def test_devices_come_as_csv(served):
 
 
 def test_it_is_for_those_who_see_all(served):
-    """The registry of others could be asked out by what an import would change."""
+    """The preview of an import could reveal registry entries of other projects."""
     page = "/console/en/registry"
     assert get(served, page).status_code == 401
     assert get(served, page, session(served, "scoped")).status_code == 403

@@ -97,7 +97,7 @@ def test_a_sign_in_leads_to_pages_of_ours_alone(address, ours):
 
 
 def test_numbers_keep_their_digits():
-    """A tonne would read as a thousand."""
+    """One tonne would be read as a thousand, by the decimal mark of another language."""
     assert Words("vi")
     assert [Words(one).number("-1234567.890100") for one in ("en", "vi", "ja")] == [
         "\N{MINUS SIGN}1,234,567.890100",
@@ -152,7 +152,7 @@ def test_names_are_shown_legibly():
 
 
 def test_nothing_is_fetched_from_elsewhere():
-    """A page would tell another server who reads it, or fail without a network."""
+    """A page would load files from another server, or fail without a network."""
     own = {k: v for k, v in page.load().items() if not k.startswith("vendor/")}
     for name, one in own.items():  # what others wrote is held by the pages' policy
         outside = set(re.findall(rb"https?://[\w./-]+", one.plain))
@@ -163,7 +163,7 @@ def test_nothing_is_fetched_from_elsewhere():
 
 
 def test_the_map_tells_land_from_sea():
-    """Sites would float on an empty sheet, or in the sea."""
+    """Sites would be drawn without a map, or in the sea."""
     (inland,) = within(105.8, 21.0, 105.9, 21.1)
     assert inland.min(axis=0) == pytest.approx([105.8, 21.0])
     assert inland.max(axis=0) == pytest.approx([105.9, 21.1])

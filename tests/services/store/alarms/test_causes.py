@@ -11,7 +11,7 @@ from tests.services.store.alarms.rounds import site_today, standing, watch
 
 
 def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
-    """What no silence tells would be seen by anyone who happens to open the right board."""
+    """A fault without missing data would be noticed only by chance, on the right board."""
     conn.execute(
         "INSERT INTO indicator_value (device_id, indicator, start, value, grade, period) VALUES"
         " ('alone', 'noise', now() - interval '3 hours', 80, 'exceeded', 'hour'),"
@@ -66,7 +66,7 @@ def test_limits_frozen_gauges_certificates_chargers_and_clocks(conn):
 
 
 def test_a_register_that_stands_still_at_work(conn):
-    """What it does not count is not credited, and no silence tells it."""
+    """Energy that a stopped register does not count is lost, although the device still reports."""
     conn.execute(
         "INSERT INTO quality_flag SELECT 'inv', now() - k * interval '10 minutes',"
         " 'energy_export_wh', 'frozen_register' FROM generate_series(0, 12) k"
@@ -104,7 +104,7 @@ def test_a_clock_hours_behind_is_no_silence(conn):
 
 
 def test_a_limit_that_is_exceeded_is_named(conn):
-    """The environment office asks which one; "value 1" is no answer."""
+    """An alarm on a limit must name the limit that is exceeded."""
     conn.execute(
         "INSERT INTO indicator_value (device_id, indicator, start, value, grade, period, detail)"
         " SELECT 'alone', 'limits', now() - k * interval '1 day', 1, 'exceeded', 'day',"
@@ -123,7 +123,7 @@ def test_a_limit_that_is_exceeded_is_named(conn):
 
 
 def test_an_inverter_below_its_neighbours_for_days(conn):
-    """A string that is out for a season costs a tenth of a plant, and every sensor says well."""
+    """A failed string costs a tenth of a plant's energy, although every sensor reports normally."""
     conn.execute("UPDATE device SET class = 'pv_inverter', rated_power_w = 1000 WHERE id <> 'gw'")
     low = "INSERT INTO day_quantity (device_id, quantity, day, timezone, value, measured_us)"
     today = site_today(conn)
@@ -158,7 +158,7 @@ def test_an_inverter_below_its_neighbours_for_days(conn):
 
 
 def test_a_furnace_that_needs_more_than_usual(conn):
-    """A lining that wears out burns the reduction of a month, and every meter says well."""
+    """A worn furnace lining costs a month's reduction, although every meter reports normally."""
     conn.execute("UPDATE device SET class = 'furnace' WHERE id = 'a'")
     conn.execute("UPDATE device SET class = 'weighbridge' WHERE id = 'b'")
     fill = (

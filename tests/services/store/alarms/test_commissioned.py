@@ -98,7 +98,10 @@ def test_a_device_that_never_came_is_missed_from_its_day_on(conn):
 
 
 def test_what_is_not_commissioned_makes_no_gateway_dark_and_hides_none(conn):
-    """A cabinet that is filled bit by bit would be an alarm, or one that is dark would be none."""
+    """
+    A gateway still being equipped with meters would be an alarm,
+    or one without data would not.
+    """
     placed.device(conn, "gw-2", "energy_meter")
     for name in ("x", "y"):
         placed.device(conn, name, "energy_meter", gateway="gw-2")

@@ -22,7 +22,7 @@ from tests.services.store.alarms.rounds import HOUR, heard, watch
 
 
 def test_what_to_do_goes_by_the_cause_of_now(conn, database_url, monkeypatch):
-    """A technician would drive at night to a meter that speaks, and is refused."""
+    """A technician would drive at night to a meter whose messages arrive and are rejected."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     heard(conn, 2 * HOUR, "alone", "inv")
     conn.execute("UPDATE device SET class = 'energy_meter' WHERE id = 'inv'")
@@ -104,7 +104,7 @@ def test_people_take_up_and_comment(conn, database_url, monkeypatch):
     ],
 )
 def test_history_is_only_added_to(conn, statement):
-    """Anyone who overlooked an alarm could make it not have been."""
+    """An overlooked alarm could be deleted."""
     heard(conn, 2 * HOUR, "alone")
     watch(conn)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -112,7 +112,7 @@ def test_history_is_only_added_to(conn, statement):
 
 
 def test_the_watcher_tells_prometheus(conn, database_url):
-    """Alertmanager would know of the pipeline alone."""
+    """Alertmanager would get alerts on the pipeline only, and none on devices."""
     heard(conn, 2 * HOUR, "alone")
     metrics = Metrics()
     Watcher(database_url, metrics, get_logger("watch")).see_alarms()

@@ -80,7 +80,7 @@ def test_inverters_are_missed_once_the_sun_has_shone_for_an_hour(conn):
 
 
 def test_a_gateway_that_left_is_an_alarm_at_once(conn):
-    """Its devices were heard a moment ago, and for half an hour no one would know."""
+    """A gateway that fails would not be reported while its devices' last data are recent."""
     says(conn, "gw", "offline")
     assert watch(conn).raised == 1
     (found,) = alarms.listed(conn, None, 10)
@@ -149,7 +149,7 @@ def test_a_project_that_is_silent_as_a_whole_is_one_alarm(conn):
 
 
 def test_what_silence_costs_stands_in_the_alarm(conn):
-    """The dearest alarm would not be the first that someone goes to."""
+    """The alarm with the largest loss would not be listed first."""
     conn.execute("INSERT INTO silence_rate VALUES ('p2', 'alone', 'fuel', 'project', 1e9)")
     heard(conn, 2 * HOUR, "alone")
     watch(conn)

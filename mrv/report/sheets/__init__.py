@@ -6,4 +6,6 @@ from cell to cell.  Each cell also has its value, for programs that do not calcu
 writes both (openpyxl cannot write a formula's value), and the same input gives the same bytes.
 """
 
+from mrv.report.sheets.workbook import workbook
+
 __all__ = ["workbook"]

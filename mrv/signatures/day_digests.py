@@ -9,9 +9,9 @@ device-day that differs, and one device-day can be proved without disclosing the
 where `sha256` is of the day's canonical bytes.  Leaves ascend by device, day and table, compared as
 UTF-8 bytes; the root is that of RFC 6962.
 
-Canonical bytes of a day's rows are equal on every machine.  A statement fixes the readings it rests on by their hash, so the bytes must not
-depend on a database, a file format, a processor or the order of a query.  All
-numbers are little-endian; n is the number of rows:
+Canonical bytes of a day's rows are equal on every machine.  A statement fixes the readings it rests
+on by their hash, so the bytes must not depend on a database, a file format, a processor or the
+order of a query.  All numbers are little-endian; n is the number of rows:
 
     magic      8 bytes  b"tonne-r1"
     n          uint64

@@ -16,9 +16,9 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from ingest import classes, profiles, units
+from ingest import classes, profiles
 from ingest.errors import ProfileError
-from ingest.model import NULL, Column, Float64
+from ingest.model import NULL, Column, Float64, factor
 from ingest.reading import Names
 
 Key = tuple[str, str, tuple[str, ...], tuple[str | None, ...]]
@@ -111,7 +111,7 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
         if channel is None:
             raise ProfileError(f"{where}: class {class_id} has no such channel; correct its name")
         try:
-            units.factor(source.unit, channel.unit)
+            factor(source.unit, channel.unit)
         except ProfileError as error:
             raise ProfileError(f"{where}: {error}") from None
         slot = Slot(channel.name, channel.kind == "register", source.unit, channel.unit)
@@ -149,7 +149,7 @@ def convert(bucket: Bucket) -> Converted:
             continue
         stated = bucket.units[j] if bucket.units else None
         try:
-            numerator, denominator, offset = units.factor(stated or slot.unit, slot.base)
+            numerator, denominator, offset = factor(stated or slot.unit, slot.base)
         except ProfileError as error:
             out.rejected.extend(_refuse(bucket, "unit_mismatch", f"{path}: {error}"))
             continue

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.errors import MethodologyError
 from mrv.limits import Table
-from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
+from mrv.parameters import Inputs, ParameterSpec, Spec
 from mrv.service_bounds import Capacity, Consumption, Range, Related
 from mrv.steps import BASELINE, LEAKAGE, PROJECT, REDUCTION, Steps
 from mrv.texts import Text

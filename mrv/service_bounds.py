@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mrv.parameters.inputs import Inputs
+from mrv.parameters import Inputs
 
 
 @dataclass(frozen=True, slots=True)

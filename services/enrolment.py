@@ -30,9 +30,8 @@ from ingest import sparkplug
 from ingest.addresses import Tls, close_sockets
 from ingest.errors import RegistryError, ServerError
 from ingest.mqtt.topics import parse
-from services.identity import mosquitto
+from services.identity import PUBLIC, SECRET, Authority, make_folder, mosquitto, write
 from services.identity import principals as identities
-from services.identity.authority import PUBLIC, SECRET, Authority, make_folder, write
 from services.identity.mosquitto import CONTROL, Listening, client_of, role_of
 from services.identity.principals import (
     ADMIN,

@@ -35,7 +35,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
 from services.enrolment import principals
-from services.identity.authority import PublicKey
+from services.identity import PublicKey
 from services.identity.principals import IdentityFolder
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys

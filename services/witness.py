@@ -24,8 +24,8 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError
 from mrv.errors import LogError, SignatureError, WitnessRefusedError
+from mrv.log import DASH, Vkey, signature_lines
 from mrv.log.entries import read_head
-from mrv.log.note import DASH, Vkey, signature_lines
 from mrv.log.witness import Request, cosign, judge_request, parse_request
 from mrv.signatures.ed25519 import encode_base64
 from services.api.connections import share_of

@@ -34,8 +34,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import MrvError
+from mrv.log import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, Vkey
 from mrv.log.entries import Checkpoint
-from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, Vkey
 from mrv.signatures.canonical import sha256_hex
 from mrv.signatures.keys import SigningKey
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.local import machine
+from services import local
 from services.local.brokers import Mosquitto
 from tests.ports import give_ports
 
@@ -10,7 +10,7 @@ from tests.ports import give_ports
 @pytest.fixture
 def mqtt_broker(tmp_path):
     """Return the running broker: `url`, `port`, `pid`, `kill()`, `start()`, `restart()`."""
-    machine.require()
+    local.require()
     server = Mosquitto(give_ports(tmp_path / "broker", "mosquitto"))
     server.start()
     yield server

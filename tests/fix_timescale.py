@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from services.local import machine
+from services import local as machine
 from services.local.stack import DATABASE, Postgres
 from tests import databases, memory, reused
 from tests.ports import give_ports

@@ -2,7 +2,7 @@
 
 from click.testing import CliRunner, Result
 
-from services.cli.main import main
+from services.cli.__main__ import main
 
 
 def tonne(*words, code=None, **options) -> Result:

@@ -17,7 +17,7 @@ from functools import cache
 from itertools import cycle
 from pathlib import Path
 
-from services.local.machine import LOOPBACK, is_free
+from services.local import LOOPBACK, is_free
 
 SIZE = 100
 BLOCKS = [

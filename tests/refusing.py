@@ -7,8 +7,8 @@ import paho.mqtt.client as mqtt
 
 from ingest.addresses import close_sockets
 from services.identity.mosquitto import CONTROL, PLUGIN
+from services.local import LOOPBACK
 from services.local.brokers import Mosquitto
-from services.local.machine import LOOPBACK
 
 _RIGHTS, _ROLE = "rights.json", "everybody"
 # the plugin lets nobody command it by default

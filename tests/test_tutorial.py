@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from services.local import backup, machine
+from services import local as machine
+from services.local import backup
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from mrv.log.note import Vkey
+from mrv.log import Vkey
 from services import witness_state as witness_keys
 from services.logs import get_logger
 from services.witness import Cosigner, Witness

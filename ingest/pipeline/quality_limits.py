@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import classes, profiles
-from ingest.classes import Channel
-from ingest.limits import Limits
+from ingest.classes import Channel, Limits
 from ingest.model import Device, Fleet, Float64, Int16, Int32, Int64, QualityLimits, others
 
 Rows = NDArray[np.intp]

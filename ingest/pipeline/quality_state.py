@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import classes
-from ingest.classes import Channel
-from ingest.limits import FLAT_PARTS, UNIT_LEVELS
+from ingest.classes import FLAT_PARTS, UNIT_LEVELS, Channel
 from ingest.model import Float64, Int32, Int64, others
 from ingest.pipeline.quality_limits import TIME, Checks
 

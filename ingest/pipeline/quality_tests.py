@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import classes
-from ingest.classes import Channel
-from ingest.limits import UNIT_LEVELS
+from ingest.classes import UNIT_LEVELS, Channel
 from ingest.model import NULL, Column, Float64, Frame, Int32, Int64, is_absent
 from ingest.pipeline.quality_limits import (
     PHASES_FLOOR,

@@ -30,12 +30,11 @@ from importlib import resources
 from typing import Any
 
 from ingest import classes
-from ingest.classes import Channel, DeviceClass
+from ingest.classes import Channel, DeviceClass, Limits
 from ingest.errors import ProfileError
 from ingest.formats.sunspec import SIZES, WORD, Order, number
-from ingest.limits import Limits
+from ingest.model import factor
 from ingest.reading import Block, Registers, Stated
-from ingest.units import factor
 
 EITHER = "either"
 _TABLES = ("holding", "input", EITHER)

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import classes
-from ingest.limits import FLAT_PARTS, UnitLevel
+from ingest.classes import FLAT_PARTS, UnitLevel
 from ingest.model import Device
 
 NEVER = -(2**62)

@@ -47,7 +47,7 @@ from mrv.accounting.register_scan import (
     registers_of,
 )
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.registry.project import Project, Uncorroborated
 from mrv.texts import Text, text
 

@@ -43,10 +43,9 @@ from mrv.accounting.evidenced_time import (
 )
 from mrv.accounting.period_result import INVOICE, METER, OFFSET, CrossCheck
 from mrv.calendar import utc_text
-from mrv.parameters.inputs import exact
-from mrv.quantity_text import amount_text
+from mrv.parameters import exact
 from mrv.registry.project import FIRST, CheckMeter, Invoice, MeteredOutside, SupportingData
-from mrv.rounding import decimal_text, exact_sum, exact_text, share_text, six_places
+from mrv.rounding import amount_text, decimal_text, exact_sum, exact_text, share_text, six_places
 from mrv.texts import Text, text
 
 _TOLERANCE_PLACES = 4

@@ -17,7 +17,7 @@ from mrv.accounting.device_period import Cut, Kind, Monitored, YearPart
 from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, GapOutcome
 from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions, Side
-from mrv.parameters.inputs import Inputs
+from mrv.parameters import Inputs
 from mrv.registry.project import Silent, SupportingData
 from mrv.rounding import Mode, exact_sum, figure, share_text, six_places
 from mrv.texts import declared, text

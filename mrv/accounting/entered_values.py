@@ -14,7 +14,7 @@ from typing import Any
 
 from mrv.errors import MethodologyError
 from mrv.model import Factor, Methodology
-from mrv.parameters.inputs import Inputs, read
+from mrv.parameters import Inputs, read
 from mrv.registry.project import Document
 from mrv.rounding import decimal_text, exact_text
 from mrv.texts import Text, text

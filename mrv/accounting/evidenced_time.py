@@ -25,8 +25,8 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import local_date
 from mrv.parameters.evidence import USUAL, of_role
-from mrv.quantity_text import plain_text
 from mrv.registry.project import Doubt, Invoice, SupportingData
+from mrv.rounding import plain_text
 from mrv.texts import Text, text
 
 # that an invoice may differ by, and that it may leave out: from more on it is material

@@ -31,7 +31,7 @@ from mrv.factors import within
 from mrv.factors.ledger import Ledger, bounded
 from mrv.methodologies import find, official_grid, reduction, unit_reductions
 from mrv.model import Factor, Factors, Methodology, Reductions, RoleNeeds
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.registry.project import Project, service_intervals
 from mrv.rounding import UG_PER_T, Rates, to_integer
 

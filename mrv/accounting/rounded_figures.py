@@ -25,7 +25,7 @@ from mrv.accounting.period_result import (
 from mrv.calendar import instant_us, part_of_year
 from mrv.errors import PeriodError
 from mrv.model import Candidate, Check, Factor, Methodology, Reductions, Side
-from mrv.parameters.inputs import Inputs, ParameterSpec, exact
+from mrv.parameters import Inputs, ParameterSpec, exact
 from mrv.registry.project import ProjectDevice, SupportingData
 from mrv.rounding import (
     UG_PER_T,

@@ -8,7 +8,7 @@ statements, in which they are absent.
 
 from typing import Literal
 
-from mrv.documents.form import UNSET, Coded, Form, Hex, Number, Time, UnsetType, Whole, field
+from mrv.documents import UNSET, Coded, Form, Hex, Number, Time, UnsetType, Whole, field
 from mrv.registry.monitoring_plan import Kind
 
 Side = Literal["baseline", "project"]

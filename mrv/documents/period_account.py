@@ -9,7 +9,7 @@ are absent in its statements.
 from fractions import Fraction
 from typing import Any, Literal
 
-from mrv.documents.form import (
+from mrv.documents import (
     UNSET,
     Coded,
     Form,

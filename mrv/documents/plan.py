@@ -6,7 +6,7 @@ Empty values are omitted, except for the oldest keys.  Entered numbers are uncha
 
 from typing import Any, Literal
 
-from mrv.documents.form import UNSET, Coded, Form, Number, Time, UnsetType, Whole, field
+from mrv.documents import UNSET, Coded, Form, Number, Time, UnsetType, Whole, field
 from mrv.documents.monitoring import (
     CalibrationShown,
     DesignDocument,

@@ -12,7 +12,7 @@ them changes the meaning of the others.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mrv.documents.form import (
+from mrv.documents import (
     UNSET,
     Coded,
     Credential,

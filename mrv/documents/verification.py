@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from mrv.documents.form import (
+from mrv.documents import (
     UNSET,
     Coded,
     Form,

@@ -23,7 +23,7 @@ from ingest.model import HOUR_US, INTERVAL_US, Device, Float64, Int16, Int32, In
 from mrv import indicators, limits
 from mrv.calendar import local_date, midnight_us, offset_us
 from mrv.errors import IndicatorError, MethodologyError
-from mrv.parameters.inputs import RecordSpec
+from mrv.parameters import RecordSpec
 
 Hourly = Mapping[str, Mapping[int, float]]
 

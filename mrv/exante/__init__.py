@@ -17,7 +17,7 @@ from mrv.exante.model import Estimate, Outcome, assumptions
 from mrv.methodologies import compute, filled
 from mrv.methodologies import load as methodologies
 from mrv.model import Factors, Methodology
-from mrv.parameters.inputs import Inputs, read
+from mrv.parameters import Inputs, read
 from mrv.registry import programme_systems as systems
 
 __all__ = ["estimate", "find", "load"]

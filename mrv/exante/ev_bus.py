@@ -13,7 +13,7 @@ from fractions import Fraction
 from mrv.exante.model import Estimate, Flag, Outcome
 from mrv.methodologies import evaluate, find, hypothetical
 from mrv.model import Factors
-from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
+from mrv.parameters import Inputs, ParameterSpec, Spec
 
 METHOD = "ams-iii-c"
 _OF_METHOD = (

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from mrv.model import Factors, Reductions
-from mrv.parameters.inputs import ChoiceSpec, Inputs, ParameterSpec, Spec
+from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec, Spec
 
 
 @dataclass(frozen=True, slots=True)

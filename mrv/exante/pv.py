@@ -22,7 +22,7 @@ from mrv.exante.model import Estimate, Flag, Outcome
 from mrv.exante.sun import Plant, Roof, Year, year
 from mrv.methodologies import evaluate, find
 from mrv.model import Factors, Reductions
-from mrv.parameters.inputs import ChoiceSpec, Inputs, NumbersSpec, ParameterSpec, RecordSpec, Spec
+from mrv.parameters import ChoiceSpec, Inputs, NumbersSpec, ParameterSpec, RecordSpec, Spec
 
 _PVWATTS = "PVWatts version 5, NREL"
 HOURS_PER_YEAR = 8760

@@ -17,7 +17,7 @@ from mrv import limits
 from mrv.errors import IndicatorError
 from mrv.limits import Table
 from mrv.model import Indicator
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 
 __all__ = ["evaluate", "find", "load"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mrv.limits import Table
 from mrv.model import Indicator
-from mrv.parameters.inputs import Inputs, ParameterSpec, RecordSpec
+from mrv.parameters import Inputs, ParameterSpec, RecordSpec
 
 _G_PER_KG = 1000
 _SUBSTANCES = ("cod", "bod5", "tss", "tn", "tp", "nh4_n")

@@ -20,7 +20,7 @@ import numpy as np
 from mrv.errors import IndicatorError
 from mrv.limits import Table
 from mrv.model import Indicator
-from mrv.parameters.inputs import ChoiceSpec, Inputs, NumbersSpec, ParameterSpec, Spec
+from mrv.parameters import ChoiceSpec, Inputs, NumbersSpec, ParameterSpec, Spec
 from mrv.rounding import half_up
 
 _PLACES = 3

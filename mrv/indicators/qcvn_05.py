@@ -14,7 +14,7 @@ from typing import Any
 from mrv.errors import IndicatorError
 from mrv.limits import Table
 from mrv.model import Indicator
-from mrv.parameters.inputs import DateSpec, Inputs, ParameterSpec, RecordSpec
+from mrv.parameters import DateSpec, Inputs, ParameterSpec, RecordSpec
 
 _MEANS = ("1h", "8h", "24h", "year")
 _SUBSTANCES = (

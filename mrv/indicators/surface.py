@@ -15,7 +15,7 @@ from typing import Any
 from mrv.errors import IndicatorError
 from mrv.limits import Table, judge
 from mrv.model import Indicator
-from mrv.parameters.inputs import ChoiceSpec, DateSpec, Inputs, ParameterSpec, RecordSpec
+from mrv.parameters import ChoiceSpec, DateSpec, Inputs, ParameterSpec, RecordSpec
 
 _UNSCALED = ("ph", "do_mg_l", "coliform_mpn_100ml")
 _SUBSTANCES = ("bod5", "cod", "toc", "tss", "tn", "tp", "nh4_n", "no3_n", "no2_n", "po4_p")

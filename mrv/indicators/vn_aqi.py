@@ -16,7 +16,7 @@ from typing import Any
 from mrv.errors import IndicatorError
 from mrv.limits import Table
 from mrv.model import Indicator
-from mrv.parameters.inputs import Inputs, NumbersSpec, ParameterSpec, RecordSpec
+from mrv.parameters import Inputs, NumbersSpec, ParameterSpec, RecordSpec
 from mrv.rounding import half_up
 
 _NEEDED_OF_THREE = 2

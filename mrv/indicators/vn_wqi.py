@@ -17,7 +17,7 @@ from typing import Any
 from mrv.errors import IndicatorError
 from mrv.limits import Table
 from mrv.model import Indicator
-from mrv.parameters.inputs import ChoiceSpec, Inputs, ParameterSpec
+from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec
 from mrv.rounding import half_up
 
 _PLACES = 4

@@ -18,7 +18,7 @@ from typing import Any
 from mrv.errors import IndicatorError
 from mrv.limits import Table, judge
 from mrv.model import Indicator
-from mrv.parameters.inputs import ChoiceSpec, DateSpec, Inputs, ParameterSpec, RecordSpec
+from mrv.parameters import ChoiceSpec, DateSpec, Inputs, ParameterSpec, RecordSpec
 
 _NEW_PLANTS = date(2025, 9, 1)
 _ALL_PLANTS = date(2032, 1, 1)

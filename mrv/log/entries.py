@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from mrv.errors import CanonicalError, LogError
-from mrv.log.note import NoteKey, sign_note, verify_note
+from mrv.log import NoteKey, sign_note, verify_note
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.signatures.ed25519 import decode_base64, encode_base64

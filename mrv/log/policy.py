@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mrv.errors import LogError, SignatureError
-from mrv.log.note import WITNESS_TYPES, Vkey
+from mrv.log import WITNESS_TYPES, Vkey
 
 NONE = "none"
 _LONGEST = 262_144

@@ -28,8 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mrv.errors import LogError, SignatureError, WitnessRefusedError
-from mrv.log.entries import Checkpoint, decode_hash, read_head, verify_checkpoint
-from mrv.log.note import (
+from mrv.log import (
     COSIGNATURE,
     DASH,
     ML_DSA_COSIGNATURE,
@@ -40,6 +39,7 @@ from mrv.log.note import (
     ml_dsa_verifies,
     signature_lines,
 )
+from mrv.log.entries import Checkpoint, decode_hash, read_head, verify_checkpoint
 from mrv.signatures import ed25519
 from mrv.signatures.ed25519 import encode_base64
 from mrv.signatures.keys import SigningKey

@@ -19,7 +19,7 @@ from mrv.errors import MethodologyError
 from mrv.method_lives import not_computed
 from mrv.methodologies._shared import abroad, hosted
 from mrv.model import Activity, Factor, Factors, Methodology, Reductions
-from mrv.parameters.inputs import Inputs, ParameterSpec, Spec, read
+from mrv.parameters import Inputs, ParameterSpec, Spec, read
 from mrv.steps import reduction
 
 # Kinds of factors of the grid: what it emits, and the low references for what is avoided.

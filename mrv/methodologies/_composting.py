@@ -41,8 +41,8 @@ from mrv.methodologies._shared import (
 )
 from mrv.methodologies._waste import CLIMATES, DEGRADABLE, MOST_YEARS, SITE
 from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, RoleNeeds
-from mrv.parameters.inputs import Inputs, ParameterSpec, Spec
-from mrv.quantity_text import significant
+from mrv.parameters import Inputs, ParameterSpec, Spec
+from mrv.rounding import significant
 from mrv.service_bounds import Consumption, Related
 from mrv.steps import Published, Step
 from mrv.texts import Text, text

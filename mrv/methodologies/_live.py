@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from mrv.methodologies._shared import EF_GRID, LEAKAGE, LOSSES, NOTHING
 from mrv.model import GAINING, PERIOD, Activity, Candidate, Factors, RoleNeeds
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
 from mrv.texts import Text, text
 

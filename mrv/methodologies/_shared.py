@@ -11,8 +11,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.model import Check, Condition, Reductions
-from mrv.parameters.inputs import ChoiceSpec, Inputs, ParameterSpec
-from mrv.quantity_text import significant
+from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec
+from mrv.rounding import significant
 from mrv.steps import Part, Published, Step
 from mrv.texts import Text, joint, text
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mrv.model import ClassLimit
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Consumption
 
 

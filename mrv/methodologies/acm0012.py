@@ -31,7 +31,7 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, POWER, diesel, drawn
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import ChoiceSpec, Inputs, ParameterSpec, Plausible
+from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec, Plausible
 from mrv.service_bounds import Capacity, Related
 from mrv.steps import Published, Step, steps
 from mrv.texts import Text, text

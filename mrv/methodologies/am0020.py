@@ -29,7 +29,7 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import EF_GRID, OUTPUT_EVIDENCE, POWER
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Consumption, Related
 from mrv.steps import Step, steps
 

@@ -33,8 +33,8 @@ from mrv.model import (
     Reductions,
     RoleNeeds,
 )
-from mrv.parameters.inputs import Inputs, ParameterSpec
-from mrv.quantity_text import significant
+from mrv.parameters import Inputs, ParameterSpec
+from mrv.rounding import significant
 from mrv.steps import CONSTANTS, Published, Step, steps
 from mrv.texts import Text, text
 

@@ -16,7 +16,7 @@ from mrv.errors import MethodologyError
 from mrv.methodologies._live import EF_BOTH, SECONDS_PER_HOUR, or_published
 from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
+from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Related
 from mrv.steps import Step, steps
 

@@ -35,7 +35,7 @@ from mrv.methodologies._shared import (
     TYPE_II,
 )
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
 from mrv.steps import Step, steps
 

@@ -42,8 +42,8 @@ from mrv.methodologies.ams_ii_d import (
     used,
 )
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions
-from mrv.parameters.inputs import Inputs, ParameterSpec
-from mrv.quantity_text import significant
+from mrv.parameters import Inputs, ParameterSpec
+from mrv.rounding import significant
 from mrv.steps import Published, Step, steps
 from mrv.texts import Text, text
 

@@ -26,8 +26,8 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import EF_GRID, POWER, TYPE_II
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions, RoleNeeds
-from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
-from mrv.quantity_text import significant
+from mrv.parameters import Inputs, ListSpec, ParameterSpec
+from mrv.rounding import significant
 from mrv.service_bounds import Consumption, Range
 from mrv.steps import Step, steps
 from mrv.texts import Text, text

@@ -30,7 +30,7 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import DIESEL, EF_GRID, PLASTIC, POWER, TYPE_III, recycled, virgin
 from mrv.model import Activity, Candidate, Check, Factors, Methodology
-from mrv.parameters.inputs import Inputs, ParameterSpec, RecordSpec
+from mrv.parameters import Inputs, ParameterSpec, RecordSpec
 from mrv.steps import Step, steps
 from mrv.texts import Text
 

@@ -38,7 +38,7 @@ from mrv.methodologies._shared import (
     virgin,
 )
 from mrv.model import Activity, Factors, Methodology
-from mrv.parameters.inputs import Inputs, MapSpec, ParameterSpec
+from mrv.parameters import Inputs, MapSpec, ParameterSpec
 from mrv.steps import Step, steps
 
 ID = "ams-iii-ba"

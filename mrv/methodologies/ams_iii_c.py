@@ -23,8 +23,8 @@ from mrv.errors import MethodologyError
 from mrv.methodologies import _vehicles
 from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, ParameterSpec
-from mrv.quantity_text import significant
+from mrv.parameters import Inputs, ParameterSpec
+from mrv.rounding import significant
 from mrv.steps import Published, Step, steps
 from mrv.texts import Text, joint, text
 

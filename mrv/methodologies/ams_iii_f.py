@@ -19,7 +19,7 @@ from mrv.methodologies._live import G_PER_T, gaining_part_of_year, total
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_YEAR, DECAY, SITE, decay
 from mrv.model import Activity, Factors, Methodology
-from mrv.parameters.inputs import Inputs
+from mrv.parameters import Inputs
 from mrv.steps import Step, steps
 
 ID = "ams-iii-f"

@@ -17,7 +17,7 @@ from mrv.methodologies._live import G_PER_T
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, decay, given_off
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology
-from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
+from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.steps import Step, steps
 
 ID = "ams-iii-f-monthly"

@@ -16,11 +16,11 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
-from mrv.methodologies import _wastewater as water
+from mrv.methodologies import _waste as water
 from mrv.methodologies._live import ML_PER_M3, POWER_ROLE, total
 from mrv.methodologies._shared import LEAKAGE, OUTPUT_EVIDENCE, POWER, TYPE_III, drawn
 from mrv.model import Activity, Agreement, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.rounding import decimal_text
 from mrv.steps import CONSTANTS, Published, Step, steps
 from mrv.texts import Text, text

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.methodologies import _wastewater as water
+from mrv.methodologies import _waste as water
 from mrv.methodologies._live import POWER_ROLE
 from mrv.methodologies._shared import LEAKAGE, OUTPUT_EVIDENCE, POWER, TYPE_III, drawn
 from mrv.model import Activity, Factors, Methodology
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.steps import Step, steps
 
 ID = "ams-iii-i"

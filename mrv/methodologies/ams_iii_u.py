@@ -45,8 +45,8 @@ from mrv.methodologies._shared import (
     diesel,
 )
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, MapSpec, ParameterSpec
-from mrv.quantity_text import significant
+from mrv.parameters import Inputs, MapSpec, ParameterSpec
+from mrv.rounding import significant
 from mrv.service_bounds import Capacity, Consumption
 from mrv.steps import Step, steps
 from mrv.texts import Text, text

@@ -29,9 +29,8 @@ from mrv.model import (
     Reductions,
     RoleNeeds,
 )
-from mrv.parameters.inputs import Inputs, ParameterSpec, Plausible, exact
-from mrv.quantity_text import significant
-from mrv.rounding import decimal_text
+from mrv.parameters import Inputs, ParameterSpec, Plausible, exact
+from mrv.rounding import decimal_text, significant
 from mrv.service_bounds import Capacity, Consumption, Related
 from mrv.steps import Published, Step, steps
 from mrv.texts import Text, joint, text

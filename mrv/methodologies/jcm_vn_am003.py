@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from mrv.methodologies._shared import EF_GRID, NOTHING, POWER
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, ParameterSpec, Plausible
-from mrv.quantity_text import significant
+from mrv.parameters import Inputs, ParameterSpec, Plausible
+from mrv.rounding import significant
 from mrv.steps import Step, steps
 from mrv.texts import Text, text
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ingest.classes import SUN
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
+from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.steps import Published, Step, steps
 from mrv.texts import Text, text
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from mrv.methodologies._live import WH_PER_MWH, part_of_year, total
 from mrv.methodologies._shared import EF_GRID
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.steps import Step, steps
 
 ID = "jcm-whr"

@@ -34,7 +34,7 @@ from mrv.methodologies._shared import (
     recycled,
 )
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, MapSpec, ParameterSpec
+from mrv.parameters import Inputs, MapSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
 from mrv.steps import Step, steps
 

@@ -16,7 +16,7 @@ from mrv.errors import MethodologyError
 from mrv.methodologies._live import FUEL_ROLE, SECONDS_PER_DAY, diesel_l, or_published, warming
 from mrv.methodologies._shared import DIESEL, GWP_CH4, GWP_N2O, TYPE_III, diesel
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs, ListSpec, ParameterSpec
+from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.steps import Published, Step, steps
 
 ID = "rice-awd"

@@ -1,6 +1,97 @@
 """
-Evidence packs as files: their documents and tables, written and read.
+Evidence packs as files: their documents and tables, written and read; their maximum size.
 
 The only package of `mrv` that opens files: `pack` describes the contents, `reader` reads a folder,
 `tables` reads and writes the Parquet files with the columns of `columns`.
+
+A forged pack can have a valid manifest of another key, so hashes and signatures do not limit its
+size.  Bytes, values and digits of documents, and rows and pages of tables, are counted before
+reading.  Tables are read in batches; `docs/verify.md` has the same figures.  Every command loads
+this, so that it loads no numpy.
 """
+
+from __future__ import annotations
+
+import re
+from dataclasses import astuple, dataclass
+
+from ingest.errors import InputError
+from mrv.errors import PackTooLargeError
+
+MOST_FILES = 20_000  # a year of days of some classes and sites, as the archive has them
+# bytes that a value takes in memory beside its text, by the mark that comes with it
+_MARKS = {b"{": 160, b"[": 88, b",": 32, b'"': 24, b":": 96}
+_MOST_DIGITS = 128
+_LONG = re.compile(rb"(?<![0-9])[0-9]{%d,}" % (_MOST_DIGITS + 1))
+_AS_ZERO, _ALL_DIGITS = bytes.maketrans(b"123456789", b"0" * 9), b"0" * (_MOST_DIGITS + 1)
+_MB = 1_000_000
+# of a monitoring period, and of readings before and after it: more days than any has are none
+MOST_YEARS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """
+    Remaining size that may be read of a pack.
+
+    Parameters
+    ----------
+    documents : int
+        Memory of all documents when read. [bytes]
+    devices : int
+        Devices of the plan.
+    keys : int
+        Number of keys in the pack.
+    device_values : int
+        Number of values of one device's readings, in all columns.
+    held_values : int
+        Number of values of several files held in memory.
+    interval_rows : int
+        Rows of intervals.
+    letter_rows : int
+        Refused messages.
+    download : int
+        Bytes of a zip file that is downloaded.
+    times_packed : int
+        Maximum ratio of unpacked to packed size of a zip file.
+    """
+
+    documents: int = 512 * _MB
+    devices: int = 20_000
+    keys: int = 500
+    device_values: int = 40_000_000
+    held_values: int = 60_000_000
+    interval_rows: int = 7_000_000
+    letter_rows: int = 10_000_000
+    download: int = 2_000 * _MB
+    times_packed: int = 20
+
+
+USUAL = Budget()
+# of a pack whose maker the reader knows, on a machine that has the memory
+LARGE = Budget(*(20 * maximum for maximum in astuple(USUAL)))
+LARGER = (
+    "if you know who made it, read it with `tonne verify --large` (in other "
+    "commands TONNE_LARGE_PACKS=true) on a machine with more memory"
+)
+
+
+def weight(data: bytes) -> int:
+    """Return the maximum bytes of memory for reading a JSON document."""
+    text = len(data) if data.isascii() else 4 * len(data)
+    return len(data) + text + sum(data.count(mark) * size for mark, size in _MARKS.items())
+
+
+def check_numbers(data: bytes) -> None:
+    """Refuse a document with a number longer than the maximum; InputError."""
+    # a document of digests is mostly digits: what none has is seen faster than searched
+    if _ALL_DIGITS in data.translate(_AS_ZERO) and (match := _LONG.search(data)):
+        raise InputError(
+            f"it contains a number of {len(match[0])} digits; {_MOST_DIGITS} is the maximum"
+        )
+
+
+def too_much(what: str, there: int, limit: int) -> PackTooLargeError:
+    """Return the error for exceeding the maximum size."""
+    sentence = f"{what}: {there:,} are more than the maximum of {limit:,}"
+    return PackTooLargeError(f"{sentence}; {LARGER}")

@@ -36,7 +36,7 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import MARK_FIELDS, Fleet, Frame, Int32, Int64, IntervalRows, absent
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
-from mrv.packs.budget import MOST_YEARS, USUAL, Budget
+from mrv.packs import MOST_YEARS, USUAL, Budget
 from mrv.signatures.canonical import legible, parse_object
 from mrv.statement.device_days import FIELDS
 

@@ -20,8 +20,7 @@ import numpy as np
 from ingest import classes
 from ingest.errors import InputError
 from mrv.errors import PackTooLargeError
-from mrv.packs import tables
-from mrv.packs.budget import MOST_FILES, USUAL, Budget, check_numbers, too_much, weight
+from mrv.packs import MOST_FILES, USUAL, Budget, check_numbers, tables, too_much, weight
 from mrv.packs.pack import (
     APPROVALS,
     DEAD_LETTERS,

@@ -19,7 +19,7 @@ import numpy as np
 from ingest.classes import QUANTITIES
 from ingest.errors import InputError
 from ingest.model import Fleet, Frame, IntervalRows
-from mrv.packs.budget import USUAL, too_much
+from mrv.packs import USUAL, too_much
 from mrv.packs.columns import (
     channel,
     channel_arrays,

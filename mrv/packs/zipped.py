@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from ingest.errors import InputError
-from mrv.packs.budget import MOST_FILES, USUAL, Budget, too_much
+from mrv.packs import MOST_FILES, USUAL, Budget, too_much
 from mrv.packs.pack import STATEMENT, Pack
 from mrv.packs.reader import read_pack
 

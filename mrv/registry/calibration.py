@@ -22,11 +22,11 @@ from ingest import classes
 from ingest.model import INTERVAL_US, Fleet
 from mrv.calendar import local_date, midnight_us
 from mrv.errors import PeriodError
-from mrv.parameters.inputs import exact
-from mrv.quantity_text import plain_text
+from mrv.parameters import exact
 from mrv.registry.calibration_interval import Interval, Overdue, limited, values_of
 from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Version, at
+from mrv.rounding import plain_text
 from mrv.texts import Text, text
 
 # Maximum permissible error by accuracy class, [%]: IEC 62053 and EN 50470 (MID)

@@ -20,14 +20,14 @@ from typing import NamedTuple
 
 from ingest.model import HOUR_US
 from mrv.calendar import days, instant_us, local_date
-from mrv.documents.form import UNSET, Proof, UnsetType, words_of, write
+from mrv.documents import UNSET, Proof, UnsetType, words_of, write
 from mrv.documents.monitoring import MonitoredParameter, PlanVersion
 from mrv.documents.statement import Claims
-from mrv.quantity_text import plain_text
 from mrv.registry.calibration import class_percent
 from mrv.registry.monitoring_plan import PROCEDURES, REGISTERED, Line, called
 from mrv.report.report_data import Facts
 from mrv.report.words import Words
+from mrv.rounding import plain_text
 from mrv.rules import titled
 from mrv.statement.conditions import reasons_of, unanswered, unmet
 from mrv.statement.conformity import CONSECUTIVE, FIXED, RULE

@@ -9,13 +9,12 @@ from fractions import Fraction
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from mrv.calendar import instant_us, local_date
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.monitoring import CrossCheck, UnusualDays, UnusualReadings
 from mrv.documents.period_account import Comparison, Gap, Misstatements
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion
 from mrv.methodologies import find
-from mrv.quantity_text import plain_text
 from mrv.registry.declared import Declared, Design, Event, Stratum, Survey, of_survey, required
 from mrv.report.blocks import Block, chapter, note, paragraph, table, together
 from mrv.report.translations import (
@@ -29,6 +28,7 @@ from mrv.report.translations import (
     witness,
 )
 from mrv.report.words import Words
+from mrv.rounding import plain_text
 
 # of the columns: whose it is, what, from, value, unit, source
 HEADS = ("device", "parameter", "from", "value", "unit", "source")

@@ -18,7 +18,7 @@ from ingest.model import Fleet, IntervalRows
 from mrv.accounting.rounded_figures import in_force
 from mrv.calendar import days, instant_us, local_date
 from mrv.countries import grid_of
-from mrv.documents.form import Issuer, read
+from mrv.documents import Issuer, read
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.period_account import Deduction, Gap
 from mrv.documents.statement import Claims, Statement

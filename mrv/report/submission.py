@@ -14,11 +14,10 @@ from typing import Literal, NamedTuple
 
 from mrv.accounting.rounded_figures import exceeds
 from mrv.calendar import instant_us, local_date
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import find
 from mrv.model import TECHNOLOGY, WATER
-from mrv.quantity_text import plain_text
 from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import blank
 from mrv.report.audit_rows import anomalies, cadence_s
@@ -26,6 +25,7 @@ from mrv.report.page.document import chapters
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH
 from mrv.report.words import Words
+from mrv.rounding import plain_text
 from mrv.rules import titled
 from mrv.statement.conditions import reasoned, unanswered, unmet
 from mrv.statement.opinion import REJECTING, blanks

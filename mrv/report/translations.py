@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 from ingest import profiles
-from mrv.documents.form import UNSET, words_of
+from mrv.documents import UNSET, words_of
 from mrv.documents.monitoring import CalibrationShown, CrossCheck, MonitoredParameter
 from mrv.documents.period_account import Comparison, Deduction, FactorUsed, FixedParameter, Gap
 from mrv.documents.statement import Claims

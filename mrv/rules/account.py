@@ -39,7 +39,7 @@ from mrv.model import (
     Methodology,
     Reductions,
 )
-from mrv.parameters.inputs import Inputs, read
+from mrv.parameters import Inputs, read
 from mrv.registry.project import FIRST, Project, ProjectDevice, SupportingData, service_intervals
 from mrv.rounding import UG_PER_T, to_integer
 from mrv.rules.effects import CHANNELS, Bound, Effect, Fix, Least, NoReduction, Withheld

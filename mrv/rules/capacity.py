@@ -19,7 +19,7 @@ from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.evidenced_time import together_us
 from mrv.model import Methodology
-from mrv.parameters.inputs import Inputs, rounded
+from mrv.parameters import Inputs, rounded
 from mrv.registry.project import Loaded
 from mrv.rounding import decimal_text, figure
 from mrv.rules import Severity

@@ -44,7 +44,7 @@ from mrv.model import (
     Methodology,
     Reductions,
 )
-from mrv.parameters.inputs import Inputs, exact
+from mrv.parameters import Inputs, exact
 from mrv.registry.declared import Calibration
 from mrv.registry.project import FIRST, Project, SupportingData
 from mrv.rounding import UG_PER_T, six_places, to_integer

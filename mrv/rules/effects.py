@@ -20,7 +20,7 @@ import numpy as np
 
 from ingest.model import INTERVAL_US, Int64
 from mrv.accounting.device_period import Cut, Kind, Monitored, Stretch, YearPart, cuts_of_errors
-from mrv.parameters.inputs import Inputs
+from mrv.parameters import Inputs
 from mrv.rounding import exact_sum
 from mrv.rules import Severity
 from mrv.rules.metering import Metered

@@ -29,7 +29,7 @@ from mrv.accounting.device_results import Pricing, beyond_entered
 from mrv.accounting.period_result import ParameterUse
 from mrv.calendar import local_span
 from mrv.model import MEASURED, Methodology
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.registry.project import Drawn
 from mrv.rounding import decimal_text, exact_sum, exact_text, figure, six_places
 from mrv.rules.metering import months

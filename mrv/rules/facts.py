@@ -23,7 +23,7 @@ from mrv.accounting.period_result import CrossCheck
 from mrv.accounting.twin_series import Twins
 from mrv.calendar import local_date, local_span
 from mrv.model import Factors, Methodology
-from mrv.parameters.inputs import Inputs
+from mrv.parameters import Inputs
 from mrv.registry.project import Project, SupportingData
 from mrv.rounding import six_places
 from mrv.rules import Stage, rules

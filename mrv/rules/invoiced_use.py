@@ -35,9 +35,8 @@ from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span, shows
 from mrv.accounting.period_result import INVOICE, Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
-from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Invoice, Project, SupportingData
-from mrv.rounding import tonnes_text
+from mrv.rounding import amount_text, plain_text, tonnes_text
 from mrv.rules.effects import Floor, Judged, RuleReport
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered

@@ -26,7 +26,7 @@ from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import BARE, LESS, Corroboration, Span, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.calendar import local_date, local_span, midnight_us
-from mrv.quantity_text import amount_text, plain_text
+from mrv.rounding import amount_text, plain_text
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
 from mrv.rules.effects import Cap, Effect, Floor, Judged, Level, NoReduction, RuleReport

@@ -23,7 +23,7 @@ from mrv.calendar import utc_text
 from mrv.errors import FactorError, MethodologyError, PeriodError
 from mrv.methodologies import find
 from mrv.model import Factors
-from mrv.parameters.inputs import exact
+from mrv.parameters import exact
 from mrv.registry.project import FIRST, ChangedLate, Document, FixedBefore, Project, SupportingData
 from mrv.rounding import decimal_of, exact_text, tonnes_text
 from mrv.rules.plausible_values import with_value

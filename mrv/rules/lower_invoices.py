@@ -23,8 +23,7 @@ from mrv.accounting.coverage import remaining
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
-from mrv.quantity_text import amount_text
-from mrv.rounding import decimal_text
+from mrv.rounding import amount_text, decimal_text
 from mrv.rules.effects import Cap, Judged, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.texts import Text, text

@@ -19,9 +19,8 @@ from mrv.accounting.period_result import METER, CrossCheck
 from mrv.accounting.register_scan import rated_at
 from mrv.calendar import days, local_date
 from mrv.model import SOLAR, TECHNOLOGY, ClassLimit
-from mrv.quantity_text import amount
 from mrv.registry.project import Certified, Uncorroborated
-from mrv.rounding import decimal_text, exact_sum
+from mrv.rounding import amount, decimal_text, exact_sum
 from mrv.rules.effects import Cap, CapEach, Exclude, Floor, Judged, Level, RuleReport, SetAside
 from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node

@@ -25,8 +25,7 @@ from mrv.accounting.entered_values import named, undocumented
 from mrv.accounting.evidenced_time import together_us
 from mrv.calendar import local_span
 from mrv.model import LINE_DIAGRAM
-from mrv.quantity_text import amount
-from mrv.rounding import decimal_text, exact_sum, figure, six_places
+from mrv.rounding import amount, decimal_text, exact_sum, figure, six_places
 from mrv.rules.consumption import stands_still
 from mrv.rules.effects import Cap, Judged, Level, RuleReport
 from mrv.rules.equipment import ROOM, serving, unknown_time, watts

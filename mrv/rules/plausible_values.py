@@ -27,7 +27,7 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.model import Methodology
-from mrv.parameters.inputs import Inputs, ParameterSpec, exact, read, rounded
+from mrv.parameters import Inputs, ParameterSpec, exact, read, rounded
 from mrv.registry.declared import Sample
 from mrv.registry.project import Project, SupportingData
 from mrv.rounding import six_places, tonnes_text

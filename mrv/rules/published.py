@@ -23,7 +23,7 @@ from mrv.factors import is_of_banks
 from mrv.factors.ledger import Choice, bounded, published
 from mrv.methodologies import GRID
 from mrv.model import Direction, Factor, Factors
-from mrv.parameters.inputs import ParameterSpec
+from mrv.parameters import ParameterSpec
 from mrv.registry.project import FIRST, Project
 from mrv.rules import Severity
 from mrv.rules.account import Account

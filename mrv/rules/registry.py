@@ -44,9 +44,8 @@ from mrv.accounting.twin_series import (
     twins_between,
 )
 from mrv.calendar import local_date, local_span, local_text
-from mrv.quantity_text import amount
 from mrv.registry.project import Fallen, service_intervals
-from mrv.rounding import decimal_text, exact_sum, six_places
+from mrv.rounding import amount, decimal_text, exact_sum, six_places
 from mrv.rules.effects import CapEach, Exclude, Judged, reported
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered

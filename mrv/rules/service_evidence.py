@@ -24,10 +24,9 @@ from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import COVERED, TOLERANCE, Span, length, name_of, percent, served
 from mrv.accounting.period_result import METER
 from mrv.model import Methodology
-from mrv.parameters.inputs import Inputs
-from mrv.quantity_text import amount_text, plain_text
+from mrv.parameters import Inputs
 from mrv.registry.project import Invoice, SupportingData
-from mrv.rounding import exact_sum, six_places
+from mrv.rounding import amount_text, exact_sum, plain_text, six_places
 from mrv.rules import Severity
 from mrv.rules.capacity import (
     at_capacity,

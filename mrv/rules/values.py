@@ -29,12 +29,11 @@ from mrv.accounting.period_result import EvidenceItem, Finding
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError, MrvError
 from mrv.model import Factors
+from mrv.parameters import Inputs, ParameterSpec, exact, rounded
 from mrv.parameters.evidence import RequiredGrades, of_parameter
-from mrv.parameters.inputs import Inputs, ParameterSpec, exact, rounded
-from mrv.quantity_text import plain_text
 from mrv.registry.declared import Precision, of_samples, of_survey, required
 from mrv.registry.project import Project, SupportingData
-from mrv.rounding import decimal_text, tonnes_text
+from mrv.rounding import decimal_text, plain_text, tonnes_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (
     AGREED,

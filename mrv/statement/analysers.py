@@ -25,11 +25,11 @@ from ingest.model import HOUR_US, INTERVAL_US, Fleet, Frame, Int64, IntervalRows
 from mrv.accounting.coverage import role_needs
 from mrv.calendar import days
 from mrv.methodologies import find
-from mrv.parameters.inputs import ParameterSpec, rounded
-from mrv.quantity_text import plain_text
+from mrv.parameters import ParameterSpec, rounded
 from mrv.registry.calibration import of_channels, uncovered
 from mrv.registry.declared import Calibration
 from mrv.registry.project import Lit, Loaded, Measured, Project, Silent
+from mrv.rounding import plain_text
 from mrv.texts import Text, text
 
 Floats = NDArray[np.float64]

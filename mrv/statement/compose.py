@@ -34,10 +34,7 @@ from mrv.accounting.period_result import (
 )
 from mrv.accounting.rounded_figures import DESIGN
 from mrv.calendar import days, local_date, local_text, utc_text
-from mrv.documents import monitoring as wire_monitoring
-from mrv.documents import period_account as wire_account
-from mrv.documents import statement as wire
-from mrv.documents.form import (
+from mrv.documents import (
     UNSET,
     UnsetType,
     coded,
@@ -47,12 +44,15 @@ from mrv.documents.form import (
     words_of_0_1_0,
     write,
 )
+from mrv.documents import monitoring as wire_monitoring
+from mrv.documents import period_account as wire_account
+from mrv.documents import statement as wire
 from mrv.methodologies import find
 from mrv.model import METER_KEYS, Calculation
-from mrv.quantity_text import plain_text
 from mrv.registry.calibration_interval import longest
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
+from mrv.rounding import plain_text
 from mrv.rules import needs_of, severity_of
 from mrv.rules.grades import shares as by_grade
 from mrv.rules.grades import signed

@@ -18,7 +18,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from mrv.accounting.period_result import INVOICE
-from mrv.documents.form import UNSET, coded, text_in, write
+from mrv.documents import UNSET, coded, text_in, write
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Condition, Gap, Misstatements
 from mrv.documents.statement import Claims

@@ -12,15 +12,15 @@ from ingest import classes, profiles
 from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.accounting.rounded_figures import DESIGN, exceeds, in_force
 from mrv.calendar import local_date, utc_text
-from mrv.documents.form import UNSET, copied, text_in
+from mrv.documents import UNSET, copied, text_in
 from mrv.documents.monitoring import Planned
 from mrv.methodologies import find
-from mrv.parameters.inputs import exact
-from mrv.quantity_text import plain_text
+from mrv.parameters import exact
 from mrv.registry.declared import Calibration, Design, DesignedDevice, Event, Survey
 from mrv.registry.monitoring_plan import CORRECTION, Version, blank, called, replaced
 from mrv.registry.plan_departures import SURVEY_MONTHS, Meter, again, departures, imprecise, seldom
 from mrv.registry.project import FIRST
+from mrv.rounding import plain_text
 from mrv.signatures.organisations import stem
 from mrv.texts import MOST_LINES, Text, Value, devices_of, lines, text
 

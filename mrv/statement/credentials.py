@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents import UNSET, UnsetType, read, write
 from mrv.documents.statement import claims_of
 from mrv.documents.verification import (
     Assurance,

@@ -30,7 +30,7 @@ from mrv.accounting.period_result import (
     PeriodResult,
 )
 from mrv.calendar import days, local_date, utc_text
-from mrv.documents.form import UNSET, coded, coded_or_words, copied
+from mrv.documents import UNSET, coded, coded_or_words, copied
 from mrv.documents.monitoring import CrossCheck as CrossCheckShown
 from mrv.documents.monitoring import ReadingsReach, UnusualDays, UnusualReadings
 from mrv.documents.period_account import Gap

@@ -28,8 +28,16 @@ from ingest.pipeline.quality_limits import each
 from mrv.calendar import days
 from mrv.documents.monitoring import Arrival
 from mrv.errors import LogError
-from mrv.signatures.day_digests import DayKey, DayLeaf, Digest, cut_leaf, day_leaf, digest_leaves
-from mrv.signatures.row_bytes import Rows, column_bytes
+from mrv.signatures.day_digests import (
+    DayKey,
+    DayLeaf,
+    Digest,
+    Rows,
+    column_bytes,
+    cut_leaf,
+    day_leaf,
+    digest_leaves,
+)
 
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"

@@ -11,7 +11,7 @@ from mrv.accounting.coverage import role_needs
 from mrv.accounting.device_period import Kind
 from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import instant_us
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.plan import DeviceFigure, InputValue, StatementFigures
 from mrv.documents.statement import (
     Claims,
@@ -21,7 +21,7 @@ from mrv.documents.statement import (
     fixed_ex_ante,
 )
 from mrv.methodologies import find
-from mrv.parameters.inputs import ParameterSpec, read
+from mrv.parameters import ParameterSpec, read
 from mrv.registry.project import FixedBefore, Project, Usage
 from mrv.rounding import UG_PER_T, exact_text
 

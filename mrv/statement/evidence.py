@@ -38,7 +38,7 @@ from ingest.model import (
 )
 from ingest.pipeline import METERING
 from mrv.accounting.coverage import role_needs
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.errors import CanonicalError
 from mrv.methodologies import find
 from mrv.registry.project import CheckMeter, Drawn, Project

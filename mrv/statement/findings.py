@@ -19,7 +19,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.calendar import instant_us, local_date
-from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents import UNSET, UnsetType, read, write
 from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import (
     MOST_CHARACTERS,

@@ -17,7 +17,7 @@ import msgspec
 
 from ingest.model import Device, Fleet
 from mrv.calendar import utc_text
-from mrv.documents.form import UNSET, coded, write
+from mrv.documents import UNSET, coded, write
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
     CarriedIn,

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.model import Device, QualityLimits, Replacement
 from mrv.countries import FIRST_COUNTRY
-from mrv.documents.form import UNSET, UnsetType, read, text_in, write
+from mrv.documents import UNSET, UnsetType, read, text_in, write
 from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
 from mrv.documents.plan import (
     ChangedAfterwards,

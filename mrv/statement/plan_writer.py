@@ -12,7 +12,7 @@ import numpy as np
 from ingest.model import INTERVAL_US, Int64
 from mrv.calendar import instant_us, utc_text
 from mrv.countries import country_of
-from mrv.documents.form import UNSET, UnsetType, copied, read, write
+from mrv.documents import UNSET, UnsetType, copied, read, write
 from mrv.documents.monitoring import (
     CalibrationShown,
     DesignDocument,

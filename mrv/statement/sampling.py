@@ -44,7 +44,7 @@ from ingest.model import IntervalRows
 from mrv.accounting.device_period import Kind
 from mrv.accounting.period_result import DeviceOutcome
 from mrv.calendar import midnight_us
-from mrv.documents.form import read, write
+from mrv.documents import read, write
 from mrv.documents.verification import Drawn, Sample, SampledDay, SamplingList
 from mrv.errors import CanonicalError, SignatureError
 from mrv.registry.project import FIRST

@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from ingest.errors import InputError
-from mrv.documents.form import write
+from mrv.documents import write
 from mrv.documents.plan import RowSigner
 from mrv.errors import EnrolmentError, SignatureError
 from mrv.registry.declared import Sample

@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal
 
-from mrv.documents.form import UNSET, Issuer, RelatedResource, read, write
+from mrv.documents import UNSET, Issuer, RelatedResource, read, write
 from mrv.documents.statement import StatusEntry
 from mrv.documents.verification import Approved, IssueApproval, StatusBits, StatusList
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError, StatementStateError

@@ -8,7 +8,7 @@ from typing import Any
 
 from mrv.calendar import instant_us
 from mrv.countries import grid_of
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.errors import CanonicalError, FactorError, PeriodError, SignatureError
 from mrv.factors import load
 from mrv.factors.ledger import book_of, departures, unmarked, unpublished

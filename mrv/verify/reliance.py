@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.program import program, same
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.organisations import organisation_of, same_organisation

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from mrv.calendar import days, instant_us
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.errors import CanonicalError, LogError, SignatureError
 from mrv.log.entries import (
     DATA,

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from ingest.errors import InputError
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.verification import Conclusion
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackFormatError, SignatureError
+from mrv.log import NoteKey, signature_lines
 from mrv.log.entries import parse_receipt, verify_receipt
-from mrv.log.note import NoteKey, signature_lines
-from mrv.packs.budget import too_much
+from mrv.packs import too_much
 from mrv.packs.pack import (
     DOCUMENTS,
     FORMAT,

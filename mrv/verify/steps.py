@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ingest.errors import InputError
 from ingest.pipeline import METERING
 from mrv import factors
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.verification import Conclusion
 from mrv.errors import (
     CanonicalError,

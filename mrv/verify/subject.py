@@ -11,7 +11,7 @@ from typing import Any
 from ingest.errors import InputError
 from ingest.model import Fleet
 from mrv.calendar import instant_us
-from mrv.documents.form import read
+from mrv.documents import read
 from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import Conclusion, Verification
 from mrv.errors import CanonicalError, MrvError
@@ -19,7 +19,7 @@ from mrv.factors.ledger import book_of
 from mrv.log.entries import Checkpoint
 from mrv.log.policy import Policy, read_policy
 from mrv.log.witness import Cosignature
-from mrv.packs.budget import MOST_YEARS, too_much
+from mrv.packs import MOST_YEARS, too_much
 from mrv.packs.pack import (
     APPROVALS,
     DIGESTS,

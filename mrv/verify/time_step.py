@@ -24,9 +24,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from ingest.errors import InputError
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.statement import Claims
 from mrv.errors import CanonicalError, EnrolmentError, LogError, PackTooLargeError, SignatureError
+from mrv.log import NoteKey
 from mrv.log.entries import (
     Checkpoint,
     evidence_entry,
@@ -34,7 +35,6 @@ from mrv.log.entries import (
     verify_checkpoint,
     verify_receipt,
 )
-from mrv.log.note import NoteKey
 from mrv.packs.pack import (
     DEAD_LETTERS,
     FINDINGS,

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, LogError, SignatureError, TimestampError
+from mrv.log import signature_lines
 from mrv.log.entries import Checkpoint, parse_receipt, verify_checkpoint
-from mrv.log.note import signature_lines
 from mrv.packs.pack import SEALS, TIMESTAMPS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule

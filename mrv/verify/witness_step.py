@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from mrv.errors import LogError, MrvError, SignatureError
+from mrv.log import NOTE, NoteKey, Vkey, signature_lines
 from mrv.log.entries import Checkpoint, parse_receipt
-from mrv.log.note import NOTE, NoteKey, Vkey, signature_lines
 from mrv.log.witness import Cosignature, cosignatures, strangers, witness_key
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical

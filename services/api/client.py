@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 
 from ingest.errors import InputError, ServerError
-from mrv.packs.budget import too_much
+from mrv.packs import too_much
 from services.api import schemas as shapes
 
 if TYPE_CHECKING:

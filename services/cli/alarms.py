@@ -16,7 +16,7 @@ from psycopg import Connection
 from ingest.errors import InputError, RegistryError
 from services import webhook_post
 from services import webhooks as sender
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.output import print_json, print_result, table, time_text
 from services.cli.server_options import METAVAR, database_url, moment_us
 from services.registry.limits import kinds

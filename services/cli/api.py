@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from services import webhook_post
 from services.api.principals import Tokens
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.output import print_json, print_result, print_secret, table, time_text
 from services.cli.server_options import METAVAR, database_url, moment_us
 from services.settings import Settings

@@ -14,9 +14,9 @@ from ingest.errors import InputError
 from mrv.calendar import instant_us
 from mrv.errors import PeriodError
 from services.identity.principals import ADMIN, IdentityFolder
-from services.local.machine import LOOPBACK, choose
+from services.local import LOOPBACK, choose
 from services.settings import Settings, SettingsError, split_bind
-from services.store.registry.known import timezones
+from services.store.registry import timezones
 from services.store.timeseries.queries import device_timezone
 
 METAVAR = "DAY|TIME"

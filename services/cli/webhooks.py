@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from services import webhook_post
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.output import counted, print_json, print_result, print_secret, table, time_text
 from services.cli.server_options import METAVAR, database_url, metrics_bind, moment_us
 from services.logs import get_logger

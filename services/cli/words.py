@@ -13,7 +13,7 @@ from babel import Locale, UnknownLocaleError
 
 from ingest.errors import InputError
 from mrv.texts import ENGLISH, TAG, faults, read, tags
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, print_result, table
 
 # packages stand here; the folders of word files, the one that says which languages there are first

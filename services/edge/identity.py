@@ -33,10 +33,10 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.addresses import CA, CERTIFICATE, KEY
 from ingest.errors import InputError, ServerError, TonneError
+from services import identity
 from services.edge.config import Signing
 from services.edge.outbox import Outbox, Waiting
-from services.identity import authority
-from services.identity.authority import PUBLIC, write
+from services.identity import PUBLIC, write
 
 ROOT = "/.well-known/est"
 _PORT = 8444
@@ -270,11 +270,11 @@ class Signer:
         self._gateway, self._path = gateway, Path(signing.key)
         self._algorithm, self.gather_s = signing.algorithm, signing.gather_s
         if not self._path.exists():
-            authority.write(self._path, _pem(_new(self._algorithm)))
+            identity.write(self._path, _pem(_new(self._algorithm)))
         self._key = self._loaded()
 
     def _loaded(self) -> Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
-        data = authority.read(self._path, "signing key")
+        data = identity.read(self._path, "signing key")
         try:
             load_pem_private_key = serialization.load_pem_private_key(data, None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -29,8 +29,8 @@ from ingest.addresses import CA, CERTIFICATE, KEY, PREFIX, Tls, receipt_topic
 from ingest.errors import InputError
 from ingest.mqtt.topics import STATUS, parse
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
-from services.identity import authority as files
-from services.identity.authority import PUBLIC, Authority, Hashed, Issued, make_folder, write
+from services import identity as files
+from services.identity import PUBLIC, Authority, Hashed, Issued, make_folder, write
 from services.registry.fields import ID
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from mrv.accounting.coverage import role_needs
 from mrv.accounting.entered_values import parameters_of
 from mrv.calendar import local_text
 from mrv.countries import grid_of
-from mrv.documents.form import write
+from mrv.documents import write
 from mrv.documents.statement import Claims
 from mrv.factors import within
 from mrv.factors.ledger import Change, bounded, centres, changes, used_by
 from mrv.methodologies import find, unit_reductions
 from mrv.model import Factors, Reductions
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.registry.project import FIRST, Project, ProjectDevice
 from mrv.statement.plan_reader import read_plan
 from services.store.statements import statements

@@ -19,8 +19,8 @@ from ingest.errors import InputError
 from mrv import factors
 from mrv.errors import MrvError
 from mrv.factors.ledger import centres
+from mrv.log import NoteKey, Vkey, signature_lines
 from mrv.log.entries import DATA, RECORDS, verify_checkpoint
-from mrv.log.note import NoteKey, Vkey, signature_lines
 from mrv.log.witness import cosignatures
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey

@@ -27,8 +27,8 @@ from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError, MrvError
+from mrv.log import NoteKey, Vkey, signature_lines
 from mrv.log.entries import Checkpoint, verify_checkpoint
-from mrv.log.note import NoteKey, Vkey, signature_lines
 from mrv.log.policy import Member, Policy, read_policy
 from mrv.log.witness import (
     Cosignature,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection, errors
 
-from mrv.documents.form import UNSET, UnsetType
+from mrv.documents import UNSET, UnsetType
 from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import About
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError

@@ -25,7 +25,7 @@ from mrv.calendar import instant_us, local_date, utc_text
 from mrv.documents.statement import Claims
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
-from mrv.parameters.inputs import ParameterSpec, exact
+from mrv.parameters import ParameterSpec, exact
 from mrv.registry.project import ChangedLate, Document, Project
 from mrv.rounding import exact_text
 from mrv.rules.issued import filled_in

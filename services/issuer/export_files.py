@@ -23,7 +23,7 @@ from ingest.errors import RegistryError
 from mrv import factors, verify
 from mrv.calendar import period_us
 from mrv.countries import country_of, grid_of
-from mrv.documents.form import read_bytes
+from mrv.documents import read_bytes
 from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import claims_of
 from mrv.documents.verification import Verification

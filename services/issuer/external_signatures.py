@@ -22,7 +22,7 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from mrv.accounting import entered_values as acceptance
-from mrv.documents.form import Form
+from mrv.documents import Form
 from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import ParameterVerified, RequirementVerified
 from mrv.errors import CanonicalError, StatementStateError, VerificationError

@@ -31,9 +31,8 @@ from mrv.accounting.entered_values import named, parameters_of
 from mrv.calendar import local_date, utc_text
 from mrv.methodologies import find, unit_reductions
 from mrv.model import Factors
-from mrv.quantity_text import amount_text
 from mrv.registry.project import Document, Project
-from mrv.rounding import decimal_text
+from mrv.rounding import amount_text, decimal_text
 from mrv.texts import Text, Value, text
 from services.issuer.left_out_meters import (
     Span,

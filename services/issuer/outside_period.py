@@ -24,7 +24,7 @@ from ingest.model import INTERVAL_US, Fleet, Int64
 from mrv.accounting.cross_checks import Rows, outside
 from mrv.accounting.evidenced_time import TOLERANCE
 from mrv.calendar import days, period_us, utc_text
-from mrv.documents.form import UNSET, UnsetType
+from mrv.documents import UNSET, UnsetType
 from mrv.documents.plan import CommonMetered
 from mrv.errors import PeriodError
 from mrv.methodologies import find

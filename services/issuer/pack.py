@@ -23,8 +23,8 @@ from ingest.errors import InputError
 from mrv.calendar import days, instant_us
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import StatementStateError
+from mrv.log import signature_lines
 from mrv.log.entries import EVIDENCE, Checkpoint
-from mrv.log.note import signature_lines
 from mrv.packs import tables
 from mrv.packs.pack import (
     APPROVALS,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from mrv.accounting.entered_values import undocumented
 from mrv.calendar import local_date, utc_text
-from mrv.documents.form import UNSET, coded
+from mrv.documents import UNSET, coded
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.model import LINE_DIAGRAM, METER_KEYS

@@ -21,7 +21,7 @@ from psycopg import Connection
 
 from ingest.model import IntervalRows
 from mrv import verify
-from mrv.documents.form import read, write
+from mrv.documents import read, write
 from mrv.documents.verification import FindingShown
 from mrv.errors import CanonicalError, SignatureError, VerificationError
 from mrv.exports import public
@@ -29,8 +29,7 @@ from mrv.exports.source import check_issued
 from mrv.factors.ledger import book_of
 from mrv.log.entries import parse_receipt
 from mrv.model import Factors
-from mrv.packs import tables
-from mrv.packs.budget import LARGE
+from mrv.packs import LARGE, tables
 from mrv.packs.pack import (
     FACTORS,
     FINDINGS,

@@ -21,8 +21,8 @@ from psycopg import Connection
 from ingest.model import INTERVAL_US, Int32, Int64
 from mrv.accounting.twin_series import FAR_LAGS, MANY, MEASURED, agreeing, copied, twins
 from mrv.methodologies import find
-from mrv.quantity_text import plain_text
 from mrv.registry.project import Project
+from mrv.rounding import plain_text
 from mrv.texts import Text, Value, text
 from services.registry.entries import Project as Entry
 from services.registry.entries import Registry

@@ -28,8 +28,8 @@ from psycopg import Connection
 from ingest.errors import ServerError
 from mrv import timestamps as tokens
 from mrv.errors import EnrolmentError, LogError, TimestampError
+from mrv.log import signature_lines
 from mrv.log.entries import parse_receipt
-from mrv.log.note import signature_lines
 from mrv.packs.pack import SEALS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities

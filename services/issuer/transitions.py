@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import Connection, errors
 
 from mrv.calendar import instant_us
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.errors import EnrolmentError, SignatureError, StatementStateError
 from mrv.log.entries import EVIDENCE, evidence_entry
 from mrv.packs.pack import MANIFEST

@@ -16,7 +16,7 @@ from typing import Any
 from psycopg import Connection
 
 from ingest.errors import RegistryError
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.monitoring import AcceptanceSigned, FactorAccepted
 from mrv.errors import EnrolmentError
 from mrv.exports.entered import Acceptance

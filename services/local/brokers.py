@@ -26,11 +26,11 @@ from uuid import UUID, uuid5
 from ingest.addresses import Tls
 from ingest.errors import InputError, ServerError
 from services.extras import command as command_for
-from services.identity.authority import write
+from services.identity import write
 from services.identity.mosquitto import AUTOSAVE_S, SECURITY, Listening, security
 from services.identity.mosquitto import config as secure_config
 from services.identity.principals import ADMIN, PIPELINE, IdentityFolder, service
-from services.local.machine import LOOPBACK, MOSQUITTO, choose, own_folder, service_account
+from services.local import LOOPBACK, MOSQUITTO, choose, own_folder, service_account
 from services.local.server import Server
 from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
 

@@ -20,7 +20,7 @@ import yaml
 from ingest.errors import InputError
 from mrv.texts import ENGLISH
 from services.extras import shipped
-from services.local.machine import LOOPBACK, Account, service_account
+from services.local import LOOPBACK, Account, service_account
 from services.local.server import Server
 
 HOME = "GRAFANA_HOME"

@@ -15,9 +15,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ingest.errors import InputError, ServerError
-from services.local import machine
-from services.local import machine as process
-from services.local.machine import LOOPBACK, PROMETHEUS, Account, own_folder, service_account
+from services import local as process
+from services.local import (
+    LOOPBACK,
+    PROMETHEUS,
+    Account,
+    choose,
+    is_free,
+    own_folder,
+    service_account,
+)
 from services.settings import split_bind
 
 # since a server last wrote to its log: recovery after a crash under load takes its time
@@ -71,7 +78,7 @@ class Server(ABC):
 
     def port_conflict(self, port: int) -> bool:
         """Return whether another start took the port, so that a retry may succeed."""
-        return not machine.is_free(port)
+        return not is_free(port)
 
     @property
     def log(self) -> Path:
@@ -149,7 +156,7 @@ class Server(ABC):
         return remembered if remembered and remembered.alive() else None
 
     def _try_to_start(self, account: Account | None) -> bool:
-        port = machine.choose(self.port)
+        port = choose(self.port)
         self._port_file.write_text(str(port), encoding="utf-8")
         started = process.spawn(self.command(port), self.folder, self.output, account)
         started.save(self._pid_file)

@@ -22,11 +22,10 @@ from psycopg import sql
 
 from ingest.addresses import Tls
 from ingest.errors import ServerError
-from services.local import machine
-from services.local import machine as process
+from services import local as process
+from services.local import LOOPBACK, POSTGRES_BIN, Account, own_folder, require
 from services.local.brokers import ApacheKafka, Kafka, Mosquitto
 from services.local.grafana import READER, Grafana
-from services.local.machine import LOOPBACK, POSTGRES_BIN, Account, own_folder
 from services.local.server import Prometheus, Server
 from services.settings import LOCAL_STATE
 
@@ -289,7 +288,7 @@ class LocalStack:
         ServerError
             When a server does not come up.
         """
-        machine.require()
+        require()
         with self._alone():
             if grafana:
                 self.grafana.require()

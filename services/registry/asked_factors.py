@@ -13,7 +13,7 @@ from mrv.factors import GRID, FactorBook, is_of_banks, kinds_in, row_to_write
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import official_grid, unit_reductions
 from mrv.model import Factor, Methodology
-from mrv.parameters.inputs import Inputs, read
+from mrv.parameters import Inputs, read
 from services.registry.entries import Project
 from services.registry.located import Finding
 

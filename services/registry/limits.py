@@ -14,9 +14,8 @@ from importlib import resources
 from typing import Any
 
 from ingest import classes
-from ingest.classes import Channel, DeviceClass
+from ingest.classes import NAMES, Channel, DeviceClass
 from ingest.errors import ProfileError
-from ingest.limits import NAMES
 from ingest.pipeline.quality_limits import TIME
 from services.registry.entries import DOCUMENT, SIGNED, STATED, UNTIL, Quality
 from services.registry.fields import Row

@@ -11,7 +11,7 @@ from mrv.calendar import local_date, midnight_us, zones
 from mrv.errors import MethodologyError
 from mrv.exports.contradictions import Credited
 from mrv.methodologies import find
-from mrv.parameters.inputs import ParameterSpec, read
+from mrv.parameters import ParameterSpec, read
 from mrv.registry.declared import Sample
 from mrv.rules.plausible_values import is_monitored
 from mrv.signatures.keys import EnrolledKey

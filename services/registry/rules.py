@@ -22,7 +22,7 @@ from mrv import countries
 from mrv.calendar import midnight_us
 from mrv.countries import country_of, grid_of
 from mrv.factors import GRID, FactorBook, kinds_in, row_to_write
-from mrv.report.printable_text import printable
+from mrv.report.blocks import printable
 from services.registry import declared, meters, needs, plausible, ratings
 from services.registry.entries import Device, Project, ProjectDevice, Registry, Site, Topic
 from services.registry.located import Finding

@@ -24,9 +24,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ingest import classes, profiles
-from ingest.classes import DeviceClass
+from ingest.classes import NAMES, PAIRS, DeviceClass
 from ingest.errors import RegistryError, did_you_mean
-from ingest.limits import NAMES, PAIRS
 from mrv import countries, methodologies
 from mrv.countries import FIRST_COUNTRY
 from mrv.model import Direction, Methodology

@@ -22,7 +22,7 @@ from zlib import crc32
 
 import numpy as np
 
-from services.simulator.model import Block, Device, Floats, Ints, Mask, SimulatorError, stream
+from services.simulator import Block, Device, Floats, Ints, Mask, SimulatorError, stream
 
 DEFAULT_RATES = {
     "duplicates": 0.01,

@@ -18,7 +18,7 @@ from ingest import profiles
 from ingest.errors import RegistryError
 from services.registry.located import dump, native
 from services.registry.workbook import SUFFIX, read_workbook
-from services.simulator.model import Device, SimulatorError
+from services.simulator import Device, SimulatorError
 from services.simulator.simulated import MODELS
 
 USUAL_CADENCE_S = 60

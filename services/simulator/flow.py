@@ -16,17 +16,10 @@ from operator import attrgetter
 import msgspec
 import numpy as np
 
-from ingest import classes, profiles, units
+from ingest import classes, profiles
+from ingest.model import factor
+from services.simulator import MS_PER_DAY, Block, Device, Ints, Outgoing, Source, base_per_unit
 from services.simulator.disturb import NO_FAULTS, Disturber, Faults, Plan
-from services.simulator.model import (
-    MS_PER_DAY,
-    Block,
-    Device,
-    Ints,
-    Outgoing,
-    Source,
-    base_per_unit,
-)
 from services.simulator.simulated import Simulated
 
 _encode = msgspec.json.Encoder().encode
@@ -63,8 +56,8 @@ def words(device_class: str, profile: str) -> dict[str, tuple[str, float]]:
     for path, source in profiles.load()[device_class, "generic"].channels.items():
         if source.channel in spoken:
             own, base = spoken[source.channel], canonical[source.channel].unit
-            up, down, _ = units.factor(source.unit, base)
-            own_up, own_down, _ = units.factor(own.unit, base)
+            up, down, _ = factor(source.unit, base)
+            own_up, own_down, _ = factor(own.unit, base)
             result[path] = (own.path, up * own_down / (down * own_up))
     return result
 

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
-from services.simulator.model import Block, Device, Register, SimulatorError
+from services.simulator import Block, Device, Register, SimulatorError
 
 # Recordings whose times carry no offset, by a column of theirs.  NREL's stands in Colorado, and
 # its clock in the east: by Denver's its sun would stand highest at two, and shine after dusk.

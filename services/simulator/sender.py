@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ingest.addresses import Tls
+from services.simulator import Device, Outgoing, SimulatorError
 from services.simulator.connection import MOST, Connection, Identities, Identity, Outbox
-from services.simulator.model import Device, Outgoing, SimulatorError
 from services.simulator.sparkplug import EdgeNode
 
 _AT_ONCE = 500

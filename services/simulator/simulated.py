@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from ingest import classes, profiles
-from services.simulator.model import (
+from services.simulator import (
     MS_PER_DAY,
     Block,
     Day,

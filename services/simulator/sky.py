@@ -21,7 +21,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from services.simulator.model import Floats, stream, wander
+from services.simulator import Floats, stream, wander
 
 _DELTA_T_S = 67.0  # terrestrial time less UT1
 _PRESSURE_HPA = 1013.25

@@ -17,7 +17,7 @@ from ingest.codecs.sparkplug_b import BD_SEQ, REBIRTH
 from ingest.formats import sparkplug_b_pb2
 from ingest.formats.sparkplug import BOOLEAN, DOUBLE, INT64, STRING
 from ingest.sparkplug import PREFIX
-from services.simulator.model import Device, Outgoing
+from services.simulator import Device, Outgoing
 
 _pb: Any = sparkplug_b_pb2
 _SEQ = 256

@@ -11,16 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.simulator.model import (
-    Block,
-    Day,
-    Device,
-    Floats,
-    Register,
-    base_per_unit,
-    bump,
-    stream,
-)
+from services.simulator import Block, Day, Device, Floats, Register, base_per_unit, bump, stream
 from services.simulator.sky import sky
 
 _DEGREE_BASE_C = 24.0

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from services.simulator.model import Block, Day, Device, Floats, Register, stream
+from services.simulator import Block, Day, Device, Floats, Register, stream
 from services.simulator.sky import sky
 
 AVAILABLE, CHARGING, FINISHING = 0.0, 2.0, 4.0

@@ -29,8 +29,8 @@ from faust.transport.drivers import aiokafka as driver
 
 from services.environment import TOKEN, KafkaAccess
 from services.intake.kafka_client import Tokens
+from services.stream import Record
 from services.stream.chain import StreamChain
-from services.stream.read import Record
 from services.stream.topic_view import FRESH_MS, AwayError, Sharing
 
 _P = ParamSpec("_P")

@@ -42,8 +42,7 @@ from services.store import offsets
 from services.store.messages.dead_letter_write import DAY_BYTES
 from services.store.offsets import Position, Source, VisitedError
 from services.store.timeseries.last_seen import see
-from services.stream.own_partitions import OwnPartitions, Version, answer_requests
-from services.stream.read import (
+from services.stream import (
     DeadTopic,
     Homes,
     Record,
@@ -56,6 +55,7 @@ from services.stream.read import (
     swept,
     together,
 )
+from services.stream.own_partitions import OwnPartitions, Version, answer_requests
 
 # where a partition stands, the next record after a batch, SHA-256 of the batch's last record
 Step = tuple[Position, int, bytes | None]

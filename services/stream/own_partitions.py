@@ -17,7 +17,7 @@ from services.processing.commit import Store
 from services.store import offsets
 from services.store import offsets as source
 from services.store.offsets import Position, Source
-from services.stream.read import Homes, Record, in_sequence
+from services.stream import Homes, Record, in_sequence
 
 AHEAD_S = 30.0
 

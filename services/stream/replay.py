@@ -33,9 +33,7 @@ from services.settings import Settings
 from services.store import offsets
 from services.store import offsets as source
 from services.store.offsets import Source
-from services.stream.chain import LIMITS
-from services.stream.own_partitions import Version
-from services.stream.read import (
+from services.stream import (
     MAX_BYTES,
     MISSING,
     Homes,
@@ -45,6 +43,8 @@ from services.stream.read import (
     read_records,
     refusals,
 )
+from services.stream.chain import LIMITS
+from services.stream.own_partitions import Version
 
 _WAIT_MS = 1_000
 

@@ -39,7 +39,7 @@ from ingest.errors import ServerError
 from services.environment import KafkaAccess
 from services.intake.kafka_client import Reasons, client_options, run_once, without_leader, words
 from services.intake.topics import administering
-from services.stream.read import MAX_BYTES
+from services.stream import MAX_BYTES
 
 _MARK = 8
 

@@ -26,11 +26,11 @@ from services.intake.topics import dead, partitions
 from services.metrics import Metrics
 from services.settings import Settings
 from services.store.offsets import FencedError, Source
+from services.stream import DeadTopic
 from services.stream.app import GROUP, SESSION_S, Storing
 from services.stream.assembly import Member, Parts, Progress
 from services.stream.chain import StreamChain
 from services.stream.own_partitions import MissingError
-from services.stream.read import DeadTopic
 
 _T = TypeVar("_T")
 IDLE_S = 2.0

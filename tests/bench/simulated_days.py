@@ -15,8 +15,8 @@ from psycopg import Connection, sql
 
 from ingest import classes
 from ingest.model import NULL, Frame
+from services.simulator import Device
 from services.simulator.fleet import USUAL_POWER_W
-from services.simulator.model import Device
 from services.simulator.simulated import Simulated
 
 _HELD = """

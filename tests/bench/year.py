@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ingest import classes, profiles, units
+from ingest import classes, model, profiles
 from ingest.model import NULL, Frame
 from mrv.calendar import period_us
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export
+from services.simulator import Block, Device
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import fleet_sources
-from services.simulator.model import Block, Device
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests.running import Pipeline
@@ -140,7 +140,7 @@ def frame_of(device: Device, at: int, block: Block) -> Frame:
         if path in block.registers:
             columns[source.channel] = block.registers[path]
         elif path in block.gauges:
-            up, down, add = units.factor(source.unit, channels[source.channel].unit)
+            up, down, add = model.factor(source.unit, channels[source.channel].unit)
             columns[source.channel] = block.gauges[path] * up / down + add
     whose = np.full(n, at, dtype=np.int32)
     none = np.zeros(n, dtype=np.int32)

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.identity.mosquitto import PLUGIN
-from services.local.machine import MOSQUITTO, POSTGRES_BIN, own_folder, service_account
+from services.local import MOSQUITTO, POSTGRES_BIN, own_folder, service_account
 from tests import commands
 from tests.deploy.files import DEPLOY, read
 from tests.ports import free_port

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import yaml
 
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.settings import SECRETS, WORDS, Settings
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from ingest.errors import InputError
 from services.identity.mosquitto import PLUGIN
 from services.identity.principals import WATCH
 from services.intake.broker_queue import BrokerQueue, Room
-from services.local.machine import MOSQUITTO, own_folder, require, service_account
+from services.local import MOSQUITTO, own_folder, require, service_account
 from services.logs import get_logger
 from services.metrics import Metrics
 from tests import commands

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from services.cli.commands import COMMANDS
+from services.cli import COMMANDS
 from tests import commands
 from tests.deploy.files import DEPLOY, PINNED, ROOT, VERSION, read
 from tests.deploy.installed import install, python313
@@ -53,7 +53,7 @@ def installed(image):
     """Return the image's Python, which forks for each process."""
     names = {words.split()[0] for words in deployed()}
     modules = (f"services.cli.{COMMANDS[name].where.partition(':')[0]}" for name in sorted(names))
-    return commands.Installed(image / "python", ("services.cli.main", *modules))
+    return commands.Installed(image / "python", ("services.cli.__main__", *modules))
 
 
 def test_the_set_of_processes_is_not_empty():

@@ -10,7 +10,7 @@ import grimp
 import pytest
 
 from services import extras
-from services.cli.main import COMMANDS
+from services.cli.__main__ import COMMANDS
 from tests.deploy.files import DEPLOY
 from tests.deploy.installed import install
 
@@ -66,7 +66,7 @@ def test_every_command_tells_what_it_lacks_in_one_line(bare, tmp_path):
     code = (
         "import json\n"
         "from click.testing import CliRunner\n"
-        "from services.cli.main import COMMANDS, main\n"
+        "from services.cli.__main__ import COMMANDS, main\n"
         "said = {}\n"
         "for name in COMMANDS:\n"
         "    done = CliRunner().invoke(main, [name, '--help'])\n"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from services.local.machine import POSTGRES_BIN
+from services.local import POSTGRES_BIN
 from services.store.postgres.pool import connect
 from tests.deploy.files import DEPLOY
 

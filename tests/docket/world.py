@@ -30,7 +30,7 @@ from mrv.calendar import midnight_us, years
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Activity
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.registry.project import Project, ProjectDevice
 from mrv.rules.account import parts_of_years
 from mrv.rules.plausible_values import is_monitored

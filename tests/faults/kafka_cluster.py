@@ -13,8 +13,8 @@ from typing import Any
 from services.environment import KafkaAccess
 from services.intake.kafka_client import run_once
 from services.intake.topics import administering
+from services.local import LOOPBACK
 from services.local.brokers import ApacheKafka
-from services.local.machine import LOOPBACK
 from tests.apache_kafka import APACHE
 from tests.ports import free_port
 

@@ -9,7 +9,7 @@ import pytest
 
 from mrv import factors
 from services.settle import Plan
-from services.simulator.model import Device, Outgoing
+from services.simulator import Device, Outgoing
 from services.simulator.sender import Pace, Sender, Sent
 from services.store.registry import load as registry
 from tests.bench.load import RATED_W

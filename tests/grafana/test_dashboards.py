@@ -14,8 +14,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source import WORDS
 from deploy.grafana.source.__main__ import FOLDER, files
-from deploy.grafana.source.language import WORDS
 from ingest import classes
 from services.processing import pv_outlook
 from services.store.postgres.pool import connect

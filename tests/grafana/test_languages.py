@@ -6,8 +6,7 @@ import re
 import pytest
 import yaml
 
-from deploy.grafana.source.__main__ import FOLDER, declared
-from deploy.grafana.source.language import (
+from deploy.grafana.source import (
     ACTIONS,
     BLUE,
     GREEN,
@@ -21,6 +20,7 @@ from deploy.grafana.source.language import (
     spoken,
     word,
 )
+from deploy.grafana.source.__main__ import FOLDER, declared
 from mrv.texts import read, tags
 from services.cli.words import FOLDERS, ROOT, lacking
 from tests.grafana.macros import boards, panels

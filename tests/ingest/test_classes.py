@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import classes, columns, intervals, profiles, units
+from ingest import classes, columns, intervals, profiles
+from ingest import model as units
 from ingest.errors import ProfileError
 from ingest.model import Device, Fleet
 from ingest.pipeline import Bounds

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ingest import classes
+from ingest.classes import Limits
 from ingest.errors import ProfileError
-from ingest.limits import Limits
 from ingest.model import NULL, Device, Fleet, Frame, QualityLimits
 from ingest.pipeline.quality_limits import CHANNELS, TESTS, Checks
 from ingest.pipeline.quality_state import Watched

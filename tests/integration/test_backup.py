@@ -13,7 +13,7 @@ import pytest
 
 from services import archived_files as check
 from services.issuer.audit import audit
-from services.local.machine import service_account
+from services.local import service_account
 from services.local.stack import Postgres
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect

@@ -20,8 +20,8 @@ from services.metrics import Metrics
 from services.store.offsets import Source
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
+from services.stream import Record
 from services.stream.chain import StreamChain
-from services.stream.read import Record
 from tests.fix_timescale import _fresh
 from tests.integration.kafka_path import embedded, register, tables, traffic
 from tests.services.stream.records import made

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from services.local.machine import POSTGRES_BIN
+from services.local import POSTGRES_BIN
 from tests import commands
 from tests.bench import load
 from tests.fix_pipeline import on_servers

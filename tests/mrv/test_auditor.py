@@ -98,7 +98,7 @@ def test_what_is_no_pack_is_named(site, tmp_path):
 def test_the_command_loads_no_server():
     """`tonne verify` would fail where the database's driver cannot be loaded."""
     code = (
-        "import sys, json; import services.cli.main;"
+        "import sys, json; import services.cli.__main__;"
         "import services.cli.statements.verify;"
         "print(json.dumps(sorted(m for m in sys.modules"
         " if m.split('.')[0] in ('services', 'psycopg', 'pydantic', 'paho'))))"

@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from mrv.errors import PackTooLargeError
-from mrv.packs.budget import LARGE, USUAL, Budget, weight
+from mrv.packs import LARGE, USUAL, Budget, weight
 from mrv.packs.columns import reading_schema
 from mrv.packs.reader import read_pack
 from mrv.packs.tables import ReadingsFile

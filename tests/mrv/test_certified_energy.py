@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US
 from mrv import factors
-from mrv.documents.form import read, write
+from mrv.documents import read, write
 from mrv.documents.plan import EnergyCertified
 from mrv.registry.project import ACCOUNTING, Certified, SupportingData
 from mrv.rules.closing import close

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors, methodologies
 from mrv.accounting.live_emissions import account, compile_bindings
-from mrv.parameters.inputs import ListSpec, MapSpec, ParameterSpec, RecordSpec, read
+from mrv.parameters import ListSpec, MapSpec, ParameterSpec, RecordSpec, read
 from mrv.registry.declared import Calibration
 from mrv.registry.project import ProjectDevice
 from mrv.rules.closing import close

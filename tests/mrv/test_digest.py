@@ -11,8 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import CanonicalError
-from mrv.signatures.day_digests import DayKey, DayLeaf, Digest, day_leaf, differences, digest_leaves
-from mrv.signatures.row_bytes import column_bytes
+from mrv.signatures.day_digests import (
+    DayKey,
+    DayLeaf,
+    Digest,
+    column_bytes,
+    day_leaf,
+    differences,
+    digest_leaves,
+)
 
 
 def _rows(*energy: int) -> bytes:

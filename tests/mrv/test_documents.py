@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from mrv.documents.form import UNSET, read, read_bytes, write
+from mrv.documents import UNSET, read, read_bytes, write
 from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import Statement, claims_of
 from mrv.documents.verification import (

@@ -19,7 +19,7 @@ from mrv import methodologies
 from mrv.accounting.rounded_figures import findings
 from mrv.errors import VerificationError
 from mrv.model import Candidate, CandidateDevice, Reductions
-from mrv.quantity_text import significant
+from mrv.rounding import significant
 from mrv.rules import titled
 from mrv.texts import (
     RELEASE_0_1_0,

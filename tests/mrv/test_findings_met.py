@@ -8,7 +8,7 @@ from mrv.methodologies import find
 from mrv.rules import rules
 from mrv.rules.closing import close
 from mrv.texts import joined, languages
-from services.cli.commands import COMMANDS
+from services.cli import COMMANDS
 from tests.closes import corpus
 from tests.services.registry.test_page import statements
 from tests.soak import SOAK

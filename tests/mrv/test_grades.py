@@ -11,7 +11,7 @@ from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck, EvidenceItem
-from mrv.documents.form import coded
+from mrv.documents import coded
 from mrv.methodologies import find
 from mrv.parameters.evidence import GRADES
 from mrv.registry.project import ProjectDevice, SupportingData

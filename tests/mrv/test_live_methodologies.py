@@ -8,7 +8,7 @@ import pytest
 from mrv import factors, methodologies
 from mrv.errors import MethodologyError
 from mrv.model import Activity, Candidate, CandidateDevice, Methodology
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 
 WIND = {"ef_grid_t_per_mwh": Fraction("0.63767"), "capacity_mw": Fraction(14)}
 CHILLER = {

@@ -8,7 +8,7 @@ from mrv import factors, methodologies
 from mrv.accounting import live_emissions as bindings
 from mrv.methodologies._composting import SHARES
 from mrv.model import GAINING, PERIOD, Activity, Candidate, CandidateDevice
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.rules.account import added
 from tests.golden import case
 

@@ -13,7 +13,7 @@ from mrv.errors import MethodologyError
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import tools
 from mrv.model import Activity, Candidate, CandidateDevice, Tool
-from mrv.parameters.inputs import ChoiceSpec, ListSpec, MapSpec, ParameterSpec, RecordSpec, read
+from mrv.parameters import ChoiceSpec, ListSpec, MapSpec, ParameterSpec, RecordSpec, read
 from mrv.rounding import decimal_text, floor_credit
 from tests.golden import NAMES
 from tests.golden import case as golden

@@ -8,7 +8,7 @@ import pytest
 
 from mrv import calendar, factors, methodologies
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from tests.mrv import plant
 
 METHOD = methodologies.find("ams-iii-f-monthly")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import CanonicalError
-from mrv.signatures.row_bytes import column_bytes, row_count
+from mrv.signatures.day_digests import column_bytes, row_count
 
 TIMES = np.array([1_000_000, 2_000_000, 3_000_000], np.int64)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mrv import factors, methodologies
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.steps import BASELINE, LEAKAGE, PROJECT, REDUCTION, in_symbols, reduction
 from tests.mrv.spoilt import spoilt
 

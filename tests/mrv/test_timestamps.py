@@ -9,8 +9,8 @@ import pytest
 
 from mrv import timestamps
 from mrv.errors import EnrolmentError, TimestampError
+from mrv.log import signature_lines
 from mrv.log.entries import parse_receipt
-from mrv.log.note import signature_lines
 from mrv.packs.pack import TIMESTAMPS
 from mrv.signatures import canonical
 from mrv.signatures.authorities import Authority, StampRule, pem, read_authorities

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from mrv.errors import EnrolmentError
-from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, NoteKey, Vkey, signature_lines
+from mrv.log import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, NoteKey, Vkey, signature_lines
 from mrv.log.policy import read_policy
 from mrv.log.witness import cosign
 from mrv.packs.pack import RECEIPT

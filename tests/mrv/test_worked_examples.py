@@ -9,7 +9,7 @@ from mrv import factors, methodologies
 from mrv.equivalents import diesel_litres
 from mrv.methodologies import tools
 from mrv.methodologies.ams_ii_d_cupola import COKE_MWH_PER_T
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.rounding import floor_credit
 from tests.golden import case
 

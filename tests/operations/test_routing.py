@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from services.local import machine
+from services import local
 from tests.operations.rules import ROOT, alerts
 from tests.ports import free_port
 from tests.waiting import until
@@ -52,13 +52,13 @@ def _listener(told: Told) -> Iterator[int]:
 
 @contextmanager
 def _alertmanager(folder: Path, told: Told) -> Iterator[str]:
-    machine.require()
+    local.require()
     port = free_port()
     with _listener(told) as heard:
         text = CONFIG.read_text().replace("alert-receiver:8080", f"127.0.0.1:{heard}")
         (folder / "alertmanager.yml").write_text(text.replace("group_wait: 30s", "group_wait: 2s"))
         command = [
-            str(machine.ALERTMANAGER),
+            str(local.ALERTMANAGER),
             "--config.file=alertmanager.yml",
             "--storage.path=data",
             f"--web.listen-address=127.0.0.1:{port}",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.local import machine
+from services import local
 from tests.every import every
 from tests.operations.rules import ROOT, RULES, alerts
 from tests.operations.rules import every as every_rule
@@ -23,7 +23,7 @@ RUNBOOKS = ROOT / "docs/runbook.md"
 
 @pytest.fixture(scope="module", autouse=True)
 def _tools():
-    machine.require()
+    local.require()
 
 
 def _run(*words):

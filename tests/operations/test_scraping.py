@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from ingest.addresses import close_sockets
-from services.local import machine
+from services import local
 from services.local.server import Prometheus
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
@@ -140,7 +140,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def scraped(database_url, mqtt_url, kafka_url, topic, folder) -> Iterator[Deployed]:
     """Yield a bridge, a worker, a watcher and the API, and a Prometheus that scrapes them."""
-    machine.require()
+    local.require()
     plant.register(database_url, folder, plant.REGISTRY.replace("inv-1", DEVICE))
     at = {f"tonne-{name}": f"127.0.0.1:{free_port()}" for name in COMMANDS}
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TONNE_")} | {

@@ -5,7 +5,7 @@ import subprocess
 import psycopg
 import pytest
 
-from services.local.machine import POSTGRES_BIN
+from services.local import POSTGRES_BIN
 from services.local.stack import Postgres
 from services.store.postgres.migrate import SchemaError, migrate
 from services.store.postgres.pool import connect

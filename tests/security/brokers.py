@@ -13,13 +13,12 @@ import pytest
 
 from ingest.addresses import Tls
 from services import enrolment as written
-from services.identity import mosquitto, principals
-from services.identity.authority import Authority, write
+from services import local
+from services.identity import Authority, mosquitto, principals, write
 from services.identity.mosquitto import Listening
 from services.identity.principals import IdentityFolder
-from services.local import machine
+from services.local import LOOPBACK
 from services.local.brokers import PASSWORDS, Mosquitto
-from services.local.machine import LOOPBACK
 from services.registry.entries import Device
 from tests.ports import give_ports
 from tests.security import rabbitmq
@@ -166,9 +165,9 @@ def rogue(home, name):
 @pytest.fixture(scope="module", params=["mosquitto", "rabbitmq"])
 def secured(request, tmp_path_factory):
     """Yield a running broker with its users."""
-    machine.require()
+    local.require()
     if request.param == "rabbitmq":
-        machine.require(machine.RABBITMQ)
+        local.require(local.RABBITMQ)
     home = tmp_path_factory.mktemp(request.param)
     found = Secured(request.param, home)
     found.server.start()

@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.addresses import close_sockets
-from services.local.machine import LOOPBACK
+from services.local import LOOPBACK
 
 PATIENCE_S = 60.0
 

@@ -10,8 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from services.identity.authority import write
-from services.local.machine import LOOPBACK
+from services.identity import write
+from services.local import LOOPBACK
 from services.local.server import Server
 
 HOME = Path("/usr/lib/rabbitmq")

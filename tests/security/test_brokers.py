@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 
 from ingest.mqtt.session import Session
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
-from services.local.machine import LOOPBACK
+from services.local import LOOPBACK
 from tests.security.brokers import old_tls, rogue, secured, speaks_plain
 from tests.security.probe import Probe
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from services.local import machine
-from services.local.machine import LOOPBACK
+from services import local
+from services.local import LOOPBACK
 from tests.ports import free_port
 from tests.security.brokers import Secured
 
@@ -31,7 +31,7 @@ RUN = {"python": [sys.executable, "-c"], "sh": ["sh", "-ec"]}
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
     """Yield a running broker with its users."""
-    machine.require()
+    local.require()
     found = Secured("mosquitto", tmp_path_factory.mktemp("connect"))
     found.server.start()
     yield found

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from ingest.errors import InputError, ServerError
-from services.cli import main as frame
+from services.cli import __main__ as frame
 from services.cli.output import explain
 from tests.invoked import tonne
 
@@ -74,7 +74,8 @@ def test_a_database_that_is_away_exits_3(monkeypatch):
 def test_help_lists_every_command_without_loading_any():
     """`tonne --help` must answer at once, also where a driver is broken."""
     code = (
-        "import sys; from services.cli.main import main; main(['--help'], standalone_mode=False); "
+        "import sys; from services.cli.__main__ import main;"
+        "main(['--help'], standalone_mode=False); "
         "print([m for m in sys.modules if m.split('.')[0] in ('pyarrow', 'numpy', 'faust')])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

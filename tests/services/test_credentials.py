@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from ingest.addresses import Tls
-from services.identity.authority import Authority
+from services.identity import Authority
 from services.identity.principals import IdentityFolder
 from services.local.brokers import Mosquitto
 from tests.invoked import tonne as invoke

@@ -8,7 +8,7 @@ import pytest
 from ingest.errors import ServerError
 from services.cli.local import demo_stage
 from services.cli.local.demo_stage import LISTENS, Stage
-from services.local.machine import choose
+from services.local import choose
 from services.local.stack import LocalStack
 from tests import commands
 from tests.ports import taken_outside

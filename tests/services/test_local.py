@@ -22,9 +22,9 @@ from click.testing import CliRunner
 
 from ingest.addresses import close_sockets
 from ingest.errors import InputError
-from services.cli.main import main
-from services.local import machine
-from services.local import machine as process
+from services import local as machine
+from services import local as process
+from services.cli.__main__ import main
 from services.local.brokers import Mosquitto
 from services.local.grafana import Grafana
 from services.local.stack import LocalStack

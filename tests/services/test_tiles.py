@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from ingest.errors import InputError
 from mrv.errors import LogError, SignatureError
+from mrv.log import NoteKey
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.note import NoteKey
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as stored
 from services.tiles import Folder, follow, publish

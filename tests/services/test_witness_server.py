@@ -11,8 +11,8 @@ import pytest
 
 from ingest.errors import InputError
 from mrv.errors import WitnessRefusedError
+from mrv.log import NoteKey, Vkey
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.note import NoteKey, Vkey
 from mrv.log.witness import cosignatures, make_request
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import EMPTY_ROOT, consistency_proof, leaf_hash, root_hash

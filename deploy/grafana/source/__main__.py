@@ -13,8 +13,20 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source import ev, fleet, mrv, overview, pv, water, works
-from deploy.grafana.source.language import WORDS, english, languages, marked, spoken
+from deploy.grafana.source import (
+    WORDS,
+    english,
+    ev,
+    fleet,
+    languages,
+    marked,
+    mrv,
+    overview,
+    pv,
+    spoken,
+    water,
+    works,
+)
 from mrv.texts import ENGLISH
 
 FOLDER = Path(__file__).parents[1]

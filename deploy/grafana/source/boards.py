@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source.language import word
+from deploy.grafana.source import word
 from deploy.grafana.source.panels import DATABASE, Sql
 
 TAG = "tonne"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source import BLUE, GREEN, ORANGE, RED, YELLOW
 from deploy.grafana.source.boards import (
     board,
     console,
@@ -14,7 +15,6 @@ from deploy.grafana.source.boards import (
     reach,
     sites,
 )
-from deploy.grafana.source.language import BLUE, GREEN, ORANGE, RED, YELLOW
 from deploy.grafana.source.panels import (
     avoided,
     bars,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source import GREEN, ORANGE, RED, YELLOW, called, events
 from deploy.grafana.source.boards import board, console, console_address, sites
-from deploy.grafana.source.language import GREEN, ORANGE, RED, YELLOW, called, events
 from deploy.grafana.source.panels import bars, prom, prom_stat, stat, table
 
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source import GREEN, ORANGE, RED, YELLOW
 from deploy.grafana.source.boards import board, console, console_address, projects
-from deploy.grafana.source.language import GREEN, ORANGE, RED, YELLOW
 from deploy.grafana.source.panels import bars, series, stat, table
 
 _MINE = "project_id = ANY(ARRAY[${project:sqlstring}]::text[])"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source import ACTIONS, GREEN, RED, YELLOW, class_words
 from deploy.grafana.source.boards import board, console, console_address, sites
-from deploy.grafana.source.language import ACTIONS, GREEN, RED, YELLOW, class_words
 from deploy.grafana.source.panels import bars, series, site_map, stat, table
 from services.api.console.routes.devices import BOARDS
 

@@ -28,16 +28,7 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source.language import (
-    BLUE,
-    GREY,
-    colored,
-    columns,
-    headings,
-    mapped,
-    states,
-    word,
-)
+from deploy.grafana.source import BLUE, GREY, colored, columns, headings, mapped, states, word
 
 DATABASE = common.DataSourceRef(type_val="grafana-postgresql-datasource", uid="tonne-timescaledb")
 PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="tonne-prometheus")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source import GREEN, ORANGE, RED, YELLOW, word
 from deploy.grafana.source.boards import (
     board,
     console,
@@ -13,7 +14,6 @@ from deploy.grafana.source.boards import (
     reach,
     sites,
 )
-from deploy.grafana.source.language import GREEN, ORANGE, RED, YELLOW, word
 from deploy.grafana.source.panels import (
     avoided,
     bars,

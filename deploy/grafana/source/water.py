@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source import BLUE, GREEN, ORANGE, PURPLE, RED, YELLOW, word
 from deploy.grafana.source.boards import board, console_address, devices, events, sites
-from deploy.grafana.source.language import BLUE, GREEN, ORANGE, PURPLE, RED, YELLOW, word
 from deploy.grafana.source.panels import Steps, bars, series, site_map, stat, table, timeline
 
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
+from deploy.grafana.source import GREEN, ORANGE, RED, YELLOW, word
 from deploy.grafana.source.boards import (
     Row,
     board,
@@ -16,7 +17,6 @@ from deploy.grafana.source.boards import (
     events,
     sites,
 )
-from deploy.grafana.source.language import GREEN, ORANGE, RED, YELLOW, word
 from deploy.grafana.source.panels import Steps, avoided, bars, money, series, serving, stat, table
 
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"

@@ -20,7 +20,7 @@ from typing import Any
 from mrv.errors import MethodologyError
 from mrv.methodologies import filled
 from mrv.model import Calculation, Factors, Tool
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 
 __all__ = ["calculated", "load"]
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")

@@ -14,7 +14,7 @@ from fractions import Fraction
 from mrv.methodologies._shared import NOTHING
 from mrv.methodologies._waste import BY_YEAR, DECAY, DEGRADABLE, MOST_YEARS, SITE, decay
 from mrv.model import Factors, Tool
-from mrv.parameters.inputs import Inputs, ParameterSpec
+from mrv.parameters import Inputs, ParameterSpec
 from mrv.steps import steps
 
 _EMPTY = dict.fromkeys(DEGRADABLE, NOTHING)

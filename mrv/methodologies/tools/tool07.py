@@ -16,7 +16,7 @@ from fractions import Fraction
 from mrv.errors import FactorError, MethodologyError
 from mrv.methodologies._shared import FUEL, FUELS
 from mrv.model import Factors, Tool
-from mrv.parameters.inputs import ChoiceSpec, Inputs, ListSpec, ParameterSpec
+from mrv.parameters import ChoiceSpec, Inputs, ListSpec, ParameterSpec
 from mrv.steps import Published, Step, steps
 
 STEPS = steps(

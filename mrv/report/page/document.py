@@ -19,11 +19,23 @@ from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
 from mrv.program import named
 from mrv.report.audit_rows import first_proof, state
-from mrv.report.blocks import MOST_ROWS, Block, banner, chapter, note, pairs, paragraph, table
+from mrv.report.blocks import (
+    MOST_ROWS,
+    Block,
+    banner,
+    chapter,
+    legible,
+    note,
+    pairs,
+    paragraph,
+    printable,
+    steps,
+    table,
+    unit_for,
+)
 from mrv.report.page.basis import MOST_DAYS, Span, basis, by_day, by_month, calendar, quantities
 from mrv.report.page.certificate import account, certificate, summary
 from mrv.report.page.verified import audit_file, checked, evidence, status, verified
-from mrv.report.printable_text import legible, printable, steps, unit_for
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, SHOWN, kind, quantity, reason, role, rule
 from mrv.report.words import Words, punctuated

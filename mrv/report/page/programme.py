@@ -10,9 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from mrv.report.blocks import Block, chapter, note, paragraph, part, table
+from mrv.report.blocks import Block, chapter, legible, note, paragraph, part, table
 from mrv.report.page.document import typeset
-from mrv.report.printable_text import legible
 from mrv.report.translations import DASH
 from mrv.report.words import Words, percent_sign
 from mrv.rounding import decimal_text

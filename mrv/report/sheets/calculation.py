@@ -20,7 +20,7 @@ from mrv.accounting.entered_values import parameters_of
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.period_account import Vintage
 from mrv.model import MEASURED, MONTH, Activity
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.report.report_data import Facts, Line
 from mrv.report.sheets.equation import Block, Cell, Linked, equation
 from mrv.report.sheets.layout import FIRST, Grid

@@ -20,7 +20,7 @@ from typing import Any, Self
 from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell
 
 from mrv.model import Direction, Factor, Factors, Methodology
-from mrv.parameters.inputs import Inputs
+from mrv.parameters import Inputs
 from mrv.report.sheets.layout import Grid
 from mrv.report.translations import described
 from mrv.report.words import Words

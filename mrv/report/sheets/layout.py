@@ -31,7 +31,7 @@ from mrv.report.audit_rows import (
     uncertainty_rows,
     verifier_rows,
 )
-from mrv.report.printable_text import legible
+from mrv.report.blocks import legible
 from mrv.report.report_data import Facts
 from mrv.report.translations import (
     DASH,

@@ -9,11 +9,11 @@ from typing import Any
 
 from ingest import classes
 from mrv.calendar import instant_us, local_text
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Deduction, FixedParameter, Gap
 from mrv.errors import ReportError
-from mrv.parameters.inputs import ParameterSpec, rounded
+from mrv.parameters import ParameterSpec, rounded
 from mrv.registry.declared import Declared, Stratum, Survey, of_survey, student
 from mrv.report.audit_rows import (
     conclusion_rows,

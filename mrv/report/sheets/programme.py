@@ -15,7 +15,7 @@ from typing import Any
 
 from xlsxwriter import Workbook
 
-from mrv.report.printable_text import legible
+from mrv.report.blocks import legible
 from mrv.report.sheets.layout import FIRST, Grid, Styles, Value
 from mrv.report.translations import DASH
 from mrv.report.words import Words

@@ -17,8 +17,7 @@ from typing import Any
 from xlsxwriter import Workbook
 
 from mrv.calendar import instant_us
-from mrv.report.blocks import drawn, drawn_rows, risks
-from mrv.report.printable_text import legible, unit_for
+from mrv.report.blocks import drawn, drawn_rows, legible, risks, unit_for
 from mrv.report.report_data import Facts
 from mrv.report.sheets import comparisons, lists
 from mrv.report.sheets import layout as grid

@@ -14,7 +14,7 @@ import segno
 from markupsafe import Markup
 
 from mrv.calendar import local_text
-from mrv.report.printable_text import legible, unit_for
+from mrv.report.blocks import legible, unit_for
 from services.api.console.static_charts import still, tag
 from services.api.console.translations import Words
 

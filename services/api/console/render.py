@@ -27,7 +27,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from mrv import calendar
-from mrv.report.printable_text import legible
+from mrv.report.blocks import legible
 from mrv.report.translations import factor_kind
 from mrv.report.words import LANGUAGES, punctuated
 from mrv.rounding import UG_PER_T, decimal_text

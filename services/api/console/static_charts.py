@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
-from mrv.report.printable_text import legible, steps
+from mrv.report.blocks import legible, steps
 from services.api.console.translations import Words
 
 _HIGH, _LABELS, _SHADES, _HOURS = 1_000, 8, 5, 24

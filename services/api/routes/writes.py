@@ -15,7 +15,7 @@ from psycopg import Connection
 from starlette.responses import PlainTextResponse, Response
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from mrv.documents.form import read_bytes
+from mrv.documents import read_bytes
 from mrv.documents.verification import DOCUMENTS, FindingEvent, schema
 from mrv.errors import CanonicalError
 from mrv.signatures import canonical

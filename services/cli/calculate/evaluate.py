@@ -18,13 +18,13 @@ from mrv.errors import IndicatorError, MethodologyError
 from mrv.exante.model import Outcome
 from mrv.methodologies import tools
 from mrv.model import Indicator, Methodology, Reductions, Tool
-from mrv.parameters.inputs import read
+from mrv.parameters import read
 from mrv.registry import programme_systems as programme
 from mrv.registry.programme_systems import System
 from mrv.rounding import floor_credit
+from services.cli import country_option
 from services.cli.calculate import input_schema as schema
 from services.cli.calculate.input_schema import name_of, read_json, write_json
-from services.cli.options import country_option
 from services.cli.output import Exit
 
 _ELSEWHERE = (

@@ -22,7 +22,7 @@ from ingest.errors import describe_fault
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.model import Factor, Indicator, Methodology, Tool
-from mrv.parameters.inputs import (
+from mrv.parameters import (
     AnySpec,
     ChoiceSpec,
     ListSpec,

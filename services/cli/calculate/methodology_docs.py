@@ -16,8 +16,8 @@ from mrv import methodologies
 from mrv.method_lives import Life, lives
 from mrv.methodologies import _vehicles, tools
 from mrv.model import Methodology, Tool
-from mrv.parameters.inputs import ListSpec, MapSpec, ParameterSpec, RecordSpec
-from mrv.quantity_text import amount_text
+from mrv.parameters import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from mrv.rounding import amount_text
 from mrv.rules.metering import WEEKS
 from mrv.steps import BEFORE, Published, Step, in_symbols
 from mrv.texts import sourced

@@ -18,7 +18,7 @@ from mrv.methodologies import _vehicles
 from mrv.model import Methodology, RoleNeeds
 from mrv.rules import STAGES, Rule, Severity, code_words, rule, rules, words
 from mrv.texts import languages, sourced
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.output import table
 
 F = TypeVar("F", bound=Callable[..., Any])

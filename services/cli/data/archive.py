@@ -14,7 +14,7 @@ from ingest.errors import InputError
 from services import archive as runs
 from services import archived_files as checks
 from services.archived_files import Wanted
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, bytes_text, counted, table
 from services.cli.server_options import (
     begin_option,

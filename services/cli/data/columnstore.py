@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from ingest.errors import ServerError
 from ingest.heap import keep_freed
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, bar, bytes_text, counted, time_text
 from services.cli.server_options import begin_option, database_url, end_option, span_us
 from services.processing.rebuild import AT_ONCE, Difference
@@ -25,7 +25,7 @@ from services.store.postgres import columnstore as store
 from services.store.postgres.migrate import migrate as apply
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.registry.known import require
+from services.store.registry import require
 from services.store.registry.load import load_book
 from services.store.registry.write import write_lives
 

@@ -20,6 +20,8 @@ from psycopg import Connection
 
 from ingest import sparkplug
 from ingest.errors import InputError, did_you_mean
+from services.cli import Choice, Group, json_option
+from services.cli import json_option as json_
 from services.cli.data.payload_text import (
     PREFIX,
     Redeliverer,
@@ -29,8 +31,6 @@ from services.cli.data.payload_text import (
     metrics,
     partial,
 )
-from services.cli.options import Choice, Group, json_option
-from services.cli.options import json_option as json_
 from services.cli.output import bar, counted, print_json, print_result, table, time_text
 from services.cli.server_options import database_url, maybe_span, operator_tls
 from services.cli.server_options import maybe_begin_option as begin_
@@ -51,7 +51,7 @@ from services.store.messages.dead_letter_query import (
     removals,
 )
 from services.store.postgres.pool import connect
-from services.store.registry.known import names, zones_of
+from services.store.registry import names, zones_of
 
 __all__ = ["NAME", "begin_", "device_", "end_", "json_", "principal_", "reason_", "selected"]
 

@@ -14,11 +14,11 @@ from psycopg import Connection
 
 from ingest.quality.runs import Difference, compare
 from mrv.environment.kinds import KINDS
-from services.cli.options import Choice, json_option
+from services.cli import Choice, json_option
 from services.cli.output import amount_text, counted, mass_text, table, time_text
 from services.cli.server_options import begin_option, database_url, end_option, span_us
 from services.store.postgres.pool import connect
-from services.store.registry.known import require
+from services.store.registry import require
 from services.store.registry.load import load_fleet
 from services.store.timeseries import queries as flagged
 from services.store.timeseries import queries as series

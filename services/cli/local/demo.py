@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from ingest.errors import InputError, ServerError
-from mrv.documents.form import read
+from mrv.documents import read
 from mrv.documents.statement import Claims
 from services.api.client import Client
 from services.cli.local.demo_stage import Fleet, Stage, brief, fleet_of, send, stay, warm

@@ -28,9 +28,9 @@ import yaml
 from mrv.calendar import period_us
 from mrv.methodologies import find
 from mrv.model import Methodology
+from services.simulator import base_per_unit
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import truth
-from services.simulator.model import base_per_unit
 
 CADENCE_S, SEED = 900, 1
 REPLAY = "replay.yaml"  # what was recorded stays when it was recorded

@@ -31,12 +31,12 @@ from zoneinfo import ZoneInfo
 import click
 
 from ingest.errors import InputError, ServerError
-from services.cli.commands import COMMANDS
+from services.cli import COMMANDS
 from services.cli.local.demo_catalog import CADENCE_S, SEED, ZONE, Month, invoices_of, moved
 from services.cli.local.simulate import NOT_SAFE
 from services.cli.output import bar
 from services.extras import shipped
-from services.local.machine import LOOPBACK, choose
+from services.local import LOOPBACK, choose
 from services.local.server import Prometheus
 from services.store.postgres.pool import connect
 

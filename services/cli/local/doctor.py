@@ -21,6 +21,8 @@ from psycopg import Connection
 
 from ingest.addresses import Tls
 from ingest.errors import InputError
+from services import local as machine
+from services.cli import json_option
 from services.cli.local.doctor_checks import (
     Finding,
     broker,
@@ -33,7 +35,6 @@ from services.cli.local.doctor_checks import (
     storage,
     topics,
 )
-from services.cli.options import json_option
 from services.cli.output import Exit, counted, masked
 from services.clock import now_us
 from services.extras import command
@@ -41,7 +42,6 @@ from services.intake.retry import database_offset_us
 from services.issuer import timestamps
 from services.issuer.cosigning import Witnesses, look
 from services.issuer.sealed_day_contents import PROMISED_US, ended, overdue
-from services.local import machine
 from services.local.brokers import binary
 from services.local.stack import LocalStack
 from services.settings import Settings

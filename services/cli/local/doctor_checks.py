@@ -27,8 +27,8 @@ from services.clock import now_us
 from services.environment import KafkaAccess
 from services.intake.receive import REFUSES, REMEDY
 from services.issuer.watcher import Keep
+from services.local import LOOPBACK
 from services.local.brokers import greets
-from services.local.machine import LOOPBACK
 from services.registry.ratings import unlikely
 from services.settings import Settings, split_bind
 from services.store import archive_catalog as archived

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from services.cli.options import Group, json_option
+from services import local as machine
+from services.cli import Group, json_option
 from services.cli.output import masked, print_result, table
 from services.extras import shipped
 from services.local import backup as backups
-from services.local import machine
 from services.local.brokers import binary, kafka_home
 from services.local.grafana import grafana_home
 from services.local.stack import LocalStack, Status

@@ -18,15 +18,15 @@ from rich.console import Console
 from rich.status import Status
 
 from ingest.addresses import PORTS, Tls, server_of
-from services.cli.options import Choice
+from services.cli import Choice
 from services.cli.server_options import identity_folder
 from services.clock import now_us
 from services.settings import Settings
+from services.simulator import SimulatorError, Source
 from services.simulator.connection import Identities
 from services.simulator.disturb import parse_faults
 from services.simulator.fleet import leave_out, read_fleet
 from services.simulator.flow import DeviceTruth, fleet_sources, outgoing, source_truth
-from services.simulator.model import SimulatorError, Source
 from services.simulator.recording import RISING, Replayed, read_recording
 from services.simulator.sender import Pace, Sender, Sent
 from services.simulator.simulated import broken, gauges_only, todays_sources

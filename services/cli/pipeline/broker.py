@@ -13,7 +13,7 @@ import click
 from ingest.addresses import PORTS, server_of
 from ingest.errors import InputError
 from services import enrolment as brokers
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.output import counted, print_result
 from services.cli.server_options import database_url, identity_folder
 from services.enrolment import Applied

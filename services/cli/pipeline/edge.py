@@ -14,7 +14,7 @@ from ingest.errors import InputError
 from services.edge import config as configuration
 from services.edge.metrics import summary
 from services.environment import METRICS_BIND, one_setting, split_bind
-from services.local.machine import LOOPBACK, choose
+from services.local import LOOPBACK, choose
 from services.logs import get_logger
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ingest.errors import InputError
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import print_result, table
 from services.cli.server_options import load_kafka, metrics_bind, topic_option, wait_option
 from services.intake.principal_quota import Limits

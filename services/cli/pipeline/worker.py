@@ -19,7 +19,7 @@ from typing import Any
 import click
 from structlog.typing import FilteringBoundLogger
 
-from services.cli.options import Moment
+from services.cli import Moment
 from services.cli.output import Exit, explain
 from services.cli.server_options import load_kafka, metrics_bind, topic_option, wait_option
 from services.logs import LibraryLog, get_logger

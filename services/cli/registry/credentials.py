@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.errors import TonneError
 from services import enrolment
 from services import est as self_enrolment
-from services.cli.options import json_option
+from services.cli import json_option
 from services.cli.output import bar, print_json, print_result, print_secret, table, time_text
 from services.cli.pipeline.broker import carry_to_broker, ours, tell_broker
 from services.cli.server_options import database_url, identity_folder
@@ -27,9 +27,8 @@ from services.environment import split_bind
 from services.logs import get_logger
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.store.registry import signing_keys
+from services.store.registry import require, signing_keys, zones_of
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.known import require, zones_of
 
 BIND = "127.0.0.1:8444"
 _NAME = "tonne registry"

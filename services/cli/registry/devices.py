@@ -11,8 +11,8 @@ from psycopg import Connection
 
 from ingest.errors import InputError, did_you_mean
 from mrv.calendar import instant_us, utc_text
+from services.cli import Choice, Group, json_option
 from services.cli.data.payload_text import legible
-from services.cli.options import Choice, Group, json_option
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text
 from services.cli.registry.devices_show import show, watch
 from services.cli.registry.registry import show_plan
@@ -31,7 +31,7 @@ from services.store.messages.dead_letter_query import (
     unknown_devices,
 )
 from services.store.postgres.pool import connect
-from services.store.registry.known import require, zones_of
+from services.store.registry import require, zones_of
 from services.store.timeseries.queries import site_timezone
 from services.store.views import device_page as health
 

@@ -16,11 +16,11 @@ from ingest.errors import RegistryError
 from ingest.model import Device
 from mrv import calendar
 from mrv.calendar import zone
-from services.cli.options import json_option
+from services.cli import json_option
 from services.cli.output import Exit, amount_text, print_json, table, time_text
 from services.cli.server_options import database_url
 from services.store.postgres.pool import connect
-from services.store.registry.known import require
+from services.store.registry import require
 from services.store.registry.load import load_fleet
 from services.store.timeseries import queries as arrivals
 from services.store.timeseries.queries import Arrival, Refusal

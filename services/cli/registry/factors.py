@@ -10,7 +10,7 @@ import click
 
 from ingest.errors import InputError, did_you_mean
 from mrv.factors import FactorBook
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import counted, table
 from services.cli.server_options import database_url
 from services.issuer.affected_statements import Affected

@@ -14,16 +14,15 @@ from ingest.errors import InputError
 from mrv.calendar import local_date, utc_text
 from mrv.registry.monitoring_plan import PROCEDURES, called, differences, extract_out, replaced
 from mrv.statement.plan_writer import invoice_out
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, amount_text, print_json, print_result, table
 from services.cli.server_options import METAVAR, database_url
 from services.issuer.planning import diagram_of, draft_of, due, rows_json
 from services.processing.registry_import import deliver
 from services.registry.invoices import Import, read
 from services.store.postgres.pool import connect
-from services.store.registry import invoices
+from services.store.registry import invoices, require
 from services.store.registry.entries_from_rows import load_versions
-from services.store.registry.known import require
 from services.store.registry.load import load_project, load_projects
 
 

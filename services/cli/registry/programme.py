@@ -12,7 +12,7 @@ import click
 
 from ingest.errors import InputError
 from mrv.report import LANGUAGES, Format, make_programme
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.server_options import database_url
 from services.cli.statements.report import write_whole
 from services.issuer.planning import programme_report

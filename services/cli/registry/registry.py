@@ -13,7 +13,7 @@ import click
 import yaml
 
 from ingest import classes
-from services.cli.options import Group, json_option, needed_country
+from services.cli import Group, json_option, needed_country
 from services.cli.output import Exit, bar, counted, print_json
 from services.cli.registry.credentials import (
     credentials_,

@@ -12,7 +12,7 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError, did_you_mean
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, counted, print_result, table
 from services.cli.server_options import database_url
 from services.registry import sewer_files

@@ -16,7 +16,7 @@ from mrv.exports.entered import Authority, read_authority
 from mrv.exports.form_workbook import CellMap
 from mrv.exports.source import Draft, Source
 from mrv.verify.subject import given, own_keys
-from services.cli.options import Group, json_option, pack_budget
+from services.cli import Group, json_option, pack_budget
 from services.cli.output import Exit, bar, print_result, write_folder
 from services.cli.server_options import database_url
 from services.cli.statements.export_public import check_public_, public_

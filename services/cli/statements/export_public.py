@@ -17,7 +17,7 @@ from mrv.exports.public import CATEGORIES
 from mrv.signatures import canonical
 from mrv.signatures.keyfile import read_own_keyring
 from mrv.verify.subject import own_keys
-from services.cli.options import Choice, json_option, pack_budget
+from services.cli import Choice, json_option, pack_budget
 from services.cli.output import Exit, bar, print_result, write_folder
 from services.cli.server_options import database_url
 from services.issuer import keys

@@ -14,13 +14,13 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from mrv.documents.form import UNSET, UnsetType, read
+from mrv.documents import UNSET, UnsetType, read
 from mrv.documents.verification import About, FindingEvent, SamplingList
 from mrv.signatures import canonical
 from mrv.statement.findings import Kind, Record, What, about_text
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import check_role
-from services.cli.options import Choice, Group, json_option, pack_budget
+from services.cli import Choice, Group, json_option, pack_budget
 from services.cli.output import print_result, table, time_text
 from services.cli.server_options import database_url
 from services.cli.statements import offline_signing as apart

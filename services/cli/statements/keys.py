@@ -20,7 +20,7 @@ from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import DistantKey, EnrolledKey, Role, public_multikey
 from mrv.statement.states import check_named, unnamed
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.output import print_result, table, time_text
 from services.cli.server_options import METAVAR, database_url, moment_us
 from services.clock import now_us

@@ -16,7 +16,7 @@ from ingest.errors import InputError
 from mrv.log.entries import make_receipt
 from mrv.log.witness import make_request
 from mrv.signatures.merkle_tree import consistency_proof, inclusion_proof
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text
 from services.cli.server_options import database_url, metrics_bind
 from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses

@@ -11,10 +11,10 @@ import click
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import LogError
+from mrv.log import NoteKey, parse_vkey, signature_lines
 from mrv.log.entries import Checkpoint
-from mrv.log.note import NoteKey, parse_vkey, signature_lines
 from mrv.signatures.keyfile import read_keyring
-from services.cli.options import json_option
+from services.cli import json_option
 from services.cli.output import Exit, counted, print_json, print_result, table
 from services.cli.server_options import database_url
 from services.issuer.cosigning import Round, Witnesses, have_cosigned

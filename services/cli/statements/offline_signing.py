@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import InputError
-from mrv.documents.form import UNSET, UnsetType
+from mrv.documents import UNSET, UnsetType
 from mrv.documents.statement import Claims
 from mrv.documents.verification import About
 from mrv.errors import VerificationError
@@ -23,7 +23,7 @@ from mrv.statement.findings import SIGNED_BY, Record, What, read_events, sign_ev
 from mrv.statement.states import check_role, sign_approval
 from mrv.verify import Pack, verify
 from mrv.verify.subject import Subject
-from services.cli.options import pack_budget
+from services.cli import pack_budget
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.settings import Settings

@@ -19,12 +19,12 @@ import click
 from psycopg import Connection
 
 from ingest.heap import keep_freed
-from mrv.documents.form import UNSET, words_of, write
+from mrv.documents import UNSET, words_of, write
 from mrv.documents.statement import Claims, claims_of
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.statement.conditions import finding_json, findings, observations, unmet
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.output import Exit, bar, print_json, steps
 from services.cli.server_options import (
     begin_option,

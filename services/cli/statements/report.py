@@ -14,7 +14,7 @@ from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Facts, Format, make
 from mrv.verify.subject import own_keys
-from services.cli.options import Choice, json_option, pack_budget
+from services.cli import Choice, json_option, pack_budget
 from services.cli.output import Exit, print_result
 from services.cli.server_options import database_url
 from services.store.postgres.pool import connect

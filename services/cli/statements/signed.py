@@ -22,7 +22,7 @@ from mrv.signed_values.verification import (
     of_device,
 )
 from mrv.statement.signed_rows import ROLE
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text
 from services.cli.server_options import (
     database_url,
@@ -37,8 +37,8 @@ from services.registry.meters import by_name
 from services.settings import Settings
 from services.store.messages import signed_values as store
 from services.store.postgres.pool import connect
+from services.store.registry import names, require, unknown, zones_of
 from services.store.registry.entries_from_rows import load_registry
-from services.store.registry.known import names, require, unknown, zones_of
 
 _NAME = "tonne signed"
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)

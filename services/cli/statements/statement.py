@@ -23,7 +23,7 @@ from mrv.errors import MrvError
 from mrv.signatures import canonical
 from mrv.statement.conditions import check_reason, observations, unmet
 from mrv.statement.credentials import conclusion_of
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, bar, print_result, table, time_text
 from services.cli.statements import statement_signing
 from services.cli.statements.findings import finding, sample
@@ -38,7 +38,7 @@ from services.issuer.cosigning import Witnesses, have_cosigned
 from services.issuer.cosigning import require as require_cosigned
 from services.issuer.documents import Signer, documents
 from services.settings import Settings
-from services.store.registry.known import require
+from services.store.registry import require
 from services.store.statements import signer_requests as queue
 from services.store.statements import statements, transparency_log
 

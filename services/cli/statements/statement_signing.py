@@ -19,7 +19,7 @@ from mrv.signatures import canonical
 from mrv.statement.conditions import MOST_PERCENT, USUAL_PERCENT, check_threshold
 from mrv.statement.credentials import Finding
 from mrv.statement.opinion import Assurance, Opinion, Words, opinion_word
-from services.cli.options import Choice, json_option
+from services.cli import Choice, json_option
 from services.cli.output import Exit, bar, print_json, print_result
 from services.cli.server_options import database_url
 from services.cli.statements import offline_signing as offline

@@ -13,9 +13,9 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError
-from mrv.log.note import COSIGNATURE, Vkey
+from mrv.log import COSIGNATURE, Vkey
 from services import witness_state as witness_keys
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text
 from services.cli.server_options import database_url
 from services.clock import now_us

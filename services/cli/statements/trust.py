@@ -15,7 +15,7 @@ from mrv.signatures.authorities import read_authorities
 from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
-from services.cli.options import Group, json_option
+from services.cli import Group, json_option
 from services.cli.output import print_json, print_result, table
 from services.clock import now_us
 from services.issuer import keys as key_files

@@ -13,11 +13,11 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from ingest.model import INTERVAL_US
-from services.cli.options import Choice, Group, json_option
+from services.cli import Choice, Group, json_option
 from services.cli.output import print_json, print_result, table, time_text, write_folder
 from services.cli.server_options import begin_option, database_url, end_option, span_us
 from services.store.postgres.pool import connect
-from services.store.registry.known import zones_of
+from services.store.registry import zones_of
 from services.store.statements import units as issued_units
 from services.store.statements.statements import find
 from services.store.statements.units import UnitState

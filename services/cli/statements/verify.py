@@ -14,7 +14,7 @@ import click
 from ingest.errors import InputError
 from ingest.heap import keep_freed
 from mrv import verify as checks
-from mrv.packs.budget import Budget
+from mrv.packs import Budget
 from mrv.packs.pack import Pack
 from mrv.packs.zipped import opened_pack
 from mrv.signatures import canonical
@@ -28,7 +28,7 @@ from mrv.verify.subject import (
     own_meter_keys,
     own_policy,
 )
-from services.cli.options import Choice, pack_budget
+from services.cli import Choice, pack_budget
 from services.cli.output import bar, steps
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -24,7 +24,7 @@ from mrv.model import Factor
 from mrv.registry.project import Project, ProjectDevice
 from mrv.signatures.organisations import stem
 from services.store.postgres.pool import exact
-from services.store.registry.known import unknown
+from services.store.registry import unknown
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _DEVICES = (

@@ -19,7 +19,7 @@ from psycopg import Connection
 
 from mrv.calendar import utc_text
 from services.store.postgres.pool import stamp
-from services.store.registry.known import AT_PLACE
+from services.store.registry import AT_PLACE
 
 if TYPE_CHECKING:
     from mrv.accounting.emission_rows import AccountDay

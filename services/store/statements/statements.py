@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv.calendar import utc_text
-from mrv.documents.form import read
+from mrv.documents import read
 from mrv.documents.statement import Claims, FixedExAnte, claims_of
 from mrv.documents.statement import fixed_ex_ante as fixed_ex_ante_of
 from mrv.registry.project import FixedBefore

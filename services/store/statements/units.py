@@ -13,7 +13,7 @@ from psycopg.types.range import Range
 from ingest.errors import InputError
 from mrv.registry.project import Certified
 from services.store.postgres.pool import stamp
-from services.store.registry.known import AT_PLACE
+from services.store.registry import AT_PLACE
 
 UnitState = Literal["issued", "first transferred", "transferred", "cancelled", "retired"]
 _SIZE = (

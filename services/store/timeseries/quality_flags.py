@@ -10,8 +10,7 @@ from psycopg import Cursor
 from psycopg.rows import TupleRow
 
 from ingest import classes
-from ingest.classes import Channel
-from ingest.limits import UNIT_LEVELS
+from ingest.classes import UNIT_LEVELS, Channel
 from ingest.model import NULL, Fleet, Float64
 from ingest.pipeline.quality_limits import (
     CHANNEL_INDEX,

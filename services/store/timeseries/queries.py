@@ -17,7 +17,7 @@ from mrv.calendar import utc_text
 from mrv.environment import KIND_INDEX, KINDS
 from services.store import archived_readings as cold
 from services.store.postgres.pool import stamp
-from services.store.registry.known import unknown
+from services.store.registry import unknown
 from services.store.registry.load import load_project
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ingest.limits import UNIT_LEVELS
+from ingest.classes import UNIT_LEVELS
 from ingest.quality import gauges, runs
 
 MINUTE_US = 60_000_000

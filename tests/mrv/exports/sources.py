@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from mrv.documents.form import read_bytes
+from mrv.documents import read_bytes
 from mrv.documents.period_account import Vintage
 from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import claims_of

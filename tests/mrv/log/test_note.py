@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mrv.errors import LogError, SignatureError
+from mrv.log import NoteKey, parse_vkey, sign_note, verify_note
 from mrv.log.entries import Checkpoint, sign_checkpoint, verify_checkpoint
-from mrv.log.note import NoteKey, parse_vkey, sign_note, verify_note
 from mrv.signatures.ed25519 import decode_base64
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import EMPTY_ROOT, leaf_hash

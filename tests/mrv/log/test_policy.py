@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from mrv.errors import LogError, SignatureError
+from mrv.log import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, NoteKey, Vkey, signature_lines
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.note import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, NoteKey, Vkey, signature_lines
 from mrv.log.policy import read_policy
 from mrv.log.witness import cosign, cosignatures, strangers
 from mrv.signatures.keys import SigningKey

@@ -3,6 +3,7 @@
 import pytest
 
 from mrv.errors import LogError, SignatureError
+from mrv.log import NoteKey
 from mrv.log.entries import (
     HEADER,
     Checkpoint,
@@ -12,7 +13,6 @@ from mrv.log.entries import (
     sign_checkpoint,
     verify_receipt,
 )
-from mrv.log.note import NoteKey
 from mrv.signatures.ed25519 import encode_base64
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash, root_hash

@@ -12,7 +12,7 @@ import pytest
 from ingest.classes import QUANTITIES
 from mrv import methodologies
 from mrv.registry.plan_departures import FREQUENCIES
-from mrv.report.printable_text import SCALES
+from mrv.report.blocks import SCALES
 from mrv.report.translations import SHOWN, described
 from mrv.report.words import LANGUAGES, Words, meanings, names
 from mrv.steps import Step

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 from pypdf import PdfReader
 
-from mrv.documents.form import write
+from mrv.documents import write
 from mrv.documents.statement import claims_of
 from mrv.report.blocks import chapter, part, table
 from mrv.report.page import page

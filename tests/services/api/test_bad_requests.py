@@ -9,7 +9,7 @@ import pytest
 
 from services.api import guard
 from services.api.guard import Rates
-from services.local.machine import POSTGRES_BIN
+from services.local import POSTGRES_BIN
 from services.store import api_keys
 from services.store.postgres.pool import connect
 from tests.services.api import hostile, plain

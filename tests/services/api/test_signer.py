@@ -22,7 +22,7 @@ from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.requests import Desk, Runner
-from services.local.machine import POSTGRES_BIN
+from services.local import POSTGRES_BIN
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
 from services.store.statements import signer_requests as queue

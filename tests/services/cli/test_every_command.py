@@ -4,7 +4,7 @@ import re
 
 import click
 
-from services.cli.commands import COMMANDS, SECTIONS
+from services.cli import COMMANDS, SECTIONS
 from tests.every import every
 from tests.invoked import tonne
 from tests.services.cli.tree import commands, groups

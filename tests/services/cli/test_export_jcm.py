@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 import yaml
 
-from mrv.documents.form import read_bytes
+from mrv.documents import read_bytes
 from mrv.documents.verification import Verification
 from mrv.exports.entered import Authority
 from mrv.exports.registration import Registration

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from services.cli.main import reader_is_gone
+from services.cli.__main__ import reader_is_gone
 from services.cli.output import masked
 from tests import commands
 from tests.invoked import tonne
@@ -104,7 +104,7 @@ def test_a_shell_completes(words: str, expected: str) -> None:
 def test_completion_loads_no_command() -> None:
     """A second of waiting at each Tab is why people switch completion off."""
     code = (
-        "import sys; from services.cli.main import main; import click;"
+        "import sys; from services.cli.__main__ import main; import click;"
         " main.shell_complete(click.Context(main), 'st');"
         " print([m for m in sys.modules if m.split('.')[0] in ('psycopg', 'numpy', 'pydantic')])"
     )

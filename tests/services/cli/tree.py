@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from services.cli.main import main
+from services.cli.__main__ import main
 
 
 def commands() -> dict[str, click.Command]:

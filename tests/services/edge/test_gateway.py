@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from ingest.addresses import close_sockets
 from ingest.formats import sunspec as models
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.edge.modbus import MOST, Span, joined
 from services.local.brokers import Mosquitto
 from tests.operations.rules import alerts, metrics_of

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.issuer.audit import audit
 from services.issuer.close import preview_period
 from services.store.postgres.pool import connect

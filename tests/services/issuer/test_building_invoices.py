@@ -17,7 +17,7 @@ from mrv.documents.verification import PersonNamed, SiteVisit
 from mrv.packs.reader import read_pack
 from mrv.statement.sampling import Size
 from mrv.verify import verify
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.issuer import transitions as life
 from services.issuer.export_files import submission
 from services.issuer.pack import export

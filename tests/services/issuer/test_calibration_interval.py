@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.monitoring import CalibrationShown
 from mrv.report.translations import plain_until, until
 from mrv.report.words import LANGUAGES, Words

@@ -17,7 +17,7 @@ from io import BytesIO
 import numpy as np
 from openpyxl import load_workbook
 
-from mrv.documents.form import read
+from mrv.documents import read
 from mrv.documents.statement import Claims
 from mrv.registry.project import Common
 from mrv.report import make

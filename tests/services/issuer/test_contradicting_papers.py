@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.statement.plan_reader import read_plan
 from mrv.texts import joined
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.issuer import keys
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from ingest.errors import InputError, ServerError
-from mrv.log.note import NoteKey
+from mrv.log import NoteKey
 from mrv.log.policy import read_policy
 from mrv.log.witness import cosignatures
 from services.issuer import cosigning

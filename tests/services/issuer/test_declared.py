@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import pytest
 
-from mrv.documents.form import read
+from mrv.documents import read
 from mrv.documents.statement import Claims
 from mrv.report import make
 from mrv.report.dated_values import dated_rows

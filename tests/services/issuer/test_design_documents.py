@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import Words
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.issuer import documents
 from services.store.postgres.pool import connect
 from tests import registering

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mrv.documents.form import UNSET, text_in
+from mrv.documents import UNSET, text_in
 from mrv.factors import load
 from mrv.method_lives import find_life
 from mrv.registry.declared import Calibration, Design, Sample
@@ -16,7 +16,7 @@ from mrv.registry.project import Certified, Invoice, Project, ProjectDevice
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey
 from mrv.texts import joined, render
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.issuer import registry_rules as judges
 from services.issuer.close import supersede
 from services.issuer.doubted_invoices import Cited, Invoices

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mrv.documents.form import read
+from mrv.documents import read
 from mrv.documents.statement import Claims
 from mrv.report import submission as list_of_checks
 from mrv.statement.opinion import requirements

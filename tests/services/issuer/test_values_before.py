@@ -8,11 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from mrv.calendar import utc_text
-from mrv.documents.form import UNSET
+from mrv.documents import UNSET
 from mrv.documents.statement import claims_of
 from mrv.parameters.evidence import RequiredGrades
 from mrv.statement.plan_reader import read_plan
-from services.cli.main import main
+from services.cli.__main__ import main
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
 from services.issuer.earlier_projects import changed_late

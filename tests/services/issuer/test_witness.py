@@ -4,8 +4,8 @@ import pytest
 
 from ingest.errors import InputError
 from mrv.errors import EnrolmentError, LogError, SignatureError
+from mrv.log import NoteKey
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.note import NoteKey
 from mrv.log.witness import cosign, cosignatures, make_request
 from mrv.signatures.keyfile import write_keyring
 from mrv.signatures.keys import EnrolledKey, SigningKey

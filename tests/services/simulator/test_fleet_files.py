@@ -7,8 +7,8 @@ import pytest
 
 from services.registry.files import read_files, sections
 from services.registry.workbook import write_workbook
+from services.simulator import SimulatorError
 from services.simulator.fleet import leave_out, read_fleet
-from services.simulator.model import SimulatorError
 from services.simulator.simulated import MODELS, Simulated
 
 CATALOG = Path(__file__).parents[3] / "deploy" / "catalog"

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import profiles
+from services.simulator import Register, base_per_unit
 from services.simulator.fleet import Group
 from services.simulator.flow import messages, truth
-from services.simulator.model import Register, base_per_unit
 from services.simulator.simulated import MODELS
 from services.simulator.systems import BEHAVIOURS
 from tests.every import every

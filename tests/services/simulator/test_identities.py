@@ -10,7 +10,7 @@ import pytest
 
 from ingest.addresses import Tls
 from services.enrolment import Control
-from services.identity.authority import Authority, write
+from services.identity import Authority, write
 from services.identity.principals import ADMIN, PIPELINE, service
 from tests import commands
 from tests.fix_pipeline import on_servers

@@ -7,7 +7,7 @@ from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode
 from services.clock import now_us
-from services.stream.read import Record
+from services.stream import Record
 from tests.waiting import until
 
 REGISTRY = """

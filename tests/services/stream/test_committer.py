@@ -5,9 +5,8 @@ import pytest
 
 from services.intake import database as writers
 from services.store.offsets import FencedError
-from services.stream import chain
+from services.stream import Record, chain
 from services.stream.own_partitions import MissingError
-from services.stream.read import Record
 from tests.derived import derived
 from tests.services.poison import COLLISIONS, REFUSALS, refuse
 from tests.services.stream.records import (

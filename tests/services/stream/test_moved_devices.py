@@ -16,7 +16,7 @@ from services.logs import get_logger
 from services.settle import Plan
 from services.store.offsets import FencedError, Source
 from services.store.registry import load as registry
-from services.stream.read import Record
+from services.stream import Record
 from services.stream.replay import Replayer
 from tests.integration import stored
 from tests.services.poison import REFUSALS, refuse

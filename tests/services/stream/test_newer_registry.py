@@ -15,7 +15,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 
 from ingest.model import Device, Fleet
-from services.stream.read import Homes
+from services.stream import Homes
 from services.stream.topic_view import Sharing
 from tests.derived import derived
 from tests.services.stream.records import letters, minutes, record

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ingest import classes
 from mrv.calendar import local_date, period_us
-from mrv.report.printable_text import unit_for
+from mrv.report.blocks import unit_for
 from services.api.console.charts import (
     QUARTER_US,
     Amount,

@@ -39,8 +39,8 @@ from services.registry.fields import GROUPED, Row
 from services.registry.files import FORMATS, read_bytes
 from services.registry.located import Plain, Table, dump
 from services.registry.plan import Result
+from services.store import registry as known
 from services.store.registry import invoices as files
-from services.store.registry import known
 from services.store.registry.load import load_projects
 
 router = APIRouter(include_in_schema=False)

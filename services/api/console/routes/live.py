@@ -26,7 +26,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ingest import classes
 from mrv import calendar
-from mrv.report.printable_text import legible
+from mrv.report.blocks import legible
 from services.api.console.render import Language, names_in, render
 from services.api.console.session import View, signed_in
 from services.api.console.translations import texts, unit

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from mrv import calendar
 from mrv.calendar import instant_us
-from mrv.documents.form import Issuer, read_bytes
+from mrv.documents import Issuer, read_bytes
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, SamplingList, Verification

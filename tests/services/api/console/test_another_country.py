@@ -14,8 +14,8 @@ from mrv.report.words import LANGUAGES
 from services.api.console.translations import Words
 from services.processing import pv_outlook
 from services.store import api_keys
+from services.store import registry as known
 from services.store.postgres.pool import connect
-from services.store.registry import known
 from tests.grafana.macros import boards, panels
 from tests.ports import free_port
 from tests.registering import imported

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import RegistryError
-from mrv.report.printable_text import steps as axis_steps
-from mrv.report.printable_text import unit_for
+from mrv.report.blocks import steps as axis_steps
+from mrv.report.blocks import unit_for
 from services.api.console import maps, render
 from services.api.console.charts import (
     QUARTER_US,

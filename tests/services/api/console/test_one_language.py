@@ -13,7 +13,7 @@ import yaml
 from openpyxl import load_workbook
 from pypdf import PdfReader
 
-from mrv.report.printable_text import legible
+from mrv.report.blocks import legible
 from mrv.report.words import LANGUAGES
 from mrv.texts import read
 from services.api.console.routes.year import short_name

@@ -203,7 +203,7 @@ class Edge:
         if not binds:
             return None
         try:
-            with urllib.request.urlopen(f"http://{binds[-1]}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{binds[-1]}/metrics", timeout=60) as answer:
                 text = answer.read().decode()
         except OSError:
             return None

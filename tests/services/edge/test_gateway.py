@@ -164,7 +164,7 @@ def test_two_sources_of_one_broker_both_listen(pipeline, tmp_path):
                 for topic in ("plant/q-1/json", "office/q-2/json"):
                     client.publish(topic, b'{"energy_export_kwh": 1}', qos=1).wait_for_publish(60)
                 time.sleep(0.5)
-            assert edge.told("refused_messages_total") == 0, edge.log.read_text()
+            assert edge.scraped()["tonne_edge_refused_messages_total"] == 0
             client.loop_stop()
             client.disconnect()
         assert "fault" not in edge.log.read_text()

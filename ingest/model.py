@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import is_not
 from typing import Any
 
@@ -59,6 +59,16 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """Two registers of a device whose readings arrived under each other's name, half-open."""
+
+    channel: str
+    other: str
+    from_us: int
+    to_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class QualityLimits:
     """
     Limits of the quality tests for one channel of a device, from a time on.
@@ -95,12 +105,13 @@ class Device:
     quality: tuple[QualityLimits, ...] = field(default=(), hash=False)
     place: tuple[float, float] | None = None
     country: str | None = None
+    exchanged: tuple[Exchange, ...] = ()
 
 
 class Fleet:
     """All devices, with two indices for messages and the fleet's own topics."""
 
-    __slots__ = ("by_id", "devices", "installed_us", "rated_w", "topics", "version")
+    __slots__ = ("by_id", "devices", "exchanged", "installed_us", "rated_w", "topics", "version")
 
     def __init__(
         self, devices: Iterable[Device], version: int = 0, topics: Iterable[str] = ()
@@ -111,6 +122,10 @@ class Fleet:
         self.installed_us: Int64 = np.array([d.installed_us for d in self.devices], dtype=np.int64)
         self.version = version
         self.topics: tuple[str, ...] = tuple(topics)
+        self.exchanged: frozenset[int] = self._exchanged()
+
+    def _exchanged(self) -> frozenset[int]:
+        return frozenset(i for i, device in enumerate(self.devices) if device.exchanged)
 
     def __len__(self) -> int:
         return len(self.devices)
@@ -130,7 +145,20 @@ class Fleet:
             fleet.devices[index] = device
             fleet.rated_w[index] = device.rated_power_w or 0
             fleet.installed_us[index] = device.installed_us
+        fleet.exchanged = fleet._exchanged()  # noqa: SLF001 - of this class
         return fleet
+
+    def by_own_name(self, frame: Frame) -> Frame:
+        """Return readings with the values of exchanged registers under their own names."""
+        for index in self.exchanged:
+            mine = frame.device == index
+            for one in self.devices[index].exchanged if mine.any() else ():
+                inside = mine & (frame.time_us >= one.from_us) & (frame.time_us < one.to_us)
+                here, there = (frame.columns[name] for name in (one.channel, one.other))
+                own = np.where(inside, there, here), np.where(inside, here, there)
+                columns = dict(zip((one.channel, one.other), own, strict=True))
+                frame = replace(frame, columns=frame.columns | columns)
+        return frame
 
     def unchanged(self, before: Fleet) -> tuple[Int32, Int32]:
         """Return the indices, in both versions, of devices that are the same."""

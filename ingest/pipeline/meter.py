@@ -168,7 +168,7 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
     out = Metered(IntervalRows.empty(), {}, [])
     steps: list[Steps] = []
     marks: list[Marks] = []
-    for frame in frames:
+    for frame in map(bounds.fleet.by_own_name, frames):
         order = _order(frame)
         device, time_us = frame.device[order], frame.time_us[order]
         out.newest.append((device, time_us))

@@ -41,6 +41,7 @@ from mrv.accounting.register_scan import (
     Key,
     Scan,
     by_device,
+    in_whole_units,
     rated_at,
     register_step,
     registers,
@@ -49,12 +50,14 @@ from mrv.accounting.register_scan import (
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
 from mrv.parameters import read
 from mrv.registry.project import Project, Uncorroborated
+from mrv.rounding import exact_sum
 from mrv.texts import Text, text
 
 POWER = text("MTR-02.power")
 DC = text("MTR-02.direct_current")
 SUN = text("MTR-02.sun")
 LIFT = text("MTR-02.lift")
+EXCHANGED = text("MTR-02.exchanged")
 ALONE = text("EVD-01.alone")
 UNDECLARED = text("MTR-02.undeclared")
 # class and quantity: the gauges of its power and its head
@@ -121,7 +124,12 @@ class CorroboratedEnergy(Scan):
         compared, sunny = [], set()
         for register in registers(project, fleet):
             water = (register.class_id, register.needs.quantity) in _LIFTED
-            if register.needs.side == "project" or (register.needs.unit != "Wh" and not water):
+            crossed = any(
+                register.channel.name in (one.channel, one.other)
+                for one in fleet.devices[register.index].exchanged
+            )
+            compared_by = register.needs.unit == "Wh" or water or crossed
+            if register.needs.side == "project" or not compared_by:
                 continue
             compared.append(register)
             where = f"device {register.device.device}"
@@ -179,6 +187,13 @@ class CorroboratedEnergy(Scan):
             result += self._uncorroborated(reason, beyond)
             claimed = claimed._replace(value=claimed.value - beyond)
         bare = claimed.value - np.floor(claimed.value * seen).astype(np.int64)
+        unshown = np.zeros_like(bare)
+        for inside, under in self.exchanged(block, of, index, channel.name):
+            more = min(exact_sum(claimed.value[inside]) - under, exact_sum(bare[inside]))
+            if more > 0:
+                unshown[inside] = in_whole_units(bare[inside].astype(np.float64), float(more))
+        result += self._uncorroborated(EXCHANGED, unshown)
+        bare = np.maximum(bare - unshown, 0)
         muted = np.where(left_out & ~claimed.estimated, bare, 0)
         alone, out_of = (next(self._uncorroborated(ALONE, some), None) for some in (bare, muted))
         return ChannelComparison(tuple(result), alone, out_of)

@@ -146,7 +146,8 @@ def cross_checks(
     if not bench.by_first:
         evidence = {name_of(invoice) for invoice in invoices if may_be_evidence(invoice)}
         alike = {m.device.id: (m.bound.role, *sorted(m.params.items())) for m in monitored}
-        checks = _offset(_exchanged(checks, evidence, alike), evidence)
+        earning = {(m.device.id, m.needs.quantity) for m in monitored if m.needs.side == "baseline"}
+        checks = _offset(_exchanged(checks, evidence, alike), evidence, earning)
     yield from checks
 
 
@@ -412,13 +413,18 @@ def _exchanged(
     return result
 
 
-def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[CrossCheck]:
+def _offset(
+    checks: Sequence[CrossCheck], evidence: Collection[str], earning: Collection[tuple[str, str]]
+) -> list[CrossCheck]:
     """
     Return the comparisons; invoices that offset each other are accepted.
 
     At least one differs by itself.  Successive invoices with it, without a gap, sum to within the
     tolerance of each: estimates and the bill that corrects them, or bills of a meter that is
     read within a day.
+
+    `earning`: devices and quantities of the baseline.  Their bills may sum to a little more, as one
+    that also corrects estimates before the period; then those that state less are accepted.
     """
     result = list(checks)
     left = _compared(checks, evidence)
@@ -431,8 +437,13 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
             ):  # fmt: skip
                 continue
             run.append(i)
+            some = [checks[j] for j in run]
             differing = [j for j in run if not result[j].holds]
-            if differing and _made_good([checks[j] for j in run]):
+            if not _made_good(some):
+                of_baseline = {(name, check.quantity) for name in check.devices} <= {*earning}
+                less = [j for j in differing if int(checks[j].ours) > int(checks[j].theirs)]
+                differing = less if of_baseline and _more_than_made_good(some) else []
+            if differing:
                 for j in differing:
                     result[j] = _held(checks[j], [checks[k] for k in run if k != j])
                 break
@@ -443,6 +454,12 @@ def _made_good(run: Sequence[CrossCheck]) -> bool:
     """Return whether the sum of the invoices agrees with the sum of their meters."""
     off = sum(int(c.ours) - int(c.theirs) for c in run)
     return all(abs(off) * 100 <= Fraction(c.tolerance_percent) * int(c.theirs) for c in run)
+
+
+def _more_than_made_good(run: Sequence[CrossCheck]) -> bool:
+    """Return whether the invoices sum to a little more than their meters."""
+    theirs = sum(int(c.theirs) for c in run)
+    return 0 < theirs - sum(int(c.ours) for c in run) <= TOLERANCE * theirs
 
 
 def _held(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:

@@ -197,19 +197,27 @@ def states_less(check: CrossCheck) -> bool:
     return check.kind == INVOICE and check.holds is False and int(check.ours) > int(check.theirs)
 
 
-def shows(check: CrossCheck, inside_us: int, side: str) -> bool:
+def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
     """
-    Return whether a comparison shows the quantity of a part of its time.
+    Return how far a part of a comparison's time is more favourable than it shows; None if it shows
+    nothing of the part.  [base units]
 
-    An invoice of more time shows a total: the part has to be most of it, and no more favourable
-    than in proportion to time.
+    An invoice of more time shows a total: the part has to be most of it, and is shown in proportion
+    to time.
     """
     whole_us = check.to_us - check.from_us
     if inside_us >= whole_us:
-        return True
+        return Fraction(0)
+    if inside_us < _MOST * whole_us:
+        return None
     by_time = Fraction(int(check.theirs) * inside_us, whole_us)
     more = (check.theirs_within - by_time) * (1 if side == "baseline" else -1)
-    return inside_us >= _MOST * whole_us and more <= Fraction(str(METERS)) * by_time
+    return max(Fraction(0), more - Fraction(str(METERS)) * by_time)
+
+
+def shows(check: CrossCheck, inside_us: int, side: str) -> bool:
+    """Return whether a comparison shows the quantity of a part of its time."""
+    return unshown(check, inside_us, side) == 0
 
 
 def _of_another(check: CrossCheck) -> bool:
@@ -377,16 +385,21 @@ class Corroboration:
         """
         Yield the cross-checks that agree with a meter known in nearly all their time.
 
-        One that extends beyond the meter's time has to show the quantity within (`shows`).
+        One that extends beyond the meter's time has to show the quantity within.
         """
+        return (check for check, more in self.agreeing_in_part(meter) if not more)
+
+    def agreeing_in_part(self, meter: Monitored) -> Iterator[tuple[CrossCheck, Fraction]]:
+        """Yield the same, and those that show a lower quantity within, by how much (`unshown`)."""
         begin, end = meter.span_us
         for check in (*self.of(meter, METER), *self.of(meter)):
             narrow = Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
             shown = check.kind == METER or check.against in self.documents
             inside_us = min(end, check.to_us) - max(begin, check.from_us)
             known = shown and Fraction(check.coverage) >= COVERED
-            if check.holds and narrow and known and shows(check, inside_us, meter.needs.side):
-                yield check
+            more = unshown(check, inside_us, meter.needs.side)
+            if check.holds and narrow and known and more is not None:
+                yield check, more
 
     def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -44,6 +45,7 @@ from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.model import RoleNeeds
 from mrv.registry.project import Fallen, Project, ProjectDevice, Uncorroborated
+from mrv.rounding import exact_sum
 from mrv.texts import text
 
 # a register's own step: no less than its tolerance, no more than meters have
@@ -53,6 +55,8 @@ _MARGIN = 1.2
 # so many readings that are too high are a fault of reading, unless they come again and again
 _FEW = 3
 _HALF_DAY_US = 12 * HOUR_US
+# of a jump: what two registers may have counted between the readings at which they change names
+SAME_LINE = Fraction(1, 50)
 # device id and quantity
 Key = tuple[str, str]
 
@@ -138,6 +142,27 @@ class Scan:
             result.append(column)
         return result
 
+    def exchanged(
+        self, block: Frame, of: slice, index: int, name: str
+    ) -> Iterator[tuple[slice, int]]:
+        """
+        Yield the intervals in which a register's readings arrived under another one's name, and
+        the rise of the readings under its own name. [base units]
+
+        `block`: readings under their registers' own names (`Fleet.by_own_name`).
+        """
+        for one in self.fleet.devices[index].exchanged:
+            if name not in (one.channel, one.other):
+                continue
+            values: Any = block.columns[one.other if name == one.channel else one.channel][of]
+            inside = values != NULL
+            for edge, later in ((one.from_us, True), (one.to_us, False)):
+                inside &= (block.time_us[of] >= edge) == later
+            under = values[inside]
+            first, last = one.from_us // INTERVAL_US, -(-one.to_us // INTERVAL_US)
+            begin, end = (min(max(n, self.first), self.last) - self.first for n in (first, last))
+            yield slice(begin, end), int(under[-1] - under[0]) if len(under) else 0
+
     def longer(self, time_us: Int64, longest_us: int) -> np.ndarray:
         """Return a mask of intervals within a step between readings of more than `longest_us`."""
         at = np.flatnonzero(np.diff(time_us) > longest_us)
@@ -206,7 +231,8 @@ class FallenRegisters:
                 time_us, register = time_us[known], register[known]
             fallen = self._of_one(device, channel, time_us, register)
             if fallen:
-                yield (device.id, str(channel.quantity)), fallen
+                crossed = tuple(_crossed(block, of, one) for one in fallen)
+                yield (device.id, str(channel.quantity)), crossed
 
     def swapped(self, block: Frame) -> Iterator[tuple[Key, tuple[tuple[int, int], ...]]]:
         """
@@ -264,6 +290,18 @@ class FallenRegisters:
         )
 
 
+def _crossed(block: Frame, of: slice, fall: Fallen) -> Fallen:
+    """Return a break with the register of the device that took over the values, if one did."""
+    places = np.searchsorted(block.time_us[of], [fall.since_us, fall.at_us])
+    near = abs(fall.after - fall.before) * SAME_LINE
+    for other in classes.load()[block.class_id].registers:
+        values: Any = block.columns[other.name][of][places]
+        moved = max(abs(int(values[0]) - fall.after), abs(int(values[1]) - fall.before))
+        if other.name != fall.channel and moved < near:
+            return fall._replace(crossed=other.name)
+    return fall
+
+
 # class and quantity: the gauge of its rate, and how many base units its unit comes to in an hour
 _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
 # steps in which a gauge may be rounded: watts of a kilowatt, litres an hour
@@ -315,17 +353,33 @@ class UnreportedUse(Scan):
 
         `block`: whole devices, sorted by device and time.
         """
+        none = np.zeros(self.last - self.first, dtype=np.int64)
         for index, of in devices_of(block):
             for channel in self.wanted.get(index, ()):
-                more, agrees = self._more(block, of, index, channel)
+                more, agrees = none, False
+                reason = text("MTR-04.below_gauge", channel=channel.gauge)
+                if channel.gauge:
+                    more, agrees = self._more(block, of, index, channel)
+                hidden = np.zeros_like(none) if agrees else self._hidden(block, of, index, channel)
+                if exact_sum(hidden) > exact_sum(more):
+                    more, reason = hidden, text("MTR-04.exchanged")
                 at = np.flatnonzero(more)
                 if len(at) or agrees:
-                    reason = text("MTR-04.below_gauge", channel=channel.gauge)
                     result = Uncorroborated(reason, self.first + at, more[at]) if len(at) else None
                     yield (
                         (self.fleet.devices[index].id, channel.quantity),
                         Unreported(result, agrees),
                     )
+
+    def _hidden(self, block: Frame, of: slice, index: int, channel: _Channel) -> Int64:
+        """Return by interval how far what arrived under an exchanged register's name exceeds it."""
+        (value,) = self.laid_out(index, channel.quantity, "value")
+        more = np.zeros_like(value)
+        for inside, under in self.exchanged(block, of, index, channel.register):
+            beyond = under - exact_sum(value[inside])
+            if beyond > 0:
+                more[inside] = in_whole_units(np.ones(len(more[inside])), float(beyond))
+        return more
 
     def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
         """
@@ -398,7 +452,7 @@ class _Compared(NamedTuple):
         doubt = METERS * self.value.sum() + SIGMAS * np.sqrt(self.variance.sum())
         if more <= doubt + self.step + self.rounded.sum():
             return np.zeros(len(self.value), dtype=np.int64)
-        return _whole(np.maximum(self.shown - self.value, 0.0), more)
+        return in_whole_units(np.maximum(self.shown - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
         """Return the gauge's excess on single days, less the register's catch-up on other days."""
@@ -417,10 +471,12 @@ class _Compared(NamedTuple):
         if more <= 0:
             return np.zeros(len(self.value), dtype=np.int64)
         of_short = np.repeat(short, DAY)[edges[0] : edges[0] + len(self.value)]
-        return _whole(np.where(of_short, np.maximum(self.shown - self.value, 0.0), 0.0), more)
+        return in_whole_units(
+            np.where(of_short, np.maximum(self.shown - self.value, 0.0), 0.0), more
+        )
 
 
-def _whole(weights: Float64, total: float) -> Int64:
+def in_whole_units(weights: Float64, total: float) -> Int64:
     """Return a total distributed by weights in whole units; their sum is rounded up."""
     running = np.ceil(np.cumsum(weights) * (total / weights.sum()) - 1e-6).astype(np.int64)
     result: Int64 = np.diff(running, prepend=0)
@@ -440,13 +496,17 @@ def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
     channels: dict[int, dict[str, _Channel]] = {}
     for register in registers(project, fleet):
         needs, channel = register.needs, register.channel
-        if needs.side != "project" or needs.unit not in _ROUNDED:
+        crossed = any(
+            channel.name in (one.channel, one.other)
+            for one in fleet.devices[register.index].exchanged
+        )
+        if needs.side != "project" or (needs.unit not in _ROUNDED and not crossed):
             continue
         gauge, scale = channel.power, channel.direction
         if needs.unit != "Wh":
             gauge, scale = _RATES.get((register.class_id, needs.quantity), (None, 0))
-        if gauge is not None:
+        if gauge is not None or crossed:
             channels.setdefault(register.index, {})[channel.name] = _Channel(
-                needs.quantity, needs.unit, channel.name, channel.tolerance, gauge, scale
+                needs.quantity, needs.unit, channel.name, channel.tolerance, gauge or "", scale
             )
     return {index: tuple(of.values()) for index, of in channels.items()}

@@ -71,6 +71,15 @@ class MeterReplaced(Form):
     same_meter: Literal[True] | UnsetType = UNSET
 
 
+class ChannelsExchanged(Form):
+    """Two registers of a device whose readings arrived under each other's name, half-open."""
+
+    channel: str
+    with_: str
+    from_: Time
+    to: Time
+
+
 class PlaceExtract(Form):
     """Location of a device in decimal degrees, north and east positive."""
 
@@ -130,6 +139,7 @@ class DeviceExtract(Form):
     point: str | UnsetType = UNSET
     feeds: tuple[str, ...] | UnsetType = UNSET
     gas_basis: str | UnsetType = UNSET
+    exchanged_channels: tuple[ChannelsExchanged, ...] | UnsetType = UNSET
 
 
 class CarriedIn(Form):

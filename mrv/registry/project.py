@@ -319,6 +319,7 @@ class Fallen(NamedTuple):
     A fall of a cumulative register: readings before and after. [us UTC, base units]
 
     `brief`: it returned to the earlier value within a few readings; `taken_off`: within half a day.
+    `crossed`: register of the same device that went on from its values, and it from that one's.
     """
 
     channel: str
@@ -328,6 +329,7 @@ class Fallen(NamedTuple):
     after: int
     brief: bool = False
     taken_off: bool = False
+    crossed: str = ""
 
 
 class MeteredOutside(NamedTuple):

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 
 import numpy as np
 
@@ -157,7 +158,8 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
         name, needs = metered.base.device.id, metered.base.needs
         uncorroborated = facts.supporting.uncorroborated.get((name, needs.quantity), ())
         total, kept_each = np.zeros(len(metered.whole), dtype=np.int64), facts.solved.kept[i]
-        checks = [*_settling(facts, i, metered)] if uncorroborated else []
+        settling = [*_settling(facts, i, metered)] if uncorroborated else []
+        checks = [check for check, _ in settling]
         for subset in uncorroborated:
             before = exact_sum(np.minimum(total, kept_each))
             total = total + _outside_of(checks, metered, subset)
@@ -173,13 +175,13 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
                     cause = [*_silent_power(facts, metered, lost)]
                 causes |= dict.fromkeys(cause)
         less = exact_sum(np.minimum(total, kept_each))
-        for check in checks:
+        for check, unshown in settling:
             settled.append(text("MTR-02.settled", device=name, witness=check.witness))
             of = [
                 k for k, m in _counting(facts)
                 if m.base.device.id in check.devices and m.base.needs.quantity == check.quantity
             ]  # fmt: skip
-            more = int(check.ours) - int(check.theirs)
+            more = max(int(check.ours) - int(check.theirs), ceil(unshown))
             if more <= 0:
                 continue
             less += more
@@ -189,23 +191,29 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
     yield from _reported(texts, settled, tuple(causes))
 
 
-def _settling(facts: Facts, i: int, metered: Metered) -> Iterator[CrossCheck]:
-    """Yield the check meter, or successive invoices, that agree in time of doubted energy."""
+def _settling(
+    facts: Facts, i: int, metered: Metered
+) -> Iterator[tuple[CrossCheck, Fraction]]:  # fmt: skip
+    """
+    Yield the check meter, or successive invoices, that agree in time of doubted energy.
+
+    With each, what it does not show of the period's part of its time; it is less than the doubted
+    energy.
+    """
     name, quantity = metered.base.device.id, metered.base.needs.quantity
     doubted = facts.supporting.uncorroborated[name, quantity]
     reached = 0
-    checks = facts.evidence.corroborating(facts.views[i])
-    for check in sorted(checks, key=lambda c: (c.kind != METER, c.from_us, int(c.theirs))):
+    checks = facts.evidence.agreeing_in_part(facts.views[i])
+    for check, unshown in sorted(
+        checks, key=lambda of: (of[0].kind != METER, of[0].from_us, int(of[0].theirs))
+    ):
+        within = sum(
+            exact_sum(lay_out(metered, subset) - _outside_of([check], metered, subset))
+            for subset in doubted
+        )
         # one that another one makes good agrees with it alone
-        if (
-            check.from_us >= reached
-            and not check.is_offset
-            and any(
-                exact_sum(lay_out(metered, subset) - _outside_of([check], metered, subset))
-                for subset in doubted
-            )
-        ):
-            yield check
+        if check.from_us >= reached and not check.is_offset and within > unshown:
+            yield check, unshown
             reached = check.to_us
 
 

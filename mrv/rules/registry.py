@@ -34,6 +34,7 @@ from mrv.accounting.cross_checks import ONE_SIGNAL
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing, gap_outcomes
 from mrv.accounting.period_result import GapOutcome
+from mrv.accounting.register_scan import SAME_LINE
 from mrv.accounting.twin_series import (
     FEW,
     MANY,
@@ -205,8 +206,6 @@ _DAYS = 3
 # about zero: so small a part of where the register stood
 _FOOT = 20
 _DIGITS = range(3, 13)
-# of a jump: what two meters may have counted between the readings at which they change their ids
-_SAME_LINE = Fraction(1, 50)
 
 
 # --- meters that do not count --------------------------------------------------------------
@@ -291,8 +290,34 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
     for view in facts.price.views:
         fallen = facts.supporting.fallen.get((view.device.id, view.needs.quantity), ())
         for falls, gaps in _causes(view, fallen, facts.price.pricing) if fallen else ():
-            yield from _named(view, [*_left_by(falls[0], fallen), *falls], gaps, facts.timezone)
+            named = [*_left_by(falls[0], fallen), *falls]
+            if named[0].crossed:
+                yield _crossed(view, named[0], fallen, gaps, facts.timezone)
+                continue
+            yield from _named(view, named, gaps, facts.timezone)
             yield from _exchanged(view, falls[0], facts)
+
+
+def _crossed(
+    meter: Monitored, fall: Fallen, fallen: Sequence[Fallen], gaps: Iterable[GapOutcome],
+    timezone: str,
+) -> Text:  # fmt: skip
+    """Return the text of two registers of a device that arrive under each other's name."""
+    name, other = (
+        profiles.register_of_column(meter.device.class_id, column).name
+        for column in (fall.channel, fall.crossed)
+    )
+    later = (one for one in fallen if one.at_us > fall.at_us and one.crossed == fall.crossed)
+    begin, end = (
+        local_text(one.at_us, timezone) if one else "..." for one in (fall, next(later, None))
+    )
+    row = (
+        f"{{channel: {name}, with: {other}, from: {begin}, to: {end}, reason: ..., document: ...}}"
+    )
+    return text(
+        "REG-03.crossed", device=meter.device.id, role=meter.bound.role, register=name,
+        other=other, at=begin, effect=_effect(meter, [*gaps]), row=row,
+    )  # fmt: skip
 
 
 def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
@@ -300,7 +325,7 @@ def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
     Return the like device whose values a register has from a break on, if that device has this
     register's values.
     """
-    near = abs(fall.after - fall.before) * _SAME_LINE
+    near = abs(fall.after - fall.before) * SAME_LINE
     for one in facts.views:
         name, like = one.device.id, _kind(one) == _kind(meter)
         for other in facts.supporting.fallen.get((name, one.needs.quantity), ()) if like else ():
@@ -396,18 +421,21 @@ def _left_by(jump: Fallen, fallen: Sequence[Fallen]) -> list[Fallen]:
     return [*islice(falls, 1)]
 
 
-def _named(
-    meter: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
-) -> Iterator[Text]:
-    lost = list(gaps)
+def _effect(meter: Monitored, lost: Sequence[GapOutcome]) -> Text:
+    """Return the text of unknown time, and its tonnes."""
     tonnes = sum(
         (Fraction(g.cost_t) + Fraction(g.forgone_at_most_t or 0) for g in lost), start=Fraction(0)
     )
     hours = decimal_text(Fraction(sum(g.time_us for g in lost), HOUR_US), 2, "up")
-    cost = six_places(tonnes)
-    effect = text("REG-03.forgone", hours=hours, cost=cost)
-    if meter.needs.side == "project":
-        effect = text("REG-03.charged", hours=hours, cost=cost)
+    code = "REG-03.charged" if meter.needs.side == "project" else "REG-03.forgone"
+    return text(code, hours=hours, cost=six_places(tonnes))
+
+
+def _named(
+    meter: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
+) -> Iterator[Text]:
+    lost = list(gaps)
+    effect = _effect(meter, lost)
     register = profiles.register_of_column(meter.device.class_id, falls[0].channel)
     where: dict[str, Value] = {
         "device": meter.device.id, "role": meter.bound.role, "register": register.name,

@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from mrv.accounting.period_result import INVOICE
+from mrv.calendar import instant_us
 from mrv.documents import UNSET, coded, text_in, write
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Condition, Gap, Misstatements
@@ -161,6 +162,8 @@ class Unmet(NamedTuple):
 
 # units of one quantity are a thousand apart, and what they measure differs by less than this
 _UNIT, _NEARLY = 1000, Decimal("0.8")
+# what one more day is of a mean day
+_DAY_US, _A_DAY = 86_400_000_000, (Fraction(1, 2), Fraction(2))
 
 
 def unmet(claims: Claims) -> tuple[Unmet, ...]:
@@ -193,7 +196,8 @@ def _all(claims: Claims) -> Iterator[Unmet]:
                 effect=check.effect_t,
             )
             severity = OBSERVATION if lower else severity_of(rule)
-            texts = (differs, text("cross_check.unit")) if _slipped(check) else (differs,)
+            slips = {"cross_check.unit": _slipped(check), "cross_check.last_day": _day_short(check)}
+            texts = (differs, *(text(code) for code, slipped in slips.items() if slipped))
             yield Unmet(rule, texts, severity, check.effect_t, check.devices, needs_of(rule))
 
 
@@ -205,6 +209,14 @@ def _slipped(check: CrossCheck) -> bool:
     times = 1 + Decimal(check.difference_percent or 0) / 100
     about = (times / _UNIT, times * _UNIT)
     return check.kind == INVOICE and any(_NEARLY < part < 1 / _NEARLY for part in about)
+
+
+def _day_short(check: CrossCheck) -> bool:
+    """Return whether an invoice seems to cover a day more than was entered."""
+    days = Fraction(instant_us(check.to, "UTC") - instant_us(check.from_, "UTC"), _DAY_US)
+    metered = 1 + Fraction(check.difference_percent or 0) / 100
+    low, high = _A_DAY
+    return check.kind == INVOICE and low * metered < (1 - metered) * days < high * metered
 
 
 def _finding(condition: Condition) -> Unmet:

@@ -375,17 +375,18 @@ def scan(
         for block in device_days.blocks(frame):
             leaves.extend(_digested(fleet, block, timezone, recheck))
             _reach(block, from_us, to_us, reaches, fleet)
-            risen.extend(rises(block, fleet, windows))
+            read = fleet.by_own_name(block)
+            risen.extend(rises(read, fleet, windows))
             if checks is not None:
-                other_channels |= checks.energy.beyond(block)
+                other_channels |= checks.energy.beyond(read)
                 unusual.append(checks.flagged.of(block))
-                unrecorded |= checks.unrecorded.beyond(block)
-                fallen |= checks.fallen.of_block(block)
-                swapped |= checks.fallen.swapped(block)
+                unrecorded |= checks.unrecorded.beyond(read)
+                fallen |= checks.fallen.of_block(read)
+                swapped |= checks.fallen.swapped(read)
                 if checks.analysers is not None:
                     gauged |= _gauged(block, checks.analysers)
                 if checks.signed is not None:
-                    fitting |= checks.signed.fitting(block)
+                    fitting |= checks.signed.fitting(read)
             if pairs is None and not more:
                 continue
             metered = meter([block])

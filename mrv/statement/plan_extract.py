@@ -21,6 +21,7 @@ from mrv.documents import UNSET, coded, write
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import (
     CarriedIn,
+    ChannelsExchanged,
     ClockAhead,
     CommonMetered,
     DeviceExtract,
@@ -399,7 +400,15 @@ class MonitoringPlan:
             point=self.points.get(device.id, NOWHERE)[0] or UNSET,
             feeds=self.points.get(device.id, NOWHERE)[1] or UNSET,
             gas_basis=self.gas.get(device.id, UNSET),
-        )
+            exchanged_channels=tuple(
+                ChannelsExchanged(
+                    channel=e.channel, with_=e.other,
+                    from_=utc_text(e.from_us), to=utc_text(e.to_us),
+                )
+                for e in device.exchanged
+            )
+            or UNSET,
+        )  # fmt: skip
 
 
 def _as_before(corrected: StatementFigures | None) -> StatementFigures | None:

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
-from ingest.model import Device, QualityLimits, Replacement
+from ingest.model import Device, Exchange, QualityLimits, Replacement
 from mrv.countries import FIRST_COUNTRY
 from mrv.documents import UNSET, UnsetType, read, text_in, write
 from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
@@ -208,6 +208,10 @@ def _device_in(record: DeviceExtract) -> Device:
         quality=tuple(
             QualityLimits(q.channel, time_us(q.from_), _floats(values_in(q.limits)))
             for q in record.quality or ()
+        ),
+        exchanged=tuple(
+            Exchange(e.channel, e.with_, time_us(e.from_), time_us(e.to))
+            for e in record.exchanged_channels or ()
         ),
     )
 

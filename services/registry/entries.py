@@ -133,6 +133,22 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """
+    Two registers of a device whose readings arrived under each other's name for some time.
+
+    `channel` and `other` are columns of the device class.
+    """
+
+    channel: str
+    other: Annotated[str, Key("with")]
+    begins: _Since
+    ends: Annotated[datetime, Key("to")]
+    reason: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rating:
     """
     A rated power [W] that applies from a time on, with its document and the file's hash.
@@ -229,6 +245,9 @@ class Device:
     azimuth: _Azimuth = None
     temperature_coefficient_percent: _PerKelvin = None
     arrays: Annotated[tuple[PvArray, ...] | None, Key(order=("begins",))] = None
+    exchanged_channels: Annotated[tuple[Exchange, ...] | None, Key(order=("channel", "begins"))] = (
+        None
+    )
     check_of: Id | None = None
     check_percent: Decimal | int = CHECK_PERCENT
 

@@ -229,7 +229,7 @@ def with_samples(
 def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
     """
     Return the entry with the stored lists that the file omits: certificates, replacements,
-    limits, plans.
+    exchanges, limits, plans.
     """
     if isinstance(entry, Project):
         before = stored if isinstance(stored, Project) else None
@@ -309,6 +309,10 @@ def _device(device: Device) -> dict[str, Any]:
         device,
         calibrations=[_calibration(c, names) for c in device.calibrations or ()],
         replacements=[_replacement(device.class_id, r) for r in device.replacements or ()],
+        exchanged_channels=[
+            plain(e, channel=names[e.channel], other=names[e.other])
+            for e in device.exchanged_channels or ()
+        ],
         ratings=_dated(device, device.ratings or ()),
         arrays=_dated(device, device.arrays or ()),
     )

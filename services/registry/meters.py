@@ -327,17 +327,14 @@ def calibration(row: Row, item: Calibration) -> None:
 
 
 def register_of(
-    row: Row, registers: Mapping[str, FileRegister], class_id: str
+    row: Row, registers: Mapping[str, FileRegister], class_id: str, key: str = "channel"
 ) -> FileRegister | None:
-    """
-    Return the register in a row of `replacements`; an unknown
-    register is recorded as its error.
-    """
-    channel = row.text("channel")
+    """Return the register that a row names; an unknown register is recorded as its error."""
+    channel = row.text(key)
     register = registers.get(channel)
     if register is None and channel:
         known = ", ".join(registers) or "none"
-        row.problem("channel", f"{channel!r} is not a register of {class_id!r}; known: {known}")
+        row.problem(key, f"{channel!r} is not a register of {class_id!r}; known: {known}")
     return register
 
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from ingest import profiles
+from ingest.profiles import FileRegister
 from mrv import countries
 from mrv.errors import FactorError
 from mrv.factors.ledger import factor_of
@@ -32,6 +33,7 @@ from services.registry.entries import (
     CHECK_PERCENT,
     Area,
     Device,
+    Exchange,
     MeterKey,
     Programme,
     Project,
@@ -197,10 +199,27 @@ def device(row: Row) -> Device:
             inner, types.Calibration, channel=channel, valid_until=meters.valid_until
         ),
         replacements=replacement,
+        exchanged_channels=lambda inner: _exchange(inner, registers, class_id),
         quality=limits.reader(class_id, row.whole("rated_power_w", 1, MAX_WATT)),
         meter_keys=lambda inner: read(inner, MeterKey, key=meters.meter_key),
         check_percent=_share,
     )
+
+
+def _exchange(row: Row, registers: Mapping[str, FileRegister], class_id: str) -> Exchange:
+    """Return a row of `exchanged_channels`; one register, or no time, is its error."""
+    one, other = (meters.register_of(row, registers, class_id, key) for key in ("channel", "with"))
+    found = read(
+        row,
+        Exchange,
+        channel=lambda _: one.column if one else "",
+        other=lambda _: other.column if other else "",
+    )
+    if one is not None and one == other:
+        row.problem("with", f"{one.name} is `channel` too; name the other register")
+    if not row.problems and found.ends <= found.begins:
+        row.problem("to", f"{found.ends.isoformat()} is not after `from`")
+    return found
 
 
 def _attributes(row: Row) -> dict[str, Any]:

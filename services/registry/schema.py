@@ -351,6 +351,14 @@ def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
         yield f"    #     first: {PLACEHOLDER}READING  # {register.unit}\n"
         yield f"    #     reason: {PLACEHOLDER}REASON\n"
         yield f"    #     document: {PLACEHOLDER}PROTOCOL  # record with both values\n"
+    if len(registers) > 1:
+        yield "    # exchanged_channels:  # two registers that arrived under each other's name\n"
+        yield f"    #   - channel: {registers[0].name}\n"
+        yield f"    #     with: {registers[-1].name}\n"
+        yield "    #     from: 2027-03-01T09:00:00+07:00\n"
+        yield "    #     to: 2027-03-02T09:00:00+07:00\n"
+        yield f"    #     reason: {PLACEHOLDER}REASON\n"
+        yield f"    #     document: {PLACEHOLDER}DOCUMENT\n"
     if any(c.limit == "rated_power" for c in device_class.registers):
         yield "    # ratings:  # changes of the rated power, each from a time on\n"
         yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"

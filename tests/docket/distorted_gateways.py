@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.docket.distorting import at_channel, moment_of, restarted, said, times_within
+from ingest.profiles import register_of_column
+from tests.docket.distorting import at_channel, moment_of, said, times_within
 from tests.docket.shapes import DAY_US, HOUR_US
 from tests.docket.world import World
 
@@ -112,14 +113,14 @@ def crossed(
     here, there = (some.columns[channel] for channel in of)
     for channel, own, other in ((of[0], here, there), (of[1], there, here)):
         some.columns[channel] = np.where(inside, other, own)
-        for at, before, after in ((first, own, other), (last, other, own)) if entered else ():
-            moment = moment_of(world, at)
-            read = int(before[some.time_us < moment][-1])
-            begins = int(after[some.time_us < moment][-1])
-            more = {"document": "the gateway's mapping", "same_meter": True}
-            world.registered(device).setdefault("replacements", []).append(
-                restarted(world, f"{device}.{channel}", moment, read, begins, **more)
-            )
+    if entered:
+        of_class = world.registered(device)["class"]
+        names = [register_of_column(of_class, channel).name for channel in of]
+        row = dict(zip(("channel", "with"), names, strict=True))
+        row |= dict(zip(("from", "to"), (world.month.wall(t).isoformat() for t in (first, last)),
+                        strict=True))  # fmt: skip
+        row |= {"reason": "an update of the gateway", "document": "the gateway's mapping"}
+        world.registered(device)["exchanged_channels"] = [row]
 
 
 @said

@@ -17,6 +17,7 @@ from tests.docket import (  # noqa: F401 - they list themselves
     distorted_projects,
     distorted_readings,
     distorted_registry,
+    distorted_slips,
     distorted_spans,
     happenings,
 )

@@ -16,6 +16,7 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
 from mrv.accounting.evidenced_time import with_lines_added
+from mrv.calendar import utc_text
 from mrv.registry.project import ACCOUNTING, CheckMeter, Earlier, Invoice, SupportingData
 from mrv.rules import closing as period
 from mrv.rules.closing import close
@@ -166,6 +167,21 @@ def test_bills_of_a_meter_that_is_read_within_a_day_agree_in_sum():
     assert held(bill(5, 0, 5), bill(5, 5), times=1.03) == [False, False]
 
 
+def test_a_bill_may_make_good_more_than_the_estimates_of_the_period():
+    """An instalment below the meter would ask for an answer that the next bill has given."""
+
+    def held(*days):
+        bills = bill(days[0], 0, 5), bill(days[1], 5)
+        return [check.holds for check in closed(*bills).cross_checks]
+
+    # the bill that also corrects an estimate before the period states more, and stays reported
+    assert held(4.6, 5.8) == [True, False]
+    # what states far more is of something else, and one that states less makes good nothing
+    assert held(4.6, 6.5) == [False, False]
+    assert held(4.6, 5.0) == [False, True]
+    assert held(5.8, 4.6) == [False, True]
+
+
 def test_a_corrected_line_is_corrected_within_its_document():
     """A charger's line could be lowered by a correction that was compared with nothing."""
     first, rest = bill(6, number="7"), bill(4, number="7")
@@ -230,10 +246,22 @@ def test_a_main_meter_that_shows_too_much_is_reported_with_its_cost():
     assert "differ" in found.detail
 
 
+def _claims(result):
+    """Return the claims of a statement with the comparisons of a result."""
+    checks = [
+        SimpleNamespace(
+            **{name: getattr(check, name) for name in check.__slots__},
+            from_=utc_text(check.from_us), to=utc_text(check.to_us),
+        )
+        for check in result.cross_checks
+    ]  # fmt: skip
+    return SimpleNamespace(applicability=(), cross_checks=checks)
+
+
 @pytest.mark.parametrize(("check", "severity"), [(9_000, "CAR"), (11_000, "observation")])
 def test_a_meter_that_counts_less_than_its_check_meter_is_an_observation(check, severity):
     """A plant whose conservative meter counts would have to answer a request."""
-    claims = SimpleNamespace(applicability=(), cross_checks=_pv(10_000, check).cross_checks)
+    claims = _claims(_pv(10_000, check))
     (found,) = findings(claims)
     assert found.severity == severity
     assert len(unmet(claims)) == (severity != "observation")
@@ -293,9 +321,16 @@ def test_an_invoice_in_another_unit_is_told_by_its_factor(value, asked):
     """An operator who entered MWh as kWh would read of 99,900 %, and not what to enter."""
     rows = full("inv-1", "energy_export", DAY, 10_000_000 // DAY)
     invoice = _invoice(value, devices=("inv-1",))
-    checks = _close(PV, rows, SupportingData(invoices=(invoice,))).cross_checks
-    (found,) = findings(SimpleNamespace(applicability=(), cross_checks=checks))
+    (found,) = findings(_claims(_close(PV, rows, SupportingData(invoices=(invoice,)))))
     assert ("`unit`" in found.words()) == asked
+
+
+@pytest.mark.parametrize(("days", "asked"), [(8, True), (9, False), (10, False)])
+def test_a_bill_whose_last_day_was_entered_as_its_end_is_told(days, asked):
+    """A building whose bill was entered a day short earned nothing, and was asked for its unit."""
+    found = closed(bill(9, 0, days, percent=1))
+    said = " ".join(one.words() for one in findings(_claims(found)))
+    assert ("`to`" in said) == asked
 
 
 def test_other_periods_are_compared_by_their_length():

@@ -25,6 +25,21 @@ ALTER TABLE interval_quantity
 ALTER TABLE device ADD COLUMN maker text, ADD COLUMN model text;
 ALTER TABLE calibration ADD COLUMN serial text;
 ALTER TABLE device_replacement ADD COLUMN document text, ADD COLUMN same_meter boolean;
+-- Two registers whose readings arrived under each other's name for some time.
+CREATE TABLE device_exchange (
+    device_id tonne_id NOT NULL REFERENCES device,
+    channel   text NOT NULL,
+    other     text NOT NULL CHECK (other <> channel),
+    begins    timestamptz NOT NULL,
+    ends      timestamptz NOT NULL CHECK (ends > begins),
+    reason    text NOT NULL,
+    document  text NOT NULL,
+    author    text NOT NULL DEFAULT session_user,
+    PRIMARY KEY (device_id, channel, begins)
+);
+CREATE TRIGGER request_remake AFTER INSERT OR UPDATE OR DELETE ON device_exchange
+    FOR EACH ROW EXECUTE FUNCTION tonne_request_remake();
+GRANT SELECT ON device_exchange TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_archive;
 -- empty where nothing is said, so that the hashes of rows that are sealed stay
 ALTER TABLE project ADD COLUMN boundary jsonb, ADD COLUMN documents jsonb;
 
@@ -4049,7 +4064,7 @@ GRANT SELECT ON v_tariff, v_day_money TO tonne_mrv, tonne_api, tonne_grafana, to
 
 -- A registry file that is taken in the console: the web process asks, and who holds tonne_mrv takes it
 -- by the same code as `tonne registry import`.  Documents that people hand in are kept by their hash.
-GRANT INSERT, UPDATE, DELETE ON site, device, calibration, device_replacement, device_quality, topic_template,
+GRANT INSERT, UPDATE, DELETE ON site, device, calibration, device_replacement, device_exchange, device_quality, topic_template,
     published_factor, project, project_device, programme, programme_action, programme_reported, method_life TO tonne_mrv;
 GRANT INSERT ON device_rating, meter_key, device_array, authority_entry, filed_submission, laboratory_result,
     monitoring_plan, plan_approval TO tonne_mrv;

@@ -57,8 +57,8 @@ _UNSEALED = {
 UNSEALED = {table: reason for reason, names in _UNSEALED.items() for table in names}
 STATES = {
     "registry": (
-        "site", "device", "device_replacement", "device_quality", "topic_template",
-        "programme", "programme_action", "programme_reported", "published_factor",
+        "site", "device", "device_replacement", "device_exchange", "device_quality",
+        "topic_template", "programme", "programme_action", "programme_reported", "published_factor",
     ),
     "calibration": ("calibration",),
     "plan": ("project", "project_device"),

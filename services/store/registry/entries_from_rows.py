@@ -21,6 +21,7 @@ from services.registry.entries import (
     Action,
     Device,
     Entry,
+    Exchange,
     LaterZone,
     MeterKey,
     Outside,
@@ -99,6 +100,7 @@ def _devices(conn: Connection) -> list[Device]:
     lists: dict[str, Mapping[str, list[Any]]] = {
         "arrays": ARRAYS.load(conn),
         "calibrations": CALIBRATIONS.load(conn),
+        "exchanged_channels": EXCHANGED.load(conn),
         "meter_keys": METER_KEYS.load(conn),
         "quality": QUALITY.load(conn),
         "ratings": RATINGS.load(conn),
@@ -263,6 +265,9 @@ CALIBRATIONS = Rows(
     "calibration", "device_id", Calibration, ("performed", "certificate"),
     'performed, certificate COLLATE "C"',
 )  # fmt: skip
+EXCHANGED = Rows(
+    "device_exchange", "device_id", Exchange, ("channel", "begins"), 'channel COLLATE "C", begins'
+)
 METER_KEYS = Rows("meter_key", "device_id", MeterKey, ("begins",), "begins")
 QUALITY = Rows(
     "device_quality", "device_id", Quality, ("channel", "begins"), 'channel COLLATE "C", begins'

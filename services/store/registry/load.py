@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from ingest.model import Device, Fleet, QualityLimits, Replacement
+from ingest.model import Device, Exchange, Fleet, QualityLimits, Replacement
 from mrv import factors
 from mrv.factors import FactorBook
 from mrv.factors.ledger import factor_of
@@ -39,6 +39,11 @@ _SWAPS = (
     " coalesce(same_meter, false) FROM device_replacement"
     " WHERE %(ids)s::text[] IS NULL OR device_id = ANY(%(ids)s)"
     " ORDER BY device_id, at, channel"
+)
+_EXCHANGED = (
+    f"SELECT device_id, channel, other, {_US.format('begins')}, {_US.format('ends')}"
+    " FROM device_exchange WHERE %(ids)s::text[] IS NULL OR device_id = ANY(%(ids)s)"
+    " ORDER BY device_id, begins, channel"
 )
 _QUALITY = (
     f"SELECT device_id, channel, {_US.format('begins')}, limits "
@@ -152,6 +157,9 @@ def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
     for device, *of in conn.execute(_SWAPS, arguments):
         swaps[device].append(Replacement(*of))
+    exchanged: defaultdict[str, list[Exchange]] = defaultdict(list)
+    for device, *of in conn.execute(_EXCHANGED, arguments):
+        exchanged[device].append(Exchange(*of))
     quality: defaultdict[str, list[QualityLimits]] = defaultdict(list)
     for device, channel, begins_us, limits in conn.execute(_QUALITY, arguments):
         quality[device].append(QualityLimits(channel, begins_us, limits))
@@ -159,6 +167,7 @@ def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
         Device(
             name, site, class_id, profile, gateway, rated, begin, end, tuple(swaps[name]),
             zone, _limits(text), tuple(quality[name]), (latitude, longitude), country,
+            tuple(exchanged[name]),
         )
         for (
             name, site, class_id, profile, gateway, rated, begin, end, zone, text,

@@ -30,6 +30,7 @@ from services.store.registry import programme as authority
 from services.store.registry.entries_from_rows import (
     ARRAYS,
     CALIBRATIONS,
+    EXCHANGED,
     METER_KEYS,
     QUALITY,
     RATINGS,
@@ -105,6 +106,7 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
     upsert(cur, "device", [written(device, without=ARRAY_KEYS) for device in devices])
     CALIBRATIONS.replace(cur, {d.id: d.calibrations for d in devices})
     REPLACEMENTS.replace(cur, {d.id: d.replacements for d in devices}, author=author)
+    EXCHANGED.replace(cur, {d.id: d.exchanged_channels for d in devices}, author=author)
     QUALITY.replace(cur, {d.id: d.quality for d in devices}, author=author)
     METER_KEYS.add(cur, ((d.id, k) for d in devices for k in d.meter_keys or ()), author=author)
     ARRAYS.add(cur, ((d.id, a) for d in devices for a in d.arrays or ()), author=author)

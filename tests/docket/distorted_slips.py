@@ -1,0 +1,70 @@
+"""Slips of operators who enter true invoices and read true meters."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+
+from tests.docket.distorting import at_channel, said, times_within
+from tests.docket.shapes import DAY_US
+from tests.docket.world import World
+
+
+@said
+def last_day_entered(world: World, of: list[str]) -> None:
+    """Invoices state their last day, which is entered as `to`: a day too early."""
+    for one in world.invoices:
+        if set(of) & set(one["devices"]):
+            one["to"] -= timedelta(days=1)
+
+
+@said
+def in_units_of(world: World, of: list[str], unit: float) -> None:
+    """Invoices state their amounts in large steps, as of a meter behind a transformer."""
+    for one in world.invoices:
+        if set(of) & set(one["devices"]):
+            one["amount"] = round(one["amount"] / unit) * unit
+
+
+@said
+def issued_later(world: World, of: list[str], days: int) -> None:
+    """Invoices arrive some weeks after their time."""
+    for one in world.invoices:
+        if set(of) & set(one["devices"]):
+            one["issued"] = one["to"] + timedelta(days=days)
+
+
+@said
+def dead_band(world: World, on: str, share: float) -> None:
+    """A gauge is sent only when it changed by a share; the other readings have no value."""
+    device, channel = at_channel(on)
+    values = world.readings[device].columns[channel]
+    shown, last = np.full(len(values), np.nan), np.inf
+    for i, value in enumerate(values):
+        if not abs(value - last) <= share * max(abs(value), 1.0):
+            shown[i] = last = value
+    world.readings[device].columns[channel] = shown
+
+
+@said
+def frozen(world: World, device: str, first: str, last: str) -> None:
+    """A gateway repeats a device's last values for some time, and then sends its true ones."""
+    some = world.readings[device]
+    inside = np.flatnonzero(times_within(world, some.time_us, first, last))
+    for name, values in some.columns.items():
+        held = values.copy()
+        held[inside] = values[inside[0]]
+        some.columns[name] = held
+
+
+@said
+def shifted_days(world: World, device: str, minutes: float, days: list[int]) -> None:
+    """A device's clock is off on some days of the period, counted from zero."""
+    some = world.readings[device]
+    day = (some.time_us - world.month.from_us) // DAY_US
+    off = np.where(np.isin(day, days), round(minutes * 60_000_000), 0)
+    some.time_us = some.time_us + off
+    _, order = np.unique(some.time_us, return_index=True)
+    some.time_us = some.time_us[order]
+    some.columns = {name: values[order] for name, values in some.columns.items()}

@@ -42,14 +42,15 @@ class Consumption:
     by_design : str
         Parameter of the project: specific consumption of the design [unit], for the same
         comparison.
-    least, most : Fraction
-        Shares of the earlier, type-approved or design specific consumption: below `least` only the
-        service that the consumption allows counts, above `most` that figure is in doubt.  `least`
-        0: the earlier value is not comparable, as for a line with more passengers than before.
+    lowest, highest : Fraction
+        Shares of the earlier, type-approved or design specific consumption: below `lowest` only the
+        service that the consumption allows counts, above `highest` that figure is in doubt.
+        `lowest` 0: the earlier value is not comparable, as for a line with more passengers than
+        before.
     closer : Fraction, optional
-        Share of the design value used in place of `least`.
+        Share of the design value used in place of `lowest`.
     driven : Fraction
-        Share of the type-approved value used in place of `least` where invoices agree with the
+        Share of the type-approved value used in place of `lowest` where invoices agree with the
         consumption.
     sure : Fraction
         Share of the design value below which a condition is not met, though the service counts; 0:
@@ -70,9 +71,9 @@ class Consumption:
     by_history: bool = False
     by_model: str = ""
     by_design: str = ""
-    least: Fraction = Fraction(9, 10)
+    lowest: Fraction = Fraction(9, 10)
     # in service a vehicle takes up to half more than its approval says; twice that is another one
-    most: Fraction = Fraction(2)
+    highest: Fraction = Fraction(2)
     closer: Fraction | None = None
     driven: Fraction = Fraction(0)
     sure: Fraction = Fraction(0)
@@ -119,15 +120,15 @@ class Range:
     ----------
     role : str
         Role of the quantity.
-    least, most : str
+    lowest, highest : str
         Parameters of the project: its lowest and its highest month before the project.
     base_units : int
         Base units of the quantity per unit of these parameters.
     """
 
     role: str
-    least: str
-    most: str
+    lowest: str
+    highest: str
     base_units: int
 
 

@@ -221,7 +221,7 @@ def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> Non
     ((_, changes, *_),) = compared(cursor, fleet, [sealed_day(now.conn, last)])
     now.report.refused += [
         f"{difference.table} of {difference.device} on {difference.day} differs from its seal,"
-        f" {difference.what}; "
+        f" {difference.change}; "
         "see `tonne log audit`"
         for difference in changes.by_hand
         if difference.device in devices

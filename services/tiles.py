@@ -270,7 +270,7 @@ class Report:
         The log, and the entries of its current head.
     before : int
         Entries of the last head seen here.
-    found : list
+    entries : list
         Entries that name a watched statement or project: index and body.
     ahead : list of int
         Sizes of others' heads that the log has not reached.
@@ -283,7 +283,7 @@ class Report:
     origin: str
     size: int
     before: int = 0
-    found: list[dict[str, Any]] = field(default_factory=list)
+    entries: list[dict[str, Any]] = field(default_factory=list)
     ahead: list[int] = field(default_factory=list)
     contradiction: str | None = None
     evidence: list[Path] = field(default_factory=list)
@@ -339,7 +339,7 @@ def follow(
     for index, entry in _entries(source, tree.size, head.size):
         tree.append(leaf_hash(entry))
         if (body := _named(entry, watched)) is not None:
-            report.found.append({"index": index, "entry": body})
+            report.entries.append({"index": index, "entry": body})
     if tree.root() != head.root:
         raise LogError(
             f"the entries that {head.origin} serves do not lead to its signed head over "

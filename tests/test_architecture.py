@@ -51,7 +51,7 @@ def test_every_room_stands_on_the_page_once():
 
 
 def test_every_module_that_the_page_names_exists():
-    """A name that leads nowhere makes a reader doubt the others."""
+    """A reference to a missing file makes a reader doubt the others."""
     for name in re.findall(r"`((?:ingest|mrv|services)\.[\w.]+)`", PAGE):
         place = ROOT / name.replace(".", "/")
         assert place.is_dir() or place.with_suffix(".py").is_file(), name

@@ -255,7 +255,7 @@ THEIRS = {"Unspecified error", "Not authorized"}
 
 
 def test_messages_that_are_explained_are_ours() -> None:
-    """Anyone who searches the page for what they read finds nothing."""
+    """A reader who searches the docs for an error message would not find it."""
     rows = re.findall(r"^\| ([^|]*) \|", _text(Path("docs/troubleshooting.md")), re.MULTILINE)
     told = {word for row in rows for word in re.findall(r"`([^`]+)`", row)} - THEIRS
     rooms = ("mrv", "services", "ingest")

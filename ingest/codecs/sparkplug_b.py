@@ -93,7 +93,7 @@ def decode(payload: bytes) -> Message:
     )
 
 
-def born(message: Message, *, asked: bool = False) -> Birth:
+def born(message: Message, *, requested: bool = False) -> Birth:
     """
     Return the metrics that a birth certificate declares.
 
@@ -119,7 +119,7 @@ def born(message: Message, *, asked: bool = False) -> Birth:
                 )
             taken.add(key if key is not None else metric.name)
         tags.append(Tag(metric.name, alias, metric.datatype, _unit(metric)))
-    return Birth(message.timestamp or 0, tuple(tags), asked)
+    return Birth(message.timestamp or 0, tuple(tags), requested)
 
 
 def read_known_layout(payload: bytes, birth: Birth) -> sparkplug_form.Seen | None:

@@ -43,13 +43,13 @@ class Birth:
     Metrics declared by one birth certificate of an edge node or device.
 
     `born_ms` is the birth's time; `certain_ms` the time up to which later messages certainly belong
-    to it, None while it is valid; `asked` whether it answered a rebirth request.  `forms` are known
-    layouts of its messages.
+    to it, None while it is valid; `requested` whether it answered a rebirth request.  `forms` are
+    known layouts of its messages.
     """
 
     born_ms: int
     tags: tuple[Tag, ...]
-    asked: bool = False
+    requested: bool = False
     certain_ms: int | None = None
     by_alias: dict[int, Tag] = field(default_factory=dict, compare=False, repr=False)
     by_name: dict[str, Tag] = field(default_factory=dict, compare=False, repr=False)

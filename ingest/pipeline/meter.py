@@ -271,7 +271,7 @@ def _from_power(
     out: Metered,
 ) -> None:
     """Add steps estimated from power for devices without register readings."""
-    bare = ~(register.known | register.shown)
+    bare = ~(register.known | register.transmitted)
     bare[metered] = False
     known = bare[rows.device]
     if known.any():

@@ -32,7 +32,7 @@ class RunKey(NamedTuple):
 
     class_id: str
     channel: str
-    what: str
+    purpose: str
 
 
 @dataclass(slots=True)
@@ -208,13 +208,13 @@ class Register:
     State of one quantity's register, in arrays over all devices.
 
     `other_*` are a second sequence (`ingest.registers.Other`), `other_read_us` is NEVER without
-    one.  `shown` devices have the register in other readings, so that nothing is estimated from
-    power.
+    one.  `transmitted` devices have the register in other readings, so that nothing is estimated
+    from power.
     """
 
     known: NDArray[np.bool_]
     away: NDArray[np.bool_]
-    shown: NDArray[np.bool_]
+    transmitted: NDArray[np.bool_]
     value: Int64
     read_us: Int64
     changed_us: Int64
@@ -284,7 +284,7 @@ class MeterState:
         self.loaded[devices] = False
         self.last_us[devices] = NEVER
         for register in self.registers.values():
-            for flags in (register.known, register.away, register.shown):
+            for flags in (register.known, register.away, register.transmitted):
                 flags[devices] = False
             for name in ("read_us", "changed_us", "other_read_us", "open_us", "power_us"):
                 getattr(register, name)[devices] = NEVER
@@ -304,7 +304,7 @@ def _register(n: int) -> Register:
     return Register(
         known=np.zeros(n, dtype=np.bool_),
         away=np.zeros(n, dtype=np.bool_),
-        shown=np.zeros(n, dtype=np.bool_),
+        transmitted=np.zeros(n, dtype=np.bool_),
         value=zeros(),
         read_us=never(),
         changed_us=never(),

@@ -231,11 +231,11 @@ class _Judge:
     def _lasts(self, watch: Watch, limits: Thresholds, series: Series) -> bool:
         """Return whether any run of a series may be too long; most are excluded at once."""
         value = series.value
-        if watch.key.what == "flat":
+        if watch.key.purpose == "flat":
             floor = each(limits.floor, series.limits)
             changed = (value[1:] != value[:-1]) | (np.abs(value[1:]) <= floor[1:])
             return _stands_longer(changed, series, float(np.nanmin(limits.flat_us)))
-        level = UNIT_LEVELS[int(watch.key.what)]
+        level = UNIT_LEVELS[int(watch.key.purpose)]
         with np.errstate(invalid="ignore"):
             reached = value[1:] >= level.share * each(limits.peak, series.limits[1:])
         return _stands_longer(reached, series, level.longest_us)
@@ -245,8 +245,8 @@ class _Judge:
     ) -> Flags:
         standing = self._watched.run(watch.key)
         value, level = series.value, None
-        if watch.key.what != "flat":
-            level = UNIT_LEVELS[int(watch.key.what)]
+        if watch.key.purpose != "flat":
+            level = UNIT_LEVELS[int(watch.key.purpose)]
             value = runs.below(series.value, each(limits.peak, series.limits), level)
         device = series.device[series.head]
         last_us = standing.last_us[device]

@@ -125,7 +125,7 @@ class Host:
             address, node = lane
             birth = node.live.get(address.device)
             seen = None
-            if birth is not None and not node.held and address.kind in _DATA:
+            if birth is not None and not node.waiting_messages and address.kind in _DATA:
                 seen = sparkplug_b.read_known_layout(payload, birth)
             if (
                 seen is not None
@@ -192,7 +192,7 @@ class Host:
         self, node: Node, waiting_message: WaitingMessage, address: Topic, message: Message
     ) -> None:
         sent_ms, seq = message.timestamp or 0, message.seq or 0
-        birth = sparkplug_b.born(message, asked=node.wanted_us is not None)
+        birth = sparkplug_b.born(message, requested=node.wanted_us is not None)
         if sent_ms > node.born_ms:
             node.begin(
                 address.group,
@@ -231,7 +231,7 @@ class Host:
         self, node: Node, waiting_message: WaitingMessage, address: Topic, message: Message
     ) -> None:
         if address.kind == "DBIRTH":
-            birth = sparkplug_b.born(message, asked=node.live[""].asked)
+            birth = sparkplug_b.born(message, requested=node.live[""].requested)
             node.come(address.device, birth)
             self._give(waiting_message, address, message, birth)
             self._look_back(node, lambda topic: topic.device == address.device)
@@ -289,32 +289,32 @@ class Host:
 
     def _hold(self, node: Node, waiting_message: WaitingMessage) -> None:
         name = sha256(waiting_message.topic.encode() + b"\0" + waiting_message.payload).hexdigest()
-        if all(other.id != name for other in node.held):
-            node.held.append(waiting_message._replace(id=name))
+        if all(other.id != name for other in node.waiting_messages):
+            node.waiting_messages.append(waiting_message._replace(id=name))
             if node.gap_us is None:
                 node.gap_us = waiting_message.received_us
-        if len(node.held) > _HELD:
-            self._decide(node, node.held[0])
+        if len(node.waiting_messages) > _HELD:
+            self._decide(node, node.waiting_messages[0])
 
     def _drain(self, node: Node) -> None:
         """Process the messages that waited for the one just received."""
         going = node.next_seq is not None
-        while going and node.held:
+        while going and node.waiting_messages:
             going = False
-            for waiting_message in list(node.held):
+            for waiting_message in list(node.waiting_messages):
                 if waiting_message.seq == node.next_seq and waiting_message.sent_ms >= node.born_ms:
-                    node.held.remove(waiting_message)
+                    node.waiting_messages.remove(waiting_message)
                     node.advance(waiting_message.seq, waiting_message.sent_ms)
                     self._try(
                         waiting_message, partial(self._again, self._in_turn, node, waiting_message)
                     )
                     going = True
-        waiting = [m.received_us for m in node.held if m.sent_ms >= node.born_ms]
+        waiting = [m.received_us for m in node.waiting_messages if m.sent_ms >= node.born_ms]
         node.gap_us = min(waiting) if waiting and node.next_seq is not None else None
 
     def _look_back(self, node: Node, about: Callable[[Topic], bool]) -> None:
         """Decide on waiting messages sent before the birth just received."""
-        for waiting_message in list(node.held):
+        for waiting_message in list(node.waiting_messages):
             address = parse(waiting_message.topic)
             birth = node.live.get(address.device if address.kind == "DDATA" else "")
             if about(address) and birth is not None and waiting_message.sent_ms < birth.born_ms:
@@ -322,8 +322,8 @@ class Host:
 
     def _decide(self, node: Node, waiting_message: WaitingMessage) -> None:
         """Decode a waiting message with the births around it, or refuse it."""
-        if waiting_message in node.held:
-            node.held.remove(waiting_message)
+        if waiting_message in node.waiting_messages:
+            node.waiting_messages.remove(waiting_message)
             late = partial(self._out_of_turn, waited=True)
             self._try(waiting_message, partial(self._again, late, node, waiting_message))
 
@@ -354,7 +354,7 @@ class Host:
             node.wanted_us = now_us
         oldest_us = now_us - round((self._rules.reorder_s + self._rules.give_up_s) * _S)
         for waiting_message in [
-            waiting for waiting in node.held if waiting.received_us < oldest_us
+            waiting for waiting in node.waiting_messages if waiting.received_us < oldest_us
         ]:
             self._decide(node, waiting_message)
 

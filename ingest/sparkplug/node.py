@@ -165,14 +165,18 @@ class Node:
     wanted_us: int | None = None
     births: dict[str, list[Birth]] = field(default_factory=dict)
     live: dict[str, Birth] = field(default_factory=dict)
-    held: list[WaitingMessage] = field(default_factory=list)
+    waiting_messages: list[WaitingMessage] = field(default_factory=list)
     rewritten: set[str] = field(default_factory=set)
 
     def copy(self) -> Node:
         """Return a copy that may change independently."""
         births = {device: list(births) for device, births in self.births.items()}
         return replace(
-            self, births=births, live=dict(self.live), held=list(self.held), rewritten=set()
+            self,
+            births=births,
+            live=dict(self.live),
+            waiting_messages=list(self.waiting_messages),
+            rewritten=set(),
         )
 
     def begin(self, group: str, birth: Birth, bd_seq: int | None, seq: int, now_us: int) -> None:
@@ -254,7 +258,7 @@ class Node:
         after = births[at] if at < len(births) else None
         who = f"{self.name}/{device}" if device else self.name
         if before is None:
-            if answers and after is not None and after.asked:
+            if answers and after is not None and after.requested:
                 return after
             raise PayloadError(
                 "birth_missing",

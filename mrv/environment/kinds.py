@@ -190,7 +190,7 @@ class Values:
     """
     Values of many stations as columns.
 
-    Absent values and shares are NaN; `said` holds grade and detail by row number.
+    Absent values and shares are NaN; `verdicts` holds grade and detail by row number.
     """
 
     device: Int32
@@ -198,7 +198,7 @@ class Values:
     start_us: Int64
     value: Float64
     covered: Float64
-    said: dict[int, tuple[str | None, Mapping[str, Any] | None]] = field(default_factory=dict)
+    verdicts: dict[int, tuple[str | None, Mapping[str, Any] | None]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.start_us)
@@ -224,7 +224,7 @@ class Values:
         out = Values(*joined)
         at = 0
         for part in kept:
-            out.said |= {at + i: words for i, words in part.said.items()}
+            out.verdicts |= {at + i: words for i, words in part.verdicts.items()}
             at += len(part)
         return out
 
@@ -232,7 +232,9 @@ class Values:
         """Return the rows that a mask selects."""
         index = np.flatnonzero(rows)
         out = Values(*(getattr(self, c)[index] for c in _COLUMNS))
-        out.said = {k: self.said[i] for k, i in enumerate(index.tolist()) if i in self.said}
+        out.verdicts = {
+            k: self.verdicts[i] for k, i in enumerate(index.tolist()) if i in self.verdicts
+        }
         return out
 
     def by_device(self) -> dict[int, dict[str, dict[int, float]]]:

@@ -117,8 +117,8 @@ def powered(*roles: str) -> Consumption:
         per_base=Fraction(1000),
         by_history=True,
         by_design="design_kwh_per_t",
-        least=Fraction(1, 2),
-        most=Fraction(5),
+        lowest=Fraction(1, 2),
+        highest=Fraction(5),
         closer=CLOSER,
         sure=SURE,
     )

@@ -225,8 +225,8 @@ def treatment(least: str, source: str) -> Consumption:
         # half of what it takes when dry: rain thins the inflow; a fifth of its load takes as much
         by_history=True,
         by_design="design_kwh_per_m3",
-        least=Fraction(1, 2),
-        most=Fraction(5),
+        lowest=Fraction(1, 2),
+        highest=Fraction(5),
     )
 
 

@@ -237,7 +237,7 @@ METHODOLOGY = Methodology(
             by_history=True,
             by_design="design_kwh_per_m3",
             # the same pumps at the same head; the rest is what the head varies by
-            least=Fraction(4, 5),
+            lowest=Fraction(4, 5),
             closer=SURE,
             # a twentieth more of the water is a quarter more of what is saved
             sure=Fraction(99, 100),

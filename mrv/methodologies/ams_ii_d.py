@@ -90,8 +90,8 @@ def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str
         source=source,
         by_history=True,
         by_design="design_mwh_per_t",
-        least=Fraction(1, 2),
-        most=Fraction(5),
+        lowest=Fraction(1, 2),
+        highest=Fraction(5),
         closer=CLOSER,
         sure=SURE,
     )

@@ -317,8 +317,8 @@ METHODOLOGY = Methodology(
             by_history=True,
             by_design="design_kwh_per_passenger",
             # the same trains carry more people than a year before
-            least=Fraction(0),
-            most=Fraction(5),
+            lowest=Fraction(0),
+            highest=Fraction(5),
             closer=CLOSER,
             sure=SURE,
         ),

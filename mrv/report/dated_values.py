@@ -20,11 +20,11 @@ from mrv.report.blocks import Block, chapter, note, paragraph, table, together
 from mrv.report.translations import (
     DASH,
     SHOWN,
+    compared_quantity,
     described,
     found_words,
     holds,
     quality_test,
-    what,
     witness,
 )
 from mrv.report.words import Words
@@ -242,10 +242,12 @@ def designed(subject: Claims, words: Words) -> Iterator[Block]:
         yield paragraph(words["page.no_design"], small=True)
         return
     heads = [(words["page.what"], "l", 1.6), *_compared(words["page.expected"], words)]
-    yield table(words, heads, [[what(c, words), *_comparison(c, words)] for c in comparisons])
+    yield table(
+        words, heads, [[compared_quantity(c, words), *_comparison(c, words)] for c in comparisons]
+    )
 
 
-def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
+def compared(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
     """
     Yield the comparison with other periods, the cross-checks, and materiality.
 
@@ -278,7 +280,9 @@ def _periods(subject: Claims, words: Words) -> Iterator[Block]:
     heads = [(words["statement"], "l", 2.0), (words["page.what"], "l", 1.2),
              *_compared(words["page.pro_rata"], words)]  # fmt: skip
     yield table(
-        words, heads, [[c.statement, what(c, words), *_comparison(c, words)] for c in comparisons]
+        words,
+        heads,
+        [[c.statement, compared_quantity(c, words), *_comparison(c, words)] for c in comparisons],
     )
 
 

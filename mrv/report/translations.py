@@ -132,7 +132,7 @@ def reason(deduction: Deduction, words: Words) -> str:
     return words_of(deduction.reason, words.language)
 
 
-def what(comparison: Comparison, words: Words) -> str:
+def compared_quantity(comparison: Comparison, words: Words) -> str:
     """Return the subject of a comparison with the design, and its roles if not all."""
     message = comparison.what
     text = words[_WHAT[message]] if message in _WHAT else message

@@ -222,7 +222,7 @@ def _strictly(facts: Facts) -> frozenset[str]:
 
 
 def _closer(of: Consumption, strictly: frozenset[str]) -> Fraction:
-    return Fraction(1) if of.by_design in strictly else of.closer or of.least
+    return Fraction(1) if of.by_design in strictly else of.closer or of.lowest
 
 
 def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
@@ -251,7 +251,7 @@ def _carried(
     invoiced = _invoiced_use(facts, of)
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
-        usual = used / served if served and of.least else Fraction(0)
+        usual = used / served if served and of.lowest else Fraction(0)
         # a device without a value takes nothing of it: the others' bound it no less
         model = sum(
             (
@@ -266,7 +266,7 @@ def _carried(
                 texts.setdefault(name, [])
         specific = {"value": figure(part.used / part.served * of.per_base), "unit": of.unit}
         by_model = _basis(of, model, history=False)
-        limit = part.served * max(of.least * usual, closer * model)
+        limit = part.served * max(of.lowest * usual, closer * model)
         maximum, history = max(usual, model), usual >= model
         least, rate, past = _least_rate(of, usual, model, closer, invoiced=invoiced)
         if part.used < part.served * least and not settled:
@@ -284,7 +284,7 @@ def _carried(
             reason = text("MTR-06.beyond", basis=basis, percent=percent, **specific)
             line = facts.in_time(of.serves, part.first, part.last, reason)
             texts["history" if history else "model"].append(line)
-        if model and part.metered > of.most * model * part.served:
+        if model and part.metered > of.highest * model * part.served:
             entered = of.by_design or of.by_model
             specific["value"] = figure(part.metered / part.served * of.per_base)
             reason = text("MTR-06.not_its_value", basis=by_model, parameter=entered, **specific)
@@ -304,7 +304,7 @@ def _least_rate(
 
     With invoices of the use, history precedes the type approval, which is of a test cycle.
     """
-    by_past, by_model = of.least * usual, (of.driven if invoiced else closer) * model
+    by_past, by_model = of.lowest * usual, (of.driven if invoiced else closer) * model
     if invoiced:
         past = by_past >= by_model
         return max(by_past, by_model), usual if past else model, past

@@ -108,10 +108,10 @@ def regression_range(facts: Facts) -> Iterator[Judged]:
     """MTR-10: yield limits on a variable outside the range of its baseline's regression."""
     parameters = facts.parameters
     for item in facts.methodology.ranges:
-        if item.least not in parameters or item.most not in parameters:
+        if item.lowest not in parameters or item.highest not in parameters:
             continue
-        least, maximum = Fraction(parameters[item.least]), Fraction(parameters[item.most])
-        unit, texts = facts.methodology.parameters[item.most].unit, []
+        least, maximum = Fraction(parameters[item.lowest]), Fraction(parameters[item.highest])
+        unit, texts = facts.methodology.parameters[item.highest].unit, []
         of, bound = facts.of_role(item.role), maximum * (1 + _BEYOND)
         there = [facts.views[i] for i in of]
         for first, last in facts.months():

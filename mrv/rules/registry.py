@@ -90,11 +90,11 @@ def twin_series(facts: Facts) -> Iterator[Judged]:
 def _pairs(facts: Facts) -> Sequence[tuple[str, str, Twins]]:
     """Return pairs of meters with identical or proportional series."""
     if "twins" not in facts.paired:
-        facts.paired["twins"] = [*_found(facts)]
+        facts.paired["twins"] = [*_twins_by_group(facts)]
     return facts.paired["twins"]
 
 
-def _found(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
+def _twins_by_group(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
     groups: defaultdict[tuple[str, int, int], list[Metered]] = defaultdict(list)
     for metered in facts.metered:
         needs = metered.base.needs

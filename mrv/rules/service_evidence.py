@@ -136,11 +136,11 @@ def _missing(facts: Facts, capacity: Capacity) -> Iterator[Text]:
             served = sum(m.delivered for m in serving(facts.views, taken))
             used = electricity(facts.views, taken)
             rate = Fraction(parameters[name]) / taken.per_base
-            if served and used > taken.most * rate * served:
+            if served and used > taken.highest * rate * served:
                 yield text(
                     "EVD-02.foreign", parameter=name, unit=taken.unit,
                     used=plain_text(used / served * taken.per_base, 3),
-                    times=plain_text(taken.most, 1),
+                    times=plain_text(taken.highest, 1),
                 )  # fmt: skip
 
 

@@ -380,10 +380,10 @@ class Difference:
     device: str
     day: str
     table: str
-    what: str
+    change: str
 
     def __str__(self) -> str:
-        return f"{self.table} of {self.device} on {self.day}: {self.what}"
+        return f"{self.table} of {self.device} on {self.day}: {self.change}"
 
 
 def day_leaf(key: DayKey, data: bytes) -> DayLeaf:

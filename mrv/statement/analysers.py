@@ -50,15 +50,15 @@ class Gauged(NamedTuple):
     """
     Readings of a device's channel by local day: sum in thousandths, and number.
 
-    `hours` are the hours of the period with a reading, since 1970; `least` and `most` are the
+    `hours` are the hours of the period with a reading, since 1970; `lowest` and `highest` are the
     lowest and highest reading of each interval of the period, for a channel that shows a flame.
     """
 
     total: Int64
     number: Int64
     hours: frozenset[int]
-    least: Floats | None = None
-    most: Floats | None = None
+    lowest: Floats | None = None
+    highest: Floats | None = None
 
 
 def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
@@ -150,7 +150,12 @@ def flames(
             burning = np.zeros(last - first, dtype=bool)
             for channel, level, hottest in levels:
                 item = gauged.get((fleet.by_id[device], channel))
-                if item is None or item.least is None or item.most is None or not item.number.any():
+                if (
+                    item is None
+                    or item.lowest is None
+                    or item.highest is None
+                    or not item.number.any()
+                ):
                     continue
                 known[channel] = None
                 off = np.zeros(last - first)
@@ -158,8 +163,8 @@ def flames(
                 for span in uncovered(valid, channel, project.timezone, first, last):
                     off[span.first - first : span.last - first] = float(span.percent) / 100
                 above = float(project.parameters.get(hottest, np.inf))
-                burning |= (item.least[: last - first] >= float(level) * (1 + off)) & (
-                    item.most[: last - first] <= above * (1 - off)
+                burning |= (item.lowest[: last - first] >= float(level) * (1 + off)) & (
+                    item.highest[: last - first] <= above * (1 - off)
                 )
             inside = (number >= first) & (number < last)
             flow += int(value[inside].sum())

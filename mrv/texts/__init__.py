@@ -250,7 +250,7 @@ class Fault(NamedTuple):
     """A fault of a key in a language."""
 
     key: str
-    what: str
+    problem: str
 
 
 def tags(folder: Traversable) -> tuple[str, ...]:

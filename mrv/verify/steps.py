@@ -126,7 +126,7 @@ def findings(subject: Subject) -> str:
     listed = _listed(subject)
     if subject.verification is None and not listed:
         raise NotApplicableError("none so far")
-    subject.needs_keys(*{SIGNED_BY[_what(event)] for event in listed})
+    subject.needs_keys(*{SIGNED_BY[_event_kind(event)] for event in listed})
     events = [_event(document, subject) for document in listed]
     records = fold(events)
     if subject.verification is not None and subject.conclusion is not None:
@@ -147,7 +147,7 @@ def _listed(subject: Subject) -> list[dict[str, Any]]:
     return result
 
 
-def _what(document: dict[str, Any]) -> str:
+def _event_kind(document: dict[str, Any]) -> str:
     result = document.get("credentialSubject")
     event = result.get("event") if isinstance(result, dict) else None
     if not isinstance(event, str) or event not in SIGNED_BY:

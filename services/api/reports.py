@@ -77,7 +77,7 @@ def later(ask: Asked, wanted: Wanted) -> Response:
                 "key; wait until one is done"
             ),
         )
-    ask.api.asked.set()
+    ask.api.file_requested.set()
     headers = {"Location": f"/v1/jobs/{file_job.id}", "Preference-Applied": "respond-async"}
     body = msgspec.json.encode(file_job_of(file_job, None))
     return Response(body, ACCEPTED, headers, "application/json")
@@ -233,7 +233,7 @@ class FileJobs(Background):
     url : str
         Database, as `tonne_api`.
     api : Api
-        Its event `asked` signals a new job.
+        Its event `file_requested` signals a new job.
     """
 
     patience_s = 10
@@ -246,7 +246,7 @@ class FileJobs(Background):
     def __exit__(self, *_: object) -> None:
         """Stop; a running job is repeated by the next process."""
         self._stopping.set()
-        self._api.asked.set()
+        self._api.file_requested.set()
         self._api.maker.close()
         super().__exit__(*_)
 
@@ -263,13 +263,13 @@ class FileJobs(Background):
 
     def _work(self, conn: Connection) -> None:
         while not self._stopping.is_set():
-            self._api.asked.clear()
+            self._api.file_requested.clear()
             if time.monotonic() - self._forgot_s > _FORGET_S:
                 jobs.forget_old(conn)
                 self._forgot_s = time.monotonic()
             job = jobs.take(conn)
             if job is None:
-                self._api.asked.wait(_LOOK_S)
+                self._api.file_requested.wait(_LOOK_S)
             else:
                 self._do(conn, job)
 

@@ -157,8 +157,8 @@ class Api:
     `desk` executes steps that need the log's key if the login has `tonne_mrv`, on one machine; if
     None, they are requested from `tonne signer`. `maker` makes reports and packs in a process of
     its own. `waits`: only sufficiently cosigned heads are served; `files_bytes`: maximum size of
-    packs on the disk; `asked`: set when a file is requested; `public_classes`: device classes with
-    public values; `networks`: permitted for webhooks besides public addresses.
+    packs on the disk; `file_requested`: set when a file is requested; `public_classes`: device
+    classes with public values; `networks`: permitted for webhooks besides public addresses.
     """
 
     reads: ConnectionPool
@@ -171,7 +171,7 @@ class Api:
     maker: Maker
     waits: bool = False
     files_bytes: int = FILES_BYTES
-    asked: threading.Event = field(default_factory=threading.Event)
+    file_requested: threading.Event = field(default_factory=threading.Event)
     public_classes: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
 
@@ -369,7 +369,7 @@ def _permitted(*roles: str, whole: bool = False) -> Callable[[Request], Awaitabl
         Only callers with access to all projects, as the data cannot be separated by project.
     """
 
-    async def asked(request: Request) -> Asked:
+    async def admitted(request: Request) -> Asked:
         api: Api = request.app.state.api
         _refuse_unknown(request)
         if "authorization" not in request.headers:
@@ -385,8 +385,8 @@ def _permitted(*roles: str, whole: bool = False) -> Callable[[Request], Awaitabl
             refuse_part(who)
         return ask
 
-    LET_IN[asked] = LetIn(roles, whole)
-    return asked
+    LET_IN[admitted] = LetIn(roles, whole)
+    return admitted
 
 
 def _refuse_unknown(request: Request) -> None:

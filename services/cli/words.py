@@ -37,7 +37,7 @@ class Lack(NamedTuple):
     language: str
     file: str
     key: str
-    what: str
+    problem: str
 
 
 @click.group(cls=Group)
@@ -110,7 +110,7 @@ def lacking(language: str) -> Iterator[Lack]:
     for folder in FOLDERS:
         place = ROOT / folder
         for fault in faults(read(place, ENGLISH), read(place, language)):
-            yield Lack(language, f"{folder}/{language}.toml", fault.key, fault.what)
+            yield Lack(language, f"{folder}/{language}.toml", fault.key, fault.problem)
 
 
 def _begun(english: str, forms: Mapping[str, str]) -> Iterator[str]:

@@ -146,7 +146,7 @@ class Handover:
         self._todo: queue.Queue[tuple[Inbox, Read] | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-        self._said: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
+        self._statuses: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
 
     def close(self) -> None:
         """Close the bell, after both threads have ended."""
@@ -174,7 +174,7 @@ class Handover:
     def say(self, lines: list[Status]) -> None:
         """Hand over status messages of principals."""
         if lines:
-            self._said.put(lines)
+            self._statuses.put(lines)
 
     def end(self) -> int:
         """End the storing thread after its batches; return the number of unstored ones."""
@@ -205,9 +205,9 @@ class Handover:
         self.ended = batch is None
         return batch
 
-    def said(self) -> list[list[Status]]:
+    def statuses(self) -> list[list[Status]]:
         """Return status messages of principals since the last call."""
-        return _all(self._said)
+        return _all(self._statuses)
 
     def give_back(self, done: Done) -> None:
         """Return a durable batch to the receiving thread."""

@@ -86,7 +86,8 @@ class RefusedTopics:
         """
         if not self._granted and topics and len(refused) == len(topics):
             raise ServerError(
-                f"the broker rejects every topic of {self._client_id!r}: {_told(refused)}; {REMEDY}"
+                f"the broker rejects every topic of {self._client_id!r}: "
+                f"{_refusals_text(refused)}; {REMEDY}"
             )
         self._granted = True
         if refused == self._known:
@@ -95,7 +96,7 @@ class RefusedTopics:
         self._tell(needed, refused)
         self._known = dict(refused)
         self._metrics.topics_refused.set(len(needed))
-        self._metrics.pulse.say(_SERVER, f"{REFUSES}{_told(needed)}" if needed else "")
+        self._metrics.pulse.say(_SERVER, f"{REFUSES}{_refusals_text(needed)}" if needed else "")
 
     def _needed(self, refused: Mapping[str, str]) -> dict[str, str]:
         off = self._optional <= refused.keys()
@@ -117,7 +118,7 @@ class RefusedTopics:
             )
 
 
-def _told(refused: Mapping[str, str]) -> str:
+def _refusals_text(refused: Mapping[str, str]) -> str:
     return ", ".join(f"{topic} ({why})" for topic, why in refused.items())
 
 

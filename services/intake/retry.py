@@ -87,13 +87,13 @@ class ServerRetry:
             When the process is stopped while the server is unreachable.
         """
         if error is None:
-            self._held()
+            self._answered()
         if error is None or not self._lost(error):
             return False
         self.wait(error)
         return True
 
-    def _held(self) -> None:
+    def _answered(self) -> None:
         self._wait_s = _FIRST_WAIT_S
         away_s = None if self._pulse is None else self._pulse.back(self.what)
         if away_s is not None:

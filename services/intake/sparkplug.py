@@ -74,7 +74,9 @@ class SparkplugNodes:
         return [
             name
             for name, node in self.load(connection).items()
-            if any(waiting_message.received_us <= due_us for waiting_message in node.held)
+            if any(
+                waiting_message.received_us <= due_us for waiting_message in node.waiting_messages
+            )
         ]
 
     def commands(self, connection: Connection) -> list[tuple[str, bytes]]:
@@ -138,7 +140,9 @@ class Turn:
     def _settle(self) -> None:
         """Remove the messages from the waiting entries, as their batch is complete."""
         for node in self._changed.values():
-            node.held = [waiting_message._replace(message=None) for waiting_message in node.held]
+            node.waiting_messages = [
+                waiting_message._replace(message=None) for waiting_message in node.waiting_messages
+            ]
 
     @property
     def names(self) -> list[str]:

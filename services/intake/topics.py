@@ -82,14 +82,16 @@ class Difference:
     """Wrong setting of a topic, and how to change it."""
 
     topic: str
-    what: str
-    found: str
+    setting: str
+    present: str
     wanted: str
     how: str
     alterable: bool = False
 
     def __str__(self) -> str:
-        return f"topic {self.topic!r} has {self.what} {self.found}, not {self.wanted}; {self.how}"
+        return (
+            f"topic {self.topic!r} has {self.setting} {self.present}, not {self.wanted}; {self.how}"
+        )
 
 
 def dead(topic: str) -> str:

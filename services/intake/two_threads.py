@@ -240,4 +240,4 @@ class TwoThreads:
                 else:
                     handover.give_back(chain.store(*batch))
                 handover.fleet = chain.fleet
-                handover.tell(chain.between(handover.said()))
+                handover.tell(chain.between(handover.statuses()))

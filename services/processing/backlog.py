@@ -72,7 +72,7 @@ class Backlog:
     def load(self, cursor: Cursor, devices: Sequence[int]) -> None:
         """Load which of the devices have requests."""
         self._held.difference_update(devices)
-        self._held |= requests.held(cursor, self._rows.plan.fleet, devices)
+        self._held |= requests.deferred(cursor, self._rows.plan.fleet, devices)
 
     def waits(self, device: int) -> bool:
         """Return whether rows of a device are being derived in spans, apart from the live state."""

@@ -181,7 +181,7 @@ class Derived:
 
     Attributes
     ----------
-    asked : dict of int to Request
+    requests : dict of int to Request
         Requests by fleet index.
     rest : dict of int to Request
         Unfinished requests: to continue, to restart, or not begun.
@@ -195,7 +195,7 @@ class Derived:
         Upper bound of its rows.
     """
 
-    asked: Mapping[int, Request]
+    requests: Mapping[int, Request]
     rest: dict[int, Request] = field(init=False)
     remade: Remade = field(default_factory=Remade)
     ended: list[int] = field(default_factory=list)
@@ -206,7 +206,7 @@ class Derived:
     flags: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.rest = dict(self.asked)
+        self.rest = dict(self.requests)
 
     def go_on(self, other: Derived) -> None:
         """Add the result of the next span, in the same transaction."""

@@ -238,7 +238,7 @@ class Deriver:
         """Adopt the committed state; return the result."""
         made.settled.metered.apply(self.state)
         made.judged.apply()
-        self._quality.forget([*made.again.asked])
+        self._quality.forget([*made.again.requests])
         self.forget(np.array(made.again.to_the_end, dtype=np.int32))
         for device, newest in made.newest.items():
             self.state.last_us[device] = max(int(self.state.last_us[device]), newest)

@@ -286,7 +286,7 @@ def _of_values(plan: Plan, values: Values) -> dict[Key, tuple[Any, ...]]:
         (plan.fleet.devices[device].id, KINDS[kind].name, utc_text(start)): (
             KINDS[kind].period,
             *(None if isnan(figure) else figure for figure in figures),
-            *derived.said_texts(values, i),
+            *derived.verdict_texts(values, i),
         )
         for i, (device, kind, start, *figures) in enumerate(
             zip(*(c.tolist() for c in columns), strict=True)

@@ -179,7 +179,7 @@ def _first_registers(
     first_registers: dict[int, int] = {}
     for quantity, ends in metered.ends:
         register = scratch.registers[quantity]
-        new = ends.device[~register.known[ends.device] & ~register.shown[ends.device]]
+        new = ends.device[~register.known[ends.device] & ~register.transmitted[ends.device]]
         for device in new[np.isin(new, limited)].tolist():
             if (plan.fleet.devices[device].class_id, quantity) in powered:
                 first_registers[device] = FROM_START
@@ -243,7 +243,7 @@ def _note_shown(cursor: Cursor, plan: Plan, scratch: MeterState, devices: list[i
             register = scratch.registers[column.quantity]
             bare = [d for d in members if not register.known[d]]
             if column.channel.power is not None and bare:
-                register.shown[marks.showing(cursor, plan.fleet, bare, column.channel)] = True
+                register.transmitted[marks.showing(cursor, plan.fleet, bare, column.channel)] = True
 
 
 def floor(us: int) -> int:

@@ -90,7 +90,7 @@ class Client(mqtt.Client):
     a buffer for all of them, and packets published while corked are sent in one write.
     """
 
-    _held = b""
+    _unread = b""
     _corked = False
 
     def __init__(self, client_id: str) -> None:
@@ -126,17 +126,17 @@ class Client(mqtt.Client):
     @property
     def holds_input(self) -> bool:
         """Return whether the buffer has bytes of an incomplete packet."""
-        return bool(self._held)
+        return bool(self._unread)
 
     def forget(self) -> None:
         """Discard data of an earlier connection."""
-        self._held = b""
+        self._unread = b""
         self._unsent.clear()
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        if not self._held:
-            self._held = super()._sock_recv(_READ_BYTES)
-        taken, self._held = self._held[:bufsize], self._held[bufsize:]
+        if not self._unread:
+            self._unread = super()._sock_recv(_READ_BYTES)
+        taken, self._unread = self._unread[:bufsize], self._unread[bufsize:]
         return taken
 
 

@@ -53,7 +53,7 @@ QUICK = ("drain", "accounting", "codecs", "closing")
 
 @pytest.mark.parametrize("name", PARTS if SOAK else QUICK)
 def test_a_part_measures(name, migrated_cluster, tmp_path, monkeypatch):
-    """A figure that a page of docs promises could not be taken any more."""
+    """A documented benchmark figure could no longer be measured."""
     lacking = PARTS[name].lacks()
     if lacking is not None:
         pytest.skip(lacking)
@@ -68,7 +68,7 @@ def test_a_part_measures(name, migrated_cluster, tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not SOAK, reason="fills a city: `make soak`")
 def test_benches_of_boards_and_pages_measure(tmp_path, monkeypatch):
-    """What a page takes with 10,000 devices could not be taken any more."""
+    """The loading times of pages with 10,000 devices could no longer be measured."""
     monkeypatch.setattr(dashboards, "YEAR", Size(days=2, minutes=60))
     monkeypatch.setattr(dashboards, "Postgres", Quick)
     for module in (dashboards, pages):

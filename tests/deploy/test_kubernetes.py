@@ -289,7 +289,10 @@ def test_tonne_runs_with_nothing_to_spare():
 
 
 def test_probes_ask_for_progress():
-    """A worker that holds its partitions and stores nothing still has an open port."""
+    """
+    A probe of the port alone would pass for a worker that holds
+    its partitions and stores nothing.
+    """
 
     @every(MOVING)
     def _(manifest):

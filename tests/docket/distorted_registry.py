@@ -267,7 +267,10 @@ def second_id(
 
 @said
 def display(world: World, of: list[str], name: str) -> None:
-    """The display of a plant is registered as a further meter: it shows the sum of its meters."""
+    """
+    The total meter of a plant is registered as a further meter:
+    it shows the sum of its meters.
+    """
     second_id(world, of[0], name)
     own = world.readings[name]
     for other in of[1:]:

@@ -40,8 +40,8 @@ class Memory:
 
     def _told(self, out):
         for name, node in self.nodes.items():
-            held = [one._replace(message=None) for one in node.held]
-            self.nodes[name] = replace(node, held=held)
+            held = [one._replace(message=None) for one in node.waiting_messages]
+            self.nodes[name] = replace(node, waiting_messages=held)
         readings = [
             (
                 given.topic.split("/", 2)[2].removesuffix("/telemetry"),

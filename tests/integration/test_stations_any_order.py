@@ -162,7 +162,7 @@ def pure(connection, plan_: Plan) -> dict:
         for i, (kind, start, *figures) in enumerate(
             zip(*(c.tolist() for c in columns), strict=True)
         ):
-            grade, detail = values.said.get(i, (None, None))
+            grade, detail = values.verdicts.get(i, (None, None))
             out[found.id, KINDS[kind].name, start] = (
                 KINDS[kind].period,
                 *(None if f != f else f for f in figures),  # noqa: PLR0124

@@ -27,7 +27,7 @@ def sun(seed=1):
 
 
 def test_two_inverters_of_one_roof_are_two():
-    """NREL's RSF II, five days of 2022: one inverter, and the others of that roof."""
+    """Recorded inverters of one roof must not be reported as copies of each other."""
     table = np.genfromtxt(ROOF, delimiter=",", skip_header=1, usecols=(1, 3))
     own = np.nan_to_num(table[:, 1] / 4)
     rest = np.nan_to_num(table[:, 0] * 1000 / 4 - own)
@@ -38,7 +38,7 @@ def test_two_inverters_of_one_roof_are_two():
 
 
 def test_days_of_a_meter_under_one_id_are_not_held_against_each_other():
-    """A device that leaves and comes back has two services."""
+    """A device that leaves a project and returns has two times of service."""
     one = [sun()[:DAY].astype(np.int32)]
     assert not list(twins_between(one, [sun(2)[:DAY].astype(np.int32)]))
     assert [t.equal for t in twins_between(one, one)] == [True]

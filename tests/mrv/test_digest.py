@@ -107,8 +107,8 @@ def test_missing_added_and_shortened_days_are_told_apart() -> None:
     """Deleted readings would look like changed ones."""
     leaf = day_leaf(*DAYS[0])
     other = replace(leaf, device="inv-3")
-    assert [found.what for found in differences([leaf], [other])] == [
+    assert [found.change for found in differences([leaf], [other])] == [
         "rows are missing",
         "2 rows were added",
     ]
-    assert differences([leaf], [replace(leaf, rows=1)])[0].what == "2 rows became 1"
+    assert differences([leaf], [replace(leaf, rows=1)])[0].change == "2 rows became 1"

@@ -148,7 +148,7 @@ def test_numbers_have_the_form_of_the_language(language, shown):
 
 
 def test_a_code_of_another_release_is_shown_with_its_values():
-    """A reader would see nothing of what a later release found."""
+    """A finding of a later release would be shown without its values."""
     one = text("MTR-99.odd", device="inv-1", wh=5)
     assert render(one, "vi") == "MTR-99.odd (device = inv-1, wh = 5)"
     assert list(one.named("device")) == ["inv-1"]

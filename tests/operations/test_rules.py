@@ -140,7 +140,7 @@ def test_an_alert_says_what_how_bad_and_what_to_do():
 
 
 def test_recording_rules_are_named_by_level_metric_and_operation():
-    """Users' own alerts and boards depend on the names of these alerts."""
+    """Users' own alerts and boards depend on the names of these series."""
     for rule in every_rule():
         if "record" in rule:
             assert re.fullmatch(r"tonne:[a-z_]+:[a-z0-9_]+", rule["record"])

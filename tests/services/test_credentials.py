@@ -53,7 +53,7 @@ def _issue(tonne, *words):
 
 
 def test_all_devices_at_once_and_again_without_effect(tonne):
-    """A second run after a crash would change the keys of devices that are in the field."""
+    """A second run after a crash would replace the keys of devices in the field."""
     tonne.register("a", "b", {"id": "behind", "more": ", gateway: a"})
     first = _issue(tonne, "--all")
     assert [(r["principal"], r["result"]) for r in first] == [("a", "issued"), ("b", "issued")]

@@ -88,10 +88,10 @@ def test_a_log_that_goes_on_is_followed(tmp_path):
     folder, home = tmp_path / "log", tmp_path / "home"
     first = go(put(folder, ENTRIES[:300]), home, watched=["TN-7", "TN-450"])
     assert (first.size, first.before, first.contradiction) == (300, 0, None)
-    assert [one["index"] for one in first.found] == [7]
+    assert [one["index"] for one in first.entries] == [7]
     second = go(put(folder, ENTRIES), home, watched=["TN-7", "TN-450"])
     assert (second.size, second.before, second.contradiction) == (600, 300, None)
-    assert [one["entry"]["statement"] for one in second.found] == ["TN-450"]
+    assert [one["entry"]["statement"] for one in second.entries] == ["TN-450"]
     assert go(folder, home).before == 600
 
 

@@ -29,7 +29,7 @@ from mrv.report.audit_rows import (
     verifier_rows,
 )
 from mrv.report.blocks import Block, banner, chapter, pairs, paragraph, part, sampled, table
-from mrv.report.dated_values import held
+from mrv.report.dated_values import compared
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, methodology, period
 from mrv.report.words import Words
@@ -193,7 +193,7 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
 def checked(facts: Facts, words: Words) -> Iterator[Block]:
     """Return the comparisons of the figures."""
     opinion = facts.opinion
-    yield from held(facts.subject, opinion.credential_subject if opinion else None, words)
+    yield from compared(facts.subject, opinion.credential_subject if opinion else None, words)
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:

@@ -20,7 +20,7 @@ from mrv.report.report_data import Facts
 from mrv.report.sheets.calculation import equal
 from mrv.report.sheets.layout import FIRST, Grid
 from mrv.report.sheets.lists import edges, listed
-from mrv.report.translations import DASH, detail, what, witness
+from mrv.report.translations import DASH, compared_quantity, detail, witness
 from mrv.report.words import Words
 from mrv.rounding import half_up
 
@@ -301,7 +301,7 @@ def _compared(
     begin, end = facts.span_us
     hours = Fraction(end - begin, _HOUR_US)
     sheet.row(row, [
-        (other.basis, "text"), (what(comparison, words), "text"), (other.value, "six"),
+        (other.basis, "text"), (compared_quantity(comparison, words), "text"), (other.value, "six"),
         (other.hours, "plain"), (hours, "plain"),
     ])  # fmt: skip
     if other.cell is not None and other.value is not None:

@@ -112,7 +112,7 @@ class Place(NamedTuple):
     names: dict[str, str]
     at: tuple[float, float]
 
-    def said(self, language: str) -> str:
+    def name_in(self, language: str) -> str:
         """Return the name in a language, else the original one."""
         return self.names.get(language, self.name)
 

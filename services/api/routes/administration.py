@@ -282,7 +282,7 @@ def listed(
 
 
 @alarms_router.get("/alarms/{alarm}", response_model=shapes.AlarmDetail)
-def one(ask: Reader, alarm: AlarmId) -> Response:
+def alarm_detail(ask: Reader, alarm: AlarmId) -> Response:
     """Return an alarm with its history."""
     with ask.reading() as conn:
         result = alarms.by_id(conn, ask.who.projects, alarm)

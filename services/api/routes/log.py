@@ -234,7 +234,7 @@ _CACHED = {"Cache-Control": "public, max-age=3600"}
     responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
     response_class=Response,
 )
-def one(
+def document_schema(
     ask: Ask,
     name: Annotated[
         str, Path(max_length=60, description="Name of a document.", examples=["statement"])

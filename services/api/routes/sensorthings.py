@@ -103,7 +103,7 @@ class _Answers:
         if place.property:
             return self._property(place, path)
         if place.single:
-            result = self._one(place.of, place.keys, query)
+            result = self._entity(place.of, place.keys, query)
             if result is None:
                 raise _unknown(path)
             return current(result)
@@ -139,7 +139,7 @@ class _Answers:
         return _Place(of, keys, single)
 
     def _property(self, place: _Place, path: str) -> Response:
-        result = self._one(place.of, place.keys, odata.Query()) if place.single else None
+        result = self._entity(place.of, place.keys, odata.Query()) if place.single else None
         name, *rest = place.property
         if result is None or name not in result or rest not in ([], ["$value"]):
             raise _unknown(path)
@@ -151,7 +151,9 @@ class _Answers:
         rows = self._reader.rows(of, keys, ("", {}), (), 0, 1)
         return rows[0] if rows else None
 
-    def _one(self, of: str, keys: Mapping[str, Any], query: odata.Query) -> dict[str, Any] | None:
+    def _entity(
+        self, of: str, keys: Mapping[str, Any], query: odata.Query
+    ) -> dict[str, Any] | None:
         """Return an entity; one referred to several times is looked up once."""
         key = (of, tuple(sorted(keys.items(), key=str)), repr(query))
         if key not in self._known:
@@ -215,7 +217,7 @@ class _Answers:
     ) -> dict[str, Any]:
         led = {key: keys[key] for key in step.keys}
         if not step.many:
-            return {name: self._one(step.to, led, query)}
+            return {name: self._entity(step.to, led, query)}
 
         def link(skip: int) -> str:
             rest = f"&$top={query.top}" if query.top != odata.PAGE else ""
@@ -300,7 +302,7 @@ def _condition(of: str, where: odata.Condition | None) -> tuple[str, dict[str, A
     """Return a condition as SQL; values are parameters."""
     values: dict[str, Any] = {}
 
-    def held(value: Any) -> str:
+    def parameter(value: Any) -> str:
         values[f"value_{len(values)}"] = value
         return f"%(value_{len(values) - 1})s"
 
@@ -316,7 +318,7 @@ def _condition(of: str, where: odata.Condition | None) -> tuple[str, dict[str, A
                 raise InputError(
                     f"$filter: {logic.function} needs a text; {logic.of.path} is not a text"
                 )
-            text = held(logic.text)
+            text = parameter(logic.text)
             return {
                 "substringof": f"position({text}::text IN {column}) > 0",
                 "startswith": f"starts_with({column}, {text}::text)",
@@ -333,7 +335,7 @@ def _condition(of: str, where: odata.Condition | None) -> tuple[str, dict[str, A
                 " such as 2026-01-01T00:00:00Z"
             )
         cast = {"text": "text", "number": "float8", "time": "timestamptz"}[kind]
-        return f"{column} {odata.COMPARISONS[logic.sign]} {held(logic.right)}::{cast}"
+        return f"{column} {odata.COMPARISONS[logic.sign]} {parameter(logic.right)}::{cast}"
 
     return ("", {}) if where is None else (written(where), values)
 

@@ -8,7 +8,7 @@ and the reference pages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mrv.method_lives import Life, lives
 from mrv.methodologies import _vehicles, tools
 from mrv.model import Methodology, Tool
 from mrv.parameters import ListSpec, MapSpec, ParameterSpec, RecordSpec
+from mrv.parameters.evidence import of_parameter
 from mrv.rounding import amount_text
 from mrv.rules.metering import WEEKS
 from mrv.steps import BEFORE, Published, Step, in_symbols
@@ -236,21 +237,21 @@ def _services(methodology: Methodology) -> Iterator[str]:
             + (f" Source of the plausible range: {taken.source}." if taken.source else "")
             + "\n"
         )
-        if taken.by_history and taken.least:
+        if taken.by_history and taken.lowest:
             yield (
                 f"In each block of {WEEKS} weeks, the consumption per unit of service is compared"
                 " with that of the project's earlier periods. Below"
-                f" {float(taken.least):g} times that value, the credited service is at most the"
+                f" {float(taken.lowest):g} times that value, the credited service is at most the"
                 " metered consumption divided by that value (MTR-06, tonne's own rule).\n"
             )
         if taken.by_model and not taken.by_design:
             yield (
-                f"The same applies below {float(taken.closer or taken.least):g} times the devices'"
+                f"The same applies below {float(taken.closer or taken.lowest):g} times the devices'"
                 f" `{taken.by_model}`. Invoices of `{', '.join(taken.uses)}` are not required;"
                 " EVD-03 reports missing ones.\n"
             )
         if taken.by_design:
-            closer = taken.least if taken.closer is None else taken.closer
+            closer = taken.lowest if taken.closer is None else taken.closer
             sure = taken.sure if taken.sure > closer else 0
             also = f" Below {float(sure):g} times it, a finding reports it." if sure else ""
             yield (
@@ -295,6 +296,36 @@ def _services(methodology: Methodology) -> Iterator[str]:
                 " document states it (`documents`), or if it does not raise the reduction"
                 " (FAC-01, tonne's own rule).\n"
             )
+    yield from _evidence_of_values(methodology)
+
+
+def _evidence_of_values(methodology: Methodology) -> Iterator[str]:
+    """Yield the values that need a dated document (EVD-03), and the published ranges (PAR-05)."""
+    if methodology.baseline_documents:
+        names = ", ".join(f"`{name}`" for name in methodology.baseline_documents)
+        yield f"Without a dated document of each of {names}, the reduction is 0 (EVD-03).\n"
+    own = (spec for role in methodology.roles.values() for spec in role.params.items())
+    rows: list[tuple[str, ...]] = [
+        (f"`{name}`", ", ".join(f"{low} to {high}" for low, high in ranges), spec.unit, source)
+        for name, spec in {**methodology.parameters, **dict(own)}.items()
+        for ranges, source in [_published_range(name, spec)]
+        if ranges
+    ]
+    if rows:
+        yield (
+            "If a value lacks evidence of the required grade, the end of its published range that"
+            " gives the lower reduction is applied (PAR-05):\n"
+        )
+        yield from _table(("value", "published ranges", "unit", "source"), rows)
+        yield ""
+
+
+def _published_range(name: str, spec: ParameterSpec) -> tuple[Sequence[tuple[str, str]], str]:
+    """Return the worldwide published ranges of a value, and their source; none without any."""
+    declared = of_parameter(name)
+    if declared.ranges:
+        return declared.ranges, declared.source
+    return ((), "") if spec.plausible is None else (spec.plausible.ranges, spec.plausible.source)
 
 
 def _maxima(methodology: Methodology) -> Iterator[str]:

@@ -142,10 +142,12 @@ def page_of(row: Rule) -> str:
 
 def acting_on(method: Methodology) -> list[Rule]:
     """Return the rules that apply to a methodology, in catalogue order."""
-    return [row for row in rules().values() if all(_ASKED[need](method) for need in _asked(row))]
+    return [
+        row for row in rules().values() if all(_ASKED[need](method) for need in _conditions(row))
+    ]
 
 
-def _asked(row: Rule) -> tuple[str, ...]:
+def _conditions(row: Rule) -> tuple[str, ...]:
     return (*row.asks, *(code for code in (row.id,) if code in _ASKED))
 
 

@@ -64,7 +64,7 @@ class Supply(NamedTuple):
     """Supplier of the invoices for meters of one role: product, register and tolerance."""
 
     issuer: str
-    what: str
+    product: str
     register: str
     quantity: str
     unit: str
@@ -236,7 +236,7 @@ def _invoice(
         f"Invoice: {number}",
         f"Given by: {supply.issuer}",
         f"Date: {month.issued}",
-        f"For: {supply.what}",
+        f"For: {supply.product}",
         f"Time: from {month.first} to the day before {month.end}",
         f"Project: {project}",
         f"Meter: {device['id']}, serial number {device['serial']}",

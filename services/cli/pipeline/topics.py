@@ -115,7 +115,13 @@ def apply_topic(
     print_result(done, table(("topic", "result", "partitions"), rows, empty=""), as_json=as_json)
     if left:
         rows_left = [
-            (difference.topic, difference.what, difference.found, difference.wanted, difference.how)
+            (
+                difference.topic,
+                difference.setting,
+                difference.present,
+                difference.wanted,
+                difference.how,
+            )
             for difference in left
         ]
         heads = ("topic", "setting", "is", "requested", "change")

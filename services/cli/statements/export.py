@@ -34,8 +34,8 @@ from services.issuer.export_files import (
 from services.store.postgres.pool import connect
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
-_what = click.argument("what", metavar="ID|PACK...", nargs=-1, required=True)
-_any = click.argument("what", metavar="[ID|PACK...]", nargs=-1)
+_statements = click.argument("statements", metavar="ID|PACK...", nargs=-1, required=True)
+_any_statements = click.argument("statements", metavar="[ID|PACK...]", nargs=-1)
 _entered = click.option(
     "--entered",
     type=_file,
@@ -74,7 +74,7 @@ def export() -> None:
 class _ExportOptions(NamedTuple):
     """Options common to all exports of statements."""
 
-    what: tuple[str, ...]
+    statements: tuple[str, ...]
     entered: Path | None
     out: Path
     keys_file: Path | None
@@ -83,7 +83,7 @@ class _ExportOptions(NamedTuple):
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
-    return _what(_without_ids(command))
+    return _statements(_without_ids(command))
 
 
 def _without_ids(command: Callable[..., None]) -> Callable[..., None]:
@@ -140,7 +140,7 @@ def cad_trust_(options: _ExportOptions) -> None:
 )
 @click.option("--year", required=True, type=int, help="Reported year.")
 @click.option("--version", type=int, default=1, help="Version of the submission.")
-@_any
+@_any_statements
 @_without_ids
 def aef_(options: _ExportOptions, party: str, year: int, version: int) -> None:
     """
@@ -158,8 +158,8 @@ def aef_(options: _ExportOptions, party: str, year: int, version: int) -> None:
     """
     from mrv.exports.aef import aef  # noqa: PLC0415
 
-    stored = _filed(options.what, party, year, version) if options.entered is None else None
-    sources, authority = _given(options, named=not options.what)
+    stored = _filed(options.statements, party, year, version) if options.entered is None else None
+    sources, authority = _given(options, named=not options.statements)
     draft = stored or aef(authority, {source.name for source in sources}, party, year, version)
     _write(sources, aef_files(draft), options.out, as_json=options.as_json)
 
@@ -182,8 +182,8 @@ def jcm_(options: _ExportOptions, template: Path | None, map_file: Path | None) 
       tonne export jcm pack --keys trusted.json --template OFFICIAL.xlsx --map MAP.toml --out jcm
     """
     official = _official(template, map_file)
-    if len(options.what) != 1:
-        number = len(options.what)
+    if len(options.statements) != 1:
+        number = len(options.statements)
         raise InputError(
             f"{number} statements are named, but a monitoring spreadsheet covers one period; "
             "name one statement"
@@ -238,20 +238,20 @@ def _workbook(options: _ExportOptions) -> bytes:
     """Return the monitoring workbook of the given statement."""
     from mrv.report import make  # noqa: PLC0415 - loads the writer
 
-    return make(facts_at(options.what[0], options.keys_file), "xlsx", "en")
+    return make(facts_at(options.statements[0], options.keys_file), "xlsx", "en")
 
 
 def _given(options: _ExportOptions, *, named: bool = False) -> tuple[list[Source], Authority]:
     """Return the statements and the entered data, after checking that they agree."""
-    what: Sequence[str] = options.what
+    paths: Sequence[str] = options.statements
     given = Authority() if options.entered is None else _authority(options.entered)
     authority = given
-    if named or any(not Path(path).exists() for path in what):
+    if named or any(not Path(path).exists() for path in paths):
         authority = _registered(given)
     if named:
-        what = sorted({u.statement for a in authority.authorizations for u in a.units})
+        paths = sorted({u.statement for a in authority.authorizations for u in a.units})
     try:
-        sources = [_source(path, options.keys_file, options.status_file) for path in what]
+        sources = [_source(path, options.keys_file, options.status_file) for path in paths]
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
@@ -266,11 +266,11 @@ def _registered(given: Authority) -> Authority:
         return registered(conn, given)
 
 
-def _filed(what: Sequence[str], party: str, year: int, version: int) -> Draft | None:
+def _filed(paths: Sequence[str], party: str, year: int, version: int) -> Draft | None:
     """Return a submission's tables as filed earlier, read from the database; None if not filed."""
     from services.store.registry.programme import filed  # noqa: PLC0415 - loads the registry
 
-    if what and all(Path(path).exists() for path in what):
+    if paths and all(Path(path).exists() for path in paths):
         return None
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return filed(conn, party, year, version)
@@ -283,23 +283,23 @@ def _authority(path: Path) -> Authority:
     return read_authority(native(read_document(path, "registrations")), str(path))
 
 
-def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Source:
+def _source(path: str, keys_file: Path | None, status_file: Path | None) -> Source:
     from mrv.packs.zipped import opened_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.export_files import source_of, source_of_pack  # noqa: PLC0415
 
-    if Path(what).exists():
+    if Path(path).exists():
         now = datetime.now(UTC)
-        trusted = None if keys_file is None else own_keys(str(keys_file), what, now)
+        trusted = None if keys_file is None else own_keys(str(keys_file), path, now)
         status = None if status_file is None else given(str(status_file), "--status")
-        with opened_pack(what, pack_budget()) as pack, bar(f"verifying {what}"):
+        with opened_pack(path, pack_budget()) as pack, bar(f"verifying {path}"):
             return source_of_pack(pack, trusted, status)
     if keys_file is not None or status_file is not None:
         raise InputError(
-            f"--keys and --status are only for packs, and no pack {what} exists; correct its"
-            f" path, or omit both to export statement {what} of the database"
+            f"--keys and --status are only for packs, and no pack {path} exists; correct its"
+            f" path, or omit both to export statement {path} of the database"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
-        return source_of(conn, what)
+        return source_of(conn, path)
 
 
 def _write(sources: Sequence[Source], made: ExportFiles, out: Path, *, as_json: bool) -> None:

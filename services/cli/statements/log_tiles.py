@@ -254,7 +254,7 @@ def _show(report: Report, *, as_json: bool, line: bool) -> None:
     if as_json:
         print_json(report, line=line)
         return
-    for name in report.found:
+    for name in report.entries:
         body = name["entry"]
         click.echo(f"entry {name['index']}: {body.get('event')} {body.get('statement') or ''}")
     if report.contradiction is not None:

@@ -125,7 +125,7 @@ def load(connection: Connection) -> dict[str, Node]:
         " ORDER BY received, id"
     )
     for name, *row in rows:
-        nodes[name].held.append(WaitingMessage(*row))
+        nodes[name].waiting_messages.append(WaitingMessage(*row))
     return nodes
 
 
@@ -152,7 +152,7 @@ def write(cursor: Cursor, changed: Sequence[tuple[Node, Node]]) -> None:
     if rewritten:
         _write_births(cursor, rewritten)
     for before, after in changed:
-        if before.held or after.held:
+        if before.waiting_messages or after.waiting_messages:
             _write_held(cursor, before, after)
 
 
@@ -165,7 +165,7 @@ def _write_births(cursor: Cursor, rewritten: Iterable[tuple[Node, str]]) -> None
             "INSERT INTO sparkplug_birth (node, device, born_ms, certain_ms, asked, tags)"
             " VALUES (%s, %s, %s, %s, %s, %s)",
             [
-                (node.name, device, b.born_ms, b.certain_ms, b.asked, _tags(b))
+                (node.name, device, b.born_ms, b.certain_ms, b.requested, _tags(b))
                 for b in node.births[device]
             ],
         )
@@ -180,7 +180,7 @@ def _tags(birth: Birth) -> str:
 
 
 def _write_held(cursor: Cursor, before: Node, after: Node) -> None:
-    had, has = {w.id for w in before.held}, {w.id for w in after.held}
+    had, has = {w.id for w in before.waiting_messages}, {w.id for w in after.waiting_messages}
     if gone := sorted(had - has):
         cursor.execute("DELETE FROM sparkplug_held WHERE id = ANY(%s)", (gone,))
     cursor.executemany(
@@ -196,7 +196,7 @@ def _write_held(cursor: Cursor, before: Node, after: Node) -> None:
                 waiting_message.seq,
                 waiting_message.sent_ms,
             )
-            for waiting_message in after.held
+            for waiting_message in after.waiting_messages
             if waiting_message.id not in had
         ],
     )

@@ -443,8 +443,8 @@ def write(cursor: Cursor, ids: Words, values: Values, days: Sequence[tuple[str, 
 
 def _encoded(ids: Words, values: Values) -> bytes:
     rows = range(len(values))
-    grades = [values.said.get(i, (None, None))[0] for i in rows]
-    details = [values.said.get(i, (None, None))[1] for i in rows]
+    grades = [values.verdicts.get(i, (None, None))[0] for i in rows]
+    details = [values.verdicts.get(i, (None, None))[1] for i in rows]
     fields: list[Field] = [
         Text(ids, values.device),
         Time(values.start_us),
@@ -458,14 +458,14 @@ def _encoded(ids: Words, values: Values) -> bytes:
     return encode(fields, len(values))
 
 
-def said_texts(values: Values, row: int) -> tuple[str | None, str | None]:
+def verdict_texts(values: Values, row: int) -> tuple[str | None, str | None]:
     """Return grade and detail of a row as text for comparison."""
-    grade, detail = values.said.get(row, (None, None))
+    grade, detail = values.verdicts.get(row, (None, None))
     return grade, None if detail is None else _ORDERED.encode(detail).decode()
 
 
 def canonical(detail: str | None) -> str | None:
-    """Return stored detail in the form of `said_texts`, with sorted keys."""
+    """Return stored detail in the form of `verdict_texts`, with sorted keys."""
     return None if detail is None else _ORDERED.encode(msgspec.json.decode(detail)).decode()
 
 

@@ -297,8 +297,8 @@ class _Look:
     def _terms(self, channel: Channel, watch: Watch) -> tuple[Float64, str, str]:
         """Return the least value by device, and SQL for a run's value and its readings."""
         name = f"r.{channel.name}"
-        if watch.key.what != "flat":
-            level = UNIT_LEVELS[int(watch.key.what)]
+        if watch.key.purpose != "flat":
+            level = UNIT_LEVELS[int(watch.key.purpose)]
             thresholds = self._checks.of(self._class, channel.name)
             version = self._checks.version(self._members, self._before - 1)
             peak = np.nan if thresholds is None else thresholds.peak[version]

@@ -96,7 +96,7 @@ def count(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def held(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> set[int]:
+def deferred(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> set[int]:
     """Return the devices whose readings are only stored for now, by fleet index."""
     cursor.execute(
         "SELECT device_id FROM remake_request WHERE held AND device_id = ANY(%s)",

@@ -183,7 +183,7 @@ def _flows(
         )  # fmt: skip
         if quantity == _counted(of, class_id):
             item["base"] = int(value)
-            item["amount"] = shown(of, int(value))
+            item["amount"] = amount_text(of, int(value))
             item["measured_share"] = f"{int(measured) / whole:.4f}"
     return list(result.values())
 
@@ -193,7 +193,7 @@ def _counted(of: str, class_id: str) -> str:
     return quantities[0] if class_id in _MAKERS else quantities[-1]
 
 
-def shown(of: str, base: int) -> str:
+def amount_text(of: str, base: int) -> str:
     """Return an amount in its unit, exact to three decimals, rounded down."""
     _, per = UNITS[of]
     thousandths = base * 1_000 // per
@@ -252,7 +252,9 @@ def _add(
 
 
 def _amount_texts(of: str, values: Sums) -> dict[str, str | None]:
-    amounts = {key: None if value is None else shown(of, value) for key, value in values.items()}
+    amounts = {
+        key: None if value is None else amount_text(of, value) for key, value in values.items()
+    }
     return {**amounts, "unit": UNITS[of][0]}
 
 

@@ -162,9 +162,9 @@ def test_columns_carry_grades_and_details_along():
     """A verdict would be shown at another station's day."""
     rows = [Row("leq_1h_dba", 5, 60.0, 1.0), Row("vn-aqi-hourly", 7, 40.0, None, "Tot", {"a": 1})]
     both = Values.concat([Values.of(3, rows), Values.of(4, rows)])
-    assert both.said == {1: ("Tot", {"a": 1}), 3: ("Tot", {"a": 1})}
+    assert both.verdicts == {1: ("Tot", {"a": 1}), 3: ("Tot", {"a": 1})}
     kept = both.take(both.device == 4)
-    assert (kept.said, kept.device.tolist()) == ({1: ("Tot", {"a": 1})}, [4, 4])
+    assert (kept.verdicts, kept.device.tolist()) == ({1: ("Tot", {"a": 1})}, [4, 4])
     assert kept.by_device() == {4: {"leq_1h_dba": {5: 60.0}, "vn-aqi-hourly": {7: 40.0}}}
 
 

@@ -41,7 +41,7 @@ def test_a_language_is_begun_without_code(folders):
     lacks = json.loads(tonne("words", "check", "fr", "--json", code=1).output)
     assert len(lacks) > 1_500
     assert lacks[0] == {
-        "language": "fr", "file": "mrv/texts/fr.toml", "key": "text.plain", "what": "missing",
+        "language": "fr", "file": "mrv/texts/fr.toml", "key": "text.plain", "problem": "missing",
     }  # fmt: skip
     assert "exists; see `tonne words check fr`" in tonne("words", "new", "fr", code=2).output
 

@@ -72,7 +72,7 @@ def test_a_restart_knows_what_was_known(connection):
     _take(nodes, connection, edge.data("m-1", {E: 4.0}))
     held, fresh = _as_stored(nodes, connection)
     assert fresh == held
-    assert len(fresh["n-1"].held) == 1
+    assert len(fresh["n-1"].waiting_messages) == 1
     restarted = SparkplugNodes(Rules())
     found = _take(restarted, connection, edge.rebirth(), edge.birth("m-1"))
     assert found == ([[4.0]], [])

@@ -56,7 +56,7 @@ def test_a_database_that_comes_later_is_waited_for(server):
 
 
 def test_a_restart_in_the_middle_of_the_start_ends_nothing(server):
-    """A database that is upgraded at that moment would leave the pipeline down."""
+    """A database that restarts while the pipeline starts would leave the pipeline down."""
     stopping = threading.Event()
     server.start()
     chain, begin = opening(server.url, stopping)

@@ -96,7 +96,7 @@ def test_a_draft_is_reported_while_its_evidence_stands(database_url, tmp_path):
 
 
 def test_the_command_writes_what_is_asked_for(issued, tmp_path):
-    """Anyone who hands the report in could not make it."""
+    """The person who submits the report could not produce it from the command line."""
     url, name, pack = issued
     out = tmp_path / "report.pdf"
     told = tonne(*REPORT, name, "--lang", "ja", "--out", out, env={"TONNE_DATABASE_URL": url})

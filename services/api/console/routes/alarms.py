@@ -74,7 +74,7 @@ def _lasted(group: stored.Group, t: Words) -> str:
 
 
 @router.get("/console/{language}/alarms/{alarm}")
-def one(ask: View, language: Language, alarm: AlarmId) -> Response:
+def alarm_page(ask: View, language: Language, alarm: AlarmId) -> Response:
     """Return the page of an alarm with its history."""
     signed_in(ask, "an alarm")
     with ask.reading() as conn:

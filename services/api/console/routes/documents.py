@@ -70,8 +70,8 @@ def keep(ask: View, language: Language, form: Form) -> Response:
 
     sha256 = hashlib.sha256(data).hexdigest()
     ask.write(sha256, work)
-    content = {"document": form.said("title") or name, "by": form.said("by"),
-            "issued": form.said("issued"), "sha256": sha256}  # fmt: skip
+    content = {"document": form.field("title") or name, "by": form.field("by"),
+            "issued": form.field("issued"), "sha256": sha256}  # fmt: skip
     row = dump({key: value for key, value in content.items() if value}, flow=True).strip()
     return _page(ask, language, kept={"name": name, "sha256": sha256, "row": row})
 
@@ -90,13 +90,13 @@ def invoice(ask: View, language: Language, form: Form) -> Response:
             wrong = [text for row in result.results for text in row.messages if result.refused]
             if wrong:
                 raise ProblemError(422, "; ".join(t.removeprefix("form:0: ") for t in wrong))
-        return _CREATED, {"invoice": form.said("id")}
+        return _CREATED, {"invoice": form.field("id")}
 
     try:
         ask.write(f"{sha256} {dict(form.fields)}", work)
     except ProblemError as error:
         return _page(ask, language, form=form, wrong=error.detail, status=error.status)
-    return _page(ask, language, kept={"name": name, "sha256": sha256, "invoice": form.said("id")})
+    return _page(ask, language, kept={"name": name, "sha256": sha256, "invoice": form.field("id")})
 
 
 @router.get("/console/{language}/documents/{sha256}")
@@ -121,10 +121,10 @@ def file(
 
 def _cells(form: Upload) -> dict[str, Plain]:
     """Return the keys of an invoice from its form; ProblemError for an amount without unit."""
-    if not form.said("unit"):
+    if not form.field("unit"):
         raise ProblemError(422, "unit: enter the unit of the amount, such as kWh, m3, km or t")
-    cells = {key: Plain(form.said(key)) for key in _KEYS if form.said(key)}
-    return {**cells, "amount": Plain(_decimal(form.said("amount")))}
+    cells = {key: Plain(form.field(key)) for key in _KEYS if form.field(key)}
+    return {**cells, "amount": Plain(_decimal(form.field("amount")))}
 
 
 def _decimal(text: str) -> str:
@@ -189,7 +189,7 @@ class Upload:
     fields: Mapping[str, str]
     files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
 
-    def said(self, name: str) -> str:
+    def field(self, name: str) -> str:
         """Return a field without surrounding blanks; empty if absent."""
         return self.fields.get(name, "").strip()
 
@@ -278,9 +278,9 @@ def taken(ask: View, language: Language, form: Form) -> Response:
         with ask.reading() as conn:
             ask.noted(conn, 403)
         refuse(ask.who, (_ROLE,))
-    name, label, sha256 = (form.said(key) for key in ("name", "shown", "sha256"))
+    name, label, sha256 = (form.field(key) for key in ("name", "shown", "sha256"))
     try:
-        data = b64decode(form.said("data"), validate=True)
+        data = b64decode(form.field("data"), validate=True)
     except (Base64Error, ValueError):
         data = b""
     if not data or hashlib.sha256(data).hexdigest() != sha256:
@@ -329,7 +329,7 @@ def _import_page(
     return render(
         ask, language, "registry_file.html", tried=tried, done=done, empty=empty, formats=FORMATS,
         text=form.fields.get("text", "") if form else "",
-        form=form.said("form") if form else "yaml", may=ask.who.role == _ROLE,
+        form=form.field("form") if form else "yaml", may=ask.who.role == _ROLE,
         methods=_methods(ask),
     )  # fmt: skip
 
@@ -349,7 +349,7 @@ def _given(form: Upload) -> tuple[str, bytes]:
     """Return name and bytes of the chosen file, or of the entered text."""
     if "file" in form.files:
         name, data = form.files["file"]
-    elif (kind := form.said("form")) in _NAMES:
+    elif (kind := form.field("form")) in _NAMES:
         # a browser ends the lines of a text with two signs
         name, data = _NAMES[kind], form.fields.get("text", "").replace("\r\n", "\n").encode()
     else:

@@ -238,7 +238,7 @@ def _map(
         "box": drawn.box, "middle": ((west + east) / 2, (south + north) / 2), "land": drawn.land,
         "areas": [plain(ring) for ring in drawn.base.areas],
         "water": [plain(line) for line in drawn.base.water],
-        "places": [(place.said(t.language), place.at) for place in drawn.base.places],
+        "places": [(place.name_in(t.language), place.at) for place in drawn.base.places],
         "sites": [site for _, site in sorted(sites, key=lambda pair: -pair[0])],
         "words": {
             "avoided": t("avoided"), "meters": t("meters_reporting"), "close": t("close"),

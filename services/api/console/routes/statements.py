@@ -20,7 +20,7 @@ from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, SamplingList, Verification
 from mrv.equivalents import diesel_litres
 from mrv.report.blocks import Block, sampled
-from mrv.report.dated_values import dated, designed, held
+from mrv.report.dated_values import compared, dated, designed
 from mrv.report.translations import SHOWN, certainty, described
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
@@ -136,7 +136,7 @@ def _index(entry: str | None) -> str | None:
 
 
 @router.get("/console/{language}/statements/{statement}")
-def one(ask: View, language: Language, statement: StatementId) -> Response:
+def statement_page(ask: View, language: Language, statement: StatementId) -> Response:
     """Return the page of a statement."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
@@ -378,7 +378,7 @@ def _comparison_blocks(
     parts = (
         designed(claims, words),
         dated(claims, words),
-        held(claims, concluded, words),
+        compared(claims, concluded, words),
         sampled(document, claims.monitoring_period.timezone, words),
     )
     return list(chain.from_iterable(parts))

@@ -87,7 +87,10 @@ def in_sight(tab, found):
 
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
 def test_the_first_screen_says_what_was_saved_and_whether_it_is_enough(opened, served, size):
-    """A citizen, or an officer on the way to a meeting, would scroll and find a table."""
+    """
+    A citizen or an officer would have to scroll through tables for
+    the figures of the first screen.
+    """
     with connect(served.database_url, role="tonne_mrv", autocommit=True) as conn:
         conn.execute("SELECT tonne_refresh_days()")  # as the watcher does, which does not run here
     tab = opened(viewport=dict(zip(("width", "height"), size, strict=True)))

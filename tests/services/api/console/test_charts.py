@@ -322,7 +322,7 @@ def test_a_calendar_begins_its_weeks_as_the_country_does(zone, blanks):
 def test_a_city_gives_the_base_of_its_maps(tmp_path):
     """A map would have no names but those of plants, and a wrong file be drawn as an empty one."""
     known = maps.load(shipped("catalog/haiphong/base.geojson"))
-    assert {one.said("vi") for one in known.places} >= {"An Lão", "Kiến Thụy", "Cát Bà"}
+    assert {one.name_in("vi") for one in known.places} >= {"An Lão", "Kiến Thụy", "Cát Bà"}
     assert [one.name for one in known.within((106.5, 20.8, 106.6, 20.85)).places] == ["An Lao"]
     square, river = [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]], [[0, 0], [3, 3]]
     file = tmp_path / "city.geojson"

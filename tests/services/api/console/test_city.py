@@ -221,7 +221,7 @@ def _copies(city, language, out):
 
 
 def test_a_workbook_in_no_language_of_the_reader_is_refused(city):
-    """Someone who reads neither would get a file that says nothing about it."""
+    """A reader would get a file in another language than requested, without a message."""
     path = "/v1/programme/report.xlsx"
     assert city.ask(path, "auditor", headers={"Accept-Language": "fr"}).status_code == 406
     assert city.ask(path, "auditor", params={"lang": "fr"}).status_code == 422

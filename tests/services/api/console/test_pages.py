@@ -13,7 +13,7 @@ import pytest
 
 from mrv.report.audit_rows import status_url
 from mrv.report.blocks import sampled
-from mrv.report.dated_values import designed, held
+from mrv.report.dated_values import compared, designed
 from mrv.report.words import Words as ReportWords
 from mrv.report.words import punctuated
 from services.api.console.render import POLICY
@@ -127,7 +127,7 @@ def test_what_the_figures_were_held_against_is_what_the_report_prints(served, la
     concluded = facts.opinion.credential_subject
     blocks = [
         *designed(facts.subject, words),
-        *held(facts.subject, concluded, words),
+        *compared(facts.subject, concluded, words),
         *sampled(facts.sample, facts.timezone, words),
     ]
     cells = [cell for one in blocks for row in one.get("rows", ()) for cell in row]

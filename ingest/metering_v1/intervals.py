@@ -74,13 +74,9 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
     Consecutive steps of one interval are added before sorting, which at one reading a minute
     reduces their number by 15.
 
-    Parameters
-    ----------
-    steps : Steps
-        In any order; `to_us >= from_us`.
-    marks : Marks
-        Sorted by device, quantity and time.  A reading on the grid belongs to
-        the interval that it ends; a first reading to the one that it opens.
+    `steps`: in any order; `to_us >= from_us`.
+    `marks`: sorted by device, quantity and time.  A reading on the grid belongs to the interval
+    that it ends; a first reading to the one that it opens.
 
     Returns
     -------

@@ -147,10 +147,7 @@ class Steps:
         """
         Mark time of doubtful amounts as unknown: of the last step, and of those before it.
 
-        Parameters
-        ----------
-        since_us : int
-            Steps before this do not change.
+        `since_us`: steps before this do not change.
 
         Returns
         -------

@@ -241,9 +241,7 @@ def claims_of(document: Mapping[str, Any], name: str = "the statement") -> Claim
     """
     Return the claims of a statement from its JSON, signed or not.
 
-    Raises
-    ------
-    CanonicalError
-        Naming the path of the first field that is missing, unknown or of another type.
+    Raises CanonicalError, naming the path of the first field that is missing, unknown or of another
+    type.
     """
     return read(Statement, document, name).credential_subject

@@ -23,12 +23,8 @@ def cdop(sources: Sequence[Source], entered: Registration) -> Draft:
     """
     Return the documents of a project by schema name.
 
-    Parameters
-    ----------
-    sources : sequence of Source
-        Its issued statements, in order of time.
-    entered : Registration
-        Registration of the project.
+    `sources`: its issued statements, in order of time.
+    `entered`: registration of the project.
 
     Returns
     -------

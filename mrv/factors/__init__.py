@@ -85,10 +85,7 @@ class FactorBook:
         """
         Return a factor book with further factors; a factor with an id of this book is ignored.
 
-        Raises
-        ------
-        FactorError
-            If two of one kind are valid on the same day.
+        Raises FactorError if two of one kind are valid on the same day.
         """
         own = list(self)
         known = {factor.id for factor in own}
@@ -115,10 +112,7 @@ class FactorBook:
         """
         Return a factor book with one more factor; other kinds are unchanged.
 
-        Raises
-        ------
-        FactorError
-            If another of its kind is valid on the same day.
+        Raises FactorError if another of its kind is valid on the same day.
         """
         book = FactorBook((), self.grid)
         book._by_kind = {
@@ -137,22 +131,13 @@ class FactorBook:
         """
         Return the factor of a kind for a direction on a local date.
 
-        Parameters
-        ----------
-        kind : str
-            Such as `diesel.co2`, or one of `NATIONAL`.
-        direction : "avoided" or "consumed"
-            Side of the account: emissions avoided, or caused by consumption.
-        at : date, optional
-            None: the newest factor.
-
-        Raises
-        ------
-        FactorError
-            If the kind is unknown, is for the other direction only, or has no factor
-            valid on that date.
-        CountryFactorError
-            The same for a factor of a country's grid.
+        `kind`: such as `diesel.co2`, or one of `NATIONAL`.
+        `direction` ("avoided" or "consumed"): side of the account: emissions avoided, or caused by
+        consumption.
+        `at`: None: the newest factor.
+        Raises FactorError if the kind is unknown, is for the other direction only, or has no factor
+        valid on that date.
+        Raises CountryFactorError: the same for a factor of a country's grid.
         """
         if kind in NATIONAL:
             return self._national(kind, direction, at)
@@ -193,10 +178,7 @@ def load() -> FactorBook:
     """
     Return the factor book of all factor files of this package.
 
-    Raises
-    ------
-    FactorError
-        Names the file, the factor and the key that is wrong.
+    Raises FactorError that names the file, the factor and the key that is wrong.
     """
     files = [f for f in resources.files(__name__).iterdir() if f.name.endswith(".toml")]
     factors: dict[str, Factor] = {}
@@ -236,10 +218,7 @@ def parse_entry(entry: dict[str, Any], name: str) -> Factor:
     """
     Return a factor from an entry of a TOML file or evidence pack; `name` is the file in errors.
 
-    Raises
-    ------
-    FactorError
-        Names the file, the factor and the key that is wrong.
+    Raises FactorError that names the file, the factor and the key that is wrong.
     """
     where = f"{name}: factor {entry.get('id')!r}"
     if unknown := sorted(set(entry) - _KEYS):

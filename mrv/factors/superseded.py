@@ -30,18 +30,10 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
     """
     Return the factors in order of time, each with the days on which it is valid.
 
-    Parameters
-    ----------
-    kind : str
-        Kind of factor, for errors.
-    group : sequence of Factor
-        Factors of one kind and direction, in order of time.
-
-    Raises
-    ------
-    FactorError
-        If a factor supersedes an unknown one or itself, starts before the one it
-        supersedes, or if two factors of one publisher are valid on one day.
+    `kind`: kind of factor, for errors.
+    `group`: factors of one kind and direction, in order of time.
+    Raises FactorError if a factor supersedes an unknown one or itself, starts before the one it
+    supersedes, or if two factors of one publisher are valid on one day.
     """
     by_id = {factor.id: factor for factor in group}
     ends: dict[str, date] = {}

@@ -44,17 +44,10 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     """
     Return the line fitted to the months before the project.
 
-    Parameters
-    ----------
-    degree_days : sequence of Fraction, N
-        CDD of each month. [K d]
-    energy : sequence of Fraction, N
-        [MWh]
-
-    Raises
-    ------
-    MethodologyError
-        If all months have the same degree days or energy, or scipy is not installed.
+    `degree_days`: CDD of each month. [K d]
+    `energy`: [MWh]
+    Raises MethodologyError if all months have the same degree days or energy, or scipy is not
+    installed.
 
     References
     ----------
@@ -97,12 +90,8 @@ def predicted(line: Line, months: int, degree_days: Fraction) -> float:
 
     E_BL,adj = n * a + b * CDD
 
-    Parameters
-    ----------
-    months : int
-        n, months of the project's period.
-    degree_days : Fraction
-        CDD of all of them. [K d]
+    `months`: n, months of the project's period.
+    `degree_days`: CDD of all of them. [K d]
 
     Returns
     -------
@@ -121,12 +110,8 @@ def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
     The last term is the scatter of single months, so that this is the prediction interval.
     Successive months are taken as independent.
 
-    Parameters
-    ----------
-    months : int
-        n.
-    degree_days : Fraction
-        CDD of all of them. [K d]
+    `months`: n.
+    `degree_days`: CDD of all of them. [K d]
 
     Returns
     -------

@@ -30,21 +30,13 @@ class Key(NamedTuple):
     """
     Annotation of a field: its key in files, and what a file may give.
 
-    Attributes
-    ----------
-    name : str
-        Key, where it is not the name of the field.
-    lacks : str
-        What to give, where a required value is missing.
-    low, high : float
-        Limits of a number, inclusive.
-    form : Form
-        Form of a text or date; `flat` for a mapping whose keys are listed with those of the other
-        fields, `derived` for a field that a file does not have.
-    order : tuple of str
-        Fields by which rows of a list are sorted; two rows may not be equal in all of them.
-    column : str
-        Column in the database, where it is not the name of the field.
+    `name`: key, where it is not the name of the field.
+    `lacks`: what to give, where a required value is missing.
+    `low`, `high`: limits of a number, inclusive.
+    `form`: form of a text or date; `flat` for a mapping whose keys are listed with those of the
+    other fields, `derived` for a field that a file does not have.
+    `order`: fields by which rows of a list are sorted; two rows may not be equal in all of them.
+    `column`: column in the database, where it is not the name of the field.
     """
 
     name: str = ""
@@ -89,34 +81,20 @@ class Survey:
     """
     A sample survey of a population that estimates a parameter.
 
-    Attributes
-    ----------
-    parameter : str
-        Parameter of the project.
-    population, n : int
-        Size of the population and of the sample.
-    mean : Decimal or int
-        Mean of the sample in the parameter's unit, or a share.
-    drawn : str
-        How the sample was drawn.
-    taken : date
-        Last day of the survey.
-    sd : Decimal or int, optional
-        Standard deviation of the sample; without one the mean is a share of answers.
-    confidence, precision : Decimal or int, optional
-        Requirement of the plan, where stricter than that of the methodology. [%]
-    sha256 : str, optional
-        SHA-256 of the data, which are stored elsewhere.
-    strata : tuple of Stratum
-        Separately sampled parts; the mean is weighted by their population.
-    method : Method, optional
-        How the units were examined.
-    participants : int, optional
-        Number of households or sites of the population.
-    replaced : int, optional
-        Number of drawn units that were replaced or gave no answer.
-    clusters : int, optional
-        Number of clusters in the sample, such as wells or villages, if clusters were drawn.
+    `parameter`: parameter of the project.
+    `population`, `n`: size of the population and of the sample.
+    `mean`: mean of the sample in the parameter's unit, or a share.
+    `drawn`: how the sample was drawn.
+    `taken`: last day of the survey.
+    `sd`: standard deviation of the sample; without one the mean is a share of answers.
+    `confidence`, `precision`: requirement of the plan, where stricter than that of the methodology.
+    [%]
+    `sha256`: SHA-256 of the data, which are stored elsewhere.
+    `strata`: separately sampled parts; the mean is weighted by their population.
+    `method`: how the units were examined.
+    `participants`: number of households or sites of the population.
+    `replaced`: number of drawn units that were replaced or gave no answer.
+    `clusters`: number of clusters in the sample, such as wells or villages, if clusters were drawn.
     """
 
     parameter: str
@@ -342,22 +320,13 @@ class Sample:
     """
     Laboratory result of a sample: the value of a parameter in the methodology's unit.
 
-    Attributes
-    ----------
-    parameter : str
-        Parameter of the methodology.
-    sample : str
-        Number of the sample at the laboratory.
-    taken : date
-        Local day on which it was taken.
-    method : str
-        Such as ISO 6060.
-    laboratory : str
-        Name of the laboratory, and its accreditation.
-    sha256 : str or None
-        SHA-256 of the report, which is stored elsewhere.
-    signed : str or None
-        The laboratory's own signature under the row (`mrv.statement.signed_rows`).
+    `parameter`: parameter of the methodology.
+    `sample`: number of the sample at the laboratory.
+    `taken`: local day on which it was taken.
+    `method`: such as ISO 6060.
+    `laboratory`: name of the laboratory, and its accreditation.
+    `sha256`: SHA-256 of the report, which is stored elsewhere.
+    `signed`: the laboratory's own signature under the row (`mrv.statement.signed_rows`).
     """
 
     parameter: str

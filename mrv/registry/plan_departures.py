@@ -48,13 +48,10 @@ def departures(
     """
     Yield missing or contradictory lines of a plan version, compared with the methodology.
 
-    Parameters
-    ----------
-    methodology : tuple of str
-        Id and version.
-    bound : sequence of (device, role)
-        Devices that serve the project while the version is in force.
-    meters : mapping of device id to Meter
+    `methodology`: id and version.
+    `bound` (sequence of (device, role)): devices that serve the project while the version is in
+    force.
+    `meters`: mapping of device id to Meter.
     """
     try:
         method = find(*methodology)

@@ -118,13 +118,8 @@ def transferable(credit_t: int, project: TransferClass, country: str | None) -> 
     """
     Return the maximum whole credits of a project that may be transferred abroad.
 
-    Parameters
-    ----------
-    credit_t : int
-        Issued so far; a transfer may only be authorised after issuance. [t]
-    project : TransferClass
-    country : str or None
-        Country of the project.
+    `credit_t`: issued so far; a transfer may only be authorised after issuance. [t]
+    `country`: country of the project.
 
     Returns
     -------

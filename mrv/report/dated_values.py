@@ -249,12 +249,8 @@ def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[
 
     Statements of versions without these comparisons yield nothing.
 
-    Parameters
-    ----------
-    subject : Claims
-        Claims of the statement.
-    opinion : Conclusion or None
-        Conclusion of the verification, if there is one.
+    `subject`: claims of the statement.
+    `opinion`: conclusion of the verification, if there is one.
     """
     if subject.cross_checks is not UNSET:
         yield chapter(words["page.other_periods"])

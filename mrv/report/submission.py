@@ -77,10 +77,7 @@ def lines(facts: Facts, words: Words, reasons: Mapping[str, Sequence[str]]) -> t
     """
     Return the checks of a statement before submission.
 
-    Parameters
-    ----------
-    reasons : mapping of str to sequence of str
-        Missing items of checks on the registration, in sentences.
+    `reasons`: missing items of checks on the registration, in sentences.
     """
     pages = chapters(facts, words)
     result = []

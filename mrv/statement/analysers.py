@@ -185,12 +185,8 @@ def measured(
     """
     Return the values measured by channels, by parameter, in the methodology's units.
 
-    Parameters
-    ----------
-    rows : IntervalRows
-        Flow of the period, the weight of each day.
-    certificates : mapping of str to sequence of Calibration
-        Certificates by device, limited to the meter in service.
+    `rows`: flow of the period, the weight of each day.
+    `certificates`: certificates by device, limited to the meter in service.
     """
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
     result = {name: bench.measured(spec) for name, spec in _specs(project).items()}

@@ -225,12 +225,9 @@ def over_full_load(
     """
     Return why an estimate exceeds the possible output of its plant in a year; None if not.
 
-    Parameters
-    ----------
-    expected : object
-        Yearly energy stated in the registry; None if not stated. [kWh]
-    devices : iterable of (role, class, rated power)
-        Meters of the project; generators are used. [W]
+    `expected`: yearly energy stated in the registry; None if not stated. [kWh]
+    `devices` (iterable of (role, class, rated power)): meters of the project; generators are used.
+    [W]
     """
     roles = find(methodology, version).roles
     rated = [

@@ -283,11 +283,8 @@ def certified_in(
     """
     Return certified energy from `certified_out`.
 
-    Raises
-    ------
-    ValueError
-        For an amount not above 0, a time inside an interval, runs out of order, or a repeated
-        certificate of a device.
+    Raises ValueError for an amount not above 0, a time inside an interval, runs out of order, or a
+    repeated certificate of a device.
     """
     result: dict[tuple[str, str], tuple[Certified, ...]] = {}
     for certificate in certified:

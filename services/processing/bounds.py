@@ -72,12 +72,8 @@ def expected(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Expe
     """
     Return the numbers of rows that new readings will make, before they are made.
 
-    Parameters
-    ----------
-    state : MeterState
-        Current state of registers.
-    frames : sequence of Frame
-        Readings later than all stored ones of their devices.
+    `state`: current state of registers.
+    `frames`: readings later than all stored ones of their devices.
     """
     parts = []
     for frame in frames:
@@ -126,10 +122,7 @@ def spans(
     """
     Return the next spans of requests, within the limit of a commit, at least one.
 
-    Parameters
-    ----------
-    known : mapping of int to Ahead
-        Known later readings, which need not be looked up.
+    `known`: known later readings, which need not be looked up.
 
     Returns
     -------

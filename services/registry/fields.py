@@ -345,10 +345,7 @@ def plain(entry: Any, **own: Any) -> dict[str, Any]:
     """
     Return an entry, or a row of it, with the keys of files, without empty and default values.
 
-    Parameters
-    ----------
-    own : by name of the field
-        Values in the form of files, where that is not the stored one.
+    `own` (by name of the field): values in the form of files, where that is not the stored one.
     """
     result: dict[str, Any] = {}
     for field in fields_of(type(entry)):

@@ -65,13 +65,9 @@ def read(row: Row, kind: type[Item], *more: str, **own: Callable[[Row], Any]) ->
     """
     Return the entry in a row, or a row of an entry; its errors are recorded in the row.
 
-    Parameters
-    ----------
-    more : str
-        Keys in addition to those of the fields.
-    own : by name of the field
-        Parser of the field, where its type does not determine it: a key of the row, or each row of
-        a list.
+    `more`: keys in addition to those of the fields.
+    `own` (by name of the field): parser of the field, where its type does not determine it: a key
+    of the row, or each row of a list.
     """
     row.only(*keys(kind), *more)
     item = kind(

@@ -118,12 +118,8 @@ def messages(
     """
     Return all messages of a fleet in order, without a network.
 
-    Parameters
-    ----------
-    fleet : sequence of Device
-        Devices from `read_fleet`.
-    start_us, duration_us : int
-        Half-open span of the readings. [us since 1970 UTC, us]
+    `fleet`: devices from `read_fleet`.
+    `start_us`, `duration_us`: half-open span of the readings. [us since 1970 UTC, us]
 
     Yields
     ------

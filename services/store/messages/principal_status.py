@@ -133,10 +133,7 @@ def write(cursor: Cursor, changed: Sequence[tuple[Node, Node]]) -> None:
     """
     Store changed nodes.
 
-    Parameters
-    ----------
-    changed : sequence of (Node, Node)
-        Each before and after the change.
+    `changed`: each before and after the change.
     """
     cursor.executemany(
         _UPSERT,

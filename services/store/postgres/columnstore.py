@@ -230,16 +230,9 @@ def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
     """
     Compress every chunk that is old enough; failures are left for the next run.
 
-    Parameters
-    ----------
-    conn : psycopg.Connection
-        Connection in autocommit: each chunk is a transaction, so that a late reading waits for one
-        only.
-
-    Raises
-    ------
-    psycopg.OperationalError
-        The server cannot be reached.
+    `conn`: connection in autocommit: each chunk is a transaction, so that a late reading waits for
+    one only.
+    Raises psycopg.OperationalError: the server cannot be reached.
     """
     done = Done()
     for chunk in waiting(conn, days) if available(conn) else ():

@@ -290,10 +290,7 @@ def newest(conn: Connection, shown: Mapping[str, str]) -> list[Newest]:
     """
     Return all devices with their newest values.
 
-    Parameters
-    ----------
-    shown : mapping of str to str
-        Device class to the displayed channel.
+    `shown`: device class to the displayed channel.
     """
     values: dict[str, float] = {}
     for class_id, channel in shown.items():

@@ -101,11 +101,8 @@ def share(steps: Steps, marks: Marks, light: Light | None = None) -> IntervalRow
     `light`: returns whether (device, quantity, interval) has light.  A step over several intervals
     is distributed over those with light; a step in darkness only is unknown.
 
-    Returns
-    -------
-    IntervalRows
-        One row per (device, quantity, interval), in that order.  Values sum to the values of the
-        steps exactly.
+    Returns: one row per (device, quantity, interval), in that order.  Values sum to the values of
+    the steps exactly.
     """
     first, across = _places(steps)
     if light is not None:

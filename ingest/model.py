@@ -386,11 +386,7 @@ def factor(wire: str, base: str) -> tuple[int, int, float]:
 
     Raises ProfileError if no such conversion is known.
 
-    Returns
-    -------
-    numerator, denominator : int
-    offset : float
-        base = wire * numerator / denominator + offset
+    Returns `numerator`, `denominator`, `offset`: base = wire * numerator / denominator + offset
     """
     if wire == base:
         return (1, 1, 0.0)

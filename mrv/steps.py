@@ -263,10 +263,7 @@ class Steps:
         """
         Return the values of all steps, exact.
 
-        Returns
-        -------
-        dict
-            Inputs, factors and steps by name; a list for a step over a list.
+        Returns: inputs, factors and steps by name; a list for a step over a list.
         """
         known = dict(self.defaults)
         for key, value in inputs.items():

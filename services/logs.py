@@ -23,10 +23,7 @@ def get_logger(part: str, *, stream: TextIO | None = None, **bound: object) -> F
     `stream`: output; standard error by default.
     `**bound`: further fields of every line.
 
-    Returns
-    -------
-    FilteringBoundLogger
-        `info("stored", rows=12)` and similar; debug lines are dropped.
+    Returns: `info("stored", rows=12)` and similar; debug lines are dropped.
     """
     out = sys.stderr if stream is None else stream
     logger = structlog.wrap_logger(

@@ -58,10 +58,7 @@ class Cosigner:
 
         Raises WitnessRefusedError with an HTTP status.
 
-        Returns
-        -------
-        origin, size, lines : str, int, str
-            The head, and the witness's signature lines.
+        Returns `origin`, `size`, `lines`: the head, and the witness's signature lines.
         """
         request, origin = _read(body)
         try:

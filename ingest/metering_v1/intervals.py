@@ -78,11 +78,8 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
     `marks`: sorted by device, quantity and time.  A reading on the grid belongs to the interval
     that it ends; a first reading to the one that it opens.
 
-    Returns
-    -------
-    IntervalRows
-        One row a (device, quantity, interval), in that order.  Values sum to
-        the values of the steps exactly.
+    Returns: one row a (device, quantity, interval), in that order.  Values sum to the values of the
+    steps exactly.
     """
     first, across = _places(steps)
     whole, cut = _whole(steps, first, across), _cut(steps, first, across)

@@ -261,10 +261,7 @@ class Session:
         Raises ServerError when the broker refuses the connection or another process took the
         session.
 
-        Returns
-        -------
-        bool
-            False if the connection is lost.
+        Returns: False if the connection is lost.
         """
         self._ask_again()  # writes at once, and may find the connection broken
         sock = self._client.socket()
@@ -319,10 +316,7 @@ class Session:
         """
         Acknowledge durable messages on the connection that delivered them; return their number.
 
-        Returns
-        -------
-        int
-            0 after a reconnect, when the broker delivers them again.
+        Returns: 0 after a reconnect, when the broker delivers them again.
         """
         if inbox.epoch != self.epoch or not self.connected or not len(inbox):
             return 0
@@ -338,10 +332,7 @@ class Session:
         """
         Send queued packets and disconnect; the broker keeps the session.
 
-        Returns
-        -------
-        bool
-            False if the broker may not have read the last acknowledgements.
+        Returns: False if the broker may not have read the last acknowledgements.
         """
         stood = self.connected
         if stood:

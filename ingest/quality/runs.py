@@ -318,11 +318,8 @@ def compare(
     `parts` (sequence of such mappings): the other meters' intervals.
     `share`: largest difference, as a share of the larger of the two.
 
-    Returns
-    -------
-    compared : int
-        Number of compared intervals.
-    differences : list of Difference
+    Returns `compared`: number of compared intervals.
+    Returns `differences`.
     """
     keys = sorted(key for key in whole if all(key in part for part in parts))
     remaining = np.array([whole[key] for key in keys], dtype=np.int64)

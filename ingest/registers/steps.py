@@ -149,10 +149,7 @@ class Steps:
 
         `since_us`: steps before this do not change.
 
-        Returns
-        -------
-        at, were : int, list of Step
-            First changed step, and the former steps from there.
+        Returns `at`, `were`: first changed step, and the former steps from there.
         """
         doubt_us, self.doubt_us = self.doubt_us, 0
         if doubt_us == INF:

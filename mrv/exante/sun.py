@@ -183,10 +183,7 @@ def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
     `roofs`: orientation of the modules, and their power. [kW]
     Raises MethodologyError if pvlib is not installed.
 
-    Returns
-    -------
-    list of float, 12
-        January first; only the proportions of the months are meaningful.
+    Returns: January first; only the proportions of the months are meaningful.
     """
     total = [0.0] * 12
     for roof, kw in roofs:

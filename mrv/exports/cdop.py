@@ -26,10 +26,7 @@ def cdop(sources: Sequence[Source], entered: Registration) -> Draft:
     `sources`: its issued statements, in order of time.
     `entered`: registration of the project.
 
-    Returns
-    -------
-    Draft
-        Unit descriptions are one document per range of units.
+    Unit descriptions are one document per range of units.
     """
     draft = Draft()
     newest = sources[-1]

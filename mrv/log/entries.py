@@ -303,10 +303,7 @@ def verify_receipt(text: str, entry: bytes, log_key: NoteKey) -> Checkpoint:
     `log_key`: key of the log, from another source than the receipt.
     Raises LogError or SignatureError if the receipt, its checkpoint or its proof is not valid.
 
-    Returns
-    -------
-    Checkpoint
-        The head of the log that contains the entry.
+    Returns: the head of the log that contains the entry.
     """
     receipt = parse_receipt(text)
     checkpoint = verify_checkpoint(receipt.checkpoint, log_key)

@@ -86,24 +86,19 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
 
 def predicted(line: Line, months: int, degree_days: Fraction) -> float:
     """
-    Return the best estimate of the energy that the building would have used.
+    Return the best estimate of the energy that the building would have used. [MWh]
 
     E_BL,adj = n * a + b * CDD
 
     `months`: n, months of the project's period.
     `degree_days`: CDD of all of them. [K d]
-
-    Returns
-    -------
-    float
-        [MWh]
     """
     return months * line.intercept + line.slope * float(degree_days)
 
 
 def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
     """
-    Return the lower bound of the two-sided 95 % interval of that energy; at least zero.
+    Return the lower bound of the two-sided 95 % interval of that energy, at least zero. [MWh]
 
     E_BL,adj - t * sqrt(n^2 var(a) + 2 n CDD cov(a, b) + CDD^2 var(b) + n s^2)
 
@@ -112,11 +107,6 @@ def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
 
     `months`: n.
     `degree_days`: CDD of all of them. [K d]
-
-    Returns
-    -------
-    Fraction
-        [MWh]
 
     References
     ----------

@@ -197,11 +197,8 @@ def read(spec: Spec | Mapping[str, ParameterSpec], values: object, where: str) -
     `where`: source of the values, for the error: a file, or `projects[roof-1].parameters`.
     Raises MethodologyError that names the key, its value and what to change.
 
-    Returns
-    -------
-    dict
-        `Fraction` a number, `int` a whole number, `date` a date, text a choice, lists and dicts of
-        these.  Absent optional keys without a default stay absent.
+    Returns: `Fraction` a number, `int` a whole number, `date` a date, text a choice, lists and
+    dicts of these.  Absent optional keys without a default stay absent.
     """
     if not isinstance(values, Mapping):
         raise MethodologyError(f"{where}: {_quoted(values)} must be an object with {_names(spec)}")

@@ -121,10 +121,7 @@ def transferable(credit_t: int, project: TransferClass, country: str | None) -> 
     `credit_t`: issued so far; a transfer may only be authorised after issuance. [t]
     `country`: country of the project.
 
-    Returns
-    -------
-    Transferable
-        Rounded down.
+    Rounded down.
     """
     decree = rules(country)
     if decree is None:

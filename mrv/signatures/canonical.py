@@ -35,10 +35,7 @@ def encode(value: object, *, allow_floats: bool = False) -> bytes:
     `allow_floats`: accept finite floats; in signed bodies write a decimal string instead.
     Raises CanonicalError with the path of the first value that has no canonical form.
 
-    Returns
-    -------
-    bytes
-        UTF-8 JSON in the form of RFC 8785.
+    Returns: UTF-8 JSON in the form of RFC 8785.
     """
     result = None if allow_floats else _quickly(value)
     if result is not None:

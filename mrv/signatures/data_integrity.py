@@ -108,10 +108,7 @@ def create_proof(
     Raises SignatureError if the document already has a proof or `created` has no time zone.
     Raises CanonicalError if the document has no canonical form.
 
-    Returns
-    -------
-    dict
-        A copy of the document with its `proof`.
+    Returns: a copy of the document with its `proof`.
     """
     if "proof" in document:
         raise SignatureError(

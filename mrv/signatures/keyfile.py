@@ -102,13 +102,8 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
     Raises EnrolmentError as `read_keyring`, or where a status list is not a JSON object, or the
     policy no text.
 
-    Returns
-    -------
-    keys : tuple of EnrolledKey
-    status_lists : tuple of bytes
-        Canonical JSON, a signed document each.
-    log_policy : str or None
-        Text of a policy of witnesses.
+    Returns keys, status lists (canonical JSON, a signed document each), and the text of a policy of
+    witnesses.
     """
     record = canonical.parse_object(data)
     lists = record.pop(_LISTS, [])

@@ -95,10 +95,7 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     `leaves`: all leaf hashes of the tree.
     Raises LogError if the tree has no such leaf.
 
-    Returns
-    -------
-    list of bytes
-        Sibling hashes, from the leaf upwards.
+    Returns: sibling hashes, from the leaf upwards.
     """
     if not 0 <= index < len(leaves):
         raise LogError(f"no leaf {index} in a tree of {len(leaves)}; indices count from 0")

@@ -251,10 +251,7 @@ def check_sampling(
     Raises CanonicalError or SignatureError if it does not have the form of `sign_sampling`, is of
     another statement, or differs from the draw of its seed.
 
-    Returns
-    -------
-    tuple of int
-        Number of units drawn at random, drawn by risk, and in total.
+    Returns: number of units drawn at random, drawn by risk, and in total.
     """
     named = related(statement["id"], canonical.encode(statement))
     if (

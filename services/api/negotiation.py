@@ -187,10 +187,7 @@ def outcome(conn: Connection, wanted: Wanted, prefer: Preferences) -> tuple[int,
 
     Raises ProblemError as the signer refused it.
 
-    Returns
-    -------
-    tuple
-        HTTP status, 202 for `respond-async` and while unanswered, and the body.
+    Returns: HTTP status, 202 for `respond-async` and while unanswered, and the body.
     """
     # `respond-async` is a job also where the signer was quicker: a client reads one form of answer
     answer = (

@@ -65,10 +65,7 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
 
     `error`: exception raised by a command.
 
-    Returns
-    -------
-    tuple of Exit and str, or None
-        None for a defect, whose traceback is shown.
+    Returns: None for a defect, whose traceback is shown.
     """
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Exit.INTERRUPTED, "interrupted"

@@ -237,10 +237,7 @@ class Outbox:
 
         Raises FullError when there is no room; none of `records` is stored.
 
-        Returns
-        -------
-        int
-            Number of older messages deleted to make room.
+        Returns: number of older messages deleted to make room.
         """
         with self._mutex:
             self._room.look()

@@ -116,12 +116,7 @@ def settle(
     """
     Create a topic, or compare the existing one and change it if requested.
 
-    Returns
-    -------
-    bool
-        Whether it was created now.
-    list of Difference
-        Remaining differences.
+    Returns: whether it was created now; remaining differences.
     """
     return run_once(_settle(access, wanted, alter=alter))
 

@@ -307,10 +307,7 @@ def sampling(
     Raises SignatureError, EnrolmentError or CanonicalError if the seed gives another list, or it is
     not signed by a verifier.
 
-    Returns
-    -------
-    tuple of int
-        Numbers of device-days drawn at random, chosen by risk, and in total.
+    Returns: numbers of device-days drawn at random, chosen by risk, and in total.
     """
     go_on = _through(SAMPLING, begun)
     go_on()

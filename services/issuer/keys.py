@@ -125,10 +125,7 @@ def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
 
     Raises InputError or ServerError as `public_key`.
 
-    Returns
-    -------
-    multikey, where : str, dict
-        Public key, and its location: `plant-2` follows `plant`.
+    Returns `multikey`, `where`: public key, and its location: `plant-2` follows `plant`.
     """
     import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
 

@@ -55,10 +55,7 @@ class Expected(NamedTuple):
         """
         Return the devices beyond the limit of a commit, those with the longest gaps first.
 
-        Returns
-        -------
-        dict of int to int
-            Fleet index to the time up to which everything is derived. [us UTC]
+        Returns: fleet index to the time up to which everything is derived. [us UTC]
         """
         if not len(self.device) or int(self.rows.sum()) <= MOST_ROWS:
             return {}
@@ -124,12 +121,8 @@ def spans(
 
     `known`: known later readings, which need not be looked up.
 
-    Returns
-    -------
-    spans : dict of int to Span
-        Spans by fleet index; other devices must wait.
-    done : list of int
-        Devices without readings from the time of their request on.
+    Returns `spans`: spans by fleet index; other devices must wait.
+    Returns `done`: devices without readings from the time of their request on.
     """
     out: dict[int, Span] = {}
     done: list[int] = []

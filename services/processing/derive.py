@@ -66,10 +66,7 @@ def agreed(
     `newest_us`: fleet index to the newest reading with stored rows. [us UTC]
     `bare`: as for `register_checkpoints.last`.
 
-    Returns
-    -------
-    dict of int to int
-        Only devices that agree. [us UTC]
+    Only devices that agree. [us UTC]
     """
     sought = {
         d: _Sought(last_us[d], end, newest_us[d])

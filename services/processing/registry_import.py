@@ -58,10 +58,7 @@ def import_registry(
     Raises RegistryError when the database refuses what the rules accepted.
     Raises StatementStateError when the outcome is no longer the confirmed one.
 
-    Returns
-    -------
-    Plan
-        Nothing was written if it is `refused`.
+    Nothing was written if it is `refused`.
     """
     with conn.transaction():
         # one import at a time; readers go on

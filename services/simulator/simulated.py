@@ -220,11 +220,7 @@ def todays_sources(
     `since_us`: start of the registers, if before that midnight: they continue from a simulation
     since then. [us since 1970 UTC]
 
-    Returns
-    -------
-    sources : list of Source
-    start_ms : int
-        The earliest midnight. [ms since 1970 UTC]
+    Returns the sources and the earliest midnight. [ms since 1970 UTC]
     """
     now_ms = now_us // 1_000
     end_ms = None if duration_us is None else (now_us + duration_us) // 1_000

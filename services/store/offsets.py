@@ -93,10 +93,7 @@ def take_over(connection: Connection, topic: str, partitions: Iterable[int]) -> 
     """
     Take over partitions after running transactions have ended; return where to continue.
 
-    Returns
-    -------
-    list of Position
-        Offset 0 where nothing was stored.
+    Returns: offset 0 where nothing was stored.
     """
     wanted = sorted(partitions)
     rows = connection.execute(

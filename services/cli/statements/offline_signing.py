@@ -36,12 +36,8 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     Raises InputError if it is not a draft.
     Raises VerificationError if a pack is given and a step of its verification fails.
 
-    Returns
-    -------
-    dict
-        Issuer and proof only: the server has the draft already.
-    list of str
-        Requirements not met, as stated in the draft.
+    Returns: issuer and proof only: the server has the draft already; requirements not met, as
+    stated in the draft.
     """
     subject = _subject(what)
     name = _name(subject)

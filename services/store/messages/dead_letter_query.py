@@ -191,11 +191,8 @@ def of_period(
     """
     Return refused messages of devices or gateways in [from, to), oldest first.
 
-    Returns
-    -------
-    list of tuple
-        id, microseconds of receipt, principal, topic, device, reason, detail,
-        content type, bytes, SHA-256 in hex.
+    Returns: id, microseconds of receipt, principal, topic, device, reason, detail, content type,
+    bytes, SHA-256 in hex.
     """
     edge = "to_timestamp(%s / 1000000) + %s %% 1000000 * interval '1 microsecond'"
     return conn.execute(
@@ -222,11 +219,8 @@ def group_letters(conn: Connection, wanted: Filter, by: Sequence[str]) -> list[d
 
     `by`: one or more of `GROUPS`.
 
-    Returns
-    -------
-    list of dict
-        The group's values, then `refused`, `waiting` (never resent), `first` and `last` (times
-        of receipt), and `example`, the number of the newest letter.
+    Returns: the group's values, then `refused`, `waiting` (never resent), `first` and `last` (times
+    of receipt), and `example`, the number of the newest letter.
     """
     condition, values = where(wanted)
     columns = ", ".join(GROUPS[name] for name in by)

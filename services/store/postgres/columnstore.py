@@ -409,10 +409,7 @@ def make(conn: Connection, known: Mapping[str, DeviceClass]) -> list[str]:
     """
     Create or extend the tables of readings for device classes, in the caller's transaction.
 
-    Returns
-    -------
-    list of str
-        Tables that were created or got a column.
+    Returns: tables that were created or got a column.
     """
     stored = _stored(conn)
     changed = []

@@ -66,10 +66,7 @@ def nearest(
     `column`: time column of the table.
     `many`: number of rows wanted for each; fewer only if the history has no more.
 
-    Returns
-    -------
-    list of tuple
-        Rows in no order.
+    The rows are in no order.
     """
     result: list[TupleRow] = []
     missing: list[int] = []

@@ -39,10 +39,7 @@ def write(
 
     Raises RegistryError where a sensor is not a device, or an event's asset is missing.
 
-    Returns
-    -------
-    assets, events : int
-        Numbers of new or changed rows.
+    Returns `assets`, `events`: numbers of new or changed rows.
     """
     try:
         with conn.transaction():

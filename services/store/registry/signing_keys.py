@@ -137,10 +137,7 @@ def revoke(conn: Connection, name: str, at: datetime) -> list[EnrolledKey]:
     `at`: time of the end, possibly in the past when the secret was stolen.
     Raises EnrolmentError if the holder has no key that is valid at that time.
 
-    Returns
-    -------
-    list of EnrolledKey
-        Without those that ended before.
+    Without those that ended before.
     """
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('enrolled_key', 0))")

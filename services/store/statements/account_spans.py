@@ -235,10 +235,7 @@ def owed_at_site(
     Only projects with other meters, issued before this project's first issue; later ones are
     neighbours.
 
-    Returns
-    -------
-    list of (str, int)
-        Statements, and their amounts that no project has taken over. [ug CO2e]
+    Returns: statements, and their amounts that no project has taken over. [ug CO2e]
     """
     names = list(devices)
     claims, places, reached = _history(conn, project, from_us, to_us)

@@ -81,10 +81,7 @@ class Seen:
         """
         Add a batch, and write new or long unwritten times.
 
-        Returns
-        -------
-        Written
-            For `remember` after the commit.
+        Returns: for `remember` after the commit.
         """
         fresh = np.zeros(len(self._fleet), dtype=np.bool_)
         for frame in frames:
@@ -233,13 +230,7 @@ class Clocks:
     def observe(
         self, cursor: Cursor, frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:
-        """
-        Store new clock offsets of devices; return them for `remember` after the commit.
-
-        Returns
-        -------
-        list of (device, day, least)
-        """
+        """Store new clock offsets of devices; return them for `remember` after the commit."""
         result: dict[tuple[int, int], int] = {}
         for frame in frames:
             device, day, least = _least(frame, messages)
@@ -357,10 +348,7 @@ def by_day(
     belongs to the day in which it begins. [us UTC]
     `late_us`: delay after the day's end from which an hour of arrival is late. [us]
 
-    Returns
-    -------
-    list of Summed
-        Counts by device and day.
+    Returns: counts by device and day.
     """
     cursor.execute(
         "WITH c AS (SELECT device_id, width_bucket(made, %(edges)s::timestamptz[]) AS day, made,"
@@ -390,11 +378,8 @@ def not_on_time(
     `from_us`, `to_us`: readings of these times, half-open. [us UTC]
     `late_us`: delay after its hour from which a reading is late. [us]
 
-    Returns
-    -------
-    dict of str to (int, int)
-        By device whose first reading of the span and all before it were late: whole hours from the
-        first to the last, and between their arrivals.
+    Returns: by device whose first reading of the span and all before it were late: whole hours from
+    the first to the last, and between their arrivals.
     """
     cursor.execute(
         "WITH c AS (SELECT device_id, made, min(arrived) AS arrived"

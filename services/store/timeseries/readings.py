@@ -174,10 +174,7 @@ def fetch(
     `after_us`: fleet index to the exclusive begin. [us UTC]
     `until_us`: exclusive end, also by device; None or a missing device for no end. [us UTC]
 
-    Returns
-    -------
-    Frame
-        Sorted by device id and time.
+    Sorted by device id and time.
     """
     spans = {d: (us + 1, _end(d, until_us)) for d, us in after_us.items()}
     parts = []
@@ -214,10 +211,7 @@ def months(
 
     `spans`: fleet index to the requested span, end excluded. [us UTC]
 
-    Returns
-    -------
-    Frame
-        Sorted by device index and time.
+    Sorted by device index and time.
     """
     runs = near.cut(fleet, spans)
     absent = {name: _absent(c.kind) for name, c in classes.load()[class_id].channels.items()}

@@ -43,10 +43,7 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
     `year`: the last one with figures where absent.
     Raises RegistryError if no programme is registered.
 
-    Returns
-    -------
-    dict
-        Tonnes as decimal text; None where unknown.
+    Returns: tonnes as decimal text; None where unknown.
     """
     name = stored.name_of(conn)
     if name is None:

@@ -137,6 +137,7 @@ def pytest_configure(config):
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(
             stack.enter_context(memory.folder(usual, gigabytes=5))
         )
+    memory.begin(config._tmp_path_factory)
     if option.tx and not SOAK and not getattr(option, "cov_source", None):
         folder = config._tmp_path_factory.mktemp("forks")
         option.tx = workers.forked(option.tx, config.invocation_params.args, folder)

@@ -15,9 +15,12 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of an unguessable name in it)
 _NAME = "tonne-tests-{pid}-"
 _BESIDE = 2 << 30  # bytes that are to be left on the machine
+_of_run: list[pytest.TempPathFactory] = []
 
 
 @contextmanager
@@ -33,6 +36,16 @@ def folder(otherwise: Path, gigabytes: int = 1) -> Iterator[Path]:
         yield home
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def begin(factory: pytest.TempPathFactory) -> None:
+    """Let `kept` make its folders in that of the run, which pytest removes."""
+    _of_run[:] = [factory]
+
+
+def kept(prefix: str) -> Path:
+    """Return a new folder that remains until the run ends."""
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=_of_run[0].getbasetemp()))
 
 
 def _room(needed: int) -> bool:

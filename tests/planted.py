@@ -5,14 +5,13 @@ Filling a database takes half a second of processor time, copying it a tenth of 
 """
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from tests import databases, reused
+from tests import databases, memory, reused
 
 _numbers = count(1)
 T = TypeVar("T")
@@ -36,7 +35,7 @@ def planted(make: Callable[[str, Path], T], url: str, home: Path) -> T:
     made = urlsplit(url).netloc, make
     kept = _MADE.get(made)
     if kept is None:
-        kept_home = Path(tempfile.mkdtemp(prefix="planted-"))
+        kept_home = memory.kept("planted-")
         kept = _Kept(f"planted_{next(_numbers)}", kept_home, make(url, kept_home))
         _copy(url, databases.name_of(url), kept.database)
         databases.execute(url, f'ALTER DATABASE "{databases.name_of(url)}" ALLOW_CONNECTIONS true')

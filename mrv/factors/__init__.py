@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from importlib import resources
 from itertools import pairwise
@@ -204,6 +204,13 @@ class FactorBook:
             kept = (factor for factor in self if national(factor.kind)[1] in whose)
             self._within[grid] = FactorBook(kept, grid)
         return self._within[grid]
+
+    @cached_property
+    def published(self) -> FactorBook:
+        """Return the factor book without registry files' factors that no third party states."""
+        every = list(self)
+        kept = [factor for factor in every if not factor.brought or factor.documented]
+        return self if len(kept) == len(every) else FactorBook(kept, self.grid)
 
     def with_factor(self, factor: Factor) -> FactorBook:
         """

@@ -136,11 +136,9 @@ class Choice(NamedTuple):
 
 def published(book: Iterable[Factor]) -> FactorBook:
     """Return the factor book without registry files' factors that no third party states."""
-    every = list(book)
-    kept = [factor for factor in every if not factor.brought or factor.documented]
-    if isinstance(book, FactorBook) and len(kept) == len(every):
-        return book
-    return FactorBook(kept, getattr(book, "grid", None))
+    while isinstance(book, Ledger):  # what is compared is not recorded as used
+        book = book.book
+    return (book if isinstance(book, FactorBook) else FactorBook(book)).published
 
 
 def without(book: Factors, withheld: Collection[str]) -> FactorBook:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from importlib import resources
+from itertools import groupby
 from math import ceil, floor
 from typing import Any
 
@@ -29,7 +30,9 @@ def legible(text: str, maximum: int = MOST) -> str:
     A mark that changes the writing direction could reverse a figure next to it; U+202E becomes its
     number in brackets.
     """
-    label = "".join(_named(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+    label = text  # nearly always: no character of these categories counts as printable
+    if not text.isprintable():
+        label = "".join(_named(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
     return label if len(label) <= maximum else f"{label[: maximum - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -99,6 +102,17 @@ def steps(low: Fraction, high: Fraction) -> list[Fraction]:
 Block = dict[str, Any]
 # rows of a table on paper; the workbook has all
 MOST_ROWS = 200
+_TOGETHER = 12
+
+
+def together(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Return successive rows that differ in their first cell alone as one, at most twelve each."""
+    result: list[list[str]] = []
+    for rest, same in groupby(rows, key=lambda row: list(row[1:])):
+        names = [row[0] for row in same]
+        few = (names[i : i + _TOGETHER] for i in range(0, len(names), _TOGETHER))
+        result += [[", ".join(part_), *rest] for part_ in few]
+    return result
 
 
 def part(text: str) -> Block:

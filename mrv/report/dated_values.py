@@ -16,7 +16,7 @@ from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion
 from mrv.methodologies import find
 from mrv.registry.declared import Declared, Design, Event, Stratum, Survey, of_survey, required
-from mrv.report.blocks import Block, chapter, note, paragraph, table
+from mrv.report.blocks import Block, chapter, note, paragraph, table, together
 from mrv.report.translations import (
     DASH,
     SHOWN,
@@ -44,8 +44,10 @@ def dated(subject: Claims, words: Words) -> Iterator[Block]:
         heads = [
             (words[name], align, share) for name, (align, share) in zip(HEADS, _SHARES, strict=True)
         ]
-        listed = [[*row[:2], _day(row[2], words), words.number(row[3]), *row[4:]] for row in rows]
-        yield table(words, heads, listed)
+        listed = [
+            [*row[:2], _day(row[2], words), words.value(row[3], row[4]), *row[4:]] for row in rows
+        ]
+        yield table(words, heads, together(listed))
 
 
 Row = tuple[str, str, str, str, str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import cache, lru_cache
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, get_datetime_format, split_interval_pattern
@@ -12,6 +13,7 @@ from mrv.texts import form
 _DASH = " \N{EN DASH} "
 
 
+@lru_cache(maxsize=1024)
 def day(item: date, language: str) -> str:
     """Return a day: `5 January 2026`, `05/01/2026`."""
     return format_date(item, form("day", language), _locale(language))
@@ -22,6 +24,7 @@ def moment(local: datetime, language: str) -> str:
     return moment_form(language).format(f"{local:%H:%M}", day(local.date(), language))
 
 
+@cache
 def moment_form(language: str) -> str:
     """Return the form in which a language joins time {0} and day {1}."""
     return str(get_datetime_format("medium", _locale(language)))

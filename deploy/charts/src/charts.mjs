@@ -205,5 +205,8 @@ function tools(el, canvas, kind, now) {
   figure?.querySelector(".tools")?.removeAttribute("hidden");
 }
 
-document.querySelectorAll("[data-chart]").forEach(mount);
+// The page is shown first, with its static charts; then each is drawn, so that none delays the first.
+const waiting = [...document.querySelectorAll("[data-chart]")];
+const draw = () => { if (waiting.length) { mount(waiting.shift()); setTimeout(draw); } };
+requestAnimationFrame(() => setTimeout(draw));
 for (const of of ["(prefers-color-scheme: dark)", "print"]) matchMedia(of).addEventListener("change", () => redraws.forEach((draw) => draw()));

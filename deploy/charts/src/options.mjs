@@ -57,8 +57,13 @@ export function months(d, T, W, H, f, hidden) {
   const known = d.expected.filter((v) => v !== null);
   const s = scale(Math.min(...low), Math.max(...high, ...known, 0));
   const room = Math.min(Math.max(...d.actions.map((a) => wide(a.name, 12.5)), 90), 240);
-  const g = { left: left(f, s), right: narrow ? 6 : room + 78, top: 22, bottom: 22 };
-  const ph = H - g.top - g.bottom, pw = W - g.left - g.right, step = pw / d.labels.length, half = Math.min(step * 0.33, 26);
+  // a month that has just begun has no height to lead a line from
+  const last = d.last > 0 && high[d.last] < high[d.last - 1] / 4 ? d.last - 1 : d.last;
+  // names and amounts stand beside the last bar if the months after it leave room, else beside the chart
+  const named = wide(d.words.expected, 12) + 26, place = (right) => { const step = (W - left(f, s) - right) / d.labels.length; return [step, Math.min(step * 0.33, 26)]; };
+  const beside = ([step, half]) => left(f, s) + step * (last + 0.5) + half + room + 86 > W;
+  const g = { left: left(f, s), right: narrow ? 6 : beside(place(named)) ? room + 78 : named, top: 22, bottom: 22 };
+  const ph = H - g.top - g.bottom, pw = W - g.left - g.right, [step, half] = place(g.right);
   const y = (v) => g.top + (ph * (s.max - v)) / (s.max - s.min);
   const elements = [text(T, d.unit, 0, 6, { fill: T.muted, size: 11 })];
   if (known.length) {
@@ -66,8 +71,6 @@ export function months(d, T, W, H, f, hidden) {
     elements.push(line(points, T.ink, 1.5));
   }
   if (!narrow && d.last >= 0) {
-    // a month that has just begun has no height to lead a line from
-    const last = d.last && high[d.last] < high[d.last - 1] / 4 ? d.last - 1 : d.last;
     const edge = g.left + step * (last + 0.5) + half, x = Math.min(W - g.right + 14, edge + 34);
     let at = 0;
     const marks = shown.map((a) => { const v = a.values[last] ?? 0, mid = y(at + v / 2); at += v; return mid; });
@@ -76,19 +79,17 @@ export function months(d, T, W, H, f, hidden) {
     for (const a of d.actions) if (hidden.has(a.key)) names.push({ key: a.key, name: a.name, total: a.total, y: H, from: x });
     const ys = spread(names.map((n) => n.y), 17, 12, H - g.bottom - 9);
     if (known.length) {
-      // the expected amount has its name at the end of its line
-      names.push({ key: "ink", name: d.words.expected, total: d.expectedYear, y: y(known.at(-1)), from: W - g.right + 2, x: W - g.right + 14, weight: 600 });
+      // the line has its name at its end
+      names.push({ key: "ink", name: d.words.expected, y: y(known.at(-1)), from: W - g.right + 2, x: W - g.right + 14, weight: 600 });
       const free = ys.every((v) => Math.abs(v - y(known.at(-1))) >= 17);
       ys.push(free ? y(known.at(-1)) : Math.max(Math.min(...ys) - 17, 8));
     }
-    const near = x;
+    const near = x, end = Math.min(W - 2, x + room + 50);
     names.forEach((n, i) => {
-      const x = n.x ?? near, own = x + room + 50, beside = x + 13 + wide(`${n.name}${f.whole(n.total)}`, 12);
-      // the amounts are one column; that of the line follows its name where the others stand further left
-      const end = Math.min(W - 2, n.x && near < n.x ? beside : own);
+      const x = n.x ?? near;
       elements.push(line([[n.from, n.y], [x - 6, ys[i]], [x, ys[i]]], T[n.key], n.weight ? 1 : 1.5));
       const off = hidden.has(n.key) ? 0.45 : 1, toggle = n.key === "ink" ? {} : { silent: false, cursor: "pointer", onclick: () => hidden.toggle(n.key) };
-      for (const words of [text(T, n.name, x + 5, ys[i], { width: room, weight: n.weight, halo: true }), text(T, f.whole(n.total), end, ys[i], { align: "right", fill: T.muted, halo: true })])
+      for (const words of [text(T, n.name, x + 5, ys[i], { width: room, weight: n.weight, halo: true }), text(T, n.x ? "" : f.whole(n.total), end, ys[i], { align: "right", fill: T.muted, halo: true })])
         elements.push({ ...words, ...toggle, style: { ...words.style, opacity: off } });
     });
   } else if (known.length) elements.push(text(T, d.words.expected, g.left + pw - 2, Math.max(y(known.at(-1)) - 9, 8), { align: "right", weight: 600 }));
@@ -150,6 +151,13 @@ export function cumulative(d, T, W, H, f) {
   };
 }
 
+// What the shades of a heat map mean: from zero to its largest value.
+function shades(T, x, most) {
+  const step = 14, begin = x - wide(most, 11) - 5 - 5 * step;
+  const cells = [0, 1, 2, 3, 4].map((k) => ({ type: "rect", silent: true, shape: { x: begin + k * step, y: 1, width: step - 1, height: 10 }, style: { fill: k ? T.acc : T.hair, opacity: k ? 0.12 + 0.22 * k : 0.5 } }));
+  return [text(T, "0", begin - 5, 6, { align: "right", fill: T.muted, size: 11 }), ...cells, text(T, most, x, 6, { align: "right", fill: T.muted, size: 11 })];
+}
+
 // Hours of days as a heat map: one hue by opacity, zero grey, nothing where nothing is known.
 export function hours(d, T, W, H, f) {
   const g = { left: 44, right: 6, top: 22, bottom: 22 }, max = Math.max(...d.cells.map((c) => c[2]), 0) || 1;
@@ -157,7 +165,7 @@ export function hours(d, T, W, H, f) {
     ...base(T), grid: g, tooltip: { trigger: "item" },
     xAxis: { ...categoryAxis(T, d.labels), axisLine: { show: false }, axisLabel: { color: T.muted, fontSize: 11, interval: (i) => i % Math.ceil(d.labels.length / 6) === 0 } },
     yAxis: { ...categoryAxis(T, d.hours), inverse: true, axisLine: { show: false }, axisLabel: { color: T.muted, fontSize: 11, interval: (i) => i % Math.ceil(d.hours.length / 6) === 0 } },
-    graphic: { elements: [text(T, d.words.hour, 0, 6, { fill: T.muted, size: 11 })] },
+    graphic: { elements: [text(T, d.words.hour, 0, 6, { fill: T.muted, size: 11 }), ...shades(T, W - g.right, f.amount(max, d.unit))] },
     series: [{ type: "custom", data: d.cells, encode: { x: 0, y: 1 }, renderItem: (p, api) => {
       const [x, y] = api.coord([api.value(0), api.value(1)]), [w, h] = api.size([1, 1]), v = api.value(2);
       return { type: "rect", shape: { x: x - w / 2 + 0.5, y: y - h / 2 + 0.5, width: Math.max(1, w - 1), height: Math.max(1, h - 1) }, style: { fill: v > 0 ? T.acc : T.hair, opacity: v > 0 ? 0.12 + 0.88 * (v / max) : 0.5 } };
@@ -167,26 +175,26 @@ export function hours(d, T, W, H, f) {
 
 // Places: area by tonnes, ring by meters reporting.  A plain grid instead of ECharts' geo: 27 kB less.
 export function map(d, T, W, H, f) {
-  const cos = Math.cos((d.middle[1] * Math.PI) / 180), [w, south, e, north] = d.box, pad = 34;
+  const cos = Math.cos((d.middle[1] * Math.PI) / 180), [w, south, e, north] = d.box, pad = Math.min(34, W / 8);
   const q = Math.min((W - 2 * pad) / ((e - w) * cos), (H - 2 * pad) / (north - south)), cx = (w + e) / 2, cy = (south + north) / 2;
   const px = ([lon, lat]) => [W / 2 + (lon - cx) * cos * q, H / 2 - (lat - cy) * q];
-  const most = Math.max(...d.sites.map((s) => s.t), 0), k = Math.sqrt(most || 1) / (W < 360 ? 17 : 21);
-  const radius = (t) => Math.max(4, Math.sqrt(Math.max(t, 0)) / k);
+  const most = Math.max(...d.sites.map((s) => s.t), 0), k = Math.sqrt(most || 1) / Math.min(21, W / 18);
+  const small = W < 240, least = small ? 2.5 : 4, out = small ? 2 : 3.5, radius = (t) => Math.max(least, Math.sqrt(Math.max(t, 0)) / k);
   // what lies far out stands at the edge towards it
   const at = d.sites.map((s) => { const [x, y] = px(s.at); const edge = Math.max(radius(s.t) + 6, 18); return [Math.min(Math.max(x, edge), W - edge), Math.min(Math.max(y, edge), H - edge)]; });
-  const boxes = at.map(([x, y], i) => [x - radius(d.sites[i].t) - 5, y - radius(d.sites[i].t) - 5, x + radius(d.sites[i].t) + 5, y + radius(d.sites[i].t) + 5]);
+  const boxes = at.map(([x, y], i) => [x, y, x, y].map((v, n) => v + (n < 2 ? -1 : 1) * (radius(d.sites[i].t) + out + 1.5)));
   // what lies far out has its name first: nothing else says where it is
   const labels = [], order = d.sites.map((_, i) => i).sort((a, b) => Number(d.sites[b].far) - Number(d.sites[a].far));
   for (const i of order) labels[i] = ((s) => {
     const dark = s.up < s.of;
     if (!dark && !s.far && s.t < most / 12 && d.sites.length > 6) return null;
-    const R = radius(s.t) + 8, notes = s.note, width = Math.max(wide(s.short, 11.5), wide(notes, 11)), [x, y] = at[i];
+    const R = radius(s.t) + 8, note = small ? "" : s.note, low = note ? 15 : 8, width = Math.max(wide(s.short, 11.5), wide(note, 11)), [x, y] = at[i];
     for (const [dx, dy, align] of [[R, 0, "left"], [-R, 0, "right"], [0, R + 9, "center"], [0, -R - 9, "center"], [R * 0.8, R * 0.8, "left"], [-R * 0.8, R * 0.8, "right"], [R, -R * 0.7, "left"], [-R, -R * 0.7, "right"]]) {
-      const x0 = x + dx - (align === "right" ? width : align === "center" ? width / 2 : 0), box = [x0, y + dy - 14, x0 + width, y + dy + 15];
+      const x0 = x + dx - (align === "right" ? width : align === "center" ? width / 2 : 0), box = [x0, y + dy - low, x0 + width, y + dy + low];
       if (box[0] < 2 || box[1] < 2 || box[2] > W - 2 || box[3] > H - 2) continue;
       if (boxes.some((b, j) => j !== i && b[0] < box[2] && b[2] > box[0] && b[1] < box[3] && b[3] > box[1])) continue;
       boxes.push(box);
-      return { x: x + dx, y: y + dy, align, dark };
+      return { x: x + dx, y: y + dy, align, dark, note };
     }
     return null;
   })(d.sites[i]);
@@ -210,12 +218,12 @@ export function map(d, T, W, H, f) {
       { type: "custom", cursor: "pointer", data: d.sites.map(() => [0, 0]), renderItem: (p) => {
         const i = p.dataIndex, s = d.sites[i], [x, y] = at[i], R = radius(s.t), top = -Math.PI / 2, share = s.of ? s.up / s.of : 1;
         const children = [{ type: "circle", shape: { cx: x, cy: y, r: R }, style: s.t > 0 ? { fill: T[s.key], opacity: 0.9 } : { fill: T.bg, stroke: T.muted, lineWidth: 1 } }];
-        if (share === 1) children.push({ type: "circle", shape: { cx: x, cy: y, r: R + 3.5 }, style: { stroke: T.muted, lineWidth: 1.3, fill: null } });
-        else if (share > 0) children.push(arc(x, y, R + 3.5, top, top + 2 * Math.PI * share, T.muted, 1.3));
-        if (share === 0) children.push({ type: "circle", shape: { cx: x, cy: y, r: R + 3.5 }, style: { stroke: T.crit, lineWidth: 3.4, fill: null } });
-        else if (share < 1) children.push(arc(x, y, R + 3.5, top + 2 * Math.PI * share, top + 2 * Math.PI, T.crit, 3.4));
+        if (share === 1) children.push({ type: "circle", shape: { cx: x, cy: y, r: R + out }, style: { stroke: T.muted, lineWidth: 1.3, fill: null } });
+        else if (share > 0) children.push(arc(x, y, R + out, top, top + 2 * Math.PI * share, T.muted, 1.3));
+        if (share === 0) children.push({ type: "circle", shape: { cx: x, cy: y, r: R + out }, style: { stroke: T.crit, lineWidth: 3.4, fill: null } });
+        else if (share < 1) children.push(arc(x, y, R + out, top + 2 * Math.PI * share, top + 2 * Math.PI, T.crit, 3.4));
         const l = labels[i];
-        if (l) for (const [words, dy, font, fill] of [[s.short, -6, `600 11.5px ${FONT}`, T.ink], [s.note, 8, `400 11px ${FONT}`, l.dark ? T.crit : T.muted]])
+        if (l) for (const [words, dy, font, fill] of [[s.short, l.note ? -6 : 0, `600 11.5px ${FONT}`, T.ink], [l.note, 8, `400 11px ${FONT}`, l.dark ? T.crit : T.muted]])
           children.push({ type: "text", style: { text: words, x: l.x, y: l.y + dy, fill, font, align: l.align, verticalAlign: "middle", stroke: T.land, lineWidth: 3 } });
         return { type: "group", children };
       } },

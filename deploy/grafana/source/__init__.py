@@ -185,7 +185,7 @@ _PLAIN = (
     "statements", "subject", "successor", "system", "test", "things", "utilisation", "actor", "what", "worth",
 )  # fmt: skip
 _OTHER = {
-    "actor": "by", "clipped": "clipping", "high": "upper limit", "km": "distance", "letters": "rejected", "low": "lower limit",
+    "actor": "by", "board": "Dashboards", "clipped": "clipping", "high": "upper limit", "km": "distance", "letters": "rejected", "low": "lower limit",
     "last": "last", "not_reporting": "not reporting", "online": "online", "part": "channel or indicator", "principal": "sender",
     "standing": "standstill", "things": "number", "what": "fault",
 }  # fmt: skip
@@ -220,6 +220,10 @@ _NO_RATIO = (
     "irradiance not measured",
     "less than 8 hours of sun measured",
 )
+_BOARDS = {
+    "pv": "PV", "ev": "EV charging and buses", "air": "Air and noise", "water": "Wastewater and canal",
+    "factories": "Factories and buildings", "wind": "Wind", "works": "Works and fields",
+}  # fmt: skip
 _MONEY = ("cost", "earned", "saved")
 _EVENTS = ("jitter", "catch_up", "rollover", "glitch", "reset", "impossible", "replacement")
 
@@ -259,6 +263,7 @@ def columns() -> dict[str, dict[str, str]]:
         "grade": _common_codes("grade"),
         "part": {**_common_codes("channel"), **_common_codes("indicator")},
         "channel": _common_codes("channel"),
+        "board": {board: word(title) for board, title in _BOARDS.items()},
         "no_ratio": {reason: word(reason) for reason in _NO_RATIO},
     }
 

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from deploy.grafana.source import ACTIONS, GREEN, RED, YELLOW, class_words
 from deploy.grafana.source.boards import board, console, console_address, sites
 from deploy.grafana.source.panels import bars, series, site_map, stat, table
+from services.api.console.routes.devices import BOARDS
 
 _NOW = """
 SELECT sum(p.power_kw) AS power_kw
@@ -18,6 +19,10 @@ CROSS JOIN LATERAL (
 ) p
 WHERE d.class = '{class_id}' AND d.site = ANY(ARRAY[${{site:sqlstring}}]::text[])
 """
+# the dashboard of a device, as on its page of the console
+_BOARD = "CASE d.class {} ELSE 'works' END".format(
+    " ".join(f"WHEN '{class_id}' THEN '{board_id}'" for class_id, board_id in BOARDS.items())
+)
 _COUNTED = "project_id IN (SELECT project_id FROM v_counted_project)"
 _TODAY = "day = tonne_clock(timezone, now())::date AND time > now() - INTERVAL '2 days'"
 
@@ -120,20 +125,21 @@ FROM v_project_now ORDER BY (state IN ('silent', 'never heard')) DESC, missed_t 
                       links={"project_id": console("projects/${__value.raw}")}, span=24, height=8),
             ]),
             ("Systems", [
-                table("Systems of the programme", """
-SELECT system, sum(this_year_t) AS this_year_t, sum(devices) AS devices, sum(late) AS not_reporting, sum(projects) AS projects
+                table("Systems of the programme", f"""
+SELECT system, sum(this_year_t) AS this_year_t, sum(devices) AS devices, sum(late) AS not_reporting, sum(projects) AS projects, min(board) AS board
 FROM (
-    SELECT p.system, n.this_year_t, 1 AS projects, NULL::bigint AS devices, NULL::bigint AS late
+    SELECT p.system, n.this_year_t, 1 AS projects, NULL::bigint AS devices, NULL::bigint AS late, NULL::text AS board
     FROM project p JOIN v_project_now n ON n.project_id = p.id
     UNION ALL
     SELECT CASE WHEN d.attributes ->> 'system' IS NOT NULL THEN d.attributes ->> 'system' ELSE (SELECT p.system FROM project_device m
                JOIN project p ON p.id = m.project_id WHERE m.device_id = d.id ORDER BY upper(m.during) DESC LIMIT 1) END, NULL, NULL, count(*),
-           count(*) FILTER (WHERE h.state IN ('late', 'offline'))
+           count(*) FILTER (WHERE h.state IN ('late', 'offline')), mode() WITHIN GROUP (ORDER BY {_BOARD})
     FROM device d JOIN v_device_health h ON h.device_id = d.id GROUP BY 1
 ) parts WHERE system IS NOT NULL GROUP BY system ORDER BY this_year_t DESC NULLS LAST, system
 """, "Each system that the registry names: reduction of this year, devices, devices without data, projects. Systems that"
                       " only monitor have no reduction.",
-                      units={"this_year_t": "suffix: t"}, decimals={"this_year_t": 2}, span=24, height=8),
+                      units={"this_year_t": "suffix: t"}, decimals={"this_year_t": 2},
+                      links={"board": "/d/tonne-${__value.raw}?${__url_time_range}"}, span=24, height=8),
             ]),
             ("Targets of the programme", [
                 table("Programme by action", """

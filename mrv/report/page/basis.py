@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.documents.period_account import FixedParameter
-from mrv.report.blocks import Block, chapter, paragraph, part, table
+from mrv.report.blocks import Block, chapter, paragraph, part, table, together
 from mrv.report.dated_values import dated
 from mrv.report.report_data import Day, Facts
 from mrv.report.translations import (
@@ -102,19 +102,15 @@ def _fixed(facts: Facts, fixed: Sequence[FixedParameter], words: Words) -> Itera
         (words["description"], "l", 2.4),
         (words["value"], "r", 0), (words["unit"], "l", 0), (words["source"], "l", 1.8),
     ]  # fmt: skip
-    yield table(words, heads, [
+    rows = [
         [
             words["whole_project"] if item.device is None else item.device,
             item.symbol or item.parameter, meaning(item, facts.subject, words),
-            _fixed_value(item, words), item.unit, source(item, facts.subject, words),
+            words.value(item.value, item.unit), item.unit, source(item, facts.subject, words),
         ]
         for item in fixed
-    ])  # fmt: skip
-
-
-def _fixed_value(fixed: FixedParameter, words: Words) -> str:
-    """Return the value of a fixed parameter; a calendar year without digit grouping."""
-    return fixed.value if fixed.unit == "year" else words.number(fixed.value)
+    ]  # fmt: skip
+    yield table(words, heads, together(rows))
 
 
 def _factors(facts: Facts, words: Words) -> Block:

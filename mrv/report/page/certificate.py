@@ -12,11 +12,12 @@ from typing import Any
 import segno
 
 from mrv.calendar import instant_us, local_date
+from mrv.documents.period_account import EvidenceItem
 from mrv.report.audit_rows import condition_rows, first_proof, state, status_url
 from mrv.report.blocks import Block, banner, chapter, note, pairs, paragraph, part, table
 from mrv.report.dated_values import designed
 from mrv.report.report_data import Facts
-from mrv.report.translations import DASH, methodology, period, role
+from mrv.report.translations import DASH, described, methodology, period, role
 from mrv.report.words import Words
 from mrv.rounding import decimal_text
 from mrv.rules import titled
@@ -216,7 +217,7 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
     subject = facts.subject
     yield part(words["page.summary"])
     rows = [
-        (words["project"], f"{subject.project.name} ({subject.project.id})"),
+        (words["project"], f"{facts.project(words.language)} ({subject.project.id})"),
         (words["methodology"], methodology(subject, words)),
         (words["period"], f"{period(subject, words)} ({subject.monitoring_period.timezone})"),
     ]
@@ -258,14 +259,14 @@ def worklist(facts: Facts, words: Words) -> Iterator[Block]:
     yield chapter(words["evidence.worklist"])
     yield note(words["evidence.note"])
     heads = [
-        (words["evidence.what"], "l", 1.6),
+        (words["evidence.what"], "l", 2.6),
         (words["evidence.grade"], "l", 0),
-        (words["evidence.tonnes"], "r", 1.0),
+        (words["evidence.tonnes"], "r", 0.8),
         (words["evidence.shown_by"], "l", 2.0),
     ]
     rows = [
         [
-            f"{item.name} ({role(item.role, words)})" if item.role else item.name,
+            _named(item, facts, words),
             item.grade,
             words.number(item.tonnes),
             ", ".join(item.shown_by) or DASH,
@@ -273,6 +274,14 @@ def worklist(facts: Facts, words: Words) -> Iterator[Block]:
         for item in result.items
     ]
     yield table(words, heads, rows, "page.more")
+
+
+def _named(item: EvidenceItem, facts: Facts, words: Words) -> str:
+    """Return the meter, or the meaning of the parameter, with its role."""
+    method = facts.subject.methodology.id
+    entered = item.kind == "parameter" and described(("parameter",), method, item.name, words)
+    name = entered or item.name
+    return f"{name} ({role(item.role, words)})" if item.role else name
 
 
 def account(facts: Facts, words: Words) -> Iterator[Block]:

@@ -101,7 +101,7 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
     subject = facts.subject
     yield pairs(
         [
-            (words["project"], f"{subject.project.name} ({subject.project.id})"),
+            (words["project"], f"{facts.project(words.language)} ({subject.project.id})"),
             (words["methodology"], methodology(subject, words)),
             (words["period"], period(subject, words)),
             *signer_rows(facts, words),

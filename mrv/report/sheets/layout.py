@@ -296,7 +296,7 @@ def general(sheet: Grid, facts: Facts, words: Words) -> None:
     subject = facts.subject
     zone = subject.monitoring_period.timezone
     rows = (
-        (words["project"], f"{subject.project.name} ({subject.project.id})"),
+        (words["project"], f"{facts.project(words.language)} ({subject.project.id})"),
         (words["methodology"], methodology(subject, words)),
         (words["period"], f"{period(subject, words)} ({zone})"),
         (words["statement"], f"{facts.name} ({state(facts, words)})"),

@@ -378,7 +378,7 @@ def result(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write credited tonnes, preparer and verifier: the first sheet."""
     subject, issuer, opinion = facts.subject, facts.stated.issuer, facts.opinion
     sheet.opening()
-    sheet.title(subject.project.name, period(subject, words))
+    sheet.title(facts.project(words.language), period(subject, words))
     lines = [
         (words["page.credited"], f"{words.number(subject.credited.t)} {words['page.tonnes']}"),
         (words["page.reduction"],

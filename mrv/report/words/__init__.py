@@ -67,6 +67,10 @@ class Numbers:
         """Return a whole number or decimal text in the language's form, with the same digits."""
         return number(str(text), self.language)
 
+    def value(self, text: str, unit: str) -> str:
+        """Return the value of a parameter; a calendar year without digit grouping."""
+        return text if unit == "year" else self.number(text)
+
     def in_percent(self, text: object) -> str:
         """Return a number with the percent sign of the language."""
         return self.number(text) + percent_sign(self.language)

@@ -2264,6 +2264,7 @@ DECLARE
     ids text[];
     spans tstzmultirange[];
     made integer := 0;
+    grown regclass;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7210080) THEN
         RETURN 0;
@@ -2297,6 +2298,15 @@ BEGIN
         PERFORM tonne_make_days(ids, spans);
         made := made + cardinality(ids);
         EXIT WHEN clock_timestamp() - statement_timestamp() > budget;
+    END LOOP;
+    -- many days at once, as of a first import or after an upgrade: until autovacuum comes, pages of a city would
+    -- be planned without statistics, and take a hundred times as long
+    FOR grown IN
+        SELECT c.oid FROM pg_class c
+        WHERE made > 0 AND c.oid IN ('day_quantity'::regclass, 'day_emission'::regclass, 'day_account'::regclass, 'day_pv'::regclass)
+          AND pg_relation_size(c.oid) / current_setting('block_size')::int > 2 * c.relpages + 8
+    LOOP
+        EXECUTE format('ANALYZE (SKIP_LOCKED) %s', grown);
     END LOOP;
     RETURN made;
 END $$;
@@ -2858,6 +2868,35 @@ FROM (
 JOIN v_project_today k ON k.project_id = p.project_id AND (p.start >= k.begins AND p.start < k.ends OR p.day = k.day AND p.timezone = k.timezone)
 GROUP BY k.begins, k.day, k.timezone, p.project_id, p.device_id;
 
+-- The same by project: added up before the days of its clock are found.
+CREATE VIEW v_today_project AS
+SELECT k.begins, k.day, k.timezone, p.project_id, sum(p.baseline_ug) AS baseline_ug, sum(p.project_ug) AS project_ug,
+       sum(p.leakage_ug) AS leakage_ug, sum(p.reduction_ug) AS reduction_ug
+FROM (
+    SELECT r.day, r.timezone, NULL::timestamptz AS start, r.project_id, sum(r.baseline_ug) AS baseline_ug, sum(r.project_ug) AS project_ug,
+           sum(r.leakage_ug) AS leakage_ug, sum(r.reduction_ug) AS reduction_ug
+    FROM day_today_emission r
+    WHERE NOT EXISTS (SELECT FROM day_today_late l WHERE l.device_id = r.device_id)
+    GROUP BY r.day, r.timezone, r.project_id
+    UNION ALL
+    SELECT NULL, NULL, i.start, i.project_id, sum(i.baseline_ug), sum(i.project_ug), sum(i.leakage_ug), sum(i.reduction_ug)
+    FROM interval_emission i
+    WHERE i.start >= tonne_today_until() AND i.start >= now() - INTERVAL '50 hours'
+      AND NOT EXISTS (SELECT FROM day_today_late l WHERE l.device_id = i.device_id)
+    GROUP BY i.start, i.project_id
+    UNION ALL
+    SELECT NULL, NULL, i.start, i.project_id, sum(i.baseline_ug), sum(i.project_ug), sum(i.leakage_ug), sum(i.reduction_ug)
+    FROM (SELECT DISTINCT device_id FROM day_today_late) l
+    CROSS JOIN LATERAL (
+        SELECT r.start, r.project_id, r.baseline_ug, r.project_ug, r.leakage_ug, r.reduction_ug FROM interval_emission r
+        WHERE r.device_id = l.device_id AND r.start >= now() - INTERVAL '50 hours'
+        OFFSET 0
+    ) i
+    GROUP BY i.start, i.project_id
+) p
+JOIN v_project_today k ON k.project_id = p.project_id AND (p.start >= k.begins AND p.start < k.ends OR p.day = k.day AND p.timezone = k.timezone)
+GROUP BY k.begins, k.day, k.timezone, p.project_id;
+
 CREATE VIEW v_day_mark AS
 SELECT m.device_id, m.begins, m.ends FROM day_mark m
 UNION ALL
@@ -2873,7 +2912,7 @@ CROSS JOIN LATERAL (SELECT tonne_clock(p.timezone, now())::date - 1 AS yesterday
 CROSS JOIN LATERAL (SELECT t.day - CASE WHEN tonne_clock(p.timezone, t.day::timestamp) > u.until THEN 1 ELSE 0 END AS day) ended
 OFFSET 0;
 
--- What is read from quarter hours: days that wait to be added up, and what is not over.
+-- What is read from quarter hours: days before yesterday that wait to be added up.
 -- Rows of devices with a long mark are read by device: joined, all rows were read though no mark was long.
 CREATE VIEW v_day_emission_open AS
 SELECT tonne_clock(i.timezone, i.day::timestamp) AS begins, i.day, i.timezone, i.project_id, i.device_id, i.baseline_ug, i.project_ug, i.leakage_ug, i.reduction_ug
@@ -2929,10 +2968,7 @@ FROM (
     WHERE o.open_day < o.yesterday
     GROUP BY 1, 2, 3, 4, 5, 6
 ) i
-WHERE i.day >= i.open_day AND i.day < i.yesterday
-UNION ALL
-SELECT t.begins, t.day, t.timezone, t.project_id, t.device_id, t.baseline_ug, t.project_ug, t.leakage_ug, t.reduction_ug
-FROM v_today_emission t;
+WHERE i.day >= i.open_day AND i.day < i.yesterday;
 
 CREATE OR REPLACE VIEW v_day_emission AS
 SELECT e.begins, e.day, e.timezone, e.project_id, e.device_id, e.baseline_ug, e.project_ug, e.leakage_ug, e.reduction_ug
@@ -2944,7 +2980,10 @@ WHERE e.day < o.open_day AND NOT EXISTS (
 )
 UNION ALL
 SELECT n.begins, n.day, n.timezone, n.project_id, n.device_id, n.baseline_ug, n.project_ug, n.leakage_ug, n.reduction_ug
-FROM v_day_emission_open n;
+FROM v_day_emission_open n
+UNION ALL
+SELECT t.begins, t.day, t.timezone, t.project_id, t.device_id, t.baseline_ug, t.project_ug, t.leakage_ug, t.reduction_ug
+FROM v_today_emission t;
 
 -- The same by project: of whole days, less what is kept of devices with a mark there.
 CREATE VIEW v_project_day AS
@@ -2969,6 +3008,9 @@ FROM (
     UNION ALL
     SELECT n.project_id, n.day, n.timezone, 1, n.baseline_ug, n.project_ug, n.leakage_ug, n.reduction_ug
     FROM v_day_emission_open n
+    UNION ALL
+    SELECT t.project_id, t.day, t.timezone, 1, t.baseline_ug, t.project_ug, t.leakage_ug, t.reduction_ug
+    FROM v_today_project t
 ) a
 GROUP BY a.project_id, a.day, a.timezone
 HAVING sum(a.devices) > 0;
@@ -3434,7 +3476,9 @@ FROM (
     LEFT JOIN gateway me ON me.device_id = own.device_id
     LEFT JOIN gateway up ON up.device_id = own.gateway
 ) o
-LEFT JOIN v_device_clock c ON c.device_id = o.device_id
+LEFT JOIN (
+    SELECT DISTINCT ON (device_id) device_id, offset_s, drift_s_per_day, clock FROM v_device_clock  -- each once: read only if asked for
+) c ON c.device_id = o.device_id
 LEFT JOIN (
     SELECT device_id, count(*) AS flags FROM quality_flag WHERE time > now() - INTERVAL '1 day' GROUP BY device_id
 ) f ON f.device_id = o.device_id;
@@ -3897,11 +3941,12 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
-GRANT SELECT ON v_site_today, v_project_today, v_today_emission TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
+GRANT SELECT ON v_site_today, v_project_today, v_today_emission, v_today_project TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
 COMMENT ON VIEW v_site_today IS 'Yesterday, today and tomorrow in the time zone of each site, with their start and end times.';
 COMMENT ON VIEW v_project_today IS 'Yesterday, today and tomorrow in the time zone of each project, with their start and end times.';
-COMMENT ON VIEW v_today_emission IS 'Micrograms of CO2e of yesterday and today by device; basis of v_account_day and v_day_avoided_t.';
+COMMENT ON VIEW v_today_emission IS 'Micrograms of CO2e of yesterday and today by device; basis of v_day_avoided_t.';
+COMMENT ON VIEW v_today_project IS 'Micrograms of CO2e of yesterday and today by project; basis of v_account_day.';
 
 GRANT SELECT ON v_project_expectation TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
@@ -3931,7 +3976,7 @@ GRANT SELECT ON v_day_mark, v_project_open, v_day_emission_open, v_day_emission,
 COMMENT ON VIEW v_day_mark IS 'Spans of a device''s time whose daily sums wait for a recalculation.';
 COMMENT ON VIEW v_project_open IS 'Local day from which the daily sums of a project are not complete yet: yesterday, or earlier if no watcher runs.';
 COMMENT ON VIEW v_day_emission IS 'Micrograms of CO2e by device and the project''s local day, calculated from 15-minute intervals at present; basis of v_day_avoided_t.';
-COMMENT ON VIEW v_day_emission_open IS 'Days of v_day_emission that are calculated from 15-minute intervals: days whose sums wait for a recalculation, yesterday and today.';
+COMMENT ON VIEW v_day_emission_open IS 'Days of v_day_emission that are calculated from 15-minute intervals: days before yesterday whose sums wait for a recalculation.';
 COMMENT ON VIEW v_project_day IS 'Sums of v_day_emission by project, from stored sums of whole days; basis of v_account_day.';
 COMMENT ON VIEW v_account_day IS 'Account of a project by its local day, in micrograms and in tonnes, as its quarter hours say at this moment. All other surfaces take their tonnes from here.';
 

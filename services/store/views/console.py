@@ -286,33 +286,51 @@ class Newest:
     projects: tuple[str, ...]
 
 
-def newest(conn: Connection, shown: Mapping[str, str]) -> list[Newest]:
+# what needs attention comes first
+_STATES = (
+    "SELECT h.device_id, s.name, h.class, h.state, h.last_reading, s.timezone,"
+    " coalesce(m.projects, '{}'), count(*) OVER ()"
+    " FROM v_device_health h JOIN site s ON s.id = h.site"
+    " LEFT JOIN (SELECT device_id, array_agg(project_id::text) AS projects"
+    "   FROM project_device GROUP BY device_id) m ON m.device_id = h.device_id"
+    " WHERE %(scope)s::text[] IS NULL OR m.projects && %(scope)s"
+    " ORDER BY array_position(ARRAY['offline', 'late', 'online'], h.state), s.name, h.device_id"
+    " LIMIT %(most)s"
+)
+
+
+def newest(
+    conn: Connection,
+    shown: Mapping[str, str],
+    scope: Sequence[str] | None = None,
+    most: int | None = None,
+) -> tuple[list[Newest], int]:
     """
-    Return all devices with their newest values.
+    Return devices with their newest values, those without data first, and their total number.
 
     `shown`: device class to the displayed channel.
+    `scope`: projects of the caller.
+    `most`: maximum number of devices; all by default.
     """
+    bounds = {"scope": None if scope is None else list(scope), "most": most}
+    rows = conn.execute(_STATES, bounds).fetchall()
+    classes: dict[str, list[str]] = {}
+    for device, _, class_id, *_ in rows:
+        classes.setdefault(class_id, []).append(device)
     values: dict[str, float] = {}
-    for class_id, channel in shown.items():
-        rows = conn.execute(
-            f"SELECT d.id, r.{channel} FROM device d CROSS JOIN LATERAL (SELECT {channel}"
-            f" FROM reading_{class_id} WHERE device_id = d.id ORDER BY time DESC LIMIT 1) r"
-            f" WHERE d.class = %s AND r.{channel} IS NOT NULL",
-            [class_id],
+    for class_id, devices in classes.items():
+        channel = shown[class_id]
+        found = conn.execute(
+            f"SELECT d.id, r.{channel} FROM unnest(%s::text[]) d (id)"
+            f" CROSS JOIN LATERAL (SELECT {channel} FROM reading_{class_id}"
+            f" WHERE device_id = d.id ORDER BY time DESC LIMIT 1) r WHERE r.{channel} IS NOT NULL",
+            [devices],
         )
-        values.update((device, float(value)) for device, value in rows)
-    cursor = conn.execute(
-        "SELECT h.device_id, s.name, h.class, h.state, h.last_reading, s.timezone,"
-        " coalesce(m.projects, '{}')"
-        " FROM v_device_health h JOIN site s ON s.id = h.site"
-        " LEFT JOIN (SELECT device_id, array_agg(DISTINCT project_id::text) AS projects"
-        "   FROM project_device GROUP BY device_id) m ON m.device_id = h.device_id"
-        " ORDER BY s.name, h.device_id"
-    )
+        values.update((device, float(value)) for device, value in found)
     return [
         Newest(device, site, class_id, state, at, zone, values.get(device), tuple(projects))
-        for device, site, class_id, state, at, zone, projects in cursor
-    ]
+        for device, site, class_id, state, at, zone, projects, _ in rows
+    ], rows[0][-1] if rows else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,7 +217,8 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     behind = {name: health.pop(name) for name in ("devices", "online")}
     spoke = health.pop("spoke")
     silent = health["state"] not in {None, "online"}
-    cost = _row(conn, _COST, [id_], _COST_NAMES) if silent else None
+    projects = _rows(conn, _SERVES, [id_], ("project", "role", "from", "to"))
+    cost = _row(conn, _COST, [id_], _COST_NAMES) if silent and projects else None
     health |= dict.fromkeys(_COST_NAMES) if cost is None else cost
     health["said_at"] = health["said_at"] if health["said"] == "offline" else None
     more = conn.execute(_MORE, [id_]).fetchone()
@@ -240,7 +241,7 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
         "registered": True, "maker": maker, "model": model, "site_name": site_name,
         "timezone": zone, "attributes": attributes,
         "cause": cause, "since": since, "what_to_do": to_do, "runbook": runbook,
-        "projects": _rows(conn, _SERVES, [id_], ("project", "role", "from", "to")),
+        "projects": projects,
         "newest": _newest(conn, known["class"], id_),
         "registers": [
             {**row, "unit": _UNITS[row["quantity"]]}

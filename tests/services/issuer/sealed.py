@@ -1,13 +1,11 @@
 """Close a period as a running plant does: the sealer has sealed its days before."""
 
-import tempfile
-from pathlib import Path
-
 from services.issuer import close
 from services.issuer import transitions as life
 from services.issuer.seal import seal
 from services.issuer.sealed_day_contents import SETTLE_US
 from services.store.registry import signing_keys as enrolled
+from tests import memory
 
 _DAY_US = 86_400_000_000
 # signers of logs by their public keys, as `logged.signers` and this module made them
@@ -26,7 +24,7 @@ def log_of(conn, home=None):
     if known and known[0] in LOGS:
         return LOGS[known[0]]
     if home is None:
-        home = Path(tempfile.mkdtemp(prefix="tonne-log-"))
+        home = memory.kept("tonne-log-")
     return remember(life.log_signer(conn, home, "tonne-log"))
 
 

@@ -185,6 +185,31 @@ def test_a_round_that_is_killed_leaves_marks_and_days(registered):
         _same(watch, _SHOWN)
 
 
+def test_many_days_at_once_have_statistics(registered):
+    """A city's pages would take half a minute after its import, until autovacuum comes."""
+    with (
+        psycopg.connect(registered, autocommit=True) as conn,
+        connect(registered, role="tonne_watch", autocommit=True) as watch,
+    ):
+        refresh_days(watch)
+        conn.execute(
+            "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
+            " estimated_us, unknown_us) SELECT device, 'energy_export',"
+            " clock_timestamp() - make_interval(days => age), 1, 1, 0, 0"
+            " FROM unnest(%s::text[]) device, generate_series(20, 900) age",
+            [list(_PROJECTS)],
+        )
+        conn.execute("DELETE FROM pg_statistic WHERE starelid = 'day_quantity'::regclass")
+        assert refresh_days(watch) == len(_PROJECTS)
+        row = conn.execute(
+            "SELECT reltuples FROM pg_class WHERE oid = 'day_quantity'::regclass"
+        ).fetchone()
+        known = conn.execute("SELECT FROM pg_stats WHERE tablename = 'day_quantity'").fetchall()
+        assert row is not None
+        assert row[0] > 3_000
+        assert known
+
+
 def test_days_that_nobody_adds_up_are_shown_as_they_are(registered):
     """Where the watcher hangs, tonnes of days since then would be missing."""
     with (

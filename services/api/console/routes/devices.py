@@ -37,9 +37,10 @@ from services.store.views.parks import of_device
 
 router = APIRouter(include_in_schema=False)
 # the board of a class; all others stand on one
-_BOARDS = {
-    "pv_inverter": "pv", "ev_charger": "ev", "vehicle": "ev", "air_station": "air",
-    "noise_station": "air", "wastewater_plant": "water", "water_station": "water",
+BOARDS = {
+    "pv_inverter": "pv", "wind_turbine": "wind", "ev_charger": "ev", "vehicle": "ev",
+    "air_station": "air", "noise_station": "air", "wastewater_plant": "water",
+    "water_station": "water",
     **dict.fromkeys(
         ("energy_meter", "chiller", "pump", "furnace", "lamp_controller", "weighbridge",
          "recycling_line"), "factories",
@@ -230,7 +231,7 @@ def _board(grafana: str | None, result: dict[str, Any]) -> str | None:
     """Return the address of a device's board; None where no Grafana is known."""
     if grafana is None or not result["registered"]:
         return None
-    name = _BOARDS.get(result["class"], "works")
+    name = BOARDS.get(result["class"], "works")
     return f"{grafana}/d/tonne-{name}/{name}?var-device={result['id']}&var-site={result['site']}"
 
 

@@ -99,8 +99,6 @@ _UNKNOWN_S = 30.0
 _BEHIND = 8
 MOST, MOST_OF_ONE = 1_000, 50
 _SITE = 60
-# what needs attention comes first
-_RANK = {"offline": 0, "late": 1, "online": 2, "not commissioned": 3}
 Row = dict[str, Any]
 
 
@@ -213,9 +211,8 @@ def snapshot(conn: Connection, who: Principal, maximum: int) -> tuple[list[Row],
     Return rows visible to a user up to a maximum, those without data first, and their total
     number.
     """
-    seen = [n for n in console.newest(conn, live_channels()) if _may(who, n.projects)]
-    seen.sort(key=lambda newest: _RANK.get(newest.state, 0))
-    return [_row(newest) for newest in seen[:maximum]], len(seen)
+    seen, count = console.newest(conn, live_channels(), who.projects, maximum)
+    return [_row(newest) for newest in seen], count
 
 
 @cache
@@ -236,7 +233,7 @@ def _living(reads: ConnectionPool, wanted: Sequence[bytes]) -> set[bytes]:
 
 def _ask(reads: ConnectionPool) -> list[Newest]:
     with reads.connection() as conn:
-        return console.newest(conn, live_channels())
+        return console.newest(conn, live_channels())[0]
 
 
 def _row(newest: Newest) -> Row:

@@ -44,7 +44,7 @@ _SPANS = {
     "month": (r"([0-9]{4})-(0[1-9]|1[0-2])", "2026-01"),
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
-_MOST_GAPS, _FEW_DAYS = 50, 7
+_MOST_GAPS, _MOST_DEVICES, _FEW_DAYS = 50, 500, 7
 # intervals of a month of more devices are read where they are asked for
 _FEW_DEVICES = 500
 
@@ -113,20 +113,21 @@ def project(
 ) -> Response:
     """Return the page of a project in a year, month or day; by default the last month with data."""
     by_hour = hours is not None
-    result = ask.request.app.state.memory.get(
+    memory = ask.request.app.state.memory
+    result = memory.get(
         ("project", project, year, month, day, by_hour),
         lambda: _project_row(ask, project, year, month, day, by_hour=by_hour),
     )
     with ask.reading() as conn:
         rows = listing.statements(conn, ask.who.projects, project, None, 500)
         serving = listing.project_devices(conn, project) if ask.who.sees(project) else []
-        sources = console.account_sources(conn, project)
         by_sun = console.expected_by_sun(conn, project)
         plan = unfit_plans(conn, project).get(project)
         money: list[Money] = []
         if ask.who.sees(project):
             money = of_project(conn, project, result.first, result.end)
     statements = [stored for stored, _ in rows]
+    sources = memory.get(("sources", project), lambda: _sources(ask, project))
     t = Words(language)
     return render(
         ask,
@@ -161,9 +162,15 @@ def project(
                 "from": _local(item["from"], result.sums.timezone),
                 "to": last_day(item["to"], result.sums.timezone),
             }
-            for item in serving
+            for item in serving[:_MOST_DEVICES]
         ],
+        devices=len(serving),
     )
+
+
+def _sources(ask: Asked, project: str) -> list[console.AccountSource]:
+    with ask.reading() as conn:
+        return console.account_sources(conn, project)
 
 
 def _project_row(

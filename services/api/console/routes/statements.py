@@ -15,12 +15,13 @@ from starlette.responses import RedirectResponse, Response
 from mrv import calendar
 from mrv.calendar import instant_us
 from mrv.documents import Issuer, read_bytes
+from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, SamplingList, Verification
 from mrv.equivalents import diesel_litres
 from mrv.report.blocks import Block, sampled
 from mrv.report.dated_values import dated, designed, held
-from mrv.report.translations import certainty, described
+from mrv.report.translations import SHOWN, certainty, described
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.signatures.keys import EnrolledKey
@@ -122,10 +123,7 @@ def one_tonne(ask: View, language: Language) -> Response:
         verified_on=verified and _local_day(verified.at, claims),
         opinion=opinion and opinion.credential_subject,
         litres=diesel_litres(Fraction(1)),
-        whole={
-            side: t.tonnes(getattr(claims.emissions_before_deductions, side).t)
-            for side in ("baseline", "project", "reduction")
-        },
+        emitted=_emitted(claims, t),
         now=now,
         lately=now.month_ug and t.tonnes(of_ug(now.month_ug)),
         index=_index(entry),
@@ -183,6 +181,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(claims), opinion),
         held=_comparison_blocks(claims, opinion, sample, ReportWords(language)),
+        counted=partial(_counted, words=ReportWords(language)),
         certain=partial(certainty, words=ReportWords(language)),
         certain_head=ReportWords(language)["certainty"],
         sees=ask.who.sees(stored.project),
@@ -281,6 +280,25 @@ def _account(claims: Claims, t: Words) -> list[Drawn]:
             for name, value, total in parts
         ]
     )
+
+
+def _counted(parameter: MonitoredParameter, words: ReportWords) -> tuple[str, str]:
+    """Return the counted amount of a parameter and its unit, as in the report."""
+    unit, size = SHOWN[parameter.unit]
+    return words.number(words.plain(Fraction(parameter.counted) / size)), unit
+
+
+def _emitted(claims: Claims, t: Words) -> list[str]:
+    """
+    Return tonnes without and with the project, and their difference, as in the chart of the
+    account; those with the project are the difference of the others, so that the reader's
+    subtraction agrees.
+    """
+    before = claims.emissions_before_deductions
+    without, less = (
+        Fraction(_three(Fraction(value))) for value in (before.baseline.t, before.reduction.t)
+    )
+    return [f"{t.number(_three(v))}\N{NO-BREAK SPACE}t" for v in (without, without - less, less)]
 
 
 def _three(value: Fraction) -> str:

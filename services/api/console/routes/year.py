@@ -412,7 +412,6 @@ def months_chart(of: Year, result: list[Action], t: Words) -> Markup | None:
             if action.avoided_t is not None
         ],
         "expected": [month or None for month in of.months[begin:]],
-        "expectedYear": added(of.months) or 0,
         "unit": t("unit.t_month"),
         "words": {key: t(key) for key in ("expected", "total")},
     }

@@ -8,6 +8,7 @@ const names = JSON.parse(table.dataset.names);
 const MOST = Number(table.dataset.most); // rows that stand there at once: ten thousand would stall
 const DRAW_MS = 500;
 const ALARMS_MS = 30_000;
+const count = choose.elements.count.dataset;
 const STATE = 3;
 const VALUE = 5;
 const AT = 7;
@@ -90,7 +91,8 @@ function draw() {
   const shown = found.slice(0, MOST);
   while (body.rows.length > shown.length) body.deleteRow(-1);
   shown.forEach(([, one], i) => show(body.rows[i] ?? made(), one));
-  choose.elements.count.value = [shown.length, found.length, devices.size].map((n) => written(String(n))).join(" / ");
+  const [words, part, whole] = shown.length < found.length ? [count.most, shown.length, found.length] : [count.all, found.length, devices.size];
+  choose.elements.count.value = words.replace("{0}", written(String(part))).replace("{1}", written(String(whole)));
 }
 
 let waiting = null;

@@ -101,11 +101,15 @@ def test_the_first_screen_says_what_was_saved_and_whether_it_is_enough(opened, s
     litres = re.search("([0-9,]+) litres of diesel", tab.locator("main").inner_text())
     least, most = diesel_litres(tonnes), diesel_litres(tonnes + 1)
     assert least <= int(litres[1].replace(",", "")) <= most
-    for seen in (".progress svg", ".progress .key", "#broken"):
+    for seen in (
+        ".progress svg",
+        ".progress .key",
+        "#broken",
+        ".faults",
+        ".h-months svg",
+        ".h-map svg",
+    ):
         assert in_sight(tab, tab.locator(seen)), seen
-    if size[0] > 1000:
-        for seen in (".h-months svg", ".h-map svg", ".faults"):
-            assert in_sight(tab, tab.locator(seen)), seen
 
 
 def test_a_chart_is_read_by_keyboard_and_taken_as_a_file(tab, served):

@@ -54,7 +54,7 @@ from mrv.documents.period_account import (
     Totals,
     WarmingPotentials,
 )
-from mrv.registry.declared import Declared
+from mrv.registry import Declared
 
 
 class DeviceDifference(Form):

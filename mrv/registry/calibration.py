@@ -23,8 +23,8 @@ from ingest.model import INTERVAL_US, Fleet
 from mrv.calendar import local_date, midnight_us
 from mrv.errors import PeriodError
 from mrv.parameters import exact
+from mrv.registry import Calibration
 from mrv.registry.calibration_interval import Interval, Overdue, limited, values_of
-from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Version, at
 from mrv.rounding import plain_text
 from mrv.texts import Text, text

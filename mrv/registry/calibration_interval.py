@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from mrv.countries import country_of
 from mrv.model import RoleNeeds
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import Project
 
 # the longest interval that the registry takes, and the last year that a date has

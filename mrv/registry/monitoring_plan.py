@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
 from mrv.calendar import instant_us, utc_text
-from mrv.registry.declared import Id, Key, Sha256
+from mrv.registry import Id, Key, Sha256
 from mrv.texts import Text, text
 
 Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]

@@ -15,9 +15,9 @@ from datetime import date, timedelta
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.model import Methodology, RoleNeeds
+from mrv.registry import Calibration
 from mrv.registry.calibration import class_percent, error_percent
 from mrv.registry.calibration_interval import after
-from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.texts import Text, text
 

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Annotated
 
 from mrv import countries
-from mrv.registry.declared import Key
+from mrv.registry import Key
 from mrv.rounding import floor_credit
 from mrv.texts import Text, text
 

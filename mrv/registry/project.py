@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
 from mrv.parameters.evidence import RequiredGrades
-from mrv.registry.declared import Sample, Survey
+from mrv.registry import Sample, Survey
 from mrv.registry.monitoring_plan import Version
 from mrv.texts import Text
 

@@ -15,7 +15,7 @@ from mrv.documents.period_account import Comparison, Gap, Misstatements
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion
 from mrv.methodologies import find
-from mrv.registry.declared import Declared, Design, Event, Stratum, Survey, of_survey, required
+from mrv.registry import Declared, Design, Event, Stratum, Survey, of_survey, required
 from mrv.report.blocks import Block, chapter, note, paragraph, table, together
 from mrv.report.translations import (
     DASH,

@@ -18,7 +18,7 @@ from mrv.documents import UNSET
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import find
 from mrv.model import TECHNOLOGY, WATER
-from mrv.registry.declared import Declared
+from mrv.registry import Declared
 from mrv.registry.monitoring_plan import blank
 from mrv.report.audit_rows import anomalies, cadence_s
 from mrv.report.page.document import chapters

@@ -45,7 +45,7 @@ from mrv.model import (
     Reductions,
 )
 from mrv.parameters import Inputs, exact
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import FIRST, Project, SupportingData
 from mrv.rounding import UG_PER_T, six_places, to_integer
 from mrv.rules import rules, severity_of

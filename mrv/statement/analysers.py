@@ -26,8 +26,8 @@ from mrv.accounting.coverage import role_needs
 from mrv.calendar import days
 from mrv.methodologies import find
 from mrv.parameters import ParameterSpec, rounded
+from mrv.registry import Calibration
 from mrv.registry.calibration import of_channels, uncovered
-from mrv.registry.declared import Calibration
 from mrv.registry.project import Lit, Loaded, Measured, Project, Silent
 from mrv.rounding import plain_text
 from mrv.texts import Text, text

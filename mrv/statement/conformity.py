@@ -16,7 +16,7 @@ from mrv.documents import UNSET, copied, text_in
 from mrv.documents.monitoring import Planned
 from mrv.methodologies import find
 from mrv.parameters import exact
-from mrv.registry.declared import Calibration, Design, DesignedDevice, Event, Survey
+from mrv.registry import Calibration, Design, DesignedDevice, Event, Survey
 from mrv.registry.monitoring_plan import CORRECTION, Version, blank, called, replaced
 from mrv.registry.plan_departures import SURVEY_MONTHS, Meter, again, departures, imprecise, seldom
 from mrv.registry.project import FIRST

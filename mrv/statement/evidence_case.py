@@ -21,9 +21,9 @@ from mrv.factors import FactorBook
 from mrv.factors.ledger import centres, records_of
 from mrv.methodologies import find
 from mrv.model import SOLAR, TECHNOLOGY
+from mrv.registry import Calibration
 from mrv.registry.calibration import of_meters
 from mrv.registry.calibration_interval import Interval, intervals_of
-from mrv.registry.declared import Calibration
 from mrv.registry.project import FIRST, Lit, Measured, SupportingData
 from mrv.rules import closing
 from mrv.signatures import canonical

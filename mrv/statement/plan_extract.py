@@ -38,7 +38,7 @@ from mrv.documents.plan import (
     StatementFigures,
 )
 from mrv.parameters.evidence import USUAL, RequiredGrades
-from mrv.registry.declared import Calibration, Declared, Sample
+from mrv.registry import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,

@@ -21,7 +21,7 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.errors import CanonicalError, PeriodError
-from mrv.registry.declared import Calibration, Declared, Sample
+from mrv.registry import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
     FIRST,

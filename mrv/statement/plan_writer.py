@@ -39,9 +39,8 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.parameters.evidence import USUAL, RequiredGrades, required_of
-from mrv.registry import monitoring_plan
+from mrv.registry import Calibration, Sample, monitoring_plan
 from mrv.registry.calibration_interval import Interval, limited
-from mrv.registry.declared import Calibration, Sample
 from mrv.registry.monitoring_plan import Approval, Version
 from mrv.registry.project import (
     FIRST,

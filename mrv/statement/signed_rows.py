@@ -26,7 +26,7 @@ from ingest.errors import InputError
 from mrv.documents import write
 from mrv.documents.plan import RowSigner
 from mrv.errors import EnrolmentError, SignatureError
-from mrv.registry.declared import Sample
+from mrv.registry import Sample
 from mrv.registry.project import Document, Invoice
 from mrv.rounding import exact_text
 from mrv.signatures import canonical, ed25519

@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.errors import InputError
 from ingest.model import factor
-from mrv.registry.declared import Key
+from mrv.registry import Key
 from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native, number
 
 SHA256 = re.compile("[0-9a-f]{64}")

@@ -17,7 +17,7 @@ from typing import Any
 from ingest import profiles
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.errors import RegistryError
-from mrv.registry.declared import Calibration, JointReading, Sample
+from mrv.registry import Calibration, JointReading, Sample
 from mrv.registry.monitoring_plan import Version
 from services.registry import authority, parse
 from services.registry.entries import (

@@ -27,7 +27,7 @@ from ingest.model import INTERVAL_US
 from mrv.calendar import midnight_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
-from mrv.registry.declared import YEARS, Sample
+from mrv.registry import YEARS, Sample
 from mrv.registry.project import Invoice, Project
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.organisations import affiliated

@@ -17,11 +17,11 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from ingest import profiles
 from mrv import countries
+from mrv import registry as types
 from mrv.errors import FactorError
 from mrv.factors.ledger import factor_of
-from mrv.registry import declared as types
+from mrv.registry import MAX_EXPECTED, MAX_WATT, YEARS
 from mrv.registry.calibration_interval import MAX_MONTHS
-from mrv.registry.declared import MAX_EXPECTED, MAX_WATT, YEARS
 from mrv.registry.monitoring_plan import Approval, Version
 from mrv.registry.programme_systems import TransferClass
 from mrv.statement.conformity import GAS_BASES

@@ -12,7 +12,7 @@ from mrv.errors import MethodologyError
 from mrv.exports.contradictions import Credited
 from mrv.methodologies import find
 from mrv.parameters import ParameterSpec, read
-from mrv.registry.declared import Sample
+from mrv.registry import Sample
 from mrv.rules.plausible_values import is_monitored
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import AnyRow, SignedRow, signed_row, unsigned

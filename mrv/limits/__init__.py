@@ -240,7 +240,7 @@ def judge(
     [mg/L]
     `unscaled` (mapping of parameter to measured value): parameters with unscaled limits, such as
     pH.
-    `scale`: kq * Kf, or K. [1]
+    `scale`: Kq * Kf, or K. [1]
     `select`: column and other conditions of the limits.
     `flow`: flow of the plant, where limits depend on it. [m3/d]
     Raises IndicatorError: the standard has no limit for one of the parameters under these

@@ -233,7 +233,7 @@ class LocalStack:
     Local servers of one data folder.
 
     `home`: data folder; created if missing.
-    `kafka`: apache Kafka's folder, see `kafka_home`; without it the broker keeps topics in memory.
+    `kafka`: Apache Kafka's folder, see `kafka_home`; without it the broker keeps topics in memory.
     `grafana`: Grafana's folder, see `grafana_home`; required to start Grafana.
     """
 

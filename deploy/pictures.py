@@ -18,6 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 WIDTH, HEIGHT = 1280, 800
+PHONE = {"width": 390, "height": 844}
 
 
 def take(page: Page, base: str, path: str, name: str) -> None:
@@ -49,6 +50,8 @@ def main(base: str) -> None:
             page.locator("main form button").click()
             take(page, base, "/console/en/devices/nck-inv-1", "device")
             take(page, base, "/console/en/alarms", "alarms")
+        phone = browser.new_page(viewport=PHONE)
+        take(phone, base, "/console/en/", "phone")
         browser.close()
 
 

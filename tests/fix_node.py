@@ -59,7 +59,7 @@ def _tool(name):
 
 def _run(command, text, folder=FOLDER):
     done = subprocess.run(
-        command, cwd=folder, input=text, capture_output=True, text=True, check=False, timeout=280
+        command, cwd=folder, input=text, capture_output=True, text=True, check=False
     )
     if done.returncode:
         pytest.fail(f"{' '.join(command)} in {folder}: {done.stderr[-2000:]}")

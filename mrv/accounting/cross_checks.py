@@ -197,7 +197,7 @@ class _Bench(NamedTuple):
     def by_invoice(self, invoice: Invoice) -> CrossCheck:
         """Return the comparison of an invoice with its meters."""
         quantity, names = invoice.quantity, invoice.devices
-        of = [m for m in self.monitored if m.device.id in names and m.needs.quantity == quantity]
+        of = [m for m in self.monitored if m.device.id in names and self._meters(m, quantity)]
         first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
         ours, known, effect = 0, 0, Fraction(0)
         for meter in of:
@@ -206,7 +206,8 @@ class _Bench(NamedTuple):
             stretch = rows.within(max(first, begin), min(last, end))
             ours += exact_sum(stretch.value)
             known += len(stretch.number)
-            effect += self._effect(meter, *stretch)
+            # own use is deducted
+            effect += self._effect(meter, *stretch) * (-1 if quantity == meter.needs.less else 1)
         beside = self._outside(invoice, of)
         why = self._incomparable(invoice, of, beside)
         percent = exact(invoice.percent, "tolerance_percent")
@@ -229,6 +230,12 @@ class _Bench(NamedTuple):
             _Against(INVOICE, name_of(invoice), names, quantity, span),
             (known, whole), (ours + beside.value, invoice.value), percent, effect, why, beside,
         )  # fmt: skip
+
+    def _meters(self, meter: Monitored, quantity: str) -> bool:
+        """Return whether a device has a quantity: its role's, or the own use deducted from it."""
+        return quantity == meter.needs.quantity or (
+            not self.by_first and quantity in meter.needs.quantities
+        )
 
     def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
         """Return the quantity of an invoice outside period or project; None if it is not known."""

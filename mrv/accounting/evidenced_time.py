@@ -152,41 +152,44 @@ def with_lines_added(supporting: SupportingData) -> SupportingData:
     Return the data of a period with the lines of each document added up.
 
     Lines have issuer, number, file, meters and time in common.  A document whose amounts all occur
-    equally often was entered as often.  A corrected line is replaced within its document.
+    equally often was entered as often.  A correction replaces all lines of a document.
     """
     documents = defaultdict[Invoice, list[Invoice]](list)
-    for invoice in sorted(supporting.invoices, key=lambda i: i.id):
-        documents[_document(invoice)].append(invoice)
-    lines = dict[str, list[Invoice]]()
-    for rows in documents.values():
-        amounts = Counter(row.value for row in rows)
-        alike = len({*amounts.values()}) == 1
-        several = [*{row.value: row for row in reversed(rows)}.values()] if alike else rows
-        if rows[0].sha256 is not None and len(several) > 1:
-            lines |= {row.id: sorted(several, key=lambda row: row.id) for row in rows}
-    whole = {row.id: _sum(lines[row.id]) for row in supporting.invoices if row.id in lines}
-    replaced = []
+    for row in supporting.invoices:
+        documents[_document(row)].append(row)
+    now = {row: _added(lines) or row for lines in documents.values() for row in lines}
+    by_id = {row.id: whole for row, whole in now.items()}
+    replaced = dict[tuple[Invoice, Invoice], str]()
     for old, new, reason in supporting.replaced:
-        first = old
-        if new.id in lines and _document(old) == _document(new):
-            first = _sum([old, *(line for line in lines[new.id] if line.id != new.id)])
-        replaced.append((first, whole.get(new.id, new), reason))
-    single = (row for row in supporting.invoices if row.id not in lines)
-    invoices = (*single, *dict.fromkeys(whole.values()))
-    return replace(supporting, invoices=invoices, replaced=tuple(replaced))
+        first, of = {new.id: old}, _document(old)
+        # lines that another document replaced, and those that count still
+        for other, by, _ in supporting.replaced:
+            if of == _document(other) != _document(by):
+                first.setdefault(by.id, other)
+        for row in documents[of]:
+            first.setdefault(row.id, row)
+        pair = _added(first.values()) or old, now.get(new, by_id.get(new.id, new))
+        replaced.setdefault(pair, reason)
+    whole = tuple((*pair, reason) for pair, reason in replaced.items())
+    return replace(supporting, invoices=tuple(dict.fromkeys(now.values())), replaced=whole)
+
+
+def _added(lines: Iterable[Invoice]) -> Invoice | None:
+    """Return the document of several lines as one invoice; None of one, or without its file."""
+    lines = sorted(lines, key=lambda line: line.id)
+    amounts = Counter(line.value for line in lines)
+    if len({*amounts.values()}) == 1:  # entered as often
+        lines = [*{line.value: line for line in reversed(lines)}.values()][::-1]
+    if lines[0].sha256 is None or len(lines) == 1:
+        return None
+    names = ", ".join(line.id for line in lines)
+    signed = lines[0].signed if all(line.signed for line in lines) else None
+    return replace(lines[0], id=names, value=sum(line.value for line in lines), signed=signed)
 
 
 def _document(invoice: Invoice) -> Invoice:
     """Return what the lines of a document have in common."""
     return replace(invoice, id="", value=0, signed=None)
-
-
-def _sum(lines: Collection[Invoice]) -> Invoice:
-    """Return an invoice of the sum of lines."""
-    first, *_ = lines
-    names = ", ".join(line.id for line in lines)
-    signed = first.signed if all(line.signed for line in lines) else None
-    return replace(first, id=names, value=sum(line.value for line in lines), signed=signed)
 
 
 def states_less(check: CrossCheck) -> bool:

@@ -214,7 +214,9 @@ class FallenRegisters:
 
         `block`: as of `of_block`.
         """
-        for index, of, channel in registers_of(block, self.wanted):
+        # of own use, too, which a role may deduct
+        every = dict.fromkeys(self.wanted, (*classes.load()[block.class_id].registers,))
+        for index, of, channel in registers_of(block, every):
             device = self.fleet.devices[index]
             rows = [row.at_us for row in device.replacements if row.channel == channel.name]
             time_us = block.time_us[of][block.columns[channel.name][of] != NULL] if rows else []

@@ -23,7 +23,8 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from mrv.errors import MethodologyError
 
@@ -90,18 +91,11 @@ def year(roof: Roof, plant: Plant, ghi: Sequence[float] | None) -> Year:
     [kWh/m2].  None: a cloudless year, the ceiling that no plant exceeds.
     """
     pvlib = load_pvlib()
-    import pandas as pd  # noqa: PLC0415 - comes with pvlib
-
-    times = pd.date_range("2025-01-01T00:30", periods=_HOURS, freq="h", tz="UTC")
-    sun = pvlib.solarposition.get_solarposition(times, roof.latitude, roof.longitude)
-    # by day number: pandas is about to rename what pvlib would ask the index for
-    extra = pvlib.irradiance.get_extra_radiation(times.day_of_year.to_numpy())
-    clear = _clear(pvlib, times, sun, extra, roof)
-    # the site's own months: a longitude of 106 degrees is seven hours ahead
-    month = (times + pd.Timedelta(hours=round(roof.longitude / 15))).month
-    by_month = clear.groupby(month).sum() / _WH_PER_KWH
-    hourly = clear * _shares(by_month, month, ghi)
-    plane, effective = _plane(pvlib, times, sun, extra, hourly, roof)
+    sky = _sky(roof.latitude, roof.longitude)
+    month = sky.month
+    by_month = sky.clear.groupby(month).sum() / _WH_PER_KWH
+    hourly = sky.clear * _shares(by_month, month, ghi)
+    plane, effective = _plane(pvlib, sky, hourly, roof)
     power = _power(pvlib, effective, plane, plant)
     return Year(
         ghi=tuple(float(v) for v in hourly.groupby(month).sum() / _WH_PER_KWH),
@@ -112,13 +106,34 @@ def year(roof: Roof, plant: Plant, ghi: Sequence[float] | None) -> Year:
     )
 
 
-def _clear(pvlib: Any, times: Any, sun: Any, extra: Any, roof: Roof) -> Any:
+class _Sky(NamedTuple):
+    """Hours of a year at a location: position of the sun, cloudless irradiation, local month."""
+
+    times: Any
+    sun: Any
+    extra: Any
+    clear: Any
+    month: Any
+
+
+@lru_cache(maxsize=8)  # an estimate asks for each orientation of the modules, and for two skies
+def _sky(latitude: float, longitude: float) -> _Sky:
+    pvlib = load_pvlib()
+    import pandas as pd  # noqa: PLC0415 - comes with pvlib
+
+    times = pd.date_range("2025-01-01T00:30", periods=_HOURS, freq="h", tz="UTC")
+    sun = pvlib.solarposition.get_solarposition(times, latitude, longitude)
+    # by day number: pandas is about to rename what pvlib would ask the index for
+    extra = pvlib.irradiance.get_extra_radiation(times.day_of_year.to_numpy())
     turbidity = pvlib.clearsky.lookup_linke_turbidity(
-        times, roof.latitude, roof.longitude, interp_turbidity=False
+        times, latitude, longitude, interp_turbidity=False
     )
     zenith = sun["apparent_zenith"]
     mass = pvlib.atmosphere.get_absolute_airmass(pvlib.atmosphere.get_relative_airmass(zenith))
-    return pvlib.clearsky.ineichen(zenith, mass, turbidity, dni_extra=extra)["ghi"]
+    clear = pvlib.clearsky.ineichen(zenith, mass, turbidity, dni_extra=extra)["ghi"]
+    # the site's own months: a longitude of 106 degrees is seven hours ahead
+    month = (times + pd.Timedelta(hours=round(longitude / 15))).month
+    return _Sky(times, sun, extra, clear, month)
 
 
 def _shares(by_month: Any, month: Any, ghi: Sequence[float] | None) -> Any:
@@ -131,13 +146,13 @@ def _shares(by_month: Any, month: Any, ghi: Sequence[float] | None) -> Any:
     return month.map(shares).to_numpy()
 
 
-def _plane(pvlib: Any, times: Any, sun: Any, extra: Any, ghi: Any, roof: Roof) -> tuple[Any, Any]:
+def _plane(pvlib: Any, sky: _Sky, ghi: Any, roof: Roof) -> tuple[Any, Any]:
     """Return the irradiance on the modules, and the part that passes their glass. [W/m2]"""
-    parts = pvlib.irradiance.erbs(ghi, sun["zenith"], times.day_of_year.to_numpy())
-    zenith, azimuth = sun["apparent_zenith"], sun["azimuth"]
+    parts = pvlib.irradiance.erbs(ghi, sky.sun["zenith"], sky.times.day_of_year.to_numpy())
+    zenith, azimuth = sky.sun["apparent_zenith"], sky.sun["azimuth"]
     plane = pvlib.irradiance.get_total_irradiance(
         roof.tilt, roof.azimuth, zenith, azimuth, parts["dni"], ghi, parts["dhi"],
-        dni_extra=extra, model="haydavies",
+        dni_extra=sky.extra, model="haydavies",
     ).fillna(0.0)  # fmt: skip
     angle = pvlib.irradiance.aoi(roof.tilt, roof.azimuth, zenith, azimuth)
     passed = pvlib.iam.physical(angle)

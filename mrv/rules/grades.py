@@ -19,6 +19,8 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
+import numpy as np
+
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.coverage import joined
 from mrv.accounting.device_period import Monitored
@@ -147,6 +149,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
                 _beyond_invoices(facts, view),
                 _by_readings_outside(facts, of, view),
                 _by_division(account, of, view),
+                _by_own_use(facts, view),
             )
             yield _meter(view, grade, tonnes * (1 - alone), sorted(invoices))
             if not alone:
@@ -222,13 +225,33 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
     return min(Fraction(1), apart / (within * mine)) if within * mine else ZERO
 
 
+def _by_own_use(facts: Facts, meter: Monitored) -> Fraction:
+    """
+    Return the share of a meter's quantity that own use may take, if no invoices cover that.
+
+    A generator draws at its highest rate at most, in time in which its readings show no delivery.
+    """
+    if not meter.needs.less or not meter.counts:
+        return ZERO
+    shown = ((c.from_us, c.to_us) for c in facts.checks
+             if c.quantity == meter.needs.less and meter.device.id in c.devices
+             and c.holds and c.against in facts.evidence.documents)  # fmt: skip
+    begin, end = meter.span_us
+    if length(shown, begin, end) >= (1 - TOLERANCE) * (end - begin):
+        return ZERO
+    idle = (meter.service.value == 0) | (meter.service.estimated_us > 0)
+    hours = Fraction(int(np.count_nonzero(idle)) * INTERVAL_US, HOUR_US)
+    return min(Fraction(1), (meter.rate or ZERO) * hours / meter.counts)
+
+
 def _by_replacements(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the share of a meter's quantity, or of its time if larger, that replacement rows state.
 
     It is that of the steps from the reading before each row to the one after it.
     """
-    steps = facts.supporting.swapped.get((meter.device.id, meter.needs.quantity), ())
+    swapped, name = facts.supporting.swapped, meter.device.id
+    steps = (step for q in meter.needs.quantities for step in swapped.get((name, q), ()))
     whole = joined((a // INTERVAL_US * INTERVAL_US, -(-b // INTERVAL_US) * INTERVAL_US)
                    for a, b in steps)  # fmt: skip
     time_us = length(whole, *meter.span_us)

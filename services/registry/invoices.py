@@ -321,12 +321,12 @@ def _quantities(project: Project) -> dict[str, str]:
 
 
 def _drawn(project: Project) -> dict[str, set[str]]:
-    """Return the devices whose energy is derived from operating time (lamps), with the quantity."""
+    """Return the devices whose electricity is metered too (lamps, own use), with the quantity."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:
         return {}
-    drawn = {name: {need.draws[0]} for name, need in roles.items() if need.draws is not None}
+    drawn = {name: {need.less, *(need.draws or ("",))[:1]} for name, need in roles.items()}
     return {d.device: drawn[d.role] for d in project.devices if d.role in drawn}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.docket.distorted_registry import _certified_anew
 from tests.docket.distorting import at_channel, moment_of, restarted, said, times_within
-from tests.docket.world import UNITS, World, billed, invoice, rounded
+from tests.docket.world import UNITS, World, billed, invoice, rounded, sha
 
 
 @said
@@ -133,3 +133,40 @@ def same_goods(world: World, of: list[str], scatter: float, **values: Any) -> No
         if isinstance(one.get("value"), dict):
             one["value"] = {f"{n}-2": v for n, v in one["value"].items() if n in of}
     world.document["projects"].append(project)
+
+
+@said
+def lines_corrected(world: World, of: list[str], by: float, all_lines: bool = True) -> None:
+    """Lines of a document are corrected by another document, to a share of their sum."""
+    for name in of:
+        lines = [one for one in world.invoices if name in one["devices"]]
+        total = sum(one["amount"] for one in lines)
+        for one in lines if all_lines else lines[:1]:
+            share = one["amount"] / total if all_lines else 1.0
+            new = {"id": f"{one['id']}-new", "number": f"{one['number']}-new"}
+            new |= {"corrects": one["id"], "reason": "adjusted", "sha256": sha(f"{name} adjusted")}
+            amount = rounded(share * total * by, one["unit"])
+            world.invoices.append({**one, **new, "amount": amount})
+
+
+@said
+def line_added(world: World, of: str, share: float) -> None:
+    """A document gets a further line, of a share of its amount; below 0 a rebate."""
+    one = next(i for i in world.invoices if of in i["devices"])
+    amount = rounded(one["amount"] * share, one["unit"])
+    world.invoices.append({**one, "id": f"{one['id']}-line", "amount": amount})
+
+
+@said
+def draw_billed(world: World, of: str, by: float = 1.0) -> None:
+    """The supplier's invoice of what a generator draws is provided too."""
+    one = invoice(world, of, world.month.first, world.month.end)
+    inside = world.month.inside
+    amount = float(world.made[of]["energy_import_wh"][inside].sum()) / 1000 * by
+    more = {"id": f"{one['id']}-draw", "number": f"{one['number']}-draw"}
+    more |= {
+        "sha256": sha(f"draw {of}"),
+        "quantity": "energy_import",
+        "amount": rounded(amount, one["unit"]),
+    }
+    world.invoices.append(one | more)

@@ -175,6 +175,16 @@ def test_a_corrected_line_is_corrected_within_its_document():
     ((old, new, _),) = found.replaced
     assert found.invoices == (new,)
     assert (old.value, new.value) == (10 * DAILY, 9 * DAILY)
+    # another document in place of one line, or of each, is compared with all lines
+    other = bill(8.5, number="8")
+    (pair,) = with_lines_added(
+        SupportingData(invoices=(other, rest), replaced=((first, other, "adjusted"),))
+    ).replaced
+    assert [each.value for each in pair[:2]] == [10 * DAILY, 8.5 * DAILY]
+    each = bill(5, number="8", id="one"), bill(3.5, number="8", id="two")
+    replaced = tuple(zip((first, rest), each, ("adjusted",) * 2, strict=True))
+    (pair,) = with_lines_added(SupportingData(invoices=each, replaced=replaced)).replaced
+    assert [each.value for each in pair[:2]] == [10 * DAILY, 8.5 * DAILY]
 
 
 CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])

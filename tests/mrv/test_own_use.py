@@ -1,6 +1,7 @@
 """The import of a plant's meter is deducted from its export."""
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.registry.project import ProjectDevice
+from mrv.registry.project import ACCOUNTING, Invoice, ProjectDevice, SupportingData
 from mrv.rules.closing import close
 from mrv.statement.evidence import monitored
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
@@ -36,7 +37,7 @@ def _of(quantity, value, skip=()):
     return rows
 
 
-def _closed(*parts, certificates=None, meter=METER, days=1):
+def _closed(*parts, certificates=None, meter=METER, days=1, invoices=()):
     found = {"m-1": CERTIFICATES["inv-1"]} if certificates is None else certificates
     fleet = Fleet([*FLEET.devices, meter])
     rows = IntervalRows.concat(list(parts))
@@ -74,3 +75,32 @@ def test_import_that_is_lost_never_earns(export, imported, skip):
     whole = _closed(_of("energy_export", export), _of("energy_import", imported))
     less = _closed(_of("energy_export", export), _of("energy_import", imported, skip))
     assert less.net.reduction.ug <= whole.net.reduction.ug
+
+
+def _bill(quantity, value):
+    return Invoice(
+        quantity, "Buyer", quantity, date(2026, 2, 1), ("m-1",), quantity, FROM, FROM + DAY_US,
+        value * DAY, Decimal(2), "ab" * 32,
+    )  # fmt: skip
+
+
+def test_own_use_that_no_invoice_covers_has_the_grade_of_the_meter():
+    """A meter that hides what a plant draws would be graded by the invoice of what it delivers."""
+    export, drawn = _of("energy_export", 100_000), _of("energy_import", 2_000)
+    export.value[: DAY // 2] = 0
+    sold = replace(_bill("energy_export", 50_000), value=int(export.value.sum()))
+
+    def of(*invoices):
+        given = SupportingData(invoices=invoices, accounting=ACCOUNTING)
+        result = close(
+            WIND, WIDER, {"m-1": CERTIFICATES["inv-1"]}, IntervalRows.concat([export, drawn]),
+            FROM, FROM + DAY_US, factors.load(), 0, given,
+        )  # fmt: skip
+        meters = (item for item in result.evidence if item.name == "m-1")
+        grades = [item.grade for item in meters if Fraction(item.tonnes)]
+        return sorted(grades), [(c.holds, Fraction(c.effect_t) > 0) for c in result.cross_checks]
+
+    assert of(sold) == (["C"], [(True, False)])
+    assert of(sold, _bill("energy_import", 2_000)) == (["B"], [(True, False)] * 2)
+    # an invoice of more shows what the meter hides
+    assert of(sold, _bill("energy_import", 20_000)) == (["C"], [(True, False), (False, True)])

@@ -246,11 +246,13 @@ export function flows(d, T, W, H, f) {
   });
   const elements = [];
   const key = (i) => `a${(i % 5) + 1}`;
+  // on a narrow page both sides write into the middle: how wide the other one's names are at this height
+  const beside = (n, y) => Math.max(0, ...sides[1 - n].filter(([name]) => Math.abs((n ? begin : end).get(name) - y) < 28).map(([name]) => wide(name, 11)));
   sides.forEach((side, n) => side.forEach(([name, amount]) => {
     const y = (n ? end : begin).get(name), h = Math.max(amount * unit, 1), x = n ? x1 : x0;
     elements.push({ type: "rect", silent: true, shape: { x, y, width: node, height: h }, style: { fill: T.ink } });
     const words = `${name}`, sum = f.amount(amount, d.unit);
-    if (narrow) [[words, -21, T.ink], [sum, -8, T.muted]].forEach(([said, dy, fill]) => elements.push(text(T, said, n ? W - 8 : 8, y + dy, { align: n ? "right" : "left", size: 11, width: W / 2 - 10, halo: true, fill })));
+    if (narrow) [[words, -21, T.ink], [sum, -8, T.muted]].forEach(([said, dy, fill]) => elements.push(text(T, said, n ? W - 8 : 8, y + dy, { align: n ? "right" : "left", size: 11, width: Math.max(W / 2 - 10, W - 24 - beside(n, y)), halo: true, fill })));
     else { const lx = n ? x1 + node + 6 : x0 - 6, align = n ? "left" : "right"; const ly = Math.min(Math.max(y + h / 2, 16), H - 18); elements.push(text(T, words, lx, ly - 7, { align, width: room - 10 }), text(T, sum, lx, ly + 8, { align, fill: T.muted })); }
   }));
   const givers = sides[0].map(([name]) => name);

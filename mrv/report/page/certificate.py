@@ -261,7 +261,7 @@ def worklist(facts: Facts, words: Words) -> Iterator[Block]:
     heads = [
         (words["evidence.what"], "l", 2.6),
         (words["evidence.grade"], "l", 0),
-        (words["evidence.tonnes"], "r", 0.8),
+        (words["evidence.tonnes"], "r", 1.2),
         (words["evidence.shown_by"], "l", 2.0),
     ]
     rows = [

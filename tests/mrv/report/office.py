@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import zipfile
+from functools import cache
 from io import BytesIO
 
 import pytest
+
+from tests import memory
 
 SOFFICE = shutil.which("soffice")
 _VALUE = re.compile(r"(</f>)<v>[^<]*</v>")
@@ -34,6 +37,12 @@ def without_values(data):
     return out.getvalue()
 
 
+@cache
+def _profile():
+    """Return the folder of LibreOffice's settings: its first start takes most of a conversion."""
+    return memory.kept("office-")
+
+
 def calculated(folder, workbooks):
     """
     Let LibreOffice open workbooks and save them with recalculated values.
@@ -49,8 +58,8 @@ def calculated(folder, workbooks):
     for name, data in workbooks.items():
         (given / f"{name}.xlsx").write_bytes(without_values(data))
     subprocess.run(
-        [SOFFICE, "--headless", f"-env:UserInstallation={(folder / 'profile').as_uri()}",
+        [SOFFICE, "--headless", f"-env:UserInstallation={_profile().as_uri()}",
          "--convert-to", "xlsx", "--outdir", str(found), *map(str, sorted(given.iterdir()))],
-        check=True, capture_output=True, timeout=240,
+        check=True, capture_output=True,
     )  # fmt: skip
     return {name: (found / f"{name}.xlsx").read_bytes() for name in workbooks}

@@ -57,7 +57,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         finding=_finding(listed, result["year"], Words(language)),
         fields=[field for s in result["systems"] for field in s["fields"]],
         stations=[station for s in result["systems"] for station in s["indicators"]],
-        of_expected=lambda row: percent(*_both(row)),
+        of_expected=lambda row, *of: percent(*_both(row, *of)),
     )
 
 
@@ -77,11 +77,12 @@ def _short(row: dict[str, Any]) -> Decimal:
     return max((expected or Decimal(0)) - (avoided or Decimal(0)), Decimal(0))
 
 
-def _both(item: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
-    """Return avoided and expected tonnes of a project to date."""
+def _both(
+    item: dict[str, Any], avoided_t: str = "monitored_t", expected_t: str = "expected_t_so_far"
+) -> tuple[Decimal | None, Decimal | None]:
+    """Return avoided and expected tonnes of a project, or by other names of a system, to date."""
     avoided, expected = (
-        None if item[of] is None else Decimal(item[of])
-        for of in ("monitored_t", "expected_t_so_far")
+        None if item[of] is None else Decimal(item[of]) for of in (avoided_t, expected_t)
     )
     return avoided, expected
 

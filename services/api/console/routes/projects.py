@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import groupby
 from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Query
@@ -95,8 +96,11 @@ def schedule(ask: View, language: Language, project: IdPath) -> Response:
         )
     today, rows = due_of(ask, project)
     states = [row.state(today) for row in rows]
+    # one line for what the same person does on the same day
+    groups = groupby(rows, key=lambda row: (row.day, row.kind, row.responsible))
+    listed = [(same[0], [row.what for row in same]) for same in (list(g) for _, g in groups)]
     return render(
-        ask, language, "due.html", project=project, today=today, rows=rows,
+        ask, language, "due.html", project=project, today=today, rows=listed,
         soon=states.count("soon"), overdue=states.count("overdue"),
     )  # fmt: skip
 

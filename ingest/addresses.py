@@ -33,16 +33,10 @@ class Parts(NamedTuple):
     """
     URL whose host part is not parsed yet.
 
-    Attributes
-    ----------
-    scheme : str
-        Scheme in lower case; empty if the text is not a URL.
-    login : str or None
-        `user` or `user:password`, unchanged.
-    hosts : list of str
-        Each `host` or `host:port`, unchanged.
-    rest : str
-        Path, query and fragment.
+    `scheme`: scheme in lower case; empty if the text is not a URL.
+    `login`: `user` or `user:password`, unchanged.
+    `hosts`: each `host` or `host:port`, unchanged.
+    `rest`: path, query and fragment.
     """
 
     scheme: str
@@ -55,10 +49,7 @@ def parts_of(url: str) -> Parts:
     """
     Return the parts of a URL that may name several hosts, separated by commas.
 
-    Raises
-    ------
-    ValueError
-        For blanks, or a repeated scheme; the text never contains a password.
+    Raises ValueError for blanks, or a repeated scheme; the text never contains a password.
     """
     if _UNSEEN.search(url):
         raise ValueError("contains a blank or a line end; remove it, or write %20 in a password")
@@ -80,10 +71,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
     """
     Return host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
 
-    Raises
-    ------
-    ValueError
-        For another form, or port 0; states the correct form.
+    Raises ValueError for another form, or port 0; states the correct form.
     """
     if text.startswith("["):
         host, closed, port = text[1:].partition("]")
@@ -104,16 +92,8 @@ def server_of(url: str, ports: Mapping[str, int]) -> tuple[str, int]:
     """
     Return host and port of a URL of one server.
 
-    Parameters
-    ----------
-    url : str
-    ports : mapping
-        Default port of each permitted scheme.
-
-    Raises
-    ------
-    ValueError
-        If it is not such a URL; the text never contains a password.
+    `ports`: default port of each permitted scheme.
+    Raises ValueError if it is not such a URL; the text never contains a password.
     """
     schemes = " or ".join(f"{name}://host:port" for name in ports)
     scheme, _, hosts, _ = parts_of(url)
@@ -184,10 +164,7 @@ class Tls:
         """
         Return a client's TLS context (1.2 or newer) that verifies the server's name.
 
-        Raises
-        ------
-        InputError
-            Naming the file that cannot be used.
+        Raises InputError, naming the file that cannot be used.
         """
         try:
             context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
@@ -213,9 +190,6 @@ def close_sockets(client: Any) -> None:
     """
     Close every socket of a client whose loop has ended.
 
-    Parameters
-    ----------
-    client : paho.mqtt.client.Client
-        Disconnected, its thread stopped; it may connect again.
+    `client`: disconnected, its thread stopped; it may connect again.
     """
     client._reset_sockets()  # noqa: SLF001

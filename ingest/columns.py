@@ -98,10 +98,7 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
     """
     Return the column of each payload name for one profile.
 
-    Raises
-    ------
-    ProfileError
-        If the class lacks a channel of the profile, or a unit cannot be converted.
+    Raises ProfileError if the class lacks a channel of the profile, or a unit cannot be converted.
     """
     device_class = classes.load()[class_id]
     result: dict[str, Slot] = {}

@@ -57,16 +57,8 @@ def find(payload: bytes, content_type: str | None) -> Codec:
     """
     Return the codec of a payload.
 
-    Parameters
-    ----------
-    payload : bytes
-    content_type : str, optional
-        The MQTT 5 property; its parameters, such as a character set, are ignored.
-
-    Raises
-    ------
-    PayloadError
-        `content_type_unknown`.
+    `content_type`: the MQTT 5 property; its parameters, such as a character set, are ignored.
+    Raises PayloadError: `content_type_unknown`.
     """
     if not content_type:
         return by_first_bytes(payload)
@@ -102,10 +94,7 @@ def place(
     """
     Put readings into buckets; reject unusable ones.
 
-    Parameters
-    ----------
-    route : callable
-        Topic to fleet index; raises PayloadError.
+    `route`: topic to fleet index; raises PayloadError.
     """
     order = _LAST
     known: dict[tuple[int, Names], Bucket | None] = {}

@@ -95,22 +95,14 @@ def share(steps: Steps, marks: Marks, light: Light | None = None) -> IntervalRow
     Consecutive steps of one interval are added before sorting, which at one reading a minute
     reduces their number by 15.
 
-    Parameters
-    ----------
-    steps : Steps
-        Steps in any order; `to_us >= from_us`.
-    marks : Marks
-        Sorted by device, quantity and time.  A reading on the grid belongs to
-        the interval that it ends; a first reading to the one that it opens.
-    light : callable, optional
-        Returns whether (device, quantity, interval) has light.  A step over several intervals is
-        distributed over those with light; a step in darkness only is unknown.
+    `steps`: steps in any order; `to_us >= from_us`.
+    `marks`: sorted by device, quantity and time.  A reading on the grid belongs to the interval
+    that it ends; a first reading to the one that it opens.
+    `light`: returns whether (device, quantity, interval) has light.  A step over several intervals
+    is distributed over those with light; a step in darkness only is unknown.
 
-    Returns
-    -------
-    IntervalRows
-        One row per (device, quantity, interval), in that order.  Values sum to the values of the
-        steps exactly.
+    Returns: one row per (device, quantity, interval), in that order.  Values sum to the values of
+    the steps exactly.
     """
     first, across = _places(steps)
     if light is not None:

@@ -412,16 +412,9 @@ def factor(wire: str, base: str) -> tuple[int, int, float]:
     """
     Return ratio and offset from a payload unit to a base unit.
 
-    Returns
-    -------
-    numerator, denominator : int
-    offset : float
-        base = wire * numerator / denominator + offset
+    Raises ProfileError if no such conversion is known.
 
-    Raises
-    ------
-    ProfileError
-        If no such conversion is known.
+    Returns `numerator`, `denominator`, `offset`: base = wire * numerator / denominator + offset
     """
     if wire == base:
         return (1, 1, 0.0)

@@ -82,10 +82,7 @@ def time_us(ts: int | str) -> int:
     """
     Return the time of a payload in microseconds UTC.
 
-    Raises
-    ------
-    PayloadError
-        With reason `time_invalid` for a text that is not a time or has no offset.
+    Raises PayloadError with reason `time_invalid` for a text that is not a time or has no offset.
     """
     if type(ts) is int:
         if -MAX_MS < ts < MAX_MS:
@@ -111,10 +108,7 @@ def wire_time(us: int) -> int | str:
     """
     Return microseconds UTC as a payload states them: whole milliseconds, else RFC 3339.
 
-    Raises
-    ------
-    PayloadError
-        With reason `time_invalid` outside the years 1 to 9999.
+    Raises PayloadError with reason `time_invalid` outside the years 1 to 9999.
     """
     if us % _MS == 0:
         return us // _MS
@@ -161,21 +155,14 @@ class Codec:
     """
     Payload encoding: its name, its signs and its decoder.
 
-    Attributes
-    ----------
-    name : str
-        Its name in metrics and error texts.
-    content_types : tuple of str
-        MQTT 5 content types that name it.
-    decode : callable
-        Returns the readings of a payload; the second argument is the time of receipt [us UTC], to
-        which relative times refer.  Raises PayloadError.
-    starts : bytes
-        Possible first bytes of its payloads.
-    recognises : callable
-        Whether this encoding applies to a payload with such a first byte and no content type.
-    order : int
-        Encodings are tried in this order, the most certain first.
+    `name`: its name in metrics and error texts.
+    `content_types`: MQTT 5 content types that name it.
+    `decode`: returns the readings of a payload; the second argument is the time of receipt [us
+    UTC], to which relative times refer.  Raises PayloadError.
+    `starts`: possible first bytes of its payloads.
+    `recognises`: whether this encoding applies to a payload with such a first byte and no content
+    type.
+    `order`: encodings are tried in this order, the most certain first.
     """
 
     name: str

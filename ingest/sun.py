@@ -164,12 +164,8 @@ def lit_of_day(latitude: float, longitude: float, day: int) -> NDArray[np.bool_]
 
     Meters of one location request the same days.
 
-    Parameters
-    ----------
-    latitude, longitude : float
-        North and east positive. [deg]
-    day : int
-        Days since the epoch, UTC.
+    `latitude`, `longitude`: north and east positive. [deg]
+    `day`: days since the epoch, UTC.
     """
     start = day * _DAY_US + np.arange(QUARTERS) * INTERVAL_US
     place = np.full((2, QUARTERS), [[latitude], [longitude]])

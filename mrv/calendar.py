@@ -57,10 +57,7 @@ def zone(timezone: str) -> tzinfo:
     """
     Return the clock of a time zone, for display of instants.
 
-    Raises
-    ------
-    PeriodError
-        If the zone database does not contain a name, or the text has another form.
+    Raises PeriodError if the zone database does not contain a name, or the text has another form.
     """
     return _plain(timezone) if _FROM not in timezone else _Dated(timezone)
 
@@ -79,10 +76,7 @@ def zones(timezone: str) -> tuple[Zoned, ...]:
     """
     Return the zones of a time zone in order.
 
-    Raises
-    ------
-    PeriodError
-        If the zone database does not contain a name, or the text has another form.
+    Raises PeriodError if the zone database does not contain a name, or the text has another form.
     """
     first, *later = timezone.split(_FROM)
     _plain(first)
@@ -152,10 +146,7 @@ def period_us(first: date, end: date, timezone: str) -> tuple[int, int]:
     """
     Return the half-open span of the local days from `first` to the day before `end`. [us UTC]
 
-    Raises
-    ------
-    PeriodError
-        If the period is empty.
+    Raises PeriodError if the period is empty.
     """
     if first >= end:
         raise PeriodError(
@@ -279,10 +270,7 @@ def instant_us(text: str, timezone: str) -> int:
     """
     Return the instant of RFC 3339 text, or of the local midnight of a date. [us UTC]
 
-    Raises
-    ------
-    PeriodError
-        If the text is neither a time with an offset nor a date.
+    Raises PeriodError if the text is neither a time with an offset nor a date.
     """
     try:
         if len(text) == len("2026-01-01"):

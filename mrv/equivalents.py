@@ -23,10 +23,7 @@ def diesel_litres(tonnes: Fraction) -> int | None:
     By the fuel's density and the upper bounds of its calorific value and carbon (IPCC 2006
     Guidelines, volume 2, tables 1.2 and 1.4), which gives a low value.  None for less than a litre.
 
-    Parameters
-    ----------
-    tonnes : Fraction
-        [tCO2]
+    `tonnes`: [tCO2]
     """
     burnt: Fraction = steps(diesel()).values({"diesel_l": Fraction(1)}, factors.load())["fuel_t"]
     litres = tonnes / burnt

@@ -39,12 +39,8 @@ class PackFormatError(CanonicalError):
     """
     An evidence pack has the format of another version.
 
-    Parameters
-    ----------
-    what : str
-        The format and its version.
-    remedy : str
-        How the pack can still be verified.
+    `what`: the format and its version.
+    `remedy`: how the pack can still be verified.
     """
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -76,14 +72,9 @@ class WitnessRefusedError(LogError):
     """
     A witness refuses to cosign a checkpoint.
 
-    Parameters
-    ----------
-    status : int
-        HTTP status as defined by c2sp.org/tlog-witness.
-    what : str
-        The reason.
-    size : int or None
-        Size of the last tree head that it cosigned, where the status is 409.
+    `status`: HTTP status as defined by c2sp.org/tlog-witness.
+    `what`: the reason.
+    `size`: size of the last tree head that it cosigned, where the status is 409.
     """
 
     def __init__(self, status: int, what: str, size: int | None = None) -> None:
@@ -136,14 +127,9 @@ class VerificationError(MrvError):
     """
     A verification step failed.
 
-    Parameters
-    ----------
-    step : str
-        Number and name of the step, as in the verifier's report.
-    what : str
-        The finding, with the item and its value.
-    remedy : str
-        What the reader can do about it.
+    `step`: number and name of the step, as in the verifier's report.
+    `what`: the finding, with the item and its value.
+    `remedy`: what the reader can do about it.
     """
 
     def __init__(self, step: str, what: str, remedy: str) -> None:

@@ -24,20 +24,12 @@ class Life:
     """
     A methodology in a programme.
 
-    Attributes
-    ----------
-    programmes : tuple of str
-        Names of the programme in registrations.
-    register_from, register_until : date or None
-        New projects register on days in [from, until).
-    credits_until : date or None
-        First day for which no credits are issued by it.
-    inactive : bool
-        Closed for new projects, from an unknown day.
-    successor : str or None
-        Id of the successor.
-    computes : bool
-        False if its equations were not available.
+    `programmes`: names of the programme in registrations.
+    `register_from`, `register_until`: new projects register on days in [from, until).
+    `credits_until`: first day for which no credits are issued by it.
+    `inactive`: closed for new projects, from an unknown day.
+    `successor`: id of the successor.
+    `computes`: False if its equations were not available.
     """
 
     programme: str
@@ -70,10 +62,7 @@ def find_life(methodology: str, version: str | None, named: Iterable[str | None]
     """
     Return the validity of a methodology in the programme of a registration; None if unlisted.
 
-    Parameters
-    ----------
-    named : iterable of str or None
-        Programme, registry and standard of the registration.
+    `named`: programme, registry and standard of the registration.
     """
     words = {name.casefold() for name in named if name}
     for life in lives():
@@ -115,12 +104,8 @@ def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     """
     Yield the validity rules that a period ending on a given day does not meet.
 
-    Parameters
-    ----------
-    registered : date or None
-        When the project was registered; None where not stated.
-    end : date
-        First local day after the period.
+    `registered`: when the project was registered; None where not stated.
+    `end`: first local day after the period.
     """
     if registered is not None and (refused := registration_refused(life, registered)) is not None:
         yield refused

@@ -67,20 +67,14 @@ class Factor:
     """
     A published number with the data that a verifier checks.
 
-    Attributes
-    ----------
-    valid_from, valid_to : date or None
-        Half-open local dates; None is unbounded.
-    verified : bool
-        Whether a person compared the value with the primary text.
-    sha256 : str
-        Hash of the canonical JSON of all fields, without `provisional`, `brought` and `documented`.
-    provisional : bool
-        Whether the year has no published value yet; differs by use of the factor.
-    bound : str
-        "lower" or "upper" for an end of a confidence interval; empty for its centre.
-    brought, documented : bool
-        Whether a registry file gave the factor, and whether its document is a third party's.
+    `valid_from`, `valid_to`: half-open local dates; None is unbounded.
+    `verified`: whether a person compared the value with the primary text.
+    `sha256`: hash of the canonical JSON of all fields, without `provisional`, `brought` and
+    `documented`.
+    `provisional`: whether the year has no published value yet; differs by use of the factor.
+    `bound`: "lower" or "upper" for an end of a confidence interval; empty for its centre.
+    `brought`, `documented`: whether a registry file gave the factor, and whether its document is a
+    third party's.
     """
 
     id: str
@@ -135,27 +129,17 @@ class RoleNeeds:
     """
     Requirements for a device to take a role in a project.
 
-    Attributes
-    ----------
-    less : str
-        Another quantity of the device that is deducted, such as a plant's import.
-    cap : (str, int)
-        Parameter of the yearly maximum of all devices of the role, and base units per its unit.
-    costs : int
-        Set where the quantity also emits in the project: a lost quantity then counts as 0
-        or at its maximum, whichever is conservative; the maximum without a class limit. [base
-        units/h]
-    class_limit : callable
-        Maximum of a device of the role by the project's parameters; more is a fault.
-    draws : (str, tuple of str)
-        Energy quantity of the same device, used in its operating time, and the parameters whose
-        product is its power [kW]; the last is the power of one piece, the others their number.
-    delivers : tuple
-        Energy that the device delivers for its electricity, the parameter of its efficiency, and
-        that of the reference.
-    made_from : str
-        Energy source of a role of the baseline: `SUN`, "heat", or `DECLARED` for the device's
-        `technology`.
+    `less`: another quantity of the device that is deducted, such as a plant's import.
+    `cap`: parameter of the yearly maximum of all devices of the role, and base units per its unit.
+    `costs`: set where the quantity also emits in the project: a lost quantity then counts as 0 or
+    at its maximum, whichever is conservative; the maximum without a class limit. [base units/h]
+    `class_limit`: maximum of a device of the role by the project's parameters; more is a fault.
+    `draws`: energy quantity of the same device, used in its operating time, and the parameters
+    whose product is its power [kW]; the last is the power of one piece, the others their number.
+    `delivers`: energy that the device delivers for its electricity, the parameter of its
+    efficiency, and that of the reference.
+    `made_from`: energy source of a role of the baseline: `SUN`, "heat", or `DECLARED` for the
+    device's `technology`.
     """
 
     classes: tuple[str, ...]
@@ -297,45 +281,32 @@ class Methodology:
     """
     One methodology, as declared in its file.
 
-    Attributes
-    ----------
-    programme, countries : str, tuple of str
-        Its programme, and countries of its projects (ISO 3166-1 alpha-2; empty: any).
-    additive : bool
-        Whether rows of intervals are exact micrograms that add up to the period's result; else they
-        are a live view, rounded conservatively.
-    roles : mapping
-        Roles of devices; empty for a methodology that is evaluated and not accounted live.
-    inputs_of : callable
-        Inputs of `steps` from a calendar year's activities.
-    plausible, odd : callable
-        `plausible` refuses implausible inputs that raise the reduction; `odd` those that do not
-        (under the first rules alone; later a warning).
-    timed, monthly, by_time : bool
-        Whether a close has an activity of the role `PERIOD`; whether activities are by local month;
-        whether most of the baseline depends on time alone.
-    rules, uses : tuple of str
-        Conservative rules and caps; prefixes of its kinds of factors.
-    consumptions, capacities : tuple
-        Energy use of its services; their design capacities.
-    lower_limits, agreement : mapping, tuple
-        Lower limits of parameters by metered quantities; quantities that have to agree.
-    uncredited : callable
-        Parameters of time before the crediting period, which count 0, by its first year.
-    billed : tuple of str
-        Roles that are only corroborated by invoices; no reduction without these.
-    ranges, related : tuple
-        Ranges of the variables of a regressed baseline; limits of a parameter by others.
-    baseline_documents, dated : tuple of str
-        Baseline parameters without whose document nothing is reduced; those of a condition.
-    apart : tuple of (str, str)
-        Pairs of roles that may claim the same energy twice, unless a dated `LINE_DIAGRAM` exists.
-    asks : tuple of str
-        Subjects that a verifier describes: equipment `replaced`, sludge and other `residues`.
-    implied : callable
-        Parameters that apply without an entry, such as a country's: value, meaning and source.
-    draw_meters : mapping
-        Optional role that measures the own use of a plant, by role of the baseline.
+    `programme`, `countries`: its programme, and countries of its projects (ISO 3166-1 alpha-2;
+    empty: any).
+    `additive`: whether rows of intervals are exact micrograms that add up to the period's result;
+    else they are a live view, rounded conservatively.
+    `roles`: roles of devices; empty for a methodology that is evaluated and not accounted live.
+    `inputs_of`: inputs of `steps` from a calendar year's activities.
+    `plausible`, `odd`: `plausible` refuses implausible inputs that raise the reduction; `odd` those
+    that do not (under the first rules alone; later a warning).
+    `timed`, `monthly`, `by_time`: whether a close has an activity of the role `PERIOD`; whether
+    activities are by local month; whether most of the baseline depends on time alone.
+    `rules`, `uses`: conservative rules and caps; prefixes of its kinds of factors.
+    `consumptions`, `capacities`: energy use of its services; their design capacities.
+    `lower_limits`, `agreement`: lower limits of parameters by metered quantities; quantities that
+    have to agree.
+    `uncredited`: parameters of time before the crediting period, which count 0, by its first year.
+    `billed`: roles that are only corroborated by invoices; no reduction without these.
+    `ranges`, `related`: ranges of the variables of a regressed baseline; limits of a parameter by
+    others.
+    `baseline_documents`, `dated`: baseline parameters without whose document nothing is reduced;
+    those of a condition.
+    `apart`: pairs of roles that may claim the same energy twice, unless a dated `LINE_DIAGRAM`
+    exists.
+    `asks`: subjects that a verifier describes: equipment `replaced`, sludge and other `residues`.
+    `implied`: parameters that apply without an entry, such as a country's: value, meaning and
+    source.
+    `draw_meters`: optional role that measures the own use of a plant, by role of the baseline.
     """
 
     id: str

@@ -30,20 +30,13 @@ def plane_w_m2(roof: Roof, first: date, days: int) -> NDArray[np.float64]:
     """
     Return the clear-sky irradiance on the plane of an array. [W/m2]
 
-    Parameters
-    ----------
-    first : date
-        First day, in UTC.
+    `first`: first day, in UTC.
+    Raises MethodologyError if pvlib is not installed.
 
     Returns
     -------
     float64 array, days x 96
         By interval of UTC, at its middle.
-
-    Raises
-    ------
-    MethodologyError
-        If pvlib is not installed.
     """
     pvlib = load_pvlib()
     import pandas as pd  # noqa: PLC0415 - comes with pvlib

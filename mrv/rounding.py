@@ -93,10 +93,7 @@ def exact_text(value: Fraction) -> str:
     """
     Return a fraction of decimal text as exact decimal text.
 
-    Raises
-    ------
-    ValueError
-        If no decimal has that value, such as one third.
+    Raises ValueError if no decimal has that value, such as one third.
     """
     places = 0
     while (value * 10**places).denominator != 1:
@@ -113,10 +110,8 @@ def decimal_of(text: object) -> Decimal:
     Limits the number of digits, because a short text can name a number with a hundred million
     digits.
 
-    Raises
-    ------
-    ValueError
-        If it is not a decimal number, or one of more than 60 digits before or after the point.
+    Raises ValueError if it is not a decimal number, or one of more than 60 digits before or after
+    the point.
     """
     if not isinstance(text, str) or not _WRITTEN.fullmatch(text):
         raise ValueError(
@@ -149,10 +144,7 @@ class Rates:
     every n up to `limit`; beyond it Python integers take over, so that the
     result is exact everywhere.
 
-    Parameters
-    ----------
-    rates : sequence of Fraction
-        Not negative.
+    `rates`: not negative.
     """
 
     __slots__ = ("_denominator", "_exact", "_limit", "_rest", "_whole", "any")

@@ -17,47 +17,31 @@ class Consumption:
     """
     Required consumption of a service: charging for distance, electricity for castings.
 
-    Attributes
-    ----------
-    uses, serves : tuple of str
-        Roles of the consumption, and roles of the service.
-    unit : str
-        Unit of the specific consumption, such as kWh/km.
-    per_base : Fraction
-        Conversion from base units of consumption per base unit of service to `unit`.
-    keys : (str, str), optional
-        Methodology inputs of the consumption, and of the service.
-    per_input : Fraction
-        Conversion from the units of the inputs to `unit`.
-    span : callable, optional
-        Lowest and highest plausible specific consumption, from the parameters [unit].  If unknown,
-        only a standstill of the meter is detected.
-    source : str
-        Source of the span.
-    by_history : bool
-        Whether the service may be too high, and is compared with the earlier specific consumption.
-    by_model : str
-        Parameter of a device: specific consumption of its type approval [unit], for comparison from
-        the first day on; empty if none.
-    by_design : str
-        Parameter of the project: specific consumption of the design [unit], for the same
-        comparison.
-    lowest, highest : Fraction
-        Shares of the earlier, type-approved or design specific consumption: below `lowest` only the
-        service that the consumption allows counts, above `highest` that figure is in doubt.
-        `lowest` 0: the earlier value is not comparable, as for a line with more passengers than
-        before.
-    closer : Fraction, optional
-        Share of the design value used in place of `lowest`.
-    driven : Fraction
-        Share of the type-approved value used in place of `lowest` where invoices agree with the
-        consumption.
-    sure : Fraction
-        Share of the design value below which a condition is not met, though the service counts; 0:
-        none.
-    before : str
-        Parameter of the project: specific consumption before the project [unit], at which the
-        reduction is 0.
+    `uses`, `serves`: roles of the consumption, and roles of the service.
+    `unit`: unit of the specific consumption, such as kWh/km.
+    `per_base`: conversion from base units of consumption per base unit of service to `unit`.
+    `keys`: methodology inputs of the consumption, and of the service.
+    `per_input`: conversion from the units of the inputs to `unit`.
+    `span`: lowest and highest plausible specific consumption, from the parameters [unit].  If
+    unknown, only a standstill of the meter is detected.
+    `source`: source of the span.
+    `by_history`: whether the service may be too high, and is compared with the earlier specific
+    consumption.
+    `by_model`: parameter of a device: specific consumption of its type approval [unit], for
+    comparison from the first day on; empty if none.
+    `by_design`: parameter of the project: specific consumption of the design [unit], for the same
+    comparison.
+    `lowest`, `highest`: shares of the earlier, type-approved or design specific consumption: below
+    `lowest` only the service that the consumption allows counts, above `highest` that figure is in
+    doubt.  `lowest` 0: the earlier value is not comparable, as for a line with more passengers than
+    before.
+    `closer`: share of the design value used in place of `lowest`.
+    `driven`: share of the type-approved value used in place of `lowest` where invoices agree with
+    the consumption.
+    `sure`: share of the design value below which a condition is not met, though the service counts;
+    0: none.
+    `before`: parameter of the project: specific consumption before the project [unit], at which the
+    reduction is 0.
     """
 
     uses: tuple[str, ...]
@@ -85,22 +69,14 @@ class Capacity:
     """
     Design capacity of a plant: the highest service in a day.
 
-    Attributes
-    ----------
-    parameter : str
-        Parameter of the design capacity, fixed ex ante from a document.
-    serves : tuple of str
-        Roles whose quantity is the service.
-    base_units : int
-        Base units of the service per unit of the parameter.
-    of : str
-        Parameter whose product with the service is limited, such as the COD of the inflow; empty:
-        the service itself.
-    years : tuple of str
-        Parameters with the service of an earlier year, in the parameter's unit without its `per
-        day`.
-    each : bool
-        Whether the capacity is per device, not of all devices together.
+    `parameter`: parameter of the design capacity, fixed ex ante from a document.
+    `serves`: roles whose quantity is the service.
+    `base_units`: base units of the service per unit of the parameter.
+    `of`: parameter whose product with the service is limited, such as the COD of the inflow; empty:
+    the service itself.
+    `years`: parameters with the service of an earlier year, in the parameter's unit without its
+    `per day`.
+    `each`: whether the capacity is per device, not of all devices together.
     """
 
     parameter: str
@@ -116,14 +92,9 @@ class Range:
     """
     Range of a baseline regression, outside which it is not valid.
 
-    Attributes
-    ----------
-    role : str
-        Role of the quantity.
-    lowest, highest : str
-        Parameters of the project: its lowest and its highest month before the project.
-    base_units : int
-        Base units of the quantity per unit of these parameters.
+    `role`: role of the quantity.
+    `lowest`, `highest`: parameters of the project: its lowest and its highest month before the project.
+    `base_units`: base units of the quantity per unit of these parameters.
     """
 
     role: str
@@ -137,17 +108,11 @@ class Related:
     """
     Range of a value derived from other values; outside it, the conservative bound applies.
 
-    Attributes
-    ----------
-    parameter : str
-        Parameter of the project or of a device.
-    test : callable
-        Returns the lowest and highest value from the other parameters and the measured ones; None
-        if undetermined. [unit of the parameter]
-    source : str
-        Reason and source.
-    usual : Fraction
-        Share of the highest value above which a condition is not met, though the value counts.
+    `parameter`: parameter of the project or of a device.
+    `test`: returns the lowest and highest value from the other parameters and the measured ones;
+    None if undetermined. [unit of the parameter]
+    `source`: reason and source.
+    `usual`: share of the highest value above which a condition is not met, though the value counts.
     """
 
     parameter: str

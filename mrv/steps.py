@@ -62,16 +62,11 @@ class Published:
     """
     A factor that formulas name.
 
-    Attributes
-    ----------
-    kind, direction : str
-        Kind and direction selected from the factor book; `{key}` in the kind is replaced by an
-        input.
-    of : str
-        Its quantity.  If that is zero, the factor is selected in the direction `zero`; without one
-        it is 0 and not listed.
-    over : str
-        The list whose rows have a factor each.
+    `kind`, `direction`: kind and direction selected from the factor book; `{key}` in the kind is
+    replaced by an input.
+    `of`: its quantity.  If that is zero, the factor is selected in the direction `zero`; without
+    one it is 0 and not listed.
+    `over`: the list whose rows have a factor each.
     """
 
     name: str
@@ -94,18 +89,12 @@ class Step:
     """
     One formula.
 
-    Attributes
-    ----------
-    name : str
-        Name in later formulas; `baseline_t`, `project_t`, `leakage_t` and `reduction_t` are the
-        results of the methodology.
-    source : str
-        Source: document and equation.
-    over : str
-        The list whose rows have a value each.
-    when : str
-        The input with which it applies; of steps of the same name, the first that applies counts. A
-        step whose name is given as an input is not calculated.
+    `name`: name in later formulas; `baseline_t`, `project_t`, `leakage_t` and `reduction_t` are the
+    results of the methodology.
+    `source`: source: document and equation.
+    `over`: the list whose rows have a value each.
+    `when`: the input with which it applies; of steps of the same name, the first that applies
+    counts. A step whose name is given as an input is not calculated.
     """
 
     name: str
@@ -187,16 +176,10 @@ class Steps:
     """
     All steps of a methodology, in order.
 
-    Attributes
-    ----------
-    lists : mapping of str to str
-        Lists of rows, and the formula for the number of rows used; empty: all.
-    defaults : mapping
-        Inputs that may be left out.
-    functions : mapping
-        Functions of this methodology alone, such as a regression; no workbook has it.
-    extra : tuple of str
-        Steps reported in addition to the emissions.
+    `lists`: lists of rows, and the formula for the number of rows used; empty: all.
+    `defaults`: inputs that may be left out.
+    `functions`: functions of this methodology alone, such as a regression; no workbook has it.
+    `extra`: steps reported in addition to the emissions.
     """
 
     parts: tuple[Part, ...]
@@ -280,10 +263,7 @@ class Steps:
         """
         Return the values of all steps, exact.
 
-        Returns
-        -------
-        dict
-            Inputs, factors and steps by name; a list for a step over a list.
+        Returns: inputs, factors and steps by name; a list for a step over a list.
         """
         known = dict(self.defaults)
         for key, value in inputs.items():

@@ -75,10 +75,7 @@ def read(data: bytes) -> StoredTokens:
     """
     Return the contents from `write`; nothing is verified yet.
 
-    Raises
-    ------
-    CanonicalError, LogError
-        If it has another form.
+    Raises CanonicalError or LogError if it has another form.
     """
     record = canonical.parse_object(data)
     if record.keys() != _FIELDS or not all(isinstance(part, list) for part in record.values()):
@@ -164,12 +161,8 @@ def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]
 
     Nothing is verified here: the values are as stated in the tokens.
 
-    Parameters
-    ----------
-    data : bytes or None
-        `timestamps.json`.
-    index : int or None
-        Entry of the statement's issue in the log.
+    `data`: `timestamps.json`.
+    `index`: entry of the statement's issue in the log.
     """
     if data is None:
         return ()

@@ -120,16 +120,10 @@ class Stamp:
     """
     Contents of a token.
 
-    Parameters
-    ----------
-    signer : str
-        Name in the signer's certificate.
-    time : datetime
-        Time of the stamp, UTC.
-    accuracy : timedelta
-        Accuracy stated by the authority; zero if not stated.
-    policy : str
-        OID of its policy.
+    `signer`: name in the signer's certificate.
+    `time`: time of the stamp, UTC.
+    `accuracy`: accuracy stated by the authority; zero if not stated.
+    `policy`: OID of its policy.
     """
 
     signer: str
@@ -167,10 +161,7 @@ def read(response: bytes) -> Stamp:
     """
     Return the contents of an answer; its signature is not verified.
 
-    Raises
-    ------
-    TimestampError
-        If it is not a granted token with its signer's certificate.
+    Raises TimestampError if it is not a granted token with its signer's certificate.
     """
     with _hostile():
         return _stamp_of(*_opened(response))
@@ -186,24 +177,12 @@ def verify(
     """
     Return the time stamp of an answer, verified against trusted authorities.
 
-    Parameters
-    ----------
-    response : bytes
-        TimeStampResp, in DER.
-    message : bytes
-        The stamped bytes.
-    authorities : sequence of Authority
-    between : iterable of str
-        Intermediate certificates in PEM, not trusted by themselves.
-    nonce : int, optional
-        Nonce of the request, if the token answers one.
-
-    Raises
-    ------
-    UnknownAuthorityError
-        If none of the authorities signed it.
-    TimestampError
-        If it is not of these bytes, not of that request, or is not valid.
+    `response`: TimeStampResp, in DER.
+    `message`: the stamped bytes.
+    `between`: intermediate certificates in PEM, not trusted by themselves.
+    `nonce`: nonce of the request, if the token answers one.
+    Raises UnknownAuthorityError if none of the authorities signed it.
+    Raises TimestampError if it is not of these bytes, not of that request, or is not valid.
     """
     with _hostile():
         return _verified(response, message, authorities, between, nonce)

@@ -90,16 +90,10 @@ class Report:
     """
     Results of an archive run.
 
-    Attributes
-    ----------
-    days, parts, rows, bytes : int
-        Newly archived sealed days, their files, rows and bytes.
-    dropped : list of str
-        Chunks dropped from the database.
-    waiting : list of str
-        Chunks that could not be dropped yet, with the reason.
-    refused : list of str
-        Days that differ from their seal, which are not archived.
+    `days`, `parts`, `rows`, `bytes`: newly archived sealed days, their files, rows and bytes.
+    `dropped`: chunks dropped from the database.
+    `waiting`: chunks that could not be dropped yet, with the reason.
+    `refused`: days that differ from their seal, which are not archived.
     """
 
     days: int = 0
@@ -324,25 +318,13 @@ def run(
     """
     Archive the sealed days that ended before a time; return the results.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit, as `tonne_archive`.
-    url : str, optional
-        Location, needed in a first run without settings.
-    before_us : int
-        [us UTC]
-    rows_per_s : float, optional
-        Maximum number of readings per second.
-    step : callable, optional
-        Called with the name of each step.
-
-    Raises
-    ------
-    InputError
-        If another run is active.
-    DamagedError, VaultError
-        As the archive's location is opened.
+    `conn`: connection in autocommit, as `tonne_archive`.
+    `url`: location, needed in a first run without settings.
+    `before_us`: [us UTC]
+    `rows_per_s`: maximum number of readings per second.
+    `step`: called with the name of each step.
+    Raises InputError if another run is active.
+    Raises DamagedError or VaultError as the archive's location is opened.
     """
     with _alone(conn):
         archive = home.find_or_make(conn, url)
@@ -378,16 +360,10 @@ def forever(
     """
     Archive repeatedly until stopped.
 
-    Parameters
-    ----------
-    url : str
-        Database.
-    place : str, optional
-        Location of a first archive.
-    keep_us : int
-        Time for which days stay in the database. [us]
-    every_s : float
-        Time from the start of a round to that of the next. [s]
+    `url`: database.
+    `place`: location of a first archive.
+    `keep_us`: time for which days stay in the database. [us]
+    `every_s`: time from the start of a round to that of the next. [s]
     """
     log = get_logger("archive")
     while True:

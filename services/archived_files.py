@@ -56,12 +56,8 @@ def find(conn: Connection, url: str | None = None) -> Archive:
     """
     Return the database's archive at the location in the settings or the database.
 
-    Raises
-    ------
-    InputError
-        If there is none yet.
-    DamagedError
-        If the location has another archive.
+    Raises InputError if there is none yet.
+    Raises DamagedError if the location has another archive.
     """
     with conn.cursor() as cursor:
         home = archived.home(cursor)
@@ -76,12 +72,8 @@ def find_or_make(conn: Connection, url: str | None) -> Archive:
     """
     Return the database's archive, created at a location if there is none.
 
-    Raises
-    ------
-    InputError
-        If no location is given the first time.
-    DamagedError
-        If the location has another archive, or this database has one elsewhere.
+    Raises InputError if no location is given the first time.
+    Raises DamagedError if the location has another archive, or this database has one elsewhere.
     """
     with conn.cursor() as cursor:
         home = archived.home(cursor)
@@ -169,10 +161,7 @@ class Wanted(NamedTuple):
         """
         Return the parts with selected device-days.
 
-        Raises
-        ------
-        InputError
-            If a named device is in no part.
+        Raises InputError if a named device is in no part.
         """
         strange = self.devices.difference(*(part.leaves for part in result))
         if strange:
@@ -188,14 +177,9 @@ class Report:
     """
     Results of a check of the archive.
 
-    Attributes
-    ----------
-    parts, device_days, rows, bytes : int
-        Numbers read.
-    breaks : list of str
-        Errors.
-    notes : list of str
-        Remarks.
+    `parts`, `device_days`, `rows`, `bytes`: numbers read.
+    `breaks`: errors.
+    `notes`: remarks.
     """
 
     parts: int = 0
@@ -218,17 +202,9 @@ def check(
     For selected device-days their rows are compared with the log; for the whole archive every byte
     is read and unknown files are reported.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit, as `tonne_archive`.
-
-    Raises
-    ------
-    InputError
-        If there is no archive.
-    VaultError
-        If its location cannot be used.
+    `conn`: connection in autocommit, as `tonne_archive`.
+    Raises InputError if there is no archive.
+    Raises VaultError if its location cannot be used.
     """
     report = Report()
     try:
@@ -422,19 +398,11 @@ def restore(
     """
     Restore archived readings into the database; return their number.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit, as `tonne_ingest`, like the pipeline.
-    wanted : Wanted
-        A time span, and devices if not all.
-    days : int
-        Number of days for which they stay.
-
-    Raises
-    ------
-    DamagedError, VaultError
-        If the archived readings differ from their seal, or cannot be read.
+    `conn`: connection in autocommit, as `tonne_ingest`, like the pipeline.
+    `wanted`: a time span, and devices if not all.
+    `days`: number of days for which they stay.
+    Raises DamagedError or VaultError if the archived readings differ from their seal, or cannot be
+    read.
     """
     out = Restored()
     lift_limit(conn)

@@ -11,15 +11,8 @@ class Background:
     """
     Run functions in threads of their own inside a `with` block.
 
-    Parameters
-    ----------
-    works : mapping of str to callable
-        Functions by thread name; each ends soon after `_stopping` is set.
-
-    Attributes
-    ----------
-    patience_s : float or None
-        Longest wait for each thread at the end; None: no limit. [s]
+    `works`: functions by thread name; each ends soon after `_stopping` is set.
+    `patience_s`: longest wait for each thread at the end; None: no limit. [s]
     """
 
     patience_s: ClassVar[float | None] = 5

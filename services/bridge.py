@@ -55,11 +55,7 @@ class Partitions:
     """
     Partition of each topic, cached for one registry version.
 
-    Parameters
-    ----------
-    fleet : Fleet
-    count : int
-        Number of partitions of the Kafka topic; the principal determines the partition.
+    `count`: number of partitions of the Kafka topic; the principal determines the partition.
     """
 
     def __init__(self, fleet: Fleet, count: int) -> None:
@@ -153,12 +149,8 @@ class BridgeChain:
         """
         Read the registry, and the topic's number of partitions.
 
-        Raises
-        ------
-        ServerError
-            When a server cannot be reached at the start.
-        InputError
-            When the topic does not exist, or the clock is wrong.
+        Raises ServerError when a server cannot be reached at the start.
+        Raises InputError when the topic does not exist, or the clock is wrong.
         """
         self._count = partitions(self._kafka, self._topic)
         try:
@@ -191,10 +183,7 @@ class BridgeChain:
         """
         Store a batch in Kafka, waiting for Kafka if necessary; return it as durable.
 
-        Raises
-        ------
-        GaveUpError
-            When the process is stopped while Kafka is unreachable.
+        Raises GaveUpError when the process is stopped while Kafka is unreachable.
         """
         if self._watch.due():
             self._look()
@@ -280,27 +269,14 @@ class Bridge(TwoThreads):
     """
     Pipeline from MQTT to Kafka: one thread receives and acknowledges, one sends.
 
-    Parameters
-    ----------
-    database_url : str
-        Database with the registry, and with rebirth requests to edge nodes.
-    mqtt_url : str
-    kafka : KafkaAccess
-    topic : str
-    client_id : str
-        Name of the persistent session at the broker; unique per bridge.
-    share : str, optional
-        Name of the shared subscription of several bridges.
-    rebirth_s : float
-        Minimum time between two rebirth requests to a Sparkplug edge node. [s]
-    host_id : str, optional
-        Name of this Sparkplug host application; for one bridge only.
-    tls : Tls, optional
-        TLS identity at the broker.
-    wait_s : float
-        Maximum waiting time for unreachable servers at the start. [s]
-    limits : Limits, optional
-        Quota of one principal per minute.
+    `database_url`: database with the registry, and with rebirth requests to edge nodes.
+    `client_id`: name of the persistent session at the broker; unique per bridge.
+    `share`: name of the shared subscription of several bridges.
+    `rebirth_s`: minimum time between two rebirth requests to a Sparkplug edge node. [s]
+    `host_id`: name of this Sparkplug host application; for one bridge only.
+    `tls`: TLS identity at the broker.
+    `wait_s`: maximum waiting time for unreachable servers at the start. [s]
+    `limits`: quota of one principal per minute.
     """
 
     def __init__(

@@ -12,9 +12,6 @@ def now_us() -> int:
     """
     Return the wall clock in UTC. [us]
 
-    Returns
-    -------
-    int
-        Time since 1970-01-01T00:00:00Z. [us]
+    Returns: time since 1970-01-01T00:00:00Z. [us]
     """
     return time.time_ns() // 1_000

@@ -59,10 +59,7 @@ def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Com
     """
     Store a batch with its changes of Sparkplug nodes; return the result once durable.
 
-    Raises
-    ------
-    psycopg.Error
-        Not all of it is stored; the same call can be repeated.
+    Raises psycopg.Error: not all of it is stored; the same call can be repeated.
     """
 
     def commit(batch: Batch, *, last: bool) -> Committed:
@@ -183,12 +180,8 @@ class EmbeddedChain:
         """
         Connect and read the registry.
 
-        Raises
-        ------
-        ServerError
-            When the database cannot be reached at the start.
-        InputError
-            When the clock is wrong.
+        Raises ServerError when the database cannot be reached at the start.
+        Raises InputError when the clock is wrong.
         """
         try:
             connection = self._database.connection()
@@ -224,10 +217,7 @@ class EmbeddedChain:
         """
         Store a batch, waiting for the database if necessary.
 
-        Raises
-        ------
-        GaveUpError
-            When the process is stopped while the database is unreachable.
+        Raises GaveUpError when the process is stopped while the database is unreachable.
         """
         read = read or self.read(inbox)
         began_s = time.monotonic()
@@ -344,25 +334,14 @@ class Runner(TwoThreads):
     """
     Embedded pipeline: one thread receives and acknowledges, one stores.
 
-    Parameters
-    ----------
-    database_url, mqtt_url : str
-    client_id : str
-        Name of the persistent session at the broker.
-    batch : int
-        Maximum number of messages per transaction.
-    nodes : SparkplugNodes, optional
-        Settings of the Sparkplug session.
-    host_id : str, optional
-        Name of this Sparkplug host application.
-    tls : Tls, optional
-        TLS identity at the broker.
-    wait_s : float
-        Maximum waiting time for unreachable servers at the start. [s]
-    letter_bytes : int
-        Daily quota of stored dead letters per principal.
-    limits : Limits, optional
-        Quota of one principal per minute.
+    `client_id`: name of the persistent session at the broker.
+    `batch`: maximum number of messages per transaction.
+    `nodes`: settings of the Sparkplug session.
+    `host_id`: name of this Sparkplug host application.
+    `tls`: TLS identity at the broker.
+    `wait_s`: maximum waiting time for unreachable servers at the start. [s]
+    `letter_bytes`: daily quota of stored dead letters per principal.
+    `limits`: quota of one principal per minute.
     """
 
     def __init__(

@@ -77,10 +77,7 @@ def principals(devices: dict[str, Device], names: Sequence[str], *, every: bool)
     Return the principals that can have a credential: the named ones, or all that publish
     themselves.
 
-    Raises
-    ------
-    RegistryError
-        Naming each that cannot, and why.
+    Raises RegistryError, naming each that cannot, and why.
     """
     now = datetime.now(UTC)
     here = {n: d for n, d in devices.items() if d.removed is None or d.removed > now}
@@ -121,12 +118,8 @@ def issue(
     A renewed certificate stays valid until it expires or is revoked, to give time for its delivery;
     a password is replaced at once.
 
-    Parameters
-    ----------
-    conn : Connection
-        In no transaction.
-    watch : callable, optional
-        Called after each principal.
+    `conn`: in no transaction.
+    `watch`: called after each principal.
     """
     with conn.transaction():
         signing_keys.lock(conn)
@@ -189,10 +182,7 @@ def revoke(
     """
     Revoke credentials and return the results; open connections end once the broker is updated.
 
-    Parameters
-    ----------
-    older : bool
-        Keep each principal's last issued credential.
+    `older`: keep each principal's last issued credential.
     """
     results: list[Result] = []
     with conn.transaction():
@@ -216,17 +206,9 @@ class Control:
     """
     Connection to the broker as `tonne-admin`.
 
-    Parameters
-    ----------
-    url : str
-        `mqtts://host[:port]`.
-    tls : Tls
-        The identity of `tonne-admin`.
-
-    Raises
-    ------
-    ServerError
-        When the broker cannot be reached, refuses access or has no such plugin.
+    `url`: `mqtts://host[:port]`.
+    `tls`: the identity of `tonne-admin`.
+    Raises ServerError when the broker cannot be reached, refuses access or has no such plugin.
     """
 
     def __init__(self, url: str, tls: Tls) -> None:
@@ -449,10 +431,7 @@ def apply(
     Revoked principals are disconnected. `everybody` returns the principals, with Sparkplug's topics
     or without, as the broker was set up.
 
-    Raises
-    ------
-    ServerError
-        When it cannot be reached, or rejects a change.
+    Raises ServerError when it cannot be reached, or rejects a change.
     """
     with Control(url, folder.ensure_service(identities.ADMIN)) as control:
         known = everybody(sparkplug or control.lets_sparkplug)

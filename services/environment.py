@@ -39,10 +39,7 @@ def split_bind(bind: str) -> tuple[str, int]:
     """
     Return host and port of `host:port` or `[v6]:port`.
 
-    Raises
-    ------
-    SettingsError
-        When `bind` has another form.
+    Raises SettingsError when `bind` has another form.
     """
     host, colon, port = bind.rpartition(":")
     if not colon or not host or not port.isdecimal() or int(port) > _LAST_PORT:
@@ -54,13 +51,8 @@ def one_setting(environ: Mapping[str, str], dotenv: Path, field: str) -> str | N
     """
     Return one `TONNE_*` value, without loading all settings; None if not set.
 
-    Parameters
-    ----------
-    environ : mapping
-    dotenv : Path
-        A `.env` file, which may be absent; the environment has priority.
-    field : str
-        Name in the settings, such as `metrics_bind`.
+    `dotenv`: a `.env` file, which may be absent; the environment has priority.
+    `field`: name in the settings, such as `metrics_bind`.
     """
     name = PREFIX + field.upper()
     return environ[name] if name in environ else dotenv_values(dotenv).get(name)
@@ -72,19 +64,10 @@ def read_environment(
     """
     Return `TONNE_*` values by field name; the environment precedes the file.
 
-    Parameters
-    ----------
-    environ : mapping
-        The process environment.
-    dotenv : Path
-        A `.env` file; it may be absent and may hold other programs' names.
-    fields, secrets : collection of str
-        Names of settings, and which of them may also be `<NAME>_FILE`.
-
-    Raises
-    ------
-    SettingsError
-        On an unknown name, or a secret given both directly and as a file.
+    `environ`: the process environment.
+    `dotenv`: a `.env` file; it may be absent and may hold other programs' names.
+    `fields`, `secrets`: names of settings, and which of them may also be `<NAME>_FILE`.
+    Raises SettingsError on an unknown name, or a secret given both directly and as a file.
     """
     file = {name: value or "" for name, value in dotenv_values(dotenv).items()}
     known = {PREFIX + field.upper() for field in fields}
@@ -136,20 +119,12 @@ class KafkaAccess:
     """
     Bootstrap brokers, and the security of connections to them.
 
-    Attributes
-    ----------
-    servers : tuple of (str, int)
-        Host and port of each named broker.
-    secure : bool
-        Whether TLS is used.
-    tls : Tls
-        Trusted authorities, and own certificate.
-    user, password : str, optional
-        SASL credentials; with OAUTHBEARER the client's id and secret.
-    mechanism : str
-        One of `MECHANISMS`; has no effect without a user.
-    token_url : str, optional
-        Token endpoint for OAUTHBEARER.
+    `servers`: host and port of each named broker.
+    `secure`: whether TLS is used.
+    `tls`: trusted authorities, and own certificate.
+    `user`, `password`: SASL credentials; with OAUTHBEARER the client's id and secret.
+    `mechanism`: one of `MECHANISMS`; has no effect without a user.
+    `token_url`: token endpoint for OAUTHBEARER.
     """
 
     servers: tuple[tuple[str, int], ...]
@@ -171,10 +146,7 @@ class KafkaAccess:
         """
         Return the access data of a URL.
 
-        Raises
-        ------
-        ValueError
-            For another form; the text never contains a password.
+        Raises ValueError for another form; the text never contains a password.
         """
         parts = parts_of(url)
         if parts.scheme not in SCHEMES:
@@ -216,10 +188,7 @@ class KafkaAccess:
         """
         Return a client's context that checks the broker's name; None without TLS.
 
-        Raises
-        ------
-        InputError
-            Naming the file that cannot be used.
+        Raises InputError, naming the file that cannot be used.
         """
         return self.tls.context() if self.secure else None
 

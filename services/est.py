@@ -63,10 +63,7 @@ class Desk:
     """
     Data for answering EST requests.
 
-    Attributes
-    ----------
-    changed : callable
-        Called after a certificate was issued by token, to update the broker.
+    `changed`: called after a certificate was issued by token, to update the broker.
     """
 
     url: str
@@ -81,10 +78,7 @@ class Desk:
         """
         Return the answer to a request.
 
-        Parameters
-        ----------
-        certificate : bytes or None
-            The client's certificate, DER, verified by TLS.
+        `certificate`: the client's certificate, DER, verified by TLS.
         """
         try:
             return self._answered(method, path, authorization, body, certificate)
@@ -159,17 +153,9 @@ class Server(ThreadingHTTPServer):
     """
     HTTPS server with limits of connections in total and per address, half a minute each.
 
-    Parameters
-    ----------
-    bind : tuple
-        Host and port.
-    server : Path
-        Folder of `server.crt`, `server.key` and `ca.crt`.
-
-    Raises
-    ------
-    ServerError
-        If the port is in use.
+    `bind`: host and port.
+    `server`: folder of `server.crt`, `server.key` and `ca.crt`.
+    Raises ServerError if the port is in use.
     """
 
     daemon_threads = True
@@ -300,10 +286,8 @@ def read_request(data: bytes) -> Wanted:
     """
     Return a certificate request (PKCS #10, DER), with its signature verified.
 
-    Raises
-    ------
-    InputError
-        If it is invalid, its key is weak or of another kind, or its common name is not one name.
+    Raises InputError if it is invalid, its key is weak or of another kind, or its common name is
+    not one name.
     """
     try:
         request = x509.load_der_x509_csr(data)
@@ -337,10 +321,7 @@ def make_tokens(
     """
     Return a new one-time token for each device: id, token, end of validity.
 
-    Raises
-    ------
-    RegistryError
-        Naming each that cannot, and why.
+    Raises RegistryError, naming each that cannot, and why.
     """
     until = datetime.now(UTC) + timedelta(hours=hours)
     with conn.transaction():
@@ -361,15 +342,9 @@ def enrol(
 
     The same token with the same key returns the same certificate, as an answer may be lost.
 
-    Parameters
-    ----------
-    named : str, optional
-        User name sent with the token.
-
-    Raises
-    ------
-    EnrolmentError
-        If the token is unknown, used with another key, expired, or another device's.
+    `named`: user name sent with the token.
+    Raises EnrolmentError if the token is unknown, used with another key, expired, or another
+    device's.
     """
     with conn.transaction():
         signing_keys.lock(conn)
@@ -395,15 +370,8 @@ def renew(
     """
     Return a device's next certificate, PEM, after it presented the current one.
 
-    Parameters
-    ----------
-    certificate : bytes
-        The certificate of the connection, DER, verified by TLS.
-
-    Raises
-    ------
-    EnrolmentError
-        If it was revoked, is not recorded, or is another device's.
+    `certificate`: the certificate of the connection, DER, verified by TLS.
+    Raises EnrolmentError if it was revoked, is not recorded, or is another device's.
     """
     serial = f"{x509.load_der_x509_certificate(certificate).serial_number:x}"
     with conn.transaction():

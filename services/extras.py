@@ -36,10 +36,7 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
     """
     Return the missing extra and the command to install it; None for a module of tonne.
 
-    Parameters
-    ----------
-    error : ModuleNotFoundError
-        Error of an import.
+    `error`: error of an import.
     """
     fix = remedy(error)
     if fix is None:
@@ -155,15 +152,8 @@ def shipped(name: str = "") -> Path:
     """
     Return the path of an included file or folder.
 
-    Parameters
-    ----------
-    name : str
-        As in deploy/, such as `catalog/haiphong`; empty for the whole folder.
-
-    Raises
-    ------
-    FileNotFoundError
-        If this installation does not have it.
+    `name`: as in deploy/, such as `catalog/haiphong`; empty for the whole folder.
+    Raises FileNotFoundError if this installation does not have it.
     """
     for root in (_WHEEL, _CHECKOUT):
         if (root / name).exists():

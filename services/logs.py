@@ -19,19 +19,11 @@ def get_logger(part: str, *, stream: TextIO | None = None, **bound: object) -> F
     """
     Return the logger of one part of a process.
 
-    Parameters
-    ----------
-    part : str
-        Name such as `run` or `local`; the field `part` of each line.
-    stream : TextIO, optional
-        Output; standard error by default.
-    **bound
-        Further fields of every line.
+    `part`: name such as `run` or `local`; the field `part` of each line.
+    `stream`: output; standard error by default.
+    `**bound`: further fields of every line.
 
-    Returns
-    -------
-    FilteringBoundLogger
-        `info("stored", rows=12)` and similar; debug lines are dropped.
+    Returns: `info("stored", rows=12)` and similar; debug lines are dropped.
     """
     out = sys.stderr if stream is None else stream
     logger = structlog.wrap_logger(
@@ -54,11 +46,7 @@ class LibraryLog(logging.Handler):
     A Kafka client logs each failed connection attempt, thousands of lines a minute while a broker
     is unreachable.  Messages are equal if they differ only in values.
 
-    Parameters
-    ----------
-    log : FilteringBoundLogger
-    names : sequence of str
-        Loggers handled while the block runs.
+    `names`: loggers handled while the block runs.
     """
 
     def __init__(self, log: FilteringBoundLogger, names: tuple[str, ...] = LIBRARIES) -> None:

@@ -31,10 +31,7 @@ class Pulse:
     """
     Health of a process: when each part last worked, or had nothing to do.
 
-    Parameters
-    ----------
-    still_s : float
-        Time without a signal after which a part is considered stuck. [s]
+    `still_s`: time without a signal after which a part is considered stuck. [s]
     """
 
     def __init__(self, still_s: float = STILL_S) -> None:
@@ -153,17 +150,8 @@ def serving(registry: CollectorRegistry, pulse: Pulse, bind: str) -> Iterator[No
     """
     Serve metrics at `bind` while the block runs, and `/healthz`: 200 while work continues.
 
-    Parameters
-    ----------
-    registry : CollectorRegistry
-    pulse : Pulse
-    bind : str
-        `host:port`; empty serves nothing.
-
-    Raises
-    ------
-    ServerError
-        When the address cannot be bound.
+    `bind`: `host:port`; empty serves nothing.
+    Raises ServerError when the address cannot be bound.
     """
     if not bind:
         yield

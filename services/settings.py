@@ -399,10 +399,7 @@ class Settings(BaseSettings):
         """
         Return Kafka's brokers and credentials.
 
-        Raises
-        ------
-        SettingsError
-            When neither the environment nor local servers name them.
+        Raises SettingsError when neither the environment nor local servers name them.
         """
         tls = Tls(self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file, "KAFKA")
         return KafkaAccess.of(
@@ -413,10 +410,8 @@ class Settings(BaseSettings):
         """
         Return a server's URL.
 
-        Raises
-        ------
-        SettingsError
-            When neither the environment nor local servers name it; states the setting.
+        Raises SettingsError when neither the environment nor local servers name it; states the
+        setting.
         """
         url: str | None = getattr(self, field)
         if url is None:

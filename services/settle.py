@@ -44,15 +44,8 @@ class Plan:
         """
         Return a compiled fleet and its projects.
 
-        Parameters
-        ----------
-        fleet : Fleet
-        projects : iterable of Project
-        factors : Factors
-        compiled : Compiled, optional
-            Compiled projects of earlier versions.
-        before : Plan, optional
-            An earlier version, whose data of unchanged devices are reused.
+        `compiled`: compiled projects of earlier versions.
+        `before`: an earlier version, whose data of unchanged devices are reused.
         """
         owned = tuple(projects)
         bindings = compile_bindings(owned, fleet, factors, compiled)
@@ -93,12 +86,7 @@ def settle(plan: Plan, state: MeterState, frames: Sequence[Frame]) -> Settled:
     """
     Return intervals metered from stored states, with their emissions.
 
-    Parameters
-    ----------
-    plan : Plan
-    state : MeterState
-        State at the start; not changed until `Settled.metered.apply`.
-    frames : sequence of Frame
+    `state`: state at the start; not changed until `Settled.metered.apply`.
     """
     metered = meter(plan.bounds, state, frames)
     rows = metered.rows

@@ -31,10 +31,7 @@ class Source(Protocol):
         """
         Return a tile, or the full tile that replaced it.
 
-        Raises
-        ------
-        InputError
-            If neither exists.
+        Raises InputError if neither exists.
         """
 
 
@@ -42,10 +39,7 @@ def tile(source: Source, path: str, full: str) -> bytes:
     """
     Return a tile, or the full tile that replaced it.
 
-    Raises
-    ------
-    InputError
-        If neither is there.
+    Raises InputError if neither is there.
     """
     result = source.get(path)
     if result is None and path != full:
@@ -71,10 +65,7 @@ class Web:
     """
     Files below a URL; redirects are not followed, so only the named server is asked.
 
-    Parameters
-    ----------
-    url : str
-        URL of the folder with `checkpoint`.
+    `url`: URL of the folder with `checkpoint`.
     """
 
     def __init__(self, url: str) -> None:
@@ -96,10 +87,8 @@ class Web:
         """
         Return a file; None if missing.
 
-        Raises
-        ------
-        ServerError
-            If the server does not answer, or answers with something else or too much.
+        Raises ServerError if the server does not answer, or answers with something else or too
+        much.
         """
         try:
             with self._http.stream("GET", path) as answer:
@@ -135,17 +124,9 @@ def publish(
     """
     Update a folder to a signed head, and return the result.
 
-    Parameters
-    ----------
-    note : str
-        The signed head.
-    entries, leaves : sequence of bytes
-        The log's entries and their leaf hashes; those beyond the head are ignored.
-
-    Raises
-    ------
-    LogError
-        If the entries differ from the head, or the folder has another log.
+    `note`: the signed head.
+    `entries`, `leaves`: the log's entries and their leaf hashes; those beyond the head are ignored.
+    Raises LogError if the entries differ from the head, or the folder has another log.
     """
     head = _head(note)
     entries, leaves = entries[: head.size], leaves[: head.size]
@@ -219,10 +200,7 @@ def load(folder: Path, key: NoteKey) -> Seen | None:
     """
     Return the last state; None before the first round.
 
-    Raises
-    ------
-    InputError
-        If the file is damaged.
+    Raises InputError if the file is damaged.
     """
     file = folder / _STATE
     if not file.exists():
@@ -264,20 +242,12 @@ class Report:
     """
     Result of a monitoring round.
 
-    Parameters
-    ----------
-    origin, size : str, int
-        The log, and the entries of its current head.
-    before : int
-        Entries of the last head seen here.
-    entries : list
-        Entries that name a watched statement or project: index and body.
-    ahead : list of int
-        Sizes of others' heads that the log has not reached.
-    contradiction : str or None
-        Reason for no longer trusting the log.
-    evidence : list of Path
-        Files with the contradicting heads.
+    `origin`, `size`: the log, and the entries of its current head.
+    `before`: entries of the last head seen here.
+    `entries`: entries that name a watched statement or project: index and body.
+    `ahead`: sizes of others' heads that the log has not reached.
+    `contradiction`: reason for no longer trusting the log.
+    `evidence`: files with the contradicting heads.
     """
 
     origin: str
@@ -299,21 +269,12 @@ def follow(
     """
     Run one monitoring round and return its result.
 
-    Parameters
-    ----------
-    keys : sequence of NoteKey
-        Keys of the log, obtained independently.
-    home : Path
-        Folder of the state.
-    watched : sequence of str
-        Names of statements or projects.
-    others : sequence of str
-        Signed heads received by others.
-
-    Raises
-    ------
-    InputError, LogError, SignatureError, ServerError
-        If the log cannot be read, or its head has no valid signature; that is not a contradiction.
+    `keys`: keys of the log, obtained independently.
+    `home`: folder of the state.
+    `watched`: names of statements or projects.
+    `others`: signed heads received by others.
+    Raises InputError, LogError, SignatureError or ServerError if the log cannot be read, or its
+    head has no valid signature; that is not a contradiction.
     """
     raw = source.get(_CHECKPOINT)
     if raw is None:

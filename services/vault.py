@@ -44,13 +44,10 @@ class Place:
     """
     Files by name in a folder or bucket.
 
-    Parameters
-    ----------
-    url : str
-        An absolute path or `file://` URL of a folder, or `s3://bucket/prefix` with
-        `?endpoint_override=host:port&scheme=http&region=..` for a store other than
-        Amazon's, and `timeout_s` for a slow one.  Credentials come from the environment or
-        the files that AWS tools read.
+    `url`: an absolute path or `file://` URL of a folder, or `s3://bucket/prefix` with
+    `?endpoint_override=host:port&scheme=http&region=..` for a store other than Amazon's, and
+    `timeout_s` for a slow one.  Credentials come from the environment or the files that AWS tools
+    read.
     """
 
     def __init__(self, url: str) -> None:
@@ -71,10 +68,7 @@ class Place:
         """
         Write a file and read it back.
 
-        Raises
-        ------
-        VaultError
-            If the place cannot be used, or returns other bytes than were written.
+        Raises VaultError if the place cannot be used, or returns other bytes than were written.
         """
         self.put(name, data)
         back = self.find(name) or b""
@@ -89,12 +83,8 @@ class Place:
         """
         Return a complete file.
 
-        Raises
-        ------
-        DamagedError
-            If there is none.
-        VaultError
-            If the place cannot be reached.
+        Raises DamagedError if there is none.
+        Raises VaultError if the place cannot be reached.
         """
         with self.open(name) as file, self._usable(f"read {name}"):
             return bytes(file.read())
@@ -287,12 +277,8 @@ class Part(NamedTuple):
     """
     File of the archive.
 
-    Attributes
-    ----------
-    leaves : mapping of str to DayLeaf
-        Sealed leaves by device, in the file's order.
-    sha256, manifest : str
-        Digests of the file and of its manifest, in hex.
+    `leaves`: sealed leaves by device, in the file's order.
+    `sha256`, `manifest`: digests of the file and of its manifest, in hex.
     """
 
     day: Day
@@ -349,10 +335,7 @@ def check_manifest(archive: str, part: Part, data: bytes) -> None:
     """
     Refuse a manifest that differs from the database's record of its file.
 
-    Raises
-    ------
-    DamagedError
-        Naming the difference.
+    Raises DamagedError, naming the difference.
     """
     name = manifest_path(part.path)
     try:

@@ -101,12 +101,8 @@ def read(place: Place, part: Part, wanted: Collection[str]) -> Stored:
     """
     Return some devices of a part, each checked against its sealed leaf.
 
-    Raises
-    ------
-    DamagedError
-        If the file is missing, has another form, or differs from the sealed data.
-    VaultError
-        If the place cannot be used.
+    Raises DamagedError if the file is missing, has another form, or differs from the sealed data.
+    Raises VaultError if the place cannot be used.
     """
     names = [name for name in part.leaves if name in wanted]
     where = f"archive {place.url}: {part.path}"
@@ -120,12 +116,8 @@ def whole(place: Place, part: Part) -> bytes:
     """
     Return the bytes of a part's file.
 
-    Raises
-    ------
-    DamagedError
-        If the file is missing, or another one than was written.
-    VaultError
-        If the place cannot be used.
+    Raises DamagedError if the file is missing, or another one than was written.
+    Raises VaultError if the place cannot be used.
     """
     data = place.get(part.path)
     if hashlib.sha256(data).hexdigest() != part.sha256:

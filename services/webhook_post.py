@@ -58,10 +58,7 @@ def target_of(url: str) -> Target:
     """
     Return the parts of a URL.
 
-    Raises
-    ------
-    InputError
-        If it is not a URL of http or https, or contains a login.
+    Raises InputError if it is not a URL of http or https, or contains a login.
     """
     label = f"webhook url {url[:200]!r}"
     try:
@@ -92,12 +89,8 @@ def addresses_of(target: Target, allowed: Sequence[Network]) -> list[str]:
     """
     Return the addresses of a target's host.
 
-    Raises
-    ------
-    InputError
-        If one of them is not permitted.
-    OSError
-        If it cannot be resolved.
+    Raises InputError if one of them is not permitted.
+    Raises OSError if it cannot be resolved.
     """
     result = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(address[4][0]).partition("%")[0] for address in result))
@@ -138,14 +131,9 @@ def headers(keys: Sequence[str], id_: str, at_s: int, body: bytes) -> dict[str, 
     """
     Return the headers that sign a message.
 
-    Parameters
-    ----------
-    keys : sequence of str
-        Valid secrets, at least one.
-    id_ : str
-        Id of the event; equal in each attempt.
-    at_s : int
-        Time of sending. [s since 1970]
+    `keys`: valid secrets, at least one.
+    `id_`: id of the event; equal in each attempt.
+    `at_s`: time of sending. [s since 1970]
     """
     signed = f"{id_}.{at_s}.".encode() + body
     signatures = (
@@ -173,16 +161,10 @@ class Outcome:
     """
     Result of a delivery attempt.
 
-    Attributes
-    ----------
-    status : int or None
-        HTTP status; None without an answer.
-    error : str
-        Reason of a failure; empty after success.
-    wait_s : int
-        Waiting time requested by the receiver; 0 without. [s]
-    refused : bool
-        The address is not permitted.
+    `status`: HTTP status; None without an answer.
+    `error`: reason of a failure; empty after success.
+    `wait_s`: waiting time requested by the receiver; 0 without. [s]
+    `refused`: the address is not permitted.
     """
 
     status: int | None

@@ -77,18 +77,11 @@ class Sender(Background):
     """
     Sender thread that runs until it is stopped.
 
-    Parameters
-    ----------
-    url : str
-        Database; the login must be granted `tonne_events`.
-    allowed : sequence of networks
-        Permitted besides public addresses.
-    waits_s : sequence of float
-        Pauses after failures; an event has one attempt more. [s]
-    deadline_s : float
-        Maximum time of one attempt. [s]
-    ways : Ways, optional
-        Servers for messages to people.
+    `url`: database; the login must be granted `tonne_events`.
+    `allowed` (sequence of networks): permitted besides public addresses.
+    `waits_s`: pauses after failures; an event has one attempt more. [s]
+    `deadline_s`: maximum time of one attempt. [s]
+    `ways`: servers for messages to people.
     """
 
     def __init__(
@@ -119,10 +112,7 @@ class Sender(Background):
         """
         Send due events and return the result.
 
-        Raises
-        ------
-        ServerError
-            If the database cannot be reached, or the login may not send.
+        Raises ServerError if the database cannot be reached, or the login may not send.
         """
         with self._connected() as conn:
             if not _first(conn):
@@ -266,12 +256,8 @@ def cloud_event(event: store.Due, projects: Sequence[str] | None, source: str) -
     """
     Return an event as CloudEvents 1.0 in JSON.
 
-    Parameters
-    ----------
-    projects : sequence of str, optional
-        Visible projects of the receiver: only these are named in an alarm of several.
-    source : str
-        URL of the API, or `urn:tonne`.
+    `projects`: visible projects of the receiver: only these are named in an alarm of several.
+    `source`: URL of the API, or `urn:tonne`.
     """
     seen = [project for project in event.projects if projects is None or project in projects]
     data = event.data if "project" in event.data else {**event.data, "projects": seen}
@@ -327,10 +313,7 @@ def check(address: str) -> None:
     """
     Refuse an invalid contact address.
 
-    Raises
-    ------
-    InputError
-        States the correct form.
+    Raises InputError that states the correct form.
     """
     rest = address.partition(":")[2]
     if address.startswith(MAIL) and _MAILBOX.fullmatch(rest):
@@ -347,14 +330,9 @@ def alarm_message(event: Mapping[str, Any], step: str, language: str, page: str 
     """
     Return the text of an alarm's event.
 
-    Parameters
-    ----------
-    event : mapping
-        The data of the event.
-    step : str
-        `raised` or `cleared`.
-    page : str, optional
-        Address of the API, where it is known.
+    `event`: the data of the event.
+    `step`: `raised` or `cleared`.
+    `page`: address of the API, where it is known.
     """
     words = _words(language)
     kind = words.get(f"alarm.kind.{event['kind']}", event["kind"])

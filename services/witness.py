@@ -45,10 +45,7 @@ class Cosigner:
     """
     Witness with keys, state, and clock.
 
-    Parameters
-    ----------
-    now_s : callable
-        Returns the time. [s since 1970 UTC]
+    `now_s`: returns the time. [s since 1970 UTC]
     """
 
     def __init__(self, keys: WitnessKeys, state: State, now_s: Callable[[], int]) -> None:
@@ -59,15 +56,9 @@ class Cosigner:
         """
         Cosign the head of a request.
 
-        Returns
-        -------
-        origin, size, lines : str, int, str
-            The head, and the witness's signature lines.
+        Raises WitnessRefusedError with an HTTP status.
 
-        Raises
-        ------
-        WitnessRefusedError
-            With an HTTP status.
+        Returns `origin`, `size`, `lines`: the head, and the witness's signature lines.
         """
         request, origin = _read(body)
         try:
@@ -142,11 +133,7 @@ class Witness:
     """
     ASGI application of a witness.
 
-    Parameters
-    ----------
-    cosigner : Cosigner
-    rate_per_s : float
-        Maximum requests per second and address.
+    `rate_per_s`: maximum requests per second and address.
     """
 
     def __init__(self, cosigner: Cosigner, rate_per_s: float, log: FilteringBoundLogger) -> None:

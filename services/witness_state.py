@@ -79,10 +79,7 @@ class State:
     """
     State file of a witness, for use in a `with` block.
 
-    Parameters
-    ----------
-    folder : Path
-        Created if missing.
+    `folder`: created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -149,10 +146,7 @@ class State:
         """
         Return the last cosigned head of a log; None without any.
 
-        Raises
-        ------
-        InputError
-            If the file is damaged.
+        Raises InputError if the file is damaged.
         """
         row = self._rows("SELECT size, root, time_s, note FROM head WHERE origin = ?", origin)
         if not row:
@@ -237,17 +231,9 @@ def create(folder: Path, name: str, passphrase: bytes = b"") -> WitnessKeys:
     """
     Create the keys of a witness.
 
-    Parameters
-    ----------
-    name : str
-        Like `witness.example/w1`: a URL without its scheme, used by this witness only.
-    passphrase : bytes
-        Encrypts the file's secrets; empty for no encryption.
-
-    Raises
-    ------
-    InputError
-        If there are keys already, or the name is invalid.
+    `name`: like `witness.example/w1`: a URL without its scheme, used by this witness only.
+    `passphrase`: encrypts the file's secrets; empty for no encryption.
+    Raises InputError if there are keys already, or the name is invalid.
     """
     path = folder / KEYS_FILE
     if path.exists():
@@ -280,10 +266,7 @@ def load(folder: Path, passphrase: bytes = b"") -> WitnessKeys:
     """
     Return the keys of a witness.
 
-    Raises
-    ------
-    InputError
-        If there are none, others may read them, or the passphrase is wrong.
+    Raises InputError if there are none, others may read them, or the passphrase is wrong.
     """
     path = folder / KEYS_FILE
     try:

@@ -51,27 +51,15 @@ class Limits:
     """
     Thresholds by test; None disables the test for the channel.
 
-    Attributes
-    ----------
-    bound, bound_of_rated : (float, float)
-        Lowest and highest plausible value.
-    spike, spike_of_rated : float
-        Height above both neighbours.
-    rate_per_minute : float
-    flat_s : float
-        Longest plausible time with a constant value. [s]
-    flat_floor, flat_floor_of_rated : float
-        Values nearer to zero may be constant.
-    night_of_rated : float
-        Power that counts as generation.
-    peak_of_rated : float
-        Lowest plausible peak within ten days.
-    phases_share : float
-        Permitted difference between the sum of phases and the total.
-    gap_s : float
-        Shortest time between readings that is a gap. [s]
-    sleep_s : float
-        Longest silence over a night that is not a gap. [s]
+    `bound`, `bound_of_rated`: lowest and highest plausible value.
+    `spike`, `spike_of_rated`: height above both neighbours.
+    `flat_s`: longest plausible time with a constant value. [s]
+    `flat_floor`, `flat_floor_of_rated`: values nearer to zero may be constant.
+    `night_of_rated`: power that counts as generation.
+    `peak_of_rated`: lowest plausible peak within ten days.
+    `phases_share`: permitted difference between the sum of phases and the total.
+    `gap_s`: shortest time between readings that is a gap. [s]
+    `sleep_s`: longest silence over a night that is not a gap. [s]
     """
 
     bound: tuple[float, float] | None = None
@@ -92,17 +80,9 @@ class Limits:
         """
         Return these limits, with those of a file replacing them.
 
-        Parameters
-        ----------
-        spec : mapping
-            Limits by name; None switches one off.
-        where : str
-            Name used in errors.
-
-        Raises
-        ------
-        ProfileError
-            Naming the place and what is wrong.
+        `spec`: limits by name; None switches one off.
+        `where`: name used in errors.
+        Raises ProfileError, naming the place and what is wrong.
         """
         for name, value in spec.items():
             if problem := _problem(name, value):
@@ -250,10 +230,7 @@ def parse(document: dict[str, Any]) -> DeviceClass:
     """
     Return a device class from its parsed TOML.
 
-    Raises
-    ------
-    ProfileError
-        Naming the class, the channel and the error.
+    Raises ProfileError, naming the class, the channel and the error.
     """
     channels = {name: _channel(name, spec) for name, spec in document.get("channel", {}).items()}
     for channel in channels.values():

@@ -70,10 +70,7 @@ def decode(payload: bytes) -> Message:
     """
     Return the message of a payload.
 
-    Raises
-    ------
-    PayloadError
-        `malformed_protobuf`, `wrong_shape`, `invalid_utf8`.
+    Raises PayloadError: `malformed_protobuf`, `wrong_shape`, `invalid_utf8`.
     """
     try:
         result = _parse(payload)
@@ -97,10 +94,8 @@ def born(message: Message, *, requested: bool = False) -> Birth:
     """
     Return the metrics that a birth certificate declares.
 
-    Raises
-    ------
-    PayloadError
-        `birth_invalid` where a metric has no name, or two share a name or an alias.
+    Raises PayloadError: `birth_invalid` where a metric has no name, or two share a name or an
+    alias.
     """
     tags: list[Tag] = []
     taken: set[int | str] = set()
@@ -131,13 +126,8 @@ def read(message: Message, birth: Birth, payload: bytes | None = None) -> Read:
     """
     Return the readings of a message, one per time.
 
-    Parameters
-    ----------
-    message : Message
-    birth : Birth
-        Its birth certificate; its own, if it is a birth.
-    payload : bytes, optional
-        The message's bytes, whose layout is stored with the birth.
+    `birth`: its birth certificate; its own, if it is a birth.
+    `payload`: the message's bytes, whose layout is stored with the birth.
     """
     drafts: dict[int, _Draft] = {}
     refused: list[tuple[str, str, str]] = []

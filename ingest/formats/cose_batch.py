@@ -37,13 +37,8 @@ class Sign1:
     """
     One COSE_Sign1.
 
-    Parameters
-    ----------
-    protected, unprotected : mapping
-        Headers.
-    payload, signature : bytes
-    signed : bytes
-        The signed bytes: Sig_structure, RFC 9052 section 4.4.
+    `protected`, `unprotected`: headers.
+    `signed`: the signed bytes: Sig_structure, RFC 9052 section 4.4.
     """
 
     protected: dict[Any, Any]
@@ -63,22 +58,12 @@ class Batch:
     """
     Batch of a device's readings with one signature.
 
-    Parameters
-    ----------
-    signer : str
-        Stated signer: an id or a serial number.
-    algorithm : int
-        Algorithm number of COSE.
-    sequence : int
-        Increases by one with each batch of the signer for this device.
-    at_ms : int
-        Time of signing, by the signer's clock. [ms UTC]
-    device : str
-        Id or serial number of the device.
-    content_type : str or None
-        Content type of `messages`.
-    messages : bytes
-    signature, signed : bytes
+    `signer`: stated signer: an id or a serial number.
+    `algorithm`: algorithm number of COSE.
+    `sequence`: increases by one with each batch of the signer for this device.
+    `at_ms`: time of signing, by the signer's clock. [ms UTC]
+    `device`: id or serial number of the device.
+    `content_type`: Content type of `messages`.
     """
 
     signer: str
@@ -119,10 +104,7 @@ def split(data: bytes) -> Iterator[bytes]:
     """
     Yield the objects of a CBOR sequence (RFC 8742).
 
-    Raises
-    ------
-    PayloadError
-        With reason `malformed_cbor`.
+    Raises PayloadError with reason `malformed_cbor`.
     """
     source = BytesIO(data)
     while (begin := source.tell()) < len(data):
@@ -139,15 +121,8 @@ def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
     """
     Return the parts of a COSE_Sign1.
 
-    Parameters
-    ----------
-    detached : bytes, optional
-        Its payload, if that is separate and replaced by nil.
-
-    Raises
-    ------
-    PayloadError
-        With reason `malformed_cbor` or `wrong_shape`.
+    `detached`: its payload, if that is separate and replaced by nil.
+    Raises PayloadError with reason `malformed_cbor` or `wrong_shape`.
     """
     result = _loads(data)
     if not isinstance(result, cbor2.CBORTag) or result.tag != TAG:
@@ -178,10 +153,7 @@ def read(data: bytes) -> Batch:
     """
     Return a batch from its bytes.
 
-    Raises
-    ------
-    PayloadError
-        With reason `malformed_cbor` or `wrong_shape`.
+    Raises PayloadError with reason `malformed_cbor` or `wrong_shape`.
     """
     item = read_sign1(data)
     claims = _loads(item.payload)
@@ -219,12 +191,8 @@ def write(
     """
     Return the bytes of a signed batch.
 
-    Parameters
-    ----------
-    batch : tuple
-        Sequence number, time [ms UTC], device, content type and messages.
-    sign : callable
-        Returns the signature of bytes, in COSE form.
+    `batch`: sequence number, time [ms UTC], device, content type and messages.
+    `sign`: returns the signature of bytes, in COSE form.
     """
     sequence, at_ms, device, kind, messages = batch
     claims: dict[int, object] = {_SEQUENCE: sequence, _AT: at_ms, _DEVICE: device}

@@ -26,10 +26,7 @@ def utf8(payload: bytes, codec: str) -> bytes:
     """
     Return the payload, after a check that all of it is UTF-8.
 
-    Raises
-    ------
-    PayloadError
-        With reason `invalid_utf8` and the place.
+    Raises PayloadError with reason `invalid_utf8` and the place.
     """
     if not payload.isascii():
         try:
@@ -46,10 +43,8 @@ def messages(
     """
     Return the messages of a payload: a single one, or an array.
 
-    Raises
-    ------
-    PayloadError
-        With reason `malformed_json`, `invalid_utf8`, `time_missing` or `wrong_shape`.
+    Raises PayloadError with reason `malformed_json`, `invalid_utf8`, `time_missing` or
+    `wrong_shape`.
     """
     try:
         result = decoder.decode(utf8(payload, codec))
@@ -153,10 +148,8 @@ def unwrap(
     """
     Return message id, action and body of a call frame; a bare body has neither id nor action.
 
-    Raises
-    ------
-    PayloadError
-        `malformed_json`, `invalid_utf8`, `wrong_shape`, or `ocpp_action` for another call.
+    Raises PayloadError: `malformed_json`, `invalid_utf8`, `wrong_shape`, or `ocpp_action` for
+    another call.
     """
     utf8(payload, codec)
     try:
@@ -191,10 +184,7 @@ def body(raw: msgspec.Raw, kind: type[Any], codec: str) -> Any:
     """
     Return a body as the type of its version.
 
-    Raises
-    ------
-    PayloadError
-        `malformed_json`, `wrong_shape` or `time_missing`.
+    Raises PayloadError: `malformed_json`, `wrong_shape` or `time_missing`.
     """
     try:
         return msgspec.json.decode(raw, type=kind)
@@ -209,18 +199,10 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
     """
     Return one reading per time, with the preferred sample of each channel.
 
-    Parameters
-    ----------
-    values : iterable of (timestamp, samples)
-        An unreadable sample is replaced by its error, a sample signed by its meter by the signed
-        value.
-    message : str, optional
-        Id of the call.
-
-    Raises
-    ------
-    PayloadError
-        `time_invalid`.
+    `values` (iterable of (timestamp, samples)): an unreadable sample is replaced by its error, a
+    sample signed by its meter by the signed value.
+    `message`: id of the call.
+    Raises PayloadError: `time_invalid`.
     """
     times: dict[int, tuple[dict[str, list[Sample]], list[tuple[str, str]]]] = {}
     for timestamp, samples in values:
@@ -268,10 +250,7 @@ def finite(value: float, channel: str, codec: str) -> float:
     """
     Return the value.
 
-    Raises
-    ------
-    PayloadError
-        `not_finite`.
+    Raises PayloadError: `not_finite`.
     """
     if math.isfinite(value):
         return value

@@ -100,16 +100,8 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
     """
     Return the readings of a pack, one per time, in order of first occurrence.
 
-    Parameters
-    ----------
-    records : sequence of Record
-    received_us : int
-        Time of receipt, to which relative times refer. [us UTC]
-
-    Raises
-    ------
-    PayloadError
-        `version_unknown`, `time_invalid` or `not_a_number` in a base field.
+    `received_us`: time of receipt, to which relative times refer. [us UTC]
+    Raises PayloadError: `version_unknown`, `time_invalid` or `not_a_number` in a base field.
     """
     pack = _Pack(received_us)
     here: _Draft | None = None

@@ -105,18 +105,9 @@ def number(datatype: int, field: str, value: float) -> float:
     """
     Return a metric's value.
 
-    Parameters
-    ----------
-    datatype : int
-        Declared by the birth.
-    field : str
-        The field of the metric's `value` that is set.
-    value : int, float or bool
-
-    Raises
-    ------
-    PayloadError
-        `datatype_mismatch` or `not_finite`.
+    `datatype`: declared by the birth.
+    `field`: the field of the metric's `value` that is set.
+    Raises PayloadError: `datatype_mismatch` or `not_finite`.
     """
     if datatype in _BITS and field in _WHOLE:
         return float(whole(datatype, int(value)))
@@ -133,10 +124,7 @@ def whole(datatype: int, value: int) -> int:
     """
     Return the signed integer in an unsigned field.
 
-    Raises
-    ------
-    PayloadError
-        `datatype_mismatch` if the datatype has no such number.
+    Raises PayloadError: `datatype_mismatch` if the datatype has no such number.
     """
     bits = _BITS[datatype]
     if datatype >= UINT8:
@@ -199,16 +187,10 @@ class Form:
     A payload is compared as one large integer: with its variable parts masked it must equal the
     learned payload.
 
-    Parameters
-    ----------
-    payload : bytes
-        The message from which it was learned.
-    spans : sequence of Span
-        Variable parts, in order.
-    line : Line
-        The message's decoded row.
-    datatypes : sequence of int
-        Datatype of each value.
+    `payload`: the message from which it was learned.
+    `spans`: variable parts, in order.
+    `line`: the message's decoded row.
+    `datatypes`: datatype of each value.
     """
 
     __slots__ = (

@@ -99,18 +99,10 @@ def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | Payload
 
     A point that an earlier model of the block also has is named with its model, `701.W`.
 
-    Parameters
-    ----------
-    data : bytes
-        Big-endian registers from "SunS" or from a model's id on.
-    word_order : {"big", "little"}
-    where : str
-        Position of the block, for errors.
-
-    Raises
-    ------
-    PayloadError
-        `registers_invalid` if the block ends within a model, or has none.
+    `data`: big-endian registers from "SunS" or from a model's id on.
+    `word_order`: {"big", "little"}.
+    `where`: position of the block, for errors.
+    Raises PayloadError: `registers_invalid` if the block ends within a model, or has none.
     """
     values: set[str] = set()
     known = 0
@@ -209,18 +201,9 @@ def unpack(words: Words, byte_order: Order, where: str) -> bytes:
     """
     Return the big-endian bytes of registers.
 
-    Parameters
-    ----------
-    words : Words
-    byte_order : {"big", "little"}
-        Order of the two bytes of each register.
-    where : str
-        Their position, for errors.
-
-    Raises
-    ------
-    PayloadError
-        With reason `registers_invalid`.
+    `byte_order` ({"big", "little"}): order of the two bytes of each register.
+    `where`: their position, for errors.
+    Raises PayloadError with reason `registers_invalid`.
     """
     spellings = [words.hex, words.base64, words.registers]
     if sum(s is not None for s in spellings) != 1:
@@ -260,16 +243,10 @@ def number(data: bytes, at: int, kind: str, word_order: Order = "big") -> int | 
     """
     Return the number at register `at`; None for a float that is not a number.
 
-    Parameters
-    ----------
-    data : bytes
-        Big-endian registers, long enough.
-    at : int
-        Register within `data`.
-    kind : str
-        One of `SIZES`.
-    word_order : {"big", "little"}
-        Order of words, if several.
+    `data`: big-endian registers, long enough.
+    `at`: register within `data`.
+    `kind`: one of `SIZES`.
+    `word_order` ({"big", "little"}): order of words, if several.
     """
     size = SIZES[kind]
     raw = data[at * WORD : (at + size) * WORD]

@@ -74,19 +74,12 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
     Consecutive steps of one interval are added before sorting, which at one reading a minute
     reduces their number by 15.
 
-    Parameters
-    ----------
-    steps : Steps
-        In any order; `to_us >= from_us`.
-    marks : Marks
-        Sorted by device, quantity and time.  A reading on the grid belongs to
-        the interval that it ends; a first reading to the one that it opens.
+    `steps`: in any order; `to_us >= from_us`.
+    `marks`: sorted by device, quantity and time.  A reading on the grid belongs to the interval
+    that it ends; a first reading to the one that it opens.
 
-    Returns
-    -------
-    IntervalRows
-        One row a (device, quantity, interval), in that order.  Values sum to
-        the values of the steps exactly.
+    Returns: one row a (device, quantity, interval), in that order.  Values sum to the values of the
+    steps exactly.
     """
     first, across = _places(steps)
     whole, cut = _whole(steps, first, across), _cut(steps, first, across)

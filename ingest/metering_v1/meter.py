@@ -132,16 +132,10 @@ class Metered:
     """
     Interval rows, devices to meter again from an earlier time, and the new state.
 
-    Attributes
-    ----------
-    rows : IntervalRows
-        Sorted by device, quantity and start; none of a device in `rewrites`.
-    rewrites : dict of int to int
-        Fleet index to the time from which its rows change. [us]
-    events : list of str
-        What the registers did: reset, rollover, glitch, jitter, ...
-    spread : dict of int to int
-        Fleet index to the beginning of the standstill that a catch-up filled. [us]
+    `rows`: sorted by device, quantity and start; none of a device in `rewrites`.
+    `rewrites`: fleet index to the time from which its rows change. [us]
+    `events`: what the registers did: reset, rollover, glitch, jitter, ...
+    `spread`: fleet index to the beginning of the standstill that a catch-up filled. [us]
     """
 
     rows: IntervalRows
@@ -178,19 +172,9 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
     """
     Return the interval rows that readings create or change.
 
-    Parameters
-    ----------
-    bounds : Bounds
-    state : MeterState
-        Marks to start from; readings of a register not later than its mark are
-        passed over.
-    frames : sequence of Frame
-        One a class; times unique a device.
-
-    Raises
-    ------
-    ValueError
-        If a class comes twice.
+    `state`: marks to start from; readings of a register not later than its mark are passed over.
+    `frames`: one a class; times unique a device.
+    Raises ValueError if a class comes twice.
     """
     if len({frame.class_id for frame in frames}) < len(frames):
         raise ValueError("two frames of one class start from the same marks; join them")

@@ -211,12 +211,8 @@ def trace(
     """
     Return steps between successive readings, from stored marks.
 
-    Parameters
-    ----------
-    rows : Column
-        Sorted by device and time, times unique a device and later than its mark.
-    start : Register
-        Remembered marks.
+    `rows`: sorted by device and time, times unique a device and later than its mark.
+    `start`: remembered marks.
     """
     head = heads(rows.device)
     first, lengths = rows.device[head], np.diff(np.append(head, len(rows.device)))

@@ -57,19 +57,12 @@ class Meter:
     """
     Limits of one register.
 
-    Attributes
-    ----------
-    rate : float
-        Highest plausible base units a microsecond, margin included; inf where
-        no bound is known.
-    tolerance : int
-        A step back this small is jitter. [base units]
-    moduli : tuple of int
-        Values at which the register may wrap to zero, ascending.
-    exact : bool
-        The first modulus is this model's own, not a candidate.
-    replacements : tuple of Replacement
-        Meter swaps, in time order.
+    `rate`: highest plausible base units a microsecond, margin included; inf where no bound is
+    known.
+    `tolerance`: a step back this small is jitter. [base units]
+    `moduli`: values at which the register may wrap to zero, ascending.
+    `exact`: the first modulus is this model's own, not a candidate.
+    `replacements`: meter swaps, in time order.
     """
 
     rate: float = INF

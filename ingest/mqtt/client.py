@@ -207,11 +207,8 @@ class BufferedClient(Client):
         Closing with unread data would reset the connection, and the broker would lose
         acknowledgements in transit.
 
-        Returns
-        -------
-        bool
-            Whether the broker closed it, and so has read every acknowledgement; otherwise it may
-            deliver acknowledged messages again.
+        Returns: whether the broker closed it, and so has read every acknowledgement; otherwise it
+        may deliver acknowledged messages again.
         """
         sock: Any = self._sock  # paho's type for it has no settimeout
         if sock is None:

@@ -66,25 +66,13 @@ class Session:
     """
     Messages of subscriptions, each acknowledged once durable.
 
-    Parameters
-    ----------
-    url : str
-        `mqtt://[user:password@]host[:port]`, or `mqtts://`.
-    client_id : str
-        Stable, and unique at the broker: it names the persistent session.
-    topics : sequence of str
-        Topic filters, QoS 1; those of births and wills QoS 0.
-    receive_maximum : int
-        Maximum number of unacknowledged messages.
-    state : HostState, optional
-        Called with each connection.
-    tls : Tls, optional
-        Trusted authorities and own identity, for `mqtts://`; else the system's authorities.
-
-    Attributes
-    ----------
-    refused : dict of str to str
-        Topic filters that the broker refused, with its reason.
+    `url`: `mqtt://[user:password@]host[:port]`, or `mqtts://`.
+    `client_id`: stable, and unique at the broker: it names the persistent session.
+    `topics`: topic filters, QoS 1; those of births and wills QoS 0.
+    `receive_maximum`: maximum number of unacknowledged messages.
+    `state`: called with each connection.
+    `tls`: trusted authorities and own identity, for `mqtts://`; else the system's authorities.
+    `refused`: topic filters that the broker refused, with its reason.
     """
 
     def __init__(
@@ -139,10 +127,7 @@ class Session:
         `connected` is True once it is open, `subscribed` once the broker has answered every topic
         filter; from then on it queues messages of the granted ones.
 
-        Raises
-        ------
-        ServerError
-            When the broker cannot be reached.
+        Raises ServerError when the broker cannot be reached.
         """
         self._seal()
         self._client.forget_partial()
@@ -271,23 +256,12 @@ class Session:
         Wait once for the network or for `wake_fd`, then read and write; return False without a
         connection.
 
-        Parameters
-        ----------
-        timeout_s : float
-        wake_fd : int
-            File descriptor that ends the wait once it is readable.
-        read : bool
-            Whether to read, or only to write; with too many bytes waiting nothing is read.
+        `wake_fd`: file descriptor that ends the wait once it is readable.
+        `read`: whether to read, or only to write; with too many bytes waiting nothing is read.
+        Raises ServerError when the broker refuses the connection or another process took the
+        session.
 
-        Returns
-        -------
-        bool
-            False if the connection is lost.
-
-        Raises
-        ------
-        ServerError
-            When the broker refuses the connection or another process took the session.
+        Returns: False if the connection is lost.
         """
         self._ask_again()  # writes at once, and may find the connection broken
         sock = self._client.socket()
@@ -326,13 +300,8 @@ class Session:
         """
         Return the oldest messages of one connection, removed from the queue; None without any.
 
-        Parameters
-        ----------
-        count : int
-            Maximum number of messages.
-        received_us : int
-        size : int
-            Maximum bytes of their payloads; a larger message is returned alone.
+        `count`: maximum number of messages.
+        `size`: maximum bytes of their payloads; a larger message is returned alone.
         """
         source = self._sealed[0] if self._sealed else self._inbox
         if not len(source):
@@ -347,10 +316,7 @@ class Session:
         """
         Acknowledge durable messages on the connection that delivered them; return their number.
 
-        Returns
-        -------
-        int
-            0 after a reconnect, when the broker delivers them again.
+        Returns: 0 after a reconnect, when the broker delivers them again.
         """
         if inbox.epoch != self.epoch or not self.connected or not len(inbox):
             return 0
@@ -366,10 +332,7 @@ class Session:
         """
         Send queued packets and disconnect; the broker keeps the session.
 
-        Returns
-        -------
-        bool
-            False if the broker may not have read the last acknowledgements.
+        Returns: False if the broker may not have read the last acknowledgements.
         """
         stood = self.connected
         if stood:

@@ -76,10 +76,7 @@ def parse(text: str) -> Template:
     """
     Return a template from its text.
 
-    Raises
-    ------
-    RegistryError
-        Naming the error and the correct form.
+    Raises RegistryError, naming the error and the correct form.
     """
     levels = tuple(text.split("/"))
     names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]
@@ -160,10 +157,7 @@ class Router:
         """
         Return the fleet index of the device of a topic; `ELSEWHERE` for a Sparkplug topic.
 
-        Raises
-        ------
-        PayloadError
-            `unknown_topic`, `unknown_device` or `not_your_device`.
+        Raises PayloadError: `unknown_topic`, `unknown_device` or `not_your_device`.
         """
         index = self._known.get(topic)
         if index is None:

@@ -102,16 +102,11 @@ class Metered:
     """
     Interval rows, devices to meter again from an earlier time, and the new state.
 
-    Attributes
-    ----------
-    rows : IntervalRows
-        Sorted by device, quantity and start; none of a device in `rewrites`.
-    rewrites : dict of int to int
-        Fleet index to the time from which its rows change. [us]
-    events : list of str
-        Register events: reset, rollover, glitch, jitter, ...
-    spread : dict of int to int
-        Fleet index to the begin of the constant time over which a catch-up was distributed. [us]
+    `rows`: sorted by device, quantity and start; none of a device in `rewrites`.
+    `rewrites`: fleet index to the time from which its rows change. [us]
+    `events`: register events: reset, rollover, glitch, jitter, ...
+    `spread`: fleet index to the begin of the constant time over which a catch-up was distributed.
+    [us]
     """
 
     rows: IntervalRows
@@ -148,18 +143,9 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
     """
     Return the interval rows that readings create or change.
 
-    Parameters
-    ----------
-    bounds : Bounds
-    state : MeterState
-        State at the start; readings of a register that are not later are ignored.
-    frames : sequence of Frame
-        One frame per class; times unique per device.
-
-    Raises
-    ------
-    ValueError
-        If a class comes twice.
+    `state`: state at the start; readings of a register that are not later are ignored.
+    `frames`: one frame per class; times unique per device.
+    Raises ValueError if a class comes twice.
     """
     if len({frame.class_id for frame in frames}) < len(frames):
         raise ValueError(

@@ -79,10 +79,7 @@ class Series:
         """
         Return the series with earlier readings of each device in front.
 
-        Parameters
-        ----------
-        earlier : tuple of Series
-            Oldest first; each has one row per device, in the order of `head`.
+        `earlier`: oldest first; each has one row per device, in the order of `head`.
 
         Returns
         -------

@@ -69,15 +69,9 @@ def judge(
     """
     Return the quality flags of new readings, and of the reading before each.
 
-    Parameters
-    ----------
-    checks : Checks
-    watched : Watched
-        Current state; not changed until `Judged.apply`.
-    frames : sequence of Frame
-        One per class; times unique per device, and later than the state's.
-    whole : bool
-        Frames are complete histories: a constant run is flagged from its start.
+    `watched`: current state; not changed until `Judged.apply`.
+    `frames`: one per class; times unique per device, and later than the state's.
+    `whole`: frames are complete histories: a constant run is flagged from its start.
     """
     out = Judged(Flags.concat([]))
     parts: list[Flags] = []

@@ -74,12 +74,8 @@ def trace(
     """
     Return steps between successive readings, from stored states.
 
-    Parameters
-    ----------
-    rows : Column
-        Sorted by device and time, times unique per device and later than its stored state.
-    start : Register
-        Stored state of the register.
+    `rows`: sorted by device and time, times unique per device and later than its stored state.
+    `start`: stored state of the register.
     """
     head = heads(rows.device)
     first, lengths = rows.device[head], np.diff(np.append(head, len(rows.device)))

@@ -62,10 +62,7 @@ def _parse_register(spec: dict[str, Any], where: str) -> Register:
     """
     Return a register position from its parsed TOML.
 
-    Raises
-    ------
-    ProfileError
-        Naming the profile, the channel and the error.
+    Raises ProfileError, naming the profile, the channel and the error.
     """
     try:
         register = Register(**{**spec, "absent": tuple(spec.get("absent", ()))})
@@ -91,10 +88,7 @@ def no_overlap(
     """
     Refuse a register that shares a word with another channel's.
 
-    Raises
-    ------
-    ProfileError
-        Naming both channels.
+    Raises ProfileError, naming both channels.
     """
     for other, earlier in mapped:
         if register is None or earlier is None:
@@ -176,10 +170,7 @@ def read(file: str, text: str) -> Profile:
     """
     Return a profile from the text of its file.
 
-    Raises
-    ------
-    ProfileError
-        With file and line of the contradiction.
+    Raises ProfileError with file and line of the contradiction.
     """
     try:
         return parse(tomllib.loads(text))
@@ -200,11 +191,8 @@ def parse(document: dict[str, Any]) -> Profile:
     """
     Return a profile from its parsed TOML.
 
-    Raises
-    ------
-    ProfileError
-        If the source is missing, a key is unknown, two channels share a path or registers, a
-        modulus is repeated, or the certainty of the numbers is missing.
+    Raises ProfileError if the source is missing, a key is unknown, two channels share a path or
+    registers, a modulus is repeated, or the certainty of the numbers is missing.
     """
     name = document.get("id", "?")
     if unknown := sorted(document.keys() - _KEYS):

@@ -265,12 +265,8 @@ def scatter(
     the same sum, differ from those of the samples by the sampling error.  Hours begin at the
     15-minute interval with the largest difference, as hourly samples need not be on the hour.
 
-    Parameters
-    ----------
-    value_wh, shown_wh, known, estimated
-        As for `above`.
-    step_wh : float
-        Resolution of the register, which is not counted as sampling error.
+    `value_wh`, `shown_wh`, `known`, `estimated`: as for `above`.
+    `step_wh`: resolution of the register, which is not counted as sampling error.
     """
     runs = _runs(estimated & known)
     value, gauged = (_together(np.where(known, column, 0), runs) for column in (value_wh, shown_wh))

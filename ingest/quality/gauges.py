@@ -58,10 +58,7 @@ def within(
     """
     Return whether all values are present, finite and inside [low, high].
 
-    Parameters
-    ----------
-    values, low, high
-        As of `outside`.
+    `values`, `low`, `high`: as of `outside`.
     """
     with np.errstate(invalid="ignore"):
         return bool(((values >= low) & (values <= high) & (np.abs(values) < np.inf)).all())

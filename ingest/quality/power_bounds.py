@@ -40,12 +40,8 @@ def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> F
     """
     Return the maximum share of rated power in 15-minute intervals [first, last), 0 to 1.1.
 
-    Parameters
-    ----------
-    latitude, longitude : float
-        North and east positive. [deg]
-    first, last : int
-        Interval numbers since the epoch.
+    `latitude`, `longitude`: north and east positive. [deg]
+    `first`, `last`: interval numbers since the epoch.
     """
     edges = np.arange(first, last + 1, dtype=np.int64) * INTERVAL_US
     height = elevation_deg(edges, latitude, longitude)

@@ -98,13 +98,8 @@ def begins(now: Values, gap_us: int, before: Run) -> NDArray[np.bool_]:
     """
     Return a mask of readings at which a run begins.
 
-    Parameters
-    ----------
-    now : Values
-        n readings.
-    gap_us : int
-        A longer gap ends a run. [us]
-    before : Run
+    `now`: n readings.
+    `gap_us`: a longer gap ends a run. [us]
     """
     head, time_us, value, limits = now
     result = np.ones(len(time_us), dtype=np.bool_)
@@ -270,10 +265,7 @@ def below(
     """
     Return series with 1.0 where a value is below a level, for finding runs.
 
-    Parameters
-    ----------
-    values, peak, level
-        As for `wrong_scale`.
+    `values`, `peak`, `level`: as for `wrong_scale`.
     """
     with np.errstate(invalid="ignore"):
         return np.where(values >= level.share * peak, 0.0, 1.0)
@@ -321,22 +313,13 @@ def compare(
     """
     Compare the intervals that all meters have measured.
 
-    Parameters
-    ----------
-    device : Device
-        The meter; its register tolerance is the smallest significant difference.
-    whole : mapping of (start, quantity) to int
-        Its intervals.
-    parts : sequence of such mappings
-        The other meters' intervals.
-    share : float
-        Largest difference, as a share of the larger of the two.
+    `device`: the meter; its register tolerance is the smallest significant difference.
+    `whole` (mapping of (start, quantity) to int): its intervals.
+    `parts` (sequence of such mappings): the other meters' intervals.
+    `share`: largest difference, as a share of the larger of the two.
 
-    Returns
-    -------
-    compared : int
-        Number of compared intervals.
-    differences : list of Difference
+    Returns `compared`: number of compared intervals.
+    Returns `differences`.
     """
     keys = sorted(key for key in whole if all(key in part for part in parts))
     remaining = np.array([whole[key] for key in keys], dtype=np.int64)

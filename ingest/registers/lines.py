@@ -48,20 +48,12 @@ class Meter:
     """
     Limits of one register.
 
-    Attributes
-    ----------
-    rate : float
-        Highest plausible base units per microsecond, including a margin; inf if unknown.
-    tolerance : int
-        A step back this small is jitter. [base units]
-    moduli : tuple of int
-        Possible rollover values, ascending.
-    exact : bool
-        The first modulus is this model's own, not only possible.
-    replacements : tuple of Replacement
-        Meter replacements, in time order.
-    lit_us : callable, optional
-        Time with light between two times, for solar energy. [us]
+    `rate`: highest plausible base units per microsecond, including a margin; inf if unknown.
+    `tolerance`: a step back this small is jitter. [base units]
+    `moduli`: possible rollover values, ascending.
+    `exact`: the first modulus is this model's own, not only possible.
+    `replacements`: meter replacements, in time order.
+    `lit_us`: time with light between two times, for solar energy. [us]
     """
 
     rate: float = INF
@@ -210,30 +202,18 @@ class Other:
     """
     Another sequence of the register: one that awaits confirmation, or a former one.
 
-    Attributes
-    ----------
-    value, read_us : int
-        Its position, and the time of reading.
-    count : int
-        Readings that agree: above 0 for a plausible rise, below 0 for an implausible sequence; 0
-        for a former one.
-    first : int
-        Its first value; of a former sequence the time of its end [us], stored below zero where
-        there are further former ones.
-    more : bool
-        For a former sequence: whether there were others, which are unknown.
-    steps_at : int
-        Number of steps before it; NULL for a former sequence.
-    line : list of Step
-        Its steps; for a former sequence, those withdrawn at its end.
-    mark : Mark or None
-        Mark of the former sequence, or begin and position of the waiting one.
-    ceiling : int
-        Position of an earlier waiting sequence; a rise up to it is not counted.
-    stray : bool
-        Whether it ended by a return, possibly by a stray reading of the previous sequence.
-    stands_us : int
-        Time after its confirmation from which a former sequence no longer replaces it.
+    `value`, `read_us`: its position, and the time of reading.
+    `count`: readings that agree: above 0 for a plausible rise, below 0 for an implausible sequence;
+    0 for a former one.
+    `first`: its first value; of a former sequence the time of its end [us], stored below zero where
+    there are further former ones.
+    `more`: for a former sequence: whether there were others, which are unknown.
+    `steps_at`: number of steps before it; NULL for a former sequence.
+    `line`: its steps; for a former sequence, those withdrawn at its end.
+    `mark`: mark of the former sequence, or begin and position of the waiting one.
+    `ceiling`: position of an earlier waiting sequence; a rise up to it is not counted.
+    `stray`: whether it ended by a return, possibly by a stray reading of the previous sequence.
+    `stands_us`: time after its confirmation from which a former sequence no longer replaces it.
     """
 
     value: int

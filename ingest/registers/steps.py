@@ -147,15 +147,9 @@ class Steps:
         """
         Mark time of doubtful amounts as unknown: of the last step, and of those before it.
 
-        Parameters
-        ----------
-        since_us : int
-            Steps before this do not change.
+        `since_us`: steps before this do not change.
 
-        Returns
-        -------
-        at, were : int, list of Step
-            First changed step, and the former steps from there.
+        Returns `at`, `were`: first changed step, and the former steps from there.
         """
         doubt_us, self.doubt_us = self.doubt_us, 0
         if doubt_us == INF:

@@ -97,12 +97,8 @@ class Host:
     """
     Processes messages in order of arrival.
 
-    Parameters
-    ----------
-    node_of : callable
-        Returns a node by name, as a changeable copy.
-    known : container of str
-        Registered names; messages of other nodes are refused.
+    `node_of`: returns a node by name, as a changeable copy.
+    `known`: registered names; messages of other nodes are refused.
     """
 
     def __init__(

@@ -58,10 +58,7 @@ def parse(topic: str) -> Topic:
     """
     Return the parts of a topic.
 
-    Raises
-    ------
-    PayloadError
-        `unknown_topic` or `name_unusable`.
+    Raises PayloadError: `unknown_topic` or `name_unusable`.
     """
     words = topic.split("/")
     of_node = len(words) == _NODE_LEVELS
@@ -242,15 +239,8 @@ class Node:
         """
         Return the birth for decoding a message out of sequence.
 
-        Parameters
-        ----------
-        answers : bool
-            Whether data before the first birth may use it, if it answered a rebirth request.
-
-        Raises
-        ------
-        PayloadError
-            `birth_missing` or `sequence_gap`.
+        `answers`: whether data before the first birth may use it, if it answered a rebirth request.
+        Raises PayloadError: `birth_missing` or `sequence_gap`.
         """
         births = self.births.get(device, [])
         at = bisect_right([birth.born_ms for birth in births], sent_ms)

@@ -104,12 +104,8 @@ def _decode_packed(content: memoryview, fleet: Fleet) -> Parcel:
     """
     Return the content of a record; rows of devices not in `fleet` become rejections.
 
-    Raises
-    ------
-    WireError
-        When it has classes or channels that this version does not know.
-    ValueError, IndexError, OSError
-        When the content contradicts itself.
+    Raises WireError when it has classes or channels that this version does not know.
+    Raises ValueError, IndexError or OSError when the content contradicts itself.
     """
     packed = _DECODER.decode(_unpacked(content))
     parcel = Parcel(
@@ -221,12 +217,10 @@ def _decode_arrow(content: memoryview, fleet: Fleet) -> Parcel:
     """
     Return the content of a record; rows of devices not in `fleet` become rejections.
 
-    Raises
-    ------
-    WireError
-        When it is truncated, or has classes or channels that this version does not know.
-    ValueError, KeyError, TypeError, IndexError, OSError
-        When the content contradicts itself, including Arrow's own errors.
+    Raises WireError when it is truncated, or has classes or channels that this version does not
+    know.
+    Raises ValueError, KeyError, TypeError, IndexError or OSError when the content contradicts
+    itself, including Arrow's own errors.
     """
     messages, rejected, *frames = map(_read_arrow, _arrow_parts(content))
     parcel = _parcel(messages, rejected)
@@ -312,10 +306,7 @@ def decode(record: bytes, fleet: Fleet) -> Parcel:
     """
     Return a parcel from a record; rows of devices not in `fleet` become rejections.
 
-    Raises
-    ------
-    WireError
-        When the record is not a complete parcel of a known schema.
+    Raises WireError when the record is not a complete parcel of a known schema.
     """
     schema, content = unseal(record)
     try:

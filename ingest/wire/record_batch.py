@@ -200,10 +200,7 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
     """
     Return a record's schema number and content.
 
-    Raises
-    ------
-    WireError
-        When it is foreign, damaged, or of an unknown schema.
+    Raises WireError when it is foreign, damaged, or of an unknown schema.
     """
     if record[:4] != _MAGIC:
         raise WireError(
@@ -233,10 +230,7 @@ def known_class(class_id: str, channels: Iterable[str]) -> DeviceClass:
     """
     Return a known device class.
 
-    Raises
-    ------
-    WireError
-        When the class, or one of its channels, is unknown.
+    Raises WireError when the class, or one of its channels, is unknown.
     """
     known = classes.load()
     if class_id not in known:
@@ -299,10 +293,7 @@ def within(places: Int32, count: int, what: str) -> None:
     """
     Refuse an index outside a count.
 
-    Raises
-    ------
-    ValueError
-        Naming the indexed thing, and the largest index.
+    Raises ValueError, naming the indexed thing, and the largest index.
     """
     if len(places) and (places.min() < 0 or places.max() >= count):
         raise ValueError(f"{what} {places.max()} of {count}")

@@ -77,20 +77,11 @@ def service(rows: IntervalRows, first: int, last: int, device: str) -> Service:
     """
     Return a device's rows of one quantity as an array over its intervals [first, last).
 
-    Parameters
-    ----------
-    rows : IntervalRows
-        Rows of one device and quantity, in any order.
-    first, last : int
-        Interval numbers since the epoch; an empty range is allowed.
-    device : str
-        Device id, for errors.
-
-    Raises
-    ------
-    PeriodError
-        If two rows have the same start, a value is negative, or a row accounts
-        for more or less time than an interval has.
+    `rows`: rows of one device and quantity, in any order.
+    `first`, `last`: interval numbers since the epoch; an empty range is allowed.
+    `device`: device id, for errors.
+    Raises PeriodError if two rows have the same start, a value is negative, or a row accounts for
+    more or less time than an interval has.
     """
     place = rows.start_us // INTERVAL_US - first
     _check(rows, device)

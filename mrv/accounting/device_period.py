@@ -21,8 +21,8 @@ from ingest import classes
 from ingest.model import HOUR_US, INTERVAL_US, Device
 from mrv.accounting.coverage import Gap, Service, Span
 from mrv.model import MONTH, Activity, ClassLimit, RoleNeeds
+from mrv.registry import Calibration
 from mrv.registry.calibration import Uncovered
-from mrv.registry.declared import Calibration
 from mrv.registry.project import ProjectDevice
 from mrv.rounding import exact_sum
 from mrv.texts import Text

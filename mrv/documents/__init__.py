@@ -103,19 +103,11 @@ def read(kind: type[T], record: object, name: str) -> T:
     """
     Return the type of a document from its JSON value.
 
-    Parameters
-    ----------
-    kind : type
-        Type, such as `mrv.documents.statement.Statement`.
-    record : object
-        JSON value from `canonical.parse`.
-    name : str
-        Name of the file or document, for errors.
-
-    Raises
-    ------
-    CanonicalError
-        Naming the path of the first field that is missing, unknown or of another type.
+    `kind`: type, such as `mrv.documents.statement.Statement`.
+    `record`: JSON value from `canonical.parse`.
+    `name`: name of the file or document, for errors.
+    Raises CanonicalError, naming the path of the first field that is missing, unknown or of another
+    type.
     """
     try:
         return msgspec.convert(record, kind)

@@ -16,7 +16,7 @@ from mrv.documents.monitoring import (
 )
 from mrv.documents.period_account import EvidenceAsked
 from mrv.documents.statement import Digests
-from mrv.registry.declared import Declared
+from mrv.registry import Declared
 from mrv.registry.monitoring_plan import Kind as VersionKind
 from mrv.registry.project import Doubt
 

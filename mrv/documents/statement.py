@@ -54,7 +54,7 @@ from mrv.documents.period_account import (
     Totals,
     WarmingPotentials,
 )
-from mrv.registry.declared import Declared
+from mrv.registry import Declared
 
 
 class DeviceDifference(Form):
@@ -241,9 +241,7 @@ def claims_of(document: Mapping[str, Any], name: str = "the statement") -> Claim
     """
     Return the claims of a statement from its JSON, signed or not.
 
-    Raises
-    ------
-    CanonicalError
-        Naming the path of the first field that is missing, unknown or of another type.
+    Raises CanonicalError, naming the path of the first field that is missing, unknown or of another
+    type.
     """
     return read(Statement, document, name).credential_subject

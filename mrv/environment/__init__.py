@@ -33,10 +33,7 @@ def of_days(
     """
     Return the daily figures of a station, from its hourly values.
 
-    Parameters
-    ----------
-    flows : mapping of int to Flow
-        Flow of a wastewater plant by the start of the local day. [us UTC]
+    `flows`: flow of a wastewater plant by the start of the local day. [us UTC]
     """
     rows: list[Row] = []
     for day in sorted(days):

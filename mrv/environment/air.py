@@ -257,13 +257,9 @@ def hourly(devices: Sequence[Device], frame: Frame) -> Values:
     """
     Return the hourly means of stations of one class, for complete hours only.
 
-    Parameters
-    ----------
-    devices : sequence of Device
-        `frame.device` holds indices into it.
-    frame : Frame
-        Readings in order of device and time: all of each hour wanted, and those of
-        the time before it given by `covers_us`.
+    `devices`: `frame.device` holds indices into it.
+    `frame`: readings in order of device and time: all of each hour wanted, and those of the time
+    before it given by `covers_us`.
     """
     start_us = starts(devices, frame.device, frame.time_us)
     parts = []

@@ -130,14 +130,9 @@ class Season(NamedTuple):
     """
     Days of a field.
 
-    Attributes
-    ----------
-    days, dry_days : int
-        Days that are known, and those that reached 15 cm below ground.
-    dry_downs : int
-        Falls to 15 cm below ground after which the field was flooded again.
-    lowest_cm : float or None
-        The lowest hour.
+    `days`, `dry_days`: days that are known, and those that reached 15 cm below ground.
+    `dry_downs`: falls to 15 cm below ground after which the field was flooded again.
+    `lowest_cm`: the lowest hour.
     """
 
     days: int
@@ -168,10 +163,7 @@ def season(days: Iterable[tuple[float, float]]) -> Season:
     """
     Return the number of known days, dry days and dry-downs of a season.
 
-    Parameters
-    ----------
-    days : iterable of (float, float)
-        Lowest and highest hour of each known day, in order. [cm]
+    `days`: lowest and highest hour of each known day, in order. [cm]
     """
     count = dry = down = 0
     lowest: float | None = None

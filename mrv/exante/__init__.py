@@ -34,10 +34,7 @@ def find(identifier: str) -> Estimate:
     """
     Return one estimate.
 
-    Raises
-    ------
-    MethodologyError
-        If the id is unknown; lists the known ones.
+    Raises MethodologyError if the id is unknown; lists the known ones.
     """
     known = load()
     system = systems.load().get(identifier)
@@ -62,10 +59,7 @@ def estimate(item: Estimate, value: object, factors: Factors, where: str) -> Out
     """
     Return the estimate of a planned system from JSON inputs.
 
-    Raises
-    ------
-    MethodologyError, FactorError
-        As `mrv.methodologies.evaluate` raises.
+    Raises MethodologyError or FactorError as `mrv.methodologies.evaluate` raises.
     """
     inputs = filled(item.inputs, read(item.inputs, value, where), factors)
     stated = set(value) if isinstance(value, Mapping) else set()

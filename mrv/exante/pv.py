@@ -151,14 +151,9 @@ def capacity(declared_kwh: Fraction, rated_kw: Fraction, ceiling_kwh_per_kw: int
     """
     Yield a flag if a declared yearly energy is too high for the rated power.
 
-    Parameters
-    ----------
-    declared_kwh : Fraction
-        Energy declared in the plan. [kWh/year]
-    rated_kw : Fraction
-        [kW]
-    ceiling_kwh_per_kw : int
-        Specific yield under a cloudless sky at the location. [kWh/kW a year]
+    `declared_kwh`: energy declared in the plan. [kWh/year]
+    `rated_kw`: [kW]
+    `ceiling_kwh_per_kw`: specific yield under a cloudless sky at the location. [kWh/kW a year]
     """
     hours = declared_kwh / rated_kw
     share = hours / HOURS_PER_YEAR

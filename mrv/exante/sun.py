@@ -71,10 +71,7 @@ def load_pvlib() -> Any:
     """
     Return the pvlib module, imported on first use because it takes a second.
 
-    Raises
-    ------
-    MethodologyError
-        If it is not installed.
+    Raises MethodologyError if it is not installed.
     """
     try:
         import pvlib  # noqa: PLC0415 - heavy, and few commands need the sun
@@ -90,11 +87,8 @@ def year(roof: Roof, plant: Plant, ghi: Sequence[float] | None) -> Year:
     """
     Return irradiation and yields of a year of 365 days.
 
-    Parameters
-    ----------
-    ghi : sequence of float, 12 or 1
-        Global horizontal irradiation by month, or of the year [kWh/m2].  None: a
-        cloudless year, the ceiling that no plant exceeds.
+    `ghi` (sequence of float, 12 or 1): global horizontal irradiation by month, or of the year
+    [kWh/m2].  None: a cloudless year, the ceiling that no plant exceeds.
     """
     pvlib = load_pvlib()
     sky = _sky(roof.latitude, roof.longitude)
@@ -201,20 +195,10 @@ def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
 
     With typical cloud cover; within the tropics of clear skies, without a monsoon.
 
-    Parameters
-    ----------
-    roofs : sequence of (Roof, float)
-        Orientation of the modules, and their power. [kW]
+    `roofs`: orientation of the modules, and their power. [kW]
+    Raises MethodologyError if pvlib is not installed.
 
-    Returns
-    -------
-    list of float, 12
-        January first; only the proportions of the months are meaningful.
-
-    Raises
-    ------
-    MethodologyError
-        If pvlib is not installed.
+    Returns: January first; only the proportions of the months are meaningful.
     """
     total = [0.0] * 12
     for roof, kw in roofs:

@@ -53,19 +53,10 @@ def aef(
     """
     Return the tables of one version of a Party's year, each as a list of rows.
 
-    Parameters
-    ----------
-    authority : Authority
-        The authority's entries, checked by `contradictions.check`.
-    statements : collection of str
-        Issued statements; units of others are reported as missing.
-    party : str
-        ISO 3166-1 alpha-3.
-
-    Raises
-    ------
-    ExportError
-        If there is no such submission, or a filed one would change.
+    `authority`: the authority's entries, checked by `contradictions.check`.
+    `statements`: issued statements; units of others are reported as missing.
+    `party`: ISO 3166-1 alpha-3.
+    Raises ExportError if there is no such submission, or a filed one would change.
     """
     wanted = None
     for submission in authority.submissions:
@@ -97,10 +88,7 @@ def to_csv(draft: Draft, table: str) -> str:
     """
     Return a table as CSV (RFC 4180), with a header of its columns.
 
-    Raises
-    ------
-    ExportError
-        If a text would be a formula in a spreadsheet.
+    Raises ExportError if a text would be a formula in a spreadsheet.
     """
     for row in draft.tables[table]:
         for name, value in row.items():

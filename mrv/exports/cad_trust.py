@@ -38,11 +38,7 @@ def cad_trust(sources: Sequence[Source], entered: Registration) -> Draft:
     """
     Return the tables of a project, each as a list of rows with `ownId`, `refs` and `fields`.
 
-    Parameters
-    ----------
-    sources : sequence of Source
-        Its issued statements, in order of time.
-    entered : Registration
+    `sources`: its issued statements, in order of time.
     """
     draft = Draft({table: [] for table in ORDER})
     case = _Case(draft, entered, sources)

@@ -23,17 +23,10 @@ def cdop(sources: Sequence[Source], entered: Registration) -> Draft:
     """
     Return the documents of a project by schema name.
 
-    Parameters
-    ----------
-    sources : sequence of Source
-        Its issued statements, in order of time.
-    entered : Registration
-        Registration of the project.
+    `sources`: its issued statements, in order of time.
+    `entered`: registration of the project.
 
-    Returns
-    -------
-    Draft
-        Unit descriptions are one document per range of units.
+    Unit descriptions are one document per range of units.
     """
     draft = Draft()
     newest = sources[-1]

@@ -64,16 +64,8 @@ def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
     """
     Refuse entries that contradict each other or the statements.
 
-    Parameters
-    ----------
-    authority : Authority
-    sources : sequence of Credited
-        Statements for comparison with ranges of units.
-
-    Raises
-    ------
-    ExportError
-        Names the rule, the entry and its value.
+    `sources`: statements for comparison with ranges of units.
+    Raises ExportError that names the rule, the entry and its value.
     """
     for problem in problems(authority, sources):
         raise ExportError(problem.text)

@@ -238,17 +238,10 @@ def read_authority(record: object, name: str) -> Authority:
     """
     Return the entries of a file.
 
-    Parameters
-    ----------
-    record : object
-        Parsed YAML or JSON; days as text.
-    name : str
-        Name of the file, for errors.
-
-    Raises
-    ------
-    ExportError
-        Names the path of the first key that is missing, unknown or of another type.
+    `record`: parsed YAML or JSON; days as text.
+    `name`: name of the file, for errors.
+    Raises ExportError that names the path of the first key that is missing, unknown or of another
+    type.
     """
     try:
         return msgspec.convert(record, Authority)
@@ -268,14 +261,9 @@ class Holding:
     """
     Range of units with one history.
 
-    Attributes
-    ----------
-    first, last : int
-        First and last serial number, both included.
-    holder : str or None
-        Party; None once used or cancelled.
-    units : Itmos
-        The range from which it was split.
+    `first`, `last`: first and last serial number, both included.
+    `holder`: party; None once used or cancelled.
+    `units`: the range from which it was split.
     """
 
     authorization: Authorization
@@ -294,10 +282,7 @@ def range_of(authorization: Authorization, action: Action) -> Itmos:
     """
     Return the entered range that contains an action.
 
-    Raises
-    ------
-    ExportError
-        If there is none.
+    Raises ExportError if there is none.
     """
     for units in authorization.units:
         inside = units.first <= action.first <= action.last <= units.last
@@ -315,17 +300,9 @@ def holdings(
     """
     Return the holdings after some actions, by authorization and number.
 
-    Parameters
-    ----------
-    authorizations : iterable of Authorization
-        Authorizations in force.
-    actions : iterable of (Authorization, Action)
-
-    Raises
-    ------
-    ExportError
-        For an action before the authorization, of units that were used or cancelled, or
-        by a Party that does not hold them.
+    `authorizations`: authorizations in force.
+    Raises ExportError for an action before the authorization, of units that were used or cancelled,
+    or by a Party that does not hold them.
     """
     ranges = [
         Holding(authorization, units, units.first, units.last, authorization.party)

@@ -51,13 +51,8 @@ def inventory(
     """
     Return a facility's inventory of a calendar year.
 
-    Parameters
-    ----------
-    facility : Facility
-    year : int
-    metered : mapping of (device, quantity) to Metered
-        Quantities of the local year; absent for a meter without data.
-    factors : Factors
+    `metered` (mapping of (device, quantity) to Metered): quantities of the local year; absent for a
+    meter without data.
 
     Notes
     -----

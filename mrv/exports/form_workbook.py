@@ -96,10 +96,7 @@ def shipped(name: str) -> CellMap:
     """
     Return a map included in tonne.
 
-    Raises
-    ------
-    ExportError
-        If there is none of that name.
+    Raises ExportError if there is none of that name.
     """
     file = resources.files(__package__) / "forms" / f"{name}.toml"
     if not file.is_file():
@@ -111,10 +108,7 @@ def inventory_form(country: str | None) -> CellMap:
     """
     Return the layout of a country's inventory of a facility.
 
-    Raises
-    ------
-    ExportError
-        If tonne has none of that country.
+    Raises ExportError if tonne has none of that country.
     """
     result = rules(country, "facility")
     if result is None:
@@ -137,10 +131,7 @@ def read_map(text: str, name: str) -> CellMap:
     """
     Return a map from its file.
 
-    Raises
-    ------
-    ExportError
-        Naming the file and the key that is wrong, or two values for one cell.
+    Raises ExportError, naming the file and the key that is wrong, or two values for one cell.
     """
     try:
         cell_map = msgspec.convert(tomllib.loads(text), CellMap)
@@ -166,10 +157,7 @@ def check_known(cell_map: CellMap, known: Collection[str], columns: Collection[s
     """
     Refuse a map with values that this form does not have.
 
-    Raises
-    ------
-    ExportError
-        Names the value, and the known ones.
+    Raises ExportError that names the value, and the known ones.
     """
     for name in sorted(cell_map.values - set(known)):
         raise ExportError(
@@ -200,23 +188,12 @@ def filled(
     """
     Return a workbook with the values of a form.
 
-    Parameters
-    ----------
-    form : CellMap
-    values : mapping of name to text, number or None
-        None leaves the cell unchanged.
-    rows : mapping of name to rows
-        Rows by the names in the map's tables.
-    day : date
-        Date of the workbook, so that its bytes are reproducible.
-    template : bytes, optional
-        The official file.
-
-    Raises
-    ------
-    ExportError
-        If the template is not a workbook, would lose a part, lacks a sheet or row, or has a formula
-        in the cell of a value.
+    `values` (mapping of name to text, number): None leaves the cell unchanged.
+    `rows` (mapping of name to rows): rows by the names in the map's tables.
+    `day`: date of the workbook, so that its bytes are reproducible.
+    `template`: the official file.
+    Raises ExportError if the template is not a workbook, would lose a part, lacks a sheet or row,
+    or has a formula in the cell of a value.
     """
     book = _own(form) if template is None else _official(template)
     for cell in form.cell:

@@ -75,14 +75,9 @@ def secrets_of(
     """
     Return the texts to hide, each with its mark; equal texts have equal marks.
 
-    Parameters
-    ----------
-    documents : iterable
-        JSON values.
-    categories : collection of str
-        Members of `CATEGORIES`.
-    more : iterable of str
-        Names of further fields to hide.
+    `documents`: JSON values.
+    `categories`: members of `CATEGORIES`.
+    `more`: names of further fields to hide.
     """
     fields = {name: of for of in categories for name in CATEGORIES[of]}
     fields |= dict.fromkeys(more, "text")
@@ -138,10 +133,7 @@ def check_hideable(marks: Mapping[str, str], values: Mapping[str, str]) -> None:
     """
     Refuse to hide the identifiers of the statement itself.
 
-    Raises
-    ------
-    ExportError
-        Names the text and its kind.
+    Raises ExportError that names the text and its kind.
     """
     for text, what in values.items():
         if text in marks:
@@ -155,12 +147,9 @@ def hide(documents: Mapping[str, Any], marks: Mapping[str, str], salt: Callable[
     """
     Return documents with marks in place of secrets, wherever they occur.
 
-    Parameters
-    ----------
-    documents : mapping of name to JSON value
-    marks : mapping of text to mark
-    salt : callable
-        A fresh salt of 128 random bits, for each text.
+    `documents`: mapping of name to JSON value.
+    `marks`: mapping of text to mark.
+    `salt`: a fresh salt of 128 random bits, for each text.
     """
     pattern = _pattern(marks)
     hidden: list[Hidden] = []
@@ -295,10 +284,7 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
     """
     Return the restored originals.
 
-    Raises
-    ------
-    SignatureError
-        If a disclosure is missing or wrong, or the originals have another digest.
+    Raises SignatureError if a disclosure is missing or wrong, or the originals have another digest.
     """
     subject = document["credentialSubject"]
     wanted = {(r["document"], r["path"]): r["digest"] for r in subject["redactions"]}

@@ -59,14 +59,8 @@ class Source:
     """
     A statement that is issued and not superseded.
 
-    Attributes
-    ----------
-    claims : Claims
-    opinion : Verification
-    plan : PlanExtract
-        The registry extract, for places and the expected reduction.
-    lacking : tuple of str
-        Evidence missing for reliance on the pack, in sentences.
+    `plan`: the registry extract, for places and the expected reduction.
+    `lacking`: evidence missing for reliance on the pack, in sentences.
     """
 
     claims: Claims
@@ -94,10 +88,7 @@ def check_issued(name: str, state: str, successor: str | None = None) -> None:
     """
     Refuse a statement that is not issued, or was superseded.
 
-    Raises
-    ------
-    ExportError
-        Names its state, or the statement that replaced it.
+    Raises ExportError that names its state, or the statement that replaced it.
     """
     if state != "issued":
         raise ExportError(
@@ -112,10 +103,7 @@ def check_one_project(sources: Sequence[Source]) -> str:
     """
     Return the one project of all sources.
 
-    Raises
-    ------
-    ExportError
-        If they are of several projects.
+    Raises ExportError if they are of several projects.
     """
     result = sorted({source.claims.project.id for source in sources})
     if len(result) != 1:
@@ -130,15 +118,8 @@ def check_together(sources: Sequence[Source]) -> None:
     """
     Refuse two statements of one project that cover the same time.
 
-    Parameters
-    ----------
-    sources : sequence of Source
-        Sources in order of their periods.
-
-    Raises
-    ------
-    ExportError
-        Naming both.
+    `sources`: sources in order of their periods.
+    Raises ExportError, naming both.
     """
     last: dict[str, Source] = {}
     for source in sources:
@@ -186,12 +167,8 @@ class Draft:
     """
     An export in progress.
 
-    Attributes
-    ----------
-    tables : dict
-        Documents or rows by table, in the order of the format.
-    missing : list of Missing
-        Each missing field once; empty if the export is complete.
+    `tables`: documents or rows by table, in the order of the format.
+    `missing`: each missing field once; empty if the export is complete.
     """
 
     tables: dict[str, Any] = field(default_factory=dict)
@@ -212,11 +189,7 @@ class Fields:
     """
     A row in progress.
 
-    Parameters
-    ----------
-    draft : Draft
-        List that receives missing fields.
-    table : str
+    `draft`: list that receives missing fields.
     """
 
     def __init__(self, draft: Draft, table: str) -> None:

@@ -10,13 +10,17 @@ of a national factor ends with the country, as `grid.vn`, and with the grid if t
 `grid.id.jamali`; an account selects `grid`, and a book `within` a grid returns the factor of that
 grid, else of the country.  A fuel property has up to three rows: the central value, and the bounds
 of its confidence interval (`bound`) for the directions that require them.
+
+A row of a registry file with a third party's document takes precedence over tonne's rows that begin
+on the same day or earlier; a row without such a document applies only on days without a row of
+tonne's.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
@@ -24,14 +28,107 @@ from fractions import Fraction
 from functools import cache, cached_property
 from hashlib import sha256
 from importlib import resources
-from typing import Any, get_args
+from itertools import pairwise
+from typing import Any, NamedTuple, get_args
 
 import rfc8785
 
 from mrv.errors import CountryFactorError, FactorError
-from mrv.factors.superseded import InForce, begin, in_force
 from mrv.model import Calculation, Direction, Factor, Stated
 from mrv.rounding import decimal_of
+
+
+class InForce(NamedTuple):
+    """A factor with its half-open local days of validity."""
+
+    factor: Factor
+    begin: date
+    end: date
+
+
+def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
+    """
+    Return the factors in order of time, each with the days on which it is valid.
+
+    `kind`: kind of factor, for errors.
+    `group`: factors of one kind and direction, in order of time.
+    Raises FactorError if a factor supersedes an unknown one or itself, starts before the one it
+    supersedes, or if two factors of one publisher are valid on one day.
+    """
+    by_id = {factor.id: factor for factor in group}
+    ends: dict[str, date] = {}
+    for factor in group:
+        if factor.supersedes is None:
+            continue
+        old = by_id.get(factor.supersedes)
+        if old is None or old is factor:
+            known = ", ".join(name for name in by_id if name != factor.id) or "none"
+            raise FactorError(
+                f"factor {factor.id!r} supersedes {factor.supersedes!r}, which is not another "
+                f"factor of kind {kind!r} for {factor.direction}; known: {known}"
+            )
+        if old.id in ends:
+            raise FactorError(
+                f"factor {factor.id!r} supersedes {old.id!r}, which is already superseded; "
+                "name the newest factor"
+            )
+        if begin(factor) < begin(old):
+            raise FactorError(
+                f"factor {factor.id!r} supersedes {old.id!r} and is valid from {begin(factor)}, "
+                f"before {begin(old)}; set valid_from to that date or later"
+            )
+        ends[old.id] = begin(factor)
+    kept = [
+        InForce(factor, begin(factor), min(_end(factor), ends.get(factor.id, date.max)))
+        for factor in group
+    ]
+    forces = _given_way([force for force in kept if force.begin < force.end])
+    for earlier, later in pairwise(forces):
+        if later.begin < earlier.end:
+            raise FactorError(
+                f"factors {earlier.factor.id!r} and {later.factor.id!r} of kind {kind!r} are both "
+                f"valid on {later.begin}; end the earlier one at that date, or name it in "
+                "`supersedes` of the later one"
+            )
+    return forces
+
+
+def _given_way(rows: list[InForce]) -> list[InForce]:
+    """Return the rows without overlaps between rows of registry files and tonne's rows."""
+    ours = [row for row in rows if not row.factor.brought]
+    theirs = [row for row in rows if row.factor.brought]
+    for brought in theirs:
+        if brought.factor.documented:
+            begin = brought.begin
+            ours = [our._replace(end=min(our.end, begin)) if our.begin <= begin else our
+                    for our in ours]  # fmt: skip
+    whole = [our for our in ours if our.begin < our.end]
+    cut = [_before(their, whole) for their in theirs]
+    return sorted((force for force in (*whole, *cut) if force.begin < force.end), key=_first_day)
+
+
+def _before(brought: InForce, ours: list[InForce]) -> InForce:
+    """Return a registry file's row without the days covered by tonne's rows."""
+    for our in ours:
+        if our.begin <= brought.begin < our.end:
+            brought = brought._replace(begin=our.end)
+        elif brought.begin < our.begin < brought.end:
+            return brought._replace(end=our.begin)
+    return brought
+
+
+def _first_day(force: InForce) -> date:
+    return force.begin
+
+
+def begin(factor: Factor) -> date:
+    """Return the first local day of a factor's validity."""
+    return factor.valid_from or date.min
+
+
+def _end(factor: Factor) -> date:
+    return factor.valid_to or date.max
+
 
 _TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
 _BOUNDS = ("lower", "upper")
@@ -85,10 +182,7 @@ class FactorBook:
         """
         Return a factor book with further factors; a factor with an id of this book is ignored.
 
-        Raises
-        ------
-        FactorError
-            If two of one kind are valid on the same day.
+        Raises FactorError if two of one kind are valid on the same day.
         """
         own = list(self)
         known = {factor.id for factor in own}
@@ -122,10 +216,7 @@ class FactorBook:
         """
         Return a factor book with one more factor; other kinds are unchanged.
 
-        Raises
-        ------
-        FactorError
-            If another of its kind is valid on the same day.
+        Raises FactorError if another of its kind is valid on the same day.
         """
         book = FactorBook((), self.grid)
         book._by_kind = {
@@ -144,22 +235,13 @@ class FactorBook:
         """
         Return the factor of a kind for a direction on a local date.
 
-        Parameters
-        ----------
-        kind : str
-            Such as `diesel.co2`, or one of `NATIONAL`.
-        direction : "avoided" or "consumed"
-            Side of the account: emissions avoided, or caused by consumption.
-        at : date, optional
-            None: the newest factor.
-
-        Raises
-        ------
-        FactorError
-            If the kind is unknown, is for the other direction only, or has no factor
-            valid on that date.
-        CountryFactorError
-            The same for a factor of a country's grid.
+        `kind`: such as `diesel.co2`, or one of `NATIONAL`.
+        `direction` ("avoided" or "consumed"): side of the account: emissions avoided, or caused by
+        consumption.
+        `at`: None: the newest factor.
+        Raises FactorError if the kind is unknown, is for the other direction only, or has no factor
+        valid on that date.
+        Raises CountryFactorError: the same for a factor of a country's grid.
         """
         if kind in NATIONAL:
             return self._national(kind, direction, at)
@@ -200,10 +282,7 @@ def load() -> FactorBook:
     """
     Return the factor book of all factor files of this package.
 
-    Raises
-    ------
-    FactorError
-        Names the file, the factor and the key that is wrong.
+    Raises FactorError that names the file, the factor and the key that is wrong.
     """
     files = [f for f in resources.files(__name__).iterdir() if f.name.endswith(".toml")]
     factors: dict[str, Factor] = {}
@@ -243,10 +322,7 @@ def parse_entry(entry: dict[str, Any], name: str) -> Factor:
     """
     Return a factor from an entry of a TOML file or evidence pack; `name` is the file in errors.
 
-    Raises
-    ------
-    FactorError
-        Names the file, the factor and the key that is wrong.
+    Raises FactorError that names the file, the factor and the key that is wrong.
     """
     where = f"{name}: factor {entry.get('id')!r}"
     if unknown := sorted(set(entry) - _KEYS):

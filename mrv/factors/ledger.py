@@ -83,12 +83,8 @@ def used_by(
     """
     Return factors used by a project's account in a period.
 
-    Parameters
-    ----------
-    ask : callable
-        Calculates the emissions per unit in a local calendar year with given factors.
-    span_us : tuple of int
-        Half-open. [us UTC]
+    `ask`: calculates the emissions per unit in a local calendar year with given factors.
+    `span_us`: half-open. [us UTC]
     """
     ledger = Ledger(book)
     for year, _, _ in years(*span_us, timezone):
@@ -100,12 +96,8 @@ def changes(recorded: Iterable[Mapping[str, Any]], now: Iterable[Factor]) -> Ite
     """
     Yield the kinds whose factors in a statement differ from those valid today.
 
-    Parameters
-    ----------
-    recorded : iterable of mapping
-        `factors` of a statement: kind, id, value, provisional.
-    now : iterable of Factor
-        Factors that the same account uses today.
+    `recorded`: `factors` of a statement: kind, id, value, provisional.
+    `now`: factors that the same account uses today.
     """
     today: dict[str, set[str]] = {}
     for factor in now:
@@ -167,11 +159,7 @@ def bounded(
 
     Each factor is tried in order on top of those accepted before.
 
-    Parameters
-    ----------
-    book : Factors
-    reduction : callable
-        Returns the reduction of the account with a given book. [tCO2e]
+    `reduction`: returns the reduction of the account with a given book. [tCO2e]
     """
     every = list(book)
     brought = [factor for factor in every if factor.brought and not factor.documented]
@@ -249,10 +237,7 @@ def factor_of(record: Mapping[str, Any], name: str = "registry") -> Factor:
     """
     Return a factor from fields with dates as text and without hash; errors mention `name`.
 
-    Raises
-    ------
-    FactorError
-        If a field is missing or malformed.
+    Raises FactorError if a field is missing or malformed.
     """
     entry = {key: value for key, value in record.items() if key != "sha256"}
     for key in _DATES:
@@ -265,10 +250,7 @@ def from_record(record: Mapping[str, Any]) -> Factor:
     """
     Return the factor that `to_record` wrote.
 
-    Raises
-    ------
-    FactorError
-        If a field is missing or malformed, or the hash is not of these fields.
+    Raises FactorError if a field is missing or malformed, or the hash is not of these fields.
     """
     marked = {name: record.get(name, False) for name in _MARKS}
     for name, mark in marked.items():

@@ -48,22 +48,11 @@ def evaluate(
     """
     Return the result of an indicator from JSON inputs.
 
-    Parameters
-    ----------
-    indicator : Indicator
-    value : object
-        The `inputs` object.
-    where : str
-        Source of the inputs, for the error.
-    configured : Table, optional
-        Limits in place of those that come with this package.
-
-    Raises
-    ------
-    MethodologyError
-        A key is missing, unknown or out of bounds.
-    IndicatorError
-        The inputs do not suit the standard, or its limits are not known.
+    `value`: the `inputs` object.
+    `where`: source of the inputs, for the error.
+    `configured`: limits in place of those that come with this package.
+    Raises MethodologyError: a key is missing, unknown or out of bounds.
+    Raises IndicatorError: the inputs do not suit the standard, or its limits are not known.
     """
     table = _table(indicator, configured)
     inputs = read(indicator.inputs, value, where)

@@ -53,10 +53,7 @@ def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """
     Return the limits of the area by day and night, and exceedances. [dBA].
 
-    Raises
-    ------
-    IndicatorError
-        When the table has none for the area.
+    Raises IndicatorError when the table has none for the area.
     """
     limits: dict[str, Fraction] = {}
     exceeded = []

@@ -147,10 +147,7 @@ def read(text: str, where: str) -> Table:
     """
     Return the table of one standard.
 
-    Raises
-    ------
-    IndicatorError
-        Names the file, the entry and the key that is wrong.
+    Raises IndicatorError that names the file, the entry and the key that is wrong.
     """
     try:
         document = tomllib.loads(text)
@@ -239,24 +236,15 @@ def judge(
     """
     Return the judgement of a water sample.
 
-    Parameters
-    ----------
-    table : Table
-    scaled : mapping of parameter to measured value
-        Parameters with limits multiplied by `scale`. [mg/L]
-    unscaled : mapping of parameter to measured value
-        Parameters with unscaled limits, such as pH.
-    scale : Fraction
-        Kq * Kf, or K. [1]
-    select : mapping
-        Column and other conditions of the limits.
-    flow : Fraction, optional
-        Flow of the plant, where limits depend on it. [m3/d]
-
-    Raises
-    ------
-    IndicatorError
-        The standard has no limit for one of the parameters under these conditions.
+    `scaled` (mapping of parameter to measured value): parameters with limits multiplied by `scale`.
+    [mg/L]
+    `unscaled` (mapping of parameter to measured value): parameters with unscaled limits, such as
+    pH.
+    `scale`: Kq * Kf, or K. [1]
+    `select`: column and other conditions of the limits.
+    `flow`: flow of the plant, where limits depend on it. [m3/d]
+    Raises IndicatorError: the standard has no limit for one of the parameters under these
+    conditions.
     """
     limits: dict[str, Fraction] = {}
     plain: dict[str, Any] = {}

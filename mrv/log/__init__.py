@@ -50,12 +50,8 @@ class NoteKey:
     """
     A public key that may sign notes under a name.
 
-    Parameters
-    ----------
-    name : str
-        Like `example.com/log`: no blanks, no plus.
-    public : bytes
-        Ed25519 public key; weak keys are refused.
+    `name`: like `example.com/log`: no blanks, no plus.
+    `public`: Ed25519 public key; weak keys are refused.
     """
 
     name: str
@@ -84,10 +80,7 @@ def parse_vkey(vkey: str) -> NoteKey:
     """
     Return the key of the text `name+id+key`.
 
-    Raises
-    ------
-    SignatureError
-        If it is not an Ed25519 vkey or its id is not that of the key.
+    Raises SignatureError if it is not an Ed25519 vkey or its id is not that of the key.
     """
     name, _, rest = vkey.partition("+")
     key_id, _, encoded = rest.partition("+")
@@ -112,10 +105,7 @@ def sign_note(text: str, name: str, key: SigningKey) -> str:
     """
     Return a signed text that ends with a newline, under a key name.
 
-    Raises
-    ------
-    SignatureError
-        If the text or name is not valid in a note.
+    Raises SignatureError if the text or name is not valid in a note.
     """
     _check_text(text)
     signature = NoteKey(name, key.public).key_id + key.sign(text.encode())
@@ -126,17 +116,10 @@ def verify_note(note: str, *known: NoteKey) -> str:
     """
     Return the text of a note signed by a known key.
 
-    Parameters
-    ----------
-    note : str
-        Text, empty line, signature lines.
-    known : NoteKey
-        Keys that count; at least one must have signed.
-
-    Raises
-    ------
-    SignatureError
-        If the note is malformed, a known key's signature is wrong, or no known key signed.
+    `note`: text, empty line, signature lines.
+    `known`: keys that count; at least one must have signed.
+    Raises SignatureError if the note is malformed, a known key's signature is wrong, or no known
+    key signed.
     """
     text, lines = _split(note)
     signed = False
@@ -163,10 +146,7 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """
     Return the text of a note, with name and raw bytes of each signature line, unverified.
 
-    Raises
-    ------
-    SignatureError
-        If it is not a note.
+    Raises SignatureError if it is not a note.
     """
     text, lines = _split(note)
     return text, [(name, key_id + rest) for name, key_id, rest in map(_signature, lines)]
@@ -214,14 +194,9 @@ class Vkey:
     """
     A public key of a log or a witness.
 
-    Parameters
-    ----------
-    name : str
-        Like `witness.example/w1`: no blanks, no plus, 255 bytes at most.
-    kind : int
-        Signature type.
-    public : bytes
-        Ed25519 (32 bytes; weak keys are refused) or ML-DSA-44 (1,312 bytes).
+    `name`: like `witness.example/w1`: no blanks, no plus, 255 bytes at most.
+    `kind`: signature type.
+    `public`: Ed25519 (32 bytes; weak keys are refused) or ML-DSA-44 (1,312 bytes).
     """
 
     name: str
@@ -257,10 +232,7 @@ class Vkey:
         """
         Return the key from the text of `str`.
 
-        Raises
-        ------
-        SignatureError
-            If it is not a vkey of a known type, or its id is not that of the key.
+        Raises SignatureError if it is not a vkey of a known type, or its id is not that of the key.
         """
         name, _, rest = text.partition("+")
         key_id, _, encoded = rest.partition("+")
@@ -303,15 +275,8 @@ class MlDsaKey:
     """
     A secret ML-DSA-44 key; printing does not show it.
 
-    Parameters
-    ----------
-    seed : bytes
-        32 bytes.
-
-    Raises
-    ------
-    SignatureError
-        If the seed has another length, or the library lacks the algorithm.
+    `seed`: 32 bytes.
+    Raises SignatureError if the seed has another length, or the library lacks the algorithm.
     """
 
     __slots__ = ("_private", "public")
@@ -345,10 +310,7 @@ def ml_dsa_verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     """
     Return whether a signature of the message is by the secret of this public key.
 
-    Raises
-    ------
-    SignatureError
-        If the key has another length, or the library lacks the algorithm.
+    Raises SignatureError if the key has another length, or the library lacks the algorithm.
     """
     if len(public) != ML_DSA_KEY_BYTES:
         raise SignatureError(

@@ -64,18 +64,11 @@ def data_entry(
     """
     Return the log entry that seals a project's local day.
 
-    Parameters
-    ----------
-    sequence : int
-        1 for the first seal of a day; later data are sealed with the next number.
-    registry_version : int
-        Registry version of the derived rows.
-    parts : mapping of str to Digest
-        `readings`, `intervals`, `emissions`.
-    reason : str or None
-        Reason for sealing a day again.
-    arrival : mapping, optional
-        From `arrival_part`; absent for days sealed by tonne 0.1.0.
+    `sequence`: 1 for the first seal of a day; later data are sealed with the next number.
+    `registry_version`: registry version of the derived rows.
+    `parts`: `readings`, `intervals`, `emissions`.
+    `reason`: reason for sealing a day again.
+    `arrival`: from `arrival_part`; absent for days sealed by tonne 0.1.0.
     """
     more = {} if arrival is None else {"arrival": dict(arrival)}
     return canonical.encode(
@@ -101,16 +94,10 @@ def arrival_part(
     """
     Return the part of a day's log entry on the arrival of its readings.
 
-    Parameters
-    ----------
-    rows : sequence of (str, str)
-        Hash of each device's record (`mrv.statement.device_days`), under one root.
-    counts : tuple of int
-        Number of readings, and of late ones.
-    hours : mapping of str to int
-        Number of readings by hour of arrival (UTC).
-    sealed : str
-        Time of the seal by the clock of the log.
+    `rows`: hash of each device's record (`mrv.statement.device_days`), under one root.
+    `counts`: number of readings, and of late ones.
+    `hours`: number of readings by hour of arrival (UTC).
+    `sealed`: time of the seal by the clock of the log.
     """
     readings, late = counts
     return {
@@ -165,10 +152,7 @@ def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, 
     """
     Return the rows of a `tables_entry`: table to key to hash.
 
-    Raises
-    ------
-    LogError
-        If the detail does not lead to the entry's roots.
+    Raises LogError if the detail does not lead to the entry's roots.
     """
     result = canonical.parse_object(detail)
     content = {name: table["root"] for name, table in entry["tables"].items()}
@@ -193,14 +177,9 @@ class Checkpoint:
     """
     Head of a log.
 
-    Parameters
-    ----------
-    origin : str
-        Name of the log, which is also the name of its key.
-    size : int
-        Number of entries.
-    root : bytes
-        Merkle root over them, 32 bytes.
+    `origin`: name of the log, which is also the name of its key.
+    `size`: number of entries.
+    `root`: Merkle root over them, 32 bytes.
     """
 
     origin: str
@@ -216,10 +195,7 @@ class Checkpoint:
         """
         Return the checkpoint from the note text.
 
-        Raises
-        ------
-        LogError
-            If it is not exactly origin, size and root.
+        Raises LogError if it is not exactly origin, size and root.
         """
         lines = text.split("\n")
         if len(lines) != 4 or lines[3] or not lines[0] or not _SIZE.fullmatch(lines[1]):  # noqa: PLR2004  # three lines and the end
@@ -233,10 +209,7 @@ def read_head(text: str) -> Checkpoint:
     """
     Return origin, size and root of a checkpoint of any log; further lines are ignored.
 
-    Raises
-    ------
-    LogError
-        If it does not begin with these three lines, or an extension line is empty.
+    Raises LogError if it does not begin with these three lines, or an extension line is empty.
     """
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1] or not all(lines[3:-1]):  # noqa: PLR2004  # three lines and the end
@@ -253,12 +226,8 @@ def verify_checkpoint(note: str, log_key: NoteKey) -> Checkpoint:
     """
     Return the checkpoint of a note signed with the log's key.
 
-    Raises
-    ------
-    SignatureError
-        If the note is malformed or not signed by that key.
-    LogError
-        If the text is not a checkpoint, or of another log.
+    Raises SignatureError if the note is malformed or not signed by that key.
+    Raises LogError if the text is not a checkpoint, or of another log.
     """
     checkpoint = Checkpoint.from_text(verify_note(note, log_key))
     if checkpoint.origin != log_key.name:
@@ -296,14 +265,9 @@ def make_receipt(index: int, proof: Sequence[bytes], checkpoint: str) -> str:
     """
     Return the text of a receipt.
 
-    Parameters
-    ----------
-    index : int
-        Index of the entry in the log, from 0.
-    proof : sequence of bytes
-        Inclusion proof in the tree of the checkpoint.
-    checkpoint : str
-        Signed note of the checkpoint.
+    `index`: index of the entry in the log, from 0.
+    `proof`: inclusion proof in the tree of the checkpoint.
+    `checkpoint`: signed note of the checkpoint.
     """
     lines = [HEADER, f"index {index}", *map(encode_base64, proof)]
     return "\n".join(lines) + "\n\n" + checkpoint
@@ -313,10 +277,7 @@ def parse_receipt(text: str) -> Receipt:
     """
     Return the parts of a receipt; only its form is checked.
 
-    Raises
-    ------
-    LogError
-        If it is not of the form above.
+    Raises LogError if it is not of the form above.
     """
     head, gap, checkpoint = text.partition("\n\n")
     header, *lines = head.split("\n")
@@ -337,24 +298,12 @@ def verify_receipt(text: str, entry: bytes, log_key: NoteKey) -> Checkpoint:
     """
     Check that an entry is in a log, with its signed checkpoint.
 
-    Parameters
-    ----------
-    text : str
-        The receipt.
-    entry : bytes
-        Canonical bytes of the logged entry.
-    log_key : NoteKey
-        Key of the log, from another source than the receipt.
+    `text`: the receipt.
+    `entry`: canonical bytes of the logged entry.
+    `log_key`: key of the log, from another source than the receipt.
+    Raises LogError or SignatureError if the receipt, its checkpoint or its proof is not valid.
 
-    Returns
-    -------
-    Checkpoint
-        The head of the log that contains the entry.
-
-    Raises
-    ------
-    LogError, SignatureError
-        If the receipt, its checkpoint or its proof is not valid.
+    Returns: the head of the log that contains the entry.
     """
     receipt = parse_receipt(text)
     checkpoint = verify_checkpoint(receipt.checkpoint, log_key)

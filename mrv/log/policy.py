@@ -45,17 +45,10 @@ class Policy:
     """
     A policy from its file.
 
-    Attributes
-    ----------
-    logs : tuple of Member
-        Accepted logs; empty: any log.
-    witnesses : mapping of str to Member
-        Witnesses by their names in the file.
-    groups : mapping of str to Group
-    quorum : str
-        Name of a witness or a group, or `none`.
-    text : str
-        The file.
+    `logs`: accepted logs; empty: any log.
+    `witnesses`: witnesses by their names in the file.
+    `quorum`: name of a witness or a group, or `none`.
+    `text`: the file.
     """
 
     logs: tuple[Member, ...]
@@ -97,10 +90,8 @@ def read_policy(data: bytes) -> Policy:
     """
     Return a policy from its file.
 
-    Raises
-    ------
-    LogError
-        Names the line, if the file has another form, a repeated name or key, or no quorum.
+    Raises LogError that names the line, if the file has another form, a repeated name or key, or no
+    quorum.
     """
     if len(data) > _LONGEST:
         raise LogError(

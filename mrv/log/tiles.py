@@ -27,14 +27,9 @@ def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
     """
     Return the path of a tile.
 
-    Parameters
-    ----------
-    level : int or str
-        Level, or `entries` for a bundle.
-    index : int
-        Index of the tile in its level, from 0.
-    width : int
-        Hashes or entries in it, 1 to 256.
+    `level`: level, or `entries` for a bundle.
+    `index`: index of the tile in its level, from 0.
+    `width`: hashes or entries in it, 1 to 256.
     """
     groups = [f"{index % 1000:03}"]
     while index := index // 1000:
@@ -47,17 +42,9 @@ def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[s
     """
     Yield every tile and bundle of a log with its path: bundles first, then tiles by level.
 
-    Parameters
-    ----------
-    entries : sequence of bytes
-        All entries under the head.
-    leaves : sequence of bytes
-        Their leaf hashes.
-
-    Raises
-    ------
-    LogError
-        If an entry is longer than a bundle allows.
+    `entries`: all entries under the head.
+    `leaves`: their leaf hashes.
+    Raises LogError if an entry is longer than a bundle allows.
     """
     for index, begin in enumerate(range(0, len(entries), WIDTH)):
         part = entries[begin : begin + WIDTH]
@@ -97,10 +84,7 @@ def read_bundle(content: bytes, width: int) -> list[bytes]:
     """
     Return the first entries of a bundle.
 
-    Raises
-    ------
-    LogError
-        If it contains fewer, or is truncated.
+    Raises LogError if it contains fewer, or is truncated.
     """
     result: list[bytes] = []
     place = 0
@@ -121,12 +105,8 @@ class Tiles:
 
     The results are only as reliable as the tiles: compare them with a signed root.
 
-    Parameters
-    ----------
-    size : int
-        Size of the log.
-    fetch : callable
-        Returns the bytes of a tile, by its path and by the path of the full tile.
+    `size`: size of the log.
+    `fetch`: returns the bytes of a tile, by its path and by the path of the full tile.
     """
 
     def __init__(self, size: int, fetch: Callable[[str, str], bytes]) -> None:
@@ -138,10 +118,7 @@ class Tiles:
         """
         Return hashes that prove an earlier size unchanged in this log (RFC 9162, 2.1.4.1).
 
-        Raises
-        ------
-        LogError
-            If the earlier size is 0 or beyond this one, or a tile is damaged.
+        Raises LogError if the earlier size is 0 or beyond this one, or a tile is damaged.
         """
         check_sizes(earlier, self.size)
         path: list[bytes] = []

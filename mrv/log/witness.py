@@ -65,15 +65,10 @@ def cosign(note: str, name: str, key: SigningKey | MlDsaKey, time_s: int) -> str
     """
     Return the cosignature line of a witness for a signed checkpoint.
 
-    Parameters
-    ----------
-    note : str
-        The signed checkpoint; the caller has verified it, and its consistency
-        with the last one that the witness signed.
-    name : str
-        Name of the witness's key.
-    time_s : int
-        Time of signature, seconds since 1970. [s UTC]
+    `note`: the signed checkpoint; the caller has verified it, and its consistency with the last one
+    that the witness signed.
+    `name`: name of the witness's key.
+    `time_s`: time of signature, seconds since 1970. [s UTC]
     """
     text, _ = signature_lines(note)
     kind = ML_DSA_COSIGNATURE if isinstance(key, MlDsaKey) else COSIGNATURE
@@ -87,10 +82,8 @@ def cosignatures(note: str, *witnesses: NoteKey | Vkey) -> list[Cosignature]:
     """
     Return the cosignatures of known witnesses on a signed checkpoint.
 
-    Raises
-    ------
-    SignatureError
-        If the note is malformed or a known witness's line is not of this checkpoint.
+    Raises SignatureError if the note is malformed or a known witness's line is not of this
+    checkpoint.
     """
     text, lines = signature_lines(note)
     keys = [witness_key(witness) for witness in witnesses]
@@ -114,10 +107,7 @@ def signed_by(note: str, keys: tuple[Vkey, ...]) -> list[Vkey]:
     """
     Return the keys of a log, of any type, that signed a checkpoint.
 
-    Raises
-    ------
-    SignatureError
-        If the note is malformed, or a line of a known key does not verify.
+    Raises SignatureError if the note is malformed, or a line of a known key does not verify.
     """
     text, lines = signature_lines(note)
     vkeys = []
@@ -205,10 +195,7 @@ def parse_request(text: str) -> Request:
     """
     Return the parts of a cosigning request; signatures and proofs are not checked.
 
-    Raises
-    ------
-    LogError
-        If it is not of the form above.
+    Raises LogError if it is not of the form above.
     """
     head, gap, checkpoint = text.partition("\n\n")
     first, *lines = head.split("\n")
@@ -225,15 +212,8 @@ def check_request(request: Request, log_key: NoteKey, last: Checkpoint | None) -
     """
     Return the checkpoint of a request, verified as an extension of the last one cosigned.
 
-    Parameters
-    ----------
-    last : Checkpoint or None
-        None if the witness never signed a head of this log.
-
-    Raises
-    ------
-    LogError, SignatureError
-        If it does not, or is not signed by the log.
+    `last`: None if the witness never signed a head of this log.
+    Raises LogError or SignatureError if it does not, or is not signed by the log.
     """
     head = verify_checkpoint(request.checkpoint, log_key)
     known = 0 if last is None else last.size
@@ -252,17 +232,9 @@ def judge_request(
     """
     Return the checkpoint of a request that a witness may cosign, and the log keys that signed it.
 
-    Parameters
-    ----------
-    keys : tuple of Vkey
-        Keys that the witness trusts for the log; empty for an unknown log.
-    last : Checkpoint or None
-        The last head of that log that the witness cosigned; None if there is none.
-
-    Raises
-    ------
-    WitnessRefusedError
-        With the HTTP status of the protocol.
+    `keys`: keys that the witness trusts for the log; empty for an unknown log.
+    `last`: the last head of that log that the witness cosigned; None if there is none.
+    Raises WitnessRefusedError with the HTTP status of the protocol.
     """
     head = _head(request)
     if not keys:

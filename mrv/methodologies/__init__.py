@@ -63,10 +63,7 @@ def find(identifier: str, version: str | None = None) -> Methodology:
     """
     Return one methodology.
 
-    Raises
-    ------
-    MethodologyError
-        If the id or the version is unknown; lists the known ones.
+    Raises MethodologyError if the id or the version is unknown; lists the known ones.
     """
     known = load()
     if identifier not in known:
@@ -97,23 +94,12 @@ def evaluate(methodology: Methodology, value: object, factors: Factors, where: s
     """
     Return the result of a methodology from JSON inputs.
 
-    Parameters
-    ----------
-    methodology : Methodology
-    value : object
-        The `inputs` object.
-    factors : Factors
-        `mrv.factors.load()`.
-    where : str
-        Source of the inputs, for the error.
-
-    Raises
-    ------
-    MethodologyError
-        A key is missing, unknown or out of bounds; the numbers are implausible;
-        or a condition of the methodology is not met.
-    FactorError
-        A required factor is missing.
+    `value`: the `inputs` object.
+    `factors`: `mrv.factors.load()`.
+    `where`: source of the inputs, for the error.
+    Raises MethodologyError: a key is missing, unknown or out of bounds; the numbers are
+    implausible; or a condition of the methodology is not met.
+    Raises FactorError: a required factor is missing.
     """
     inputs = filled(methodology.inputs, read(methodology.inputs, value, where), factors)
     return compute(methodology, inputs, factors, where)
@@ -151,10 +137,7 @@ def official_grid(
     """
     Return the official grid factor for comparison with an entered one; None if none is entered.
 
-    Raises
-    ------
-    FactorError
-        If the project's country has none; the entered factor is then not accepted.
+    Raises FactorError if the project's country has none; the entered factor is then not accepted.
     """
     if all(methodology.parameters[name].published != GRID for name in parameters):
         return None
@@ -248,10 +231,8 @@ def hypothetical(
 
     Used to find the consumption at which the reduction becomes zero.
 
-    Raises
-    ------
-    MethodologyError, FactorError
-        A key is missing, unknown or out of bounds, or a factor is missing.
+    Raises MethodologyError or FactorError: a key is missing, unknown or out of bounds, or a factor
+    is missing.
     """
     inputs = filled(methodology.inputs, read(methodology.inputs, parameters, where), factors)
     return methodology.reductions(inputs, factors)
@@ -261,10 +242,7 @@ def compute(methodology: Methodology, inputs: Inputs, factors: Factors, where: s
     """
     Return the result of a methodology from complete inputs, with its conditions checked.
 
-    Raises
-    ------
-    MethodologyError, FactorError
-        As `evaluate` raises.
+    Raises MethodologyError or FactorError as `evaluate` raises.
     """
     low = low_reference(methodology, inputs, factors)
     if low is not None:

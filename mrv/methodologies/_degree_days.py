@@ -44,17 +44,10 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     """
     Return the line fitted to the months before the project.
 
-    Parameters
-    ----------
-    degree_days : sequence of Fraction, N
-        CDD of each month. [K d]
-    energy : sequence of Fraction, N
-        [MWh]
-
-    Raises
-    ------
-    MethodologyError
-        If all months have the same degree days or energy, or scipy is not installed.
+    `degree_days`: CDD of each month. [K d]
+    `energy`: [MWh]
+    Raises MethodologyError if all months have the same degree days or energy, or scipy is not
+    installed.
 
     References
     ----------
@@ -93,45 +86,27 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
 
 def predicted(line: Line, months: int, degree_days: Fraction) -> float:
     """
-    Return the best estimate of the energy that the building would have used.
+    Return the best estimate of the energy that the building would have used. [MWh]
 
     E_BL,adj = n * a + b * CDD
 
-    Parameters
-    ----------
-    months : int
-        n, months of the project's period.
-    degree_days : Fraction
-        CDD of all of them. [K d]
-
-    Returns
-    -------
-    float
-        [MWh]
+    `months`: n, months of the project's period.
+    `degree_days`: CDD of all of them. [K d]
     """
     return months * line.intercept + line.slope * float(degree_days)
 
 
 def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
     """
-    Return the lower bound of the two-sided 95 % interval of that energy; at least zero.
+    Return the lower bound of the two-sided 95 % interval of that energy, at least zero. [MWh]
 
     E_BL,adj - t * sqrt(n^2 var(a) + 2 n CDD cov(a, b) + CDD^2 var(b) + n s^2)
 
     The last term is the scatter of single months, so that this is the prediction interval.
     Successive months are taken as independent.
 
-    Parameters
-    ----------
-    months : int
-        n.
-    degree_days : Fraction
-        CDD of all of them. [K d]
-
-    Returns
-    -------
-    Fraction
-        [MWh]
+    `months`: n.
+    `degree_days`: CDD of all of them. [K d]
 
     References
     ----------

@@ -95,10 +95,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
 
     `given_off_t` contains the emissions of all waste up to a row.
 
-    Parameters
-    ----------
-    per_step : str
-        LaTeX suffix that converts a yearly rate: empty, or a division by twelve.
+    `per_step`: LaTeX suffix that converts a yearly rate: empty, or a division by twelve.
     """
     equation = f"CDM TOOL04 v8, equation {2 if per_step else 1}"
     parts: list[Part] = []

@@ -34,26 +34,15 @@ class Budget:
     """
     Remaining size that may be read of a pack.
 
-    Parameters
-    ----------
-    documents : int
-        Memory of all documents when read. [bytes]
-    devices : int
-        Devices of the plan.
-    keys : int
-        Number of keys in the pack.
-    device_values : int
-        Number of values of one device's readings, in all columns.
-    held_values : int
-        Number of values of several files held in memory.
-    interval_rows : int
-        Rows of intervals.
-    letter_rows : int
-        Refused messages.
-    download : int
-        Bytes of a zip file that is downloaded.
-    times_packed : int
-        Maximum ratio of unpacked to packed size of a zip file.
+    `documents`: memory of all documents when read. [bytes]
+    `devices`: devices of the plan.
+    `keys`: number of keys in the pack.
+    `device_values`: number of values of one device's readings, in all columns.
+    `held_values`: number of values of several files held in memory.
+    `interval_rows`: rows of intervals.
+    `letter_rows`: refused messages.
+    `download`: bytes of a zip file that is downloaded.
+    `times_packed`: maximum ratio of unpacked to packed size of a zip file.
     """
 
     documents: int = 512 * _MB

@@ -110,17 +110,9 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
 
     None can if all pages use an empty dictionary.
 
-    Parameters
-    ----------
-    chunk : pyarrow.parquet.ColumnChunkMetaData
-        Metadata of the chunk.
-    most_rows : int
-        Maximum number of values in a page.
-
-    Raises
-    ------
-    InputError
-        If pages unpack to more than the limit, or do not have tonne's form.
+    `chunk`: metadata of the chunk.
+    `most_rows`: maximum number of values in a page.
+    Raises InputError if pages unpack to more than the limit, or do not have tonne's form.
     """
     name = chunk.path_in_schema
     if not chunk.num_values:

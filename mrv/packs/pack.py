@@ -90,22 +90,13 @@ class Pack:
     """
     Contents of a path.
 
-    Attributes
-    ----------
-    files : mapping of str to bytes
-        Documents by name; a statement alone has only `statement.json`.
-    readings : mapping of str to iterable of Table
-        By device class; read as they are iterated, all rows of a device in one.
-    intervals : Table or None
-        Or a reader of it, on demand.
-    budget : Budget
-        Size limits.
-    letters : callable or None
-        Checks the rejected messages; InputError if invalid.
-    damaged : mapping of str to str
-        Files that could not be read, and why.
-    hashes : mapping of str to str
-        SHA-256 of every file, in hex, by its name in the pack.
+    `files`: documents by name; a statement alone has only `statement.json`.
+    `readings`: by device class; read as they are iterated, all rows of a device in one.
+    `intervals`: or a reader of it, on demand.
+    `budget`: size limits.
+    `letters`: checks the rejected messages; InputError if invalid.
+    `damaged`: files that could not be read, and why.
+    `hashes`: SHA-256 of every file, in hex, by its name in the pack.
     """
 
     files: Mapping[str, bytes]
@@ -128,11 +119,8 @@ class PackReadings:
 
     Each iteration reads the files again; nothing is kept.
 
-    Raises
-    ------
-    CanonicalError
-        While iterating: for an unknown device, or rows that are not by device and time, each once,
-        or too far from the period.
+    Raises CanonicalError while iterating: for an unknown device, or rows that are not by device and
+    time, each once, or too far from the period.
     """
 
     def __init__(self, pack: Pack, fleet: Fleet, period_us: tuple[int, int]) -> None:

@@ -62,11 +62,8 @@ class Readings:
     Iteration yields tables with all rows of a device in one; duplicate rows are kept for the
     verifier to report.
 
-    Raises
-    ------
-    InputError
-        While iterating: as the files raise, or if more rows than the budget allows would be held in
-        memory.
+    Raises InputError while iterating: as the files raise, or if more rows than the budget allows
+    would be held in memory.
     """
 
     budget: Budget = USUAL
@@ -162,16 +159,9 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
     """
     Return an evidence pack, or a pack with a statement alone.
 
-    Parameters
-    ----------
-    budget : Budget
-        Size limits.
-
-    Raises
-    ------
-    InputError
-        If the path is neither a folder with a statement nor a file, or its documents exceed the
-        size limits.
+    `budget`: size limits.
+    Raises InputError if the path is neither a folder with a statement nor a file, or its documents
+    exceed the size limits.
     """
     path = Path(path)
     if path.is_file():
@@ -278,15 +268,8 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
     """
     Return the bytes of a document.
 
-    Parameters
-    ----------
-    taken : int
-        Part of the memory budget used by documents read before.
-
-    Raises
-    ------
-    InputError
-        If it would exceed the memory left, or has a number longer than the maximum.
+    `taken`: part of the memory budget used by documents read before.
+    Raises InputError if it would exceed the memory left, or has a number longer than the maximum.
     """
     file = Path(file)
     size = file.stat().st_size

@@ -102,11 +102,8 @@ class LettersFile(NamedTuple):
         """
         Read all rows once.
 
-        Raises
-        ------
-        InputError
-            If not a Parquet file of these columns, a row lacks id, time or reason, or there are
-            too many rows.
+        Raises InputError if not a Parquet file of these columns, a row lacks id, time or reason, or
+        there are too many rows.
         """
         schema = letter_schema()
         with _opened(self.path, schema) as file:
@@ -128,26 +125,12 @@ class ReadingsFile:
     """
     Readings of a class in a pack, read in parts.
 
-    Attributes
-    ----------
-    first : str
-        Device of the first rows by the file's metadata; empty if not stated.
-    rows : int
-        Number of rows by the file's metadata.
-    columns : int
-
-    Parameters
-    ----------
-    archived : bool
-        Whether it is a file of the archive, with columns on the arrival.
-    most_values : int
-        Maximum number of values of one device, in all columns.
-
-    Raises
-    ------
-    InputError
-        While iterating: if it is not a Parquet file of that class, a part of it is damaged, or a
-        device has too many rows.
+    `first`: device of the first rows by the file's metadata; empty if not stated.
+    `rows`: number of rows by the file's metadata.
+    `archived`: whether it is a file of the archive, with columns on the arrival.
+    `most_values`: maximum number of values of one device, in all columns.
+    Raises InputError while iterating: if it is not a Parquet file of that class, a part of it is
+    damaged, or a device has too many rows.
     """
 
     def __init__(

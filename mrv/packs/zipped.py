@@ -37,15 +37,9 @@ def opened_pack(path: Path | str, budget: Budget = USUAL) -> Iterator[Pack]:
     """
     Open an evidence pack from its folder or zip file, or a statement alone.
 
-    Parameters
-    ----------
-    budget : Budget
-        Size limits.
-
-    Raises
-    ------
-    InputError
-        If it is neither, the zip file has entries not of a pack, or it exceeds the size limits.
+    `budget`: size limits.
+    Raises InputError if it is neither, the zip file has entries not of a pack, or it exceeds the
+    size limits.
     """
     path = Path(path)
     if not path.is_file() or not zipfile.is_zipfile(path):

@@ -45,37 +45,23 @@ class ParameterSpec:
     """
     Specification of one number of a methodology.
 
-    Attributes
-    ----------
-    minimum, maximum, below : str
-        Limits as decimal text in `unit`, inclusive but for `below`.
-    places : int
-        Allowed decimals.
-    factor : tuple
-        Kind and direction of the published number that is the default.
-    published : str
-        Prefix of the kinds of published numbers to choose from.
-    option : str
-        JCM monitoring option (A public data, B transactions, C own meters); empty: fixed ex ante.
-    frequency, side : str
-        Monitoring frequency, and side of the account.
-    certainty : str
-        Of the reference: [R] primary text, [T] transcription, [r] second-hand, [B] back-solved, [M]
-        unverified.
-    channels, per : tuple, str
-        Role and channels that measure it, by the mean over `per`; of two channels, the share of the
-        first that the second leaves.
-    unmeasured : str
-        Value without measurement: a number, or the name of another parameter.
-    lower_of : bool
-        Whether the entered value applies where it is below the measured one.
-    plausible : Plausible or None
-        Outside of it, the limit with the lower reduction applies.
-    undocumented : str
-        Value that applies without a dated document.
-    lit : tuple
-        Role and channels that show a flame, each with its lowest reading and the parameter of its
-        highest: the value applies to the flow with a flame, 0 to the rest.
+    `minimum`, `maximum`, `below`: limits as decimal text in `unit`, inclusive but for `below`.
+    `places`: allowed decimals.
+    `factor`: kind and direction of the published number that is the default.
+    `published`: prefix of the kinds of published numbers to choose from.
+    `option`: JCM monitoring option (A public data, B transactions, C own meters); empty: fixed ex
+    ante.
+    `frequency`, `side`: monitoring frequency, and side of the account.
+    `certainty`: of the reference: [R] primary text, [T] transcription, [r] second-hand, [B]
+    back-solved, [M] unverified.
+    `channels`, `per`: role and channels that measure it, by the mean over `per`; of two channels,
+    the share of the first that the second leaves.
+    `unmeasured`: value without measurement: a number, or the name of another parameter.
+    `lower_of`: whether the entered value applies where it is below the measured one.
+    `plausible`: outside of it, the limit with the lower reduction applies.
+    `undocumented`: value that applies without a dated document.
+    `lit`: role and channels that show a flame, each with its lowest reading and the parameter of
+    its highest: the value applies to the flow with a flame, 0 to the rest.
     """
 
     unit: str
@@ -205,25 +191,14 @@ def read(spec: Spec | Mapping[str, ParameterSpec], values: object, where: str) -
     """
     Return the checked inputs with exact numbers.
 
-    Parameters
-    ----------
-    spec : mapping of key to specification
-    values : object
-        Parsed JSON or YAML: numbers as int, Decimal, Fraction or float (a float counts as its
-        shortest decimal text).
-    where : str
-        Source of the values, for the error: a file, or `projects[roof-1].parameters`.
+    `spec`: mapping of key to specification.
+    `values`: parsed JSON or YAML: numbers as int, Decimal, Fraction or float (a float counts as its
+    shortest decimal text).
+    `where`: source of the values, for the error: a file, or `projects[roof-1].parameters`.
+    Raises MethodologyError that names the key, its value and what to change.
 
-    Returns
-    -------
-    dict
-        `Fraction` a number, `int` a whole number, `date` a date, text a choice, lists and dicts of
-        these.  Absent optional keys without a default stay absent.
-
-    Raises
-    ------
-    MethodologyError
-        Names the key, its value and what to change.
+    Returns: `Fraction` a number, `int` a whole number, `date` a date, text a choice, lists and
+    dicts of these.  Absent optional keys without a default stay absent.
     """
     if not isinstance(values, Mapping):
         raise MethodologyError(f"{where}: {_quoted(values)} must be an object with {_names(spec)}")
@@ -341,11 +316,8 @@ def exact(value: object, name: str) -> Fraction:
     """
     Return a number of JSON, YAML or a factor file as a fraction.
 
-    Raises
-    ------
-    MethodologyError
-        If it is not a number (a string, a boolean, null), not finite, or out of
-        any plausible magnitude.
+    Raises MethodologyError if it is not a number (a string, a boolean, null), not finite, or out of
+    any plausible magnitude.
     """
     if isinstance(value, bool) or not isinstance(value, int | Decimal | float | Fraction):
         raise MethodologyError(

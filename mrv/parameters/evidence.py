@@ -64,10 +64,7 @@ def required_of(record: Any) -> RequiredGrades:
     """
     Return the requirements of a programme.
 
-    Raises
-    ------
-    ValueError
-        If it has another form, grade or share.
+    Raises ValueError if it has another form, grade or share.
     """
     result: dict[str, Any] = record if isinstance(record, dict) else {}
     keys = "quantities", "parameters", "above_percent"

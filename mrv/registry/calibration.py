@@ -23,8 +23,8 @@ from ingest.model import INTERVAL_US, Fleet
 from mrv.calendar import local_date, midnight_us
 from mrv.errors import PeriodError
 from mrv.parameters import exact
+from mrv.registry import Calibration
 from mrv.registry.calibration_interval import Interval, Overdue, limited, values_of
-from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Version, at
 from mrv.rounding import plain_text
 from mrv.texts import Text, text
@@ -101,21 +101,11 @@ def uncovered(
     """
     Return the parts of grid intervals [first, last) without a valid calibration.
 
-    Parameters
-    ----------
-    calibrations : iterable of Calibration
-        Certificates of one device, in any order.
-    quantity : str
-        Metered quantity; determines the default error.
-    timezone : str
-        Time zone of the certificates' dates.
-    first, last : int
-        Interval numbers since the epoch, half-open.
-
-    Raises
-    ------
-    PeriodError
-        If a certificate's error is not within 0 and 100 %.
+    `calibrations`: certificates of one device, in any order.
+    `quantity`: metered quantity; determines the default error.
+    `timezone`: time zone of the certificates' dates.
+    `first`, `last`: interval numbers since the epoch, half-open.
+    Raises PeriodError if a certificate's error is not within 0 and 100 %.
     """
     result: list[Uncovered] = []
     cursor, before = first, None
@@ -219,10 +209,7 @@ def of_meter(
     no time, unless the meter was replaced since.  One with this serial that is older than the
     meter's mounting is valid from the mounting, where another one names the replaced meter.
 
-    Parameters
-    ----------
-    serial : str or None
-        Serial number of the current meter.
+    `serial`: serial number of the current meter.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
     certificates = tuple(calibrations)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from mrv.countries import country_of
 from mrv.model import RoleNeeds
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import Project
 
 # the longest interval that the registry takes, and the last year that a date has
@@ -87,14 +87,9 @@ def interval_of(
     """
     Return the calibration interval that applies to a meter.
 
-    Parameters
-    ----------
-    own : int or None
-        Interval in the registry. [months]
-    methodology : str
-        Id.
-    quantities : iterable of str
-        Quantities that the meter measures for the project.
+    `own`: interval in the registry. [months]
+    `methodology`: id.
+    `quantities`: quantities that the meter measures for the project.
     """
     measured = tuple(quantities)
     intervals = [longest()] if own is None else [longest(), Interval(own, None)]
@@ -112,12 +107,8 @@ def intervals_of(
     """
     Return the calibration interval of each meter of a project.
 
-    Parameters
-    ----------
-    roles : mapping of str to RoleNeeds
-        Roles of the methodology.
-    own : mapping of str to int
-        Interval in the registry by device. [months]
+    `roles`: roles of the methodology.
+    `own`: interval in the registry by device. [months]
     """
     measured: dict[str, set[str]] = {}
     for bound in project.devices:
@@ -185,10 +176,7 @@ def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengt
     It is compared with the value in force when the period began, or with the first value of a meter
     registered later; a first interval can only shorten.
 
-    Parameters
-    ----------
-    values : iterable of (int, int or None)
-        Time of each registry entry [us UTC], and its interval [months], in order.
+    `values`: time of each registry entry [us UTC], and its interval [months], in order.
     """
     every = list(values)
     if not every:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
 from mrv.calendar import instant_us, utc_text
-from mrv.registry.declared import Id, Key, Sha256
+from mrv.registry import Id, Key, Sha256
 from mrv.texts import Text, text
 
 Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]
@@ -31,22 +31,13 @@ class Line:
     """
     Line of a monitoring plan for one parameter.
 
-    Attributes
-    ----------
-    parameter : str
-        A role of the methodology, or a parameter of the project.
-    device : str or None
-        The meter; None for all devices of the role.
-    channel : str or None
-        The register that is read, as registry files name it (`energy_export_kwh`).
-    accuracy_class : str or None
-        Lowest permitted accuracy class of the meter.
-    qa_qc : str
-        Quality checks of the figures.
-    responsible : str
-        Responsible role, not a person.
-    error_percent : Decimal or None
-        Correction of the reading by the plan, always against the claimant. [%]
+    `parameter`: a role of the methodology, or a parameter of the project.
+    `device`: the meter; None for all devices of the role.
+    `channel`: the register that is read, as registry files name it (`energy_export_kwh`).
+    `accuracy_class`: lowest permitted accuracy class of the meter.
+    `qa_qc`: quality checks of the figures.
+    `responsible`: responsible role, not a person.
+    `error_percent`: correction of the reading by the plan, always against the claimant. [%]
     """
 
     parameter: str
@@ -82,16 +73,10 @@ class Version:
     `procedures` are texts by subject: organisation, data flow, emergencies, missing data, data
     storage.
 
-    Attributes
-    ----------
-    kind : Kind
-        The plan as registered, its correction, its permanent change, or a temporary deviation.
-    ends : date or None
-        First local day after a temporary deviation; then the previous version applies again.
-    approval : Approval or None
-        Approval by the programme.
-    entered : int or None
-        Time of entry in the registry. [us UTC]
+    `kind`: the plan as registered, its correction, its permanent change, or a temporary deviation.
+    `ends`: first local day after a temporary deviation; then the previous version applies again.
+    `approval`: approval by the programme.
+    `entered`: time of entry in the registry. [us UTC]
     """
 
     name: Annotated[str, Key("version")]

@@ -15,9 +15,9 @@ from datetime import date, timedelta
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.model import Methodology, RoleNeeds
+from mrv.registry import Calibration
 from mrv.registry.calibration import class_percent, error_percent
 from mrv.registry.calibration_interval import after
-from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.texts import Text, text
 
@@ -48,13 +48,10 @@ def departures(
     """
     Yield missing or contradictory lines of a plan version, compared with the methodology.
 
-    Parameters
-    ----------
-    methodology : tuple of str
-        Id and version.
-    bound : sequence of (device, role)
-        Devices that serve the project while the version is in force.
-    meters : mapping of device id to Meter
+    `methodology`: id and version.
+    `bound` (sequence of (device, role)): devices that serve the project while the version is in
+    force.
+    `meters`: mapping of device id to Meter.
     """
     try:
         method = find(*methodology)

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Annotated
 
 from mrv import countries
-from mrv.registry.declared import Key
+from mrv.registry import Key
 from mrv.rounding import floor_credit
 from mrv.texts import Text, text
 
@@ -118,18 +118,10 @@ def transferable(credit_t: int, project: TransferClass, country: str | None) -> 
     """
     Return the maximum whole credits of a project that may be transferred abroad.
 
-    Parameters
-    ----------
-    credit_t : int
-        Issued so far; a transfer may only be authorised after issuance. [t]
-    project : TransferClass
-    country : str or None
-        Country of the project.
+    `credit_t`: issued so far; a transfer may only be authorised after issuance. [t]
+    `country`: country of the project.
 
-    Returns
-    -------
-    Transferable
-        Rounded down.
+    Rounded down.
     """
     decree = rules(country)
     if decree is None:

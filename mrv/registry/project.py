@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
 from mrv.parameters.evidence import RequiredGrades
-from mrv.registry.declared import Sample, Survey
+from mrv.registry import Sample, Survey
 from mrv.registry.monitoring_plan import Version
 from mrv.texts import Text
 
@@ -88,26 +88,15 @@ class Document:
     """
     Document of a value fixed ex ante.
 
-    Attributes
-    ----------
-    parameter : str
-        Parameter of the project.
-    document : str
-        Its title and number.
-    by : str or None
-        Issuer, such as an authority or the manufacturer of the pumps.
-    issued : date or None
-        Date of issue on the document.
-    sha256 : str or None
-        SHA-256 of its file, which is stored elsewhere.
-    value : Fraction or None
-        Stated value, in the unit of the parameter.
-    by_device : mapping
-        Stated values of devices, where they differ.
-    signed : str or None
-        Signature of the issuer under the row; adding one does not change the document.
-    valid_until : date or None
-        The first day on which the value no longer applies, by the document.
+    `parameter`: parameter of the project.
+    `document`: its title and number.
+    `by`: issuer, such as an authority or the manufacturer of the pumps.
+    `issued`: date of issue on the document.
+    `sha256`: SHA-256 of its file, which is stored elsewhere.
+    `value`: stated value, in the unit of the parameter.
+    `by_device`: stated values of devices, where they differ.
+    `signed`: signature of the issuer under the row; adding one does not change the document.
+    `valid_until`: the first day on which the value no longer applies, by the document.
     """
 
     parameter: str
@@ -174,21 +163,12 @@ class ChangedLate:
     """
     A value fixed ex ante that was changed in the registry after the period began.
 
-    Attributes
-    ----------
-    device : str or None
-        None: a value of the whole project.
-    parameter : str
-    before : str or None
-        Value in force when the period began, or the first one; None where there was none.
-    changed_us : int
-        Import of the present value. [us UTC]
-    by : str
-        Person who imported it.
-    was, document : Document or None
-        Documents of the earlier and of the present value.
-    paper_only : bool
-        Whether only the document was changed; `before` is then None.
+    `device`: None: a value of the whole project.
+    `before`: value in force when the period began, or the first one; None where there was none.
+    `changed_us`: import of the present value. [us UTC]
+    `by`: person who imported it.
+    `was`, `document`: documents of the earlier and of the present value.
+    `paper_only`: whether only the document was changed; `before` is then None.
     """
 
     device: str | None
@@ -206,46 +186,31 @@ class SupportingData:
     """
     Data of a period other than its own readings: evidence, documents and limits.
 
-    Attributes
-    ----------
-    meters, invoices, samples : tuple
-        Check meters, invoices and laboratory samples of the period.
-    earlier, history : tuple
-        Earlier statements of the project, and their energy use for its service.
-    energy : tuple of str
-        Roles whose energy is compared with other periods; empty: all.
-    ratings : mapping
-        Rated powers by device, each from a time on. [us UTC, W]
-    excluded : tuple of Excluded
-        Devices of the baseline that do not count until the registry is corrected.
-    channels : mapping
-        Values of parameters by the plant's own analysers.
-    fixed, late : tuple
-        Ex-ante parameters that differ from the last statement, or were changed ex post.
-    uncorroborated, alone, left_out : mapping
-        Quantities that other channels contradict, that only the register measures, and the part
-        of these during missing power; by device and quantity.
-    unrecorded, gauged
-        Quantities of the project's side by power or flow above the register; those that agree.
-    certified : mapping
-        Certificates of energy of other schemes, by device and quantity.
-    documents, accepted
-        Design and dated documents of the plant; acceptances of factors of registry files.
-    clocks, drawn : mapping
-        Devices whose clock ran ahead of the arrival of their readings; electricity use by device.
-    replaced, fallen, swapped
-        Corrected invoices with correction and reason; breaks of a register's sequence; steps across
-        entered replacements. [us UTC]
-    outside : tuple of MeteredOutside
-        Metered quantities of invoiced time outside the period.
-    required : RequiredGrades or None
-        Grades of evidence that the programme requires; None without a statement.
-    at_published, uncorroborated_values
-        Parameters at the conservative end of their published range; decisive ones without a range.
-    lit : mapping
-        Flow to flares, and with a flame, by parameter.
-    common, versions : tuple
-        Meters shared with others, versions of the monitoring plan.
+    `meters`, `invoices`, `samples`: check meters, invoices and laboratory samples of the period.
+    `earlier`, `history`: earlier statements of the project, and their energy use for its service.
+    `energy`: roles whose energy is compared with other periods; empty: all.
+    `ratings`: rated powers by device, each from a time on. [us UTC, W]
+    `excluded`: devices of the baseline that do not count until the registry is corrected.
+    `channels`: values of parameters by the plant's own analysers.
+    `fixed`, `late`: ex-ante parameters that differ from the last statement, or were changed ex
+    post.
+    `uncorroborated`, `alone`, `left_out`: quantities that other channels contradict, that only the
+    register measures, and the part of these during missing power; by device and quantity.
+    `unrecorded`, `gauged`: quantities of the project's side by power or flow above the register;
+    those that agree.
+    `certified`: certificates of energy of other schemes, by device and quantity.
+    `documents`, `accepted`: design and dated documents of the plant; acceptances of factors of
+    registry files.
+    `clocks`, `drawn`: devices whose clock ran ahead of the arrival of their readings; electricity
+    use by device.
+    `replaced`, `fallen`, `swapped`: corrected invoices with correction and reason; breaks of a
+    register's sequence; steps across entered replacements. [us UTC]
+    `outside`: metered quantities of invoiced time outside the period.
+    `required`: grades of evidence that the programme requires; None without a statement.
+    `at_published`, `uncorroborated_values`: parameters at the conservative end of their published
+    range; decisive ones without a range.
+    `lit`: flow to flares, and with a flame, by parameter.
+    `common`, `versions`: meters shared with others, versions of the monitoring plan.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -364,20 +329,12 @@ class Measured:
     """
     Value of a parameter by the plant's own analysers, in its unit, and its text.
 
-    Attributes
-    ----------
-    hours, of : int
-        Hours with a reading, and hours of the period.
-    silent : tuple of Silent
-        Days with flow and without readings.
-    read, most : Fraction or None
-        Mean of the other days; the value if the missing days equal the best of these.
-    days : tuple of Loaded
-        Flow and load of each day.
-    off : tuple of Fraction
-        Values at the permissible errors of uncertified channels, in either direction.
-    uncovered : tuple of Text
-        The uncertified times.
+    `hours`, `of`: hours with a reading, and hours of the period.
+    `silent`: days with flow and without readings.
+    `read`, `most`: mean of the other days; the value if the missing days equal the best of these.
+    `days`: flow and load of each day.
+    `off`: values at the permissible errors of uncertified channels, in either direction.
+    `uncovered`: the uncertified times.
     """
 
     value: Fraction
@@ -464,26 +421,15 @@ class Invoice:
     """
     Quantity bought or sold according to a document (monitoring option B), half-open.
 
-    Attributes
-    ----------
-    id : str
-        Id in the registry.
-    issuer, number : str
-        Issuer and number of the document.
-    devices : tuple of str
-        Main meters whose sum is invoiced.
-    quantity : str
-        `energy_export`, `energy_import` or another that registers count.
-    value : int
-        Quantity in whole base units of the quantity.
-    percent : Decimal or int
-        Permitted difference of the meters.
-    sha256 : str or None
-        SHA-256 of the document, which is stored elsewhere.
-    doubt : Doubt or None
-        Why it is not accepted as evidence; it may still show a meter error.
-    signed : str or None
-        The issuer's own signature under the row.
+    `id`: id in the registry.
+    `issuer`, `number`: issuer and number of the document.
+    `devices`: main meters whose sum is invoiced.
+    `quantity`: `energy_export`, `energy_import` or another that registers count.
+    `value`: quantity in whole base units of the quantity.
+    `percent`: permitted difference of the meters.
+    `sha256`: SHA-256 of the document, which is stored elsewhere.
+    `doubt`: why it is not accepted as evidence; it may still show a meter error.
+    `signed`: the issuer's own signature under the row.
     """
 
     id: str

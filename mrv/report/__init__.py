@@ -30,11 +30,8 @@ def make(facts: Facts, wanted: Format, language: str) -> bytes:
     """
     Return a report, byte-identical for the same data.
 
-    Raises
-    ------
-    ReportError
-        If the language is unknown, the report does not fit its format, or the
-        libraries that write it are not installed.
+    Raises ReportError if the language is unknown, the report does not fit its format, or the
+    libraries that write it are not installed.
     """
     return _written(*_MAKERS[wanted], facts, language)
 
@@ -43,10 +40,7 @@ def make_programme(document: Mapping[str, Any], wanted: Format, language: str) -
     """
     Return a programme report in one of its formats, byte-identical for the same data.
 
-    Raises
-    ------
-    ReportError
-        As `make` does.
+    Raises ReportError as `make` does.
     """
     module, name = _MAKERS[wanted]
     return _written(f"{module}.programme", name, document, language)

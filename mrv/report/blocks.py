@@ -73,14 +73,9 @@ def unit_for(base: str, maximum: Fraction, number: Callable[[str], str]) -> tupl
     """
     Return the display unit for an amount, and its size in base units.
 
-    Parameters
-    ----------
-    base : str
-        Base unit: Wh, m, mL, g, s, K s or 1.
-    maximum : Fraction
-        Largest amount. [base units]
-    number : callable
-        Formats decimal text in the reader's language.
+    `base`: base unit: Wh, m, mL, g, s, K s or 1.
+    `maximum`: largest amount. [base units]
+    `number`: formats decimal text in the reader's language.
     """
     scales = SCALES[base]
     name, size = next((scale for scale in reversed(scales) if scale[1] <= maximum), scales[0])
@@ -91,10 +86,7 @@ def steps(low: Fraction, high: Fraction) -> list[Fraction]:
     """
     Return round axis values that include [low, high] and zero, four to eight on the longer side.
 
-    Parameters
-    ----------
-    low, high : Fraction
-        Smallest and largest value; the axis is extended to zero.
+    `low`, `high`: smallest and largest value; the axis is extended to zero.
     """
     low, high = min(low, Fraction(0)), max(high, Fraction(0))
     maximum = max(high, -low) or Fraction(1)
@@ -162,12 +154,8 @@ def table(
     """
     Return a table; for rows beyond the page limit the number is stated.
 
-    Parameters
-    ----------
-    columns : sequence of (str, str, float)
-        Heading, alignment (l, r, c), and share of the width; 0: the width of the text.
-    note : str
-        Key of the text on the number of further rows.
+    `columns`: heading, alignment (l, r, c), and share of the width; 0: the width of the text.
+    `note`: key of the text on the number of further rows.
     """
     more = len(rows) - MOST_ROWS
     return {
@@ -184,12 +172,8 @@ def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[
     """
     Yield a description of how the sample was drawn, and its device-days.
 
-    Parameters
-    ----------
-    document : SamplingList or None
-        The signed list; None if none was drawn.
-    zone : str
-        Time zone for the time of the draw.
+    `document`: the signed list; None if none was drawn.
+    `zone`: time zone for the time of the draw.
     """
     yield chapter(words["sampling"])
     if document is None:

@@ -15,7 +15,7 @@ from mrv.documents.period_account import Comparison, Gap, Misstatements
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion
 from mrv.methodologies import find
-from mrv.registry.declared import Declared, Design, Event, Stratum, Survey, of_survey, required
+from mrv.registry import Declared, Design, Event, Stratum, Survey, of_survey, required
 from mrv.report.blocks import Block, chapter, note, paragraph, table, together
 from mrv.report.translations import (
     DASH,
@@ -253,12 +253,8 @@ def compared(subject: Claims, opinion: Conclusion | None, words: Words) -> Itera
 
     Statements of versions without these comparisons yield nothing.
 
-    Parameters
-    ----------
-    subject : Claims
-        Claims of the statement.
-    opinion : Conclusion or None
-        Conclusion of the verification, if there is one.
+    `subject`: claims of the statement.
+    `opinion`: conclusion of the verification, if there is one.
     """
     if subject.cross_checks is not UNSET:
         yield chapter(words["page.other_periods"])

@@ -66,12 +66,8 @@ def day_sums(
     """
     Return daily sums, by monitored parameter and day.
 
-    Parameters
-    ----------
-    parameters : sequence of MonitoredParameter
-        Parameters of a statement.
-    rows : IntervalRows
-        Rows by device, quantity and start.
+    `parameters`: parameters of a statement.
+    `rows`: rows by device, quantity and start.
     """
     count = len(QUANTITY_INDEX)
     keys = rows.device.astype(np.int64) * count + rows.quantity
@@ -130,14 +126,9 @@ class Line:
     A row of the calculation: a device in its role in one local calendar year, or month if the
     methodology uses months.
 
-    Attributes
-    ----------
-    parameter : int
-        Index in the statement's `monitoredParameters`.
-    first, last : int
-        Range of its days in `Facts.days`, half-open.
-    deductions, gaps : tuple of int
-        Indices in the statement's lists.
+    `parameter`: index in the statement's `monitoredParameters`.
+    `first`, `last`: range of its days in `Facts.days`, half-open.
+    `deductions`, `gaps`: indices in the statement's lists.
     """
 
     parameter: int
@@ -155,36 +146,19 @@ class Facts:
     """
     Input of a report.
 
-    Attributes
-    ----------
-    statement : mapping
-        The statement's credential, unsigned for a draft.
-    verification : mapping or None
-        The verifier's credential.
-    plan : MonitoringPlan
-    rows : IntervalRows
-        Interval rows of the period; devices by their index in the plan.
-    factors : Factors
-        All factors of the kinds that were used.
-    state : str
-        State, as in `mrv.statement.states`.
-    raised : tuple of FindingShown
-        Findings so far, from `Record.credential_form`.
-    log_index : int or None
-        Log entry.
-    stamps : tuple of Shown
-        Authorities and times of its time stamps, as in the tokens.
-    superseded_by : str or None
-    sampling : mapping or None
-        The verifier's signed list of device-days, if one was drawn.
-    organisations : mapping of str to str
-        Organisation of an enrolled key, by did:key.
-    names : mapping of str to str
-        Name of the project in the registry, by language; the statement has one name alone.
-    twin : mapping or None
-        The public version of the report, if it is one: all texts are as it shows them.
-    issued : str or None
-        Time of issue, UTC, as in the manifest that the log signs.
+    `statement`: the statement's credential, unsigned for a draft.
+    `verification`: the verifier's credential.
+    `rows`: interval rows of the period; devices by their index in the plan.
+    `factors`: all factors of the kinds that were used.
+    `state`: state, as in `mrv.statement.states`.
+    `raised`: findings so far, from `Record.credential_form`.
+    `log_index`: log entry.
+    `stamps`: authorities and times of its time stamps, as in the tokens.
+    `sampling`: the verifier's signed list of device-days, if one was drawn.
+    `organisations`: organisation of an enrolled key, by did:key.
+    `names`: name of the project in the registry, by language; the statement has one name alone.
+    `twin`: the public version of the report, if it is one: all texts are as it shows them.
+    `issued`: time of issue, UTC, as in the manifest that the log signs.
     """
 
     statement: Mapping[str, Any]

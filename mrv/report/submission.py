@@ -18,7 +18,7 @@ from mrv.documents import UNSET
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import find
 from mrv.model import TECHNOLOGY, WATER
-from mrv.registry.declared import Declared
+from mrv.registry import Declared
 from mrv.registry.monitoring_plan import blank
 from mrv.report.audit_rows import anomalies, cadence_s
 from mrv.report.page.document import chapters
@@ -77,10 +77,7 @@ def lines(facts: Facts, words: Words, reasons: Mapping[str, Sequence[str]]) -> t
     """
     Return the checks of a statement before submission.
 
-    Parameters
-    ----------
-    reasons : mapping of str to sequence of str
-        Missing items of checks on the registration, in sentences.
+    `reasons`: missing items of checks on the registration, in sentences.
     """
     pages = chapters(facts, words)
     result = []

@@ -11,7 +11,7 @@ from mrv.documents.monitoring import CalibrationShown, CrossCheck, MonitoredPara
 from mrv.documents.period_account import Comparison, Deduction, FactorUsed, FixedParameter, Gap
 from mrv.documents.statement import Claims
 from mrv.model import MEASURED
-from mrv.registry.declared import Event
+from mrv.registry import Event
 from mrv.report.words import Words, meanings, names
 from mrv.texts import ENGLISH, dates, declared
 

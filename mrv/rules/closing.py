@@ -45,7 +45,7 @@ from mrv.model import (
     Reductions,
 )
 from mrv.parameters import Inputs, exact
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import FIRST, Project, SupportingData
 from mrv.rounding import UG_PER_T, six_places, to_integer
 from mrv.rules import rules, severity_of
@@ -80,30 +80,17 @@ def close(
     """
     Close a monitoring period.
 
-    Parameters
-    ----------
-    project : Project
-    fleet : Fleet
-        Fleet with the project's devices; `rows` has indices into it.
-    calibrations : mapping of device id to sequence of Calibration
-    rows : IntervalRows
-        Rows of the project's devices in the period, each interval once, in any order; other
-        quantities and devices are ignored.
-    from_us, to_us : int
-        Half-open, on the 15-minute grid, within the crediting period. [us UTC]
-    factors : Factors
-        `mrv.factors.load()`.
-    carried_ug : int
-        Negative balance of earlier periods (`PeriodResult.carry_ug`), 0 or below. [ug CO2e]
-    supporting : SupportingData, optional
-        Evidence of the period: check meters, invoices, documents, other periods.
-
-    Raises
-    ------
-    PeriodError
-        With the edge, the device or the interval that prevents it.
-    MethodologyError, FactorError
-        As raised for the methodology's parameters and factors.
+    `fleet`: fleet with the project's devices; `rows` has indices into it.
+    `calibrations`: mapping of device id to sequence of Calibration.
+    `rows`: rows of the project's devices in the period, each interval once, in any order; other
+    quantities and devices are ignored.
+    `from_us`, `to_us`: half-open, on the 15-minute grid, within the crediting period. [us UTC]
+    `factors`: `mrv.factors.load()`.
+    `carried_ug`: negative balance of earlier periods (`PeriodResult.carry_ug`), 0 or below. [ug
+    CO2e]
+    `supporting`: evidence of the period: check meters, invoices, documents, other periods.
+    Raises PeriodError with the edge, the device or the interval that prevents it.
+    Raises MethodologyError or FactorError as raised for the methodology's parameters and factors.
     """
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)

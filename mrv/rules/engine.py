@@ -24,9 +24,9 @@ from mrv.calendar import local_date, year_us, years
 from mrv.factors.ledger import centres
 from mrv.methodologies import find
 from mrv.model import Factors, Methodology
+from mrv.registry import Calibration
 from mrv.registry.calibration import by_first_rules, of_meters
 from mrv.registry.calibration_interval import intervals_of
-from mrv.registry.declared import Calibration
 from mrv.registry.project import FIRST, Common, Project, SupportingData
 from mrv.rounding import exact_sum, plain_text
 from mrv.rules import (

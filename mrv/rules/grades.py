@@ -31,7 +31,7 @@ from mrv.countries import country_of
 from mrv.errors import MrvError
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
-from mrv.registry.declared import Sample
+from mrv.registry import Sample
 from mrv.registry.project import Document
 from mrv.rounding import six_places
 from mrv.rules.account import ZERO, Account

@@ -29,8 +29,8 @@ from mrv.accounting.device_period import (
 from mrv.errors import PeriodError
 from mrv.model import ClassLimit, Methodology, RoleNeeds
 from mrv.parameters import Inputs, read
+from mrv.registry import Calibration
 from mrv.registry.calibration import by_plan, larger, of_channels, registers_of, uncovered
-from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum

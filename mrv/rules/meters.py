@@ -108,13 +108,8 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
     Example: a bus cannot drive 119 km/h day and night.  On the project side the excess stays
     counted, which is conservative.
 
-    Parameters
-    ----------
-    whole : Service
-        n intervals.
-    class_limit : ClassLimit
-    timezone : str
-        Time zone of the days.
+    `whole`: n intervals.
+    `timezone`: time zone of the days.
 
     Returns
     -------

@@ -28,7 +28,7 @@ from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.model import Methodology
 from mrv.parameters import Inputs, ParameterSpec, exact, read, rounded
-from mrv.registry.declared import Sample
+from mrv.registry import Sample
 from mrv.registry.project import Project, SupportingData
 from mrv.rounding import six_places, tonnes_text
 from mrv.rules.effects import CHANNELS, CONSTANT, LABORATORY, LOWER, UNMEASURED

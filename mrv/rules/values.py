@@ -31,7 +31,7 @@ from mrv.errors import MethodologyError, MrvError
 from mrv.model import Factors
 from mrv.parameters import Inputs, ParameterSpec, exact, rounded
 from mrv.parameters.evidence import RequiredGrades, of_parameter
-from mrv.registry.declared import Precision, of_samples, of_survey, required
+from mrv.registry import Precision, of_samples, of_survey, required
 from mrv.registry.project import Project, SupportingData
 from mrv.rounding import decimal_text, plain_text, tonnes_text
 from mrv.rules.account import Account

@@ -38,17 +38,11 @@ class Authority:
     """
     A time-stamp authority.
 
-    Parameters
-    ----------
-    name : str
-        Display name.
-    certificates : tuple of str
-        PEM: the root, and the certificates between it and the authority's own, where its
-        tokens do not bring them.
-    policies : tuple of str
-        Policies of its tokens that count, as object identifiers; empty for any.
-    until : str or None
-        RFC 3339 in UTC, whole seconds: later tokens are not accepted.
+    `name`: display name.
+    `certificates`: PEM: the root, and the certificates between it and the authority's own, where
+    its tokens do not bring them.
+    `policies`: policies of its tokens that count, as object identifiers; empty for any.
+    `until`: RFC 3339 in UTC, whole seconds: later tokens are not accepted.
     """
 
     name: str
@@ -116,12 +110,7 @@ class StampRule:
     """
     Required number of stamps, and the authorities, for periods that end after a time.
 
-    Parameters
-    ----------
-    threshold : int
-    authorities : tuple of Authority
-    since : str
-        RFC 3339 in UTC.
+    `since`: RFC 3339 in UTC.
     """
 
     threshold: int
@@ -173,10 +162,7 @@ def read_authorities(data: bytes) -> StampRule:
     """
     Return the authorities of a file, JSON or PEM.
 
-    Raises
-    ------
-    EnrolmentError, CanonicalError
-        If it is neither, or is invalid.
+    Raises EnrolmentError or CanonicalError if it is neither, or is invalid.
     """
     if not data.lstrip().startswith(b"-----BEGIN"):
         return StampRule.from_json(canonical.parse_object(data))

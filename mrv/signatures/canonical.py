@@ -30,22 +30,12 @@ def encode(value: object, *, allow_floats: bool = False) -> bytes:
     """
     Return the canonical bytes of a JSON value.
 
-    Parameters
-    ----------
-    value : None, bool, int, str, list, tuple or dict of these
-        The value.  Object keys must be strings.
-    allow_floats : bool
-        Accept finite floats; in signed bodies write a decimal string instead.
+    `value` (None, bool, int, str, list, tuple or dict of these): the value.  Object keys must be
+    strings.
+    `allow_floats`: accept finite floats; in signed bodies write a decimal string instead.
+    Raises CanonicalError with the path of the first value that has no canonical form.
 
-    Returns
-    -------
-    bytes
-        UTF-8 JSON in the form of RFC 8785.
-
-    Raises
-    ------
-    CanonicalError
-        With the path of the first value that has no canonical form.
+    Returns: UTF-8 JSON in the form of RFC 8785.
     """
     result = None if allow_floats else _quickly(value)
     if result is not None:
@@ -108,10 +98,7 @@ def legible(value: object) -> bytes:
     """
     Return JSON bytes for people: indented, keys in order, one byte string per value.
 
-    Raises
-    ------
-    CanonicalError
-        As `encode` does.
+    Raises CanonicalError as `encode` does.
     """
     _check_depth_safe(value, allow_floats=False)
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

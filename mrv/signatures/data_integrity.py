@@ -37,17 +37,9 @@ def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
     """
     Raise SignatureError for a proof with missing, unknown or invalid fields.
 
-    Parameters
-    ----------
-    proof : mapping
-        One proof of a document.
-    purpose : str
-        `proofPurpose` that it must have.
-
-    Raises
-    ------
-    SignatureError
-        Naming the field and its value.
+    `proof`: one proof of a document.
+    `purpose`: `proofPurpose` that it must have.
+    Raises SignatureError, naming the field and its value.
     """
     if "previousProof" in proof:
         raise SignatureError(
@@ -91,10 +83,7 @@ def time_of(text: object, name: str) -> datetime:
     """
     Return a time of a signed document.
 
-    Raises
-    ------
-    SignatureError
-        If it is not a RFC 3339 time with an offset.
+    Raises SignatureError if it is not a RFC 3339 time with an offset.
     """
     try:
         if not isinstance(text, str) or not _DATE_TIME.fullmatch(text):
@@ -112,28 +101,14 @@ def create_proof(
     """
     Return the proof of a document, signed with a key.
 
-    Parameters
-    ----------
-    document : mapping
-        The document, without proof and floats.
-    key : SigningKey
-        Key of the signer.
-    created : datetime
-        Time of signature, with offset; written in UTC to the second.
-    purpose : str
-        `proofPurpose`.
+    `document`: the document, without proof and floats.
+    `key`: key of the signer.
+    `created`: time of signature, with offset; written in UTC to the second.
+    `purpose`: `proofPurpose`.
+    Raises SignatureError if the document already has a proof or `created` has no time zone.
+    Raises CanonicalError if the document has no canonical form.
 
-    Returns
-    -------
-    dict
-        A copy of the document with its `proof`.
-
-    Raises
-    ------
-    SignatureError
-        If the document already has a proof or `created` has no time zone.
-    CanonicalError
-        If the document has no canonical form.
+    Returns: a copy of the document with its `proof`.
     """
     if "proof" in document:
         raise SignatureError(
@@ -150,21 +125,11 @@ def verify_proof(
     """
     Return the enrolled key that signed a document with exactly one proof.
 
-    Parameters
-    ----------
-    document : mapping
-        The document with its `proof`, as `canonical.parse` read it.
-    trusted : iterable of EnrolledKey
-        Keys that count.
-    purpose : str
-        `proofPurpose` that the proof must have.
-
-    Raises
-    ------
-    SignatureError
-        If a field is wrong or missing or the signature is not of these bytes.
-    EnrolmentError
-        If the signer is not among the trusted keys.
+    `document`: the document with its `proof`, as `canonical.parse` read it.
+    `trusted`: keys that count.
+    `purpose`: `proofPurpose` that the proof must have.
+    Raises SignatureError if a field is wrong or missing or the signature is not of these bytes.
+    Raises EnrolmentError if the signer is not among the trusted keys.
     """
     proofs = proofs_of(document)
     if len(proofs) != 1:

@@ -96,15 +96,8 @@ class Rows:
     A whole file is read at once, and each device-day is a slice of it, because a column takes as
     long to read for a day as for a year.
 
-    Parameters
-    ----------
-    times_us, columns, valid
-        As for `column_bytes`.
-
-    Raises
-    ------
-    CanonicalError
-        As `column_bytes` does.
+    `times_us`, `columns`, `valid`: as for `column_bytes`.
+    Raises CanonicalError as `column_bytes` does.
     """
 
     __slots__ = ("_bytes", "_columns", "times")
@@ -296,14 +289,10 @@ class DayLeaf:
     """
     One device-day.
 
-    Parameters
-    ----------
-    device, day, table : str
-        Key of the rows; the day is a date in the project's time zone, YYYY-MM-DD.
-    rows : int
-        Number of rows.
-    sha256 : str
-        Hash of their canonical bytes, in hex.
+    `device`, `day`, `table`: key of the rows; the day is a date in the project's time zone,
+    YYYY-MM-DD.
+    `rows`: number of rows.
+    `sha256`: hash of their canonical bytes, in hex.
     """
 
     device: str
@@ -361,12 +350,8 @@ class Digest:
     """
     Root and leaves.
 
-    Parameters
-    ----------
-    root : str
-        Merkle root in hex; for no leaves, the hash of nothing.
-    leaves : tuple of DayLeaf
-        Leaves in order.
+    `root`: Merkle root in hex; for no leaves, the hash of nothing.
+    `leaves`: leaves in order.
     """
 
     root: str
@@ -390,12 +375,8 @@ def day_leaf(key: DayKey, data: bytes) -> DayLeaf:
     """
     Return the leaf of a day's rows.
 
-    Parameters
-    ----------
-    key : DayKey
-        Device, day and table of the rows.
-    data : bytes
-        Their canonical bytes, of `rows.column_bytes`.
+    `key`: device, day and table of the rows.
+    `data`: their canonical bytes, of `rows.column_bytes`.
     """
     return DayLeaf(
         key.device, key.day.isoformat(), key.table, row_count(data), canonical.sha256_hex(data)
@@ -406,12 +387,8 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
     """
     Return the leaf of a range of rows; equal to `day_leaf` of their bytes.
 
-    Parameters
-    ----------
-    key : DayKey
-        Device, day and table of the rows.
-    rows : Rows
-        Rows in canonical order from `begin` to `end`.
+    `key`: device, day and table of the rows.
+    `rows`: rows in canonical order from `begin` to `end`.
     """
     data = b"".join(rows.cut(begin, end))
     return DayLeaf(
@@ -435,12 +412,8 @@ def differences(expected: Iterable[DayLeaf], actual: Iterable[DayLeaf]) -> list[
     """
     Return device-days that differ, in the order of the leaves.
 
-    Parameters
-    ----------
-    expected : iterable of DayLeaf
-        Leaves in the statement.
-    actual : iterable of DayLeaf
-        Leaves calculated from the evidence.
+    `expected`: leaves in the statement.
+    `actual`: leaves calculated from the evidence.
     """
     was = {leaf.key: leaf for leaf in expected}
     now = {leaf.key: leaf for leaf in actual}

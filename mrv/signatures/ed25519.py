@@ -51,16 +51,9 @@ def check_public_key(public: bytes) -> None:
     """
     Raise SignatureError for a weak or malformed public key.
 
-    Parameters
-    ----------
-    public : bytes
-        The 32 bytes of RFC 8032, section 5.1.5.
-
-    Raises
-    ------
-    SignatureError
-        If the length or encoding is wrong, the point is not on the curve, or
-        its order is not the prime L.
+    `public`: the 32 bytes of RFC 8032, section 5.1.5.
+    Raises SignatureError if the length or encoding is wrong, the point is not on the curve, or its
+    order is not the prime L.
     """
     point = _decode(public)
     if _is_identity(_multiply(8, point)):
@@ -146,10 +139,7 @@ def decode_base58(text: str) -> bytes:
     """
     Return the bytes of a multibase text `z...`.
 
-    Raises
-    ------
-    CanonicalError
-        If the prefix, a letter or the length is not of this encoding.
+    Raises CanonicalError if the prefix, a letter or the length is not of this encoding.
     """
     if not text.startswith("z") or len(text) > _LONGEST:
         raise CanonicalError(
@@ -177,10 +167,7 @@ def decode_base64(text: str) -> bytes:
     """
     Return the bytes of standard base64; texts that `encode_base64` would not write are refused.
 
-    Raises
-    ------
-    CanonicalError
-        For other letters, missing padding or unused bits that are not zero.
+    Raises CanonicalError for other letters, missing padding or unused bits that are not zero.
     """
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)

@@ -23,14 +23,9 @@ class Accreditation:
     """
     Accreditation of a verifier by a body that the programme accepts.
 
-    Parameters
-    ----------
-    id : str
-        Number of the accreditation.
-    scope : tuple of str
-        Ids of methodologies; empty for all.
-    valid_from, valid_until : str or None
-        RFC 3339 in UTC, whole seconds.
+    `id`: number of the accreditation.
+    `scope`: ids of methodologies; empty for all.
+    `valid_from`, `valid_until`: RFC 3339 in UTC, whole seconds.
     """
 
     id: str
@@ -84,18 +79,11 @@ class KeyBounds:
     """
     Data of a key other than its holder's name and role.
 
-    Parameters
-    ----------
-    organisation, organisation_id : str or None
-        Employer of the holder; the id is of a public register.
-    projects : tuple of str or None
-        Projects that it may sign for; None if never stated.
-    accreditation : Accreditation or None
-        Accreditation of a verifier.
-    ends_at : LogPlace or None
-        Log entry from which its signatures are not accepted.
-    final_head : str or None
-        Last signed head of a closed log.
+    `organisation`, `organisation_id`: employer of the holder; the id is of a public register.
+    `projects`: projects that it may sign for; None if never stated.
+    `accreditation`: accreditation of a verifier.
+    `ends_at`: log entry from which its signatures are not accepted.
+    `final_head`: last signed head of a closed log.
     """
 
     organisation: str | None = None

@@ -47,20 +47,11 @@ def read_secret(
     """
     Return key and holder of a key file.
 
-    Parameters
-    ----------
-    passphrase : bytes
-        Passphrase of an encrypted secret.
-    opened : callable, optional
-        Makes of the file's `signer` a function that signs; without it such a file is refused.
-
-    Raises
-    ------
-    SignatureError
-        If it contains no secret, the secret does not match the public key in it, or the
-        passphrase is another one.
-    EnrolmentError
-        If name, role or public key cannot be used.
+    `passphrase`: passphrase of an encrypted secret.
+    `opened`: makes of the file's `signer` a function that signs; without it such a file is refused.
+    Raises SignatureError if it contains no secret, the secret does not match the public key in it,
+    or the passphrase is another one.
+    Raises EnrolmentError if name, role or public key cannot be used.
     """
     record = canonical.parse_object(data)
     if _ENCRYPTED in record:
@@ -91,10 +82,7 @@ def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
     """
     Return the trusted keys of a file.
 
-    Raises
-    ------
-    EnrolmentError
-        If the file has another form, a weak key, or a key twice.
+    Raises EnrolmentError if the file has another form, a weak key, or a key twice.
     """
     record = canonical.parse_object(data)
     listed = record.get("keys")
@@ -111,18 +99,11 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
 
     A status list is accepted by its own signature and dates, not because the file contains it.
 
-    Returns
-    -------
-    keys : tuple of EnrolledKey
-    status_lists : tuple of bytes
-        Canonical JSON, a signed document each.
-    log_policy : str or None
-        Text of a policy of witnesses.
+    Raises EnrolmentError as `read_keyring`, or where a status list is not a JSON object, or the
+    policy no text.
 
-    Raises
-    ------
-    EnrolmentError
-        As `read_keyring`, or where a status list is not a JSON object, or the policy no text.
+    Returns keys, status lists (canonical JSON, a signed document each), and the text of a policy of
+    witnesses.
     """
     record = canonical.parse_object(data)
     lists = record.pop(_LISTS, [])

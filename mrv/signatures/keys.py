@@ -101,12 +101,8 @@ class DistantKey(SigningKey):
     """
     A key whose secret is elsewhere: in a token, or in a signing service.
 
-    Parameters
-    ----------
-    multikey : str
-        Public key.
-    sign : callable
-        Takes the message's bytes, returns the Ed25519 signature, 64 bytes.
+    `multikey`: public key.
+    `sign`: takes the message's bytes, returns the Ed25519 signature, 64 bytes.
     """
 
     __slots__ = ("_elsewhere",)
@@ -148,19 +144,13 @@ class EnrolledKey:
     """
     A trusted public key, for one role.
 
-    Parameters
-    ----------
-    name : str
-        Name of the holder.
-    role : 'operator', 'verifier', 'log', 'witness' or 'programme'
-        Role in which its signature is accepted.
-    multikey : str
-        Public Multikey (`z6Mk...`); weak keys are refused.
-    valid_from, valid_until : str or None
-        RFC 3339 in UTC, whole seconds: signatures are accepted from the first and before the second
-        time. Not part of the comparison of keys.
-    bounds : KeyBounds
-        Its holder's organisation and its limits.  Not part of the comparison of keys.
+    `name`: name of the holder.
+    `role` ('operator', 'verifier', 'log', 'witness' or 'programme'): role in which its signature is
+    accepted.
+    `multikey`: public Multikey (`z6Mk...`); weak keys are refused.
+    `valid_from`, `valid_until`: RFC 3339 in UTC, whole seconds: signatures are accepted from the
+    first and before the second time. Not part of the comparison of keys.
+    `bounds`: its holder's organisation and its limits.  Not part of the comparison of keys.
     """
 
     name: str
@@ -188,15 +178,8 @@ class EnrolledKey:
         """
         Raise EnrolmentError for a signature outside the key's validity.
 
-        Parameters
-        ----------
-        moment : str
-            RFC 3339 in UTC, as a proof's `created`.
-
-        Raises
-        ------
-        EnrolmentError
-            Names the key, the time and the edge that it passes.
+        `moment`: RFC 3339 in UTC, as a proof's `created`.
+        Raises EnrolmentError that names the key, the time and the edge that it passes.
         """
         at = datetime.fromisoformat(moment)
         if self.valid_from is not None and at < datetime.fromisoformat(self.valid_from):
@@ -256,10 +239,8 @@ def keyring(keys: Iterable[EnrolledKey]) -> dict[str, EnrolledKey]:
     """
     Return trusted keys by their Multikey.
 
-    Raises
-    ------
-    EnrolmentError
-        If one key is enrolled twice: then preparer and verifier could be one person.
+    Raises EnrolmentError if one key is enrolled twice: then preparer and verifier could be one
+    person.
     """
     ring: dict[str, EnrolledKey] = {}
     for key in keys:
@@ -276,10 +257,7 @@ def public_multikey(data: bytes) -> str:
     """
     Return the public Multikey of a file: a Multikey's text, or PEM (SubjectPublicKeyInfo).
 
-    Raises
-    ------
-    SignatureError
-        If it is neither, or not of Ed25519.
+    Raises SignatureError if it is neither, or not of Ed25519.
     """
     text = data.decode(errors="replace").strip()
     if not text.startswith("-----"):
@@ -305,10 +283,7 @@ def decode_multikey(multikey: str) -> bytes:
     """
     Return the bytes of a public Multikey; weak keys are refused.
 
-    Raises
-    ------
-    SignatureError
-        If it is not an Ed25519 public Multikey or the key is weak.
+    Raises SignatureError if it is not an Ed25519 public Multikey or the key is weak.
     """
     public = _decode(multikey, _PUBLIC, "a public")
     ed25519.check_public_key(public)
@@ -329,10 +304,8 @@ def multikey_of(method: object) -> str:
     """
     Return the public Multikey of a `verificationMethod`.
 
-    Raises
-    ------
-    SignatureError
-        If it is not `did:key:KEY#KEY`; other methods would need a look-up on the network.
+    Raises SignatureError if it is not `did:key:KEY#KEY`; other methods would need a look-up on the
+    network.
     """
     multikey = method.rpartition("#")[2] if isinstance(method, str) else ""
     if not multikey or method != verification_method(multikey):

@@ -35,10 +35,7 @@ def root_hash(leaves: Iterable[bytes]) -> bytes:
     """
     Return the root over leaf hashes in order, 32 bytes.
 
-    Parameters
-    ----------
-    leaves : iterable of bytes
-        Leaf hashes, as `leaf_hash` makes them.
+    `leaves`: leaf hashes, as `leaf_hash` makes them.
     """
     tree = CompactRange()
     for leaf in leaves:
@@ -50,13 +47,9 @@ class CompactRange:
     """
     A growing tree as the roots of its perfect subtrees, largest first.
 
-    Parameters
-    ----------
-    size : int
-        Number of leaves so far.
-    nodes : iterable of bytes
-        Roots of the subtrees, one for each bit set in `size`; store them with
-        the size to go on after a restart.
+    `size`: number of leaves so far.
+    `nodes`: roots of the subtrees, one for each bit set in `size`; store them with the size to go
+    on after a restart.
     """
 
     def __init__(self, size: int = 0, nodes: Iterable[bytes] = ()) -> None:
@@ -98,22 +91,11 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     """
     Return the path from a leaf to the root.
 
-    Parameters
-    ----------
-    index : int
-        Index of the leaf, from 0.
-    leaves : sequence of bytes
-        All leaf hashes of the tree.
+    `index`: index of the leaf, from 0.
+    `leaves`: all leaf hashes of the tree.
+    Raises LogError if the tree has no such leaf.
 
-    Returns
-    -------
-    list of bytes
-        Sibling hashes, from the leaf upwards.
-
-    Raises
-    ------
-    LogError
-        If the tree has no such leaf.
+    Returns: sibling hashes, from the leaf upwards.
     """
     if not 0 <= index < len(leaves):
         raise LogError(f"no leaf {index} in a tree of {len(leaves)}; indices count from 0")
@@ -136,19 +118,10 @@ def verify_inclusion(
     """
     Check that a leaf is at an index of the tree with a size and root.
 
-    Parameters
-    ----------
-    index, size : int
-        Index of the leaf, from 0, and number of leaves.
-    leaf, root : bytes
-        Leaf hash and root.
-    proof : sequence of bytes
-        From `inclusion_proof`.
-
-    Raises
-    ------
-    LogError
-        If the proof does not lead from the leaf to the root.
+    `index`, `size`: index of the leaf, from 0, and number of leaves.
+    `leaf`, `root`: leaf hash and root.
+    `proof`: from `inclusion_proof`.
+    Raises LogError if the proof does not lead from the leaf to the root.
     """
     if not 0 <= index < size:
         raise LogError(f"no leaf {index} in a tree of {size}; indices count from 0")
@@ -177,17 +150,9 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
     The left siblings of an inclusion path are the roots of the perfect subtrees before the leaf, so
     that a verified inclusion proof contains a consistency proof.
 
-    Parameters
-    ----------
-    index, size : int
-        Index of the leaf, at least 1, and number of leaves.
-    proof : sequence of bytes
-        A proof accepted by `verify_inclusion`.
-
-    Raises
-    ------
-    LogError
-        If there is no earlier leaf, or the proof is of another index.
+    `index`, `size`: index of the leaf, at least 1, and number of leaves.
+    `proof`: a proof accepted by `verify_inclusion`.
+    Raises LogError if there is no earlier leaf, or the proof is of another index.
     """
     place, last = index, size - 1
     remaining: list[bytes] = []
@@ -211,17 +176,9 @@ def consistency_proof(earlier: int, leaves: Sequence[bytes]) -> list[bytes]:
     """
     Return hashes that prove the first leaves unchanged in the whole tree.
 
-    Parameters
-    ----------
-    earlier : int
-        Size of the earlier tree, at least 1.
-    leaves : sequence of bytes
-        All leaf hashes of the later tree.
-
-    Raises
-    ------
-    LogError
-        If the earlier size is 0 or beyond the later one.
+    `earlier`: size of the earlier tree, at least 1.
+    `leaves`: all leaf hashes of the later tree.
+    Raises LogError if the earlier size is 0 or beyond the later one.
     """
     check_sizes(earlier, len(leaves))
     path: list[bytes] = []
@@ -244,19 +201,10 @@ def verify_consistency(
     """
     Check that a later tree only added leaves to an earlier one.
 
-    Parameters
-    ----------
-    earlier, later : int
-        Sizes, 1 <= earlier <= later.
-    proof : sequence of bytes
-        From `consistency_proof`; empty for equal sizes.
-    earlier_root, later_root : bytes
-        Roots of the two trees.
-
-    Raises
-    ------
-    LogError
-        If the proof is not valid.
+    `earlier`, `later`: sizes, 1 <= earlier <= later.
+    `proof`: from `consistency_proof`; empty for equal sizes.
+    `earlier_root`, `later_root`: roots of the two trees.
+    Raises LogError if the proof is not valid.
     """
     check_sizes(earlier, later)
     if earlier == later:

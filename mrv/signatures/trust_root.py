@@ -49,28 +49,16 @@ class TrustRoot:
     """
     Keys and rules of a programme.
 
-    Attributes
-    ----------
-    programme : str
-    version : int
-        Version from 1; each file replaces the previous one.
-    expires : str
-        RFC 3339 in UTC: from then on a newer one is needed.
-    root_keys : tuple of str
-        Multikeys of the signers of the next version.
-    threshold : int
-        Number of them that must sign.
-    keys : tuple of EnrolledKey
-        Keys that the programme enrols, with their limits.
-    issue : IssueRule or None
-        Number of operators that must approve an issue; 1 if not stated.
-    timestamps : StampRule or None
-        Accepted time-stamp authorities, and the required number of stamps.
-    log_policy : str or None
-        Witnesses that must have cosigned a head of the log: text of a policy
-        (c2sp.org/tlog-policy).
-    evidence : Asked or None
-        Grades of evidence required by the programme; None for the default.
+    `version`: version from 1; each file replaces the previous one.
+    `expires`: RFC 3339 in UTC: from then on a newer one is needed.
+    `root_keys`: multikeys of the signers of the next version.
+    `threshold`: number of them that must sign.
+    `keys`: keys that the programme enrols, with their limits.
+    `issue`: number of operators that must approve an issue; 1 if not stated.
+    `timestamps`: accepted time-stamp authorities, and the required number of stamps.
+    `log_policy`: witnesses that must have cosigned a head of the log: text of a policy
+    (c2sp.org/tlog-policy).
+    `evidence`: grades of evidence required by the programme; None for the default.
     """
 
     programme: str
@@ -153,15 +141,9 @@ def sign_root(data: bytes, key: SigningKey, before: bytes | None = None) -> byte
     """
     Return a trust root with a root key's signature added.
 
-    Parameters
-    ----------
-    before : bytes, optional
-        The previous version: its root keys must sign too, even if the next version removes them.
-
-    Raises
-    ------
-    EnrolmentError
-        If neither file names that key.
+    `before`: the previous version: its root keys must sign too, even if the next version removes
+    them.
+    Raises EnrolmentError if neither file names that key.
     """
     root, signatures = _parse(data)
     old = () if before is None else _parse(before)[0].root_keys
@@ -180,10 +162,7 @@ def read_root(data: bytes, at: datetime) -> TrustRoot:
     """
     Return a trust root signed by its own root keys.
 
-    Raises
-    ------
-    EnrolmentError
-        If too few of them signed it, it has another form, or it has expired.
+    Raises EnrolmentError if too few of them signed it, it has another form, or it has expired.
     """
     root = read_pinned(data)
     if at >= time_of(root.expires, "expires of the trust root"):
@@ -206,11 +185,8 @@ def read_next(pinned: bytes, data: bytes, at: datetime) -> TrustRoot:
     """
     Return the version that follows a pinned one.
 
-    Raises
-    ------
-    EnrolmentError
-        If it is not the next version, or a threshold of the pinned root keys or of its
-        own did not sign it.
+    Raises EnrolmentError if it is not the next version, or a threshold of the pinned root keys or
+    of its own did not sign it.
     """
     old, _ = _parse(pinned)
     new, signatures = _parse(data)
@@ -227,10 +203,7 @@ def read_trusted(data: bytes, at: datetime) -> Trust:
     """
     Return the keys that a reader trusts: of a trust root, or of a plain keyring.
 
-    Raises
-    ------
-    EnrolmentError
-        If it is neither, or is not valid.
+    Raises EnrolmentError if it is neither, or is not valid.
     """
     if "signed" not in canonical.parse_object(data):
         keys, lists, policy = read_own_keyring(data)
@@ -347,10 +320,7 @@ def check(accepted: Accepted, key: str, value: str) -> None:
     """
     Raise SignatureError unless a key signed this acceptance; the holder of the key is not checked.
 
-    Raises
-    ------
-    SignatureError
-        Names the factor and the key.
+    Raises SignatureError that names the factor and the key.
     """
     try:
         good = ed25519.verifies(decode_multikey(key), decode_base58(value), accepted.message())

@@ -30,10 +30,7 @@ def texts(data: bytes) -> list[str]:
     """
     Return the batches of a file of bytes, each as base64.
 
-    Raises
-    ------
-    SignedValueError
-        If it is not CBOR.
+    Raises SignedValueError if it is not CBOR.
     """
     try:
         return [b64encode(part).decode() for part in cose_batch.split(data)]
@@ -45,10 +42,7 @@ def read(text: str) -> Batch:
     """
     Return the batch from its base64; nothing is verified.
 
-    Raises
-    ------
-    SignedValueError
-        If it is incomplete, or a field has another form.
+    Raises SignedValueError if it is incomplete, or a field has another form.
     """
     try:
         if len(text) > _LONGEST:
@@ -62,10 +56,7 @@ def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
     """
     Return registers of a device in a batch: time [us UTC], channel, value [base unit].
 
-    Raises
-    ------
-    SignedValueError
-        If its messages cannot be read.
+    Raises SignedValueError if its messages cannot be read.
     """
     try:
         readings = cose_sign1.readings(batch, batch.at_ms * 1_000)

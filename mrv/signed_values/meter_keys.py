@@ -75,10 +75,7 @@ def parse_key(text: str) -> MeterKey:
     """
     Return the key of its text: hex (with blanks allowed), base64 or PEM.
 
-    Raises
-    ------
-    SignedValueError
-        If it is not a key, or of an unsupported kind.
+    Raises SignedValueError if it is not a key, or of an unsupported kind.
     """
     try:
         return _supported(decode_key(text))
@@ -92,10 +89,7 @@ def decode_key(text: str) -> MeterKey:
     """
     Return the bytes of a key's text, of any kind.
 
-    Raises
-    ------
-    SignedValueError
-        If it is neither hex, base64 nor PEM of a key.
+    Raises SignedValueError if it is neither hex, base64 nor PEM of a key.
     """
     match = _PEM.search(text)
     packed = "".join((match[1] if match else text).split())
@@ -117,10 +111,7 @@ def same_key(meter_key: MeterKey, other: MeterKey) -> bool:
     """
     Return whether two texts contain one public key, as DER, point, or compressed point.
 
-    Raises
-    ------
-    SignedValueError
-        If one is damaged, or of an unsupported kind.
+    Raises SignedValueError if one is damaged, or of an unsupported kind.
     """
     return meter_key == other or bool(_points(meter_key) & _points(other))
 
@@ -162,12 +153,8 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
     """
     Return whether a key's signature is valid for these bytes.
 
-    Raises
-    ------
-    NotCheckedError
-        If this algorithm, or that of the key, is not supported.
-    SignedValueError
-        If the key is damaged.
+    Raises NotCheckedError if this algorithm, or that of the key, is not supported.
+    Raises SignedValueError if the key is damaged.
     """
     match = _ALGORITHM.fullmatch(algorithm)
     name = (match[1] if match else "").replace("brainpoolP", "brainpool")
@@ -198,17 +185,9 @@ def verifies_cose(key: MeterKey, algorithm: int, signature: bytes, signed: bytes
     """
     Return whether a key's signature is valid for these bytes, as in COSE (RFC 9053, section 2).
 
-    Parameters
-    ----------
-    algorithm : int
-        -8 EdDSA or -7 ES256; -19 and -9 are the same with their curve.
-
-    Raises
-    ------
-    NotCheckedError
-        If this algorithm is not supported.
-    SignedValueError
-        If the key is damaged.
+    `algorithm`: -8 EdDSA or -7 ES256; -19 and -9 are the same with their curve.
+    Raises NotCheckedError if this algorithm is not supported.
+    Raises SignedValueError if the key is damaged.
     """
     if algorithm not in _EDDSA + _ES256:
         raise NotCheckedError(f"algorithm {algorithm} is not supported; supported: EdDSA, ES256")
@@ -263,10 +242,8 @@ def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
     """
     Return keys by meter name; a name may have several lines.
 
-    Raises
-    ------
-    SignedValueError
-        Naming the first line that is not a name with a key, or that there is none at all.
+    Raises SignedValueError, naming the first line that is not a name with a key, or that there is
+    none at all.
     """
     own_keys: dict[str, tuple[MeterKey, ...]] = {}
     for number, line in enumerate(text.splitlines(), 1):

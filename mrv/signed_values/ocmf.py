@@ -55,24 +55,14 @@ class Reading:
     """
     One reading of a record.
 
-    Parameters
-    ----------
-    time : datetime
-        Time with the meter's offset.
-    clock : str
-        `U`, `I`, `S` or `R`: reliability of the time, see `TIMES`.
-    reason : str or None
-        `B` begin, `E` end, and others (table 7); None without a transaction.
-    value : Decimal or None
-        Value as written by the meter, in `unit`; None for an event.
-    obis : str or None
-        Register code (IEC 62056-6-1).
-    unit : str or None
-        Like `kWh`.
-    errors : str
-        `E`: energy not usable; `t`: time not usable.
-    status : str
-        The meter's state, `G` for good; see `STATES`.
+    `time`: time with the meter's offset.
+    `clock`: `U`, `I`, `S` or `R`: reliability of the time, see `TIMES`.
+    `reason`: `B` begin, `E` end, and others (table 7); None without a transaction.
+    `value`: value as written by the meter, in `unit`; None for an event.
+    `obis`: register code (IEC 62056-6-1).
+    `unit`: like `kWh`.
+    `errors`: `E`: energy not usable; `t`: time not usable.
+    `status`: the meter's state, `G` for good; see `STATES`.
     """
 
     time: datetime
@@ -101,22 +91,13 @@ class Record:
     """
     One record: readings signed together by a meter.
 
-    Parameters
-    ----------
-    version : str
-        Version of the format.
-    gateway, meter : str or None
-        Serial numbers; at least one is there.
-    page : str
-        `T` (transaction) or `F` (fiscal) and a number; a meter gives each once.
-    readings : tuple of Reading
-        Readings in order.
-    algorithm : str
-        Like `ECDSA-secp256r1-SHA256`.
-    signature : bytes
-        DER.
-    signed : bytes
-        The signed bytes.
+    `version`: version of the format.
+    `gateway`, `meter`: serial numbers; at least one is there.
+    `page`: `T` (transaction) or `F` (fiscal) and a number; a meter gives each once.
+    `readings`: readings in order.
+    `algorithm`: like `ECDSA-secp256r1-SHA256`.
+    `signature`: DER.
+    `signed`: the signed bytes.
     """
 
     version: str
@@ -144,10 +125,7 @@ def read(text: str) -> Record:
     """
     Return the record from its text; nothing is verified.
 
-    Raises
-    ------
-    SignedValueError
-        If it is incomplete, or a field has another format.
+    Raises SignedValueError if it is incomplete, or a field has another format.
     """
     text = text.strip()
     if not text.startswith(HEADER) or len(text) > _LONGEST:

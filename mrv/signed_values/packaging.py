@@ -34,16 +34,10 @@ class Item:
     """
     A value as received.
 
-    Parameters
-    ----------
-    text : str
-        The value, without transport encoding.
-    key : str or None
-        Text of the key sent with it.
-    context : str or None
-        Its position in the transaction, as stated by the sender.
-    received : datetime or None
-        Time of receipt by tonne; None if tonne did not receive it.
+    `text`: the value, without transport encoding.
+    `key`: text of the key sent with it.
+    `context`: its position in the transaction, as stated by the sender.
+    `received`: time of receipt by tonne; None if tonne did not receive it.
     """
 
     text: str = ""
@@ -56,10 +50,7 @@ def read_items(content: bytes) -> list[Item]:
     """
     Return the values of a file, XML or text.
 
-    Raises
-    ------
-    SignedValueError
-        If it contains none.
+    Raises SignedValueError if it contains none.
     """
     if content.startswith(_COSE):
         from mrv.signed_values import cose  # noqa: PLC0415 - its library, where it is needed alone

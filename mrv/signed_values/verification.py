@@ -46,17 +46,11 @@ class DatedKey(NamedTuple):
     """
     A key of a meter or gateway.
 
-    Attributes
-    ----------
-    key : MeterKey or None
-        None: no key from this time until the next one begins.
-    begins : datetime or None
-        Start of its validity.
-    holder : str
-        Meter or gateway that owns it.
-    speaks : mapping of str to str, or None
-        Names (id, serial number) of the devices for which a gateway may sign, to their ids;
-        None where the registry does not state any.
+    `key`: None: no key from this time until the next one begins.
+    `begins`: start of its validity.
+    `holder`: meter or gateway that owns it.
+    `speaks`: names (id, serial number) of the devices for which a gateway may sign, to their ids;
+    None where the registry does not state any.
     """
 
     key: MeterKey | None
@@ -70,22 +64,13 @@ class Checked:
     """
     Result of the check of one value.
 
-    Parameters
-    ----------
-    outcome : str
-        `verified`, `refused` or `not checked`.
-    detail : str
-        Why, in a sentence.
-    record : Record or None
-        OCMF; None if it is not OCMF or unreadable.
-    holder : str or None
-        Owner of the key that verified it.
-    batch : Batch or None
-        COSE_Sign1; None where it is none or could not be read.
-    device : str or None
-        Device of the value in the registry.
-    notes : tuple of str
-        Further notes for the reader: clocks, states, repetitions.
+    `outcome`: `verified`, `refused` or `not checked`.
+    `detail`: why, in a sentence.
+    `record`: OCMF; None if it is not OCMF or unreadable.
+    `holder`: owner of the key that verified it.
+    `batch`: COSE_Sign1; None where it is none or could not be read.
+    `device`: device of the value in the registry.
+    `notes`: further notes for the reader: clocks, states, repetitions.
     """
 
     outcome: Outcome
@@ -101,12 +86,8 @@ def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -
     """
     Return the result of the check of each value against the keys of its meter.
 
-    Parameters
-    ----------
-    items : iterable of Item
-        Values in order of receipt.
-    keys : mapping of str to sequence of DatedKey
-        Serial number to the keys of that meter or gateway.
+    `items`: values in order of receipt.
+    `keys`: serial number to the keys of that meter or gateway.
     """
     pages: dict[_Place, bytes] = {}
     last: dict[tuple[str | None, str], int] = {}

@@ -26,8 +26,8 @@ from mrv.accounting.coverage import role_needs
 from mrv.calendar import days
 from mrv.methodologies import find
 from mrv.parameters import ParameterSpec, rounded
+from mrv.registry import Calibration
 from mrv.registry.calibration import of_channels, uncovered
-from mrv.registry.declared import Calibration
 from mrv.registry.project import Lit, Loaded, Measured, Project, Silent
 from mrv.rounding import plain_text
 from mrv.texts import Text, text
@@ -190,12 +190,8 @@ def measured(
     """
     Return the values measured by channels, by parameter, in the methodology's units.
 
-    Parameters
-    ----------
-    rows : IntervalRows
-        Flow of the period, the weight of each day.
-    certificates : mapping of str to sequence of Calibration
-        Certificates by device, limited to the meter in service.
+    `rows`: flow of the period, the weight of each day.
+    `certificates`: certificates by device, limited to the meter in service.
     """
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
     result = {name: bench.measured(spec) for name, spec in _specs(project).items()}

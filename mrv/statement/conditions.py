@@ -40,14 +40,9 @@ class Materiality:
     """
     Uncorrected misstatements compared with the materiality threshold.
 
-    Attributes
-    ----------
-    percent : Fraction
-        Threshold as a share of the reduction. [%]
-    net_t, absolute_t : Fraction
-        Sum of their effects, and of the effects' absolute values. [t CO2e]
-    reduction_t : Fraction
-        Stated reduction. [t CO2e]
+    `percent`: threshold as a share of the reduction. [%]
+    `net_t`, `absolute_t`: sum of their effects, and of the effects' absolute values. [t CO2e]
+    `reduction_t`: stated reduction. [t CO2e]
     """
 
     percent: Fraction
@@ -94,10 +89,7 @@ def check_threshold(percent: str) -> None:
     """
     Refuse a materiality threshold above the highest of any programme.
 
-    Raises
-    ------
-    StatementStateError, CanonicalError
-        With the value and the permitted maximum.
+    Raises StatementStateError or CanonicalError with the value and the permitted maximum.
     """
     if beyond(percent):
         raise StatementStateError(
@@ -110,10 +102,7 @@ def decimal(text: object, name: str) -> Fraction:
     """
     Return a decimal from text.
 
-    Raises
-    ------
-    CanonicalError
-        If it is not text of a plain decimal number.
+    Raises CanonicalError if it is not text of a plain decimal number.
     """
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
         raise CanonicalError(f"{name} = {text!r} must be a decimal number as text, such as 1.25")

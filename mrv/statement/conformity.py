@@ -16,7 +16,7 @@ from mrv.documents import UNSET, copied, text_in
 from mrv.documents.monitoring import Planned
 from mrv.methodologies import find
 from mrv.parameters import exact
-from mrv.registry.declared import Calibration, Design, DesignedDevice, Event, Survey
+from mrv.registry import Calibration, Design, DesignedDevice, Event, Survey
 from mrv.registry.monitoring_plan import CORRECTION, Version, blank, called, replaced
 from mrv.registry.plan_departures import SURVEY_MONTHS, Meter, again, departures, imprecise, seldom
 from mrv.registry.project import FIRST
@@ -225,12 +225,9 @@ def over_full_load(
     """
     Return why an estimate exceeds the possible output of its plant in a year; None if not.
 
-    Parameters
-    ----------
-    expected : object
-        Yearly energy stated in the registry; None if not stated. [kWh]
-    devices : iterable of (role, class, rated power)
-        Meters of the project; generators are used. [W]
+    `expected`: yearly energy stated in the registry; None if not stated. [kWh]
+    `devices` (iterable of (role, class, rated power)): meters of the project; generators are used.
+    [W]
     """
     roles = find(methodology, version).roles
     rated = [

@@ -49,27 +49,16 @@ class Finding:
     """
     Conclusions of a verifier.
 
-    Attributes
-    ----------
-    opinion : 'unqualified', 'qualified', 'adverse' or 'disclaimer'
-        `unmodified` and `modified` are read as the first two.
-    assurance : 'reasonable' or 'limited'
-    materiality_percent : str
-        Largest error that would not change the opinion, as decimal text. [%]
-    findings : tuple of str
-        Remarks in addition to the findings.
-    words : Words
-        Descriptions of each parameter, requirement and open finding.
-    procedure : str or None
-        Procedure in the verifier's words.
-    team : tuple of PersonNamed
-    site_visits : tuple of SiteVisit
-    reviewer : PersonNamed or None
-        Reviewer of the verification, not a member of the team.
-    signatory : PersonNamed or None
-        Person responsible for the verification.
-    accreditation : str or None
-        Number of the verifier's accreditation.
+    `opinion` ('unqualified', 'qualified', 'adverse' or 'disclaimer'): `unmodified` and `modified`
+    are read as the first two.
+    `assurance`: 'reasonable' or 'limited'.
+    `materiality_percent`: largest error that would not change the opinion, as decimal text. [%]
+    `findings`: remarks in addition to the findings.
+    `words`: descriptions of each parameter, requirement and open finding.
+    `procedure`: procedure in the verifier's words.
+    `reviewer`: reviewer of the verification, not a member of the team.
+    `signatory`: person responsible for the verification.
+    `accreditation`: number of the verifier's accreditation.
     """
 
     opinion: Opinion
@@ -103,20 +92,11 @@ def sign_verification(
     """
     Return the verifier's signed credential over a signed statement.
 
-    Parameters
-    ----------
-    statement : mapping
-        Statement with the operator's proof.
-    created : datetime
-        Time of signature, with a time zone.
-    records : sequence of Record
-        Findings of this verification.
-
-    Raises
-    ------
-    StatementStateError
-        If an unqualified opinion has open findings or blank descriptions; if the materiality
-        exceeds the permitted maximum.
+    `statement`: statement with the operator's proof.
+    `created`: time of signature, with a time zone.
+    `records`: findings of this verification.
+    Raises StatementStateError if an unqualified opinion has open findings or blank descriptions; if
+    the materiality exceeds the permitted maximum.
     """
     document = verification_body(statement, finding, holder, valid_from(created), records)
     return create_proof(document, key, created)
@@ -168,10 +148,7 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
     """
     Return the conclusions of a verifier's credential.
 
-    Raises
-    ------
-    CanonicalError
-        If it is not in the form that `verification_body` writes.
+    Raises CanonicalError if it is not in the form that `verification_body` writes.
     """
     conclusion = verification_of(verification).credential_subject
     if conclusion.opinion not in _OPINIONS:

@@ -93,16 +93,10 @@ class Arrived(NamedTuple):
     """
     Arrival of the readings of a device's local day.
 
-    Attributes
-    ----------
-    readings : int
-        Number of readings.
-    late : int
-        Number that arrived 36 hours or more after the day's end.
-    hours : int
-        Number of different hours in which they arrived.
-    span : int
-        Number of different hours of the day that they cover.
+    `readings`: number of readings.
+    `late`: number that arrived 36 hours or more after the day's end.
+    `hours`: number of different hours in which they arrived.
+    `span`: number of different hours of the day that they cover.
     """
 
     readings: int
@@ -126,10 +120,7 @@ def summary(arrivals: Arrivals, leaves: Iterable[DayLeaf]) -> Arrival:
     """
     Return the arrival data of a statement.
 
-    Parameters
-    ----------
-    leaves : iterable of DayLeaf
-        Device-days of the period, with their rows.
+    `leaves`: device-days of the period, with their rows.
     """
     every = [arrived for of_device in arrivals.values() for arrived in of_device.values()]
     readings, late = (

@@ -120,17 +120,9 @@ def diagram(
     """
     Return a plan as one SVG document.
 
-    Parameters
-    ----------
-    language : str
-        Language of its texts; English in packs.
-    names : mapping, optional
-        Names of roles and frequencies, as `role.NAME`; else by their names in the registry.
-
-    Raises
-    ------
-    MethodologyError
-        If its methodology or a role of it is unknown.
+    `language`: language of its texts; English in packs.
+    `names`: names of roles and frequencies, as `role.NAME`; else by their names in the registry.
+    Raises MethodologyError if its methodology or a role of it is unknown.
     """
     project = plan.project
     # a pack's diagram is drawn again byte for byte

@@ -73,12 +73,8 @@ def changed(claims: Claims, project: Project) -> tuple[str, ...]:
     """
     Return the fixed values of a project that differ from those of an issued statement.
 
-    Parameters
-    ----------
-    claims : Claims
-        Values of the issued statement.
-    project : Project
-        Project in the registry now, with the devices of the period.
+    `claims`: values of the issued statement.
+    `project`: project in the registry now, with the devices of the period.
     """
     was: defaultdict[_Key, set[str]] = defaultdict(set)
     for device, parameter, value in fixed_ex_ante(claims):
@@ -171,16 +167,10 @@ def figures(
     """
     Return the figures of a statement.
 
-    Parameters
-    ----------
-    claims : Claims
-        Claims of the statement, signed or not.
-    energy : collection of str
-        Roles of the energy; empty: all.
-    by_device : bool
-        Include devices, factors and digests, for a correction.
-    registry : mapping of str to str, optional
-        Further registry data (`mrv.statement.cross_check_json`).
+    `claims`: claims of the statement, signed or not.
+    `energy`: roles of the energy; empty: all.
+    `by_device`: include devices, factors and digests, for a correction.
+    `registry`: further registry data (`mrv.statement.cross_check_json`).
     """
     known = {**inputs(claims), **(registry or {})}
     meters = [
@@ -258,11 +248,8 @@ def difference(before: StatementFigures, now: StatementFigures) -> Difference:
     """
     Return the changes of a correction.
 
-    Parameters
-    ----------
-    before, now : StatementFigures
-        `figures(..., by_device=True)` of the statement that is replaced, and of the
-        one that replaces it.
+    `before`, `now`: `figures(..., by_device=True)` of the statement that is replaced, and of the
+    one that replaces it.
     """
     was, is_ = ({_place(d): d for d in statement.devices or ()} for statement in (before, now))
     old, new = before.factors or (), now.factors or ()

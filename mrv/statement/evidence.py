@@ -105,16 +105,11 @@ def remeter(
     """
     Return interval rows of a period, metered only from its readings.
 
-    Parameters
-    ----------
-    frames : iterable of Frame
-        Readings of the fleet's devices, times unique per device; all of a device in one frame.
-    pairs : set of (int, int)
-        Device and quantity pairs to meter.
-    from_us, to_us : int
-        Half-open. [us UTC]
-    metering : int
-        Version of the rules.
+    `frames`: readings of the fleet's devices, times unique per device; all of a device in one
+    frame.
+    `pairs`: device and quantity pairs to meter.
+    `from_us`, `to_us`: half-open. [us UTC]
+    `metering`: version of the rules.
     """
     meter = meter_of(metering, fleet)
     return together([
@@ -205,10 +200,7 @@ def of_claims(claims: Claims) -> int:
     """
     Return the version of metering of a statement.
 
-    Raises
-    ------
-    CanonicalError
-        If this release does not know it.
+    Raises CanonicalError if this release does not know it.
     """
     version = FIRST if claims.metering is UNSET else claims.metering
     if version not in (FIRST, METERING):

@@ -21,9 +21,9 @@ from mrv.factors import FactorBook
 from mrv.factors.ledger import centres, records_of
 from mrv.methodologies import find
 from mrv.model import SOLAR, TECHNOLOGY
+from mrv.registry import Calibration
 from mrv.registry.calibration import of_meters
 from mrv.registry.calibration_interval import Interval, intervals_of
-from mrv.registry.declared import Calibration
 from mrv.registry.project import FIRST, Lit, Measured, SupportingData
 from mrv.rules import closing
 from mrv.signatures import canonical
@@ -51,23 +51,13 @@ class Case:
     """
     Evidence and inputs of a statement.
 
-    Attributes
-    ----------
-    plan : MonitoringPlan
-        Plan; the positions of its devices are the fleet indices of `frames` and `rows`.
-    frames : iterable of Frame
-        All rows of a device in one frame; iterated once for the digests.
-    rows : IntervalRows
-        Interval rows of the period, from `evidence.select`.
-    from_us, to_us : int
-        Half-open, on the grid. [us UTC]
-    factors : FactorBook
-    recheck : bool
-        Meter the readings again, in the pass that digests them.
-    metering : int
-        Version of the rules that made the rows.
-    check_leaves : callable, optional
-        For a case that is rechecked: called with the leaves of some devices at a time.
+    `plan`: plan; the positions of its devices are the fleet indices of `frames` and `rows`.
+    `frames`: all rows of a device in one frame; iterated once for the digests.
+    `rows`: interval rows of the period, from `evidence.select`.
+    `from_us`, `to_us`: half-open, on the grid. [us UTC]
+    `recheck`: meter the readings again, in the pass that digests them.
+    `metering`: version of the rules that made the rows.
+    `check_leaves`: for a case that is rechecked: called with the leaves of some devices at a time.
     """
 
     plan: MonitoringPlan
@@ -247,10 +237,7 @@ class Case:
         """
         Refuse counted project-side quantities below the rise of their registers.
 
-        Raises
-        ------
-        PeriodError
-            Naming device, figures and remedy.
+        Raises PeriodError, naming device, figures and remedy.
         """
         result = list(undercounted(self._scanned.risen, self.result.devices))
         if result:

@@ -98,10 +98,7 @@ class Judge:
         """
         Return the flags of a block.
 
-        Parameters
-        ----------
-        block : Frame
-            Whole devices, sorted by device and time.
+        `block`: whole devices, sorted by device and time.
         """
         flags = judge(self._checks, Watched(len(self.fleet)), [block], whole=True).flags
         inside = (flags.time_us >= self.from_us) & (flags.time_us < self.to_us)
@@ -157,12 +154,8 @@ def rises(
     """
     Yield the minimum rise of registers in their windows. [base units]
 
-    Parameters
-    ----------
-    block : Frame
-        Whole devices, sorted by device and time.
-    wanted : mapping
-        As returned by `windows`.
+    `block`: whole devices, sorted by device and time.
+    `wanted`: as returned by `windows`.
     """
     if not wanted:
         return
@@ -242,29 +235,16 @@ class Scanned(NamedTuple):
     """
     Results of one pass over the readings.
 
-    Attributes
-    ----------
-    readings : Digest
-    reaches : list of Reach
-        Time range of the evidence by device.
-    rows : IntervalRows or None
-        Interval rows, if requested.
-    risen : list of (Window, int)
-        Minimum rise of registers in their windows. [base units]
-    other_channels : dict
-        Registers compared with the other channels of their device.
-    unusual : Unusual
-        Unusual readings.
-    gauged : dict
-        Daily values of analysers.
-    fitting : set of int
-        Signed registers that agree with the readings.
-    drawn : IntervalRows
-        Rows outside the account.
-    unrecorded : dict
-        Registers of the project's side compared with their gauges.
-    fallen, swapped : dict
-        Breaks of registers' sequences, and steps across entered replacements.
+    `reaches`: time range of the evidence by device.
+    `rows`: interval rows, if requested.
+    `risen`: minimum rise of registers in their windows. [base units]
+    `other_channels`: registers compared with the other channels of their device.
+    `unusual`: unusual readings.
+    `gauged`: daily values of analysers.
+    `fitting`: signed registers that agree with the readings.
+    `drawn`: rows outside the account.
+    `unrecorded`: registers of the project's side compared with their gauges.
+    `fallen`, `swapped`: breaks of registers' sequences, and steps across entered replacements.
     """
 
     readings: Digest
@@ -285,14 +265,9 @@ class Recheck(NamedTuple):
     """
     Expected results of a pass over the readings.
 
-    Attributes
-    ----------
-    pairs : set of (int, int)
-        Device and quantity that are metered again.
-    rows : IntervalRows
-        Expected rows; returned themselves if equal, so that no copy is held.
-    check : callable, optional
-        Called with the leaves of each block; raises where they differ from the signed ones.
+    `pairs`: device and quantity that are metered again.
+    `rows`: expected rows; returned themselves if equal, so that no copy is held.
+    `check`: called with the leaves of each block; raises where they differ from the signed ones.
     """
 
     pairs: set[tuple[int, int]]
@@ -332,27 +307,14 @@ def scan(
     """
     Return the results of one pass over the readings.
 
-    Parameters
-    ----------
-    frames : iterable of Frame
-        All rows of a device in one frame.
-    from_us, to_us : int
-        The period, half-open. [us UTC]
-    timezone : str
-        Time zone of the days.
-    recheck : Recheck, optional
-        Expected interval rows.
-    windows : mapping
-        From `mrv.statement.register_check.windows`.
-    metering : int
-        Version of the metering rules.
-    checks : ReadingChecks, optional
-        Further data for comparison with the readings.
-
-    Raises
-    ------
-    CanonicalError
-        If the rows of a device are in two frames, or as `recheck` raises.
+    `frames`: all rows of a device in one frame.
+    `from_us`, `to_us`: the period, half-open. [us UTC]
+    `timezone`: time zone of the days.
+    `recheck`: expected interval rows.
+    `windows`: from `mrv.statement.register_check.windows`.
+    `metering`: version of the metering rules.
+    `checks`: further data for comparison with the readings.
+    Raises CanonicalError if the rows of a device are in two frames, or as `recheck` raises.
     """
     pairs = None if recheck is None else recheck.pairs
     leaves: list[DayLeaf] = []

@@ -67,17 +67,11 @@ class Event:
     """
     Event of a finding.
 
-    Attributes
-    ----------
-    finding : str
-        Such as `CAR-1`.
-    number : int
-        Number among the events of the finding, from 1.
-    effect_t : Fraction, optional
-        Overstatement of the reduction, negative for an understatement; of a closing event the
-        remaining one. [t CO2e]
-    sha256 : str
-        Hash of the signed document's canonical bytes.
+    `finding`: such as `CAR-1`.
+    `number`: number among the events of the finding, from 1.
+    `effect_t`: overstatement of the reduction, negative for an understatement; of a closing event
+    the remaining one. [t CO2e]
+    `sha256`: hash of the signed document's canonical bytes.
     """
 
     statement: str
@@ -138,17 +132,11 @@ def sign_event(
     """
     Return one signed event of a finding.
 
-    Parameters
-    ----------
-    statement : mapping
-        Statement with the operator's proof.
-    before : sequence of Record
-        The statement's findings so far.
-    event : tuple
-        What happened, finding (a kind alone, such as `CAR`, for a new one), text, and
-        effect as decimal text. [t CO2e]
-    about_what : About, optional
-        Devices and days of the statement, of a finding that is raised.
+    `statement`: statement with the operator's proof.
+    `before`: the statement's findings so far.
+    `event`: what happened, finding (a kind alone, such as `CAR`, for a new one), text, and effect
+    as decimal text. [t CO2e]
+    `about_what`: devices and days of the statement, of a finding that is raised.
     """
     what, name, text, effect = event
     if len(text.strip()) > MOST_CHARACTERS:
@@ -185,10 +173,7 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
     """
     Return an event from its document; the caller checks its proof.
 
-    Raises
-    ------
-    CanonicalError
-        If it does not have the form of `sign_event`, or is of another statement.
+    Raises CanonicalError if it does not have the form of `sign_event`, or is of another statement.
     """
     name = repr(document.get("id"))
     finding_event = read(FindingEvent, document, f"event {name} of a finding")
@@ -285,10 +270,7 @@ def add(before: Sequence[Record], event: Event) -> tuple[Record, ...]:
     """
     Return the findings with one more event.
 
-    Raises
-    ------
-    StatementStateError
-        If the event is not possible in the finding's state.
+    Raises StatementStateError if the event is not possible in the finding's state.
     """
     known = next((record for record in before if record.name == event.finding), None)
     _check_order(before, known, event)
@@ -336,12 +318,8 @@ def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]
     """
     Return findings from the events in a pack's `findings.json`; the caller checks proofs.
 
-    Raises
-    ------
-    CanonicalError
-        If it is not a list of events of this statement.
-    StatementStateError
-        If an event is not possible in its order.
+    Raises CanonicalError if it is not a list of events of this statement.
+    Raises StatementStateError if an event is not possible in its order.
     """
     listed = canonical.parse(data)
     if not isinstance(listed, list) or not all(isinstance(event, dict) for event in listed):

@@ -87,10 +87,7 @@ def check_opinion(opinion: Opinion, records: Sequence[Record], result: Materiali
     """
     Refuse an unqualified opinion while requirements or findings are open.
 
-    Raises
-    ------
-    StatementStateError
-        Names the open findings, or the misstatement.
+    Raises StatementStateError that names the open findings, or the misstatement.
     """
     if opinion_word(opinion) != "unqualified":
         return
@@ -118,10 +115,7 @@ def check_people(
     """
     Refuse a review by a member of the team, and a visit after the signature.
 
-    Raises
-    ------
-    StatementStateError
-        Naming the person, or the day.
+    Raises StatementStateError, naming the person, or the day.
     """
     names = {person.name.casefold() for person in team}
     if reviewer is not None and reviewer.name.casefold() in names:
@@ -141,10 +135,8 @@ def check_words(opinion: Opinion, claims: Claims, words: Words) -> None:
     """
     Refuse an unqualified opinion with blank descriptions.
 
-    Raises
-    ------
-    StatementStateError
-        Names the open findings, the first blank descriptions, or a row of another statement.
+    Raises StatementStateError that names the open findings, the first blank descriptions, or a row
+    of another statement.
     """
     check_rows(claims, words)
     for reason in filter(str.strip, words.reasons):
@@ -179,12 +171,7 @@ class Words:
     """
     A verifier's descriptions.
 
-    Attributes
-    ----------
-    parameters : tuple of ParameterVerified
-    requirements : tuple of RequirementVerified
-    reasons : tuple of str
-        Reasons for closing each open finding, in order; blank for one that stays open.
+    `reasons`: reasons for closing each open finding, in order; blank for one that stays open.
     """
 
     parameters: tuple[ParameterVerified, ...] = ()
@@ -283,10 +270,7 @@ def check_rows(claims: Claims, words: Words) -> None:
     """
     Refuse rows that are not of the statement, and repeated rows.
 
-    Raises
-    ------
-    StatementStateError
-        Names the first such row.
+    Raises StatementStateError that names the first such row.
     """
     every = subjects(claims)
     known_rows = {*every, *((parameter, None) for parameter, _ in every)}

@@ -39,7 +39,7 @@ from mrv.documents.plan import (
     StatementFigures,
 )
 from mrv.parameters.evidence import USUAL, RequiredGrades
-from mrv.registry.declared import Calibration, Declared, Sample
+from mrv.registry import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
@@ -91,88 +91,46 @@ class MonitoringPlan:
     """
     Registry extract of a period.
 
-    Attributes
-    ----------
-    project : Project
-        The project, with the devices that serve it in the period.
-    devices : tuple of Device
-        Those devices and their check meters, by id; their positions are the fleet indices of the
-        evidence.
-    serials : mapping of str to str or None
-    calibrations : mapping of str to tuple of Calibration
-    carried_ug : int
-        Negative balance of earlier periods, 0 or below. [ug CO2e]
-    carried_from : str or None
-        Statements of that balance, separated by commas.
-    checks : tuple of CheckMeter
-    versions : tuple of Version
-        Versions of the project's monitoring plan in force in the period.
-    versions_before : tuple of Version
-        Versions that these correct, change or deviate from, not in force themselves.
-    invoices : tuple of Invoice
-    earlier : tuple of StatementFigures
-        `mrv.statement.earlier_statements.figures` of the period before and of a year before.
-    corrected : StatementFigures or None
-        `mrv.statement.earlier_statements.figures` of the statement that this one replaces.
-    energy : tuple of str
-        Roles of the design's energy (`mrv.accounting.rounded_figures.energy_roles`).
-    unclaimed : tuple of (int, int)
-        Earlier spans without an issued statement, after the first issued one. [us UTC]
-    changed : tuple of str
-        Values fixed ex ante that differ from the previous statement.
-    accounting : int
-        Version of the rules of accounting.
-    registry : tuple of RegistryCondition
-        Registry rules that are not met.
-    excluded : tuple of Excluded
-        Devices excluded until the registry is corrected, with rule and reason.
-    certified : mapping of (str, str) to tuple of Certified
-        Energy in certificates, by device and quantity.
-    ratings : mapping of str to tuple of (int, int)
-        Rated powers, each from a time on. [us UTC, W]
-    meters : mapping of str to (maker, model)
-    samples : tuple of Sample
-        Laboratory results of the period.
-    history : tuple of Usage
-        Consumption and service in the project's issued statements of the last year.
-    fixed : tuple of FixedBefore
-        Values fixed ex ante that differ from the present ones.
-    arrivals : mapping of str to mapping of str to Arrived, or None
-        By device and local day; None where not recorded.
-    signed : SignedExtract or None
-        Signed values of the period and keys of who signed; None where not examined.
-    issue_signatures : int
-        Number of operators that must approve the issue; 1: the preparer's signature is sufficient.
-    public_url : str or None
-        Public address of the statement's status.
-    accepted : tuple of FactorAccepted
-        Factors of registry files with an acceptance.
-    documents : tuple of Document
-        Design capacities of the plant.
-    clocks : mapping of str to Clocked
-        Hours reported by readings of a device, and the fewer hours in which they arrived.
-    late : tuple of ChangedLate
-        Values fixed ex ante that were changed after the period began.
-    replaced : tuple of (Invoice, Invoice, str)
-        Corrected invoices, each with its correction and the reason.
-    outside : tuple of MeteredOutside
-        Quantities metered in invoiced time outside the period.
-    points : mapping of str to (str or None, tuple of str)
-        Monitoring point of each device, and its loads.
-    gas : mapping of str to str
-        Gas basis of a device, `dry` or `wet`, where stated.
-    forward : tuple of ForwardAction
-        Open requests of the validation and of earlier verifications.
-    calibrated_every : mapping of str to int
-        Interval of calibration by device, where the registry has one. [months]
-    required : RequiredGrades
-        Grades of evidence required by the programme.
-    declared : Declared
-        Surveys, events, the registered design, common meters.
-    common : tuple of CommonMetered
-        Quantities of common meters and their users in the period.
-    row_signers : tuple of RowSigner
-        Signers of invoices, laboratory results or documents of the period.
+    `project`: the project, with the devices that serve it in the period.
+    `devices`: those devices and their check meters, by id; their positions are the fleet indices of
+    the evidence.
+    `carried_ug`: negative balance of earlier periods, 0 or below. [ug CO2e]
+    `carried_from`: statements of that balance, separated by commas.
+    `versions`: versions of the project's monitoring plan in force in the period.
+    `versions_before`: versions that these correct, change or deviate from, not in force themselves.
+    `earlier`: `mrv.statement.earlier_statements.figures` of the period before and of a year before.
+    `corrected`: `mrv.statement.earlier_statements.figures` of the statement that this one replaces.
+    `energy`: roles of the design's energy (`mrv.accounting.rounded_figures.energy_roles`).
+    `unclaimed`: earlier spans without an issued statement, after the first issued one. [us UTC]
+    `changed`: values fixed ex ante that differ from the previous statement.
+    `accounting`: version of the rules of accounting.
+    `registry`: registry rules that are not met.
+    `excluded`: devices excluded until the registry is corrected, with rule and reason.
+    `certified`: energy in certificates, by device and quantity.
+    `ratings`: rated powers, each from a time on. [us UTC, W]
+    `meters`: mapping of str to (maker, model).
+    `samples`: laboratory results of the period.
+    `history`: consumption and service in the project's issued statements of the last year.
+    `fixed`: values fixed ex ante that differ from the present ones.
+    `arrivals`: by device and local day; None where not recorded.
+    `signed`: signed values of the period and keys of who signed; None where not examined.
+    `issue_signatures`: number of operators that must approve the issue; 1: the preparer's signature
+    is sufficient.
+    `public_url`: public address of the statement's status.
+    `accepted`: factors of registry files with an acceptance.
+    `documents`: design capacities of the plant.
+    `clocks`: hours reported by readings of a device, and the fewer hours in which they arrived.
+    `late`: values fixed ex ante that were changed after the period began.
+    `replaced`: corrected invoices, each with its correction and the reason.
+    `outside`: quantities metered in invoiced time outside the period.
+    `points`: monitoring point of each device, and its loads.
+    `gas`: gas basis of a device, `dry` or `wet`, where stated.
+    `forward`: open requests of the validation and of earlier verifications.
+    `calibrated_every`: interval of calibration by device, where the registry has one. [months]
+    `required`: grades of evidence required by the programme.
+    `declared`: surveys, events, the registered design, common meters.
+    `common`: quantities of common meters and their users in the period.
+    `row_signers`: signers of invoices, laboratory results or documents of the period.
     """
 
     project: Project

@@ -21,7 +21,7 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.errors import CanonicalError, PeriodError
-from mrv.registry.declared import Calibration, Declared, Sample
+from mrv.registry import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
     FIRST,
@@ -55,10 +55,7 @@ def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
     """
     Return the plan from `MonitoringPlan.to_json`.
 
-    Raises
-    ------
-    CanonicalError
-        If a key is missing, unknown or of another type; with its path.
+    Raises CanonicalError if a key is missing, unknown or of another type; with its path.
     """
     plan = read(PlanExtract, record, "plan.json")
     try:

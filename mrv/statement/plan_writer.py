@@ -39,9 +39,8 @@ from mrv.documents.plan import (
     UsageBefore,
 )
 from mrv.parameters.evidence import USUAL, RequiredGrades, required_of
-from mrv.registry import monitoring_plan
+from mrv.registry import Calibration, Sample, monitoring_plan
 from mrv.registry.calibration_interval import Interval, limited
-from mrv.registry.declared import Calibration, Sample
 from mrv.registry.monitoring_plan import Approval, Version
 from mrv.registry.project import (
     FIRST,
@@ -283,11 +282,8 @@ def certified_in(
     """
     Return certified energy from `certified_out`.
 
-    Raises
-    ------
-    ValueError
-        For an amount not above 0, a time inside an interval, runs out of order, or a repeated
-        certificate of a device.
+    Raises ValueError for an amount not above 0, a time inside an interval, runs out of order, or a
+    repeated certificate of a device.
     """
     result: dict[tuple[str, str], tuple[Certified, ...]] = {}
     for certificate in certified:

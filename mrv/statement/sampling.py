@@ -233,12 +233,8 @@ def sign_sampling(
     """
     Return the signed list of a statement's sample, drawn by its verifier.
 
-    Parameters
-    ----------
-    statement : mapping
-        Statement with the operator's proof.
-    case : Case
-        Its evidence.
+    `statement`: statement with the operator's proof.
+    `case`: its evidence.
     """
     draw = key.sign(_message(statement))
     signed = write(_subject(statement, case, size, draw)), holder, valid_from(created)
@@ -252,16 +248,10 @@ def check_sampling(
     """
     Draw a list again and compare; the caller checks its proof.
 
-    Returns
-    -------
-    tuple of int
-        Number of units drawn at random, drawn by risk, and in total.
+    Raises CanonicalError or SignatureError if it does not have the form of `sign_sampling`, is of
+    another statement, or differs from the draw of its seed.
 
-    Raises
-    ------
-    CanonicalError, SignatureError
-        If it does not have the form of `sign_sampling`, is of another statement, or differs from
-        the draw of its seed.
+    Returns: number of units drawn at random, drawn by risk, and in total.
     """
     named = related(statement["id"], canonical.encode(statement))
     if (

@@ -96,10 +96,7 @@ class RegisterComparison:
         """
         Return the indices of registers between the readings before and after them.
 
-        Parameters
-        ----------
-        block : Frame
-            Whole devices, by device and time.
+        `block`: whole devices, by device and time.
         """
         result = set()
         for device, places in self._of.items():
@@ -139,12 +136,8 @@ def shares(
     """
     Return the signed share of the energy, by kind of signature.
 
-    Parameters
-    ----------
-    fitting : set of int
-        Indices in `registers_of` of registers that agree with the readings.
-    outcomes : iterable of DeviceOutcome
-        Metered quantity of each device in its role.
+    `fitting`: indices in `registers_of` of registers that agree with the readings.
+    `outcomes`: metered quantity of each device in its role.
     """
     registers = registers_of(extract)
     whole, backed = 0, dict.fromkeys(KINDS, 0)
@@ -257,10 +250,7 @@ def keys_of(
     """
     Return keys by names of signers; each may sign for itself and for devices behind it.
 
-    Raises
-    ------
-    SignedValueError
-        If a key cannot be read.
+    Raises SignedValueError if a key cannot be read.
     """
     behind: dict[str, dict[str, str]] = {}
     for device in devices:
@@ -289,10 +279,7 @@ def energy_registers(checked: Checked, device: Device) -> Iterator[RegisterValue
     """
     Yield the usable energy registers in a signed value.
 
-    Raises
-    ------
-    SignedValueError
-        If a batch's messages cannot be read.
+    Raises SignedValueError if a batch's messages cannot be read.
     """
     if checked.record is not None:
         yield from _of_record(checked.record, device)
@@ -326,12 +313,8 @@ def check_kept(
     """
     Verify every signed value of a plan, and its registers.
 
-    Raises
-    ------
-    CanonicalError
-        Names the first value that fails.
-    SignedValueError
-        If a key or message cannot be read.
+    Raises CanonicalError that names the first value that fails.
+    Raises SignedValueError if a key or message cannot be read.
     """
     keys = keys_of(extract.keys, devices, serials)
     by_id = {device.id: device for device in devices}

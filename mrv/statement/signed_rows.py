@@ -26,7 +26,7 @@ from ingest.errors import InputError
 from mrv.documents import write
 from mrv.documents.plan import RowSigner
 from mrv.errors import EnrolmentError, SignatureError
-from mrv.registry.declared import Sample
+from mrv.registry import Sample
 from mrv.registry.project import Document, Invoice
 from mrv.rounding import exact_text
 from mrv.signatures import canonical, ed25519
@@ -129,10 +129,7 @@ def key_of(signed: str) -> str:
     """
     Return the key named in a signature, as a Multikey.
 
-    Raises
-    ------
-    SignatureError
-        If it is neither a detached JWS nor a detached COSE_Sign1.
+    Raises SignatureError if it is neither a detached JWS nor a detached COSE_Sign1.
     """
     return _read(signed, b"").key
 
@@ -195,17 +192,9 @@ def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     """
     Return the key of a signature that gives grade A; SignatureError for any other.
 
-    Parameters
-    ----------
-    keys : sequence of EnrolledKey
-        Keys of third parties, and of operators from whom the signer must be independent.
-
-    Raises
-    ------
-    SignatureError
-        If the row differs from the signed one.
-    EnrolmentError
-        If the key is not a third party's, or not of the issuer of the row.
+    `keys`: keys of third parties, and of operators from whom the signer must be independent.
+    Raises SignatureError if the row differs from the signed one.
+    Raises EnrolmentError if the key is not a third party's, or not of the issuer of the row.
     """
     named = key_of(row.signed)
     key = next((key for key in keys if key.multikey == named and key.role == ROLE), None)
@@ -293,15 +282,8 @@ def check_kept(
     """
     Refuse rows of a plan signed by another key; return the number of rows by key.
 
-    Parameters
-    ----------
-    operators : sequence of EnrolledKey
-        Signers of the statement.
-
-    Raises
-    ------
-    SignatureError, EnrolmentError
-        As `check`.
+    `operators`: signers of the statement.
+    Raises SignatureError or EnrolmentError as `check`.
     """
     keys = [
         EnrolledKey(

@@ -79,12 +79,8 @@ def about(
     """
     Return a credential about a signed statement, without its proof.
 
-    Parameters
-    ----------
-    part : str
-        Suffix of its id, appended to the statement's id.
-    signed : tuple
-        Its subject, issuer and start of validity.
+    `part`: suffix of its id, appended to the statement's id.
+    `signed`: its subject, issuer and start of validity.
     """
     subject, holder, when = signed
     return {
@@ -134,10 +130,7 @@ def check_step(statement: str, state: str, wanted: State) -> None:
     """
     Refuse a transition that does not follow the state.
 
-    Raises
-    ------
-    StatementStateError
-        Names the state and the permitted next states.
+    Raises StatementStateError that names the state and the permitted next states.
     """
     allowed = _NEXT[state]
     if wanted in allowed:
@@ -249,11 +242,8 @@ def check_approval(
     """
     Refuse an approval of another statement or verification; the caller checks its proof.
 
-    Raises
-    ------
-    CanonicalError, SignatureError, EnrolmentError
-        If it is in another form, of other documents, earlier than the verification, or not by an
-        operator of the project.
+    Raises CanonicalError, SignatureError or EnrolmentError if it is in another form, of other
+    documents, earlier than the verification, or not by an operator of the project.
     """
     name = str(document.get("id"))
     check_role(holder, "operator", statement["id"])
@@ -354,19 +344,10 @@ def sign_list(
     """
     Return a project's signed list.
 
-    Parameters
-    ----------
-    every : iterable of str
-        All statements of the project.
-    ended : iterable of str
-        Those no longer valid.
-    days : int
-        Validity of the list.
-
-    Raises
-    ------
-    StatementStateError
-        If two statements share an index.
+    `every`: all statements of the project.
+    `ended`: those no longer valid.
+    `days`: validity of the list.
+    Raises StatementStateError if two statements share an index.
     """
     places: dict[int, str] = {}
     for name in every:
@@ -403,10 +384,7 @@ def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
     """
     Return whether a statement is still valid according to a list; the caller checks its proof.
 
-    Raises
-    ------
-    CanonicalError
-        If it is the list of another project.
+    Raises CanonicalError if it is the list of another project.
     """
     return statement not in ended(document, project, [statement])
 
@@ -427,10 +405,7 @@ def lasts(document: Mapping[str, Any]) -> tuple[datetime, datetime]:
     """
     Return start and end of a list's validity, end excluded.
 
-    Raises
-    ------
-    CanonicalError, SignatureError
-        If it is not a list, or a time is invalid.
+    Raises CanonicalError or SignatureError if it is not a list, or a time is invalid.
     """
     status_list = read(StatusList, document, f"status list {document.get('id')!r}")
     begin = time_of(status_list.valid_from, "validFrom of the status list")

@@ -37,13 +37,9 @@ class Text:
     """
     A text before rendering.
 
-    Attributes
-    ----------
-    code : str
-        Table and key in the word files, as `MTR-01.above_rating`.
-    values : tuple of (str, Value)
-        By name: a name or identifier, a number as exact decimal text or int, a `Text`, or a
-        tuple of these, which is a list.
+    `code`: table and key in the word files, as `MTR-01.above_rating`.
+    `values`: by name: a name or identifier, a number as exact decimal text or int, a `Text`, or a
+    tuple of these, which is a list.
     """
 
     code: str
@@ -118,10 +114,7 @@ def render(one: Text, language: str = "en", **others: Value) -> str:
     """
     Return a text in a language, or in English where a translation is missing.
 
-    Parameters
-    ----------
-    others : str, int or Text
-        Values that are not the text's own, as the `tonnes` of its finding.
+    `others`: values that are not the text's own, as the `tonnes` of its finding.
 
     Notes
     -----

@@ -35,18 +35,11 @@ class Missing(NamedTuple):
     """
     Evidence that a reader still needs.
 
-    Attributes
-    ----------
-    code : str
-        Stable identifier, for programs.
-    state : str
-        State from which a reader needs it.
-    what : str
-        Description, in a sentence.
-    remedy : str
-        Option or command that supplies it.
-    waiver : str
-        Value of `--accept` that waives it; empty if none.
+    `code`: stable identifier, for programs.
+    `state`: state from which a reader needs it.
+    `what`: description, in a sentence.
+    `remedy`: option or command that supplies it.
+    `waiver`: value of `--accept` that waives it; empty if none.
     """
 
     code: str
@@ -75,14 +68,9 @@ class StampedStatement(NamedTuple):
     """
     Time stamps of a statement by trusted authorities.
 
-    Attributes
-    ----------
-    stamps : tuple of (str, str)
-        Name of each authority, and when it first saw the statement or the log with it.
-    issue_by : datetime or None
-        Time by which enough of them had stamped the log with this issue, UTC.
-    ends : tuple of (str, str)
-        Authorities whose certificate has expired, and when.
+    `stamps`: name of each authority, and when it first saw the statement or the log with it.
+    `issue_by`: time by which enough of them had stamped the log with this issue, UTC.
+    `ends`: authorities whose certificate has expired, and when.
     """
 
     stamps: tuple[tuple[str, str], ...] = ()
@@ -117,14 +105,8 @@ class Rules(NamedTuple):
     """
     Versions of the rules of a statement, and today's.
 
-    Attributes
-    ----------
-    metering, accounting : int
-    metering_today, accounting_today : int
-    today : Figures or None
-        Result under today's rules, where these differ.
-    why : str
-        Reason for a missing result under today's rules.
+    `today`: result under today's rules, where these differ.
+    `why`: reason for a missing result under today's rules.
     """
 
     metering: int
@@ -168,37 +150,20 @@ class Report:
     """
     A complete verification.
 
-    Attributes
-    ----------
-    statement : str
-        Its id, if readable.
-    state : str
-        State supported by the evidence: draft, submitted, verified or issued.
-    keys : str
-        Where the trusted keys came from, in a sentence.
-    steps : tuple of StepResult
-    lacking : tuple of Missing
-        Evidence of an issued statement that is missing.
-    accepted : frozenset of str
-        State required by the reader, and accepted weaknesses.
-    relied, not_relied : tuple of str
-        Grounds of the outcome, and items not relied on, in sentences.
-    unmet : tuple of str
-        Conditions not met according to the statement.
-    effects : tuple of str
-        Rules with a deduction, each with its tonnes.
-    gaps : tuple of str
-        Gaps by device and cause, with hours and tonnes.
-    graded : str
-        The share of the reduction by grade of evidence; empty before 0.2.0.
-    arrived : tuple of SealedArrival
-        Arrival of the readings of each sealed day.
-    stamps : tuple of (str, str)
-        Trusted time-stamp authorities of the statement, each with its first time.
-    stamped_days : tuple of StampedDay
-        Time by which they stamped the seal of each day.
-    rules : Rules or None
-        Versions of its rules, and the result under today's; None without evidence.
+    `statement`: its id, if readable.
+    `state`: state supported by the evidence: draft, submitted, verified or issued.
+    `keys`: where the trusted keys came from, in a sentence.
+    `lacking`: evidence of an issued statement that is missing.
+    `accepted`: state required by the reader, and accepted weaknesses.
+    `relied`, `not_relied`: grounds of the outcome, and items not relied on, in sentences.
+    `unmet`: conditions not met according to the statement.
+    `effects`: rules with a deduction, each with its tonnes.
+    `gaps`: gaps by device and cause, with hours and tonnes.
+    `graded`: the share of the reduction by grade of evidence; empty before 0.2.0.
+    `arrived`: arrival of the readings of each sealed day.
+    `stamps`: trusted time-stamp authorities of the statement, each with its first time.
+    `stamped_days`: time by which they stamped the seal of each day.
+    `rules`: versions of its rules, and the result under today's; None without evidence.
     """
 
     statement: str

@@ -256,12 +256,8 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
     """
     Return the one enrolled key of a log that signed a note.
 
-    Raises
-    ------
-    NotCheckedError
-        If no log of that name is among the trusted ones.
-    EnrolmentError
-        If none of the trusted keys signed it.
+    Raises NotCheckedError if no log of that name is among the trusted ones.
+    Raises EnrolmentError if none of the trusted keys signed it.
     """
     text, signed = signature_lines(note)
     ids = {(name, raw[:_KEY_ID_BYTES]) for name, raw in signed}

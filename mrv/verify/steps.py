@@ -287,33 +287,19 @@ def verify(
     """
     Run all steps; stop at the first failure.
 
-    Parameters
-    ----------
-    pack : Pack
-    trusted : Trust or iterable of EnrolledKey, optional
-        Keys that the reader trusts.  Without them the pack is compared with its own keys, and the
-        result cannot be relied on.
-    status : bytes, optional
-        The project's status list.  If absent, one stored with the trusted keys is used.
-    at : datetime, optional
-        Time of verification; now if absent.
-    accept : iterable of str
-        Sufficient state (`draft`, `submitted`, `verified`), and accepted weaknesses (`WAIVERS`).
-    policy : Policy, optional
-        Witnesses that must have cosigned, in addition to those of the trusted keys.
-    authorities : StampRule, optional
-        Time-stamp authorities that the reader trusts, in place of those of the trust root.
-    meter_keys : mapping of str to tuple of MeterKey, optional
-        The reader's keys of meters and gateways, by id or serial number.
-    begun : callable, optional
-        Called as each step begins, with its number, from 1, and its name.
-
-    Raises
-    ------
-    InputError
-        For an unknown value in `accept`.
-    PackTooLargeError
-        If the pack exceeds the size limits.
+    `trusted`: keys that the reader trusts.  Without them the pack is compared with its own keys,
+    and the result cannot be relied on.
+    `status`: the project's status list.  If absent, one stored with the trusted keys is used.
+    `at`: time of verification; now if absent.
+    `accept`: sufficient state (`draft`, `submitted`, `verified`), and accepted weaknesses
+    (`WAIVERS`).
+    `policy`: witnesses that must have cosigned, in addition to those of the trusted keys.
+    `authorities`: time-stamp authorities that the reader trusts, in place of those of the trust
+    root.
+    `meter_keys`: the reader's keys of meters and gateways, by id or serial number.
+    `begun`: called as each step begins, with its number, from 1, and its name.
+    Raises InputError for an unknown value in `accept`.
+    Raises PackTooLargeError if the pack exceeds the size limits.
     """
     accepted = frozenset(accept)
     if not accepted <= {*STATES[:-1], *WAIVERS}:

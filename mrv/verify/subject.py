@@ -307,10 +307,8 @@ def asked_at(text: str | None) -> datetime:
     """
     Return the time of `--at`, in UTC; now where absent.
 
-    Raises
-    ------
-    InputError
-        If it is not a time with an offset, is outside the range of UTC, or is in the future.
+    Raises InputError if it is not a time with an offset, is outside the range of UTC, or is in the
+    future.
     """
     now = datetime.now(UTC)
     if text is None:
@@ -333,11 +331,8 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
     Return the keys that a reader trusts; keys inside the pack are refused.
 
-    Raises
-    ------
-    InputError
-        If the file is in the pack under verification, cannot be read, is neither a trust root nor a
-        keyring, or contains an invalid status list.
+    Raises InputError if the file is in the pack under verification, cannot be read, is neither a
+    trust root nor a keyring, or contains an invalid status list.
     """
     if is_part_of(file, pack):
         raise InputError(
@@ -363,10 +358,7 @@ def own_policy(file: str, pack: str) -> Policy:
     """
     Return the policy of `--policy`: witnesses whose cosignatures the reader requires.
 
-    Raises
-    ------
-    InputError
-        If the file is in the pack under verification, or is not a policy.
+    Raises InputError if the file is in the pack under verification, or is not a policy.
     """
     if is_part_of(file, pack):
         raise InputError(
@@ -387,10 +379,8 @@ def own_authorities(file: str, pack: str) -> StampRule:
     """
     Return the time-stamp authorities that a reader trusts; those inside the pack are refused.
 
-    Raises
-    ------
-    InputError
-        If the file is in the pack under verification, cannot be read, or contains no certificate.
+    Raises InputError if the file is in the pack under verification, cannot be read, or contains no
+    certificate.
     """
     if is_part_of(file, pack):
         raise InputError(
@@ -407,10 +397,8 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
     """
     Return the keys of `--meter-keys`: public keys of meters and gateways.
 
-    Raises
-    ------
-    InputError
-        If the file is in the pack under verification, or a line is not a name with a key.
+    Raises InputError if the file is in the pack under verification, or a line is not a name with a
+    key.
     """
     if is_part_of(file, pack):
         raise InputError(

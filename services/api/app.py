@@ -124,10 +124,8 @@ def make_app(
     """
     Return the application.
 
-    Parameters
-    ----------
-    database_url : str
-        Connected to at the start; while it is unreachable requests are answered with 503.
+    `database_url`: connected to at the start; while it is unreachable requests are answered with
+    503.
     """
 
     @asynccontextmanager

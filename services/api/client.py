@@ -34,10 +34,7 @@ class RefusedError(InputError):
     """
     Request rejected by the API.
 
-    Attributes
-    ----------
-    problem : Problem
-        Problem document of the answer.
+    `problem`: problem document of the answer.
     """
 
     def __init__(self, problem: shapes.Problem) -> None:
@@ -49,21 +46,12 @@ class Client:
     """
     A client of one API, with one token or public.
 
-    Parameters
-    ----------
-    url : str
-        `https://host[:port]`, without `/v1`.
-    token : str, optional
-        Bearer token.
-    timeout_s : float
-        Timeout of each request.
-
-    Raises
-    ------
-    RefusedError
-        By every method, if the API rejects the request; `problem` states the reason.
-    ServerError
-        By every method, if the API cannot be reached or stays busy.
+    `url`: `https://host[:port]`, without `/v1`.
+    `token`: Bearer token.
+    `timeout_s`: timeout of each request.
+    Raises RefusedError by every method, if the API rejects the request; `problem` states the
+    reason.
+    Raises ServerError by every method, if the API cannot be reached or stays busy.
     """
 
     def __init__(self, url: str, token: str | None = None, timeout_s: float = 30.0) -> None:
@@ -136,10 +124,7 @@ class Client:
         """
         Submit a sampling list drawn and signed with a verifier's own key.
 
-        Parameters
-        ----------
-        signed : bytes
-            As `tonne statement sample PACK --key N --out FILE` writes it.
+        `signed`: as `tonne statement sample PACK --key N --out FILE` writes it.
         """
         return self._hand_in(f"/statements/{statement}/sampling", signed, shapes.Sampled)
 
@@ -147,10 +132,7 @@ class Client:
         """
         Submit an operator's approval of a verified statement's issue.
 
-        Parameters
-        ----------
-        signed : bytes
-            As `tonne statement approve PACK --key N --out FILE` writes it.
+        `signed`: as `tonne statement approve PACK --key N --out FILE` writes it.
         """
         return self._hand_in(f"/statements/{statement}/approval", signed, shapes.TakenApproval)
 
@@ -178,10 +160,7 @@ class Client:
         """
         Submit an event of a finding signed with its holder's own key.
 
-        Parameters
-        ----------
-        signed : bytes
-            As `tonne statement finding add|answer|close PACK --out FILE` writes it.
+        `signed`: as `tonne statement finding add|answer|close PACK --out FILE` writes it.
         """
         return self._hand_in(f"/statements/{statement}/findings", signed, shapes.TakenEvent)
 
@@ -189,10 +168,7 @@ class Client:
         """
         Submit an operator's signature over a draft.
 
-        Parameters
-        ----------
-        signature : bytes
-            As `tonne statement submit DRAFT --out FILE` writes it.
+        `signature`: as `tonne statement submit DRAFT --out FILE` writes it.
         """
         return self._hand_in(f"/statements/{statement}/submission", signature, shapes.Submitted)
 
@@ -200,10 +176,7 @@ class Client:
         """
         Submit a verifier's opinion; the server first recalculates everything.
 
-        Parameters
-        ----------
-        signed : bytes
-            As `tonne statement verify PACK --out FILE` writes it.
+        `signed`: as `tonne statement verify PACK --out FILE` writes it.
         """
         return self._hand_in(f"/statements/{statement}/verification", signed, shapes.Judged)
 
@@ -238,10 +211,7 @@ class Client:
         Download a statement's report, and return its path: `pdf`, or `xlsx` with daily sums of
         every meter.
 
-        Parameters
-        ----------
-        out : Path
-            Path of the file; as for `evidence`.
+        `out`: path of the file; as for `evidence`.
         """
         return self._whole(f"/statements/{statement}.{wanted}?lang={language}", out)
 
@@ -250,17 +220,9 @@ class Client:
         Download a statement's evidence pack, continuing an interrupted download, and return its
         path.
 
-        Parameters
-        ----------
-        out : Path
-            Path of the zip file; `<out>.part` is an incomplete download.
-        maximum : int, optional
-            Maximum size. [bytes]
-
-        Raises
-        ------
-        PackTooLargeError
-            If it is larger.
+        `out`: path of the zip file; `<out>.part` is an incomplete download.
+        `maximum`: maximum size. [bytes]
+        Raises PackTooLargeError if it is larger.
         """
         return self._whole(f"/statements/{statement}/evidence", out, maximum)
 

@@ -80,10 +80,7 @@ class Places:
     """
     Places for connections: a total number, and a number per address.
 
-    Parameters
-    ----------
-    proxies : sequence of networks
-        Trusted proxies, whose addresses have no individual limit.
+    `proxies` (sequence of networks): trusted proxies, whose addresses have no individual limit.
     """
 
     def __init__(
@@ -285,10 +282,7 @@ def networks(text: str) -> list[Any]:
     """
     Return addresses and networks, separated by commas.
 
-    Raises
-    ------
-    ValueError
-        For any other value.
+    Raises ValueError for any other value.
     """
     parts = [part.strip() for part in text.split(",")]
     return [ipaddress.ip_network(part) for part in parts if part]
@@ -310,10 +304,7 @@ class Lane:
     """
     Limited number of parallel requests; others wait in order.
 
-    Parameters
-    ----------
-    maximum : int
-        Number of requests admitted per name.
+    `maximum`: number of requests admitted per name.
     """
 
     def __init__(self, maximum: int) -> None:

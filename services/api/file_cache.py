@@ -33,10 +33,7 @@ def check(header: str | None, size: int) -> None:
     """
     Refuse a `Range` header that cannot be answered.
 
-    Raises
-    ------
-    ProblemError
-        400 if it is malformed or reversed, 416 if it begins after the end.
+    Raises ProblemError: 400 if it is malformed or reversed, 416 if it begins after the end.
     """
     if header is None:
         return
@@ -93,13 +90,8 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
 
     An open file can be read to its end even if it is removed meanwhile.
 
-    Parameters
-    ----------
-    folder : Path
-    room : Room
-        Limits of the folder.
-    make : callable
-        Called with an empty folder to work in; returns the finished file, which is moved.
+    `room`: limits of the folder.
+    `make`: called with an empty folder to work in; returns the finished file, which is moved.
     """
     file = folder / name
     with suppress(FileNotFoundError):  # whoever has it already waits for nobody's new one
@@ -146,15 +138,8 @@ def sent(
     """
     Send an open file, whole or in ranges, or answer not modified; then close it.
 
-    Parameters
-    ----------
-    tag : str
-        Its version: a file made again is the same, whatever its time stamp.
-
-    Raises
-    ------
-    ProblemError
-        For a range that cannot be answered.
+    `tag`: its version: a file made again is the same, whatever its time stamp.
+    Raises ProblemError for a range that cannot be answered.
     """
     entity = f'"{tag}"'
     content = {**headers, "ETag": entity, "Last-Modified": _MADE}
@@ -212,10 +197,7 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     """
     Return a time span in microseconds UTC, end excluded.
 
-    Raises
-    ------
-    ProblemError
-        422, naming the invalid time, or both for an empty span.
+    Raises ProblemError: 422, naming the invalid time, or both for an empty span.
     """
     edges = []
     for name, text in (("from", begin), ("to", end)):
@@ -255,14 +237,9 @@ def page(
     """
     Return a page of a list.
 
-    Parameters
-    ----------
-    of : tuple
-        The list and its filters, to which the next page's cursor is bound.
-    rows : sequence
-        Up to one row more than `limit`, if there is a next page.
-    key : callable
-        Returns a row's key for the cursor.
+    `of`: the list and its filters, to which the next page's cursor is bound.
+    `rows`: up to one row more than `limit`, if there is a next page.
+    `key`: returns a row's key for the cursor.
     """
     items = rows[:limit]
     mark = ask.api.cursors.make(of, key(items[-1])) if len(rows) > limit else None

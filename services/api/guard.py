@@ -70,10 +70,7 @@ class Rates:
     """
     Token buckets, one per caller; the longest inactive callers are dropped first.
 
-    Parameters
-    ----------
-    per_s : float
-        Requests per second and caller; two seconds' worth at once.
+    `per_s`: requests per second and caller; two seconds' worth at once.
     """
 
     def __init__(self, per_s: float) -> None:

@@ -34,10 +34,7 @@ class Maker:
     """
     Process that makes files; it starts with the first one.
 
-    Parameters
-    ----------
-    url : str
-        Database, read as `tonne_api`.
+    `url`: database, read as `tonne_api`.
     """
 
     def __init__(self, url: str) -> None:
@@ -50,10 +47,7 @@ class Maker:
         Return a file made in the other process: `make` is called with the database's URL and
         `lines`.
 
-        Raises
-        ------
-        Exception
-            What `make` raises; BrokenProcessPool if the process ends twice.
+        Raises Exception: what `make` raises; BrokenProcessPool if the process ends twice.
         """
         try:
             return self._started().submit(make, self._url, *lines).result()
@@ -98,10 +92,7 @@ def make_report(
     """
     Make a statement's report, and return its path.
 
-    Raises
-    ------
-    PeriodError
-        If an unverified statement has other readings by now.
+    Raises PeriodError if an unverified statement has other readings by now.
     """
     from mrv.report import make  # noqa: PLC0415 - in its own process alone
     from services.issuer.report import facts_of  # noqa: PLC0415

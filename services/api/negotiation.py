@@ -27,12 +27,8 @@ class Preferences(NamedTuple):
     """
     The known preferences; others are ignored, as in the standard.
 
-    Attributes
-    ----------
-    respond_async : bool
-        Answer 202 with the address of a job.
-    longest_s : float or None
-        Wait no longer than this. [s]
+    `respond_async`: answer 202 with the address of a job.
+    `longest_s`: wait no longer than this. [s]
     """
 
     respond_async: bool
@@ -71,10 +67,7 @@ def media_type(accept: str | None, offered: Sequence[str]) -> str:
     """
     Return the caller's preferred media type; the first one offered without a preference.
 
-    Raises
-    ------
-    ProblemError
-        406, naming the available ones.
+    Raises ProblemError: 406, naming the available ones.
     """
     result = _best(accept, offered, _suits_type)
     if result is None:
@@ -91,10 +84,7 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
     """
     Return the caller's preferred language, with `vi-VN` as `vi`.
 
-    Raises
-    ------
-    ProblemError
-        406, naming the available ones.
+    Raises ProblemError: 406, naming the available ones.
     """
     result = _best(accept, offered, _suits_language)
     if result is None:
@@ -195,15 +185,9 @@ def outcome(conn: Connection, wanted: Wanted, prefer: Preferences) -> tuple[int,
     """
     Return the result of a request to the signer, or its job.
 
-    Returns
-    -------
-    tuple
-        HTTP status, 202 for `respond-async` and while unanswered, and the body.
+    Raises ProblemError as the signer refused it.
 
-    Raises
-    ------
-    ProblemError
-        As the signer refused it.
+    Returns: HTTP status, 202 for `respond-async` and while unanswered, and the body.
     """
     # `respond-async` is a job also where the signer was quicker: a client reads one form of answer
     answer = (

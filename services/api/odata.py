@@ -69,14 +69,9 @@ class Query:
     """
     Options of one request, or of one expansion.
 
-    Attributes
-    ----------
-    top : int
-        Maximum number of entities per page.
-    order : tuple of (str, bool)
-        Properties, and whether descending.
-    expand : mapping of str to Query
-        Nested queries by navigation property.
+    `top`: maximum number of entities per page.
+    `order`: properties, and whether descending.
+    `expand`: nested queries by navigation property.
     """
 
     where: Condition | None = None
@@ -92,10 +87,7 @@ def read(options: Mapping[str, str], depth: int = 0) -> Query:
     """
     Return the options of a query.
 
-    Raises
-    ------
-    InputError
-        Naming the option, the unknown part, and the known ones.
+    Raises InputError, naming the option, the unknown part, and the known ones.
     """
     for name in options:
         if name not in _OPTIONS:

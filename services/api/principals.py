@@ -38,16 +38,10 @@ class Principal:
     """
     Caller of a request.
 
-    Attributes
-    ----------
-    id : str
-        `key:<id>`, `oidc:<subject>`, or `public`.
-    name : str
-        Display name.
-    role : str
-        operator, verifier, auditor, admin; public without a token.
-    projects : tuple of str, optional
-        Visible projects; None is all.
+    `id`: `key:<id>`, `oidc:<subject>`, or `public`.
+    `name`: display name.
+    `role`: operator, verifier, auditor, admin; public without a token.
+    `projects`: visible projects; None is all.
     """
 
     id: str
@@ -72,10 +66,7 @@ def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
     """
     Refuse a principal of another role.
 
-    Raises
-    ------
-    ProblemError
-        401 without a token, 403 with another role.
+    Raises ProblemError: 401 without a token, 403 with another role.
     """
     if principal.role == "public":
         raise ProblemError(
@@ -91,10 +82,7 @@ def refuse_part(principal: Principal) -> None:
     """
     Refuse a caller limited to some projects, for data of all projects.
 
-    Raises
-    ------
-    ProblemError
-        403.
+    Raises ProblemError: 403.
     """
     if not principal.sees_all:
         raise ProblemError(
@@ -123,12 +111,8 @@ class ProviderKeys:
     """
     Public keys of an identity provider by id.
 
-    Parameters
-    ----------
-    url : str
-        URL of the published keys.
-    fetch : callable, optional
-        Called with the URL; returns the document's bytes, or raises `OSError`.
+    `url`: URL of the published keys.
+    `fetch`: called with the URL; returns the document's bytes, or raises `OSError`.
     """
 
     def __init__(self, url: str, fetch: Callable[[str], bytes] | None = None) -> None:
@@ -145,10 +129,7 @@ class ProviderKeys:
         """
         Return the key with an id; None if the provider has none.
 
-        Raises
-        ------
-        ProviderAwayError
-            When the provider does not answer, and no keys are known.
+        Raises ProviderAwayError when the provider does not answer, and no keys are known.
         """
         age_s = time.monotonic() - self._had_s
         result = self._keys.get(id_) if age_s < STALE_S else None
@@ -216,10 +197,7 @@ def read(url: str) -> bytes:
     """
     Return the contents of a URL, at most 1 MB, within some seconds.
 
-    Raises
-    ------
-    OSError
-        If that is not possible.
+    Raises OSError if that is not possible.
     """
     until_s = time.monotonic() + _FETCH_S
     request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - the operator's own setting
@@ -242,12 +220,8 @@ class Tokens:
     """
     Verifies tokens of one issuer for one audience.
 
-    Parameters
-    ----------
-    issuer, audience : str
-        Required `iss` and `aud`.
-    jwks_url : str
-        URL of the issuer's keys (RFC 7517).
+    `issuer`, `audience`: required `iss` and `aud`.
+    `jwks_url`: URL of the issuer's keys (RFC 7517).
     """
 
     def __init__(self, issuer: str, audience: str, jwks_url: str) -> None:
@@ -259,10 +233,8 @@ class Tokens:
         """
         Return the principal of a token.
 
-        Raises
-        ------
-        ProblemError
-            401 if it is invalid, 403 if it names no role, 503 if the issuer's keys are unavailable.
+        Raises ProblemError: 401 if it is invalid, 403 if it names no role, 503 if the issuer's keys
+        are unavailable.
         """
         claims = await self._claims(token)
         role, projects = claims.get("tonne_role"), claims.get("tonne_projects", [])

@@ -36,14 +36,9 @@ class ProblemError(Exception):
     """
     Rejected request.
 
-    Parameters
-    ----------
-    status : int
-        HTTP status.
-    detail : str
-        Cause and remedy.
-    headers : mapping, optional
-        Further headers of the answer.
+    `status`: HTTP status.
+    `detail`: cause and remedy.
+    `headers`: further headers of the answer.
     """
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -106,10 +101,7 @@ def install(
     """
     Register handlers that answer every error with a problem document.
 
-    Parameters
-    ----------
-    shown : callable
-        Called with the request, the problem document and its detail; returns the answer.
+    `shown`: called with the request, the problem document and its detail; returns the answer.
     """
 
     def known(request: Request, error: Exception) -> Response:

@@ -60,10 +60,7 @@ def later(ask: Asked, wanted: Wanted) -> Response:
     """
     Start making a file, and answer with its job.
 
-    Raises
-    ------
-    ProblemError
-        429 if the caller has too many waiting jobs.
+    Raises ProblemError: 429 if the caller has too many waiting jobs.
     """
     with ask.reading() as conn:
         id_ = file_jobs.ask(conn, uuid4(), wanted, ask.who.id)
@@ -100,11 +97,8 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
     """
     Return a statement's report, or a job that makes it.
 
-    Raises
-    ------
-    ProblemError
-        406 if no accepted language is available; 409 if an unverified statement has other
-        readings by now.
+    Raises ProblemError: 406 if no accepted language is available; 409 if an unverified statement
+    has other readings by now.
     """
     spoken = spoken_language(ask, lang)
     if may_wait(ask):
@@ -130,10 +124,7 @@ def set_report(
     """
     Return a statement's report as an open file, made now if missing, and its version.
 
-    Raises
-    ------
-    ProblemError
-        409 if an unverified statement has other readings by now.
+    Raises ProblemError: 409 if an unverified statement has other readings by now.
     """
     file, tag = report_place(api, stored, wanted, spoken)
 
@@ -170,10 +161,7 @@ def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[BinaryIO,
     """
     Return a statement's pack as an open file, made now if missing, and its version.
 
-    Raises
-    ------
-    ProblemError
-        409 if an unverified statement has other readings by now.
+    Raises ProblemError: 409 if an unverified statement has other readings by now.
     """
     file, tag = pack_place(api, stored)
 
@@ -200,10 +188,7 @@ def spoken_language(ask: Asked, lang: str | None) -> str:
     """
     Return the language of a report: as requested, else by the caller's preference.
 
-    Raises
-    ------
-    ProblemError
-        406 if no accepted language is available.
+    Raises ProblemError: 406 if no accepted language is available.
     """
     return lang or language(ask.request.headers.get("accept-language"), LANGUAGES)
 
@@ -228,12 +213,8 @@ class FileJobs(Background):
     """
     Worker thread that makes files until it is stopped.
 
-    Parameters
-    ----------
-    url : str
-        Database, as `tonne_api`.
-    api : Api
-        Its event `file_requested` signals a new job.
+    `url`: database, as `tonne_api`.
+    `api`: its event `file_requested` signals a new job.
     """
 
     patience_s = 10

@@ -57,10 +57,7 @@ class Cursors:
     """
     Creates and reads cursors.
 
-    Parameters
-    ----------
-    secret : bytes
-        Shared by all processes of the same database.
+    `secret`: shared by all processes of the same database.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -75,10 +72,7 @@ class Cursors:
         """
         Return the key in a cursor; None without a cursor.
 
-        Raises
-        ------
-        ProblemError
-            If it was not made for this list.
+        Raises ProblemError if it was not made for this list.
         """
         if mark is None:
             return None
@@ -107,10 +101,7 @@ async def authenticate(authorization: str, reads: ConnectionPool, oidc: Tokens |
     """
     Return the principal of a request; no connection is held while waiting for a provider.
 
-    Raises
-    ------
-    ProblemError
-        401 for an invalid token; it never counts as anonymous.
+    Raises ProblemError: 401 for an invalid token; it never counts as anonymous.
     """
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
@@ -180,12 +171,8 @@ class Asked:
     """
     One request, as seen by the routes.
 
-    Attributes
-    ----------
-    who : Principal
-        Authenticated, with a role permitted by the route.
-    session : bytes, optional
-        Hash of the session, for a page.
+    `who`: authenticated, with a role permitted by the route.
+    `session`: hash of the session, for a page.
     """
 
     def __init__(self, request: Request, who: Principal, session: bytes | None = None) -> None:
@@ -226,22 +213,12 @@ class Asked:
         """
         Return the answer of a statement's step, executed here or by the signer.
 
-        Parameters
-        ----------
-        kind, subject : str
-            The step, and its statement or project.
-        said : bytes
-            The body as received.
-        check : callable
-            Called with the connection; refuses unauthorised callers, and returns a replacement of
-            the body, if any.
-        named : str, optional
-            Idempotency key; the body by default.
-
-        Raises
-        ------
-        ProblemError
-            As the step raises.
+        `kind`, `subject`: the step, and its statement or project.
+        `said`: the body as received.
+        `check`: called with the connection; refuses unauthorised callers, and returns a replacement
+        of the body, if any.
+        `named`: idempotency key; the body by default.
+        Raises ProblemError as the step raises.
         """
         prefer = Preferences.of(self.request.headers.getlist("prefer"))
         key = self.request.headers.get("idempotency-key")
@@ -286,17 +263,9 @@ class Asked:
         """
         Return the answer of a change, executed once per idempotency key, and store an audit row.
 
-        Parameters
-        ----------
-        content : str
-            The body, by which a repeated request is recognised.
-        work : callable
-            Called with the request's connection, in autocommit; returns status and JSON body.
-
-        Raises
-        ------
-        ProblemError
-            422 if the idempotency key was used for another request.
+        `content`: the body, by which a repeated request is recognised.
+        `work`: called with the request's connection, in autocommit; returns status and JSON body.
+        Raises ProblemError: 422 if the idempotency key was used for another request.
         """
         key = self.request.headers.get("idempotency-key")
         with self.api.writes.connection() as conn:
@@ -363,10 +332,7 @@ def _permitted(*roles: str, whole: bool = False) -> Callable[[Request], Awaitabl
     """
     Return a dependency that admits these roles, checked before anything else.
 
-    Parameters
-    ----------
-    whole : bool
-        Only callers with access to all projects, as the data cannot be separated by project.
+    `whole`: only callers with access to all projects, as the data cannot be separated by project.
     """
 
     async def admitted(request: Request) -> Asked:

@@ -68,22 +68,12 @@ def answer(
     """
     Answer at an address until SIGTERM or SIGINT, completing started requests.
 
-    Parameters
-    ----------
-    proxies : str
-        Trusted proxies, whose `X-Forwarded-For` and `X-Forwarded-Proto` are used: addresses and
-        networks, separated by commas.
-    listening : callable
-        Called once the address is bound.
-    named : tuple of str
-        Name of the service, and the setting of its address, for errors.
-    closing : callable, optional
-        Called when it begins to stop.
-
-    Raises
-    ------
-    ServerError
-        When the address cannot be bound.
+    `proxies`: trusted proxies, whose `X-Forwarded-For` and `X-Forwarded-Proto` are used: addresses
+    and networks, separated by commas.
+    `listening`: called once the address is bound.
+    `named`: name of the service, and the setting of its address, for errors.
+    `closing`: called when it begins to stop.
+    Raises ServerError when the address cannot be bound.
     """
     host, port = split_bind(bind)
     settings: dict[str, Any] = {"host": host, "port": port}

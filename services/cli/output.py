@@ -63,15 +63,9 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
     """
     Return the exit code and message of an expected error; None for a defect.
 
-    Parameters
-    ----------
-    error : BaseException
-        Exception raised by a command.
+    `error`: exception raised by a command.
 
-    Returns
-    -------
-    tuple of Exit and str, or None
-        None for a defect, whose traceback is shown.
+    Returns: None for a defect, whose traceback is shown.
     """
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Exit.INTERRUPTED, "interrupted"
@@ -167,10 +161,7 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
     """
     Write a new folder completely or not at all.
 
-    Raises
-    ------
-    InputError
-        If it exists already, or cannot be written.
+    Raises InputError if it exists already, or cannot be written.
     """
     if out.exists():
         raise InputError(f"--out {out} already exists; name a new folder")
@@ -243,12 +234,8 @@ def bar(what: str, total: float | None = None) -> Iterator[Bar]:
     """
     Yield a progress bar on standard error; without output outside a terminal.
 
-    Parameters
-    ----------
-    what : str
-        Name of the job, one or two words.
-    total : float, optional
-        Number of steps, if known.
+    `what`: name of the job, one or two words.
+    `total`: number of steps, if known.
     """
     if not sys.stderr.isatty():
         yield Bar()
@@ -330,13 +317,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) 
     """
     Return a text table; numbers are right-aligned, words left-aligned.
 
-    Parameters
-    ----------
-    head : sequence of str
-    rows : iterable of sequence
-        As many cells each as the head; None is shown as `-`.
-    empty : str
-        Text printed if there are no rows.
+    `rows`: as many cells each as the head; None is shown as `-`.
+    `empty`: text printed if there are no rows.
     """
     cells = [["-" if value is None else str(value) for value in row] for row in rows]
     if not cells:

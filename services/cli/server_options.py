@@ -33,10 +33,7 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     """
     Return `--from` and `--to` in microseconds UTC.
 
-    Raises
-    ------
-    PeriodError
-        If an option is not a time, or the span is empty; names the options.
+    Raises PeriodError if an option is not a time, or the span is empty; names the options.
     """
     edges = _edge_us("--from", begin, timezone), _edge_us("--to", end, timezone)
     if edges[0] >= edges[1]:
@@ -63,15 +60,8 @@ def maybe_span(
     """
     Return the times of `--from` and `--to`; None for an absent one.
 
-    Parameters
-    ----------
-    device : str, optional
-        A registered device, whose site's time zone applies to days.
-
-    Raises
-    ------
-    PeriodError
-        As `span_us` and `common_zone`.
+    `device`: a registered device, whose site's time zone applies to days.
+    Raises PeriodError as `span_us` and `common_zone`.
     """
     given = [(option, text) for option, text in (("--from", begin), ("--to", end)) if text]
     zone = common_zone(conn, device) if any(is_day(text) for _, text in given) else "UTC"
@@ -94,10 +84,7 @@ def common_zone(conn: Connection, device: str | None = None) -> str:
     Return the time zone of a device's site, or else that of most sites; prints a note if sites
     differ.
 
-    Raises
-    ------
-    PeriodError
-        Where no site is registered, so that a day has no time zone.
+    Raises PeriodError where no site is registered, so that a day has no time zone.
     """
     if device is not None:
         return device_timezone(conn, device)
@@ -168,10 +155,7 @@ def database_url() -> str:
     """
     Return the database URL of the settings, or that of the local servers.
 
-    Raises
-    ------
-    SettingsError
-        When neither is set.
+    Raises SettingsError when neither is set.
     """
     url = Settings().database_url
     if not url:
@@ -198,10 +182,7 @@ def load_kafka(module: str, name: str) -> Any:
     """
     Return an attribute of a module that needs the `kafka` extra.
 
-    Raises
-    ------
-    InputError
-        When the extra is not installed.
+    Raises InputError when the extra is not installed.
     """
     try:
         return getattr(import_module(module), name)

@@ -148,10 +148,7 @@ def read(path: Path) -> Config:
     """
     Return the configuration in a YAML file.
 
-    Raises
-    ------
-    InputError
-        Naming the file, the position and the correct value.
+    Raises InputError, naming the file, the position and the correct value.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))

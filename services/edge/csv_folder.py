@@ -51,10 +51,7 @@ def line_records(text: str, source: CsvFolder) -> Iterator[Record]:
     """
     Yield the records of points in line protocol; points without a configured field are skipped.
 
-    Raises
-    ------
-    ValueError
-        Naming the line and the error.
+    Raises ValueError, naming the line and the error.
     """
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -128,10 +125,7 @@ def decoded(data: bytes) -> str:
     """
     Return the text of a file; of an XLSX workbook, its first sheet as CSV.
 
-    Raises
-    ------
-    ValueError
-        When it is too long, not UTF-8 (names the line), or not a workbook.
+    Raises ValueError when it is too long, not UTF-8 (names the line), or not a workbook.
     """
     if len(data) > MOST_BYTES:
         raise ValueError(f"has {len(data)} bytes; split it into files below 64 MiB")
@@ -178,10 +172,7 @@ def records(text: str, source: CsvFolder) -> list[Record]:
     """
     Return the records in CSV text.
 
-    Raises
-    ------
-    ValueError
-        Naming the line, the column and the value.
+    Raises ValueError, naming the line, the column and the value.
     """
     if source.format == "influx":
         return list(line_records(text, source))
@@ -233,10 +224,7 @@ def _groups(
     """
     Return the devices, or the column that names them, with their channels by column.
 
-    Raises
-    ------
-    ValueError
-        Names the missing or repeated column.
+    Raises ValueError that names the missing or repeated column.
     """
     wanted = [source.time_column, *filter(None, [source.device_column])]
     alone = source.device is not None or source.device_column is not None
@@ -317,10 +305,7 @@ class _Numbers:
     """
     Parser for the numbers of one file.
 
-    Parameters
-    ----------
-    comma : bool
-        Whether a comma can be a decimal mark, as it is not the delimiter.
+    `comma`: whether a comma can be a decimal mark, as it is not the delimiter.
     """
 
     def __init__(self, *, comma: bool) -> None:

@@ -222,11 +222,7 @@ class Gateway:
     """
     A running gateway.
 
-    Parameters
-    ----------
-    config : Config
-    adopt : bool
-        Use an outbox created on another machine.
+    `adopt`: use an outbox created on another machine.
     """
 
     def __init__(self, config: Config, log: FilteringBoundLogger, *, adopt: bool = False) -> None:

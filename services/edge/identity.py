@@ -51,15 +51,9 @@ def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) 
     """
     Create a key, fetch its first certificate with a one-time token, and return the expiry time.
 
-    Parameters
-    ----------
-    ca_sha256 : str or None
-        Digest of the authority's certificate; needed where the folder has no `ca.crt`.
-
-    Raises
-    ------
-    InputError, ServerError
-        If the request is refused, or the server's certificate is of another authority.
+    `ca_sha256`: digest of the authority's certificate; needed where the folder has no `ca.crt`.
+    Raises InputError or ServerError if the request is refused, or the server's certificate is of
+    another authority.
     """
     if not (folder / CA).exists():
         if ca_sha256 is None:
@@ -76,10 +70,7 @@ def renew(folder: Path, url: str, name: str) -> datetime:
     """
     Create a new key, fetch its certificate with the current one, and return the expiry time.
 
-    Raises
-    ------
-    InputError, ServerError
-        As `enrol` raises.
+    Raises InputError or ServerError as `enrol` raises.
     """
     return _fetch(folder, url, "simplereenroll", name, {})
 
@@ -198,10 +189,7 @@ class Renewal(threading.Thread):
     """
     Thread that checks once an hour whether the certificate must be renewed.
 
-    Parameters
-    ----------
-    renewed : callable
-        Called after the key pair was replaced.
+    `renewed`: called after the key pair was replaced.
     """
 
     def __init__(
@@ -255,15 +243,8 @@ class Signer:
     """
     Signer with the gateway's own key; the key file is created if missing.
 
-    Parameters
-    ----------
-    gateway : str
-        Its id in the registry, where the public key is entered.
-
-    Raises
-    ------
-    InputError
-        If the file contains no key of the algorithm.
+    `gateway`: its id in the registry, where the public key is entered.
+    Raises InputError if the file contains no key of the algorithm.
     """
 
     def __init__(self, gateway: str, signing: Signing) -> None:
@@ -326,10 +307,7 @@ class Batches:
     """
     Signed batches without a receipt; a batch that is sent again is unchanged.
 
-    Parameters
-    ----------
-    outbox : Outbox
-        Stores the number of the last batch of each device.
+    `outbox`: stores the number of the last batch of each device.
     """
 
     def __init__(self, signer: Signer, outbox: Outbox) -> None:
@@ -355,12 +333,8 @@ class Batches:
         """
         Yield the signed batches of one device's messages; an existing batch is reused.
 
-        Parameters
-        ----------
-        waiting : sequence of (Waiting, bytes)
-            Messages in order, each with its payload.
-        at_ms : int
-            Best estimate of the current time. [ms UTC]
+        `waiting`: messages in order, each with its payload.
+        `at_ms`: best estimate of the current time. [ms UTC]
         """
         run: list[tuple[Waiting, bytes]] = []
         done: set[str] = set()

@@ -59,10 +59,7 @@ def outbox_status(path: Path, now: Moment) -> OutboxStatus:
     """
     Return number and age of waiting messages, without blocking writers.
 
-    Raises
-    ------
-    sqlite3.Error
-        When the outbox cannot be read now.
+    Raises sqlite3.Error when the outbox cannot be read now.
     """
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as db:
         (messages,) = db.execute("SELECT count(*) FROM message").fetchone()
@@ -93,10 +90,7 @@ def summary(path: Path) -> dict[str, object]:
     """
     Return the status of an outbox, opened read-only; the gateway may be running.
 
-    Raises
-    ------
-    InputError
-        When there is none, or it cannot be read.
+    Raises InputError when there is none, or it cannot be read.
     """
     if not path.exists():
         raise InputError(f"{path}: there is no outbox; `tonne edge CONFIG` creates it")

@@ -61,12 +61,8 @@ class Bus:
         """
         Return the bytes of registers, high byte first.
 
-        Raises
-        ------
-        ReadError
-            When the device does not answer, or answers with an exception.
-        AddressError
-            When it has no register at that address.
+        Raises ReadError when the device does not answer, or answers with an exception.
+        Raises AddressError when it has no register at that address.
         """
         ask = (
             self._client.read_input_registers
@@ -130,10 +126,7 @@ class Registers:
         """
         Return the registers of one reading as a message body.
 
-        Raises
-        ------
-        ReadError
-            When a block cannot be read: an incomplete reading is never forwarded.
+        Raises ReadError when a block cannot be read: an incomplete reading is never forwarded.
         """
         try:
             blocks = [self._block(bus, span) for span in self._spans]
@@ -252,10 +245,7 @@ class Models:
         """
         Return the supported models in order, as a message body.
 
-        Raises
-        ------
-        ReadError
-            When the inverter does not answer, or has no such model.
+        Raises ReadError when the inverter does not answer, or has no such model.
         """
         if not self._found:
             self._found = self._walk(bus)

@@ -131,21 +131,12 @@ class Outbox:
     """
     Messages on disk until their receipt.
 
-    Parameters
-    ----------
-    path : Path
-    limit_bytes : int
-        Maximum size of the file.
-    when_full : str
-        `thin` deletes every second message of the older half: registers lose time resolution, but
-        no energy.  `newest` deletes the oldest messages, `oldest` rejects new ones.
-    adopt : bool
-        Use an outbox created on another machine.
-
-    Raises
-    ------
-    InputError
-        When another process uses it, another machine created it, or it cannot be opened.
+    `limit_bytes`: maximum size of the file.
+    `when_full`: `thin` deletes every second message of the older half: registers lose time
+    resolution, but no energy.  `newest` deletes the oldest messages, `oldest` rejects new ones.
+    `adopt`: use an outbox created on another machine.
+    Raises InputError when another process uses it, another machine created it, or it cannot be
+    opened.
     """
 
     def __init__(
@@ -244,15 +235,9 @@ class Outbox:
         """
         Store a message; return once it is on disk.
 
-        Returns
-        -------
-        int
-            Number of older messages deleted to make room.
+        Raises FullError when there is no room; none of `records` is stored.
 
-        Raises
-        ------
-        FullError
-            When there is no room; none of `records` is stored.
+        Returns: number of older messages deleted to make room.
         """
         with self._mutex:
             self._room.look()

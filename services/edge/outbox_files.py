@@ -35,10 +35,7 @@ def lock(path: Path) -> TextIO:
     """
     Return the lock file of an outbox, held by this process.
 
-    Raises
-    ------
-    InputError
-        When another process has locked it.
+    Raises InputError when another process has locked it.
     """
     file = path.with_name(path.name + ".lock").open("w", encoding="ascii")
     try:
@@ -98,13 +95,9 @@ class Room:
     """
     Disk space of an outbox.
 
-    Parameters
-    ----------
-    db : sqlite3.Connection
-    path : Path
-        Its file, next to the ballast file.
-    most_pages : int
-        Maximum size of the file while the disk has room.
+    `db`: sqlite3.Connection.
+    `path`: its file, next to the ballast file.
+    `most_pages`: maximum size of the file while the disk has room.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, most_pages: int) -> None:

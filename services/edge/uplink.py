@@ -158,17 +158,10 @@ class Link:
     """
     Connection of the gateway to tonne's broker.
 
-    Parameters
-    ----------
-    gateway : str
-        Its MQTT principal.
-    url : str
-        `mqtts://host[:port]`; user and password where the broker requires them.
-    tls : Tls
-    firmware : str
-        Firmware version in its birth message.
-    signer : Signer, optional
-        Signs the messages.
+    `gateway`: its MQTT principal.
+    `url`: `mqtts://host[:port]`; user and password where the broker requires them.
+    `firmware`: firmware version in its birth message.
+    `signer`: signs the messages.
     """
 
     def __init__(

@@ -64,10 +64,7 @@ class Authority:
         """
         Return the authority of a folder, created if missing.
 
-        Raises
-        ------
-        InputError
-            When its files cannot be read or do not match.
+        Raises InputError when its files cannot be read or do not match.
         """
         if not (folder / "ca.crt").exists() and not (folder / "ca.key").exists():
             return cls._make(folder)
@@ -224,10 +221,7 @@ def make_folder(folder: Path) -> None:
     """
     Create a folder that only its owner may enter.
 
-    Raises
-    ------
-    InputError
-        When it cannot be made.
+    Raises InputError when it cannot be made.
     """
     try:
         if not folder.parent.exists():
@@ -243,10 +237,7 @@ def write(path: Path, content: bytes, mode: int = SECRET) -> None:
     """
     Write a file atomically, with its permissions from the first byte on.
 
-    Raises
-    ------
-    InputError
-        When it cannot be written.
+    Raises InputError when it cannot be written.
     """
     make_folder(path.parent)
     fresh = path.with_name(f".{path.name}.new")
@@ -267,10 +258,7 @@ def read(path: Path, what: str) -> bytes:
     """
     Return the contents of a file.
 
-    Raises
-    ------
-    InputError
-        Naming the expected content.
+    Raises InputError, naming the expected content.
     """
     try:
         return path.read_bytes()

@@ -61,10 +61,7 @@ def checked(name: str) -> str:
     """
     Return a name that both brokers can distinguish from every other.
 
-    Raises
-    ------
-    InputError
-        For other characters: RabbitMQ treats "." and "/" as equal.
+    Raises InputError for other characters: RabbitMQ treats "." and "/" as equal.
     """
     if not ID.match(name):
         raise InputError(
@@ -116,16 +113,10 @@ def field(
     """
     Return the devices and gateways with a credential, with their devices.
 
-    Parameters
-    ----------
-    devices : iterable of Device
-        Devices of the registry, including those behind gateways.
-    templates : sequence of str
-        The fleet's own topics.
-    passwords : mapping of str to Hashed
-        Hashes of the principals with a password.
-    enrolled : iterable of str
-        Principals with a valid credential.
+    `devices`: devices of the registry, including those behind gateways.
+    `templates`: the fleet's own topics.
+    `passwords`: hashes of the principals with a password.
+    `enrolled`: principals with a valid credential.
     """
     own: dict[str, list[str]] = {}
     for device in devices:
@@ -172,10 +163,7 @@ class IdentityFolder:
     """
     Identities on disk.
 
-    Parameters
-    ----------
-    path : Path
-        Created if missing.
+    `path`: created if missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -254,10 +242,7 @@ class IdentityFolder:
         """
         Return the hashes of principals with a password.
 
-        Raises
-        ------
-        InputError
-            When one is missing or damaged, as the broker would refuse the device.
+        Raises InputError when one is missing or damaged, as the broker would refuse the device.
         """
         hashed = {}
         for name in names:

@@ -40,19 +40,11 @@ class BrokerQueue(Collector):
     """
     Reads the broker's statistics in its own thread.
 
-    Parameters
-    ----------
-    url : str
-        `mqtt://` or `mqtts://`, with user and password where required.
-    tls : Tls
-        TLS identity of the service `tonne-watch`.
-    room : Room
-        The broker's configured limits.
-
-    Raises
-    ------
-    InputError
-        Where another process uses the same identity, which the broker would disconnect.
+    `url`: `mqtt://` or `mqtts://`, with user and password where required.
+    `tls`: TLS identity of the service `tonne-watch`.
+    `room`: the broker's configured limits.
+    Raises InputError where another process uses the same identity, which the broker would
+    disconnect.
     """
 
     def __init__(

@@ -48,19 +48,12 @@ class Database:
     """
     The only connection of a process, as `tonne_ingest`.
 
-    Parameters
-    ----------
-    url, name : str
-        Database, and the name shown in `pg_stat_activity`.
-    limits : sequence of str, optional
-        Server settings of the connection, such as `statement_timeout=5min`.
-    pulse : Pulse, optional
-        Health signal, given while waiting for the database.
-    join : callable, optional
-        Registers each new connection as a writer, see `services.intake.database`; an error
-        closes the connection.
-    opened : callable, optional
-        Called with each new connection, to discard cached state.
+    `url`, `name`: database, and the name shown in `pg_stat_activity`.
+    `limits`: server settings of the connection, such as `statement_timeout=5min`.
+    `pulse`: health signal, given while waiting for the database.
+    `join`: registers each new connection as a writer, see `services.intake.database`; an error
+    closes the connection.
+    `opened`: called with each new connection, to discard cached state.
     """
 
     def __init__(
@@ -89,10 +82,7 @@ class Database:
         """
         Return the connection, opened again after a loss.
 
-        Raises
-        ------
-        ServerError
-            When the database cannot be reached, or another process writes to it.
+        Raises ServerError when the database cannot be reached, or another process writes to it.
         """
         if self._connection is None or self._connection.closed:
             self._connection = connect(
@@ -159,10 +149,7 @@ class Attempt:
     """
     One attempt with the connection, waiting for the server; see `ServerRetry`.
 
-    Raises
-    ------
-    GaveUpError
-        When the process is stopped while the database is unreachable.
+    Raises GaveUpError when the process is stopped while the database is unreachable.
     """
 
     def __init__(self, database: Database, retry: ServerRetry) -> None:
@@ -205,10 +192,7 @@ def alone(connection: Connection) -> None:
     """
     Lock the database as the only writer; a killed process may hold the lock for a moment.
 
-    Raises
-    ------
-    ServerError
-        When another process writes to the database.
+    Raises ServerError when another process writes to the database.
     """
     if not _wait(connection, "pg_advisory_lock"):
         raise ServerError(
@@ -232,10 +216,7 @@ def share(connection: Connection, wanted: Source) -> int:
     """
     Lock the database for workers of one topic; return its number of partitions.
 
-    Raises
-    ------
-    ServerError
-        When `tonne run`, or workers of another topic, write to the database.
+    Raises ServerError when `tonne run`, or workers of another topic, write to the database.
     """
     end_suspended(connection)
     while True:

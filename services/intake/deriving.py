@@ -37,12 +37,8 @@ class Deriving:
     """
     Thread that derives rows for a store's commits, from `start` to `close`.
 
-    Parameters
-    ----------
-    ours : callable
-        Returns the devices of this process, by fleet and id.
-    waiting : bool
-        Whether it also executes requests; otherwise the storing thread does.
+    `ours`: returns the devices of this process, by fleet and id.
+    `waiting`: whether it also executes requests; otherwise the storing thread does.
     """
 
     def __init__(
@@ -81,10 +77,7 @@ class Deriving:
         """
         Signal new notes; wait if the queue is full.
 
-        Raises
-        ------
-        Exception
-            The error that ended the thread.
+        Raises Exception: the error that ended the thread.
         """
         if self._failure is not None:
             raise self._failure

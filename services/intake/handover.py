@@ -86,10 +86,7 @@ class Bell:
     """
     Self-pipe with which one thread wakes another that waits in `select`.
 
-    Attributes
-    ----------
-    descriptor : int
-        Readable after `ring` until `silence`.
+    `descriptor`: readable after `ring` until `silence`.
     """
 
     def __init__(self) -> None:
@@ -127,14 +124,9 @@ class Handover:
     """
     Queues between the receiving and the storing thread.
 
-    Attributes
-    ----------
-    fleet : Fleet
-        Principals by the storing thread's registry version; empty before the first.
-    failure : BaseException or None
-        Error that ended the storing thread.
-    ended : bool
-        Whether the storing thread has taken the last batch.
+    `fleet`: principals by the storing thread's registry version; empty before the first.
+    `failure`: error that ended the storing thread.
+    `ended`: whether the storing thread has taken the last batch.
     """
 
     def __init__(self) -> None:

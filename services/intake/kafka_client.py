@@ -65,10 +65,7 @@ def client_options(access: KafkaAccess) -> dict[str, Any]:
     """
     Return the options of an aiokafka client.
 
-    Raises
-    ------
-    InputError
-        Naming a TLS file that cannot be used.
+    Raises InputError, naming a TLS file that cannot be used.
     """
     return {"bootstrap_servers": access.bootstrap, **security_options(access)}
 
@@ -92,10 +89,7 @@ def words(error: BaseException, doing: str = "do this") -> str:
     """
     Return the meaning of a Kafka error, and the remedy.
 
-    Parameters
-    ----------
-    doing : str
-        The operation, as in "our user may not .."; Kafka's error lacks it.
+    `doing`: the operation, as in "our user may not .."; Kafka's error lacks it.
     """
     if isinstance(error, _REFUSED):
         return f"this Kafka user may not {doing}{_ACCESS}"
@@ -303,13 +297,7 @@ async def _ended_with(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Connections:
-    """
-    Connections opened in an event loop from now on.
-
-    Parameters
-    ----------
-    loop : asyncio.AbstractEventLoop
-    """
+    """Connections opened in an event loop from now on."""
 
     def __init__(self, loop: Any) -> None:
         self._create = loop.create_connection

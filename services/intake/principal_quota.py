@@ -61,11 +61,7 @@ class PrincipalQuota:
     """
     Remaining quota of each principal, refilled continuously up to one minute's amount.
 
-    Parameters
-    ----------
-    limits : Limits
-    clock : callable
-        Monotonic seconds.
+    `clock`: monotonic seconds.
     """
 
     def __init__(
@@ -85,10 +81,7 @@ class PrincipalQuota:
         """
         Record a pause in receiving.
 
-        Parameters
-        ----------
-        seconds : float or None
-            Length of the pause; None if unknown, counted as an hour. [s]
+        `seconds`: length of the pause; None if unknown, counted as an hour. [s]
         """
         now_s = self._clock()
         more_s = HOUR_S if seconds is None else max(seconds, 0.0)

@@ -87,12 +87,8 @@ class Producer:
         """
         Send records; return once all are stored.
 
-        Raises
-        ------
-        NotStoredError
-            When one may not be stored; all can be sent again.
-        InputError
-            When a TLS file cannot be used.
+        Raises NotStoredError when one may not be stored; all can be sent again.
+        Raises InputError when a TLS file cannot be used.
         """
         with Reasons(self._access) as reasons:
             try:

@@ -47,14 +47,9 @@ class RefusedTopics:
     """
     Reports topics that the broker refuses to a session.
 
-    Parameters
-    ----------
-    client_id : str
-        Client id of the session.
-    share : str
-        Prefix of filters of a shared subscription, or empty.
-    is_host : bool
-        Whether this process is a Sparkplug host, which needs Sparkplug's topics.
+    `client_id`: client id of the session.
+    `share`: prefix of filters of a shared subscription, or empty.
+    `is_host`: whether this process is a Sparkplug host, which needs Sparkplug's topics.
     """
 
     def __init__(
@@ -72,17 +67,9 @@ class RefusedTopics:
         """
         Evaluate the broker's answers to all subscriptions.
 
-        Parameters
-        ----------
-        topics : sequence of str
-            Topic filters of the session.
-        refused : mapping of str to str
-            Refused ones, with the reason.
-
-        Raises
-        ------
-        ServerError
-            If it refused every one, and granted none since the start.
+        `topics`: topic filters of the session.
+        `refused`: refused ones, with the reason.
+        Raises ServerError if it refused every one, and granted none since the start.
         """
         if not self._granted and topics and len(refused) == len(topics):
             raise ServerError(
@@ -151,23 +138,13 @@ class Receive:
     """
     Receives messages of the MQTT session and passes on batches.
 
-    Parameters
-    ----------
-    mqtt_url : str
-    client_id : str
-        Names the persistent session at the broker.
-    batch : int
-        Maximum number of messages per batch.
-    share : str, optional
-        Name of a shared subscription, which divides the messages among several receivers.
-    host_id : str, optional
-        Name of this Sparkplug host application, which then publishes its state.
-    tls : Tls, optional
-        TLS identity at the broker.
-    every_s : float
-        Minimum time between incomplete batches while messages keep coming. [s]
-    single : bool
-        An incomplete batch waits until the previous one is durable.
+    `client_id`: names the persistent session at the broker.
+    `batch`: maximum number of messages per batch.
+    `share`: name of a shared subscription, which divides the messages among several receivers.
+    `host_id`: name of this Sparkplug host application, which then publishes its state.
+    `tls`: TLS identity at the broker.
+    `every_s`: minimum time between incomplete batches while messages keep coming. [s]
+    `single`: an incomplete batch waits until the previous one is durable.
     """
 
     def __init__(
@@ -206,10 +183,7 @@ class Receive:
         """
         Open the session with the topics of a registry version.
 
-        Raises
-        ------
-        ServerError
-            When the broker cannot be reached.
+        Raises ServerError when the broker cannot be reached.
         """
         self.listen(fleet)
         self.session.connect()
@@ -227,10 +201,7 @@ class Receive:
         """
         Wait once for the network or the bell, and receive messages; reconnect if necessary.
 
-        Raises
-        ------
-        ServerError
-            When the broker refuses the connection, or every topic at the start.
+        Raises ServerError when the broker refuses the connection, or every topic at the start.
         """
         session = self.session
         patience_s = self._gather(handover)

@@ -138,12 +138,8 @@ class NewerRegistry:
     """
     Prepares one newer version at a time, in its own thread and connection.
 
-    Parameters
-    ----------
-    url : str
-        Database.
-    plans : Plans
-        For its own use.
+    `url`: database.
+    `plans`: for its own use.
     """
 
     def __init__(
@@ -171,10 +167,7 @@ class NewerRegistry:
         """
         Return the prepared version; None without one, or if the database was lost.
 
-        Raises
-        ------
-        Exception
-            The error of compiling that version.
+        Raises Exception: the error of compiling that version.
         """
         if not self.ready:
             return None

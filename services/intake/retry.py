@@ -44,14 +44,9 @@ class ServerRetry:
                 return send(records)
             # the server was lost; the operation may have succeeded
 
-    Parameters
-    ----------
-    what : str
-        Name of the server in the log.
-    lost : callable
-        Returns whether an error means that the server is lost.
-    pulse : Pulse, optional
-        Health signal, given while waiting.
+    `what`: name of the server in the log.
+    `lost`: returns whether an error means that the server is lost.
+    `pulse`: health signal, given while waiting.
     """
 
     def __init__(
@@ -81,10 +76,7 @@ class ServerRetry:
         """
         End an attempt; after a loss of the server wait, and return True for another attempt.
 
-        Raises
-        ------
-        GaveUpError
-            When the process is stopped while the server is unreachable.
+        Raises GaveUpError when the process is stopped while the server is unreachable.
         """
         if error is None:
             self._answered()
@@ -103,10 +95,7 @@ class ServerRetry:
         """
         Wait after a loss, longer after each consecutive loss.
 
-        Raises
-        ------
-        GaveUpError
-            When the process is stopped while the server is unreachable.
+        Raises GaveUpError when the process is stopped while the server is unreachable.
         """
         since_s = 0.0
         if self._pulse is not None:
@@ -160,19 +149,10 @@ def wait_for_server(
     """
     Return the result of `begin`, repeated until the server is reachable.
 
-    Parameters
-    ----------
-    what : str
-        Name of the server in the log.
-    wait_s : float
-        Maximum waiting time. [s]
-
-    Raises
-    ------
-    ServerError
-        When the server is still unreachable; in one line.
-    GaveUpError
-        When the process is stopped meanwhile.
+    `what`: name of the server in the log.
+    `wait_s`: maximum waiting time. [s]
+    Raises ServerError when the server is still unreachable; in one line.
+    Raises GaveUpError when the process is stopped meanwhile.
     """
     until_s = time.monotonic() + wait_s
     pause_s = _FIRST_PAUSE_S
@@ -227,10 +207,7 @@ def require_same_time(connection: Connection[Any]) -> None:
     """
     Refuse to start with a wrong clock.
 
-    Raises
-    ------
-    InputError
-        When it differs by more than half a minute from the database's.
+    Raises InputError when it differs by more than half a minute from the database's.
     """
     apart = database_offset_us(connection)
     if apart > APART_US:

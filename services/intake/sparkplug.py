@@ -42,11 +42,7 @@ class SparkplugNodes:
     """
     Cached edge nodes of a process.
 
-    Parameters
-    ----------
-    rules : Rules
-    rebirth_s : float
-        Minimum time between two rebirth requests to a node. [s]
+    `rebirth_s`: minimum time between two rebirth requests to a node. [s]
     """
 
     def __init__(self, rules: Rules, rebirth_s: float = REBIRTH_S) -> None:
@@ -104,14 +100,7 @@ def of_nodes(topics: Sequence[str]) -> list[int]:
 
 
 class Turn:
-    """
-    State of the nodes for one batch, loaded at its start if not cached.
-
-    Parameters
-    ----------
-    nodes : SparkplugNodes
-    connection : psycopg.Connection
-    """
+    """State of the nodes for one batch, loaded at its start if not cached."""
 
     def __init__(self, nodes: SparkplugNodes, connection: Connection) -> None:
         self._rules = nodes.rules
@@ -153,12 +142,8 @@ class Turn:
         """
         Return the decoded Sparkplug messages of a batch, after those already in the turn.
 
-        Parameters
-        ----------
-        fleet : Fleet
-            Messages of nodes outside it are refused.
-        messages : sequence of int
-            Their positions in the batch.
+        `fleet`: messages of nodes outside it are refused.
+        `messages`: their positions in the batch.
         """
         self._settle()
         self.outcome = Outcome(len(inbox))

@@ -103,12 +103,8 @@ def apply(access: KafkaAccess, wanted: Topic) -> bool:
     """
     Create a topic, or check an existing one; return whether it was created.
 
-    Raises
-    ------
-    InputError
-        When it differs from the specification, or needs more brokers than exist.
-    ServerError
-        When the broker cannot be reached or refuses.
+    Raises InputError when it differs from the specification, or needs more brokers than exist.
+    Raises ServerError when the broker cannot be reached or refuses.
     """
     made, remaining = settle(access, wanted)
     if remaining:
@@ -122,12 +118,7 @@ def settle(
     """
     Create a topic, or compare the existing one and change it if requested.
 
-    Returns
-    -------
-    bool
-        Whether it was created now.
-    list of Difference
-        Remaining differences.
+    Returns: whether it was created now; remaining differences.
     """
     return run_once(_settle(access, wanted, alter=alter))
 
@@ -141,12 +132,8 @@ def partitions(access: KafkaAccess, name: str) -> int:
     """
     Return the number of partitions of a topic.
 
-    Raises
-    ------
-    InputError
-        When there is no such topic.
-    ServerError
-        When the broker cannot be reached.
+    Raises InputError when there is no such topic.
+    Raises ServerError when the broker cannot be reached.
     """
     return run_once(_partitions(access, name))
 
@@ -158,15 +145,8 @@ async def administering(
     """
     Yield a client that may query and change the cluster.
 
-    Parameters
-    ----------
-    doing : str
-        The operation, for the error text of a refusal.
-
-    Raises
-    ------
-    ServerError
-        When no broker can be reached, or one refuses.
+    `doing`: the operation, for the error text of a refusal.
+    Raises ServerError when no broker can be reached, or one refuses.
     """
     client = AIOKafkaAdminClient(**client_options(access), request_timeout_ms=timeout_ms)
     with Reasons(access) as reasons:
@@ -344,10 +324,7 @@ def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list
     """
     Return the access rights that the three users need.
 
-    Parameters
-    ----------
-    bridge, worker, admin : str
-        User names; with certificates the whole subject, `CN=bridge,O=..`.
+    `bridge`, `worker`, `admin`: user names; with certificates the whole subject, `CN=bridge,O=..`.
     """
     spoiled = dead(topic)
     grants = [Grant(bridge, operation, "topic", topic) for operation in ("Write", "Describe")]
@@ -370,10 +347,8 @@ def grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
     """
     Set access rights; existing ones stay.
 
-    Raises
-    ------
-    ServerError
-        When Kafka cannot be reached, or refuses: this needs the right to alter the cluster.
+    Raises ServerError when Kafka cannot be reached, or refuses: this needs the right to alter the
+    cluster.
     """
     run_once(_grant(access, grants))
 

@@ -64,12 +64,8 @@ class Receiver:
     """
     Receives messages, and acknowledges durable ones.
 
-    Parameters
-    ----------
-    read : callable
-        Reads a batch before it is handed on: `Chain.read`.
-    stopping : threading.Event
-        Shared with the storing thread, which stops waiting for a server once it is set.
+    `read`: reads a batch before it is handed on: `Chain.read`.
+    `stopping`: shared with the storing thread, which stops waiting for a server once it is set.
     """
 
     def __init__(
@@ -92,15 +88,9 @@ class Receiver:
         """
         Receive until stopped, while the storing thread runs.
 
-        Parameters
-        ----------
-        wait_s : float
-            Maximum waiting time for an unreachable broker at the start. [s]
-
-        Raises
-        ------
-        ServerError
-            When the broker cannot be reached at the start, or a server refuses later.
+        `wait_s`: maximum waiting time for an unreachable broker at the start. [s]
+        Raises ServerError when the broker cannot be reached at the start, or a server refuses
+        later.
         """
         wait_for_server("broker", self._connect, wait_s, self._stopping, self._log)
         storing.start()
@@ -178,14 +168,9 @@ class TwoThreads:
     """
     A receiving and a storing thread, from start to stop.
 
-    Parameters
-    ----------
-    servers : str
-        Name of the chain's servers in the log.
-    stopping : threading.Event
-        Shared with the chain, which stops waiting for a server once it is set.
-    wait_s : float
-        Maximum waiting time for unreachable servers at the start. [s]
+    `servers`: name of the chain's servers in the log.
+    `stopping`: shared with the chain, which stops waiting for a server once it is set.
+    `wait_s`: maximum waiting time for unreachable servers at the start. [s]
     """
 
     def __init__(
@@ -213,10 +198,7 @@ class TwoThreads:
         """
         Receive and store until stopped.
 
-        Raises
-        ------
-        ServerError
-            When a server cannot be reached at start, or refuses later.
+        Raises ServerError when a server cannot be reached at start, or refuses later.
         """
         collect_seldom()
         take_turns_often()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mrv.calendar import local_date, utc_text
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.monitoring_plan import PERMANENT
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text

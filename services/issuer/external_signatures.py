@@ -301,24 +301,13 @@ def sampling(
     """
     Store a verifier's sampling list, and put the statement under verification; return its sizes.
 
-    Parameters
-    ----------
-    case : Case, optional
-        The statement's evidence, if already collected.
-    begun : callable, optional
-        Called at the start of each of `SAMPLING`, with its number (from 1) and name.
+    `case`: the statement's evidence, if already collected.
+    `begun`: called at the start of each of `SAMPLING`, with its number (from 1) and name.
+    Raises StatementStateError if a list was drawn before, or the statement is not being verified.
+    Raises SignatureError, EnrolmentError or CanonicalError if the seed gives another list, or it is
+    not signed by a verifier.
 
-    Returns
-    -------
-    tuple of int
-        Numbers of device-days drawn at random, chosen by risk, and in total.
-
-    Raises
-    ------
-    StatementStateError
-        If a list was drawn before, or the statement is not being verified.
-    SignatureError, EnrolmentError, CanonicalError
-        If the seed gives another list, or it is not signed by a verifier.
+    Returns: numbers of device-days drawn at random, chosen by risk, and in total.
     """
     go_on = _through(SAMPLING, begun)
     go_on()

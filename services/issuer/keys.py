@@ -123,15 +123,9 @@ def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """
     Create the successor of a key in its token; the old key stays there.
 
-    Returns
-    -------
-    multikey, where : str, dict
-        Public key, and its location: `plant-2` follows `plant`.
+    Raises InputError or ServerError as `public_key`.
 
-    Raises
-    ------
-    InputError, ServerError
-        As `public_key`.
+    Returns `multikey`, `where`: public key, and its location: `plant-2` follows `plant`.
     """
     import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
 

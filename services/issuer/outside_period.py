@@ -28,8 +28,8 @@ from mrv.documents import UNSET, UnsetType
 from mrv.documents.plan import CommonMetered
 from mrv.errors import PeriodError
 from mrv.methodologies import find
+from mrv.registry import SharedMeter
 from mrv.registry.calibration import uncovered
-from mrv.registry.declared import SharedMeter
 from mrv.registry.project import Invoice, MeteredOutside
 from mrv.rounding import exact_sum, exact_text, share_text
 from mrv.statement.plan_extract import MonitoringPlan

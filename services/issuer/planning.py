@@ -22,9 +22,9 @@ from mrv.calendar import instant_us, local_date
 from mrv.exports.registration import Registration
 from mrv.methodologies import find
 from mrv.model import Methodology
+from mrv.registry import Declared, Sample, Survey
 from mrv.registry.calibration import class_percent
 from mrv.registry.calibration_interval import after
-from mrv.registry.declared import Declared, Sample, Survey
 from mrv.registry.monitoring_plan import DEVIATION, PROCEDURES, Version, at
 from mrv.registry.plan_departures import SURVEY_MONTHS, again, frequency_of
 from mrv.registry.project import Project

@@ -41,10 +41,7 @@ def service_account(name: str) -> Account | None:
     """
     Return the account created by a package; None if not root.
 
-    Raises
-    ------
-    InputError
-        As root, when the account does not exist.
+    Raises InputError as root, when the account does not exist.
     """
     if os.geteuid() != 0:
         return None
@@ -62,10 +59,7 @@ def own_folder(folder: Path, account: Account | None) -> None:
     """
     Give `folder` and its contents to `account`, closed to others.
 
-    Raises
-    ------
-    InputError
-        If the file system does not support changes of ownership.
+    Raises InputError if the file system does not support changes of ownership.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -117,17 +111,11 @@ def spawn(argv: Sequence[str], folder: Path, output: str, account: Account | Non
     """
     Start a server in its own session.
 
-    Parameters
-    ----------
-    argv : sequence of str
-        Program and arguments.
-    folder : Path
-        Its working directory, entered before the account is changed, so that the account needs no
-        access to its parents.
-    output : str
-        File in `folder` for its output.
-    account : Account, optional
-        Account to run as.
+    `argv`: program and arguments.
+    `folder`: its working directory, entered before the account is changed, so that the account
+    needs no access to its parents.
+    `output`: file in `folder` for its output.
+    `account`: account to run as.
     """
     started = subprocess.run(  # noqa: S603 - a server's own command line, no shell text in it
         ["/bin/sh", "-c", _DETACH, output, *argv],
@@ -152,17 +140,11 @@ def run(
     """
     Start a server in its own session, and return its process.
 
-    Parameters
-    ----------
-    argv : sequence of str
-        Program and arguments.
-    folder : Path
-        Its working directory, entered before the account is changed, so that the account needs
-        no access to its parents.
-    output : str
-        File in `folder` for its output.
-    account : Account, optional
-        Account to run as.
+    `argv`: program and arguments.
+    `folder`: its working directory, entered before the account is changed, so that the account
+    needs no access to its parents.
+    `output`: file in `folder` for its output.
+    `account`: account to run as.
     """
     return subprocess.run(  # noqa: S603 - as above
         argv,
@@ -224,15 +206,8 @@ def require(wanted: Mapping[str, Path] | None = None) -> None:
     """
     Check that all servers are installed; install them if permitted.
 
-    Parameters
-    ----------
-    wanted : mapping of str to Path, optional
-        Packages, each with a file that it contains; by default those of the local servers.
-
-    Raises
-    ------
-    InputError
-        When they are missing and cannot be installed from here.
+    `wanted`: packages, each with a file that it contains; by default those of the local servers.
+    Raises InputError when they are missing and cannot be installed from here.
     """
     names = missing(wanted)
     if not names:
@@ -294,10 +269,7 @@ def choose(usual: int) -> int:
 
     These are below the range of client ports; random, so that parallel starts seldom collide.
 
-    Raises
-    ------
-    ServerError
-        When no free port is found.
+    Raises ServerError when no free port is found.
     """
     if is_free(usual):
         return usual

@@ -56,10 +56,7 @@ def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Conte
     """
     Write a backup and return its numbers; only its owner may read the file, as it contains keys.
 
-    Raises
-    ------
-    InputError
-        If the file exists already, or the database is of another release.
+    Raises InputError if the file exists already, or the database is of another release.
     """
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -119,10 +116,8 @@ def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Con
     """
     Restore a backup into an unused, migrated database and a folder; return its numbers.
 
-    Raises
-    ------
-    InputError
-        If the file is not a backup, of another release, or database or folder are in use.
+    Raises InputError if the file is not a backup, of another release, or database or folder are in
+    use.
     """
     try:
         with zipfile.ZipFile(file) as box:

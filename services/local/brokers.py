@@ -102,10 +102,7 @@ def kafka_home() -> Path | None:
     """
     Return the folder in `KAFKA_HOME`, or None without it.
 
-    Raises
-    ------
-    InputError
-        When there is no Kafka, or no Java to run it.
+    Raises InputError when there is no Kafka, or no Java to run it.
     """
     named = os.environ.get(HOME)
     if not named:
@@ -122,12 +119,8 @@ class ApacheKafka(Server):
     """
     Apache Kafka server.
 
-    Parameters
-    ----------
-    home : Path
-        Data folder of all local servers.
-    program : Path
-        Kafka's own folder.
+    `home`: data folder of all local servers.
+    `program`: Kafka's own folder.
     """
 
     name = "kafka"
@@ -281,10 +274,7 @@ class Mosquitto(Server):
         """
         Enable or disable authentication from the next start on.
 
-        Raises
-        ------
-        InputError
-            When it runs in the other mode.
+        Raises InputError when it runs in the other mode.
         """
         if secure == self.secure:
             return

@@ -78,10 +78,7 @@ def grafana_home() -> Path | None:
     """
     Return Grafana's own folder; None if not installed.
 
-    Raises
-    ------
-    InputError
-        When `GRAFANA_HOME` names a folder without Grafana.
+    Raises InputError when `GRAFANA_HOME` names a folder without Grafana.
     """
     if named := os.environ.get(HOME):
         home = Path(named).resolve()
@@ -98,10 +95,7 @@ def boards_language() -> str:
     """
     Return the language of dashboards and alerts in `GRAFANA_LANGUAGE`; English by default.
 
-    Raises
-    ------
-    InputError
-        When that language is not available.
+    Raises InputError when that language is not available.
     """
     language = os.environ.get(LANGUAGE) or ENGLISH
     known = sorted(folder.name for folder in (shipped("grafana") / "dashboards").iterdir())
@@ -116,12 +110,8 @@ class Grafana(Server):
     """
     Grafana server with its own database in its folder.
 
-    Parameters
-    ----------
-    home : Path
-        Data folder of all local servers.
-    program : Path, optional
-        Grafana's own folder, see `grafana_home`; required for a start.
+    `home`: data folder of all local servers.
+    `program`: Grafana's own folder, see `grafana_home`; required for a start.
     """
 
     name = "grafana"
@@ -146,10 +136,7 @@ class Grafana(Server):
         """
         Return Grafana's own folder.
 
-        Raises
-        ------
-        InputError
-            When there is no Grafana on this machine.
+        Raises InputError when there is no Grafana on this machine.
         """
         if self._program is None:
             raise InputError(

@@ -37,10 +37,7 @@ class Server(ABC):
     """
     One server over a folder of its own below the data folder.
 
-    Parameters
-    ----------
-    home : Path
-        Data folder of all local servers.
+    `home`: data folder of all local servers.
     """
 
     name: ClassVar[str]
@@ -105,10 +102,7 @@ class Server(ABC):
 
         The port of the last start is used if it is free.
 
-        Raises
-        ------
-        ServerError
-            When it does not start; with the end of its log.
+        Raises ServerError when it does not start; with the end of its log.
         """
         if self._running():
             return
@@ -127,10 +121,7 @@ class Server(ABC):
         """
         Stop cleanly; no effect if it does not run.
 
-        Raises
-        ------
-        ServerError
-            When it does not end in time.
+        Raises ServerError when it does not end in time.
         """
         self._end(self.stop_signal, _STOPPED_WITHIN_S)
 
@@ -227,14 +218,9 @@ class Prometheus(Server):
     """
     The server, with its samples in its folder.
 
-    Parameters
-    ----------
-    home : Path
-        Data folder of all local servers.
-    every : str
-        Pause between two scrapes.
-    rules : tuple of Path
-        Files of rules to evaluate, readable for its account.
+    `home`: data folder of all local servers.
+    `every`: pause between two scrapes.
+    `rules`: files of rules to evaluate, readable for its account.
     """
 
     name = "prometheus"
@@ -259,16 +245,9 @@ class Prometheus(Server):
         """
         Set the addresses of processes to scrape, effective within seconds.
 
-        Parameters
-        ----------
-        binds : mapping of str to str
-            Name, such as `run`, to `host:port`; empty for none.  Other names in `targets.json`
-            stay.
-
-        Raises
-        ------
-        InputError
-            When `targets.json` is not a list of targets.
+        `binds`: name, such as `run`, to `host:port`; empty for none.  Other names in `targets.json`
+        stay.
+        Raises InputError when `targets.json` is not a list of targets.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         groups = [group for group in self._kept() if group["labels"].get("process") not in binds]

@@ -232,14 +232,9 @@ class LocalStack:
     """
     Local servers of one data folder.
 
-    Parameters
-    ----------
-    home : Path
-        Data folder; created if missing.
-    kafka : Path, optional
-        Apache Kafka's folder, see `kafka_home`; without it the broker keeps topics in memory.
-    grafana : Path, optional
-        Grafana's folder, see `grafana_home`; required to start Grafana.
+    `home`: data folder; created if missing.
+    `kafka`: Apache Kafka's folder, see `kafka_home`; without it the broker keeps topics in memory.
+    `grafana`: Grafana's folder, see `grafana_home`; required to start Grafana.
     """
 
     def __init__(self, home: Path, kafka: Path | None = None, grafana: Path | None = None) -> None:
@@ -267,26 +262,14 @@ class LocalStack:
         """
         Start servers that do not run; return the URLs.
 
-        Parameters
-        ----------
-        kafka : bool
-            Whether to start the Kafka-compatible broker too.
-        secure : bool, optional
-            Whether the MQTT broker authenticates all clients; unchanged if not given.
-        prometheus : bool
-            Whether to start Prometheus too.
-        grafana : bool
-            Whether to start Grafana too.
-        processes : mapping of str to str, optional
-            Addresses of tonne's processes for Prometheus: `run` to `host:port`.
-
-        Raises
-        ------
-        InputError
-            If a package is missing and cannot be installed, or Grafana is required and not
-            installed.
-        ServerError
-            When a server does not come up.
+        `kafka`: whether to start the Kafka-compatible broker too.
+        `secure`: whether the MQTT broker authenticates all clients; unchanged if not given.
+        `prometheus`: whether to start Prometheus too.
+        `grafana`: whether to start Grafana too.
+        `processes`: addresses of tonne's processes for Prometheus: `run` to `host:port`.
+        Raises InputError if a package is missing and cannot be installed, or Grafana is required
+        and not installed.
+        Raises ServerError when a server does not come up.
         """
         require()
         with self._alone():

@@ -50,10 +50,7 @@ class Backlog:
         """
         Load the requests; return how many belong to this process.
 
-        Parameters
-        ----------
-        ours : callable
-            Returns, by fleet and id, whether this process is responsible for a device.
+        `ours`: returns, by fleet and id, whether this process is responsible for a device.
         """
         fleet, self._ours = self._rows.plan.fleet, ours
         result = requests.waiting(connection)

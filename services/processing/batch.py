@@ -32,16 +32,10 @@ class Batch:
     """
     Data to store in one transaction.
 
-    Parameters
-    ----------
-    frames : sequence of Frame
-        Accepted readings, in order of arrival.
-    rejected : sequence of Rejected
-        Rejected messages so far; conflicts are added.
-    messages : Letters
-        The messages themselves, for dead letters.
-    trust : bool
-        Whether a reading later than its device's last one is stored as new without a check.
+    `frames`: accepted readings, in order of arrival.
+    `rejected`: rejected messages so far; conflicts are added.
+    `messages`: the messages themselves, for dead letters.
+    `trust`: whether a reading later than its device's last one is stored as new without a check.
     """
 
     frames: Sequence[Frame]
@@ -136,15 +130,9 @@ def in_parts(
     """
     Store a batch whole or in parts; return the result once it is durable.
 
-    Parameters
-    ----------
-    around : callable
-        Opens the transaction that holds all parts; see `Store.around`.
-
-    Raises
-    ------
-    psycopg.Error
-        The server is unreachable; or the error concerns no message, but for example the offset.
+    `around`: opens the transaction that holds all parts; see `Store.around`.
+    Raises psycopg.Error: the server is unreachable; or the error concerns no message, but for
+    example the offset.
     """
     try:
         return tried(partial(commit, batch, last=True))

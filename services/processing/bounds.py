@@ -55,10 +55,7 @@ class Expected(NamedTuple):
         """
         Return the devices beyond the limit of a commit, those with the longest gaps first.
 
-        Returns
-        -------
-        dict of int to int
-            Fleet index to the time up to which everything is derived. [us UTC]
+        Returns: fleet index to the time up to which everything is derived. [us UTC]
         """
         if not len(self.device) or int(self.rows.sum()) <= MOST_ROWS:
             return {}
@@ -72,12 +69,8 @@ def expected(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Expe
     """
     Return the numbers of rows that new readings will make, before they are made.
 
-    Parameters
-    ----------
-    state : MeterState
-        Current state of registers.
-    frames : sequence of Frame
-        Readings later than all stored ones of their devices.
+    `state`: current state of registers.
+    `frames`: readings later than all stored ones of their devices.
     """
     parts = []
     for frame in frames:
@@ -126,17 +119,10 @@ def spans(
     """
     Return the next spans of requests, within the limit of a commit, at least one.
 
-    Parameters
-    ----------
-    known : mapping of int to Ahead
-        Known later readings, which need not be looked up.
+    `known`: known later readings, which need not be looked up.
 
-    Returns
-    -------
-    spans : dict of int to Span
-        Spans by fleet index; other devices must wait.
-    done : list of int
-        Devices without readings from the time of their request on.
+    Returns `spans`: spans by fleet index; other devices must wait.
+    Returns `done`: devices without readings from the time of their request on.
     """
     out: dict[int, Span] = {}
     done: list[int] = []

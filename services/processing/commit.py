@@ -101,20 +101,10 @@ class Store:
     """
     State shared by commits: registry version, newest readings, encoded names.
 
-    Parameters
-    ----------
-    plan : Plan
-    letter_bytes : int
-        Daily quota of stored dead letters per principal.
-    before : Store, optional
-        Object of an earlier version, whose encoded names are reused.
-
-    Attributes
-    ----------
-    deriver : Deriver
-        Derives rows, in each commit or afterwards.
-    behind_commits : bool
-        Whether another thread calls the deriver.
+    `letter_bytes`: daily quota of stored dead letters per principal.
+    `before`: object of an earlier version, whose encoded names are reused.
+    `deriver`: derives rows, in each commit or afterwards.
+    `behind_commits`: whether another thread calls the deriver.
     """
 
     def __init__(
@@ -321,10 +311,7 @@ class Store:
         If another process stored some of the rows, all are compared.  Readings for an unreadable
         archive are rejected.
 
-        Raises
-        ------
-        BaseException
-            The error itself, if a retry would fail in the same way.
+        Raises BaseException: the error itself, if a retry would fail in the same way.
         """
         committed = self._committed
         self.forget()
@@ -383,15 +370,8 @@ class Store:
 
         Nothing is done if there is a newer registry version, which derives them itself.
 
-        Parameters
-        ----------
-        guard : callable, optional
-            Called in the transaction; raises an error if another process has the devices.
-
-        Raises
-        ------
-        psycopg.Error
-            Nothing is stored, and the same call can be repeated.
+        `guard`: called in the transaction; raises an error if another process has the devices.
+        Raises psycopg.Error: nothing is stored, and the same call can be repeated.
         """
         return self.deriver.catch_up(connection, guard)
 

@@ -61,21 +61,12 @@ def agreed(
     """
     Return, by device, the time from which stored and recalculated rows agree.
 
-    Parameters
-    ----------
-    remade : Remade
-        Rows recalculated up to `Piece.to_us` of each device.
-    last_us : mapping of int to int
-        Fleet index to the last changed reading. [us UTC]
-    newest_us : mapping of int to int
-        Fleet index to the newest reading with stored rows. [us UTC]
-    bare
-        As for `register_checkpoints.last`.
+    `remade`: rows recalculated up to `Piece.to_us` of each device.
+    `last_us`: fleet index to the last changed reading. [us UTC]
+    `newest_us`: fleet index to the newest reading with stored rows. [us UTC]
+    `bare`: as for `register_checkpoints.last`.
 
-    Returns
-    -------
-    dict of int to int
-        Only devices that agree. [us UTC]
+    Only devices that agree. [us UTC]
     """
     sought = {
         d: _Sought(last_us[d], end, newest_us[d])
@@ -179,20 +170,12 @@ class Derived:
     """
     Rows that a transaction derived from stored readings.
 
-    Attributes
-    ----------
-    requests : dict of int to Request
-        Requests by fleet index.
-    rest : dict of int to Request
-        Unfinished requests: to continue, to restart, or not begun.
-    ended : list of int
-        Devices without further requests.
-    to_the_end : list of int
-        Those of them with rows up to their last reading.
-    whole : set of int
-        Stations with all values to be calculated.
-    size : int
-        Upper bound of its rows.
+    `requests`: requests by fleet index.
+    `rest`: unfinished requests: to continue, to restart, or not begun.
+    `ended`: devices without further requests.
+    `to_the_end`: those of them with rows up to their last reading.
+    `whole`: stations with all values to be calculated.
+    `size`: upper bound of its rows.
     """
 
     requests: Mapping[int, Request]
@@ -239,16 +222,11 @@ class Rows:
         """
         Derive the next span of requested devices, write the differences, and return the result.
 
-        Parameters
-        ----------
-        requests : mapping of int to Request
-            Requests by fleet index; as many as a transaction may hold are begun, at least one.
-        touched : Touched
-            Collects hours and days of stations with other readings or flows.
-        known : mapping of int to Ahead, optional
-            Known data of later readings, which are not looked up.
-        bare
-            As for `register_checkpoints.last`.
+        `requests`: requests by fleet index; as many as a transaction may hold are begun, at least
+        one.
+        `touched`: collects hours and days of stations with other readings or flows.
+        `known`: known data of later readings, which are not looked up.
+        `bare`: as for `register_checkpoints.last`.
         """
         fleet, out = self.plan.fleet, Derived(requests)
         cut, out.ended = spans(cursor, fleet, requests, known or {})

@@ -69,12 +69,8 @@ class Notes:
     """
     Queue of one process's notes, in order of commits.
 
-    Attributes
-    ----------
-    gate : Lock
-        Held while a commit becomes visible and is added here.
-    lost : bool
-        Whether the database may have notes that are not here.
+    `gate`: held while a commit becomes visible and is added here.
+    `lost`: whether the database may have notes that are not here.
     """
 
     def __init__(self) -> None:
@@ -250,15 +246,8 @@ class Deriver:
         """
         Derive noted readings, and with `spans` a span of requested devices; return the result.
 
-        Parameters
-        ----------
-        connection : Connection
-            Connection in autocommit, with repeatable reads, used for nothing else.
-
-        Raises
-        ------
-        psycopg.Error
-            Nothing is stored.  The next step continues with the noted devices.
+        `connection`: connection in autocommit, with repeatable reads, used for nothing else.
+        Raises psycopg.Error: nothing is stored.  The next step continues with the noted devices.
         """
         try:
             if self.notes.lost:

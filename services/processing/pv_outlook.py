@@ -108,10 +108,7 @@ def refresh_outlook(conn: Connection) -> Made:
     Calculate a portion of missing clear-sky data and trends; repeat for the rest. Return the
     numbers.
 
-    Raises
-    ------
-    MethodologyError
-        If the process that calculates skies ends early.
+    Raises MethodologyError if the process that calculates skies ends early.
     """
     trends = _trends(conn)
     return Made(_skies(conn), trends)
@@ -231,10 +228,7 @@ def refresh_months(conn: Connection) -> int:
     Update expected months of projects with new or changed modules; return the
     number of projects.
 
-    Raises
-    ------
-    MethodologyError
-        If the process that computes them ends early.
+    Raises MethodologyError if the process that computes them ends early.
     """
     conn.execute(_GONE)
     due = conn.execute(_MONTHS_DUE, [_MOST]).fetchall()

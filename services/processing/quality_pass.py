@@ -81,12 +81,8 @@ class Judging:
         """
         Return the flags of readings, each device in its own span.
 
-        Parameters
-        ----------
-        from_us : mapping of int to int
-            Start by fleet index; FROM_START for all. [us UTC]
-        until_us : mapping of int to int
-            End of the flags needed, see `reaches`; without it all. [us UTC]
+        `from_us`: start by fleet index; FROM_START for all. [us UTC]
+        `until_us`: end of the flags needed, see `reaches`; without it all. [us UTC]
         """
         fleet, checks = self._plan.fleet, self._plan.checks
         _go_on(cursor, checks, self._scratch, from_us)

@@ -74,14 +74,9 @@ def rebuild(
 
     Rows that the pipeline is about to derive are compared again later.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit, as `tonne_ingest`.
-    devices : sequence of int
-        Fleet indices, in limited number, as their readings are held in memory.
-    replace : bool
-        Write the calculated rows where a device differs.  The pipeline waits meanwhile.
+    `conn`: connection in autocommit, as `tonne_ingest`.
+    `devices`: fleet indices, in limited number, as their readings are held in memory.
+    `replace`: write the calculated rows where a device differs.  The pipeline waits meanwhile.
     """
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     for _ in range(_LOOKS):

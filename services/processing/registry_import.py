@@ -49,32 +49,16 @@ def import_registry(
     """
     Import files into the registry, all or nothing; return the plan.
 
-    Parameters
-    ----------
-    conn : Connection
-        Not in autocommit, and in no transaction.
-    incoming : Incoming
-        Result of `services.registry.files.read_files`.
-    author : str
-        Person who imports; stored with the version and with meter replacements.
-    strict : bool
-        Warnings block the import too.
-    dry_run : bool
-        Write nothing.
-    shown : str, optional
-        Digest of the confirmed outcome; if the outcome is different now it is refused.
+    `conn`: not in autocommit, and in no transaction.
+    `incoming`: result of `services.registry.files.read_files`.
+    `author`: person who imports; stored with the version and with meter replacements.
+    `strict`: warnings block the import too.
+    `dry_run`: write nothing.
+    `shown`: digest of the confirmed outcome; if the outcome is different now it is refused.
+    Raises RegistryError when the database refuses what the rules accepted.
+    Raises StatementStateError when the outcome is no longer the confirmed one.
 
-    Returns
-    -------
-    Plan
-        Nothing was written if it is `refused`.
-
-    Raises
-    ------
-    RegistryError
-        When the database refuses what the rules accepted.
-    StatementStateError
-        When the outcome is no longer the confirmed one.
+    Nothing was written if it is `refused`.
     """
     with conn.transaction():
         # one import at a time; readers go on
@@ -178,10 +162,7 @@ def registered(conn: Connection, given: Authority) -> Authority:
     """
     Return the registered entries with a file's in place of those of the same name.
 
-    Raises
-    ------
-    ExportError
-        If a filed submission differs in the file.
+    Raises ExportError if a filed submission differs in the file.
     """
     stored = entered_records(Registry.of(programme.load_entered(conn)))
     for text in changed_after_filing(stored, given):
@@ -193,12 +174,8 @@ def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool =
     """
     Store invoices, all or none; return the result.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit; imports wait for each other.
-    write : bool
-        False: only report the result.
+    `conn`: connection in autocommit; imports wait for each other.
+    `write`: False: only report the result.
     """
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('invoices', 0))")

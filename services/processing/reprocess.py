@@ -130,18 +130,11 @@ def remake(
     """
     Return derived rows recalculated from stored readings, from each device's own time on.
 
-    Parameters
-    ----------
-    scratch : MeterState
-        State of the fleet's size, without state of these devices.
-    from_us : mapping of int to int
-        Fleet index to the time from which readings changed; FROM_START for all.
-    until_us : mapping of int to int, optional
-        End of the readings used, on the grid; none for other devices.
-    whole : collection of int
-        Devices whose rows are all recalculated, span by span.
-    bare : mapping of int to collection of int
-        Registers without stored marks, which are not looked up.
+    `scratch`: state of the fleet's size, without state of these devices.
+    `from_us`: fleet index to the time from which readings changed; FROM_START for all.
+    `until_us`: end of the readings used, on the grid; none for other devices.
+    `whole`: devices whose rows are all recalculated, span by span.
+    `bare`: registers without stored marks, which are not looked up.
     """
     out = Remade()
     until = dict(until_us or {})

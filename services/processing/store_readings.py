@@ -44,18 +44,11 @@ class Arrived:
     """
     Stored readings, by their effect on derived rows.
 
-    Parameters
-    ----------
-    onward : list of Frame
-        Readings later than all stored ones of their device.
-    changed : dict of int to Changed
-        Late readings that changed stored data, by fleet index.
-    touched : Touched
-        Affected hours and days of stations.
-    stored : list of Frame
-        New readings.
-    completed : list of Completed
-        Existing readings whose empty channels were filled.
+    `onward`: readings later than all stored ones of their device.
+    `changed`: late readings that changed stored data, by fleet index.
+    `touched`: affected hours and days of stations.
+    `stored`: new readings.
+    `completed`: existing readings whose empty channels were filled.
     """
 
     onward: list[Frame]

@@ -24,10 +24,7 @@ def factors_asked(
     """
     Return the factors that a project's account uses in its first year, by id.
 
-    Raises
-    ------
-    FactorError
-        If a required factor is missing.
+    Raises FactorError if a required factor is missing.
     """
     ledger, year = Ledger(book), project.crediting_from.year
     alike = {(d.role, tuple(sorted(d.params.items()))): d for d in project.devices}

@@ -120,10 +120,7 @@ def problems(
     """
     Yield entries that contradict each other, the registry, statements, or filed submissions.
 
-    Parameters
-    ----------
-    credited : sequence of Credited or None
-        All issued and valid statements; None without a database.
+    `credited`: all issued and valid statements; None without a database.
 
     Yields
     ------

@@ -12,7 +12,7 @@ from itertools import pairwise
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
-from mrv.registry.declared import (
+from mrv.registry import (
     Default,
     Design,
     DesignedPopulation,

@@ -13,8 +13,7 @@ from typing import Annotated, Any, ClassVar
 from mrv.calendar import joined
 from mrv.exports.entered import Acceptance, Authorization, Facility, Submission
 from mrv.exports.registration import Registration
-from mrv.registry.calibration_interval import MAX_MONTHS
-from mrv.registry.declared import (
+from mrv.registry import (
     MAX_EXPECTED,
     MAX_WATT,
     YEARS,
@@ -30,6 +29,7 @@ from mrv.registry.declared import (
     SharedMeter,
     Survey,
 )
+from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.programme_systems import TransferClass
 from mrv.registry.project import Document

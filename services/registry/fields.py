@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.errors import InputError
 from ingest.model import factor
-from mrv.registry.declared import Key
+from mrv.registry import Key
 from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native, number
 
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -345,10 +345,7 @@ def plain(entry: Any, **own: Any) -> dict[str, Any]:
     """
     Return an entry, or a row of it, with the keys of files, without empty and default values.
 
-    Parameters
-    ----------
-    own : by name of the field
-        Values in the form of files, where that is not the stored one.
+    `own` (by name of the field): values in the form of files, where that is not the stored one.
     """
     result: dict[str, Any] = {}
     for field in fields_of(type(entry)):

@@ -17,7 +17,7 @@ from typing import Any
 from ingest import profiles
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.errors import RegistryError
-from mrv.registry.declared import Calibration, JointReading, Sample
+from mrv.registry import Calibration, JointReading, Sample
 from mrv.registry.monitoring_plan import Version
 from services.registry import authority, parse
 from services.registry.entries import (
@@ -74,10 +74,7 @@ def read_files(paths: Sequence[Path]) -> Incoming:
     """
     Return parsed registry files: YAML, workbooks, or CSV for devices; all files of a folder.
 
-    Raises
-    ------
-    RegistryError
-        When a file as a whole cannot be read; errors of rows are returned.
+    Raises RegistryError when a file as a whole cannot be read; errors of rows are returned.
     """
     incoming = Incoming()
     for path in expanded(paths):
@@ -89,10 +86,7 @@ def read_bytes(name: str, data: bytes) -> Incoming:
     """
     Return a parsed registry file from its bytes; the format follows from its name.
 
-    Raises
-    ------
-    RegistryError
-        As `read_files` does.
+    Raises RegistryError as `read_files` does.
     """
     incoming = Incoming()
     _add_all(incoming, parse_document(name, data, "devices"), name)
@@ -108,10 +102,7 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
     """
     Return files in order, those of a folder by name.
 
-    Raises
-    ------
-    RegistryError
-        When a folder contains no registry file.
+    Raises RegistryError when a folder contains no registry file.
     """
     result: list[Path] = []
     for path in paths:
@@ -132,10 +123,7 @@ def read_document(path: Path, csv_section: str) -> Value:
     """
     Return a file as a mapping of sections: YAML, a workbook, or CSV as rows of one section.
 
-    Raises
-    ------
-    RegistryError
-        When it cannot be read in the format of its name.
+    Raises RegistryError when it cannot be read in the format of its name.
     """
     return parse_document(str(path), _bytes(path), csv_section)
 

@@ -59,10 +59,7 @@ def form(methodology: str, country: str) -> Form:
     """
     Return the example file of a methodology for a project in a country.
 
-    Raises
-    ------
-    RegistryError
-        If there is no such methodology, or it has no projects in that country.
+    Raises RegistryError if there is no such methodology, or it has no projects in that country.
     """
     known = methodologies.load()
     if methodology not in known:

@@ -27,7 +27,7 @@ from ingest.model import INTERVAL_US
 from mrv.calendar import midnight_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
-from mrv.registry.declared import YEARS, Sample
+from mrv.registry import YEARS, Sample
 from mrv.registry.project import Invoice, Project
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.signatures.organisations import affiliated
@@ -88,16 +88,12 @@ def plan(
     """
     Return the effect of an import of invoices.
 
-    Parameters
-    ----------
-    rows : iterable of Row
-        One per invoice.
-    projects : mapping of id to Project
-    stored : mapping of id to (project, invoice, corrects, reason)
-    keys : sequence of EnrolledKey
-        Public keys for signatures of rows.
-    others : mapping of id to collection of str
-        Other meters that a project names: of its boundary, and of users of common meters.
+    `rows`: one per invoice.
+    `projects`: mapping of id to Project.
+    `stored`: mapping of id to (project, invoice, corrects, reason).
+    `keys`: public keys for signatures of rows.
+    `others` (mapping of id to collection of str): other meters that a project names: of its
+    boundary, and of users of common meters.
     """
     result = Import()
     known = dict(stored)
@@ -125,10 +121,7 @@ def read(path: Path) -> list[Row]:
     """
     Return the rows of a file.
 
-    Raises
-    ------
-    RegistryError
-        When it cannot be read as a whole.
+    Raises RegistryError when it cannot be read as a whole.
     """
     top = Row(read_document(path, "invoices"), str(path), "file", 1)
     top.only("invoices")
@@ -360,17 +353,10 @@ def sign_file(
     """
     Return a file in which the rows issued by the key's organisation are signed.
 
-    Parameters
-    ----------
-    zone : str, optional
-        Time zone of the project, for the days of invoices; needed only for these.
-
-    Raises
-    ------
-    RegistryError
-        When a row cannot be read.
-    InputError
-        When no row is by the holder's organisation, or invoices are given without a zone.
+    `zone`: time zone of the project, for the days of invoices; needed only for these.
+    Raises RegistryError when a row cannot be read.
+    Raises InputError when no row is by the holder's organisation, or invoices are given without a
+    zone.
     """
     whose, signed_file = holder.bounds.organisation or holder.name, SignedFile()
     parameters = _read(path)

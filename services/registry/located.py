@@ -54,10 +54,7 @@ def decoded(data: bytes, name: str) -> str:
     """
     Return the text of a file in UTF-8, or in UTF-16 with byte order mark.
 
-    Raises
-    ------
-    RegistryError
-        Naming the line and its bytes, for another encoding.
+    Raises RegistryError, naming the line and its bytes, for another encoding.
     """
     encoding = next((word for mark, word in _MARKS if data.startswith(mark)), "utf-8")
     try:
@@ -75,10 +72,7 @@ def rows(text: str, name: str, known: Sequence[str] | None) -> Iterator[tuple[in
     """
     Yield (last line, values by registry key) of each row of a table.
 
-    Raises
-    ------
-    RegistryError
-        Naming line and column, for an invalid table or unknown column.
+    Raises RegistryError, naming line and column, for an invalid table or unknown column.
     """
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
@@ -176,11 +170,8 @@ def read_yaml(text: str, name: str, line: int = 1) -> Value:
     """
     Return a YAML document with line numbers.
 
-    Raises
-    ------
-    RegistryError
-        With file and line, if it is not YAML, repeats a key, contains itself, or expands to
-        excessively many aliases.
+    Raises RegistryError with file and line, if it is not YAML, repeats a key, contains itself, or
+    expands to excessively many aliases.
     """
     try:
         node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -199,10 +190,7 @@ def read_csv(text: str, name: str, known: Sequence[str] | None) -> list[Table]:
     Return the rows of a CSV table whose columns are `known` keys, or any; empty cells are absent
     keys.
 
-    Raises
-    ------
-    RegistryError
-        With file and line, where the table or a column cannot be read.
+    Raises RegistryError with file and line, where the table or a column cannot be read.
     """
     return [_table(cells, name, line) for line, cells in rows(text, name, known)]
 

@@ -22,8 +22,8 @@ from ingest import classes, profiles
 from ingest.profiles import FileRegister
 from mrv.errors import MethodologyError, SignedValueError
 from mrv.methodologies import find
+from mrv.registry import Calibration
 from mrv.registry.calibration_interval import interval_of, limited
-from mrv.registry.declared import Calibration
 from mrv.signatures.organisations import normalised, stem
 from mrv.signed_values.meter_keys import parse_key
 from mrv.signed_values.verification import DatedKey

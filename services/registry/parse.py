@@ -18,11 +18,11 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from ingest import profiles
 from ingest.profiles import FileRegister
 from mrv import countries
+from mrv import registry as types
 from mrv.errors import FactorError
 from mrv.factors.ledger import factor_of
-from mrv.registry import declared as types
+from mrv.registry import MAX_EXPECTED, MAX_WATT, YEARS
 from mrv.registry.calibration_interval import MAX_MONTHS
-from mrv.registry.declared import MAX_EXPECTED, MAX_WATT, YEARS
 from mrv.registry.monitoring_plan import Approval, Version
 from mrv.registry.programme_systems import TransferClass
 from mrv.statement.conformity import GAS_BASES
@@ -67,13 +67,9 @@ def read(row: Row, kind: type[Item], *more: str, **own: Callable[[Row], Any]) ->
     """
     Return the entry in a row, or a row of an entry; its errors are recorded in the row.
 
-    Parameters
-    ----------
-    more : str
-        Keys in addition to those of the fields.
-    own : by name of the field
-        Parser of the field, where its type does not determine it: a key of the row, or each row of
-        a list.
+    `more`: keys in addition to those of the fields.
+    `own` (by name of the field): parser of the field, where its type does not determine it: a key
+    of the row, or each row of a list.
     """
     row.only(*keys(kind), *more)
     item = kind(

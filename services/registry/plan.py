@@ -12,7 +12,7 @@ from mrv.errors import MethodologyError
 from mrv.exports.contradictions import Credited
 from mrv.methodologies import find
 from mrv.parameters import ParameterSpec, read
-from mrv.registry.declared import Sample
+from mrv.registry import Sample
 from mrv.rules.plausible_values import is_monitored
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import AnyRow, SignedRow, signed_row, unsigned
@@ -114,10 +114,8 @@ def closed_problems(
     the length of the day before, which must not be closed or sealed.  Another zone for all time
     corrects an error; then only closed periods prevent it.
 
-    Parameters
-    ----------
-    closed, sealed : mapping of device id, and of project id, to datetime
-        End of the closed periods, and of the sealed days.
+    `closed`, `sealed` (mapping of device id, and of project id, to datetime): end of the closed
+    periods, and of the sealed days.
     """
     result: dict[EntryKey, tuple[str, str, date | None, str, datetime]] = {}
     now, devices = merged.projects, merged.devices
@@ -217,24 +215,14 @@ def plan(
     """
     Return the result of merging files into the stored registry, checked against all rules.
 
-    Parameters
-    ----------
-    stored : Registry
-        Registry stored in the database.
-    incoming : Incoming
-        Content of the files.
-    strict : bool
-        Whether warnings prevent the import too.
-    now : datetime, optional
-        Time of the import; now by default.
-    closed : mapping of device id to datetime, optional
-        End of closed periods by device or project.
-    sealed : mapping of project id to datetime, optional
-        End of sealed days by device or project.
-    credited : sequence of Credited, optional
-        Issued and valid statements; None without a database.
-    keys : sequence of EnrolledKey, optional
-        Enrolled keys for signatures of rows; None without a database.
+    `stored`: registry stored in the database.
+    `incoming`: Content of the files.
+    `strict`: whether warnings prevent the import too.
+    `now`: time of the import; now by default.
+    `closed` (mapping of device id to datetime): end of closed periods by device or project.
+    `sealed` (mapping of project id to datetime): end of sealed days by device or project.
+    `credited`: issued and valid statements; None without a database.
+    `keys`: enrolled keys for signatures of rows; None without a database.
     """
     at = now or datetime.now(UTC)
     merged = ratings.dated(stored, updated(stored, incoming.registry), at)

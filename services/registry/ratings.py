@@ -178,10 +178,7 @@ def problems(
     """
     Yield ratings changed for times in closed periods, and modules that were changed.
 
-    Parameters
-    ----------
-    closed : mapping of device id to datetime
-        End of the closed periods.
+    `closed` (mapping of device id to datetime): end of the closed periods.
     """
     earlier = stored.devices
     remedy = "add a row with the time from which the new modules are installed"

@@ -248,10 +248,7 @@ def template(class_id: str, country: str = FIRST_COUNTRY) -> str:
     For another country the location is a placeholder, and the project's methodology is one used
     there.
 
-    Raises
-    ------
-    RegistryError
-        If there is no such class.
+    Raises RegistryError if there is no such class.
     """
     known = classes.load()
     if class_id not in known:

@@ -270,10 +270,7 @@ def read(paths: Sequence[Path]) -> Network:
     """
     Return the contents of a sewer network's files.
 
-    Raises
-    ------
-    RegistryError
-        If a file as a whole cannot be read.
+    Raises RegistryError if a file as a whole cannot be read.
     """
     network = Network()
     for path in paths:

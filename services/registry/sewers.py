@@ -76,14 +76,9 @@ class Cell(NamedTuple):
     """
     Assets with their centre in one cell of a grid over a window.
 
-    Attributes
-    ----------
-    column, row : int
-        Index from the west, and from the north.
-    assets, poor : int
-        Number of assets, and of those in condition 4 or 5.
-    worst : int or None
-        Worst known condition.
+    `column`, `row`: index from the west, and from the north.
+    `assets`, `poor`: number of assets, and of those in condition 4 or 5.
+    `worst`: worst known condition.
     """
 
     column: int

@@ -39,10 +39,8 @@ def read_workbook(data: bytes, name: str) -> Table:
     """
     Return a workbook as a mapping of sections, equal to a YAML file of the same entries.
 
-    Raises
-    ------
-    RegistryError
-        Naming sheet and cell, if it is not a workbook, unpacks to too much, or a cell is ambiguous.
+    Raises RegistryError, naming sheet and cell, if it is not a workbook, unpacks to too much, or a
+    cell is ambiguous.
     """
     book = _opened(data, name)
     sheets = {s.title.strip(): s for s in book.worksheets if not s.title.startswith(_NOTE)}
@@ -236,14 +234,10 @@ def write_workbook(
     """
     Return sections of a registry file as a workbook, which can be imported unchanged.
 
-    Parameters
-    ----------
-    sections : mapping
-        As `services.registry.files` writes them.
-    notes : mapping of (sheet, key) to str, optional
-        Explanation of a column, or of a key in a sheet of values.
-    about : str
-        Text of a first sheet for the reader; none if empty.
+    `sections`: as `services.registry.files` writes them.
+    `notes` (mapping of (sheet, key) to str): explanation of a column, or of a key in a sheet of
+    values.
+    `about`: text of a first sheet for the reader; none if empty.
     """
     import openpyxl  # noqa: PLC0415 - a workbook alone needs it
 

@@ -128,12 +128,9 @@ def wander(rng: np.random.Generator, count: int, step_s: float, memory_s: float)
     """
     Return a first-order autoregressive series of mean 0 and standard deviation 1.
 
-    Parameters
-    ----------
-    count : int
-        Number of samples.
-    step_s, memory_s : float
-        Time between samples and the time in which the correlation falls to 1/e. [s]
+    `count`: number of samples.
+    `step_s`, `memory_s`: time between samples and the time in which the correlation falls to 1/e.
+    [s]
     """
     if count == 0:
         return np.empty(0)
@@ -197,10 +194,7 @@ class Register:
     """
     Cumulative register of a meter; it never decreases.
 
-    Parameters
-    ----------
-    start : int
-        Reading before the first sample. [Wh, mL or m]
+    `start`: reading before the first sample. [Wh, mL or m]
     """
 
     def __init__(self, start: int) -> None:

@@ -51,10 +51,7 @@ class Identities:
     """
     Credentials written by `tonne registry issue-credentials`.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder with one folder per principal, or the identity folder that contains `devices`.
+    `folder`: folder with one folder per principal, or the identity folder that contains `devices`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,10 +62,7 @@ class Identities:
         """
         Return the credentials of a principal.
 
-        Raises
-        ------
-        SimulatorError
-            When it has none.
+        Raises SimulatorError when it has none.
         """
         own = self._folder / principal
         if (own / CERTIFICATE).exists():
@@ -254,20 +248,12 @@ class Connection:
     """
     MQTT connection that is restored automatically.
 
-    Parameters
-    ----------
-    url : str
-        `mqtt://` or `mqtts://`, with user and password where the broker requires them.
-    client_id : str
-        A device's principal, or a name for a shared connection.
-    principal : str or None
-        Principal whose status is published; none for a shared connection.
-    receipt_topic : str or None
-        Topic of receipts; none when another connection subscribes to it.
-    identity : Identity, optional
-        Its credentials at the broker.
-    edge : EdgeNode, optional
-        Publishes Sparkplug B in place of tonne's own topics.
+    `url`: `mqtt://` or `mqtts://`, with user and password where the broker requires them.
+    `client_id`: a device's principal, or a name for a shared connection.
+    `principal`: principal whose status is published; none for a shared connection.
+    `receipt_topic`: topic of receipts; none when another connection subscribes to it.
+    `identity`: its credentials at the broker.
+    `edge`: publishes Sparkplug B in place of tonne's own topics.
     """
 
     def __init__(
@@ -354,10 +340,7 @@ class Connection:
         """
         Connect, or reconnect after the waiting time.
 
-        Raises
-        ------
-        ServerError
-            When the first attempt fails, or the broker refuses the connection.
+        Raises ServerError when the first attempt fails, or the broker refuses the connection.
         """
         if self._refused:
             raise ServerError(f"{self._place} rejects the connection: {self._refused}")

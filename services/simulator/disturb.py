@@ -66,10 +66,7 @@ def parse_faults(spec: str) -> Faults:
     Return the faults in a text such as `duplicates=0.01,reset=1,glitch`; a name alone has its
     default rate.
 
-    Raises
-    ------
-    SimulatorError
-        On an unknown name, a rate that is not a share, or a name given twice.
+    Raises SimulatorError on an unknown name, a rate that is not a share, or a name given twice.
     """
     chosen: dict[str, float] = {}
     for part in filter(None, (piece.strip() for piece in spec.split(","))):
@@ -119,10 +116,7 @@ class Disturber:
     """
     Applies faults to one device's blocks, with state across blocks.
 
-    Parameters
-    ----------
-    span_ms : (int, int)
-        Time span in which register resets occur. [ms]
+    `span_ms`: time span in which register resets occur. [ms]
     """
 
     def __init__(self, device: Device, faults: Faults, seed: int, span_ms: tuple[int, int]) -> None:

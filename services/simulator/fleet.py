@@ -126,16 +126,9 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     """
     Return the devices of a fleet or registry file, or of all registry files in a folder.
 
-    Parameters
-    ----------
-    cadence_s : int, optional
-        Time between readings in place of the file's, except for devices with their own
-        (`attributes.cadence_s`). [s]
-
-    Raises
-    ------
-    SimulatorError
-        When the file is not YAML, has no device, or a device cannot be simulated.
+    `cadence_s`: time between readings in place of the file's, except for devices with their own
+    (`attributes.cadence_s`). [s]
+    Raises SimulatorError when the file is not YAML, has no device, or a device cannot be simulated.
     """
     devices = list(_devices(_content(path), path, cadence_s))
     if not devices:
@@ -176,10 +169,7 @@ def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
     """
     Return the fleet without the named devices.
 
-    Raises
-    ------
-    SimulatorError
-        When a name is not in the fleet, or no device is left.
+    Raises SimulatorError when a name is not in the fleet, or no device is left.
     """
     for name in names:
         if all(device.id != name for device in devices):

@@ -44,11 +44,8 @@ def words(device_class: str, profile: str) -> dict[str, tuple[str, float]]:
     """
     Return the channel names and unit factors of a device model, by generic channel.
 
-    Returns
-    -------
-    dict of str to (str, float)
-        Generic channel to the model's own name and its units per generic unit; channels that the
-        model does not have are omitted.
+    Returns: generic channel to the model's own name and its units per generic unit; channels that
+    the model does not have are omitted.
     """
     canonical = classes.load()[device_class].channels
     spoken = {s.channel: s for s in profiles.load()[device_class, profile].channels.values()}
@@ -118,12 +115,8 @@ def messages(
     """
     Return all messages of a fleet in order, without a network.
 
-    Parameters
-    ----------
-    fleet : sequence of Device
-        Devices from `read_fleet`.
-    start_us, duration_us : int
-        Half-open span of the readings. [us since 1970 UTC, us]
+    `fleet`: devices from `read_fleet`.
+    `start_us`, `duration_us`: half-open span of the readings. [us since 1970 UTC, us]
 
     Yields
     ------

@@ -54,16 +54,9 @@ def read_recording(
     """
     Return the recording in a CSV file of power data; rows without power are omitted.
 
-    Parameters
-    ----------
-    column, unit, time_column, timezone : str, optional
-        Power column, `W` or `kW`, column of the times (the first), time zone of times without
-        offset; taken from the header where not given.
-
-    Raises
-    ------
-    SimulatorError
-        Naming the file, and the line or column that cannot be used.
+    `column`, `unit`, `time_column`, `timezone`: power column, `W` or `kW`, column of the times (the
+    first), time zone of times without offset; taken from the header where not given.
+    Raises SimulatorError, naming the file, and the line or column that cannot be used.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = list(csv.reader(file))
@@ -194,17 +187,9 @@ class Replayed:
     """
     PV device that repeats a recording.
 
-    Parameters
-    ----------
-    start_ms : int, optional
-        Time of the first row; the recorded one by default. [ms]
-    duration_ms : int, optional
-        Duration of the rows used; all by default. [ms]
-
-    Raises
-    ------
-    SimulatorError
-        When no row is left.
+    `start_ms`: time of the first row; the recorded one by default. [ms]
+    `duration_ms`: duration of the rows used; all by default. [ms]
+    Raises SimulatorError when no row is left.
     """
 
     def __init__(

@@ -73,27 +73,14 @@ class Sender:
     """
     Publisher of a fleet's messages.
 
-    Parameters
-    ----------
-    url : str
-        MQTT broker.
-    connections : int
-        Maximum number of connections.
-    receipts : bool
-        Whether to repeat messages without a receipt.
-    wait_s : float
-        Maximum waiting time at the end without another receipt. [s]
-    sparkplug : str, optional
-        Sparkplug group of the principals, which are then edge nodes without receipts.
-    identities : Identities, optional
-        Credentials of each principal; then connections are not shared.
-    trust : Tls, optional
-        Trusted certificate authority for `mqtts://` without identities.
-
-    Raises
-    ------
-    SimulatorError
-        When there are fewer connections than edge nodes or identities.
+    `url`: MQTT broker.
+    `connections`: maximum number of connections.
+    `receipts`: whether to repeat messages without a receipt.
+    `wait_s`: maximum waiting time at the end without another receipt. [s]
+    `sparkplug`: Sparkplug group of the principals, which are then edge nodes without receipts.
+    `identities`: credentials of each principal; then connections are not shared.
+    `trust`: trusted certificate authority for `mqtts://` without identities.
+    Raises SimulatorError when there are fewer connections than edge nodes or identities.
     """
 
     def __init__(
@@ -161,10 +148,7 @@ class Sender:
 
         `watch` is called about every second; `stopped` ends the sending early.
 
-        Raises
-        ------
-        ServerError
-            When the broker cannot be reached at the start, or refuses a device.
+        Raises ServerError when the broker cannot be reached at the start, or refuses a device.
         """
         began = tended = time.monotonic()
         waiting: Outgoing | None = None

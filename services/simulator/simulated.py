@@ -182,10 +182,7 @@ class Simulated:
     Readings are at whole multiples of the cadence since 1970 and numbered by that multiple, so a
     restarted device continues its numbers.
 
-    Parameters
-    ----------
-    start_ms, end_ms : int
-        Time span; without an end the source is endless. [ms since 1970 UTC]
+    `start_ms`, `end_ms`: time span; without an end the source is endless. [ms since 1970 UTC]
     """
 
     def __init__(self, device: Device, seed: int, start_ms: int, end_ms: int | None) -> None:
@@ -220,17 +217,10 @@ def todays_sources(
     """
     Return sources from each device's last midnight until `duration_us` from now, or endless ones.
 
-    Parameters
-    ----------
-    since_us : int, optional
-        Start of the registers, if before that midnight: they continue from a simulation since
-        then. [us since 1970 UTC]
+    `since_us`: start of the registers, if before that midnight: they continue from a simulation
+    since then. [us since 1970 UTC]
 
-    Returns
-    -------
-    sources : list of Source
-    start_ms : int
-        The earliest midnight. [ms since 1970 UTC]
+    Returns the sources and the earliest midnight. [ms since 1970 UTC]
     """
     now_ms = now_us // 1_000
     end_ms = None if duration_us is None else (now_us + duration_us) // 1_000
@@ -303,15 +293,8 @@ def broken(
     """
     Return the sources, some with a fault: no data, or stopped registers.
 
-    Parameters
-    ----------
-    silent, stuck : mapping of device id to int
-        Start of the fault. [us since 1970 UTC]
-
-    Raises
-    ------
-    SimulatorError
-        When a device is unknown.
+    `silent`, `stuck` (mapping of device id to int): start of the fault. [us since 1970 UTC]
+    Raises SimulatorError when a device is unknown.
     """
     known = {source.device.id for source in sources}
     for name in (*silent, *stuck):
@@ -343,10 +326,7 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
     A register that is sent again after months without data would count for all intervals since;
     these devices send no register.
 
-    Raises
-    ------
-    SimulatorError
-        When no device is left.
+    Raises SimulatorError when no device is left.
     """
     kept: list[Source] = [_GaugesOnly(source) for source in sources if _shows_gauges(source.device)]
     if not kept:

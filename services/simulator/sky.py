@@ -282,14 +282,9 @@ def sky(
     """
     Return irradiance and temperature at a site on an even grid of times within one day.
 
-    Parameters
-    ----------
-    latitude, longitude : float
-        [deg north, deg east]
-    day : int
-        Number of the local day, which determines the clouds.
-    first_ms, step_s : int
-        First time [ms since 1970 UTC] and step [s].
+    `latitude`, `longitude`: [deg north, deg east]
+    `day`: number of the local day, which determines the clouds.
+    `first_ms`, `step_s`: first time [ms since 1970 UTC] and step [s].
     """
     times = first_ms / 1_000 + step_s * np.arange(count, dtype=np.float64)
     sun = position(times, latitude, longitude)

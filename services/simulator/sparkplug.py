@@ -37,12 +37,8 @@ class EdgeNode:
     """
     Sparkplug edge node and the devices behind it.
 
-    Parameters
-    ----------
-    group, name : str
-        Group and edge node name in the topics.
-    devices : sequence of Device
-        All devices of this node, possibly including the node itself.
+    `group`, `name`: group and edge node name in the topics.
+    `devices`: all devices of this node, possibly including the node itself.
     """
 
     def __init__(self, group: str, name: str, devices: Sequence[Device]) -> None:

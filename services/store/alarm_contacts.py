@@ -98,12 +98,8 @@ def put_on_duty(
     """
     Plan when a contact is on duty.
 
-    Raises
-    ------
-    RegistryError
-        If there is no such contact.
-    InputError
-        If a time span is empty.
+    Raises RegistryError if there is no such contact.
+    Raises InputError if a time span is empty.
     """
     if contact not in {contact.id for contact in contacts(conn)}:
         raise RegistryError(f"no contact {contact!r}; see `tonne alarms contacts`")
@@ -133,10 +129,7 @@ def silence(
     """
     Suspend messages until a time, and return the silence.
 
-    Raises
-    ------
-    InputError
-        If it ends in the past or in more than 31 days, or has no reason.
+    Raises InputError if it ends in the past or in more than 31 days, or has no reason.
     """
     try:
         row = conn.execute(

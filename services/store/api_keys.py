@@ -55,12 +55,8 @@ def create(
     """
     Create a key and return it with its token, which cannot be read again.
 
-    Raises
-    ------
-    RegistryError
-        If a project is not registered.
-    InputError
-        If it would expire before it starts.
+    Raises RegistryError if a project is not registered.
+    Raises InputError if it would expire before it starts.
     """
     _refuse_unknown(conn, projects)
     if expires is not None and expires.year >= _LAST_YEAR:
@@ -131,10 +127,7 @@ def revoke(conn: Connection, id_: str) -> ApiKey:
     """
     Revoke a key from now on; return it. A second call changes nothing.
 
-    Raises
-    ------
-    RegistryError
-        If there is none of that id.
+    Raises RegistryError if there is none of that id.
     """
     row = conn.execute(
         f"UPDATE api_key SET revoked = coalesce(revoked, now()) WHERE id = %s RETURNING {_COLUMNS}",

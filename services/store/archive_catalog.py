@@ -151,10 +151,7 @@ def add(conn: Connection, part: Part, ends: Mapping[str, tuple[int, int]]) -> No
     """
     Record a part after it was written and read back.
 
-    Parameters
-    ----------
-    ends : mapping of str to (int, int)
-        Times of each device's first and last reading in it. [us UTC]
+    `ends`: times of each device's first and last reading in it. [us UTC]
     """
     day = part.day
     with conn.transaction():

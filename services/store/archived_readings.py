@@ -53,10 +53,7 @@ def fetch(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> Archiv
     """
     Return archived readings of a class, each device-day checked against its seal.
 
-    Raises
-    ------
-    DamagedError, VaultError
-        If a needed file differs from its seal, or cannot be reached.
+    Raises DamagedError or VaultError if a needed file differs from its seal, or cannot be reached.
     """
     out = ArchivedReadings([], {})
     if not spans:
@@ -151,10 +148,7 @@ def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
     """
     Split late readings into those missing in the archive and those contradicting it.
 
-    Parameters
-    ----------
-    ids : sequence of str
-        Device ids by the frame's numbers.
+    `ids`: device ids by the frame's numbers.
     """
     every = np.arange(len(frame))
     stored = _archived_rows(cursor, ids, frame)
@@ -296,10 +290,7 @@ def thaw(
     """
     Load into a temporary table the archived rows that the database lacks; return its name.
 
-    Parameters
-    ----------
-    ids : mapping of int to str
-        Device ids by the frames' numbers.
+    `ids`: device ids by the frames' numbers.
     """
     name, frame = f"cold_{class_id}", overlay(archived_readings.frames)
     cursor.execute(

@@ -93,10 +93,7 @@ def take_over(connection: Connection, topic: str, partitions: Iterable[int]) -> 
     """
     Take over partitions after running transactions have ended; return where to continue.
 
-    Returns
-    -------
-    list of Position
-        Offset 0 where nothing was stored.
+    Returns: offset 0 where nothing was stored.
     """
     wanted = sorted(partitions)
     rows = connection.execute(
@@ -121,17 +118,9 @@ def advance(cursor: Cursor, position: Position, offset: int, digest: bytes | Non
     """
     Move a partition to `offset`, in the transaction that stores the records before it.
 
-    Parameters
-    ----------
-    digest : bytes, optional
-        SHA-256 of the record before `offset`, if one was stored.
-
-    Raises
-    ------
-    FencedError
-        When another worker has the partition.
-    VisitedError
-        When another process wrote for its devices since `position` was read.
+    `digest`: SHA-256 of the record before `offset`, if one was stored.
+    Raises FencedError when another worker has the partition.
+    Raises VisitedError when another process wrote for its devices since `position` was read.
     """
     cursor.execute(
         'UPDATE stream_offset SET "offset" = %s, last_sha256 = %s'
@@ -171,12 +160,8 @@ def confirm(cursor: Cursor, positions: Sequence[Position]) -> None:
     """
     Check and lock held partitions until the transaction ends.
 
-    Raises
-    ------
-    FencedError
-        When another worker has one.
-    VisitedError
-        When another process wrote for the devices of one.
+    Raises FencedError when another worker has one.
+    Raises VisitedError when another process wrote for the devices of one.
     """
     for position in sorted(positions, key=lambda p: p.partition):
         cursor.execute(
@@ -207,10 +192,7 @@ def reread(connection: Connection, position: Position) -> Position:
     """
     Return the stored position of a partition, as a commit may have succeeded without an answer.
 
-    Raises
-    ------
-    FencedError
-        When another process has the partition.
+    Raises FencedError when another process has the partition.
     """
     row = connection.execute(
         'SELECT "offset", visits, last_sha256 FROM stream_offset'

@@ -106,12 +106,8 @@ def add(
     """
     Register a webhook for events from now on, and return it.
 
-    Raises
-    ------
-    InputError
-        If the id is taken or malformed, or there are too many.
-    RegistryError
-        If a project is not registered.
+    Raises InputError if the id is taken or malformed, or there are too many.
+    Raises RegistryError if a project is not registered.
     """
     named = None if projects is None else sorted(set(projects))
     with conn.transaction():
@@ -212,19 +208,10 @@ def replay(
     """
     Schedule events for sending again; return their number.
 
-    Parameters
-    ----------
-    events : sequence of UUID
-        Only these events, all or none.
-    since : datetime, optional
-        All matching events from then on, also from before the webhook was added.
-    dead : bool
-        Events whose delivery was given up.
-
-    Raises
-    ------
-    InputError
-        If the webhook has ended, or a named event was deleted or does not match it.
+    `events`: only these events, all or none.
+    `since`: all matching events from then on, also from before the webhook was added.
+    `dead`: events whose delivery was given up.
+    Raises InputError if the webhook has ended, or a named event was deleted or does not match it.
     """
     with conn.transaction():
         # what removes old events holds it alone: by then they are gone, or stay
@@ -359,15 +346,8 @@ def expire(conn: Connection, before: datetime) -> Expired:
 
     An event that was sent again stays for a day if undelivered.
 
-    Parameters
-    ----------
-    conn : psycopg.Connection
-        Connection in autocommit, with the role `tonne_watch`.
-
-    Raises
-    ------
-    psycopg.errors.InvalidParameterValue
-        When the time is less than 30 days ago.
+    `conn`: connection in autocommit, with the role `tonne_watch`.
+    Raises psycopg.errors.InvalidParameterValue when the time is less than 30 days ago.
     """
     events = undelivered = 0
     while row := conn.execute(

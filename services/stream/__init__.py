@@ -198,10 +198,7 @@ def joined(
     """
     Return records as one parcel, and its messages for dead letters.
 
-    Parameters
-    ----------
-    repeated : bool
-        Whether it may have been stored before, so that rejections are not stored twice.
+    `repeated`: whether it may have been stored before, so that rejections are not stored twice.
     """
     parcel, received = join([p.refused() if isinstance(p, Spoiled) else p for p in parcels])
     again = [True] * len(parcel) if repeated else parcel.repeated
@@ -299,10 +296,7 @@ class DeadTopic:
         """
         Store records in the dead-letter topic, waiting for Kafka if necessary.
 
-        Raises
-        ------
-        GaveUpError
-            When the process is stopped while Kafka is unreachable.
+        Raises GaveUpError when the process is stopped while Kafka is unreachable.
         """
         outgoing = [_outgoing(record) for record in records]
         while True:

@@ -101,10 +101,7 @@ async def gathered(stream: Any, maximum: int) -> AsyncIterator[list[Any]]:
     """
     Yield lists of available events, up to a maximum; the consumer acknowledges them.
 
-    Raises
-    ------
-    BaseException
-        The error that ended the stream.
+    Raises BaseException: the error that ended the stream.
     """
     stream.enable_acks = False
     stored: list[Any] = []
@@ -208,13 +205,9 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
     """
     Return a Faust transport whose consumer takes over partitions before reading them.
 
-    Parameters
-    ----------
-    take_over : callable
-        Called with the first available record of each partition and the number of partitions;
-        returns the next offset of each.
-    sharing : Sharing
-        Assignment of partitions in the group.
+    `take_over`: called with the first available record of each partition and the number of
+    partitions; returns the next offset of each.
+    `sharing`: assignment of partitions in the group.
     """
 
     class Consumer(driver.Consumer):
@@ -288,22 +281,13 @@ def build_app(
     """
     Return the app that stores a topic's records.
 
-    Parameters
-    ----------
-    home : Path
-        Data folder.
-    storing : Storing
-        Stores the records.
-    take_over : callable
-        Takes over partitions; see `consumer.transport`.
-    sharing : Sharing
-        Assignment of partitions in the group.
-    group : str
-        Consumer group; the same for all workers of a topic.
-    session_s : float
-        Time without a heartbeat after which a worker is considered failed. [s]
-    instance : str, optional
-        Name kept across restarts: a restart within the session causes no reassignment.
+    `home`: data folder.
+    `storing`: stores the records.
+    `take_over`: takes over partitions; see `consumer.transport`.
+    `sharing`: assignment of partitions in the group.
+    `group`: consumer group; the same for all workers of a topic.
+    `session_s`: time without a heartbeat after which a worker is considered failed. [s]
+    `instance`: name kept across restarts: a restart within the session causes no reassignment.
     """
     data = home / "worker"  # Faust wants a folder, though nothing of ours is in it
     data.mkdir(parents=True, exist_ok=True)

@@ -115,19 +115,11 @@ class Continuity:
         """
         Check partitions before they are read further.
 
-        Parameters
-        ----------
-        stored : mapping
-            Partition to the next record to store, and the SHA-256 of the previous one.
-        begins : mapping
-            Partition to its first available record.
-
-        Raises
-        ------
-        ServerError
-            When a partition ends before its stored offset, or has another record there.
-        AwayError
-            When Kafka does not answer.
+        `stored`: partition to the next record to store, and the SHA-256 of the previous one.
+        `begins`: partition to its first available record.
+        Raises ServerError when a partition ends before its stored offset, or has another record
+        there.
+        Raises AwayError when Kafka does not answer.
         """
         if not stored:
             return
@@ -152,10 +144,7 @@ class Continuity:
         """
         Check the ends of partitions.
 
-        Raises
-        ------
-        ServerError
-            When one ends before its stored offset.
+        Raises ServerError when one ends before its stored offset.
         """
         for partition, offset in stored.items():
             end = ends.get(partition, offset)
@@ -170,10 +159,7 @@ class Continuity:
         """
         Check that all partitions with stored records exist, own or others'.
 
-        Raises
-        ------
-        ServerError
-            When one is missing, as Kafka removes no partition.
+        Raises ServerError when one is missing, as Kafka removes no partition.
         """
         for partition, offset in stored.items():
             if offset and partition not in there:
@@ -201,14 +187,9 @@ class Lag:
     """
     Checks the topic at intervals, and sets the gauges.
 
-    Parameters
-    ----------
-    others : StoredOffsets
-        Stored offsets of other workers' partitions.
-    sharing : Sharing
-        Assignment of partitions in the group.
-    group : str
-        The worker's group.
+    `others`: stored offsets of other workers' partitions.
+    `sharing`: assignment of partitions in the group.
+    `group`: the worker's group.
     """
 
     def __init__(
@@ -235,10 +216,7 @@ class Lag:
         """
         Check at intervals until cancelled; while Kafka is unreachable the last values remain.
 
-        Raises
-        ------
-        ServerError
-            When the topic ends before its stored offset.
+        Raises ServerError when the topic ends before its stored offset.
         """
         while True:
             try:
@@ -319,10 +297,7 @@ class Parts:
     """
     Parts of a worker.
 
-    Parameters
-    ----------
-    chain : StreamChain
-        Open already.
+    `chain`: open already.
     """
 
     def __init__(

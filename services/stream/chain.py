@@ -72,20 +72,11 @@ def write(
     """
     Store a batch of one or more partitions with their offsets; return the result once durable.
 
-    Parameters
-    ----------
-    steps : sequence of (Position, int, bytes or None)
-        Position of each partition, the next record after the batch, and the SHA-256 of its last
-        record.
-
-    Raises
-    ------
-    FencedError
-        When another worker took the partition over.
-    VisitedError
-        When another process wrote for its devices.
-    psycopg.Error
-        No offset has moved, and the same call can be repeated.
+    `steps`: position of each partition, the next record after the batch, and the SHA-256 of its
+    last record.
+    Raises FencedError when another worker took the partition over.
+    Raises VisitedError when another process wrote for its devices.
+    Raises psycopg.Error: no offset has moved, and the same call can be repeated.
     """
     ends = {position.partition: (end, digest) for position, end, digest in steps}
     homes = ends.keys()
@@ -146,13 +137,8 @@ class StreamChain:
     """
     Stores records on one connection; rows are derived on another.
 
-    Parameters
-    ----------
-    database_url : str
-    seen : Source
-        The topic, and its number of partitions in Kafka.
-    dead_topic : DeadTopic
-        Topic for records that cannot be stored, written before the table.
+    `seen`: the topic, and its number of partitions in Kafka.
+    `dead_topic`: topic for records that cannot be stored, written before the table.
     """
 
     def __init__(
@@ -188,13 +174,9 @@ class StreamChain:
         """
         Connect to the database.
 
-        Raises
-        ------
-        InputError
-            When the clock is wrong.
-        ServerError
-            When the database cannot be reached at the start, or a process that must be alone
-            writes to it.
+        Raises InputError when the clock is wrong.
+        Raises ServerError when the database cannot be reached at the start, or a process that must
+        be alone writes to it.
         """
         try:
             require_same_time(self._database.connection())
@@ -208,12 +190,8 @@ class StreamChain:
 
         All cached state is discarded, as another worker may have stored readings.
 
-        Parameters
-        ----------
-        begins : mapping of int to int
-            Partition to its first available record.
-        seen : int
-            Current number of partitions in Kafka.
+        `begins`: partition to its first available record.
+        `seen`: current number of partitions in Kafka.
         """
         self._deriving.leave()
         self._own.none()
@@ -290,12 +268,8 @@ class StreamChain:
         """
         Store records of a partition, waiting for the database if necessary.
 
-        Raises
-        ------
-        FencedError
-            When another worker took the partition over.
-        GaveUpError
-            When the process is stopped while the database is unreachable.
+        Raises FencedError when another worker took the partition over.
+        Raises GaveUpError when the process is stopped while the database is unreachable.
         """
         for portion in portions(records):
             self._store_portion(partition, portion)

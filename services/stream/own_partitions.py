@@ -30,10 +30,7 @@ class Following:
     """
     Accepts records in sequence, and waits for missing ones.
 
-    Parameters
-    ----------
-    topic : str
-        Topic, for the error text of a missing record.
+    `topic`: topic, for the error text of a missing record.
     """
 
     def __init__(self, topic: str) -> None:
@@ -51,10 +48,7 @@ class Following:
         Earlier ones are stored already.  Later ones may be left over from before a reassignment;
         they come again, and storing them now would skip others.
 
-        Raises
-        ------
-        MissingError
-            When only later ones have arrived for a while.
+        Raises MissingError when only later ones have arrived for a while.
         """
         todo, ahead = in_sequence(records, position.offset)
         if todo or not ahead:
@@ -94,10 +88,8 @@ class OwnPartitions:
     """
     Own partitions, as last read from the database.
 
-    Parameters
-    ----------
-    seen : Source
-        The topic with its number of partitions in Kafka, which determines each device's partition.
+    `seen`: the topic with its number of partitions in Kafka, which determines each device's
+    partition.
     """
 
     def __init__(self, seen: Source) -> None:
@@ -196,12 +188,8 @@ def answer_requests(
 
     Requests of other devices wait for their workers.
 
-    Raises
-    ------
-    FencedError
-        When another worker has a partition.
-    VisitedError
-        When another process wrote for the devices of one.
+    Raises FencedError when another worker has a partition.
+    Raises VisitedError when another process wrote for the devices of one.
     """
     until_s, out = time.monotonic() + most_s, Committed()
     while store.behind and time.monotonic() < until_s:

@@ -81,15 +81,8 @@ async def past(
     """
     Yield stored records: partition, some of its records, and the total number.
 
-    Parameters
-    ----------
-    stored : mapping of int to int
-        Stored offset of each partition; later records are left to the workers.
-
-    Raises
-    ------
-    ServerError
-        When Kafka cannot be reached.
+    `stored`: stored offset of each partition; later records are left to the workers.
+    Raises ServerError when Kafka cannot be reached.
     """
     consumer = AIOKafkaConsumer(
         **client_options(kafka),
@@ -173,17 +166,9 @@ async def replay(
     """
     Store records of a topic again, from an offset or a time; return the numbers.
 
-    Parameters
-    ----------
-    told : callable
-        Called with the progress: records done, total.
-
-    Raises
-    ------
-    InputError
-        When the topic does not exist.
-    ServerError
-        When a server cannot be reached, or `tonne run` writes to the database.
+    `told`: called with the progress: records done, total.
+    Raises InputError when the topic does not exist.
+    Raises ServerError when a server cannot be reached, or `tonne run` writes to the database.
     """
     kafka = settings.require_kafka()
     count = await asyncio.to_thread(count_partitions, kafka, topic)
@@ -223,10 +208,7 @@ class Replayer:
         """
         Connect; return the stored offset of each partition.
 
-        Raises
-        ------
-        ServerError
-            When the database cannot be reached, or `tonne run` writes to it.
+        Raises ServerError when the database cannot be reached, or `tonne run` writes to it.
         """
         return offsets.stored(self._database.connection(), self._topic)
 

@@ -48,13 +48,9 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
     """
     Kafka's round-robin assignment with the number of partitions, compatible with older workers.
 
-    Attributes
-    ----------
-    covered : int or None
-        Number of partitions of the current assignment; None before the first, or if made by an
-        older worker.
-    by_older : bool
-        Whether an older worker made it.
+    `covered`: number of partitions of the current assignment; None before the first, or if made by
+    an older worker.
+    `by_older`: whether an older worker made it.
     """
 
     def __init__(self, topic: str) -> None:
@@ -222,10 +218,7 @@ async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
     """
     Return the partitions of a topic assigned to members of a group.
 
-    Raises
-    ------
-    ServerError
-        When Kafka does not answer or refuses.
+    Raises ServerError when Kafka does not answer or refuses.
     """
     async with administering(kafka, doing=f"look at group {group!r}") as admin:
         (answer,) = await admin.describe_consumer_groups([group])
@@ -246,18 +239,11 @@ class TopicState:
     """
     Records in Kafka beyond the stored ones.
 
-    Attributes
-    ----------
-    lag : dict of int to int
-        Number of unstored records of each partition.
-    oldest_s : float
-        Age of the oldest of them; 0 without any. [s]
-    cut : dict of int to int
-        Partitions that end before their stored offset, with their end.
-    unassigned : tuple of int or None
-        Partitions without a worker of the group; None if Kafka does not answer.
-    no_answer : str
-        Reason for that.
+    `lag`: number of unstored records of each partition.
+    `oldest_s`: age of the oldest of them; 0 without any. [s]
+    `cut`: partitions that end before their stored offset, with their end.
+    `unassigned`: partitions without a worker of the group; None if Kafka does not answer.
+    `no_answer`: reason for that.
     """
 
     lag: dict[int, int]
@@ -273,10 +259,7 @@ def topic_state(
     """
     Return the state of the topic in Kafka.
 
-    Raises
-    ------
-    ServerError
-        When it does not answer.
+    Raises ServerError when it does not answer.
     """
     return run_once(_state(kafka, topic, stored, group))
 

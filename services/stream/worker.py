@@ -53,20 +53,12 @@ async def work(
     """
     Store records until stopped.
 
-    Parameters
-    ----------
-    workers : int
-        Number of workers that share the topic, each with at least one partition.
-    wait_s : float
-        Maximum waiting time for unreachable servers at the start. [s]
-
-    Raises
-    ------
-    InputError
-        When the topic or its dead-letter topic does not exist, the topic has too few partitions,
-        or the clock is wrong.
-    ServerError
-        When a server stays unreachable, a successor took over, or the topic was replaced.
+    `workers`: number of workers that share the topic, each with at least one partition.
+    `wait_s`: maximum waiting time for unreachable servers at the start. [s]
+    Raises InputError when the topic or its dead-letter topic does not exist, the topic has too few
+    partitions, or the clock is wrong.
+    Raises ServerError when a server stays unreachable, a successor took over, or the topic was
+    replaced.
     """
     collect_seldom()
     stopping, leave = threading.Event(), asyncio.Event()

@@ -13,7 +13,7 @@ from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
 from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.calendar import midnight_us
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import Project, ProjectDevice
 from mrv.rules.closing import close
 from tests.running import Pipeline

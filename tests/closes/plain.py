@@ -17,12 +17,12 @@ import numpy as np
 
 from ingest import model as ingested
 from ingest.model import MARK_FIELDS, Fleet, IntervalRows
-from mrv import model, texts
-from mrv.registry import declared, project
+from mrv import model, registry, texts
+from mrv.registry import project
 
 _TYPES = {
     name: kind
-    for module in (declared, ingested, model, project, texts)
+    for module in (registry, ingested, model, project, texts)
     for name, kind in vars(module).items()
     if is_dataclass(kind) or hasattr(kind, "_fields")
 } | {"Fleet": Fleet}

@@ -10,7 +10,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv.calendar import period_us
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import Document, Invoice, Project, ProjectDevice
 
 ZONE = "Asia/Ho_Chi_Minh"

@@ -12,7 +12,7 @@ from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.calendar import period_us
 from mrv.methodologies import find
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import ACCOUNTING, FIRST, ProjectDevice
 from mrv.statement import analysers
 from mrv.statement.evidence import monitored, remeter

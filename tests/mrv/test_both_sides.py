@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.errors import PeriodError
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import ProjectDevice
 from mrv.rules.account import check_costed
 from mrv.rules.closing import close

@@ -13,9 +13,9 @@ from ingest.classes import QUANTITIES
 from ingest.model import INTERVAL_US
 from mrv.calendar import midnight_us
 from mrv.errors import MethodologyError, PeriodError
+from mrv.registry import Calibration
 from mrv.registry.calibration import by_first_rules, error_percent, of_meter, uncovered
 from mrv.registry.calibration_interval import Interval, after, interval_of, lengthened, limited
-from mrv.registry.declared import Calibration
 
 UTC = "Etc/UTC"
 DAY = 96

@@ -15,7 +15,7 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors, methodologies
 from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.parameters import ListSpec, MapSpec, ParameterSpec, RecordSpec, read
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import ProjectDevice
 from mrv.rules.closing import close
 from tests.golden import case

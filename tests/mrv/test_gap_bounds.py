@@ -8,8 +8,8 @@ import pytest
 from ingest.model import Device, Fleet
 from mrv.accounting.device_period import rated_fuel
 from mrv.errors import PeriodError
+from mrv.registry import Calibration
 from mrv.registry.calibration import of_meter, uncovered
-from mrv.registry.declared import Calibration
 from mrv.registry.project import FIRST, ProjectDevice
 from mrv.rules.closing import check_edges
 from tests.mrv import plant

@@ -9,7 +9,7 @@ import pytest
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.methodologies import find
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import ACCOUNTING, Invoice, ProjectDevice, SupportingData
 from mrv.rules.closing import close
 from tests.mrv import plant

@@ -9,7 +9,7 @@ from mrv import factors
 from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.factors.ledger import book_of, factor_of, records_of, unmarked
 from mrv.methodologies import find
-from mrv.registry.declared import Sample
+from mrv.registry import Sample
 from mrv.registry.project import ACCOUNTING, Project, ProjectDevice, SupportingData
 from mrv.rules.closing import close
 from tests.mrv import plant

@@ -15,7 +15,7 @@ from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv import factors
 from mrv.calendar import local_date, period_us
 from mrv.errors import PeriodError
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.project import ProjectDevice
 from mrv.rules.closing import close
 from tests.mrv import plant

@@ -19,16 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrv.registry.declared import (
-    LARGE,
-    SMALL,
-    Sample,
-    Stratum,
-    Survey,
-    of_samples,
-    of_survey,
-    required,
-)
+from mrv.registry import LARGE, SMALL, Sample, Stratum, Survey, of_samples, of_survey, required
 from tests.mrv import test_owner_inputs as owner
 
 DAY = date(2026, 1, 3)

@@ -16,7 +16,7 @@ from mrv.accounting.evidenced_time import Corroboration, name_of
 from mrv.accounting.period_result import INVOICE
 from mrv.documents.plan import RowSigner
 from mrv.errors import EnrolmentError, SignatureError
-from mrv.registry.declared import Sample
+from mrv.registry import Sample
 from mrv.registry.project import Document, Invoice, SupportingData
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey

@@ -18,7 +18,7 @@ from mrv import factors
 from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, EnrolmentError, FactorError, StatementStateError
 from mrv.factors.ledger import book_of, from_record, records_of, to_record
-from mrv.registry.declared import Event
+from mrv.registry import Event
 from mrv.registry.project import ACCOUNTING, ProjectDevice
 from mrv.rounding import UG_PER_T
 from mrv.rules import code_words, needs_of

@@ -41,10 +41,7 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
     Return the readings of a batch, and the signed value to store.
 
-    Raises
-    ------
-    PayloadError
-        With a reason of `ingest.formats.cose_batch`, or of the encoding inside.
+    Raises PayloadError with a reason of `ingest.formats.cose_batch`, or of the encoding inside.
     """
     batch = cose_batch.read(payload)
     result = readings(batch, received_us)
@@ -57,10 +54,8 @@ def readings(batch: Batch, received_us: int) -> Sequence[Reading]:
     """
     Return the readings of a batch; at least one is required.
 
-    Raises
-    ------
-    PayloadError
-        With a reason of the encoding inside, `content_type_unknown` or `empty_payload`.
+    Raises PayloadError with a reason of the encoding inside, `content_type_unknown` or
+    `empty_payload`.
     """
     codec = _inside(batch)
     result = codec.decode(batch.messages, received_us)

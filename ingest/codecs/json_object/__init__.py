@@ -46,11 +46,8 @@ def decode(payload: bytes) -> Sequence[Reading]:
     """
     Return the readings of one payload, in order; only values that are no numbers are refused.
 
-    Raises
-    ------
-    PayloadError
-        With reason `empty_payload`, `invalid_utf8`, `malformed_json`, `not_finite`,
-        `time_missing` or `wrong_shape`.
+    Raises PayloadError with reason `empty_payload`, `invalid_utf8`, `malformed_json`, `not_finite`,
+    `time_missing` or `wrong_shape`.
     """
     try:
         result = _decoder.decode(payload)

@@ -42,11 +42,8 @@ def decode(payload: bytes) -> Sequence[Registers]:
     """
     Return the readings of one payload, with register values not yet scaled.
 
-    Raises
-    ------
-    PayloadError
-        With reason `malformed_json`, `time_missing`, `wrong_shape` or
-        `registers_invalid`.
+    Raises PayloadError with reason `malformed_json`, `time_missing`, `wrong_shape` or
+    `registers_invalid`.
     """
     return [_reading(message) for message in messages(_decoder, payload, _CODEC)]
 

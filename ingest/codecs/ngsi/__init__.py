@@ -35,10 +35,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
     """
     Return the readings of one payload, one per entity.
 
-    Raises
-    ------
-    PayloadError
-        With reason `malformed_json`, `wrong_shape` or `time_missing`.
+    Raises PayloadError with reason `malformed_json`, `wrong_shape` or `time_missing`.
     """
     try:
         result = msgspec.json.decode(payload)

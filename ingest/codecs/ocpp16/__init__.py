@@ -55,10 +55,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
     Signed samples are stored as evidence, without a number.  Values that are no numbers are refused
     individually.
 
-    Raises
-    ------
-    PayloadError
-        With a reason of `ingest.formats.ocpp`.
+    Raises PayloadError with a reason of `ingest.formats.ocpp`.
     """
     message, action, raw = ocpp.unwrap(payload, _CODEC, _ACTIONS)
     body: _Body = ocpp.body(raw, _Body, _CODEC)

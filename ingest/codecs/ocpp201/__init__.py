@@ -59,10 +59,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
     """
     Return the readings of one call, one per time.
 
-    Raises
-    ------
-    PayloadError
-        With a reason of `ingest.formats.ocpp`.
+    Raises PayloadError with a reason of `ingest.formats.ocpp`.
     """
     message, action, raw = ocpp.unwrap(payload, _CODEC, _ACTIONS)
     body: _Body = ocpp.body(raw, _Body, _CODEC)

@@ -158,17 +158,9 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
     Return the readings of one pack, one per time.
 
-    Parameters
-    ----------
-    payload : bytes
-    received_us : int
-        Time of receipt, to which relative times refer. [us UTC]
-
-    Raises
-    ------
-    PayloadError
-        With reason `malformed_cbor`, `wrong_shape`, `label_unknown`, or one of
-        `ingest.formats.senml.resolve`.
+    `received_us`: time of receipt, to which relative times refer. [us UTC]
+    Raises PayloadError with reason `malformed_cbor`, `wrong_shape`, `label_unknown`, or one of
+    `ingest.formats.senml.resolve`.
     """
     if (known := read(payload)) is not None:
         return (known,)

@@ -30,17 +30,9 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
     Return the readings of one pack, one per time.
 
-    Parameters
-    ----------
-    payload : bytes
-    received_us : int
-        When it was received, which relative times count from. [us UTC]
-
-    Raises
-    ------
-    PayloadError
-        With reason `malformed_json`, `wrong_shape`, `label_unknown`, or one of
-        `ingest.formats.senml.resolve`.
+    `received_us`: when it was received, which relative times count from. [us UTC]
+    Raises PayloadError with reason `malformed_json`, `wrong_shape`, `label_unknown`, or one of
+    `ingest.formats.senml.resolve`.
     """
     content = senml_learned.read(payload)
     if content is not None:

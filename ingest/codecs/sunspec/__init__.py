@@ -35,11 +35,8 @@ def decode(payload: bytes) -> Sequence[Stated]:
     """
     Return the readings of one payload, in order.
 
-    Raises
-    ------
-    PayloadError
-        With reason `malformed_json`, `time_missing`, `wrong_shape` or
-        `registers_invalid`.
+    Raises PayloadError with reason `malformed_json`, `time_missing`, `wrong_shape` or
+    `registers_invalid`.
     """
     return [_reading(message) for message in messages(_decoder, payload, _CODEC)]
 

@@ -40,10 +40,8 @@ def calculated(calculation: Calculation, factors: Factors, where: str) -> Fracti
     """
     Return the result of a factor's calculation.
 
-    Raises
-    ------
-    MethodologyError, FactorError
-        If there is no such tool or result, or an input is missing or wrong.
+    Raises MethodologyError or FactorError if there is no such tool or result, or an input is
+    missing or wrong.
     """
     tool = load().get(calculation.tool)
     if tool is None:

@@ -286,10 +286,7 @@ def page(facts: Facts, words: Words) -> bytes:
     """
     Return the report as a PDF, byte-identical for the same data.
 
-    Raises
-    ------
-    ReportError
-        If typesetting fails: a defect, with the message of the typesetter.
+    Raises ReportError if typesetting fails: a defect, with the message of the typesetter.
     """
     blocks = _of_all_parts(facts, words)
     return typeset(_head(facts, words), blocks, _attached(facts, words), _when(facts), words)
@@ -305,17 +302,9 @@ def typeset(
     """
     Return blocks as a PDF, byte-identical for the same data.
 
-    Parameters
-    ----------
-    head : dict
-        `title`, `description` and, for the head of each page, `id`, `state`, `project`, `made`.
-    attached : list of dict
-        Files within: `name`, `text`, `mime`, `about`.
-
-    Raises
-    ------
-    ReportError
-        As `page` does.
+    `head`: `title`, `description` and, for the head of each page, `id`, `state`, `project`, `made`.
+    `attached`: files within: `name`, `text`, `mime`, `about`.
+    Raises ReportError as `page` does.
     """
     content = {**_document_data(head, blocks, when, words), "attached": attached}
     with _set(content) as parameters:

@@ -26,15 +26,8 @@ def page(document: Mapping[str, Any], words: Words) -> bytes:
     """
     Return a programme report as a PDF, byte-identical for the same data.
 
-    Parameters
-    ----------
-    document : mapping
-        As `tonne programme report --json` prints it.
-
-    Raises
-    ------
-    ReportError
-        If typesetting fails: a defect, with the message of the typesetter.
+    `document`: as `tonne programme report --json` prints it.
+    Raises ReportError if typesetting fails: a defect, with the message of the typesetter.
     """
     name = f"{document['programme']}, {document['year']}"
     attached = {

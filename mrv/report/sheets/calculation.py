@@ -177,14 +177,9 @@ class Calculated:
     """
     Cells of the results of each calendar year.
 
-    Attributes
-    ----------
-    years : mapping of int to Block
-        Equations by year.
-    reduction : mapping of int to str
-        Cell of the reduction that counts.
-    counted : mapping of int to Fraction
-        Exact value of that cell. [tCO2e]
+    `years`: equations by year.
+    `reduction`: cell of the reduction that counts.
+    `counted`: exact value of that cell. [tCO2e]
     """
 
     years: Mapping[int, Block]
@@ -198,10 +193,7 @@ def calculation(
     """
     Write the sheet.
 
-    Parameters
-    ----------
-    others : tuple of Grid
-        Days, gaps, deductions.
+    `others`: days, gaps, deductions.
     """
     facts = reckoning.facts
     sheet.title(words["calculation"], words["calculation_note"])

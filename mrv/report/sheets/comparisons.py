@@ -33,12 +33,8 @@ def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[s
     """
     Write the sums of failed checks by kind; the kind with the larger total is decisive.
 
-    Parameters
-    ----------
-    at : int
-        Row of the table's head.
-    cells : tuple of str and Grid
-        Address of the period's reduction; the sheet of the checks.
+    `at`: row of the table's head.
+    `cells`: address of the period's reduction; the sheet of the checks.
     """
     reduction, checked = cells
     misstatements = facts.subject.materiality
@@ -220,14 +216,9 @@ class Cells:
     """
     Addresses used by the comparisons.
 
-    Parameters
-    ----------
-    reduction : str
-        The period's reduction, on the report's sheet. [t CO2e]
-    energies : str
-        Formula of the energy that is compared, on the calculation's sheet. [Wh]
-    expected : mapping of str to str
-        Cells of the design's yearly expectation on the plan sheet, by key.
+    `reduction`: the period's reduction, on the report's sheet. [t CO2e]
+    `energies`: formula of the energy that is compared, on the calculation's sheet. [Wh]
+    `expected`: cells of the design's yearly expectation on the plan sheet, by key.
     """
 
     reduction: str

@@ -54,14 +54,9 @@ class Block:
     """
     Cells written for a year.
 
-    Attributes
-    ----------
-    cells : mapping of str to str
-        Addresses by the names of steps, for formulas of any sheet.
-    values : mapping
-        Exact results of the steps.
-    end : int
-        The row after it.
+    `cells`: addresses by the names of steps, for formulas of any sheet.
+    `values`: exact results of the steps.
+    `end`: the row after it.
     """
 
     cells: Mapping[str, str]
@@ -236,10 +231,7 @@ def equation(
     """
     Write the equation of a year.
 
-    Parameters
-    ----------
-    values : tuple of int, Inputs and Linked
-        Year, inputs with their cells, factors with theirs.
+    `values`: year, inputs with their cells, factors with theirs.
     """
     year, inputs, book = values
     return _Equation(sheet, methodology, inputs, book, words, year).write(at)
@@ -397,10 +389,7 @@ class Written:
     """
     Writer of formulas of steps, with the cells of their names.
 
-    Attributes
-    ----------
-    cells : mapping of str to str
-        Address by name; for a column its range, of which `last` takes the last cell.
+    `cells`: address by name; for a column its range, of which `last` takes the last cell.
     """
 
     cells: Mapping[str, str]

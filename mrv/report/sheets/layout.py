@@ -91,14 +91,9 @@ class Grid:
     """
     A sheet.
 
-    Parameters
-    ----------
-    name : str
-        Key of its name, `sheet.NAME`.
-    widths : sequence of int
-        Widths of the columns. [characters]
-    footer : str
-        Footer of each printed page, next to the sheet's name.
+    `name`: key of its name, `sheet.NAME`.
+    `widths`: widths of the columns. [characters]
+    `footer`: footer of each printed page, next to the sheet's name.
     """
 
     def __init__(
@@ -264,10 +259,7 @@ class Layout:
     """
     Rows at which the parts of a sheet begin.
 
-    Parameters
-    ----------
-    first : int
-        Column of (b), at which Table 2 begins too.
+    `first`: column of (b), at which Table 2 begins too.
     """
 
     facts: Facts

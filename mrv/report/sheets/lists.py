@@ -14,7 +14,7 @@ from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Deduction, FixedParameter, Gap
 from mrv.errors import ReportError
 from mrv.parameters import ParameterSpec, rounded
-from mrv.registry.declared import Declared, Stratum, Survey, of_survey, student
+from mrv.registry import Declared, Stratum, Survey, of_survey, student
 from mrv.report.audit_rows import (
     conclusion_rows,
     condition_rows,

@@ -62,12 +62,8 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     """
     Return the workbook of a programme report, byte-identical for the same data.
 
-    Parameters
-    ----------
-    document : mapping
-        As `tonne programme report --json` prints it.
-    words : Words
-        The reader's language; names of the registry are unchanged.
+    `document`: as `tonne programme report --json` prints it.
+    `words`: the reader's language; names of the registry are unchanged.
     """
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})

@@ -310,10 +310,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     """
     Return the workbook of a statement, byte-identical for the same data.
 
-    Raises
-    ------
-    ReportError
-        If a sheet cannot hold the period's days.
+    Raises ReportError if a sheet cannot hold the period's days.
     """
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})

@@ -121,15 +121,8 @@ class Words(Numbers):
     """
     Texts and numbers of one language.
 
-    Parameters
-    ----------
-    language : str
-        One of `LANGUAGES`.
-
-    Raises
-    ------
-    ReportError
-        If the language is not available.
+    `language`: one of `LANGUAGES`.
+    Raises ReportError if the language is not available.
     """
 
     def __init__(self, language: str) -> None:

@@ -25,16 +25,10 @@ def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str, t: Word
     """
     Return a chart: its figures, and its drawing until the script draws it.
 
-    Parameters
-    ----------
-    kind : str
-        A function of `deploy/charts/src/options.mjs`.
-    figures : mapping
-        Its data: numbers, texts, lists of them.
-    alt : str
-        Description of the chart.
-    name : str
-        Name of downloaded files.
+    `kind`: a function of `deploy/charts/src/options.mjs`.
+    `figures`: its data: numbers, texts, lists of them.
+    `alt`: description of the chart.
+    `name`: name of downloaded files.
     """
     message = json.dumps(_plain(figures), ensure_ascii=False, separators=(",", ":"))
     return Markup(
@@ -77,16 +71,10 @@ def bars(items: Sequence[Bar], unit: str, alt: str, name: str, t: Words) -> Mark
     """
     Return a bar chart.
 
-    Parameters
-    ----------
-    items : sequence of Bar
-        Bars in order of time, of equal width.
-    unit : str
-        Unit of the values.
-    alt : str
-        Description of the chart.
-    name : str
-        Name of downloaded files.
+    `items`: bars in order of time, of equal width.
+    `unit`: unit of the values.
+    `alt`: description of the chart.
+    `name`: name of downloaded files.
     """
     figures = {"unit": unit, "bars": [bar._asdict() for bar in items]}
     return declared("bars", figures, alt, name, t)
@@ -105,14 +93,9 @@ def flows(items: Sequence[Flow], unit: str, amount: str, alt: str, name: str, t:
     """
     Return a flow chart.
 
-    Parameters
-    ----------
-    items : sequence of Flow
-        Amounts of one unit, each above zero.
-    amount : str
-        Name of the amounts.
-    alt : str
-        Description of the chart.
+    `items`: amounts of one unit, each above zero.
+    `amount`: name of the amounts.
+    `alt`: description of the chart.
     """
     content = {"unit": unit, "words": {"amount": amount}, "flows": [f._asdict() for f in items]}
     return declared("flows", content, alt, name, t)
@@ -151,18 +134,11 @@ def day_chart(
     """
     Return the chart of a day's 15-minute intervals; those from `until_us` on are yet to come.
 
-    Parameters
-    ----------
-    amounts : mapping of int to Amount
-        Amounts by the start of the interval [us]; absent ones are missing data.
-    edges_us : (int, int)
-        Start and end, end excluded. [us]
-    zone : str
-        Time zone of the axis.
-    base : str
-        Base unit of the values.
-    name : str
-        Name of the quantity, in the reader's language.
+    `amounts`: amounts by the start of the interval [us]; absent ones are missing data.
+    `edges_us`: start and end, end excluded. [us]
+    `zone`: time zone of the axis.
+    `base`: base unit of the values.
+    `name`: name of the quantity, in the reader's language.
     """
     unit, size = _unit(amounts.values(), base, t)
     drawn = []
@@ -210,14 +186,9 @@ def hours_chart(
     """
     Return the chart of each hour of each day; an hour without data stays empty.
 
-    Parameters
-    ----------
-    hours : sequence of (datetime, number)
-        Local hours and their values, in `unit`.
-    words : (str, str)
-        Description of the chart, and name of its values.
-    of : str
-        Name of downloaded files.
+    `hours`: local hours and their values, in `unit`.
+    `words`: description of the chart, and name of its values.
+    `of`: name of downloaded files.
     """
     place = {day: i for i, day in enumerate(days)}
     figures = {
@@ -271,14 +242,9 @@ def cumulative_chart(
     """
     Return the chart of measured and expected running sums; None without expectation.
 
-    Parameters
-    ----------
-    rows : sequence of (str, str, number, number)
-        Short and long name of a span, and its two values, in `unit`; None is unknown.
-    measured : str
-        Name of the measured values.
-    of : str
-        Name of the files that a reader downloads.
+    `rows`: short and long name of a span, and its two values, in `unit`; None is unknown.
+    `measured`: name of the measured values.
+    `of`: name of the files that a reader downloads.
     """
     rows = [row for row in rows if row[2] is not None or row[3] is not None]
     if len(rows) < 2 or not any(row[3] for row in rows):  # noqa: PLR2004 - a line
@@ -377,12 +343,8 @@ def sparkline(values: Sequence[Fraction | float | None], alt: str) -> Markup:
     """
     Return the chart of successive values; None leaves a gap.
 
-    Parameters
-    ----------
-    values : sequence of number or None
-        Values in order of time, equally spaced.
-    alt : str
-        Description of the values.
+    `values`: values in order of time, equally spaced.
+    `alt`: description of the values.
     """
     maximum = max((abs(float(value)) for value in values if value is not None), default=0.0) or 1.0
     drawn = []

@@ -38,10 +38,7 @@ def within(west: float, south: float, east: float, north: float) -> list[Points]
     """
     Return the land within a frame, as rings cut at its edges.
 
-    Parameters
-    ----------
-    west, south, east, north : float
-        Edges of the frame. [degrees]
+    `west`, `south`, `east`, `north`: edges of the frame. [degrees]
 
     Returns
     -------
@@ -154,10 +151,7 @@ def load(path: Path | None) -> Base:
     """
     Return the background of a file; empty without one.
 
-    Raises
-    ------
-    RegistryError
-        Naming the file, the feature and what is missing.
+    Raises RegistryError, naming the file, the feature and what is missing.
     """
     if path is None:
         return NONE

@@ -66,15 +66,8 @@ def signed_in(ask: Asked, what: str) -> bytes:
     """
     Return the stored hash of the session; refuse callers without sign-in.
 
-    Parameters
-    ----------
-    what : str
-        Subject of the page, for the error text.
-
-    Raises
-    ------
-    ProblemError
-        401.
+    `what`: subject of the page, for the error text.
+    Raises ProblemError: 401.
     """
     if ask.who.role == PUBLIC.role or ask.session is None:
         raise ProblemError(401, f"sign in to see {what}")
@@ -85,10 +78,7 @@ def signed_in_for_all(ask: Asked, what: str) -> None:
     """
     Refuse callers without sign-in, or with access to some projects only.
 
-    Raises
-    ------
-    ProblemError
-        401, 403.
+    Raises ProblemError: 401, 403.
     """
     signed_in(ask, what)
     refuse_part(ask.who)
@@ -98,10 +88,7 @@ def refuse_foreign(ask: Asked) -> None:
     """
     Refuse a form sent by another site.
 
-    Raises
-    ------
-    ProblemError
-        403.
+    Raises ProblemError: 403.
     """
     headers = ask.request.headers
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")

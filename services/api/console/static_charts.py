@@ -184,12 +184,8 @@ def tag(name: str, *inside: Markup | str, **attributes: object) -> Markup:
     """
     Return an SVG element.
 
-    Parameters
-    ----------
-    inside : Markup or str
-        Elements, and texts, which are escaped.
-    attributes : object
-        `_` becomes `-`, and one at the end is dropped; None omits an attribute.
+    `inside`: elements, and texts, which are escaped.
+    `attributes`: `_` becomes `-`, and one at the end is dropped; None omits an attribute.
     """
     attributes_text = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _attribute(value))

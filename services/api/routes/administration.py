@@ -20,7 +20,7 @@ from services.api import schemas as shapes
 from services.api.file_cache import Cursor, Limit, current, page
 from services.api.problems import ProblemError
 from services.api.request_context import Admin, Ask, Asked, Operator, Reader
-from services.api.routes.writes import Named
+from services.api.routes.writes import WRITE
 from services.store import api_keys
 from services.store import webhooks as store
 from services.store.postgres import migrate
@@ -291,12 +291,11 @@ def alarm_detail(ask: Reader, alarm: AlarmId) -> Response:
     return current(result)
 
 
-@alarms_router.post("/alarms/{alarm}/acknowledge", response_model=shapes.AlarmDetail)
-def acknowledge(
-    ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark, named: Named = None
-) -> Response:
+@alarms_router.post(
+    "/alarms/{alarm}/acknowledge", response_model=shapes.AlarmDetail, dependencies=WRITE
+)
+def acknowledge(ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark) -> Response:
     """Record that the caller acknowledges an alarm; 409 if already acknowledged."""
-    del named  # read by `write`, declared for OpenAPI
 
     def work(conn: Connection) -> tuple[int, Any]:
         if alarms.by_id(conn, ask.who.projects, alarm) is None:
@@ -307,12 +306,11 @@ def acknowledge(
     return ask.write(body.model_dump_json(), work)
 
 
-@alarms_router.post("/alarms/{alarm}/comment", response_model=shapes.AlarmDetail)
-def comment(
-    ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark, named: Named = None
-) -> Response:
+@alarms_router.post(
+    "/alarms/{alarm}/comment", response_model=shapes.AlarmDetail, dependencies=WRITE
+)
+def comment(ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark) -> Response:
     """Add a comment of the caller, also after the alarm is cleared."""
-    del named
 
     def work(conn: Connection) -> tuple[int, Any]:
         if alarms.by_id(conn, ask.who.projects, alarm) is None:

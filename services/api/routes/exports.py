@@ -249,10 +249,7 @@ def send_file(ask: Asked, job: UUID) -> Response:
     """
     Return the file of a job.
 
-    Raises
-    ------
-    ProblemError
-        404 if it belongs to another caller; 409 if it has no file, or not yet.
+    Raises ProblemError: 404 if it belongs to another caller; 409 if it has no file, or not yet.
     """
     with ask.reading() as conn:
         file_job = own_job(ask, conn, job)
@@ -276,10 +273,7 @@ def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     """
     Return the caller's file job.
 
-    Raises
-    ------
-    ProblemError
-        404, equal for jobs of others, of steps, and unknown ones.
+    Raises ProblemError: 404, equal for jobs of others, of steps, and unknown ones.
     """
     file_job = file_jobs.find(conn, job)
     if file_job is None or file_job.principal != ask.who.id:

@@ -15,12 +15,12 @@ from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
 from mrv.signatures.merkle_tree import consistency_proof, inclusion_proof, root_hash
 from services.api import schemas as shapes
-from services.api.negotiation import ACCEPTED_STEP, Preferred
+from services.api.negotiation import ACCEPTED_STEP
 from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator
 from services.api.routes.registry import unknown
 from services.api.routes.statements import conditional
-from services.api.routes.writes import Named, described, signed
+from services.api.routes.writes import STEP, described, signed
 from services.issuer import external_signatures as accept
 from services.issuer import trust
 from services.store.statements import signed_documents
@@ -181,20 +181,16 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     response_model=shapes.TakenList,
     responses=ACCEPTED_STEP,
     openapi_extra=described("status-list"),
+    dependencies=STEP,
 )
 def take_status_list(
-    ask: Operator,
-    project: ProjectQuery,
-    body: Annotated[bytes, signed("status-list")],
-    named: Named = None,
-    prefer: Preferred = None,
+    ask: Operator, project: ProjectQuery, body: Annotated[bytes, signed("status-list")]
 ) -> Response:
     """
     Accept a status list that the operator signed elsewhere, and publish it.
 
     Refused (409) if it contradicts the state of a statement.
     """
-    del named, prefer
 
     def check(conn: Connection) -> None:
         del conn

@@ -219,10 +219,7 @@ def window(text: str | None) -> stored.Box | None:
     """
     Return a window of the map.
 
-    Raises
-    ------
-    ProblemError
-        422 if it is invalid.
+    Raises ProblemError: 422 if it is invalid.
     """
     if text is None:
         return None

@@ -34,12 +34,8 @@ def reading_file(device: str, of: str, rows: Sequence[dict[str, Any]], form: For
     """
     Return quantities of a device as a file for download.
 
-    Parameters
-    ----------
-    of : str
-        Time in the file's name.
-    rows : sequence of dict
-        As `services.store.timeseries.queries.quantities` returns them.
+    `of`: time in the file's name.
+    `rows`: as `services.store.timeseries.queries.quantities` returns them.
     """
     whole = [{"device": device, **row} for row in rows]
     body = _parquet(whole) if form == "parquet" else _csv(whole)

@@ -211,10 +211,7 @@ def visible(conn: Connection, who: Principal, statement: str) -> Stored:
     """
     Return a statement visible to the caller.
 
-    Raises
-    ------
-    ProblemError
-        404, equal for hidden and unknown ones.
+    Raises ProblemError: 404, equal for hidden and unknown ones.
     """
     stored = statements.seek(conn, statement)
     if stored is None or not (stored.state in PUBLIC_STATES or who.sees(stored.project)):

@@ -52,6 +52,19 @@ Named = Annotated[
 ]
 
 
+async def _write(named: Named = None) -> None:
+    """Declare for OpenAPI the header that `Ask.write` reads."""
+    del named
+
+
+async def _step(named: Named = None, prefer: Preferred = None) -> None:
+    """Declare for OpenAPI the headers that `Ask.step` reads."""
+    del named, prefer
+
+
+WRITE, STEP = [Depends(_write)], [Depends(_step)]
+
+
 async def _bytes(request: Request) -> bytes:
     """Return the body's bytes as received, as these were signed."""
     return await request.body()
@@ -98,16 +111,10 @@ def described(name: str) -> dict[str, Any]:
         _DONE: {"description": "The same draft was stored earlier", "model": shapes.ClosedPeriod},
         **ACCEPTED_STEP,
     },
+    dependencies=STEP,
 )
-def close_period(
-    ask: Operator,
-    project: IdPath,
-    body: shapes.ClosePeriod,
-    named: Named = None,
-    prefer: Preferred = None,
-) -> Response:
+def close_period(ask: Operator, project: IdPath, body: shapes.ClosePeriod) -> Response:
     """Close a monitoring period; 201 for a new draft, else 200."""
-    del named, prefer  # read by `step`, declared for OpenAPI
 
     def check(conn: Connection) -> bytes:
         if not ask.who.sees(project):
@@ -118,12 +125,14 @@ def close_period(
     return ask.step("close", project, b"", check, body.model_dump_json())
 
 
-@router.post("/statements/{statement}/issue", response_model=shapes.Issued, responses=ACCEPTED_STEP)
-def issue(
-    ask: Operator, statement: StatementId, named: Named = None, prefer: Preferred = None
-) -> Response:
+@router.post(
+    "/statements/{statement}/issue",
+    response_model=shapes.Issued,
+    responses=ACCEPTED_STEP,
+    dependencies=STEP,
+)
+def issue(ask: Operator, statement: StatementId) -> Response:
     """Issue a verified statement: claim its period and enter it in the log."""
-    del named, prefer
     return ask.step("issue", statement, b"", owned(ask, statement))
 
 
@@ -135,16 +144,10 @@ def issue(
         _DONE: {"description": "The same draft was stored earlier", "model": shapes.ClosedPeriod},
         **ACCEPTED_STEP,
     },
+    dependencies=STEP,
 )
-def supersede(
-    ask: Operator,
-    statement: StatementId,
-    body: shapes.Reason,
-    named: Named = None,
-    prefer: Preferred = None,
-) -> Response:
+def supersede(ask: Operator, statement: StatementId, body: shapes.Reason) -> Response:
     """Close an issued statement's period again, as a draft that will replace it."""
-    del named, prefer
 
     def check(conn: Connection) -> bytes:
         own(ask, conn, statement)
@@ -192,10 +195,10 @@ def invoice(ask: Reader, invoice: IdPath) -> Response:
     responses={
         _DONE: {"description": "All invoices were stored earlier", "model": shapes.Deliveries}
     },
+    dependencies=WRITE,
 )
-def deliver(ask: Operator, project: IdPath, body: shapes.Delivery, named: Named = None) -> Response:
+def deliver(ask: Operator, project: IdPath, body: shapes.Delivery) -> Response:
     """Store invoices of a project, all or none; 200 if every one was stored before."""
-    del named  # read by `write`, declared for OpenAPI
 
     def work(conn: Connection) -> tuple[int, Any]:
         if not ask.who.sees(project):
@@ -244,22 +247,17 @@ YAML = "application/yaml"  # RFC 9512
     status_code=_CREATED,
     response_model=shapes.Submitted,
     responses=ACCEPTED_STEP,
+    dependencies=STEP,
 )
 def submit(
-    ask: Operator,
-    statement: StatementId,
-    request_body: shapes.Signature,
-    body: Body,
-    named: Named = None,
-    prefer: Preferred = None,
+    ask: Operator, statement: StatementId, request_body: shapes.Signature, body: Body
 ) -> Response:
     """
     Accept the operator's signature over a stored draft.
 
     A signature over another text is invalid and refused.
     """
-    # declared for OpenAPI; `step` reads them, and the bytes are what is stored
-    del named, prefer, request_body
+    del request_body  # declared for OpenAPI; the bytes are what is stored
     return ask.step("submit", statement, body, owned(ask, statement))
 
 
@@ -286,13 +284,10 @@ def template(ask: Ask, statement: StatementId) -> Response:
     response_model=shapes.Judged,
     responses=ACCEPTED_STEP,
     openapi_extra=described("verification"),
+    dependencies=STEP,
 )
 def judge(
-    ask: Verifier,
-    statement: StatementId,
-    body: Annotated[bytes, signed("verification")],
-    named: Named = None,
-    prefer: Preferred = None,
+    ask: Verifier, statement: StatementId, body: Annotated[bytes, signed("verification")]
 ) -> Response:
     """
     Accept the verifier's opinion, after recalculating everything from raw readings.
@@ -300,7 +295,6 @@ def judge(
     Refused (409) if the recalculation gives another statement, or an open finding contradicts the
     opinion.
     """
-    del named, prefer
     return ask.step("verify", statement, body, owned(ask, statement))
 
 
@@ -329,21 +323,16 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
     response_model=shapes.TakenApproval,
     responses=ACCEPTED_STEP,
     openapi_extra=described("approval"),
+    dependencies=STEP,
 )
 def approve(
-    ask: Operator,
-    statement: StatementId,
-    body: Annotated[bytes, signed("approval")],
-    named: Named = None,
-    prefer: Preferred = None,
+    ask: Operator, statement: StatementId, body: Annotated[bytes, signed("approval")]
 ) -> Response:
     """
     Accept an operator's approval of a verified statement's issue, signed with their own key.
 
     If the programme requires two approvals, `issue` is refused until both exist.
     """
-    del named, prefer
-
     return ask.step("approve", statement, body, owned(ask, statement))
 
 
@@ -382,20 +371,16 @@ def _as_signed(ask: Ask, documents: Sequence[bytes], state: str) -> Response:
     response_model=shapes.TakenEvent,
     responses=ACCEPTED_STEP,
     openapi_extra=described("finding"),
+    dependencies=STEP,
 )
 def take_event(
-    ask: Party,
-    statement: StatementId,
-    body: Annotated[bytes, signed("finding")],
-    named: Named = None,
-    prefer: Preferred = None,
+    ask: Party, statement: StatementId, body: Annotated[bytes, signed("finding")]
 ) -> Response:
     """
     Accept a signed event: raised or closed by the verifier, answered by the operator.
 
     The first one puts the statement under verification.
     """
-    del named, prefer  # read by `step`, declared for OpenAPI
 
     def check(conn: Connection) -> None:
         own(ask, conn, statement)
@@ -430,19 +415,14 @@ def sampling_list(ask: Ask, statement: StatementId) -> Response:
     response_model=shapes.Sampled,
     responses=ACCEPTED_STEP,
     openapi_extra=described("sampling-list"),
+    dependencies=STEP,
 )
 def take_sampling(
-    ask: Verifier,
-    statement: StatementId,
-    body: Annotated[bytes, signed("sampling-list")],
-    named: Named = None,
-    prefer: Preferred = None,
+    ask: Verifier, statement: StatementId, body: Annotated[bytes, signed("sampling-list")]
 ) -> Response:
     """
     Accept the list that a verifier drew and signed with their own key; once.
 
     It is drawn again from the evidence, and puts the statement under verification.
     """
-    del named, prefer
-
     return ask.step("sample", statement, body, owned(ask, statement))

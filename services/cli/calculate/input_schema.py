@@ -50,18 +50,10 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     """
     Return the inputs in a file.
 
-    Parameters
-    ----------
-    file : binary file
-    wanted : mapping
-        Specification of the inputs, by key.
-    asked : str
-        Id of the methodology, tool or indicator, for errors.
-
-    Raises
-    ------
-    MethodologyError
-        If it is not JSON, has a key twice, or has the inputs in a further object.
+    `wanted`: specification of the inputs, by key.
+    `asked`: id of the methodology, tool or indicator, for errors.
+    Raises MethodologyError if it is not JSON, has a key twice, or has the inputs in a further
+    object.
     """
     name = name_of(file)
     try:

@@ -80,12 +80,9 @@ def selected(
     """
     Return the filter for the selected dead letters, received in [begin, end).
 
-    Raises
-    ------
-    InputError
-        For an unknown reason, or a device neither registered nor named by a dead letter.
-    PeriodError
-        As `services.cli.server_options.maybe_span` raises.
+    Raises InputError for an unknown reason, or a device neither registered nor named by a dead
+    letter.
+    Raises PeriodError as `services.cli.server_options.maybe_span` raises.
     """
     if reason is not None and reason not in REASONS:
         _known(reason, "reason", {*REASONS, *_distinct(conn, "reason")})

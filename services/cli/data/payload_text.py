@@ -98,13 +98,8 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
     """
     Return a payload's contents, one line per reading, up to the first fault.
 
-    Parameters
-    ----------
-    payload : bytes
-    content_type : str, optional
-        MQTT 5 property of the message.
-    received_us : int
-        Time of receipt, to which relative times refer. [us UTC]
+    `content_type`: MQTT 5 property of the message.
+    `received_us`: time of receipt, to which relative times refer. [us UTC]
     """
     codec = encodings.UNREAD
     try:
@@ -159,13 +154,7 @@ REPLAY = "replay"
 
 
 class Redeliverer:
-    """
-    Kafka producer that writes rejected records back to their topic.
-
-    Parameters
-    ----------
-    kafka : KafkaAccess
-    """
+    """Kafka producer that writes rejected records back to their topic."""
 
     def __init__(self, kafka: KafkaAccess) -> None:
         self._kafka = kafka
@@ -185,19 +174,10 @@ class Redeliverer:
         """
         Write one record back, and return once Kafka has stored it.
 
-        Parameters
-        ----------
-        where : str
-            `kafka:TOPIC`.
-        detail : str
-            Detail of the dead letter, which names the partition.
-
-        Raises
-        ------
-        InputError
-            When the topic is no longer there.
-        ServerError
-            When Kafka cannot be reached, or refuses the record.
+        `where`: `kafka:TOPIC`.
+        `detail`: detail of the dead letter, which names the partition.
+        Raises InputError when the topic is no longer there.
+        Raises ServerError when Kafka cannot be reached, or refuses the record.
         """
         topic = where.removeprefix(PREFIX)
         producer = self._producer(topic)
@@ -226,12 +206,8 @@ class Republisher:
     """
     MQTT connection that publishes one message at a time and waits for its PUBACK.
 
-    Parameters
-    ----------
-    url : str
-        `mqtt://[user:password@]host[:port]`, or `mqtts://`.
-    tls : Tls, optional
-        TLS identity; it must be permitted to write to the topics of devices.
+    `url`: `mqtt://[user:password@]host[:port]`, or `mqtts://`.
+    `tls`: TLS identity; it must be permitted to write to the topics of devices.
     """
 
     def __init__(self, url: str, tls: Tls | None = None) -> None:
@@ -257,10 +233,7 @@ class Republisher:
         """
         Connect to the broker.
 
-        Raises
-        ------
-        ServerError
-            When the broker cannot be reached or refuses the connection.
+        Raises ServerError when the broker cannot be reached or refuses the connection.
         """
         try:
             self._client.connect(self._host, self._port, clean_start=True)
@@ -282,10 +255,8 @@ class Republisher:
         """
         Publish a message at QoS 1, and return once the broker has acknowledged it.
 
-        Raises
-        ------
-        ServerError
-            When the broker refuses it or does not answer, for example if it is too large.
+        Raises ServerError when the broker refuses it or does not answer, for example if it is too
+        large.
         """
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.UserProperty = [(REPLAY, str(letter))]

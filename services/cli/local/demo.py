@@ -300,10 +300,7 @@ def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, A
     """
     Check that the API returns the same statements as the packs.
 
-    Raises
-    ------
-    ServerError, InputError
-        If the API does not answer, or returns something else.
+    Raises ServerError or InputError if the API does not answer, or returns something else.
     """
     if api.poll() is not None:
         raise ServerError(f"tonne api stopped; see {stage.packs / 'api.log'}")

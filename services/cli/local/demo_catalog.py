@@ -95,12 +95,8 @@ def files(city: Path, month: Month, *beside: Path) -> dict[Path, bytes]:
     """
     Return the example files of a city by path, and its registry files with their hashes.
 
-    Parameters
-    ----------
-    city : Path
-        Folder of the registry files.
-    beside : Path
-        Other registry files that name the same documents.
+    `city`: folder of the registry files.
+    `beside`: other registry files that name the same documents.
     """
     content = {
         path: yaml.load(path.read_text("utf-8"), Loader=_LOADER)  # noqa: S506 (a safe one)
@@ -271,12 +267,8 @@ def moved(catalog: Path, into: Path, first: date, end: date, expected: str) -> M
     """
     Write the catalog shifted to a new first day, and return its invoice month.
 
-    Parameters
-    ----------
-    first, end : date
-        The first simulated day, and the day after the last invoiced day.
-    expected : str
-        Device commissioned on the first day, so that its missing data raise an alarm.
+    `first`, `end`: the first simulated day, and the day after the last invoiced day.
+    `expected`: device commissioned on the first day, so that its missing data raise an alarm.
     """
     by = first - CATALOG_MONTH.first
     month = Month(first, end, end)

@@ -66,10 +66,7 @@ def begin(argv: Sequence[str], environment: Mapping[str, str], at: Listens, log:
     If another program takes the chosen port first, another port is tried. A process that ended for
     another reason is returned as it is; its log has the cause.
 
-    Raises
-    ------
-    ServerError
-        When no port stays free.
+    Raises ServerError when no port stays free.
     """
     for _ in range(_TRIES):
         bind = f"{LOOPBACK}:{choose(at.port)}"
@@ -197,10 +194,7 @@ class Stage:
         """
         Return the output of a command that was run to its end.
 
-        Raises
-        ------
-        InputError
-            With the command's error text, if it does not end with `code`.
+        Raises InputError with the command's error text, if it does not end with `code`.
         """
         self._show(words, shown=shown)
         ended, out, err = forked(words, self._environment)
@@ -355,10 +349,7 @@ class Progress:
         """
         Show a bar over the days of [begin, end), and yield the function that updates it.
 
-        Parameters
-        ----------
-        begin, end : str
-            RFC 3339.
+        `begin`, `end`: RFC 3339.
         """
         first, last = datetime.fromisoformat(begin), datetime.fromisoformat(end)
         with bar("days", (last - first).total_seconds() / _DAY_S) as progress:

@@ -283,10 +283,7 @@ def greet_broker(url: str, tls: Tls) -> str | None:
     """
     Return why the MQTT broker at `url` does not answer; None when it answers.
 
-    Raises
-    ------
-    InputError
-        When a file of `tls` cannot be used.
+    Raises InputError when a file of `tls` cannot be used.
     """
     parts = urlsplit(url)
     try:

@@ -202,10 +202,7 @@ def carry_to_broker(settings: Settings) -> Applied | None:
     """
     Send added and revoked clients to the running broker; return None where not permitted.
 
-    Raises
-    ------
-    ServerError
-        When the broker cannot be reached or rejects the change.
+    Raises ServerError when the broker cannot be reached or rejects the change.
     """
     url = settings.mqtt_url
     folder = identity_folder(settings)

@@ -173,10 +173,7 @@ def import_folder(conn: Connection, folder: Path, author: str) -> str | None:
     """
     Import the sewers of a catalog folder, and return a summary; None if it has none.
 
-    Raises
-    ------
-    InputError
-        Where a row is rejected; names the first with its file and line.
+    Raises InputError where a row is rejected; names the first with its file and line.
     """
     files = sorted(p for p in folder.glob("*") if p.suffix in (".csv", ".geojson"))
     if not files:

@@ -33,19 +33,11 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     """
     Return an operator's signature of a draft, and its requirements not met.
 
-    Returns
-    -------
-    dict
-        Issuer and proof only: the server has the draft already.
-    list of str
-        Requirements not met, as stated in the draft.
+    Raises InputError if it is not a draft.
+    Raises VerificationError if a pack is given and a step of its verification fails.
 
-    Raises
-    ------
-    InputError
-        If it is not a draft.
-    VerificationError
-        If a pack is given and a step of its verification fails.
+    Returns: issuer and proof only: the server has the draft already; requirements not met, as
+    stated in the draft.
     """
     subject = _subject(what)
     name = _name(subject)
@@ -69,12 +61,8 @@ def event(
     """
     Return a signed event (raised, answered or closed) of a submitted statement's finding.
 
-    Parameters
-    ----------
-    what : str
-        A folder with `statement.json` and, after the first finding, `findings.json`.
-    said, about
-        As in `mrv.statement.findings.sign_event`.
+    `what`: a folder with `statement.json` and, after the first finding, `findings.json`.
+    `said`, `about`: as in `mrv.statement.findings.sign_event`.
     """
     subject = _submitted(what)
     key, holder = _signer(key_name, SIGNED_BY[said[0]], _name(subject))
@@ -93,12 +81,8 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     Return the verifier's signed credential over a statement and its findings, after verifying the
     pack.
 
-    Raises
-    ------
-    InputError
-        If it is not a pack of a submitted statement.
-    VerificationError
-        Names the first step that fails.
+    Raises InputError if it is not a pack of a submitted statement.
+    Raises VerificationError that names the first step that fails.
     """
     subject = _submitted(what)
     if subject.pack.bare:
@@ -116,12 +100,8 @@ def approval(what: str, key_name: str) -> dict[str, Any]:
     """
     Return a signed approval to issue a verified statement, after verifying its pack.
 
-    Raises
-    ------
-    InputError
-        If it is not a pack of a verified statement.
-    VerificationError
-        Naming the first step that fails.
+    Raises InputError if it is not a pack of a verified statement.
+    Raises VerificationError, naming the first step that fails.
     """
     subject = _subject(what)
     if subject.state != "verified" or subject.pack.bare or subject.verification is None:

@@ -269,10 +269,7 @@ def warn_of_arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: 
 
     Waits a few seconds where some arrived within the last hour.
 
-    Raises
-    ------
-    click.Abort
-        If the answer is no.
+    Raises click.Abort if the answer is no.
     """
     before = last_seen.arriving(conn, ids, from_us, to_us)
     if not before:

@@ -100,10 +100,7 @@ def write_whole(out: Path, data: bytes) -> None:
     """
     Write a file completely or not at all.
 
-    Raises
-    ------
-    InputError
-        If it cannot be written there.
+    Raises InputError if it cannot be written there.
     """
     try:
         with NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}-", delete=False) as file:

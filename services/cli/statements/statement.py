@@ -51,10 +51,7 @@ def ask(
     """
     Return the signer's result of a request.
 
-    Raises
-    ------
-    TonneError
-        As the step raises; ServerError if no signer answers within a minute.
+    Raises TonneError as the step raises; ServerError if no signer answers within a minute.
     """
     wanted = queue.Request(
         uuid4(), kind, subject, canonical.encode(said), actor, None, datetime.now(UTC)

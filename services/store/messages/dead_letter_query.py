@@ -35,10 +35,7 @@ def expire(conn: Connection, before: datetime, author: str) -> int:
     """
     Delete dead letters received before a time; return their number.
 
-    Raises
-    ------
-    InputError
-        When the time is less than 30 days ago.
+    Raises InputError when the time is less than 30 days ago.
     """
     try:
         row = conn.execute("SELECT tonne_expire_dead_letters(%s, %s)", [before, author]).fetchone()
@@ -51,10 +48,7 @@ def tidy(conn: Connection, before: datetime | None) -> None:
     """
     Delete quota counts of past days, and counts of messages beyond the quota.
 
-    Parameters
-    ----------
-    before : datetime or None
-        Message beginnings from before are deleted; None keeps them.
+    `before`: message beginnings from before are deleted; None keeps them.
     """
     conn.execute("SELECT tonne_tidy_letters(%s)", [before])
 
@@ -154,10 +148,7 @@ def get_letter(conn: Connection, letter_id: int) -> tuple[DeadLetter, bytes]:
     """
     Return one dead letter and its bytes as received.
 
-    Raises
-    ------
-    InputError
-        When there is none with that number.
+    Raises InputError when there is none with that number.
     """
     dead_letters = list_letters(conn, Filter(ids=[letter_id]))
     payload = conn.execute("SELECT payload FROM dead_letter WHERE id = %s", [letter_id]).fetchone()
@@ -200,11 +191,8 @@ def of_period(
     """
     Return refused messages of devices or gateways in [from, to), oldest first.
 
-    Returns
-    -------
-    list of tuple
-        id, microseconds of receipt, principal, topic, device, reason, detail,
-        content type, bytes, SHA-256 in hex.
+    Returns: id, microseconds of receipt, principal, topic, device, reason, detail, content type,
+    bytes, SHA-256 in hex.
     """
     edge = "to_timestamp(%s / 1000000) + %s %% 1000000 * interval '1 microsecond'"
     return conn.execute(
@@ -229,16 +217,10 @@ def group_letters(conn: Connection, wanted: Filter, by: Sequence[str]) -> list[d
     """
     Return the number of dead letters by groups, the largest first.
 
-    Parameters
-    ----------
-    by : sequence of str
-        One or more of `GROUPS`.
+    `by`: one or more of `GROUPS`.
 
-    Returns
-    -------
-    list of dict
-        The group's values, then `refused`, `waiting` (never resent), `first` and `last` (times
-        of receipt), and `example`, the number of the newest letter.
+    Returns: the group's values, then `refused`, `waiting` (never resent), `first` and `last` (times
+    of receipt), and `example`, the number of the newest letter.
     """
     condition, values = where(wanted)
     columns = ", ".join(GROUPS[name] for name in by)

@@ -78,10 +78,8 @@ def record(
     """
     Store rejected messages, one row per message and reason; return the numbers.
 
-    Parameters
-    ----------
-    day_bytes : int
-        Daily quota of stored bytes per principal (UTC days); of all, `PRINCIPALS` times as much.
+    `day_bytes`: daily quota of stored bytes per principal (UTC days); of all, `PRINCIPALS` times as
+    much.
     """
     details: dict[tuple[int, str], list[str]] = {}
     for refusal in rejected:

@@ -41,10 +41,7 @@ def keep(connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> list[
     """
     Store the last status message of each registered principal; return the rejected ones.
 
-    Returns
-    -------
-    list of Status
-        Those that cannot be read, or whose principal is not registered.
+    Returns: those that cannot be read, or whose principal is not registered.
     """
     latest: dict[str, tuple[_Status, int]] = {}
     unused: list[Status] = []
@@ -133,10 +130,7 @@ def write(cursor: Cursor, changed: Sequence[tuple[Node, Node]]) -> None:
     """
     Store changed nodes.
 
-    Parameters
-    ----------
-    changed : sequence of (Node, Node)
-        Each before and after the change.
+    `changed`: each before and after the change.
     """
     cursor.executemany(
         _UPSERT,

@@ -149,10 +149,7 @@ def candidates(
     """
     Return the first and last few signed values of each day, by device, kind and time.
 
-    Parameters
-    ----------
-    days : sequence of (date, int, int)
-        Each day with start and end, end excluded. [us UTC]
+    `days`: each day with start and end, end excluded. [us UTC]
     """
     if not days:
         return []

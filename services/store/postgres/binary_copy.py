@@ -181,12 +181,8 @@ def encode(fields: Sequence[Field], rows: int) -> bytes:
     """
     Return rows as a complete binary COPY stream.
 
-    Parameters
-    ----------
-    fields : sequence of Field
-        One per column, in the order of the COPY's column list.
-    rows : int
-        Number of rows.
+    `fields`: one per column, in the order of the COPY's column list.
+    `rows`: number of rows.
     """
     widths = [_LENGTH + field.width() for field in fields]
     out = np.empty((rows, 2 + sum(widths)), dtype=np.uint8)
@@ -213,17 +209,10 @@ def fetch(
     """
     Return the columns of a query as arrays.
 
-    Parameters
-    ----------
-    query : str
-        A SELECT of exactly the columns of `types`, in their order.
-    types : mapping of column name to PostgreSQL type
-        int2, int4, int8, float8, or timestamptz, which becomes microseconds UTC.
-
-    Raises
-    ------
-    ValueError
-        If a column is NULL somewhere or of another type.
+    `query`: a SELECT of exactly the columns of `types`, in their order.
+    `types` (mapping of column name to PostgreSQL type): int2, int4, int8, float8, or timestamptz,
+    which becomes microseconds UTC.
+    Raises ValueError if a column is NULL somewhere or of another type.
     """
     with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", arguments) as copy:
         data = b"".join(bytes(block) for block in copy)
@@ -260,19 +249,12 @@ def fetch_runs(
     """
     Return the runs of a query that selects arrays.
 
-    Parameters
-    ----------
-    query : str
-        A SELECT of a run's number (int4, each once) and one array for each of `types`, all
-        of one length.  An array contains no NULL; a run without values of a column has NULL
-        instead of the array.
-    types : mapping of column name to PostgreSQL type
-        As for `fetch`, of the elements.  The first column always has its array.
-
-    Raises
-    ------
-    ValueError
-        If an array is of another type, length or dimension, or contains a NULL.
+    `query`: a SELECT of a run's number (int4, each once) and one array for each of `types`, all of
+    one length.  An array contains no NULL; a run without values of a column has NULL instead of the
+    array.
+    `types` (mapping of column name to PostgreSQL type): as for `fetch`, of the elements.  The first
+    column always has its array.
+    Raises ValueError if an array is of another type, length or dimension, or contains a NULL.
     """
     statement = f"COPY ({query}) TO STDOUT (FORMAT binary)"
     with cursor.copy(statement, arguments) as copy:

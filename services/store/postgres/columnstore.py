@@ -230,16 +230,9 @@ def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
     """
     Compress every chunk that is old enough; failures are left for the next run.
 
-    Parameters
-    ----------
-    conn : psycopg.Connection
-        Connection in autocommit: each chunk is a transaction, so that a late reading waits for one
-        only.
-
-    Raises
-    ------
-    psycopg.OperationalError
-        The server cannot be reached.
+    `conn`: connection in autocommit: each chunk is a transaction, so that a late reading waits for
+    one only.
+    Raises psycopg.OperationalError: the server cannot be reached.
     """
     done = Done()
     for chunk in waiting(conn, days) if available(conn) else ():
@@ -416,10 +409,7 @@ def make(conn: Connection, known: Mapping[str, DeviceClass]) -> list[str]:
     """
     Create or extend the tables of readings for device classes, in the caller's transaction.
 
-    Returns
-    -------
-    list of str
-        Tables that were created or got a column.
+    Returns: tables that were created or got a column.
     """
     stored = _stored(conn)
     changed = []

@@ -106,17 +106,9 @@ def make_extensions(conn: Connection, where: str) -> None:
     """
     Create the required extensions, after checking that the server has them.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit.
-    where : str
-        The database's name in messages.
-
-    Raises
-    ------
-    PrerequisiteError
-        With the versions found and what to install.
+    `conn`: connection in autocommit.
+    `where`: the database's name in messages.
+    Raises PrerequisiteError with the versions found and what to install.
     """
     major = conn.info.server_version // 10_000
     if major < POSTGRESQL:
@@ -155,15 +147,8 @@ def check_versions(versions: dict[str, str], where: str) -> None:
     """
     Refuse a server whose extensions are missing or too old.
 
-    Parameters
-    ----------
-    versions : dict
-        Extension name to its version, installed or else available.
-
-    Raises
-    ------
-    PrerequisiteError
-        With the versions found and what to install.
+    `versions`: extension name to its version, installed or else available.
+    Raises PrerequisiteError with the versions found and what to install.
     """
     wanted = ".".join(map(str, TIMESCALEDB))
     for name in EXTENSIONS:
@@ -228,10 +213,7 @@ def load(folder: Traversable | None = None) -> list[Migration]:
     """
     Return the migrations in a folder, by default those of this version.
 
-    Raises
-    ------
-    SchemaError
-        When a name is not `NNNN_name.sql` or a number occurs twice.
+    Raises SchemaError when a name is not `NNNN_name.sql` or a number occurs twice.
     """
     folder = folder or resources.files("services.store") / "migrations"
     migrations = []
@@ -251,22 +233,12 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
     """
     Update the schema of a database to this version; return what was done.
 
-    Parameters
-    ----------
-    url : str
-        Database; the login must be allowed to create extensions and roles.
-    migrations : list of Migration, optional
-        This version's by default.
-
-    Raises
-    ------
-    PrerequisiteError
-        When PostgreSQL or TimescaleDB is missing or too old.
-    SchemaError
-        When an applied file has changed, or the database is newer than this version or older
-        than 0.1.0.
-    ServerError
-        When the database cannot be reached.
+    `url`: database; the login must be allowed to create extensions and roles.
+    `migrations`: this version's by default.
+    Raises PrerequisiteError when PostgreSQL or TimescaleDB is missing or too old.
+    Raises SchemaError when an applied file has changed, or the database is newer than this version
+    or older than 0.1.0.
+    Raises ServerError when the database cannot be reached.
     """
     migrations = load() if migrations is None else migrations
     with connect(url, autocommit=True, name="tonne migrate") as conn:

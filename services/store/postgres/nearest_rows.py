@@ -57,26 +57,16 @@ def nearest(
     """
     Select the rows next to a time, each device's to its own.
 
-    Parameters
-    ----------
-    query : str
-        SELECT of `d.number` and more from `{sought}`, an `unnest` with the alias
-        `d (number, ..)`, and of the look-up of its rows, newest first (oldest first where it
-        is `onward`), with `{near}` behind its conditions.
-    sought : mapping of str to sequence
-        Columns of `d`, as `name type`; all of one length.
-    first_us : sequence of (int, int)
-        Half-open span of each that is searched first; its end (its begin, if `onward`) excludes no
-        wanted row. [us UTC]
-    column : str
-        Time column of the table.
-    many : int
-        Number of rows wanted for each; fewer only if the history has no more.
+    `query`: SELECT of `d.number` and more from `{sought}`, an `unnest` with the alias `d (number,
+    ..)`, and of the look-up of its rows, newest first (oldest first where it is `onward`), with
+    `{near}` behind its conditions.
+    `sought`: columns of `d`, as `name type`; all of one length.
+    `first_us`: half-open span of each that is searched first; its end (its begin, if `onward`)
+    excludes no wanted row. [us UTC]
+    `column`: time column of the table.
+    `many`: number of rows wanted for each; fewer only if the history has no more.
 
-    Returns
-    -------
-    list of tuple
-        Rows in no order.
+    The rows are in no order.
     """
     result: list[TupleRow] = []
     missing: list[int] = []

@@ -30,21 +30,11 @@ def connect(
     """
     Return an open connection whose session time zone is UTC.
 
-    Parameters
-    ----------
-    url : str
-        `postgresql://user@host:port/database`.
-    role : str, optional
-        Group role to work as (`tonne_ingest`, `tonne_mrv`, ..), to limit a more powerful login.
-    name : str
-        Name shown in `pg_stat_activity`.
-    limits : sequence of str
-        Server settings of the connection, such as `statement_timeout=5min`.
-
-    Raises
-    ------
-    ServerError
-        When the server cannot be reached or refuses the login or role.
+    `url`: `postgresql://user@host:port/database`.
+    `role`: group role to work as (`tonne_ingest`, `tonne_mrv`, ..), to limit a more powerful login.
+    `name`: name shown in `pg_stat_activity`.
+    `limits`: server settings of the connection, such as `statement_timeout=5min`.
+    Raises ServerError when the server cannot be reached or refuses the login or role.
     """
     try:
         return psycopg.connect(url, autocommit=autocommit, **session_settings(role, name, limits))

@@ -182,10 +182,7 @@ def hashes(
     """
     Return key and hash of every row of tables, by key; the connection is in UTC.
 
-    Parameters
-    ----------
-    without : tuple of str
-        Columns to omit, as if they were empty.
+    `without`: columns to omit, as if they were empty.
     """
     columns = _columns(conn, _filled(conn, names))
     return {

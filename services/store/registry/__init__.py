@@ -50,10 +50,7 @@ def require(conn: Connection, kind: str, *wanted: str | None) -> None:
     """
     Check that each name is registered; None is skipped.
 
-    Raises
-    ------
-    RegistryError
-        Naming the first unregistered one.
+    Raises RegistryError, naming the first unregistered one.
     """
     required = [name for name in wanted if name is not None]
     if required:

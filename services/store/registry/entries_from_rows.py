@@ -13,7 +13,7 @@ import msgspec
 from psycopg import Connection, Cursor
 
 from mrv.calendar import local_date, zones
-from mrv.registry.declared import Calibration, Declared, Sample
+from mrv.registry import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, approval_in, approval_out, version_in, version_out
 from mrv.registry.project import CheckMeter
 from services.registry.entries import (

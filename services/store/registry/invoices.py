@@ -41,10 +41,7 @@ def every(
     """
     Return invoices: project, document, the corrected invoice, and the reason.
 
-    Parameters
-    ----------
-    corrected : bool
-        Include invoices corrected by another one.
+    `corrected`: include invoices corrected by another one.
     """
     rows = conn.execute(
         "SELECT project_id, document::text, corrects, reason FROM invoice i"
@@ -61,10 +58,7 @@ def of_files(conn: Connection, files: Collection[str]) -> list[tuple[str, Invoic
 
     Each with its project and the time of its import.
 
-    Parameters
-    ----------
-    files : collection of str
-        SHA-256 of each, in lower-case hexadecimal digits.
+    `files`: SHA-256 of each, in lower-case hexadecimal digits.
     """
     rows = conn.execute(
         "SELECT project_id, document::text, imported FROM invoice i"

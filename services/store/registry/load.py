@@ -220,10 +220,7 @@ def load_project(conn: Connection, project_id: str) -> Project:
     """
     Return one project.
 
-    Raises
-    ------
-    RegistryError
-        When it is not registered.
+    Raises RegistryError when it is not registered.
     """
     for project in _load_projects(conn, [project_id]):
         return project
@@ -259,10 +256,7 @@ def load_book(conn: Connection) -> FactorBook:
     """
     Return the factor book for a programme's account.
 
-    Raises
-    ------
-    FactorError
-        If a registry factor overlaps in time with another of its kind.
+    Raises FactorError if a registry factor overlaps in time with another of its kind.
     """
     return factors.load().with_more(load_published(conn))
 

@@ -37,15 +37,9 @@ def write(
     """
     Store assets and events in one transaction; existing ones stay. Return the numbers changed.
 
-    Returns
-    -------
-    assets, events : int
-        Numbers of new or changed rows.
+    Raises RegistryError where a sensor is not a device, or an event's asset is missing.
 
-    Raises
-    ------
-    RegistryError
-        Where a sensor is not a device, or an event's asset is missing.
+    Returns `assets`, `events`: numbers of new or changed rows.
     """
     try:
         with conn.transaction():
@@ -85,10 +79,7 @@ def within(conn: Connection, box: Box | None, limit: int, after: str = "") -> li
     """
     Return assets that touch a map window, by id, after the id `after`.
 
-    Parameters
-    ----------
-    box : tuple of float, optional
-        West, south, east, north [degrees]; without it every asset.
+    `box`: west, south, east, north [degrees]; without it every asset.
     """
     window = ""
     arguments: dict[str, Any] = {"after": after, "limit": limit}
@@ -116,12 +107,8 @@ def cells(conn: Connection, box: Box, sides: tuple[int, int]) -> list[Cell]:
     """
     Return numbers of assets by grid cell of a map window, for windows with too many to draw.
 
-    Parameters
-    ----------
-    box : tuple of float
-        West, south, east, north. [degrees]
-    sides : tuple of int
-        Columns and rows.
+    `box`: west, south, east, north. [degrees]
+    `sides`: columns and rows.
     """
     west, south, east, north = box
     rows = conn.execute(

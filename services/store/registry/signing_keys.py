@@ -29,11 +29,8 @@ def enroll(conn: Connection, key: EnrolledKey) -> None:
     """
     Enrol a public key; for an enrolled key only given limits are updated.
 
-    Raises
-    ------
-    EnrolmentError
-        If it is enrolled differently, or its holder has another role: preparer and verifier
-        must not be one person.
+    Raises EnrolmentError if it is enrolled differently, or its holder has another role: preparer
+    and verifier must not be one person.
     """
     if key.role == "programme":
         raise EnrolmentError(
@@ -137,20 +134,10 @@ def revoke(conn: Connection, name: str, at: datetime) -> list[EnrolledKey]:
     """
     End the validity of a holder's keys; return the ended keys.
 
-    Parameters
-    ----------
-    at : datetime
-        Time of the end, possibly in the past when the secret was stolen.
+    `at`: time of the end, possibly in the past when the secret was stolen.
+    Raises EnrolmentError if the holder has no key that is valid at that time.
 
-    Returns
-    -------
-    list of EnrolledKey
-        Without those that ended before.
-
-    Raises
-    ------
-    EnrolmentError
-        If the holder has no key that is valid at that time.
+    Without those that ended before.
     """
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('enrolled_key', 0))")
@@ -171,10 +158,7 @@ def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
     """
     Refuse a key not enrolled in its role, or not valid at a time.
 
-    Raises
-    ------
-    EnrolmentError
-        States how to enrol it.
+    Raises EnrolmentError that states how to enrol it.
     """
     for enrolment in load(conn):
         if enrolment.key != key:
@@ -309,12 +293,8 @@ def revoke_credential(
     """
     Revoke the credentials of a principal; return their number.
 
-    Parameters
-    ----------
-    kind : str, optional
-        Only those of this kind.
-    but_newest : bool
-        Except the last one issued.
+    `kind`: only those of this kind.
+    `but_newest`: except the last one issued.
     """
     done = conn.execute(
         "UPDATE credential SET revoked = now(), revoked_by = %(author)s, reason = %(reason)s"

@@ -216,12 +216,8 @@ def owed(conn: Connection, project: str, devices: Iterable[str], from_us: int, t
     Amounts taken over by another issued period are excluded; those that an earlier issue of this
     period took over are included.
 
-    Parameters
-    ----------
-    devices : iterable of str
-        The project's devices in the period.
-    from_us, to_us : int
-        The period, end excluded. [us UTC]
+    `devices`: the project's devices in the period.
+    `from_us`, `to_us`: the period, end excluded. [us UTC]
     """
     claims, places, reached = _history(conn, project, from_us, to_us)
     wanted = _wanted(conn, project, devices)
@@ -239,10 +235,7 @@ def owed_at_site(
     Only projects with other meters, issued before this project's first issue; later ones are
     neighbours.
 
-    Returns
-    -------
-    list of (str, int)
-        Statements, and their amounts that no project has taken over. [ug CO2e]
+    Returns: statements, and their amounts that no project has taken over. [ug CO2e]
     """
     names = list(devices)
     claims, places, reached = _history(conn, project, from_us, to_us)

@@ -30,10 +30,7 @@ def keep(
     """
     Store a statement's evidence permanently.
 
-    Parameters
-    ----------
-    parts : mapping of str to Part
-        Files of the pack that are archived: name in the pack to part.
+    `parts`: files of the pack that are archived: name in the pack to part.
     """
     rows = [(statement, name, content, None) for name, content in files.items()]
     paths = [(statement, name, None, part.path) for name, part in parts.items()]
@@ -49,17 +46,9 @@ def kept(conn: Connection, statement: str, names: Sequence[str] | None = None) -
     """
     Return the stored files of a statement by name; empty before it is verified.
 
-    Parameters
-    ----------
-    names : sequence of str, optional
-        Only these files.
-
-    Raises
-    ------
-    DamagedError
-        If an archived file is missing or was changed.
-    VaultError
-        If the archive cannot be reached.
+    `names`: only these files.
+    Raises DamagedError if an archived file is missing or was changed.
+    Raises VaultError if the archive cannot be reached.
     """
     rows = conn.execute(
         "SELECT name, content, archived FROM statement_evidence WHERE statement_id = %s"
@@ -112,12 +101,8 @@ def reaches(
     Return the ranges of evidence to try for each device, shortest first; the last is its whole
     history.
 
-    Parameters
-    ----------
-    pairs : set of (int, int)
-        Device and quantity pairs of the account.
-    from_us, to_us : int
-        The period, end excluded. [us UTC]
+    `pairs`: device and quantity pairs of the account.
+    `from_us`, `to_us`: the period, end excluded. [us UTC]
     """
     devices = sorted({d for d, _ in pairs})
     begin = dict.fromkeys(devices, from_us - POWER_GAP_US - 1)

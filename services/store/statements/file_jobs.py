@@ -46,16 +46,10 @@ class FileJob:
     """
     Background job for a file.
 
-    Attributes
-    ----------
-    principal : str
-        API principal who requested it.
-    ahead : int
-        Number of jobs before it.
-    status : int or None
-        Result as an HTTP status; None until it has ended.
-    size : int or None
-        Bytes of the file.
+    `principal`: API principal who requested it.
+    `ahead`: number of jobs before it.
+    `status`: result as an HTTP status; None until it has ended.
+    `size`: bytes of the file.
     """
 
     id: UUID

@@ -58,14 +58,9 @@ class Waiting(NamedTuple):
     """
     Notes on a device's UTC day.
 
-    Attributes
-    ----------
-    ids : list of int
-        Their ids; empty if tonne 0.1.0 noted the day as a whole.
-    sealed : set of str
-        Days whose last seals include all of them, as `name_of` writes them.
-    noted : datetime
-        Time of the first note.
+    `ids`: their ids; empty if tonne 0.1.0 noted the day as a whole.
+    `sealed`: days whose last seals include all of them, as `name_of` writes them.
+    `noted`: time of the first note.
     """
 
     device: str
@@ -96,12 +91,8 @@ def note(
     """
     Record rows of days that may be sealed, in the transaction that stores them.
 
-    Parameters
-    ----------
-    added : sequence of Frame
-        New readings.
-    completed : sequence of Completed
-        Existing readings with values of formerly empty channels.
+    `added`: new readings.
+    `completed`: existing readings with values of formerly empty channels.
     """
     reach = _reach_us(cursor)
     if reach is None:
@@ -175,15 +166,8 @@ def announce(conn: Connection, until: datetime) -> None:
     """
     Make all commits note readings from before a time from now on, and wait for running commits.
 
-    Parameters
-    ----------
-    conn : Connection
-        Connection in autocommit: it is announced at once.
-
-    Raises
-    ------
-    ServerError
-        If a commit stays open.
+    `conn`: connection in autocommit: it is announced at once.
+    Raises ServerError if a commit stays open.
     """
     conn.execute(
         "INSERT INTO sealing (until) VALUES (%s)"
@@ -209,12 +193,8 @@ def of_day(cursor: Cursor, name: str, devices: Sequence[str], from_us: int, to_u
     """
     Return notes of a sealed day that its last seal does not include.
 
-    Parameters
-    ----------
-    name : str
-        The day, as `name_of` writes it.
-    from_us, to_us : int
-        Its start and end, end excluded. [us UTC]
+    `name`: the day, as `name_of` writes it.
+    `from_us`, `to_us`: its start and end, end excluded. [us UTC]
     """
     cursor.execute(
         "SELECT id, device_id, added, filled FROM late_reading WHERE device_id = ANY(%s)"

@@ -158,16 +158,10 @@ class Token:
     """
     Time-stamp token of a head of the log (`size`) or a signed statement (`statement`).
 
-    Parameters
-    ----------
-    digest : bytes
-        SHA-256 of the stamped bytes.
-    authority, signer : str
-        Names in the list of trusted authorities, and in the certificate.
-    token : bytes
-        TimeStampResp, in DER.
-    chain : str
-        Certificates of the authority trusted at that time, in PEM.
+    `digest`: SHA-256 of the stamped bytes.
+    `authority`, `signer`: names in the list of trusted authorities, and in the certificate.
+    `token`: TimeStampResp, in DER.
+    `chain`: certificates of the authority trusted at that time, in PEM.
     """
 
     digest: bytes
@@ -239,10 +233,7 @@ def head_to_stamp(conn: Connection, enough: int) -> HeadToStamp | None:
 
     A token over an older head would prove less.
 
-    Parameters
-    ----------
-    enough : int
-        Number of authorities that a stamped head needs.
+    `enough`: number of authorities that a stamped head needs.
     """
     row = conn.execute(
         "WITH done AS (SELECT coalesce(max(size), 0) AS size FROM (SELECT size FROM timestamp_token"

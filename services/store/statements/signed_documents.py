@@ -31,10 +31,7 @@ def insert_event(
     """
     Store an event.
 
-    Raises
-    ------
-    StatementStateError
-        If the database refuses it, as another event was stored first.
+    Raises StatementStateError if the database refuses it, as another event was stored first.
     """
     try:
         conn.execute(
@@ -108,10 +105,8 @@ def insert_approval(
     """
     Store an approval.
 
-    Raises
-    ------
-    StatementStateError
-        If that holder approved already, or the statement is not verified, or is issued.
+    Raises StatementStateError if that holder approved already, or the statement is not verified, or
+    is issued.
     """
     try:
         conn.execute(
@@ -145,10 +140,7 @@ def insert_sample(
     """
     Store a statement's sampling list.
 
-    Raises
-    ------
-    StatementStateError
-        If there is one already, or the statement's state does not permit it.
+    Raises StatementStateError if there is one already, or the statement's state does not permit it.
     """
     try:
         conn.execute(
@@ -179,14 +171,9 @@ def insert_public_version(
     """
     Store a public version in addition to earlier ones.
 
-    Parameters
-    ----------
-    signed : datetime
-        Time of the operator's signature, with a time zone.
-    multikey : str
-        The operator's public key, enrolled here.
-    files : bytes
-        The folder of `tonne export public` as a zip, `LARGEST_BYTES` at most.
+    `signed`: time of the operator's signature, with a time zone.
+    `multikey`: the operator's public key, enrolled here.
+    `files`: the folder of `tonne export public` as a zip, `LARGEST_BYTES` at most.
     """
     conn.execute(
         "INSERT INTO public_version (statement_id, signed, multikey, files)"

@@ -29,18 +29,11 @@ class Request:
     """
     Request to the signer.
 
-    Attributes
-    ----------
-    kind : str
-        One of the kinds permitted by the table.
-    subject : str
-        The statement, or the project.
-    said : bytes
-        Canonical JSON: the submitted document, or the arguments.
-    actor : str
-        Person who requests, for the record.
-    principal : str or None
-        Caller of the API.
+    `kind`: one of the kinds permitted by the table.
+    `subject`: the statement, or the project.
+    `said`: canonical JSON: the submitted document, or the arguments.
+    `actor`: person who requests, for the record.
+    `principal`: caller of the API.
     """
 
     id: UUID

@@ -75,10 +75,7 @@ def find(conn: Connection, statement: str) -> Stored:
     """
     Return one statement.
 
-    Raises
-    ------
-    RegistryError
-        If there is none of that id.
+    Raises RegistryError if there is none of that id.
     """
     stored = seek(conn, statement)
     if stored is None:
@@ -166,14 +163,9 @@ def insert(
     """
     Store a closed period and its draft statement.
 
-    Parameters
-    ----------
-    local : tuple of date
-        First local day, and the day after the last.
-    document : mapping
-        The statement's body.
-    detail : mapping
-        Data to produce its evidence again: `plan`, `factors`, `leaves`.
+    `local`: first local day, and the day after the last.
+    `document`: the statement's body.
+    `detail`: data to produce its evidence again: `plan`, `factors`, `leaves`.
     """
     claims = claims_of(document)
     body = canonical.encode(document)
@@ -230,10 +222,8 @@ def claim(conn: Connection, stored: Stored) -> None:
     """
     Claim a statement's period, ending the claim of the statement it supersedes.
 
-    Raises
-    ------
-    psycopg.errors.ExclusionViolation
-        When another issued statement of the project covers part of it.
+    Raises psycopg.errors.ExclusionViolation when another issued statement of the project covers
+    part of it.
     """
     if stored.supersedes is not None:
         conn.execute("DELETE FROM claim WHERE statement_id = %s", [stored.supersedes])

@@ -191,10 +191,7 @@ def checkpoint(conn: Connection, size: int | None = None, *, cosigned: bool = Fa
     """
     Return a signed head, by default the last, with its witnesses' signatures.
 
-    Parameters
-    ----------
-    cosigned : bool
-        Only sufficiently cosigned heads, by the log's policy.
+    `cosigned`: only sufficiently cosigned heads, by the log's policy.
     """
     row = conn.execute(
         "SELECT size, note FROM log_checkpoint WHERE size = coalesce(%s, size)"
@@ -232,10 +229,7 @@ def sign_head(conn: Connection, origin: str, key: SigningKey) -> str:
     """
     Sign the log's current size and root, store the note, and return it.
 
-    Raises
-    ------
-    LogError
-        If entries below the last head have changed since it was signed.
+    Raises LogError if entries below the last head have changed since it was signed.
     """
     hashes = leaves(conn)
     head = conn.execute(

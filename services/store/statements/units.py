@@ -59,10 +59,7 @@ def enter_event(conn: Connection, event: UnitEvent, author: str) -> int:
     """
     Enter an event, which cannot be changed later; return its number.
 
-    Raises
-    ------
-    InputError
-        With the violated rule of the database.
+    Raises InputError with the violated rule of the database.
     """
     if not 1 <= event.first <= event.last:
         raise InputError(
@@ -137,10 +134,8 @@ def enter_certificate(conn: Connection, certificate: Certificate, author: str) -
     """
     Enter a certificate; it cannot be changed later.
 
-    Raises
-    ------
-    InputError
-        If it exceeds the measured uncertified energy, or a statement credits the energy.
+    Raises InputError if it exceeds the measured uncertified energy, or a statement credits the
+    energy.
     """
     try:
         with conn.transaction():

@@ -410,10 +410,8 @@ def write(cursor: Cursor, ids: Words, values: Values, days: Sequence[tuple[str, 
     """
     Store values; unchanged rows are not written.
 
-    Parameters
-    ----------
-    days : sequence of (device id, beginning)
-        Recalculated local days: stored values that are no longer given are deleted. [us UTC]
+    `days` (sequence of (device id, beginning)): recalculated local days: stored values that are no
+    longer given are deleted. [us UTC]
     """
     names = ", ".join((*_KEY, *_REST))
     cursor.execute(

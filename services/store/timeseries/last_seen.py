@@ -81,10 +81,7 @@ class Seen:
         """
         Add a batch, and write new or long unwritten times.
 
-        Returns
-        -------
-        Written
-            For `remember` after the commit.
+        Returns: for `remember` after the commit.
         """
         fresh = np.zeros(len(self._fleet), dtype=np.bool_)
         for frame in frames:
@@ -233,13 +230,7 @@ class Clocks:
     def observe(
         self, cursor: Cursor, frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:
-        """
-        Store new clock offsets of devices; return them for `remember` after the commit.
-
-        Returns
-        -------
-        list of (device, day, least)
-        """
+        """Store new clock offsets of devices; return them for `remember` after the commit."""
         result: dict[tuple[int, int], int] = {}
         for frame in frames:
             device, day, least = _least(frame, messages)
@@ -303,12 +294,8 @@ class Summed(NamedTuple):
     """
     Readings of a device's day: number, number of late ones, and number of different hours.
 
-    Attributes
-    ----------
-    day : int
-        Index among the requested days.
-    hours, span : int
-        Different hours of arrival, and of the readings themselves.
+    `day`: index among the requested days.
+    `hours`, `span`: different hours of arrival, and of the readings themselves.
     """
 
     device: str
@@ -323,12 +310,8 @@ def note(cursor: Cursor, fleet: Fleet, stored: Sequence[Frame], messages: Letter
     """
     Count new readings, and readings that gained a channel, by hour of time and of arrival.
 
-    Parameters
-    ----------
-    stored : sequence of Frame
-        Rows that changed what is stored; repetitions are not included.
-    messages : Letters
-        Time of receipt of each message.
+    `stored`: rows that changed what is stored; repetitions are not included.
+    `messages`: time of receipt of each message.
     """
     if not any(map(len, stored)):
         return
@@ -360,20 +343,12 @@ def by_day(
     """
     Return arrivals by device and day, summed in the database.
 
-    Parameters
-    ----------
-    span_us : tuple of int
-        Readings of these times, end excluded. [us UTC]
-    days_us : sequence of int
-        Edges of consecutive days, one more than days; they contain the span.  An hour belongs to
-        the day in which it begins. [us UTC]
-    late_us : int
-        Delay after the day's end from which an hour of arrival is late. [us]
+    `span_us`: readings of these times, end excluded. [us UTC]
+    `days_us`: edges of consecutive days, one more than days; they contain the span.  An hour
+    belongs to the day in which it begins. [us UTC]
+    `late_us`: delay after the day's end from which an hour of arrival is late. [us]
 
-    Returns
-    -------
-    list of Summed
-        Counts by device and day.
+    Returns: counts by device and day.
     """
     cursor.execute(
         "WITH c AS (SELECT device_id, width_bucket(made, %(edges)s::timestamptz[]) AS day, made,"
@@ -400,18 +375,11 @@ def not_on_time(
     Return hours covered by readings and hours of their arrival, of devices that
     are always late.
 
-    Parameters
-    ----------
-    from_us, to_us : int
-        Readings of these times, half-open. [us UTC]
-    late_us : int
-        Delay after its hour from which a reading is late. [us]
+    `from_us`, `to_us`: readings of these times, half-open. [us UTC]
+    `late_us`: delay after its hour from which a reading is late. [us]
 
-    Returns
-    -------
-    dict of str to (int, int)
-        By device whose first reading of the span and all before it were late: whole hours from the
-        first to the last, and between their arrivals.
+    Returns: by device whose first reading of the span and all before it were late: whole hours from
+    the first to the last, and between their arrivals.
     """
     cursor.execute(
         "WITH c AS (SELECT device_id, made, min(arrived) AS arrived"
@@ -448,12 +416,8 @@ def arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> 
     """
     Count readings of a span that arrived in this clock hour or the one before, by device.
 
-    Parameters
-    ----------
-    ids : sequence of str
-        Devices.
-    from_us, to_us : int
-        Readings of these times, half-open, by whole hours. [us UTC]
+    `ids`: devices.
+    `from_us`, `to_us`: readings of these times, half-open, by whole hours. [us UTC]
     """
     rows = conn.execute(
         "SELECT device_id, sum(readings)::bigint FROM arrival_count WHERE device_id = ANY(%s)"

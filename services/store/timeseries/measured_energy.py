@@ -53,10 +53,7 @@ def day_sums(
     """
     Return devices' quantities on local days of their sites, 0 without data. [base units]
 
-    Parameters
-    ----------
-    first, end : date
-        End excluded.
+    `first`, `end`: end excluded.
 
     Returns
     -------
@@ -242,12 +239,8 @@ def beyond_rating(
     """
     Yield devices whose registers rise many times faster than their rated power.
 
-    Parameters
-    ----------
-    from_us, to_us : int
-        End excluded. [us UTC]
-    devices : sequence of str, optional
-        All by default.
+    `from_us`, `to_us`: end excluded. [us UTC]
+    `devices`: all by default.
     """
     ids = None if devices is None else [*devices]
     arguments = {"begin": stamp(from_us), "end": stamp(to_us), "ids": ids}

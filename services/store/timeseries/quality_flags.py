@@ -118,10 +118,7 @@ def load(
 
     Returns the readings of gauges with constant values, which their registers may corroborate.
 
-    Parameters
-    ----------
-    before_us : mapping of int to int
-        Fleet index to that time, exclusive; FROM_START for a device without readings.
+    `before_us`: fleet index to that time, exclusive; FROM_START for a device without readings.
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))
     heard = {d: us for d, us in before_us.items() if us > FROM_START}

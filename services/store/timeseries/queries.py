@@ -28,10 +28,7 @@ def device_timezone(conn: Connection, device: str) -> str:
     """
     Return the time zone of a device's site.
 
-    Raises
-    ------
-    RegistryError
-        If the device is not registered.
+    Raises RegistryError if the device is not registered.
     """
     row = conn.execute(
         "SELECT s.timezone FROM device d JOIN site s ON s.id = d.site WHERE d.id = %s", [device]
@@ -67,12 +64,8 @@ def quantities(
 
     Intervals without data are omitted.
 
-    Parameters
-    ----------
-    after : tuple of (str, str), optional
-        Start and quantity of the last row of the previous page.
-    limit : int, optional
-        Maximum number of rows.
+    `after`: start and quantity of the last row of the previous page.
+    `limit`: maximum number of rows.
     """
     rows = conn.execute(
         f"SELECT {_START}, quantity, value, measured_us, estimated_us, unknown_us"

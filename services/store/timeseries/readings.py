@@ -49,10 +49,7 @@ def copy_new(cursor: Cursor, ids: Words, frame: Frame) -> None:
     """
     Store new rows.
 
-    Raises
-    ------
-    psycopg.errors.UniqueViolation
-        If a row exists: the caller merges instead.
+    Raises psycopg.errors.UniqueViolation if a row exists: the caller merges instead.
     """
     columns = ["device_id", "time", *channels(frame.class_id)]
     fields = _fields(frame, ids)
@@ -78,12 +75,8 @@ class Merged(NamedTuple):
     """
     Row numbers of the frame, by result of a merge.
 
-    Attributes
-    ----------
-    changed, conflicts : list of int
-        Rows that changed stored data, and those that contradict them.
-    filled : dict of int to list of str
-        For changed rows, the filled channels of existing readings.
+    `changed`, `conflicts`: rows that changed stored data, and those that contradict them.
+    `filled`: for changed rows, the filled channels of existing readings.
     """
 
     changed: list[int]
@@ -178,17 +171,10 @@ def fetch(
     """
     Return readings of devices, each from its own time on, stored or archived.
 
-    Parameters
-    ----------
-    after_us : mapping of int to int
-        Fleet index to the exclusive begin. [us UTC]
-    until_us : int, mapping of int to int, or None
-        Exclusive end, also by device; None or a missing device for no end. [us UTC]
+    `after_us`: fleet index to the exclusive begin. [us UTC]
+    `until_us`: exclusive end, also by device; None or a missing device for no end. [us UTC]
 
-    Returns
-    -------
-    Frame
-        Sorted by device id and time.
+    Sorted by device id and time.
     """
     spans = {d: (us + 1, _end(d, until_us)) for d, us in after_us.items()}
     parts = []
@@ -223,15 +209,9 @@ def months(
     """
     Return readings of a few devices over a long time, stored or archived.
 
-    Parameters
-    ----------
-    spans : mapping of int to (int, int)
-        Fleet index to the requested span, end excluded. [us UTC]
+    `spans`: fleet index to the requested span, end excluded. [us UTC]
 
-    Returns
-    -------
-    Frame
-        Sorted by device index and time.
+    Sorted by device index and time.
     """
     runs = near.cut(fleet, spans)
     absent = {name: _absent(c.kind) for name, c in classes.load()[class_id].channels.items()}

@@ -80,12 +80,8 @@ def load(
     """
     Load the metering state of devices that the process has not loaded yet.
 
-    Parameters
-    ----------
-    heard_us : mapping of int to int, optional
-        About when devices last sent data: where their newest rows are searched first.
-    before_us : mapping of int to int, optional
-        Time from which readings of a device have no rows yet. [us UTC]
+    `heard_us`: about when devices last sent data: where their newest rows are searched first.
+    `before_us`: time from which readings of a device have no rows yet. [us UTC]
     """
     state.reset(np.array(devices, dtype=np.intp))
     result = newest_readings(cursor, fleet, devices, heard_us or {}, before_us or {})
@@ -126,12 +122,8 @@ def last(
     """
     Return each register's last mark that was read, or whose interval starts, before a time.
 
-    Parameters
-    ----------
-    read_before, start_before : mapping of int to int
-        One of them: fleet index to a time. [us UTC]
-    bare : mapping of int to collection of int
-        Registers without marks, which are not searched.
+    `read_before`, `start_before`: one of them: fleet index to a time. [us UTC]
+    `bare`: registers without marks, which are not searched.
     """
     column = "start" if read_before is None else "register_read"
     before_us = (start_before if read_before is None else read_before) or {}
@@ -251,12 +243,8 @@ def newest(
 
     The newest row of a register has its mark; a row without was calculated from power.
 
-    Parameters
-    ----------
-    heard_us : mapping of int to int
-        Fleet index to the newest reading, where the newest rows are searched. [us UTC]
-    bare
-        As for `last`.
+    `heard_us`: fleet index to the newest reading, where the newest rows are searched. [us UTC]
+    `bare`: as for `last`.
     """
     pairs = _Pairs.of(fleet, list(heard_us), bare)
     rows = near.nearest(

@@ -46,16 +46,10 @@ class Request:
     """
     Request to derive rows of a device.
 
-    Attributes
-    ----------
-    from_us : int
-        Readings from here on are to be metered; `-FAR_US` for all. [us UTC]
-    last_us : int
-        The last reading that changed; `FAR_US` for all. [us UTC]
-    whole : bool
-        Flags and values of stations are calculated again as well.
-    unjudged : bool
-        Readings from `from_us` to `last_us` lack flags and values of stations.
+    `from_us`: readings from here on are to be metered; `-FAR_US` for all. [us UTC]
+    `last_us`: the last reading that changed; `FAR_US` for all. [us UTC]
+    `whole`: flags and values of stations are calculated again as well.
+    `unjudged`: readings from `from_us` to `last_us` lack flags and values of stations.
     """
 
     from_us: int = -FAR_US
@@ -115,10 +109,7 @@ def take(cursor: Cursor, ids: Sequence[str], version: int) -> dict[str, Request]
     """
     Return requests to work on in this transaction; they stay until `move` or `end`.
 
-    Parameters
-    ----------
-    version : int
-        Registry version used; none is returned if there is a newer one.
+    `version`: registry version used; none is returned if there is a newer one.
     """
     cursor.execute(
         f"SELECT device_id, {_TIMES}, whole, unjudged FROM remake_request"
@@ -290,12 +281,8 @@ def note_underived(
     """
     Note devices with the first and last changed reading; return the note's id.
 
-    Parameters
-    ----------
-    spans : mapping of int to (int, int)
-        Spans by fleet index. [us UTC]
-    home : int, optional
-        The partition of all these devices.
+    `spans`: spans by fleet index. [us UTC]
+    `home`: the partition of all these devices.
     """
     first, last = zip(*spans.values(), strict=True)
     cursor.execute(
@@ -318,10 +305,7 @@ def fold(cursor: Cursor, homes: Collection[int] | None = None) -> None:
     """
     Convert notes into requests; existing requests are extended.
 
-    Parameters
-    ----------
-    homes : collection of int, optional
-        Only notes of these partitions, or without partition; by default all.
+    `homes`: only notes of these partitions, or without partition; by default all.
     """
     cursor.execute("SELECT tonne_fold_underived(%s)", (None if homes is None else sorted(homes),))
 

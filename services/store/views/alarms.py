@@ -226,14 +226,9 @@ def listed(
     """
     Return alarms, newest first.
 
-    Parameters
-    ----------
-    scope : sequence of str, optional
-        Projects of the caller.
-    states : sequence of str, optional
-        Members of `STATES`; empty: all.
-    before : int, optional
-        Id of an alarm: only older ones are returned.
+    `scope`: projects of the caller.
+    `states`: members of `STATES`; empty: all.
+    `before`: id of an alarm: only older ones are returned.
     """
     values = {
         "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
@@ -280,10 +275,7 @@ def acknowledge(
     """
     Record the acknowledgement of an alarm.
 
-    Raises
-    ------
-    StatementStateError
-        If it is acknowledged already.
+    Raises StatementStateError if it is acknowledged already.
     """
     _require(conn, id_)
     try:

@@ -308,14 +308,9 @@ def newest(
     """
     Return devices with their newest values, those without data first, and their total number.
 
-    Parameters
-    ----------
-    shown : mapping of str to str
-        Device class to the displayed channel.
-    scope : sequence of str, optional
-        Projects of the caller.
-    most : int, optional
-        Maximum number of devices; all by default.
+    `shown`: device class to the displayed channel.
+    `scope`: projects of the caller.
+    `most`: maximum number of devices; all by default.
     """
     bounds = {"scope": None if scope is None else list(scope), "most": most}
     rows = conn.execute(_STATES, bounds).fetchall()

@@ -151,10 +151,8 @@ def coverage_days(
     """
     Return the coverage of each local day in [first, end).
 
-    Parameters
-    ----------
-    pairs : sequence of (device, quantity)
-        Monitored quantities.  Days without service and future days are omitted.
+    `pairs` (sequence of (device, quantity)): monitored quantities.  Days without service and future
+    days are omitted.
     """
     devices, quantities = [item for item, _ in pairs], [item for _, item in pairs]
     rows = conn.execute(
@@ -182,18 +180,11 @@ class ProjectYear:
     """
     Figures of a project in a year. [t CO2e]
 
-    Attributes
-    ----------
-    counted : bool
-        Whether it belongs to the programme.
-    avoided_t : Decimal, optional
-        Accounted reduction; None without account.
-    expected_t : Decimal, optional
-        Expected reduction of the year to date; None without registered expectation.
-    ahead_t : Decimal, optional
-        Expected for the rest of the year.
-    issued_t : int
-        Whole tonnes issued of the year's vintage.
+    `counted`: whether it belongs to the programme.
+    `avoided_t`: accounted reduction; None without account.
+    `expected_t`: expected reduction of the year to date; None without registered expectation.
+    `ahead_t`: expected for the rest of the year.
+    `issued_t`: whole tonnes issued of the year's vintage.
     """
 
     project: str

@@ -208,10 +208,7 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     """
     Return all data of a device; None outside the scope.
 
-    Parameters
-    ----------
-    scope : sequence of str, optional
-        Projects of the caller; unregistered devices show to callers without one.
+    `scope`: projects of the caller; unregistered devices show to callers without one.
     """
     known = registered(conn, scope, id_)
     if known is None:

@@ -38,10 +38,7 @@ def disk_room(conn: Connection, disk: Path | None = None) -> Room:
     """
     Return a database's size and its disk's free space.
 
-    Parameters
-    ----------
-    disk : Path, optional
-        A folder on that disk; by default the server's own folder.
+    `disk`: a folder on that disk; by default the server's own folder.
     """
     row = conn.execute("SELECT pg_database_size(current_database())").fetchone()
     folder = disk or _own_folder(conn)
@@ -67,35 +64,20 @@ class Gauges:
     """
     One look at the database.
 
-    Attributes
-    ----------
-    devices : dict
-        Number of devices by (state, class).
-    dark_devices : int
-        Devices without data because their gateway is offline.
-    gateways : dict
-        Number of gateways by state.
-    last_reading_s : float or None
-        Device time of the newest reading; None where there is none. [s since 1970]
-    coverage : dict
-        Measured share of each project's last closed period. [-]
-    statements : dict
-        Number of statements by state entered.
-    calibrations : dict
-        Number of devices by (project, state of their calibration).
-    overdue : int or None
-        Chunks that are long due for the columnstore but not compressed; None where the
-        server has no columnstore.
-    waiting : int
-        Devices whose intervals are not calculated yet.
-    size_bytes : int
-        Size of the database on disk.
-    free_bytes : int or None
-        Free space of that disk; None if not visible from here.
-    asked : Waiting
-        Requests that the signer has not answered.
-    failed_jobs : int
-        Jobs of TimescaleDB that fail; its own from the second time on.
+    `devices`: number of devices by (state, class).
+    `dark_devices`: devices without data because their gateway is offline.
+    `gateways`: number of gateways by state.
+    `last_reading_s`: device time of the newest reading; None where there is none. [s since 1970]
+    `coverage`: measured share of each project's last closed period. [-]
+    `statements`: number of statements by state entered.
+    `calibrations`: number of devices by (project, state of their calibration).
+    `overdue`: chunks that are long due for the columnstore but not compressed; None where the
+    server has no columnstore.
+    `waiting`: devices whose intervals are not calculated yet.
+    `size_bytes`: size of the database on disk.
+    `free_bytes`: free space of that disk; None if not visible from here.
+    `asked`: requests that the signer has not answered.
+    `failed_jobs`: jobs of TimescaleDB that fail; its own from the second time on.
     """
 
     devices: dict[tuple[str, str], int]
@@ -133,10 +115,7 @@ def read(conn: Connection, disk: Path | None = None) -> Gauges:
     """
     Return the current numbers, as a role that may read statements.
 
-    Parameters
-    ----------
-    disk : Path, optional
-        A folder on the database's disk.
+    `disk`: a folder on the database's disk.
     """
     devices = conn.execute(_DEVICES).fetchall()
     times = [row[3] for row in devices if row[3] is not None]
@@ -190,10 +169,7 @@ def overdue_s(conn: Connection, days: Mapping[str, int]) -> dict[str, float]:
     """
     Return by how long the oldest row of each table exceeds its retention, in whole UTC days. [s]
 
-    Parameters
-    ----------
-    days : mapping of str to int
-        Retention of a table in days, by its name; 0 for no limit, and no answer.
+    `days`: retention of a table in days, by its name; 0 for no limit, and no answer.
     """
     midnight = datetime.combine(datetime.now(UTC), clock(tzinfo=UTC))
     result = {}

@@ -103,12 +103,8 @@ def statements(
 
     Issued statements are public; drafts need the project in the scope.
 
-    Parameters
-    ----------
-    after : tuple of (str, str), optional
-        Time and id of the last one of the previous page.
-    newest : bool
-        Newest first.
+    `after`: time and id of the last one of the previous page.
+    `newest`: newest first.
     """
     direction = "DESC" if newest else "ASC"
     rows = conn.execute(

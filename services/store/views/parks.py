@@ -128,10 +128,7 @@ def balance(conn: Connection, park: str, begin: datetime, end: datetime) -> dict
 
     Amounts are decimal text with their unit.
 
-    Raises
-    ------
-    RegistryError
-        If no site belongs to the park.
+    Raises RegistryError if no site belongs to the park.
     """
     members = _members(conn, park)
     if not members:

@@ -40,20 +40,10 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
     """
     Return target and progress of each action in a year, and transferable credits.
 
-    Parameters
-    ----------
-    year : int, optional
-        The last one with figures where absent.
+    `year`: the last one with figures where absent.
+    Raises RegistryError if no programme is registered.
 
-    Returns
-    -------
-    dict
-        Tonnes as decimal text; None where unknown.
-
-    Raises
-    ------
-    RegistryError
-        If no programme is registered.
+    Returns: tonnes as decimal text; None where unknown.
     """
     name = stored.name_of(conn)
     if name is None:
@@ -227,10 +217,7 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
     """
     Return progress by system and action in a year.
 
-    Raises
-    ------
-    RegistryError
-        If no programme is registered.
+    Raises RegistryError if no programme is registered.
     """
     progress = progress_document(conn, year, language)
     year = progress["year"] or datetime.now(UTC).year

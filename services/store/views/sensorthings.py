@@ -174,12 +174,8 @@ class Reader:
     """
     Reads entities for one request, within the caller's scope.
 
-    Parameters
-    ----------
-    projects : sequence of str, optional
-        Projects whose devices are visible; None is all.
-    public : sequence of str
-        Device classes visible to everyone.
+    `projects`: projects whose devices are visible; None is all.
+    `public`: device classes visible to everyone.
     """
 
     conn: Connection
@@ -201,17 +197,9 @@ class Reader:
         """
         Return entities of a set.
 
-        Parameters
-        ----------
-        keys : mapping
-            Values of the set's keys.
-        condition : (str, mapping)
-            SQL over the set's properties, and its parameters.
-
-        Raises
-        ------
-        InputError
-            If the request exceeds the limits.
+        `keys`: values of the set's keys.
+        `condition`: SQL over the set's properties, and its parameters.
+        Raises InputError if the request exceeds the limits.
         """
         entity = SETS[of]
         where, more = self._where(entity, keys, condition)

@@ -13,7 +13,7 @@ from mrv.accounting.rounded_figures import energy_roles
 from mrv.calendar import period_us
 from mrv.documents.statement import claims_of
 from mrv.methodologies import find
-from mrv.registry.declared import Calibration
+from mrv.registry import Calibration
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import CheckMeter, ProjectDevice
 from mrv.report import Facts

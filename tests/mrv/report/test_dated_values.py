@@ -11,15 +11,7 @@ from msgspec import UNSET, structs
 from openpyxl import load_workbook
 
 from mrv.documents.monitoring import CalibrationShown
-from mrv.registry.declared import (
-    Declared,
-    Design,
-    EmissionSource,
-    Sample,
-    Stratum,
-    Survey,
-    of_survey,
-)
+from mrv.registry import Declared, Design, EmissionSource, Sample, Stratum, Survey, of_survey
 from mrv.registry.project import ACCOUNTING
 from mrv.report import make
 from mrv.report.audit_rows import meter_rows

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from mrv.documents import UNSET, text_in
 from mrv.factors import load
 from mrv.method_lives import find_life
-from mrv.registry.declared import Calibration, Design, Sample
+from mrv.registry import Calibration, Design, Sample
 from mrv.registry.project import Certified, Invoice, Project, ProjectDevice
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey

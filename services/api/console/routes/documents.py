@@ -215,10 +215,7 @@ def _of_parts(body: bytes, boundary: str) -> Upload:
     """
     Return the parts between boundaries (RFC 7578).
 
-    Raises
-    ------
-    ValueError
-        If the body has another form.
+    Raises ValueError if the body has another form.
     """
     _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode())
     if not boundary or not parts or not parts.pop().startswith(b"--") or len(parts) > _MOST_PARTS:

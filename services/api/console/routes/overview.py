@@ -269,10 +269,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
     """
     Return the figures of the front page, cached for a while.
 
-    Raises
-    ------
-    ProblemError
-        404 for a year without account.
+    Raises ProblemError: 404 for a year without account.
     """
 
     def known() -> list[int]:

@@ -200,16 +200,10 @@ def drawn(
     """
     Return the map of a window.
 
-    Parameters
-    ----------
-    box : tuple of float
-        As `fitted` returns it. [degrees]
-    assets : sequence of Asset
-        Assets in it, unless too many.
-    cells : iterable of Cell
-        Counts by grid cell instead.
-    base : Base
-        The city's background.
+    `box`: as `fitted` returns it. [degrees]
+    `assets`: assets in it, unless too many.
+    `cells`: counts by grid cell instead.
+    `base`: the city's background.
     """
     scale = _Scale(box)
     lines = [

@@ -38,11 +38,7 @@ from tests.integration.kafka_path import register, wait_stored
 from tests.ports import free_port
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(APACHE is None, reason=WHY),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(APACHE is None, reason=WHY)]
 TOPIC, GROUP = "tonne-parcels", "tonne-worker"
 
 

@@ -31,11 +31,7 @@ from tests.integration.kafka_path import (
 from tests.ports import free_port
 from tests.soak import SOAK
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(APACHE is None, reason=WHY),
-]
+pytestmark = [pytest.mark.faults, pytest.mark.skipif(APACHE is None, reason=WHY)]
 LONG = pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it")
 SOON = ("--session", "6")
 LEAVES_S = 45  # of the 75 that Compose gives

@@ -24,11 +24,7 @@ from tests.ports import free_port
 from tests.registering import register
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(APACHE is None, reason=WHY),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(APACHE is None, reason=WHY)]
 DAY = timedelta(days=1)
 
 

@@ -28,11 +28,7 @@ from tests.ports import free_port
 from tests.registering import register
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(APACHE is None, reason=WHY),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(APACHE is None, reason=WHY)]
 AUDIENCE, ISSUER = "tonne-kafka", "https://id.example.vn"
 CLIENT, SECRET = "tonne bridge", "a:secret/with%signs"
 _HANDLER = "org.apache.kafka.common.security.oauthbearer"

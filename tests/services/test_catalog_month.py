@@ -38,7 +38,6 @@ from tests.fix_timescale import _fresh
 from tests.registering import imported
 from tests.services.issuer.plant import store_of
 
-pytestmark = pytest.mark.timeout(900)
 CITY = examples.CITY
 SIDES = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
 SUMS = ", ".join(f"sum({one})" for one in SIDES)

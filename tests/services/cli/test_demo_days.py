@@ -122,7 +122,6 @@ def test_each_document_and_invoice_is_written_for_that_month(city):
                 assert named <= held, project["id"]
 
 
-@pytest.mark.timeout(900)
 def test_the_statements_of_any_month_have_no_open_finding(city, timescale, migrated_template):
     """`make demo` would end in a refusal on some days of the year."""
     folder, month = city

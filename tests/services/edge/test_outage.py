@@ -28,7 +28,6 @@ from tests.services.edge.plant import (
 )
 from tests.waiting import until
 
-pytestmark = pytest.mark.timeout(900)
 DAYS = 10 if float(os.environ.get("FAULT_ROUNDS", "0.1")) >= 1 else 3
 MINUTES = 1 if DAYS == 10 else 15
 AWAY = [f"away-{k}" for k in range(5)]

@@ -17,7 +17,6 @@ from tests.fix_pipeline import on_servers
 from tests.running import Pipeline
 from tests.security.probe import Probe
 
-pytestmark = pytest.mark.timeout(900)
 SITE = {"id": "s", "name": "S", "latitude": 20.9, "longitude": 106.6, "timezone": "UTC"}
 ROW = {
     "site": "s",

@@ -9,8 +9,6 @@ import pytest
 
 from services.stream.app import gathered
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Stream:
     """A stream like Faust's, of numbers, with its end."""

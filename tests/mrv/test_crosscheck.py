@@ -15,7 +15,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.evidenced_time import with_lines_added
+from mrv.accounting.evidenced_time import shows, with_lines_added
 from mrv.registry.project import ACCOUNTING, CheckMeter, Earlier, Invoice, SupportingData
 from mrv.rules import closing as period
 from mrv.rules.closing import close
@@ -158,6 +158,13 @@ def test_bills_of_a_meter_that_is_read_within_a_day_agree_in_sum():
     # a week's error is not made good by one that agrees, nor a meter that shows more all the time
     assert held(bill(5, 0, 5), bill(4.8, 5)) == [True, False]
     assert held(bill(5, 0, 5), bill(5, 5), times=1.03) == [False, False]
+
+
+@pytest.mark.parametrize(("days", "says"), [(28, True), (31, True), (35, False)])
+def test_an_invoice_of_five_weeks_does_not_show_four_of_them(days, says):
+    """A week of storm before a calm month would settle a register that its power contradicts."""
+    check = SimpleNamespace(from_us=0, to_us=days, theirs=str(10 * days), theirs_within=280)
+    assert [shows(check, 28, side) for side in ("baseline", "project")] == [says, says]
 
 
 def test_a_corrected_line_is_corrected_within_its_document():

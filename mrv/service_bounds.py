@@ -93,7 +93,8 @@ class Range:
     Range of a baseline regression, outside which it is not valid.
 
     `role`: role of the quantity.
-    `lowest`, `highest`: parameters of the project: its lowest and its highest month before the project.
+    `lowest`, `highest`: parameters of the project: its lowest and its highest month before the
+    project.
     `base_units`: base units of the quantity per unit of these parameters.
     """
 

@@ -50,8 +50,8 @@ _DOUBTS: Mapping[Doubt, Text] = {
 }
 # an invoice of so many times a meter's quantity is of another unit, or of other meters too
 _OTHER = 2
-# part of an invoice's time that it shows at least
-_MOST = Fraction(3, 4)
+# part of an invoice's time that it shows at least: a calendar month and four weeks of it
+_MOST = Fraction(9, 10)
 # part of an invoice's time that a meter knows at least
 _KNOWN = Fraction(1, 2)
 

@@ -15,7 +15,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.evidenced_time import with_lines_added
+from mrv.accounting.evidenced_time import shows, with_lines_added
 from mrv.calendar import utc_text
 from mrv.registry.project import ACCOUNTING, CheckMeter, Earlier, Invoice, SupportingData
 from mrv.rules import closing as period
@@ -180,6 +180,13 @@ def test_a_bill_may_make_good_more_than_the_estimates_of_the_period():
     assert held(4.6, 6.5) == [False, False]
     assert held(4.6, 5.0) == [False, True]
     assert held(5.8, 4.6) == [False, True]
+
+
+@pytest.mark.parametrize(("days", "says"), [(28, True), (31, True), (35, False)])
+def test_an_invoice_of_five_weeks_does_not_show_four_of_them(days, says):
+    """A week of storm before a calm month would settle a register that its power contradicts."""
+    check = SimpleNamespace(from_us=0, to_us=days, theirs=str(10 * days), theirs_within=280)
+    assert [shows(check, 28, side) for side in ("baseline", "project")] == [says, says]
 
 
 def test_a_corrected_line_is_corrected_within_its_document():

@@ -94,7 +94,9 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--role", required=True, type=Choice(get_args(ApiRole)))
+@click.option(
+    "--role", required=True, type=Choice(get_args(ApiRole)), help="Role that limits its requests."
+)
 @click.option("--name", required=True, help="Owner of the key.")
 @click.option(
     "--project",

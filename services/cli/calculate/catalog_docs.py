@@ -187,9 +187,10 @@ PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")
 _BEGIN, _END = "<!-- projects: begin, `make pages` -->", "<!-- projects: end -->"
 _COSTS = (
-    "No project is credited for time without readings, for register steps of unknown size, for "
-    "energy above the rated power, for a meter whose certificate is for another meter, or for "
-    "energy that another project claims. Consumption in such time is added at its upper bound."
+    "No project is credited for time without readings, for register steps of unknown size, or for "
+    "energy above the rated power. The same applies to a meter with the certificate of another "
+    "meter, and to energy that another project claims. Consumption in it is added at its upper "
+    "bound."
 )
 TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\

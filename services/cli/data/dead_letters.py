@@ -282,7 +282,7 @@ deadletter.add_command(replay)
 @principal_
 @begin_
 @end_
-@click.option("--limit", type=click.IntRange(1), default=100)
+@click.option("--limit", type=click.IntRange(1), default=100, help="Maximum number of rows.")
 @click.option(
     "--group-by",
     "groups",

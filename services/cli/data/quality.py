@@ -155,7 +155,7 @@ _FEW = 3
 
 
 @click.command()
-@click.option("--device", required=True, metavar="ID")
+@click.option("--device", required=True, metavar="ID", help="Device whose flags are listed.")
 @begin_option
 @end_option
 @click.option(

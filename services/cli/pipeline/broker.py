@@ -58,7 +58,12 @@ def broker() -> None:
     multiple=True,
     help="Name or address that devices use; repeatable. Default: this machine's name.",
 )
-@click.option("--connections", type=click.IntRange(1, 1_000_000), default=20_000)
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 1_000_000),
+    default=20_000,
+    help="Maximum number of connections per port.",
+)
 @click.option("--sparkplug", is_flag=True, help="Also permit Sparkplug B topics.")
 @click.option(
     "--for",

@@ -196,9 +196,9 @@ def _letters_of(conn: Connection, unknown_device: UnknownDevice) -> list[str]:
 
 @devices.command()
 @click.argument("device")
-@click.option("--site", required=True, metavar="ID")
-@click.option("--class", "class_id", required=True, metavar="CLASS")
-@click.option("--profile", default="generic")
+@click.option("--site", required=True, metavar="ID", help="Site of the device.")
+@click.option("--class", "class_id", required=True, metavar="CLASS", help="Class of the device.")
+@click.option("--profile", default="generic", help="Profile of its model.")
 @click.option(
     "--installed",
     required=True,

@@ -102,7 +102,9 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
 
 @programme.command()
 @click.argument("park")
-@click.option("--year", type=click.IntRange(1990, 2200), required=True)
+@click.option(
+    "--year", type=click.IntRange(1990, 2200), required=True, help="Calendar year of the balance."
+)
 @json_option
 def park(park: str, year: int, *, as_json: bool) -> None:
     """

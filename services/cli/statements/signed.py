@@ -338,7 +338,7 @@ def row(
 @click.option("--device", metavar="ID", help="Only this device.")
 @maybe_begin_option
 @maybe_end_option
-@click.option("--limit", type=click.IntRange(1), default=100)
+@click.option("--limit", type=click.IntRange(1), default=100, help="Maximum number of rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the complete signed data.")
 def list_(
     device: str | None, begin: str | None, end: str | None, *, limit: int, as_json: bool

@@ -42,11 +42,11 @@ class Form(NamedTuple):
     about: str
 
     def workbook(self) -> bytes:
-        """Return it as a workbook, one sheet per table."""
+        """Return the form as a workbook, one sheet per table."""
         return write_workbook(self.sections, self.notes, self.about)
 
     def yaml(self) -> str:
-        """Return it as YAML, with explanations above the values."""
+        """Return the form as YAML, with explanations above the values."""
         alike: dict[tuple[str, str], list[str]] = {}
         for (sheet, key), text in self.notes.items():
             alike.setdefault((sheet, text), []).append(key)

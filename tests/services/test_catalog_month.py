@@ -147,7 +147,10 @@ def test_every_surface_shows_what_the_close_of_the_month_says(month):
 
 
 def test_coverage_is_one_figure(month):
-    """A month of 99.96 % in the statement would be one of 99.7 % on the project's page."""
+    """
+    A month with a coverage of 99.96 % in the statement would
+    have 99.7 % on the project's page.
+    """
     said = {name: claims_of(one.document).coverage for name, one in month.closed.items()}
     assert month.coverage == said
     assert said[REAL[0]] == "0.981250"  # which lacks a night's readings

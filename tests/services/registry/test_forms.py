@@ -87,7 +87,7 @@ def test_a_number_of_the_methodology_is_a_number():
 
 
 def test_the_grid_of_the_country_is_filled_in():
-    """Its published factor would be looked up and typed, in place of another by a slip."""
+    """The published factor would have to be looked up and typed, with errors."""
     assert "ef_grid_t_per_mwh: 0.547\n" in form("ams-i-d", "MA").yaml()
     assert "ef_grid_t_per_mwh: REPLACE" in form("ams-i-d", "ID").yaml(), "of several grids"
 

@@ -188,6 +188,10 @@ def _fill(url, home):
             "programme_reported VALUES ('1', 2026, 5, 'x')",
             "device_array (device_id, begins, dc_power_w) VALUES ('meter-1', '2026-01-01Z', 1000)",
             "device_array (device_id, begins, dc_power_w) VALUES ('meter-2', '2026-01-01Z', 2000)",
+            "device_exchange VALUES ('meter-1', 'energy_export_wh', 'energy_import_wh',"
+            " '2026-03-04Z', '2026-03-05Z', 'update', 'log', 'x')",
+            "device_exchange VALUES ('meter-2', 'energy_export_wh', 'energy_import_wh',"
+            " '2026-03-04Z', '2026-03-06Z', 'update', 'log', 'x')",
             f"meter_key {key} VALUES ('meter-1', '2026-01-01Z', 'aa', 'x')",
             f"meter_key {key} VALUES ('meter-2', '2026-01-01Z', 'bb', 'y')",
         ):

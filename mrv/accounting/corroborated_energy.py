@@ -73,6 +73,8 @@ _SELDOM_US = INTERVAL_US * 3 // 2
 _LATEST = 4
 # a day's power that is so near to a thousandth of its register was sent in kW
 _KILO, _NEARLY = 1000.0, 0.1
+# from so often on an absent power is named as the cause of what it does not corroborate
+_OFTEN = 0.25
 _DAY_H, _QUARTERS = 24.0, 96
 
 
@@ -173,6 +175,7 @@ class CorroboratedEnergy(Scan):
             (POWER, channel.power, METERS),
             (DC, direct, METERS + _AC_OVER_DC - 1),
         ):
+            why = reason
             if reason == SUN:
                 beyond = self._beyond_sun(index, channel, claimed, read.step_wh)
             elif name is not None and not is_absent(block.columns[name]):
@@ -182,9 +185,10 @@ class CorroboratedEnergy(Scan):
                     read, -watts if back else watts, claimed, share
                 )
                 seen, left_out = np.maximum(seen, part), left_out | out
+                why = self._with_share(reason, read, watts)
             else:
                 continue
-            result += self._uncorroborated(reason, beyond)
+            result += self._uncorroborated(why, beyond)
             claimed = claimed._replace(value=claimed.value - beyond)
         bare = claimed.value - np.floor(claimed.value * seen).astype(np.int64)
         unshown = np.zeros_like(bare)
@@ -197,6 +201,15 @@ class CorroboratedEnergy(Scan):
         muted = np.where(left_out & ~claimed.estimated, bare, 0)
         alone, out_of = (next(self._uncorroborated(ALONE, some), None) for some in (bare, muted))
         return ChannelComparison(tuple(result), alone, out_of)
+
+    def _with_share(self, reason: Text, read: _Register, watts: Float64) -> Text:
+        """Return why energy is not credited; of a power that is often absent, with how often."""
+        edges = np.searchsorted(read.time_us, [self.first * INTERVAL_US, self.last * INTERVAL_US])
+        inside = slice(*edges.tolist())
+        bare = ~np.isfinite(watts[inside])[read.register[inside] != NULL]
+        if reason != POWER or not len(bare) or bare.mean() < _OFTEN:
+            return reason
+        return text("MTR-02.power_absent", percent=round(100 * float(bare.mean())))
 
     def _of_water(
         self, block: Frame, of: slice, read: _Register, claimed: _Claimed, quantity: str

@@ -305,6 +305,20 @@ def test_a_coarse_register_behind_its_power_loses_nothing():
         assert close(h).reasons == set()
 
 
+def test_a_power_that_is_sent_only_when_it_changes_is_the_named_cause():
+    """A plant whose gateway reports by exception would look for the fault in its register."""
+    h = honest(clouds=0.3)
+    last = np.inf
+    for k, watts in enumerate(h.power_w.tolist()):
+        if abs(watts - last) <= 0.1 * max(watts, 1.0):
+            h.power_w[k] = np.nan
+        else:
+            last = watts
+    (reason,) = close(h).reasons
+    assert reason.code == "MTR-02.power_absent"
+    assert dict(reason.values)["percent"] > 25
+
+
 def test_flags_stand_in_the_statement_with_what_they_touch():
     """No one would see which tonnes rest on readings that the tests find unusual."""
     h = honest(clouds=0.3)

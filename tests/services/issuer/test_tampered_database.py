@@ -182,12 +182,15 @@ def _fill(url, home):
             " ('meter-2', 'energy_import_wh', '2026-03-03Z', 2, 1, 'swap')"
         )
         key = "(device_id, begins, key, document)"
+        crossed = "'energy_export_wh', 'energy_import_wh', '2026-03-04Z'"
         for row in (
             "topic_template VALUES ('t', 'plants/{device}', true)",
             "device_quality VALUES ('inv-1', 'active_power_w', '2026-01-01Z', '{}', 'x', 'y')",
             "programme_reported VALUES ('1', 2026, 5, 'x')",
             "device_array (device_id, begins, dc_power_w) VALUES ('meter-1', '2026-01-01Z', 1000)",
             "device_array (device_id, begins, dc_power_w) VALUES ('meter-2', '2026-01-01Z', 2000)",
+            f"device_exchange VALUES ('meter-1', {crossed}, '2026-03-05Z', 'x', 'log')",
+            f"device_exchange VALUES ('meter-2', {crossed}, '2026-03-06Z', 'x', 'log')",
             f"meter_key {key} VALUES ('meter-1', '2026-01-01Z', 'aa', 'x')",
             f"meter_key {key} VALUES ('meter-2', '2026-01-01Z', 'bb', 'y')",
         ):

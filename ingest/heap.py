@@ -1,15 +1,17 @@
 """
 Memory settings of Python and of the C library.
 
-glibc returns large freed arrays to the kernel, which must clear the pages of the next: a quarter of
-the time of `tonne verify`.  Only for short-lived processes, as memory is not returned. Source:
-mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
+glibc returns large freed arrays to the kernel, which must clear the pages of the next: a quarter
+of the time of `tonne verify`.  So does Arrow's own allocator, with each column that it reads.  Only
+for short-lived processes, as memory is not returned.  Source: mallopt(3), M_MMAP_THRESHOLD and
+M_TRIM_THRESHOLD; Apache Arrow, ARROW_DEFAULT_MEMORY_POOL.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -39,3 +41,6 @@ def keep_freed() -> None:
         return
     mallopt(_MMAP_THRESHOLD, _MOST)
     mallopt(_TRIM_THRESHOLD, _MOST)
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    if (arrow := sys.modules.get("pyarrow")) is not None:  # it reads the variable once
+        arrow.set_memory_pool(arrow.system_memory_pool())

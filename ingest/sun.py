@@ -38,8 +38,7 @@ def elevation_deg(
     """
     Return the elevation of the sun's centre without refraction, to about 0.1 degree. [deg]
 
-    The Astronomical Almanac's low-precision formulas (Michalsky 1988, Solar
-    Energy 40, 227-235).
+    The Astronomical Almanac's low-precision formulas (Michalsky 1988, Solar Energy 40, 227-235).
 
     Parameters
     ----------

@@ -175,8 +175,7 @@ class Terms:
 @dataclass(frozen=True)
 class Account:
     """
-    Emission account of a period: its reductions with given quantities,
-    parameters and factors.
+    Emission account of a period: its reductions with given quantities, parameters and factors.
 
     `entered`: counted quantities by device, with the measured power.
     `measured`: measured or entered parameters, bounded by earlier stages.

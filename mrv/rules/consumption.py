@@ -299,8 +299,7 @@ def _least_rate(
     of: Consumption, usual: Fraction, model: Fraction, closer: Fraction, *, invoiced: bool
 ) -> tuple[Fraction, Fraction, bool]:
     """
-    Return the minimum specific use, the rate applied below it, and whether both
-    are historical.
+    Return the minimum specific use, the rate applied below it, and whether both are historical.
 
     With invoices of the use, history precedes the type approval, which is of a test cycle.
     """

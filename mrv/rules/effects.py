@@ -380,8 +380,7 @@ class _Device:
 
     def _implausible(self, first: int, low: int, high: int) -> Iterable[Cut]:
         """
-        Yield cuts of implausible quantities, and of those that other channels
-        do not corroborate.
+        Yield cuts of implausible quantities, and of those that other channels do not corroborate.
 
         The error of a meter without certificate is deducted before, so its share is not deducted
         again here.

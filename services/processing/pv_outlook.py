@@ -225,8 +225,7 @@ _WRITE_MONTHS = (
 
 def refresh_months(conn: Connection) -> int:
     """
-    Update expected months of projects with new or changed modules; return the
-    number of projects.
+    Update expected months of projects with new or changed modules; return the number of projects.
 
     Raises MethodologyError if the process that computes them ends early.
     """

@@ -372,8 +372,7 @@ def not_on_time(
     cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int, late_us: int
 ) -> dict[str, tuple[int, int]]:
     """
-    Return hours covered by readings and hours of their arrival, of devices that
-    are always late.
+    Return hours covered by readings and hours of their arrival, of devices that are always late.
 
     `from_us`, `to_us`: readings of these times, half-open. [us UTC]
     `late_us`: delay after its hour from which a reading is late. [us]

@@ -68,10 +68,7 @@ def _refused(url, error, step, *given, **more):
     ],
 )
 def test_periods_that_cannot_be(drafted, begin, end, word):
-    """
-    Energy from before the project, or of half an interval of 15
-    minutes, would be claimed.
-    """
+    """Energy from before the project, or of half an interval of 15 minutes, would be claimed."""
     url, _, _ = drafted
     span = plant.us(begin), plant.us(end)
     assert word in _refused(url, PeriodError, close_period, "pv", *span, "test")

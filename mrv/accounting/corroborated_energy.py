@@ -41,12 +41,12 @@ from mrv.accounting.register_scan import (
     Key,
     Scan,
     by_device,
-    in_whole_units,
     rated_at,
     register_step,
     registers,
     registers_of,
 )
+from mrv.accounting.unreported_use import in_whole_units
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
 from mrv.parameters import read
 from mrv.registry.project import Project, Uncorroborated

@@ -12,7 +12,8 @@ from ingest.pipeline import METERING
 from mrv.accounting.corroborated_energy import CorroboratedEnergy
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.period_result import PeriodResult
-from mrv.accounting.register_scan import FallenRegisters, UnreportedUse
+from mrv.accounting.register_scan import FallenRegisters
+from mrv.accounting.unreported_use import UnreportedUse
 from mrv.calendar import local_date, midnight_us, utc_text
 from mrv.countries import grid_of
 from mrv.documents.statement import Digests

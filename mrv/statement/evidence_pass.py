@@ -32,7 +32,8 @@ from ingest.pipeline.quality_tests import judge
 from mrv.accounting.corroborated_energy import ChannelComparison, CorroboratedEnergy
 from mrv.accounting.coverage import common, role_needs
 from mrv.accounting.period_result import DeviceOutcome
-from mrv.accounting.register_scan import FallenRegisters, Key, Unreported, UnreportedUse
+from mrv.accounting.register_scan import FallenRegisters, Key
+from mrv.accounting.unreported_use import Unreported, UnreportedUse
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.methodologies import find

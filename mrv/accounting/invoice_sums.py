@@ -1,0 +1,107 @@
+"""
+Invoices that are right together: estimates and their correction, and invoices interchanged.
+
+An estimated invoice and the next one, which corrects it, may differ singly and agree in sum, as may
+bills of a meter that is read within a day.  Those that differ are then accepted, and name the
+others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import combinations
+from typing import Any
+
+from mrv.accounting.evidenced_time import COVERED, TOLERANCE
+from mrv.accounting.period_result import OFFSET, CrossCheck
+from mrv.texts import text
+
+
+def _compared(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[int]:
+    """Return the places of invoices that are evidence, of meters known all the time."""
+    return [
+        i for i, c in enumerate(checks)
+        if c.holds is not None and c.against in evidence
+        and Fraction(c.coverage) >= COVERED and Fraction(c.tolerance_percent) <= TOLERANCE * 100
+    ]  # fmt: skip
+
+
+def exchanged(
+    checks: Sequence[CrossCheck], evidence: Collection[str], alike: Mapping[str, Any]
+) -> list[CrossCheck]:
+    """
+    Return the comparisons, with a remedy where invoices of two meters are interchanged.
+
+    `alike`: role and parameters by device; they are equal if either meter gives the same account.
+    """
+    result = list(checks)
+    differing = [i for i in _compared(checks, evidence) if not checks[i].holds]
+    for i, j in combinations(differing, 2):
+        one, other = checks[i], checks[j]
+        if (one.quantity, one.from_us, one.to_us) != (other.quantity, other.from_us, other.to_us):
+            continue
+        (name, *more), (second, *others) = one.devices, other.devices
+        if more or others or name == second or alike.get(name, 0) != alike.get(second):
+            continue
+        crossed = replace(one, ours=other.ours), replace(other, ours=one.ours)
+        if all(_made_good([check]) for check in crossed):
+            result[i] = replace(one, detail=text("cross_check.exchanged", device=second))
+            result[j] = replace(other, detail=text("cross_check.exchanged", device=name))
+    return result
+
+
+def offset_by_others(
+    checks: Sequence[CrossCheck], evidence: Collection[str], earning: Collection[tuple[str, str]]
+) -> list[CrossCheck]:
+    """
+    Return the comparisons; invoices that offset each other are accepted.
+
+    At least one differs by itself.  Successive invoices with it, without a gap, sum to within the
+    tolerance of each: estimates and the bill that corrects them, or bills of a meter that is
+    read within a day.
+
+    `earning`: devices and quantities of the baseline.  Their bills may sum to a little more, as one
+    that also corrects estimates before the period; then those that state less are accepted.
+    """
+    result = list(checks)
+    left = _compared(checks, evidence)
+    while left:
+        run = [left.pop(0)]
+        for i in left:
+            last, check = checks[run[-1]], checks[i]
+            if (check.devices, check.quantity, check.from_us) != (
+                last.devices, last.quantity, last.to_us
+            ):  # fmt: skip
+                continue
+            run.append(i)
+            some = [checks[j] for j in run]
+            differing = [j for j in run if not result[j].holds]
+            if not _made_good(some):
+                of_baseline = {(name, check.quantity) for name in check.devices} <= {*earning}
+                less = [j for j in differing if int(checks[j].ours) > int(checks[j].theirs)]
+                differing = less if of_baseline and _more_than_made_good(some) else []
+            if differing:
+                for j in differing:
+                    result[j] = _held(checks[j], [checks[k] for k in run if k != j])
+                break
+    return result
+
+
+def _made_good(run: Sequence[CrossCheck]) -> bool:
+    """Return whether the sum of the invoices agrees with the sum of their meters."""
+    off = sum(int(c.ours) - int(c.theirs) for c in run)
+    return all(abs(off) * 100 <= Fraction(c.tolerance_percent) * int(c.theirs) for c in run)
+
+
+def _more_than_made_good(run: Sequence[CrossCheck]) -> bool:
+    """Return whether the invoices sum to a little more than their meters."""
+    theirs = sum(int(c.theirs) for c in run)
+    return 0 < theirs - sum(int(c.ours) for c in run) <= TOLERANCE * theirs
+
+
+def _held(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
+    """Return a comparison that others offset, as accepted."""
+    named = tuple(other.against for other in others)
+    return replace(check, holds=True, detail=text(OFFSET, invoices=named))

@@ -32,7 +32,7 @@ from mrv.rules.issued import filled_in
 from mrv.signatures.organisations import stem
 from mrv.statement.earlier_statements import may_be_fixed
 from services.issuer.trust import operators
-from services.registry.entries import document_of
+from services.registry.declared import document_of
 from services.store.registry.load import ProjectVersion, load_others, load_versions
 from services.store.statements import statements
 from services.store.statements.account_spans import one_meter

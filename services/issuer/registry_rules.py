@@ -33,7 +33,7 @@ from services.issuer.left_out_use import reported, supplying
 from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
 from services.issuer.same_series import Copy
 from services.registry import meters
-from services.registry.entries import document_of
+from services.registry.declared import document_of
 
 LIFE = "PLN-03"
 _DIGITS = 12  # of a hash that is named

@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
+from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 from mrv import factors
 from mrv.errors import MethodologyError
@@ -25,10 +27,11 @@ from mrv.registry import (
 )
 from mrv.registry.monitoring_plan import DEVIATION, KINDS, REGISTERED, Approval, Version, blank
 from mrv.registry.plan_departures import departures, imprecise, seldom
+from mrv.registry.project import Document
 from mrv.statement.conditions import WANTED, reasoned
 from mrv.statement.conformity import meter, wet_gas
 from mrv.texts import Text
-from services.registry.entries import Device, Project, Registry
+from services.registry.entries import SIGNED, STATED, UNTIL, Device, Project, Registry
 from services.registry.fields import Row
 from services.registry.located import Finding
 from services.registry.meters import counted
@@ -358,3 +361,27 @@ def check_plans(project: Project, devices: Mapping[str, Device]) -> Iterator[Fin
 def _finding(project: Project, version: Version, wrong: Text, *, warning: bool) -> Finding:
     words = f"monitoring version {version.name}: {wrong}"
     return Finding(project.kind, project.id, words, warning=warning)
+
+
+def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
+    """Return the document of a parameter from a project's `documents`."""
+    if isinstance(given, str):
+        return Document(name, given)
+    return Document(
+        name,
+        given["document"],
+        given.get("by"),
+        date.fromisoformat(issued) if (issued := given.get("issued")) else None,
+        given.get("sha256"),
+        signed=given.get(SIGNED),
+        valid_until=date.fromisoformat(until) if (until := given.get(UNTIL)) else None,
+        **_stated_values(given.get(STATED)),
+    )
+
+
+def _stated_values(given: str | Mapping[str, str] | None) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        return {"value": Fraction(given)}
+    return {"by_device": {device: Fraction(text) for device, text in given.items()}}

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from fractions import Fraction
 from math import cos, radians
 from typing import Annotated, Any, ClassVar
 
@@ -32,7 +31,6 @@ from mrv.registry import (
 from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.programme_systems import TransferClass
-from mrv.registry.project import Document
 
 EntryKey = tuple[str, str]  # kind and id
 CHECK_PERCENT = 2
@@ -493,27 +491,3 @@ class Registry:
 def place(sample: Sample) -> tuple[str, str, str]:
     """Return the key of a sample: laboratory, its number there, parameter."""
     return sample.laboratory, sample.sample, sample.parameter
-
-
-def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
-    """Return the document of a parameter from a project's `documents`."""
-    if isinstance(given, str):
-        return Document(name, given)
-    return Document(
-        name,
-        given["document"],
-        given.get("by"),
-        date.fromisoformat(issued) if (issued := given.get("issued")) else None,
-        given.get("sha256"),
-        signed=given.get(SIGNED),
-        valid_until=date.fromisoformat(until) if (until := given.get(UNTIL)) else None,
-        **_stated_values(given.get(STATED)),
-    )
-
-
-def _stated_values(given: str | Mapping[str, str] | None) -> dict[str, Any]:
-    if given is None:
-        return {}
-    if isinstance(given, str):
-        return {"value": Fraction(given)}
-    return {"by_device": {device: Fraction(text) for device, text in given.items()}}

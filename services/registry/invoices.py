@@ -34,7 +34,7 @@ from mrv.signatures.organisations import affiliated
 from mrv.statement.signed_rows import SignedRow, row_of, sign, signed_row, unsigned
 from services.clock import now_us
 from services.registry import limits, parse
-from services.registry.entries import document_of
+from services.registry.declared import document_of
 from services.registry.fields import Row, amount
 from services.registry.files import read_document
 from services.registry.located import decoded

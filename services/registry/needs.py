@@ -41,7 +41,8 @@ from mrv.parameters.evidence import USUAL, of_parameter, region_of
 from mrv.rounding import decimal_text, exact_text
 from mrv.texts import Text
 from services.registry.asked_factors import unverified
-from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice, document_of
+from services.registry.declared import document_of
+from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice
 from services.registry.located import Finding
 
 _NUMBERS = (int, Decimal, Fraction)

@@ -17,16 +17,8 @@ from mrv.rules.plausible_values import is_monitored
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.signed_rows import AnyRow, SignedRow, signed_row, unsigned
 from services.registry import authority, declared, meters, needs, ratings, rules
-from services.registry.entries import (
-    Device,
-    Entry,
-    EntryKey,
-    Project,
-    Published,
-    Registry,
-    document_of,
-    place,
-)
+from services.registry.declared import document_of
+from services.registry.entries import Device, Entry, EntryKey, Project, Published, Registry, place
 from services.registry.files import Incoming, updated
 from services.registry.ratings import timezone, whole_grid
 

@@ -8,22 +8,20 @@ and the reference pages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mrv import methodologies
 from mrv.method_lives import Life, lives
-from mrv.methodologies import _vehicles, tools
+from mrv.methodologies import tools
 from mrv.model import Methodology, Tool
 from mrv.parameters import ListSpec, MapSpec, ParameterSpec, RecordSpec
-from mrv.parameters.evidence import of_parameter
-from mrv.rounding import amount_text
-from mrv.rules.metering import WEEKS
 from mrv.steps import BEFORE, Published, Step, in_symbols
 from mrv.texts import sourced
 from services.cli.calculate import catalog_docs, reference_docs, rules
 from services.cli.calculate import input_schema as describe
+from services.cli.calculate.methodology_limits import limits_and_evidence, table
 
 _HEAD = ("input", "symbol", "unit", "meaning", "bounds", "default", "monitoring option", "side",
          "source")  # fmt: skip
@@ -50,8 +48,6 @@ _FOR = (
     " as an official combined margin, is listed in its statement as a project value."
 )
 _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
-# parameters of a device of which the most in a day is asked for
-_LIQUID = {"density_kg_per_m3": 540}
 # symbol and unit to our names, and to the methodologies that have it
 _Rows = dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]]
 _NOTE = "Written by `make pages`."
@@ -109,7 +105,7 @@ def _index() -> Iterator[str]:
     yield "`live`: meters supply the inputs, and tonne shows the reduction while readings arrive."
     yield "The others are calculated from figures of documents, with `tonne evaluate`. `additive`:"
     yield "the reduction of a project is the sum of the reductions of its meters.\n"
-    yield from _table(
+    yield from table(
         ("id", "version", "title", "live", "additive"),
         [(f"[{m.id}]({m.id}.md)", m.version, m.title, *_nature(m)) for m in _all()],
     )
@@ -121,7 +117,7 @@ def _index() -> Iterator[str]:
     yield "`computed`: tonne calculates the methodology. `named`: tonne knows only its dates, as"
     yield "its equations were not available. The letters of certainty are explained in"
     yield "[statement-figures.md](../statement-figures.md#certainty-of-a-source).\n"
-    yield from _table(_LIFE_HEAD, [_life(live) for live in lives()])
+    yield from table(_LIFE_HEAD, [_life(live) for live in lives()])
 
 
 def _life(life: Life) -> tuple[str, ...]:
@@ -164,11 +160,11 @@ def _page(definition: Methodology | Tool) -> Iterator[str]:
     yield "## Equation\n"
     yield from _equation(definition)
     yield "## Inputs\n"
-    yield from _table(_HEAD, list(_rows(schema, "")))
+    yield from table(_HEAD, list(_rows(schema, "")))
     yield from _published(schema)
     if isinstance(definition, Methodology):
         yield from _conditions(schema["methodology"])
-        yield from _services(definition)
+        yield from limits_and_evidence(definition)
         if definition.roles:
             yield "## Rules\n"
             yield "These rules can change, or report on, a statement of this methodology. Each line"
@@ -189,7 +185,7 @@ def _equation(definition: Methodology | Tool) -> Iterator[str]:
         for step in definition.steps.formulas
         if step.when or step.name not in definition.inputs
     ]
-    yield from _table(("step", "unit", "meaning", "source"), rows)
+    yield from table(("step", "unit", "meaning", "source"), rows)
     yield ""
 
 
@@ -223,148 +219,11 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     yield from _some("Parameters of the project:", about["parameters"])
 
 
-def _services(methodology: Methodology) -> Iterator[str]:
-    """
-    Yield the lines on the limits of a methodology's delivered service; beyond them the conservative
-    limit applies.
-    """
-    for taken in methodology.consumptions:
-        yield (
-            f"The service (output delivered) that `{', '.join(taken.serves)}` measures requires"
-            f" electricity or fuel, which `{', '.join(taken.uses)}` measures [{taken.unit}]. If a"
-            " consumption meter does not advance"
-            " during service, tonne adds its consumption at a conservative rate (MTR-05)."
-            + (f" Source of the plausible range: {taken.source}." if taken.source else "")
-            + "\n"
-        )
-        if taken.by_history and taken.lowest:
-            yield (
-                f"In each block of {WEEKS} weeks, the consumption per unit of service is compared"
-                " with that of the project's earlier periods. Below"
-                f" {float(taken.lowest):g} times that value, the credited service is at most the"
-                " metered consumption divided by that value (MTR-06, tonne's own rule).\n"
-            )
-        if taken.by_model and not taken.by_design:
-            yield (
-                f"The same applies below {float(taken.closer or taken.lowest):g} times the devices'"
-                f" `{taken.by_model}`. Invoices of `{', '.join(taken.uses)}` are not required;"
-                " EVD-03 reports missing ones.\n"
-            )
-        if taken.by_design:
-            closer = taken.lowest if taken.closer is None else taken.closer
-            sure = taken.sure if taken.sure > closer else 0
-            also = f" Below {float(sure):g} times it, a finding reports it." if sure else ""
-            yield (
-                f"The same applies below {float(closer):g} times `{taken.by_design}` (MTR-06,"
-                f" tonne's own rule).{also}\n"
-            )
-    for built in methodology.capacities:
-        of = f" times `{built.of}`" if built.of else ""
-        whose = "each meter" if built.each else "the service"
-        yield (
-            f"{'Over the period' if built.of else 'In each week'}, {whose} of"
-            f" `{', '.join(built.serves)}`{of} is credited up to `{built.parameter}` per day on"
-            " average (MTR-07). The service of a meter without"
-            " valid calibration is not credited unless a dated document states"
-            f" `{built.parameter}`, or invoices state the service (EVD-02).\n"
-        )
-    if methodology.invoiced:
-        either = (
-            f" The invoices may instead be of the electricity `{', '.join(methodology.powering)}`."
-            if methodology.powering
-            else ""
-        )
-        names = ", ".join(r for r in methodology.roles if r in methodology.invoiced)
-        yield (
-            f"A reduction is credited only if `{names}` has a meter under valid calibration that no"
-            " invoice contradicts, or invoices with file hashes for at least 95 % of the time"
-            f" ([EVD-03](../findings.md#evidence-that-evd-03-requires)).{either}\n"
-        )
-    yield from _maxima(methodology)
-    for name, spec in methodology.parameters.items():
-        if spec.unmeasured is not None:
-            channels = " and ".join(f"`{c}`" for c in spec.channels[1:])
-            by = f"{channels} of the role `{spec.channels[0]}`, or by " if channels else ""
-            yield (
-                f"`{name}` is measured by {by}`laboratory` results; without measurements, tonne"
-                f" applies {spec.unmeasured} (PAR-06).\n"
-            )
-        if spec.by_publication:
-            beside = "the published values" if spec.factor is None else "its default"
-            yield (
-                f"A value of `{name}` other than {beside} is applied only if a third party's"
-                " document states it (`documents`), or if it does not raise the reduction"
-                " (FAC-01, tonne's own rule).\n"
-            )
-    yield from _evidence_of_values(methodology)
-
-
-def _evidence_of_values(methodology: Methodology) -> Iterator[str]:
-    """Yield the values that need a dated document (EVD-03), and the published ranges (PAR-05)."""
-    if methodology.baseline_documents:
-        names = ", ".join(f"`{name}`" for name in methodology.baseline_documents)
-        yield f"Without a dated document of each of {names}, the reduction is 0 (EVD-03).\n"
-    own = (spec for role in methodology.roles.values() for spec in role.params.items())
-    rows: list[tuple[str, ...]] = [
-        (f"`{name}`", ", ".join(f"{low} to {high}" for low, high in ranges), spec.unit, source)
-        for name, spec in {**methodology.parameters, **dict(own)}.items()
-        for ranges, source in [_published_range(name, spec)]
-        if ranges
-    ]
-    if rows:
-        yield (
-            "If a value lacks evidence of the required grade, the end of its published range that"
-            " gives the lower reduction is applied (PAR-05):\n"
-        )
-        yield from _table(("value", "published ranges", "unit", "source"), rows)
-        yield ""
-
-
-def _published_range(name: str, spec: ParameterSpec) -> tuple[Sequence[tuple[str, str]], str]:
-    """Return the worldwide published ranges of a value, and their source; none without any."""
-    declared = of_parameter(name)
-    if declared.ranges:
-        return declared.ranges, declared.source
-    return ((), "") if spec.plausible is None else (spec.plausible.ranges, spec.plausible.source)
-
-
-def _maxima(methodology: Methodology) -> Iterator[str]:
-    """
-    Yield the maximum energy per device: per hour and day (rule MTR-01) and on average (rule
-    EVD-04).
-    """
-    for role, needs in methodology.roles.items():
-        if needs.class_limit is _vehicles.class_limit:
-            yield (
-                "The class of a vehicle follows from its baseline fuel consumption. Each class has"
-                " limits of electricity and distance (MTR-01, MTR-05, EVD-04):\n"
-            )
-            yield from _table(
-                ("class", "baseline fuel below [L/100 km]", "kWh/km", "km an hour", "km a day",
-                 "mean km a day"),
-                [
-                    (vehicle_class.name, f"{float(vehicle_class.below):g}",
-                     " to ".join(f"{float(end):g}" for end in vehicle_class.kwh_per_km),
-                     str(vehicle_class.km_per_h), str(vehicle_class.km_per_day),
-                     str(vehicle_class.km_per_mean_day))
-                    for vehicle_class in _vehicles.CLASSES
-                ],
-            )  # fmt: skip
-            yield ""
-        elif needs.class_limit is not None and (most := needs.class_limit(_LIQUID)) is not None:
-            hour, day = (amount_text(n, needs.unit) for n in (most.per_hour, most.per_day))
-            of = " of a liquid" if "density_kg_per_m3" in needs.params else ""
-            yield (
-                f"For a device of role `{role}`, at most {hour}{of} per hour and {day} per day are"
-                " credited (MTR-01).\n"
-            )
-
-
 def _some(title: str, schema: Mapping[str, Any]) -> Iterator[str]:
     rows = list(_rows(schema, ""))
     if rows:
         yield f"{title}\n"
-        yield from _table(_HEAD, rows)
+        yield from table(_HEAD, rows)
         yield ""
 
 
@@ -418,7 +277,7 @@ def _published(schema: Mapping[str, Any]) -> Iterator[str]:
         published |= rows.keys()
         if rows:
             yield f"\n## {title}\n"
-            yield from _table(_FACTOR_HEAD, list(rows.values()))
+            yield from table(_FACTOR_HEAD, list(rows.values()))
     if published:
         yield f"\n{_FOR}"
     if _of_country(schema):
@@ -496,7 +355,7 @@ def _add(rows: _Rows, part: Published | Step, name: str, identifier: str) -> Non
 
 
 def _symbol_table(head: tuple[str, ...], rows: _Rows) -> Iterator[str]:
-    yield from _table(
+    yield from table(
         head,
         [(s, ", ".join(names), unit, ", ".join(ids)) for (s, unit), (names, ids) in rows.items()],
     )
@@ -508,13 +367,6 @@ def _numbers(fields: Mapping[str, Any]) -> Iterator[tuple[str, ParameterSpec]]:
             yield key, spec
         elif isinstance(spec, ListSpec | MapSpec | RecordSpec):
             yield from _numbers(spec.fields)
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
 
 if __name__ == "__main__":

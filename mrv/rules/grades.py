@@ -61,7 +61,7 @@ def carried(account: Account) -> dict[str, Fraction]:
 
 def _carries(account: Account, meter: Monitored) -> Fraction:
     rates = ((part.counted, account.pricing.rate(meter, part.year)) for part in meter.parts)
-    return sum((abs(quantity * rate) for quantity, rate in rates), start=Fraction(0))
+    return sum((abs(quantity * rate) for quantity, rate in rates), start=ZERO)
 
 
 def _hides(account: Account, meter: Monitored) -> Fraction:
@@ -71,10 +71,8 @@ def _hides(account: Account, meter: Monitored) -> Fraction:
         return tonnes
     hours = [Fraction((b - a) * INTERVAL_US, HOUR_US) for a, b in (p.edges for p in meter.parts)]
     prices = (account.pricing.rate(meter, part.year) for part in meter.parts)
-    maximum = sum(
-        (meter.rate * h * abs(price) for h, price in zip(hours, prices, strict=True)), ZERO
-    )
-    return max(tonnes, min(maximum, abs(account.claimed_t)))
+    most = sum((meter.rate * h * abs(p) for h, p in zip(hours, prices, strict=True)), ZERO)
+    return max(tonnes, min(most, abs(account.claimed_t)))
 
 
 def signed(
@@ -104,16 +102,14 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
     """
     meters = [item for item in items if item.kind == METERED]
     values = [item for item in items if item.kind == PARAMETER]
-    whole = sum((Fraction(meter.tonnes) for meter in meters), start=Fraction(0))
-    if reduction_t > 0:
-        whole = min(whole, reduction_t)
+    whole = sum((Fraction(meter.tonnes) for meter in meters), start=ZERO)
+    whole = min(whole, reduction_t) if reduction_t > 0 else whole
     result: dict[Grade, str] = {}
-    below = Fraction(0)
+    below = ZERO
     for place in reversed(range(len(GRADES))):
         worst = GRADES[place:]
-        metered = sum((Fraction(o.tonnes) for o in meters if o.grade in worst), start=Fraction(0))
-        # what rests on no meter has no evidence
-        share = metered / whole if whole else Fraction(1)
+        metered = sum((Fraction(o.tonnes) for o in meters if o.grade in worst), start=ZERO)
+        share = metered / whole if whole else Fraction(1)  # what rests on no meter has no evidence
         if reduction_t > 0:
             entered = sum((Fraction(o.tonnes) for o in values if o.grade in worst), start=ZERO)
             share = max(share, entered / reduction_t)
@@ -351,7 +347,7 @@ def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Seq
         changed = name in account.how or account.parameters[name] != facts.parameters[name]
         if changed and not surveyed:
             if account.how.get(name) == LABORATORY:
-                return "D", []  # of which no report can be found
+                return "D", []  # its report is missing
             # a published or conservative value counts, or what the plant's own analyser measured
             return _of_analyser(account, name) if name in supporting.channels else ("B", [])
     documents = _documents(facts, name, entered.devices[0] if entered.devices else None)
@@ -470,11 +466,7 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """
-    Return the change of the reduction without a value, of a role or the project. [tCO2e]
-
-    The whole reduction if there is no account without it.
-    """
+    """Return the change of the reduction without a value; all of it if none results. [tCO2e]"""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         try:
@@ -494,8 +486,7 @@ def _with(
     def put(known: Inputs) -> Inputs:
         if not scaled:
             return {**known, name: value}
-        # of a count a whole number
-        whole = isinstance(known[name], int)
+        whole = isinstance(known[name], int)  # a count
         return {**known, name: int(known[name] * value) if whole else Fraction(known[name]) * value}
 
     if not entered.role:

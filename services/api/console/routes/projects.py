@@ -45,9 +45,8 @@ _SPANS = {
     "month": (r"([0-9]{4})-(0[1-9]|1[0-2])", "2026-01"),
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
-_MOST_GAPS, _MOST_DEVICES, _FEW_DAYS = 50, 500, 7
 # intervals of a month of more devices are read where they are asked for
-_FEW_DEVICES = 500
+_MOST_GAPS, _MOST_DEVICES, _FEW_DEVICES, _FEW_DAYS = 50, 500, 500, 7
 
 
 class Row(NamedTuple):
@@ -459,18 +458,14 @@ def _tonnes(emission_days: Sequence[EmissionDay]) -> _Sums:
 
 
 def _three(sums_ug: Sequence[int]) -> _Sums:
-    baseline, project_, avoided = (
-        None if (text := of_ug(ug)) is None else Decimal(text) for ug in sums_ug
-    )
+    texts = map(of_ug, sums_ug)
+    baseline, project_, avoided = (None if text is None else Decimal(text) for text in texts)
     return baseline, project_, avoided
 
 
 def _share(coverage_day: CoverageDay | None) -> int | None:
-    return (
-        None
-        if coverage_day is None or coverage_day.share is None
-        else int(coverage_day.share * 100)
-    )
+    share = None if coverage_day is None else coverage_day.share
+    return None if share is None else int(share * 100)
 
 
 def _around(project_row: ProjectRow) -> dict[str, str | None]:
@@ -496,9 +491,7 @@ def _local(at: datetime | None, timezone: str) -> date | None:
 
 def _gaps(statements: list[Stored]) -> list[Gap]:
     """Return the costliest gaps of the newest statement."""
-    if not statements:
-        return []
-    gaps = statements[-1].claims.gaps
+    gaps = statements[-1].claims.gaps if statements else ()
     return sorted(gaps, key=_cost, reverse=True)[:_MOST_GAPS]
 
 

@@ -17,8 +17,9 @@ from functools import cache, lru_cache
 import numpy as np
 
 from ingest import classes, profiles
+from ingest.classes import factor
 from ingest.errors import ProfileError
-from ingest.model import NULL, Column, Float64, factor
+from ingest.model import NULL, Column, Float64
 from ingest.reading import Names
 
 Key = tuple[str, str, tuple[str, ...], tuple[str | None, ...]]

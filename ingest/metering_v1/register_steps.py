@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest import classes, model, profiles
+from ingest import classes, profiles
 from ingest.classes import QUANTITIES, QUANTITY_INDEX, Channel, DeviceClass
 from ingest.metering_v1 import intervals
 from ingest.metering_v1.intervals import Marks, Steps, heads
@@ -152,7 +152,7 @@ def _moduli(
     profile = profiles.load()[device_class.id, device.profile]
     for source in profile.channels.values():
         if source.channel == channel.name:
-            numerator, denominator, _ = model.factor(source.unit, channel.unit)
+            numerator, denominator, _ = classes.factor(source.unit, channel.unit)
             moduli = sorted(m * numerator // denominator for m in source.moduli)
             return tuple(moduli), source.exact_modulus
     return (), False

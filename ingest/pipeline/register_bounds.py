@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest import classes, model, profiles
+from ingest import classes, profiles
 from ingest.classes import QUANTITY_INDEX, SUN, Channel, DeviceClass
 from ingest.model import INTERVAL_US, Device, Fleet, Float64, Int16, Int32, Int64, others
 from ingest.registers import MARGIN, MARGIN_RATED, Meter, rates
@@ -202,7 +202,7 @@ def _moduli(
     profile = profiles.load()[device_class.id, device.profile]
     for source in profile.channels.values():
         if source.channel == channel.name:
-            numerator, denominator, _ = model.factor(source.unit, channel.unit)
+            numerator, denominator, _ = classes.factor(source.unit, channel.unit)
             moduli = sorted(m * numerator // denominator for m in source.moduli)
             return tuple(moduli), source.exact_modulus
     return (), False

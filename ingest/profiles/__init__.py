@@ -30,10 +30,9 @@ from importlib import resources
 from typing import Any
 
 from ingest import classes
-from ingest.classes import Channel, DeviceClass, Limits
+from ingest.classes import Channel, DeviceClass, Limits, factor
 from ingest.errors import ProfileError
 from ingest.formats.sunspec import SIZES, WORD, Order, number
-from ingest.model import factor
 from ingest.reading import Block, Registers, Stated
 
 EITHER = "either"

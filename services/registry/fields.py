@@ -15,9 +15,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from ingest.classes import QUANTITIES, QUANTITY_INDEX
+from ingest.classes import QUANTITIES, QUANTITY_INDEX, factor
 from ingest.errors import InputError
-from ingest.model import factor
 from mrv.registry import Key
 from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native, number
 

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from ingest import classes, profiles
-from ingest.model import factor
+from ingest.classes import factor
 from services.simulator import MS_PER_DAY, Block, Device, Ints, Outgoing, Source, base_per_unit
 from services.simulator.disturb import NO_FAULTS, Disturber, Faults, Plan
 from services.simulator.simulated import Simulated

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ingest import classes, model, profiles
+from ingest import classes, profiles
 from ingest.model import NULL, Frame
 from mrv.calendar import period_us
 from mrv.packs.reader import read_pack
@@ -140,7 +140,7 @@ def frame_of(device: Device, at: int, block: Block) -> Frame:
         if path in block.registers:
             columns[source.channel] = block.registers[path]
         elif path in block.gauges:
-            up, down, add = model.factor(source.unit, channels[source.channel].unit)
+            up, down, add = classes.factor(source.unit, channels[source.channel].unit)
             columns[source.channel] = block.gauges[path] * up / down + add
     whose = np.full(n, at, dtype=np.int32)
     none = np.zeros(n, dtype=np.int32)

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from math import isclose
 
 from tests.figures.account import midnight
 from tests.figures.costs import alarm_cost, silences
@@ -75,7 +76,7 @@ def _devices(city, a):
         so_far = {q: v for (day, q), v in wanted.items() if day == str(today)}
         yield f"{path}: value", quarters, so_far
         so_far_t, daily = silenced.get(device, (None, None))
-        yield f"{path}: cost_t_per_day", _near(page["cost_t_per_day"]), _near(daily)
+        yield f"{path}: cost_t_per_day", *_near(page["cost_t_per_day"], daily)
         yield from _pv(a, path, device, page)
         # it grows from one moment to the next
         shown_t = page["cost_t"] and float(page["cost_t"])
@@ -90,19 +91,19 @@ def _pv(a, path, device, page):
         day = date.fromisoformat(one["day"])
         assert day < today
         wanted = sum(r.value for r in a.amount_days[device, "energy_export"][day]) / 1000
-        yield f"{path}: energy_kwh", _near(one["energy_kwh"]), _near(wanted)
+        yield f"{path}: energy_kwh", *_near(one["energy_kwh"], wanted)
         parts = lost.get((device, day), (None,) * 4)
         for name, value in zip(("standing", "clipped", "other", "expected"), parts, strict=True):
             shown = one[f"{name}_kwh"]
-            yield f"{path}: {name}_kwh", _near(shown, 6), _near(value, 6)
+            yield f"{path}: {name}_kwh", *_near(shown, value, 6)
 
 
 def _alarms(city, a):
     for one in city.get("/v1/alarms")["items"]:
-        wanted = _near(alarm_cost(a, one["kind"], one["subject"]))
-        yield "/v1/alarms: cost_t_per_day", _near(one["cost_t_per_day"]), wanted
+        wanted = alarm_cost(a, one["kind"], one["subject"])
+        yield "/v1/alarms: cost_t_per_day", *_near(one["cost_t_per_day"], wanted)
         whole = city.get(f"/v1/alarms/{one['id']}")
-        yield "/v1/alarms/{alarm}: cost_t_per_day", _near(whole["cost_t_per_day"]), wanted
+        yield "/v1/alarms/{alarm}: cost_t_per_day", *_near(whole["cost_t_per_day"], wanted)
 
 
 def grown(a, shown, wanted, daily):
@@ -114,8 +115,12 @@ def grown(a, shown, wanted, daily):
     return low <= float(shown) <= high, True
 
 
-def _near(value, digits=9):
-    return None if value is None else f"{float(value):.{digits - 1}e}"
+def _near(shown, wanted, digits=9):
+    """Return two values, the same one twice where they differ by rounding only."""
+    if shown is None or wanted is None:
+        return shown, wanted
+    shown, wanted = float(shown), float(wanted)
+    return shown, shown if isclose(shown, wanted, rel_tol=10.0**-digits) else wanted
 
 
 def _series(city, a):
@@ -182,11 +187,8 @@ def _report(a, body, year):
     for one in body["alarms"]:
         costs = [alarm_cost(a, one["kind"], subject) for subject in one["subjects"]]
         known = [cost for cost in costs if cost is not None]
-        yield (
-            f"{path}: cost_t_per_day",
-            _near(one["cost_t_per_day"]),
-            _near(sum(known) if known else None),
-        )
+        wanted = sum(known) if known else None
+        yield f"{path}: cost_t_per_day", *_near(one["cost_t_per_day"], wanted)
     for one in body["systems"]:
         own = [p["project"] for p in one["projects"]]
         known = [v for p in own if (v := expected_of(a, p, year)) is not None]

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import classes, columns, intervals, profiles
-from ingest import model as units
 from ingest.errors import ProfileError
 from ingest.model import Device, Fleet
 from ingest.pipeline import Bounds
@@ -27,7 +26,7 @@ from tests.ingest.test_decode import FLEET, NOW_US, TOPICS, text
 
 
 def converted(value, wire, base):
-    numerator, denominator, offset = units.factor(wire, base)
+    numerator, denominator, offset = classes.factor(wire, base)
     return value * numerator / denominator + offset
 
 
@@ -59,7 +58,7 @@ def test_conversions(value, wire, base, wanted):
 def test_what_cannot_be_converted_is_refused():
     """A profile that reads kilograms as watt-hours must not load."""
     with pytest.raises(ProfileError, match="kWh"):
-        units.factor("kg", "Wh")
+        classes.factor("kg", "Wh")
 
 
 @given(st.integers(0, 876_000_000))
@@ -211,7 +210,7 @@ def test_a_profile_points_at_channels_of_its_class():
         for path, source in profile.channels.items():
             assert path == source.path
             channel = device_class.channels[source.channel]
-            units.factor(source.unit, channel.unit)
+            classes.factor(source.unit, channel.unit)
             assert not source.moduli or channel.kind == "register"
             assert list(source.moduli) == sorted(source.moduli)
         assert columns.slots(profile.class_id, profile.id).keys() >= profile.channels.keys()

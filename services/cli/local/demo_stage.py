@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
@@ -118,7 +117,7 @@ def _as_tonne(words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
         os.environ.clear()
         os.environ.update(environment)
         sys.argv[1:] = words
-        runpy.run_module("services.cli", run_name="__main__")
+        import_module("services.cli.__main__").main()
     except SystemExit as ended:
         code = ended.code or 0
     finally:

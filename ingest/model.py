@@ -116,10 +116,7 @@ class Fleet:
         self.installed_us: Int64 = np.array([d.installed_us for d in self.devices], dtype=np.int64)
         self.version = version
         self.topics: tuple[str, ...] = tuple(topics)
-        self.exchanged: frozenset[int] = self._exchanged()
-
-    def _exchanged(self) -> frozenset[int]:
-        return frozenset(i for i, device in enumerate(self.devices) if device.exchanged)
+        self.exchanged: frozenset[int] = _with_exchanged(self.devices)
 
     def __len__(self) -> int:
         return len(self.devices)
@@ -139,7 +136,7 @@ class Fleet:
             fleet.devices[index] = device
             fleet.rated_w[index] = device.rated_power_w or 0
             fleet.installed_us[index] = device.installed_us
-        fleet.exchanged = fleet._exchanged()  # noqa: SLF001 - of this class
+        fleet.exchanged = _with_exchanged(fleet.devices)
         return fleet
 
     def by_own_name(self, frame: Frame) -> Frame:
@@ -178,6 +175,10 @@ class Fleet:
 
 def _id(device: Device) -> str:
     return device.id
+
+
+def _with_exchanged(devices: Iterable[Device]) -> frozenset[int]:
+    return frozenset(i for i, device in enumerate(devices) if device.exchanged)
 
 
 def others(n: int, devices: Int32) -> NDArray[np.intp]:

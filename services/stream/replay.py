@@ -161,12 +161,12 @@ async def replay(
     topic: str,
     since: Since,
     log: FilteringBoundLogger,
-    told: Callable[[int, int], object] = lambda _done, _of: None,
+    on_progress: Callable[[int, int], object] = lambda _done, _of: None,
 ) -> Replayed:
     """
     Store records of a topic again, from an offset or a time; return the numbers.
 
-    `told`: called with the progress: records done, total.
+    `on_progress`: called with the progress: records done, total.
     Raises InputError when the topic does not exist.
     Raises ServerError when a server cannot be reached, or `tonne run` writes to the database.
     """
@@ -178,7 +178,7 @@ async def replay(
         stored = await asyncio.to_thread(replayer.open)
         async for partition, records, of in past(kafka, topic, stored, since, log):
             await asyncio.to_thread(replayer.store, partition, records)
-            told(replayer.done.records, of)
+            on_progress(replayer.done.records, of)
     finally:
         stopping.set()
         replayer.close()

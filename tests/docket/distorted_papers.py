@@ -210,7 +210,7 @@ def billed_parts(
 
 @said
 def billed_at_hour(
-    world: World, of: list[str], edges: list[str], hour: int, *, told: bool = False
+    world: World, of: list[str], edges: list[str], hour: int, *, entered: bool = False
 ) -> None:
     """
     A supplier reads its meters at an hour of the day; its invoices state the days, or this hour
@@ -224,7 +224,7 @@ def billed_at_hour(
             times = world.month.times_us
             read = times_within(world, times, f"{begin}T{hour:02}:00", f"{end}T{hour:02}:00")
             amount = float(made[read].sum()) / UNITS[billed(world, name)[1]][0]
-            if told:
+            if entered:
                 at = (world.month.wall(f"{day}T{hour:02}:00") for day in (begin, end))
                 one |= dict(zip(("from", "to"), (time.isoformat() for time in at), strict=True))
             world.invoices.append({**one, "amount": rounded(amount, one["unit"])})

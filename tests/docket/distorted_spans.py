@@ -61,7 +61,7 @@ def ends_higher(world: World, device: str, by: float) -> None:
 
 @said
 def billed_as(
-    world: World, of: list[str], edges: list[str], told: list[str] | None = None,
+    world: World, of: list[str], edges: list[str], entered: list[str] | None = None,
     apart: bool = False,
 ) -> None:  # fmt: skip
     """
@@ -78,7 +78,7 @@ def billed_as(
             times = world.month.times_us
             read = times_within(world, times, begin, end)
             amount = float(world.made[name][channel][read].sum()) / UNITS[unit][0]
-            at = (told or edges)[place : place + 2]
+            at = (entered or edges)[place : place + 2]
             one = invoice(world, name, *(date.fromisoformat(edge[:10]) for edge in at))
             spans = dict(zip(("from", "to"), (world.month.wall(t).isoformat() for t in at),
                              strict=True))  # fmt: skip

@@ -293,9 +293,9 @@ def shown(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
 
 
 def _case(one: Result) -> str:
-    told = ", ".join(sorted(one.open)) or "no request"
-    told += ", graded too well" if one.flattered else ""
+    requests = ", ".join(sorted(one.open)) or "no request"
+    requests += ", graded too well" if one.flattered else ""
     return (
         f"{one.name}: {one.t:.1f} t of {one.truth_t:.1f} t ({one.share:.2f}), grade {one.grade};"
-        f" {told}. {one.text}"
+        f" {requests}. {one.text}"
     )

@@ -333,7 +333,7 @@ def test_an_invoice_in_another_unit_is_told_by_its_factor(value, asked):
 
 
 @pytest.mark.parametrize(("days", "asked"), [(8, True), (9, False), (10, False)])
-def test_a_bill_whose_last_day_was_entered_as_its_end_is_told(days, asked):
+def test_a_bill_whose_last_day_was_entered_as_its_end_is_reported(days, asked):
     """A building whose bill was entered a day short earned nothing, and was asked for its unit."""
     found = closed(bill(9, 0, days, percent=1))
     said = " ".join(one.words() for one in findings(_claims(found)))

@@ -24,10 +24,10 @@ from tests.mrv.test_fallen_registers import (
     TIMES,
     charge,
     closed,
+    detail,
     driven,
     generated,
     sun,
-    told,
     tonnes,
 )  # fmt: skip
 
@@ -58,11 +58,11 @@ def test_the_row_that_the_finding_names_restores_the_month():
     """Three days of a plant were lost, and no entry could tell what had happened."""
     truth, found = panels(), panels(CROSSED)
     assert tonnes(found) < 0.95 * tonnes(truth)
-    register, other, begin, end = ROW.findall(told(found))[0]
+    register, other, begin, end = ROW.findall(detail(found))[0]
     columns = [profiles.registers("pv_inverter")[name].column for name in (register, other)]
     times = [round(datetime.fromisoformat(at).timestamp()) * 1_000_000 for at in (begin, end)]
     entered = panels(CROSSED, [Exchange(*columns, *times)])
-    assert not told(entered)
+    assert not detail(entered)
     assert tonnes(entered) == pytest.approx(tonnes(truth), rel=1e-3)
 
 

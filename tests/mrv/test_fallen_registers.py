@@ -89,7 +89,7 @@ def panels(register, swaps=()):
     return closed(PV, devices, [frame(Fleet(devices), "inv-1", GENERATION, register, TIMES, shown)])
 
 
-def told(result):
+def detail(result):
     return "".join(f.detail for f in result.applicability if f.rule == "REG-03")
 
 
@@ -103,7 +103,7 @@ def charger(result):
 
 def rows_told(result, kind):
     """Return the replacements that the condition asks to enter."""
-    for name, at, last, first in ROW.findall(told(result)):
+    for name, at, last, first in ROW.findall(detail(result)):
         register = profiles.registers(kind)[name]
         at_us = round(datetime.fromisoformat(at).timestamp()) * 1_000_000
         values = (register.to_base(Decimal(n)) for n in (last, first))
@@ -120,15 +120,15 @@ def test_a_charger_that_was_replaced_leaves_no_more_than_it_used(kept):
     """A register that fell gave four times the tonnes, with coverage 1.000000 and no finding."""
     truth = buses(charge() + kept)
     found = buses(anew(charge() + kept, 9 * DAY + 91))
-    assert not told(truth)
+    assert not detail(truth)
     assert tonnes(truth) * 0.99 < tonnes(found) <= tonnes(truth)
-    said = told(found)
+    said = detail(found)
     assert "ch-1 (charging): energy_import_kwh falls from" in said
     assert " at 2026-01-10T22:" in said
     assert re.search(r"the quantity of 0\.25 h is unknown; 0\.0\d+ t are added", said)
     assert Fraction(charger(found).coverage.unknown_share) > 0
     entered = buses(anew(charge() + kept, 9 * DAY + 91), rows_told(found, "ev_charger"))
-    assert not told(entered)
+    assert not detail(entered)
     # the new meter has no certificate
     assert tonnes(truth) * 0.98 < tonnes(entered) <= tonnes(truth)
 
@@ -152,7 +152,7 @@ def test_both_changes_of_a_spare_meter_are_named():
     swaps = list(rows_told(found, "ev_charger"))
     assert len(swaps) == 2
     entered = buses(register, swaps)
-    assert not told(entered)
+    assert not detail(entered)
     assert tonnes(truth) * 0.97 < tonnes(entered) <= tonnes(truth)
 
 
@@ -162,7 +162,7 @@ def test_a_counter_of_each_day_is_told_what_it_is():
     register = generated() - generated()[np.searchsorted(day, day)]
     truth, found = panels(generated()), panels(register)
     assert 0.97 * tonnes(truth) < tonnes(found) <= tonnes(truth)
-    said = told(found)
+    said = detail(found)
     assert said.count("inv-1") == 1
     assert re.search(r"falls to about zero 2\d times from 2026-01-0\d to 2026-01-2\d", said)
     assert "like a counter of each day or charge" in said
@@ -174,7 +174,7 @@ def test_a_rated_power_that_is_too_low_is_told_what_it_is():
     small = (replace(PANELS[0], rated_power_w=100),)
     shown = {"active_power_w": sun()}
     reading = frame(Fleet(small), "inv-1", GENERATION, generated(), TIMES, shown)
-    said = told(closed(PV, small, [reading]))
+    said = detail(closed(PV, small, [reading]))
     assert re.search(r"energy_export_kwh rises on \d+ days from .* rated power allows", said)
     assert "replacements" not in said
 
@@ -184,7 +184,7 @@ def test_zeros_of_a_silent_meter_are_no_replacement(length):
     """If a gateway sent zeros for hours, its owner would be suspected of a changed meter."""
     register = charge() + 90_000_000
     register[9 * DAY + 40 : 9 * DAY + 40 + length] = 0
-    assert not told(buses(register))
+    assert not detail(buses(register))
     assert tonnes(buses(register)) == tonnes(buses(charge() + 90_000_000))
 
 
@@ -192,7 +192,7 @@ def test_a_single_high_reading_is_no_replacement():
     """A single reading that is too high would raise a finding."""
     register = charge() + 90_000_000
     register[9 * DAY + 40] += 5_000
-    assert not told(buses(register))
+    assert not detail(buses(register))
 
 
 def test_a_register_that_left_its_line_before_the_period_is_named_in_it():
@@ -200,5 +200,5 @@ def test_a_register_that_left_its_line_before_the_period_is_named_in_it():
     register = anew(charge() + 90_000_000, 1)
     register[1:] += 40_000_000 - np.arange(len(register) - 1) * 7_000_000 % 13_000_000
     found = buses(register)
-    assert "ch-1 (charging): energy_import_kwh" in told(found)
+    assert "ch-1 (charging): energy_import_kwh" in detail(found)
     assert Fraction(charger(found).substituted) > 0

@@ -96,7 +96,7 @@ def closed(
     return Case(plan, frames, rows, plant.FROM, END, BOOK).result
 
 
-def told(result):
+def detail(result):
     return "".join(f.detail for f in result.applicability if f.rule == RULE)
 
 
@@ -115,7 +115,7 @@ def test_an_honest_charger_is_charged_nothing(kind, minutes):
     for whole_kw in (False, True):
         found = closed(kind, minutes, whole_kw=whole_kw)
         bare = without_power(kind=kind, minutes=minutes)
-        assert not told(found)
+        assert not detail(found)
         assert found.net == bare.net
 
 
@@ -123,19 +123,19 @@ def test_honest_gaps_and_a_register_that_catches_up_are_charged_nothing():
     """Consumption charged for a gap is not charged again; a register may also freeze."""
     gaps = (slice(300, 420), slice(900, 905))
     found, bare = closed(silent=gaps), without_power(silent=gaps)
-    assert not told(found)
+    assert not detail(found)
     assert found.net == bare.net
     hung = {"hangs": slice(480, 640)}  # over more than a day, and the power goes on
-    assert not told(closed(**hung))
+    assert not detail(closed(**hung))
     assert closed(**hung).net == without_power(**hung).net
-    assert not told(closed(lost=slice(700, 900)))
+    assert not detail(closed(lost=slice(700, 900)))
 
 
 def test_power_below_the_register_is_no_more_use():
     """A gauge with reversed sign, or a lower integral, does not contradict the register."""
     for gauge in (-1.0, 0.3):
         found = closed(gauge=gauge)
-        assert not told(found)
+        assert not detail(found)
         assert found.net == without_power().net
 
 
@@ -150,7 +150,7 @@ def test_a_register_below_its_power_counts_as_the_power_shows(minutes, scale):
     assert float(found.net.reduction.t) <= float(truth.net.reduction.t) + 0.05
     if scale == 0.9:  # within what buses take: no other rule asked
         assert float(before.net.reduction.t) > 1.1 * float(truth.net.reduction.t)
-        assert "kWh more than its register" in told(found)
+        assert "kWh more than its register" in detail(found)
         reason = text("MTR-04.below_gauge", channel="active_power_w")
         more = next(d for d in found.deductions if d.reason == reason)
         (finding,) = [f for f in found.applicability if f.rule == RULE]
@@ -173,16 +173,16 @@ def test_a_load_in_step_with_its_samples_is_shown_by_an_invoice():
     wh = counted(bare)
     step = closed("timer", 30)
     assert counted(step) > 2 * wh
-    assert "report the mean power" in told(step)
+    assert "report the mean power" in detail(step)
     shown = closed("timer", 30, invoices=(bill(wh),))
     assert shown.net == bare.net
-    assert told(shown) == "ch-1: the register is corroborated by invoice b: its supplier, 7"
+    assert detail(shown) == "ch-1: the register is corroborated by invoice b: its supplier, 7"
     assert all(f.holds for f in shown.applicability if f.rule == RULE)
     # what is not evidence shows nothing, nor does an invoice of what the power shows
     for wrong in ({"sha256": None}, {"percent": Decimal(10)}, {"value": int(3 * wh)}):
         assert closed("timer", 30, invoices=(bill(wh, **wrong),)).net == step.net
     # each minute its power tells what its register does
-    assert not told(closed("timer", 1))
+    assert not detail(closed("timer", 1))
 
 
 def test_two_days_on_which_the_register_told_half():
@@ -190,7 +190,7 @@ def test_two_days_on_which_the_register_told_half():
     truth, found = closed(), closed(scale=0.5, days=(9, 11))
     assert counted(found) >= 0.995 * counted(truth)
     assert counted(closed(scale=0.5, days=(9, 11), accounting=FIRST)) < 0.97 * counted(truth)
-    assert told(found)
+    assert detail(found)
 
 
 DIESEL = Fleet(
@@ -234,12 +234,12 @@ def fuelled(scale, rate=True):
 def test_a_fuel_meter_below_its_own_rate_counts_as_the_rate_shows():
     """A hundredth of the fuel, with a true rate beside it, gave three times the true reduction."""
     truth = fuelled(1)
-    assert not told(truth)
+    assert not detail(truth)
     assert truth.net == fuelled(1, rate=False).net
     assert counted(fuelled(0.01, rate=False), "fuel-1") < 0.02 * counted(truth, "fuel-1")
     found = fuelled(0.01)
     assert counted(found, "fuel-1") == pytest.approx(counted(truth, "fuel-1"), rel=0.01)
-    assert " L more than its register are applied, most of it on 2026-01-01, below" in told(found)
+    assert " L more than its register are applied, most of it on 2026-01-01, below" in detail(found)
 
 
 @pytest.mark.parametrize(("file", "applied"), [("c3" * 32, "correction"), ("d4" * 32, "first")])

@@ -135,8 +135,8 @@ def test_long_work_stalls_no_read(served, attacked):
     ]
     with reading(served, attacked) as readers:
         statuses = [one for _ in range(often(1, 5)) for one in hostile.at_once(calls)]
-    # closes of one period at once are the same draft; whoever waited too long is told so, and on a
-    # busy machine that may be each file that is asked for in its own time
+    # closes of one period at once are the same draft; a request that waited too long gets 503, on
+    # a busy machine perhaps each file's
     assert {200, 201} <= set(statuses) <= {200, 201, 202, 503}
     assert undisturbed(readers, "closes, reports and packs")
 

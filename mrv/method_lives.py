@@ -49,7 +49,7 @@ class Life:
 
 @cache
 def lives() -> tuple[Life, ...]:
-    """Return every row."""
+    """Return the validity of every methodology in each programme, as listed by tonne."""
     rows = (resources.files(__package__) / "method_lives.toml").read_text("utf-8")
     return tuple(_life(row) for row in tomllib.loads(rows)["life"])
 

@@ -113,7 +113,7 @@ class Remade:
         )
 
     def join(self, other: Remade) -> None:
-        """Add other recalculated rows."""
+        """Add the recalculated rows of another result."""
         self.pieces += other.pieces
         self.events += other.events
 

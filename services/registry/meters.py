@@ -114,8 +114,9 @@ def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
     Yield pairs of ids with similar serial numbers, possibly one physical meter.
 
-    Of one maker: serials that differ only in punctuation, leading zeros, or similar letters and
-    digits; of two makers: equal serials too long for coincidence.
+    Serial numbers of one maker are similar if they differ only in punctuation, leading zeros, or
+    similar letters and digits. Those of two makers are similar if they are equal and too long for a
+    coincidence.
     """
     same = {(device.id, other.id) for device, other in same_meters(registry)}
 

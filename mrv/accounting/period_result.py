@@ -116,7 +116,7 @@ class GapOutcome:
 
     @property
     def signed_by_0_1_0(self) -> str:
-        """Return its rule in the words signed by tonne 0.1.0."""
+        """Return the gap's rule in the words that tonne 0.1.0 signed."""
         return signed_by_0_1_0(f"gap_{self.rule}")
 
 
@@ -236,12 +236,12 @@ class Finding:
 
     @property
     def signed_by_0_1_0(self) -> str:
-        """Return its texts in the form signed by tonne 0.1.0."""
+        """Return the finding's texts in the form that tonne 0.1.0 signed."""
         return joined(self.lines, RELEASE_0_1_0)
 
     @property
     def detail(self) -> str:
-        """Return its texts in English."""
+        """Return the finding's texts in English."""
         return joined(self.lines, tonnes=self.tonnes)
 
 

@@ -235,8 +235,8 @@ def owed_at_site(
     """
     Return negative reductions of other projects at the same sites before a period.
 
-    Only projects with other meters, issued before this project's first issue; later ones are
-    neighbours.
+    These projects have other meters, and a statement issued before this project's first one; other
+    projects at the site are neighbours.
 
     Returns: statements, and their amounts that no project has taken over. [ug CO2e]
     """

@@ -87,7 +87,7 @@ def not_computed(methodology: str) -> str | None:
 
 
 def registration_refused(life: Life, registered: date) -> Text | None:
-    """Return why a project may not register under a methodology on a day; None if it may."""
+    """Return why a project cannot register under a methodology on a day; None if it can."""
     day, values = str(registered), _named(life)
     if life.inactive:
         return _followed(life, text("PLN-03.inactive", **values))

@@ -186,7 +186,7 @@ def check_named(key: EnrolledKey) -> None:
 
 
 def check_project(key: EnrolledKey, project: str, what: str) -> None:
-    """Refuse a key that may not sign for a project; EnrolmentError names both."""
+    """Refuse a key that is not permitted to sign for a project; EnrolmentError names both."""
     allowed = key.bounds.projects
     if allowed is not None and project not in allowed:
         raise EnrolmentError(

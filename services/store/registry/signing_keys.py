@@ -166,7 +166,7 @@ def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
         ):
             return
         raise EnrolmentError(
-            f"key {key.name!r} may not sign; its enrolment has ended: sign with an enrolled key"
+            f"key {key.name!r} cannot sign, as its enrolment has ended: sign with an enrolled key"
         )
     raise EnrolmentError(
         f"key {key.name!r} ({key.multikey}) is not enrolled as {key.role};"

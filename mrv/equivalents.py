@@ -18,10 +18,11 @@ _DIGITS = 2
 
 def diesel_litres(tonnes: Fraction) -> int | None:
     """
-    Return the litres of diesel that emit the same CO2 when burnt, rounded down to two digits. [L]
+    Return the litres of diesel that emit the same CO2 when burnt, rounded down to two digits; None
+    for less than a litre. [L]
 
-    By the fuel's density and the upper bounds of its calorific value and carbon (IPCC 2006
-    Guidelines, volume 2, tables 1.2 and 1.4), which gives a low value.  None for less than a litre.
+    The fuel's density and the upper bounds of its calorific value and carbon content (IPCC 2006
+    Guidelines, volume 2, tables 1.2 and 1.4) give a low value.
 
     `tonnes`: [tCO2]
     """

@@ -125,7 +125,7 @@ class ExportError(MrvError):
 
 class VerificationError(MrvError):
     """
-    A verification step failed.
+    A step of the verification of a statement failed.
 
     `step`: number and name of the step, as in the verifier's report.
     `what`: the finding, with the item and its value.

@@ -49,7 +49,7 @@ class Life:
 
 @cache
 def lives() -> tuple[Life, ...]:
-    """Return every row."""
+    """Return the validity of every methodology in each programme, as listed by tonne."""
     rows = (resources.files(__package__) / "method_lives.toml").read_text("utf-8")
     return tuple(_life(row) for row in tomllib.loads(rows)["life"])
 
@@ -87,7 +87,7 @@ def not_computed(methodology: str) -> str | None:
 
 
 def registration_refused(life: Life, registered: date) -> Text | None:
-    """Return why a project may not register under a methodology on a day; None if it may."""
+    """Return why a project cannot register under a methodology on a day; None if it can."""
     day, values = str(registered), _named(life)
     if life.inactive:
         return _followed(life, text("PLN-03.inactive", **values))

@@ -241,9 +241,9 @@ class Steps:
 
     def published(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
         """
-        Return the factors in formulas; None for one that is not needed.
+        Return the factors that formulas name; None for one that is not needed.
 
-        Of a list, those of its rows.
+        A factor of a list is a list itself, with one value per row.
         """
         lists, whole = self.rows(inputs), {**self.defaults, **inputs}
         result: dict[str, Any] = {}

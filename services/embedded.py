@@ -91,7 +91,7 @@ class Version:
 def take_up(
     connection: Connection, prepared: Prepared, before: Version | None, log: FilteringBoundLogger
 ) -> Version:
-    """Use a newer version of the registry; rows affected by its changes wait."""
+    """Switch to a newer registry version; rows that its changes affect are recalculated later."""
     store = prepared.store
     if before is not None:
         store.go_on_from(before.store, prepared.here, prepared.there)
@@ -125,9 +125,9 @@ def admit_turn(
     router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()
 ) -> Admitted:
     """
-    Return the accepted readings of a batch; `turn` has Sparkplug's changes.
+    Return the accepted readings of a batch; changes of Sparkplug nodes are collected in `turn`.
 
-    The same batch may come again, by a newer version.
+    A batch that was not stored yet can be decoded again, by a newer version of the registry.
     """
     shut = {rejected.message for rejected in unread}
     nodes = [k for k in of_nodes(inbox.topics) if k not in shut]

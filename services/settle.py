@@ -24,7 +24,7 @@ from mrv.registry.project import Project
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One registry version, compiled."""
+    """Devices and projects of one registry version, compiled for calculations."""
 
     fleet: Fleet
     bounds: Bounds

@@ -95,7 +95,7 @@ class Web:
                 if answer.status_code in _MISSING:
                     return None
                 if answer.status_code != _OK:
-                    raise ServerError(f"{answer.url} answers {answer.status_code}; ask again later")
+                    raise ServerError(f"{answer.url} answers {answer.status_code}; try again later")
                 content = bytearray()
                 for part in answer.iter_bytes():
                     content += part
@@ -106,7 +106,7 @@ class Web:
                         )
                 return bytes(content)
         except self._error as error:
-            raise ServerError(f"{path} of the log cannot be read: {error}; ask again") from error
+            raise ServerError(f"{path} of the log cannot be read: {error}; try again") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class Place:
 
     def get(self, name: str) -> bytes:
         """
-        Return a complete file.
+        Return the content of a completely written file.
 
         Raises DamagedError if there is none.
         Raises VaultError if the place cannot be reached.

@@ -32,7 +32,10 @@ Flags = dict[tuple[str, int], str]
 
 
 class Stored(NamedTuple):
-    """Readings of a part's devices, by index in `devices`, with their notes at arrival."""
+    """
+    Readings in a part of the archive; `flags` are the notes that they got at arrival.
+    `frame.device` is an index in `devices`.
+    """
 
     devices: list[str]
     frame: Frame
@@ -84,7 +87,7 @@ class Writer:
             self._flush()
 
     def close(self) -> bytes:
-        """Return the file."""
+        """Finish the file, and return its bytes."""
         self._flush()
         self._writer.close()
         return self._out.getvalue()

@@ -112,7 +112,7 @@ class Sender(Background):
         """
         Send due events and return the result.
 
-        Raises ServerError if the database cannot be reached, or the login may not send.
+        Raises ServerError if the database cannot be reached, or the login has no right to send.
         """
         with self._connected() as conn:
             if not _first(conn):

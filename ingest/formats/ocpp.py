@@ -94,7 +94,10 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
 
     @property
     def wire_unit(self) -> str | None:
-        """Return its unit in tonne's form; energy without unit is in Wh, others by the profile."""
+        """
+        Return the sample's unit in tonne's form; energy without a unit is in Wh, other quantities
+        have that of the profile.
+        """
         if self.unit is not None:
             return _UNITS.get(self.unit, self.unit)
         return "Wh" if (self.measurand or MEASURAND).startswith("Energy.Active.") else None

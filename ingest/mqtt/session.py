@@ -332,7 +332,7 @@ class Session:
         """
         Send queued packets and disconnect; the broker keeps the session.
 
-        Returns: False if the broker may not have read the last acknowledgements.
+        Returns: False if it is not certain that the broker read the last acknowledgements.
         """
         stood = self.connected
         if stood:

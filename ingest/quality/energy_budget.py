@@ -226,10 +226,10 @@ def above(
     known : bool array, n
         False where the other channel has no value.
     estimated : bool array, n
-        Quarter hours over which a longer step was distributed; consecutive ones are compared
+        15-minute intervals over which a longer step was distributed; consecutive ones are compared
         together.
     into_day : int
-        Quarter hours from the begin of a day to the first one.
+        Number of 15-minute intervals from the begin of a day to the first one.
     tolerance : Tolerance
 
     Returns

@@ -72,10 +72,10 @@ def above(
     most_wh : float64 array, n
         Rated energy times `most_of_rated`.
     estimated : bool array, n
-        Quarter hours over which a longer step was spread: they are compared together, as the
+        15-minute intervals over which a longer step was spread: they are compared together, as the
         distribution within them is unknown.
     into_day : int
-        Quarter hours from the begin of a day to the first one.
+        Number of 15-minute intervals from the begin of a day to the first one.
     step_wh : float
         Resolution of the register: a smaller amount of a day may be generated earlier than counted,
         and is kept.

@@ -90,8 +90,8 @@ def fell(tolerance: int, before: Any, after: Any) -> Any:
     """
     Return whether a register fell by more than its jitter, and not only by a coarser resolution.
 
-    A reading of coarser resolution may be the finer one, truncated or rounded. For numbers, or
-    int64 arrays.
+    A reading of coarser resolution may be the finer one, truncated or rounded. The values may be
+    numbers or int64 arrays.
     """
     fall = before - after
     apart = (before % WHOLE != 0) & (after % WHOLE != 0)

@@ -40,7 +40,10 @@ KILO = 1000
 
 @dataclass(slots=True)
 class Reader(Waiting):
-    """Decides each reading from the register's state and its alternative sequences."""
+    """
+    Reader of one register: decides what each reading adds to it, by its state and its second
+    sequences.
+    """
 
     def read(self, time_us: int, value: int) -> None:
         """Take one reading, later than all earlier ones, and update the state."""

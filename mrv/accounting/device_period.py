@@ -298,7 +298,10 @@ class Monitored:
 
     @property
     def span_us(self) -> tuple[int, int]:
-        """Return its service in the period, end excluded. [us UTC]"""
+        """
+        Return the time within the period in which the device serves the project, end excluded. [us
+        UTC]
+        """
         return self.service.first * INTERVAL_US, self.service.last * INTERVAL_US
 
     @property

@@ -23,7 +23,7 @@ from mrv.rounding import Rates
 @dataclass(frozen=True, slots=True)
 class EmissionRows:
     """
-    Emissions on the 15-minute grid, n rows, one a project, device and interval. [ug CO2e]
+    Emissions on the 15-minute grid, n rows: one per project, device and interval. [ug CO2e]
 
     `project` indexes `Bindings.projects`, `source` (methodology and factors)
     `Bindings.sources`, `device` the fleet.

@@ -199,8 +199,8 @@ def states_less(check: CrossCheck) -> bool:
 
 def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
     """
-    Return how far a part of a comparison's time is more favourable than it shows; None if it shows
-    nothing of the part.  [base units]
+    Return the part of a metered quantity that a comparison of longer time does not corroborate;
+    None if it corroborates nothing of that time. [base units]
 
     An invoice of more time shows a total: the part has to be most of it, and is shown in proportion
     to time.
@@ -383,14 +383,18 @@ class Corroboration:
 
     def corroborating(self, meter: Monitored) -> Iterator[CrossCheck]:
         """
-        Yield the cross-checks that agree with a meter known in nearly all their time.
+        Yield the cross-checks that corroborate all of a meter's quantity, known in nearly all its
+        time.
 
-        One that extends beyond the meter's time has to show the quantity within.
+        A cross-check that extends beyond the meter's time has to corroborate the part within it.
         """
         return (check for check, more in self.agreeing_in_part(meter) if not more)
 
     def agreeing_in_part(self, meter: Monitored) -> Iterator[tuple[CrossCheck, Fraction]]:
-        """Yield the same, and those that show a lower quantity within, by how much (`unshown`)."""
+        """
+        Yield the cross-checks that corroborate a meter's quantity wholly or in part, each with the
+        part that it does not corroborate (see `unshown`).
+        """
         begin, end = meter.span_us
         for check in (*self.of(meter, METER), *self.of(meter)):
             narrow = Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100

@@ -96,7 +96,7 @@ class DeviceOutcome:
 @dataclass(frozen=True, slots=True)
 class GapOutcome:
     """
-    Gap and its effect.
+    Gap of a device's data, and its effect on the reduction.
 
     `rule` is its side, `both` or `analyser`, `parameters` those that the analyser did not measure.
     `cost_t` is the deduction for it; `forgone_at_most_t` is the highest reduction that a gap on the
@@ -116,7 +116,7 @@ class GapOutcome:
 
     @property
     def signed_by_0_1_0(self) -> str:
-        """Return its rule in the words signed by tonne 0.1.0."""
+        """Return the gap's rule in the words that tonne 0.1.0 signed."""
         return signed_by_0_1_0(f"gap_{self.rule}")
 
 
@@ -231,17 +231,17 @@ class Finding:
 
     @property
     def lines(self) -> tuple[Text, ...]:
-        """Return its texts."""
+        """Return the texts of the finding, rendered later in the reader's language."""
         return texts_of(self.texts)
 
     @property
     def signed_by_0_1_0(self) -> str:
-        """Return its texts in the form signed by tonne 0.1.0."""
+        """Return the finding's texts in the form that tonne 0.1.0 signed."""
         return joined(self.lines, RELEASE_0_1_0)
 
     @property
     def detail(self) -> str:
-        """Return its texts in English."""
+        """Return the finding's texts in English."""
         return joined(self.lines, tonnes=self.tonnes)
 
 
@@ -337,7 +337,8 @@ class EvidenceItem:
 @dataclass(frozen=True, slots=True)
 class PeriodResult:
     """
-    A closed monitoring period.
+    Result of the accounting of a monitoring period: reductions, deductions, gaps, findings and
+    credits.
 
     `gross` is before deductions and substitutions, `net` after them.  `carried_ug` came from
     earlier periods with a negative reduction, `carry_ug` goes to the next; both are 0 or negative.

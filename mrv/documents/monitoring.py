@@ -82,7 +82,7 @@ class Meter(Form):
 
 class CalibrationShown(Form):
     """
-    A calibration certificate.
+    A calibration certificate, as listed in a statement.
 
     `due`: first day not covered, where the calibration interval ends before `valid_until`;
     `channel`: the instrument, where the device has several; `found_error_percent`: the error before

@@ -164,7 +164,7 @@ class Gap(Form):
     forgone_at_most_t: Number | None
 
     def why(self, language: str = "en") -> str:
-        """Return the words of its cause; empty of a gap of tonne 0.1.0."""
+        """Return the cause of the gap in a language; empty for a gap of tonne 0.1.0."""
         return "" if self.cause is UNSET else words_of(self.cause, language)
 
 
@@ -226,7 +226,7 @@ class Condition(Form):
         return self.clause or "" if self.rule is UNSET else self.rule
 
     def words(self, language: str = "en") -> str:
-        """Return its texts in a language; texts of 0.1.0 unchanged."""
+        """Return the finding's texts in a language; texts of tonne 0.1.0 unchanged."""
         if self.texts is UNSET:
             return self.detail or ""
         return joined([text_in(text) for text in self.texts], language, tonnes=self.tonnes or "0")

@@ -61,7 +61,8 @@ class MeterReplaced(Form):
     """
     A meter replacement: last value of the old register, first of the new. [base units]
 
-    Of the `same_meter` only the register began again; its certificate remains valid.
+    `same_meter`: the meter stayed and only its register began again, so that its certificate
+    remains valid.
     """
 
     channel: str

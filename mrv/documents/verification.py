@@ -40,7 +40,10 @@ class StatusBits(Form):
 
 
 class StatusList(SignedCredential):
-    """The operator's signed list; `valid_until` is absent in lists of tonne 0.1.0."""
+    """
+    The operator's signed status list: which statements are no longer valid; `valid_until` is absent
+    in lists of tonne 0.1.0.
+    """
 
     valid_until: Time | UnsetType = UNSET
     credential_subject: StatusBits
@@ -75,7 +78,7 @@ class Sample(Form):
 
 
 class SamplingList(SignedCredential):
-    """The verifier's signed list."""
+    """List of the device-days that a verifier sampled, signed by the verifier."""
 
     credential_subject: Sample
     related_resource: tuple[RelatedResource, ...]
@@ -89,7 +92,7 @@ class Approved(Form):
 
 
 class IssueApproval(SignedCredential):
-    """The signed approval."""
+    """Operator's signed approval to issue a verified statement."""
 
     credential_subject: Approved
     related_resource: tuple[RelatedResource, ...]
@@ -293,7 +296,7 @@ class Conclusion(Form):
 
 
 class Verification(SignedCredential):
-    """The verifier's credential."""
+    """The verifier's signed credential on a statement, with the conclusions."""
 
     credential_subject: Conclusion
     related_resource: tuple[RelatedResource, ...]

@@ -70,7 +70,7 @@ def hour_starts(time_us: Int64, timezone: str) -> Int64:
 
 
 class Kind(NamedTuple):
-    """A kind of value."""
+    """Kind of value that a station gives for an hour or a day."""
 
     name: str
     period: Period

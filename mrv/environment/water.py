@@ -128,7 +128,7 @@ def _index(means: dict[str, float], day: Day) -> Row:
 
 class Season(NamedTuple):
     """
-    Days of a field.
+    Water levels of a rice field over a season, as numbers of days.
 
     `days`, `dry_days`: days that are known, and those that reached 15 cm below ground.
     `dry_downs`: falls to 15 cm below ground after which the field was flooded again.

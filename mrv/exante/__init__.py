@@ -32,7 +32,7 @@ def load() -> Mapping[str, Estimate]:
 
 def find(identifier: str) -> Estimate:
     """
-    Return one estimate.
+    Return the ex-ante estimate of an id.
 
     Raises MethodologyError if the id is unknown; lists the known ones.
     """

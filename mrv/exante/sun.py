@@ -191,9 +191,9 @@ def cloudy(clear_kwh_m2: Sequence[float]) -> list[float]:
 
 def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
     """
-    Return the monthly energy of modules with several orientations. [kWh]
+    Return the energy of modules with several orientations, by month. [kWh]
 
-    With typical cloud cover; within the tropics of clear skies, without a monsoon.
+    Typical cloud cover is assumed; within the tropics a clear sky, without a monsoon.
 
     `roofs`: orientation of the modules, and their power. [kW]
     Raises MethodologyError if pvlib is not installed.

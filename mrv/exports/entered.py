@@ -193,7 +193,7 @@ class Acceptance(Entry, frozen=True, kw_only=True):
 
 
 class Authority(Entry, frozen=True, kw_only=True):
-    """All entries of authorities."""
+    """All entries that authorities and registries made about projects, statements and Parties."""
 
     registrations: tuple[Registration, ...] = ()
     authorizations: tuple[Authorization, ...] = ()

@@ -282,7 +282,7 @@ def disclosures(twin: Twin) -> list[dict[str, str]]:
 
 def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """
-    Return the restored originals.
+    Return the signed originals, restored from a public version and its disclosures.
 
     Raises SignatureError if a disclosure is missing or wrong, or the originals have another digest.
     """

@@ -165,7 +165,7 @@ class Missing:
 @dataclass(slots=True)
 class Draft:
     """
-    An export in progress.
+    An export that is being composed.
 
     `tables`: documents or rows by table, in the order of the format.
     `missing`: each missing field once; empty if the export is complete.
@@ -187,7 +187,7 @@ class Draft:
 
 class Fields:
     """
-    A row in progress.
+    Row of an export's table that is being composed.
 
     `draft`: list that receives missing fields.
     """

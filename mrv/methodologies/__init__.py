@@ -61,7 +61,7 @@ def load() -> Mapping[str, Methodology]:
 
 def find(identifier: str, version: str | None = None) -> Methodology:
     """
-    Return one methodology.
+    Return the methodology of an id and version.
 
     Raises MethodologyError if the id or the version is unknown; lists the known ones.
     """

@@ -31,10 +31,10 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Return waste [g] as [t] by composition, electricity, diesel, and earlier years' waste.
+    Return waste by composition [g as t] of this and earlier years, electricity and diesel.
 
-    Emissions of waste from earlier years are applied in proportion to the length of the period;
-    waste of this year with its full first year.
+    Emissions in the year from waste of earlier years are multiplied by the share of the year in
+    the period. Waste delivered in the period counts with the decay of a full first year.
     """
     waste = total(activities, "waste") / G_PER_T
     number = max(1, year - parameters["first_year"] + 1)

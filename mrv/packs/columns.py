@@ -172,7 +172,7 @@ class _Head:
         self.at = 0
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Return a Thrift struct."""
+        """Return the Thrift struct at the current position, as values by field number."""
         if depth > _DEEPEST:
             raise ValueError("nested too deeply")
         result: dict[int, Any] = {}

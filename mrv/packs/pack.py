@@ -88,7 +88,7 @@ class Table:
 @dataclass(frozen=True, slots=True)
 class Pack:
     """
-    Contents of a path.
+    Contents of an evidence pack, or of a statement's file alone.
 
     `files`: documents by name; a statement alone has only `statement.json`.
     `readings`: by device class; read as they are iterated, all rows of a device in one.

@@ -100,7 +100,7 @@ class LettersFile(NamedTuple):
 
     def read(self) -> None:
         """
-        Read all rows once.
+        Check all rows of rejected messages, by reading them once.
 
         Raises InputError if not a Parquet file of these columns, a row lacks id, time or reason, or
         there are too many rows.

@@ -134,7 +134,7 @@ def of_role(name: str) -> tuple[Code, ...]:
 
 
 def parameters() -> Mapping[str, Declared]:
-    """Return all declared parameters."""
+    """Return all parameters whose possible evidence is declared."""
     return _table().parameters
 
 

@@ -35,7 +35,7 @@ class Key(NamedTuple):
     `low`, `high`: limits of a number, inclusive.
     `form`: form of a text or date; `flat` for a mapping whose keys are listed with those of the
     other fields, `derived` for a field that a file does not have.
-    `order`: fields by which rows of a list are sorted; two rows may not be equal in all of them.
+    `order`: fields by which rows of a list are sorted; no two rows can be equal in all of them.
     `column`: column in the database, where it is not the name of the field.
     """
 

@@ -66,7 +66,7 @@ class Bound:
 
 @cache
 def bounds() -> tuple[Bound, ...]:
-    """Return all published bounds."""
+    """Return the longest calibration intervals that published rules allow."""
     text = (resources.files(__package__) / "calibration_intervals.toml").read_text("utf-8")
     return tuple(
         Bound(**{**item, "quantities": tuple(item.get("quantities", ()))})

@@ -309,14 +309,20 @@ class MeteredOutside(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Energy of a device in complete intervals, by ascending number; values of at least 0. [Wh]"""
+    """
+    Energy of a device in its complete intervals, with interval numbers ascending; each at least 0.
+    [Wh]
+    """
 
     number: Int64
     value: Int64
 
 
 class Certified(NamedTuple):
-    """Energy of a device in an energy certificate, by ascending interval number; above 0. [Wh]"""
+    """
+    Energy of a device in an energy certificate, with interval numbers ascending; each above 0.
+    [Wh]
+    """
 
     certificate: str
     scheme: str

@@ -144,7 +144,7 @@ class Line:
 @dataclass(frozen=True)
 class Facts:
     """
-    Input of a report.
+    Data from which a statement's report is written.
 
     `statement`: the statement's credential, unsigned for a draft.
     `verification`: the verifier's credential.

@@ -63,7 +63,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def group(self) -> str:
-        """Return the first three letters of its id."""
+        """Return the group of the rule: the first three letters of its id."""
         return self.id.partition("-")[0]
 
 

@@ -352,8 +352,8 @@ class Account:
     @property
     def net_gross_ug(self) -> tuple[int, int]:
         """
-        Return the reduction after and before deductions; of equal reductions after deductions, that
-        before decides. [ug CO2e]
+        Return the reduction after deductions, then before them, as a key to compare accounts. [ug
+        CO2e]
         """
         gross = added(self.gross).reduction_t
         return (

@@ -78,7 +78,7 @@ def close(
     supporting: SupportingData | None = None,
 ) -> PeriodResult:
     """
-    Close a monitoring period.
+    Close a monitoring period, and return its result.
 
     `fleet`: fleet with the project's devices; `rows` has indices into it.
     `calibrations`: mapping of device id to sequence of Calibration.

@@ -411,9 +411,9 @@ def _published(facts: Facts, account: Account, entered: Entered) -> list[str] | 
 
 def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
     """
-    Return published values of a parameter: ends of its range, its list, its default.
+    Return the published values of a parameter: the ends of its range, its list, its default.
 
-    For a year: the first and the last accepted year.
+    A calendar year has the first and the last accepted year.
     """
     declared, spec = of_parameter(entered.name), entered.spec
     plausible = () if spec.plausible is None else spec.plausible.ranges

@@ -103,7 +103,7 @@ class Metered:
 
     @property
     def whole(self) -> Service:
-        """Return its intervals in service."""
+        """Return the device's intervals in service."""
         return self.base.service
 
     @property

@@ -70,12 +70,12 @@ class Authority:
 
     @cached_property
     def loaded(self) -> tuple[x509.Certificate, ...]:
-        """Return its certificates."""
+        """Return the certificates of the authority, parsed."""
         return tuple(certificate(pem, f"authority {self.name!r}") for pem in self.certificates)
 
     @cached_property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """Return self-signed certificates."""
+        """Return the self-signed certificates of the authority."""
         return tuple(loaded for loaded in self.loaded if self_signed(loaded))
 
     def to_json(self) -> dict[str, Any]:

@@ -287,7 +287,7 @@ class DayKey(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class DayLeaf:
     """
-    One device-day.
+    Hash and number of the rows of one device on one local day: a leaf of the Merkle tree.
 
     `device`, `day`, `table`: key of the rows; the day is a date in the project's time zone,
     YYYY-MM-DD.
@@ -348,7 +348,7 @@ class DayLeaf:
 @dataclass(frozen=True, slots=True)
 class Digest:
     """
-    Root and leaves.
+    Merkle root of device-days, and its leaves.
 
     `root`: Merkle root in hex; for no leaves, the hash of nothing.
     `leaves`: leaves in order.

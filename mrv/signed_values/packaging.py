@@ -32,7 +32,7 @@ _BEGIN = re.compile(r"^[ \t]*(?=OCMF\|)", re.MULTILINE)
 @dataclass(slots=True)
 class Item:
     """
-    A value as received.
+    A signed value as received.
 
     `text`: the value, without transport encoding.
     `key`: text of the key sent with it.

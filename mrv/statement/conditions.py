@@ -331,7 +331,7 @@ def reasoned(reason: str) -> bool:
 
 
 def first_of(texts: Sequence[str]) -> str:
-    """Return the first of several, and how many more there are."""
+    """Return the first of several texts, with the number of the others."""
     more = len(texts) - _LISTED
     return "; ".join(texts[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 

@@ -65,7 +65,10 @@ REJECTING = ("adverse", "disclaimer")
 
 
 def opinion_word(opinion: Opinion) -> Opinion:
-    """Return the word of an opinion in credentials, also for an older word."""
+    """
+    Return the word for an opinion that credentials use now: `unmodified` of older ones is
+    `unqualified`.
+    """
     return _OLDER.get(opinion, opinion)
 
 

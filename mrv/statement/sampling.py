@@ -246,7 +246,7 @@ def check_sampling(
     document: Mapping[str, Any], statement: Mapping[str, Any], case: Case, holder: EnrolledKey
 ) -> tuple[int, int, int]:
     """
-    Draw a list again and compare; the caller checks its proof.
+    Draw a signed sampling list again and compare; the caller checks its proof.
 
     Raises CanonicalError or SignatureError if it does not have the form of `sign_sampling`, is of
     another statement, or differs from the draw of its seed.

@@ -186,7 +186,7 @@ def check_named(key: EnrolledKey) -> None:
 
 
 def check_project(key: EnrolledKey, project: str, what: str) -> None:
-    """Refuse a key that may not sign for a project; EnrolmentError names both."""
+    """Refuse a key that is not permitted to sign for a project; EnrolmentError names both."""
     allowed = key.bounds.projects
     if allowed is not None and project not in allowed:
         raise EnrolmentError(
@@ -310,12 +310,12 @@ _URN = "urn:tonne:status:"
 
 
 def place(statement: str) -> int:
-    """Return the index of a statement in its project's list."""
+    """Return the index of a statement in its project's status list."""
     return int.from_bytes(canonical.sha256(statement.encode())[:3], "big")
 
 
 def list_id(project: str) -> str:
-    """Return the name of a project's list."""
+    """Return the name of a project's status list."""
     return f"{_URN}{project}"
 
 
@@ -342,7 +342,7 @@ def sign_list(
     days: int = LIFE_DAYS,
 ) -> dict[str, Any]:
     """
-    Return a project's signed list.
+    Return a project's signed status list: which of its statements are no longer valid.
 
     `every`: all statements of the project.
     `ended`: those no longer valid.
@@ -382,7 +382,7 @@ def sign_list(
 
 def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
     """
-    Return whether a statement is still valid according to a list; the caller checks its proof.
+    Return whether a statement is still valid by a status list; the caller checks the list's proof.
 
     Raises CanonicalError if it is the list of another project.
     """
@@ -390,7 +390,7 @@ def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
 
 
 def ended(document: Mapping[str, Any], project: str, statements: Iterable[str]) -> set[str]:
-    """Return the statements that have ended according to a list; errors as `counts`."""
+    """Return the statements that are no longer valid by a status list; errors as `counts`."""
     if document.get("type") != list(_LIST_TYPES) or document.get("id") != list_id(project):
         raise CanonicalError(f"not the status list {list_id(project)}; get the project's own list")
     bits_of = read(StatusList, document, f"status list {list_id(project)}").credential_subject
@@ -403,7 +403,7 @@ def ended(document: Mapping[str, Any], project: str, statements: Iterable[str]) 
 
 def lasts(document: Mapping[str, Any]) -> tuple[datetime, datetime]:
     """
-    Return start and end of a list's validity, end excluded.
+    Return start and end of a status list's validity, end excluded.
 
     Raises CanonicalError or SignatureError if it is not a list, or a time is invalid.
     """

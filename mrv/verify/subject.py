@@ -336,7 +336,7 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--keys {file} is part of the pack, so its maker chose the keys; pass "
+            f"--keys {file} is part of the pack, so its creator chose the keys; pass "
             "keys that you obtained from operator, verifier and log, or omit --keys "
             "to check the pack alone"
         )
@@ -362,8 +362,8 @@ def own_policy(file: str, pack: str) -> Policy:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--policy {file} is part of the pack, so its maker chose the witnesses; pass your own "
-            "policy"
+            f"--policy {file} is part of the pack, so its creator chose the witnesses; pass your "
+            "own policy"
         )
     return _policy(given(file, "--policy"), f"--policy {file}")
 
@@ -384,7 +384,7 @@ def own_authorities(file: str, pack: str) -> StampRule:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--authorities {file} is part of the pack, so its maker chose the authorities; pass "
+            f"--authorities {file} is part of the pack, so its creator chose the authorities; pass "
             "certificates that you obtained from the authorities"
         )
     try:
@@ -402,8 +402,8 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
     """
     if is_part_of(file, pack):
         raise InputError(
-            f"--meter-keys {file} is part of the pack, so its maker chose the keys; pass the keys "
-            "on the meters' labels or in the manufacturers' lists"
+            f"--meter-keys {file} is part of the pack, so its creator chose the keys; pass the "
+            "keys on the meters' labels or in the manufacturers' lists"
         )
     try:
         return read_own_keys(given(file, "--meter-keys").decode("utf-8", "replace"))

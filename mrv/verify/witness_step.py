@@ -157,7 +157,7 @@ def _check_logs(subject: Subject, note: str) -> None:
                 "issued",
                 f"log {origin} among those of the policy:"
                 f" {', '.join(log.key.name for log in policy.logs)}",
-                "ask the maker of the policy whether this log is accepted",
+                "ask the author of the policy whether this log is accepted",
             )
 
 

@@ -50,8 +50,9 @@ class Recorder:
 
     def put(self, source: str, records: Sequence[Record], *, again: bool = False) -> bool:
         """
-        Store records; return whether they are on disk. With `again` the source repeats
-        failed records.
+        Store records; return whether they are on disk.
+
+        `again`: the source repeats records that could not be stored.
         """
         try:
             dropped = self._outbox.put(records)

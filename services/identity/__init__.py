@@ -101,7 +101,7 @@ class Authority:
 
     @property
     def certificate(self) -> bytes:
-        """Return its own certificate, PEM, trusted by every client."""
+        """Return the authority's own certificate, PEM, which every client trusts."""
         return self._own.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, principal: str, days: int) -> Issued:

@@ -189,7 +189,10 @@ class Handover:
     # the storing thread
 
     def take(self) -> tuple[Inbox, Read] | None:
-        """Take a batch, or None where none came for a while; `ended` once none comes any more."""
+        """
+        Return the next batch; None if none came for a while, or after the last one (`ended` is
+        then set).
+        """
         try:
             batch = self._todo.get(timeout=CHECK_S)
         except queue.Empty:

@@ -87,9 +87,9 @@ def security_options(access: KafkaAccess) -> dict[str, Any]:
 
 def words(error: BaseException, doing: str = "do this") -> str:
     """
-    Return the meaning of a Kafka error, and the remedy.
+    Return the meaning of a Kafka error in words, and the remedy.
 
-    `doing`: the operation, as in "our user may not .."; Kafka's error lacks it.
+    `doing`: the operation that was rejected, for the text, as Kafka's error does not name it.
     """
     if isinstance(error, _REFUSED):
         return f"this Kafka user may not {doing}{_ACCESS}"

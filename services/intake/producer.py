@@ -40,7 +40,7 @@ __all__ = ["MAX_RECORD", "NotStoredError", "Outgoing", "Producer"]
 
 
 class NotStoredError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
-    """Records may not be stored; all can be sent again."""
+    """Some records are possibly not stored; all can be sent again."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -87,7 +87,7 @@ class Producer:
         """
         Send records; return once all are stored.
 
-        Raises NotStoredError when one may not be stored; all can be sent again.
+        Raises NotStoredError when it is not certain that all are stored; all can be sent again.
         Raises InputError when a TLS file cannot be used.
         """
         with Reasons(self._access) as reasons:

@@ -100,7 +100,7 @@ def of_nodes(topics: Sequence[str]) -> list[int]:
 
 
 class Turn:
-    """State of the nodes for one batch, loaded at its start if not cached."""
+    """Processing of one batch's Sparkplug messages: the nodes' state before it, and its changes."""
 
     def __init__(self, nodes: SparkplugNodes, connection: Connection) -> None:
         self._rules = nodes.rules
@@ -117,12 +117,15 @@ class Turn:
         return node
 
     def begin(self) -> None:
-        """Start again with the same messages."""
+        """Discard the changes, so that the same messages can be processed again."""
         self._changed.clear()
         self.outcome = Outcome(0)
 
     def read_anew(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
-        """Return the Sparkplug messages of a batch as a whole turn; see `read`."""
+        """
+        Return the decoded Sparkplug messages of a batch, with earlier changes discarded first; see
+        `read`.
+        """
         self.begin()
         return self.read(fleet, inbox, messages)
 

@@ -106,7 +106,7 @@ def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
     result = [c.words() for c in conditions if c.name == acceptance.UNVERIFIED and not c.holds]
     if result:
         raise StatementStateError(
-            f"statement {name} may not be signed: {'; '.join(result)}"
+            f"statement {name} cannot be signed: {'; '.join(result)}"
             " (TONNE_REQUIRE_ACCEPTED_FACTORS is set)"
         )
 

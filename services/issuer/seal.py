@@ -265,7 +265,7 @@ def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
 
 
 def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
-    """Return the next log entries of a changed day; None if it may not be sealed again yet."""
+    """Return the next log entries of a changed day; None if it is too early to seal it again."""
     job, accept = day.job, run.accept
     with snapshot(run.conn), run.conn.cursor() as cursor:
         fleet = run.of.of_snapshot()

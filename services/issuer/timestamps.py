@@ -252,9 +252,9 @@ def policy_of(settings: Settings) -> Policy | None:
     """
     Return the time-stamp policy of this installation; None without one.
 
-    A pinned trust root with authorities determines the accepted tokens, and an issue then waits for
-    them, without TONNE_TIMESTAMP_URLS for ever.  It is read each time, so an expired trust root
-    stops no pipeline.
+    If a pinned trust root names authorities, only their tokens are accepted, and an issue waits for
+    them; without TONNE_TIMESTAMP_URLS, the servers to ask, it waits without an end.  The trust root
+    is read each time, so that an expired one stops no pipeline.
 
     Raises SettingsError if accepted authorities are defined nowhere, or twice.  Raises
     EnrolmentError if the file or the trust root is invalid.

@@ -79,7 +79,7 @@ class Keep:
     Retention policy, and the monitored disk.
 
     `letter_days`, `event_days`, `sky_days`: days for which dead letters, webhook events and
-    clear-sky data are kept; 0 for ever.  `disk`: a folder on the database's disk; the database's
+    clear-sky data are kept; 0: no limit.  `disk`: a folder on the database's disk; the database's
     own by default.  `witnessed`: witnesses are asked to cosign the log's heads.
     """
 
@@ -410,7 +410,7 @@ class Looked(Collector):
         self._overdue = seconds
 
     def lost(self) -> None:
-        """Publish only that the database is unreachable."""
+        """Withdraw all gauges except the one that reports the database as unreachable."""
         self._metrics.fleet_devices.clear()
         self._metrics.coverage_ratio.clear()
         self._now, self._overdue = None, {}

@@ -150,8 +150,8 @@ def _restore(
             conn.execute("SET LOCAL session_replication_role = replica")
         except errors.InsufficientPrivilege as error:
             raise InputError(
-                "the login may not write past append-only tables; restore as a superuser, or have "
-                "a superuser GRANT SET ON PARAMETER session_replication_role to it"
+                "the login has no right to write to append-only tables; restore as a superuser, or "
+                "have a superuser GRANT SET ON PARAMETER session_replication_role to it"
             ) from error
         for table, names in manifest["columns"].items():
             _in(conn, box, table, names)

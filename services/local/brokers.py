@@ -307,7 +307,7 @@ class Mosquitto(Server):
 
     @property
     def log(self) -> Path:
-        """Return its own log, or its output before the log was opened."""
+        """Return the broker's log; before the log was opened, its output."""
         printed = self.folder / self.output
         size = printed.exists() and printed.stat().st_size
         return printed if size else self.folder / "mosquitto.log"

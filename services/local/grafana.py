@@ -146,7 +146,7 @@ class Grafana(Server):
         return self._program
 
     def provision(self, database_port: int, database: str, prometheus: str) -> None:
-        """Write its configuration: data sources, boards, alert rules."""
+        """Write Grafana's configuration: data sources, boards, alert rules."""
         self._secret("admin.password")
         self._secret("database.password")
         ours = shipped("grafana")

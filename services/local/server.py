@@ -55,7 +55,7 @@ class Server(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Return its URL for clients."""
+        """Return the URL of the server for clients."""
 
     @abstractmethod
     def command(self, port: int) -> list[str]:

@@ -81,7 +81,7 @@ class Backlog:
         self._held.add(device)
 
     def held_of(self, arrived: Arrived) -> set[int]:
-        """Return devices among the arrived readings whose readings are only stored for now."""
+        """Return the devices with new readings whose derived rows are postponed."""
         if not self._held:
             return set()
         index = np.array(sorted(self._held), dtype=np.int32)

@@ -59,14 +59,13 @@ def agreed(
     bare: Bare,
 ) -> dict[int, int]:
     """
-    Return, by device, the time from which stored and recalculated rows agree.
+    Return, by device, the time from which stored and recalculated rows agree; devices without such
+    a time are omitted. [us UTC]
 
     `remade`: rows recalculated up to `Piece.to_us` of each device.
     `last_us`: fleet index to the last changed reading. [us UTC]
     `newest_us`: fleet index to the newest reading with stored rows. [us UTC]
     `bare`: as for `register_checkpoints.last`.
-
-    Only devices that agree. [us UTC]
     """
     sought = {
         d: _Sought(last_us[d], end, newest_us[d])

@@ -67,7 +67,8 @@ class Note(NamedTuple):
 
 class Notes:
     """
-    Queue of one process's notes, in order of commits.
+    Queue of notes in the order of their commits; a note lists readings whose rows are not derived
+    yet.
 
     `gate`: held while a commit becomes visible and is added here.
     `lost`: whether the database may have notes that are not here.
@@ -86,7 +87,7 @@ class Notes:
 
     @property
     def readings(self) -> int:
-        """Return the number of readings in notes."""
+        """Return the number of readings in the queue."""
         return self._readings
 
     def enter(self, notes: Sequence[Note]) -> None:
@@ -95,7 +96,7 @@ class Notes:
         self._readings += sum(note.readings for note in notes)
 
     def take(self) -> list[Note]:
-        """Return and remove all notes; hold the gate."""
+        """Return and remove all notes; the caller must hold `gate`."""
         notes, self._waiting, self._readings = self._waiting, [], 0
         if notes:
             self._taken_s = notes[0].stored_s
@@ -108,13 +109,16 @@ class Notes:
             self._room.notify_all()
 
     def clear(self) -> None:
-        """Remove all notes, when those of the database become requests; hold the gate."""
+        """Remove all notes, as those in the database become requests; `gate` must be held."""
         self.take()
         self.lost = False
         self.derived()
 
     def wait_for_room(self) -> None:
-        """Wait while the queue is full; what remains is left to the database."""
+        """
+        Wait while the queue is full; after a time limit its notes are left in the database for
+        later.
+        """
         with self._room:
             full = not self._room.wait_for(
                 lambda: self._readings < MOST_READINGS, timeout=_PATIENCE_S
@@ -134,9 +138,9 @@ class Notes:
 @dataclass(frozen=True, slots=True)
 class Made:
     """
-    Result of a derivation, and the state to be adopted after its commit.
+    Derived rows of a step, and the state to adopt after its commit.
 
-    `put_off` are devices whose rows are postponed; `newest` the last readings of all devices.
+    `put_off`: devices whose rows are postponed. `newest`: the last readings of all devices.
     """
 
     committed: Committed
@@ -199,7 +203,10 @@ class Deriver:
 
     @property
     def behind(self) -> int:
-        """Return the number of devices with requests, without those in notes."""
+        """
+        Return the number of devices that wait for a recalculation; new readings in the queue of
+        notes are not included.
+        """
         return len(self._backlog)
 
     def make(self, cursor: Cursor, arrived: Arrived) -> Made:

@@ -341,8 +341,8 @@ def stale(conn: Connection, plan: Plan) -> list[Stale]:
     """
     Return devices with emission rows whose factors differ from the plan's.
 
-    By the ids of the factors in each row; a value corrected under its id is found by `tonne rebuild
-    --check`.
+    The ids of the factors in each row are compared; a value corrected under its id is found by
+    `tonne rebuild --check`.
     """
     rows = conn.execute(
         "SELECT project_id, device_id, methodology, factor,"

@@ -56,7 +56,7 @@ class Piece:
 
     @property
     def rows(self) -> IntervalRows:
-        """Return its interval rows."""
+        """Return the interval rows of the spans."""
         rows = self.metered.rows
         if not self.from_us:
             return rows.take(np.zeros(len(rows), dtype=np.bool_))
@@ -83,7 +83,7 @@ class Remade:
                 yield device, begin, piece.to_us.get(device, FAR_US)
 
     def rows(self) -> IntervalRows:
-        """Return its interval rows."""
+        """Return the recalculated interval rows."""
         return IntervalRows.concat([piece.rows for piece in self.pieces])
 
     def devices(self) -> set[int]:
@@ -113,7 +113,7 @@ class Remade:
         )
 
     def join(self, other: Remade) -> None:
-        """Add other recalculated rows."""
+        """Add the recalculated rows of another result."""
         self.pieces += other.pieces
         self.events += other.events
 

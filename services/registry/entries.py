@@ -117,8 +117,8 @@ class Replacement:
     """
     Replacement of a device's physical meter.
 
-    `channel` is the column of the device class, values are in its base units.  Of the `same_meter`
-    only the register began again.
+    `channel`: column of the device class; the values are in its base units.
+    `same_meter`: the meter stayed, and only its register began again.
     """
 
     at: datetime

@@ -66,7 +66,7 @@ class Row:
         return value is not None and not (isinstance(value, Plain) and value in NULLS)
 
     def text(self, key: str) -> str:
-        """Return required text."""
+        """Return the text of a required key."""
         result = self.optional(key)
         return str(self.required(key, result, "text") or "")
 
@@ -100,7 +100,7 @@ class Row:
         return value.startswith(PLACEHOLDER)
 
     def identifier(self, key: str) -> str:
-        """Return a required id."""
+        """Return the id in a required key."""
         result = self.text(key)
         if result and not ID.match(result):
             self.problem(

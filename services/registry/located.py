@@ -211,7 +211,7 @@ class _Reading:
         self._name, self._first, self._left = name, first, maximum
 
     def value(self, node: Node, depth: int) -> Value:
-        """Return a node's value."""
+        """Return the value of a YAML node."""
         line = node.start_mark.line + self._first
         self._left -= 1
         if depth > MAX_DEPTH:

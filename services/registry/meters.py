@@ -114,8 +114,9 @@ def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
     Yield pairs of ids with similar serial numbers, possibly one physical meter.
 
-    Of one maker: serials that differ only in punctuation, leading zeros, or similar letters and
-    digits; of two makers: equal serials too long for coincidence.
+    Serial numbers of one maker are similar if they differ only in punctuation, leading zeros, or
+    similar letters and digits. Those of two makers are similar if they are equal and too long for a
+    coincidence.
     """
     same = {(device.id, other.id) for device, other in same_meters(registry)}
 
@@ -190,14 +191,13 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     """Yield warnings on meters of a project that will cause findings in statements."""
     mine = [devices[name] for name in dict.fromkeys(d.device for d in project.devices)]
     for lacks, names in (
-        ("maker or serial", [d.id for d in mine if not (d.maker and d.serial)]),
-        ("certificates that name no serial", [d.id for d in mine if _unnamed(d)]),
+        ("no `maker` or `serial`", [d.id for d in mine if not (d.maker and d.serial)]),
+        ("certificates that name no serial number", [d.id for d in mine if _unnamed(d)]),
         ("replacements without a document", [d.id for d in mine if _undocumented(d)]),
     ):
         if names:
-            what = f"no {lacks}" if lacks.startswith("maker") else lacks
             yield _warning(
-                project, f"{what}: {_listed(names)}; add them, or the statement reports it"
+                project, f"{lacks}: {_listed(names)}; add them, or the statement reports it"
             )
     unrated = [name for name in _earning(project) if devices[name].rated_power_w is None]
     if unrated:

@@ -323,7 +323,7 @@ def _device_example(device_class: DeviceClass, country: str) -> Iterator[str]:
     yield "    installed: 2026-01-01T00:00:00+07:00  # time with its UTC offset\n"
     yield f"    # maker: {PLACEHOLDER}MAKER\n"
     yield f"    # model: {PLACEHOLDER}MODEL\n"
-    yield f"    # serial: {PLACEHOLDER}SERIAL  # maker and serial identify the meter\n"
+    yield f"    # serial: {PLACEHOLDER}SERIAL  # `maker` and `serial` identify the meter\n"
     yield "    # gateway: gw-1  # the registered device that transmits its data\n"
     yield "    # removed: 2036-01-01T00:00:00+07:00\n"
     yield "    # commissioned: 2026-02-01  # missing data raise an alarm from this day on\n"

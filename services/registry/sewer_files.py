@@ -58,7 +58,7 @@ class Cells:
         return result
 
     def name(self, key: str, *, needed: bool) -> str | None:
-        """Return an id."""
+        """Return the id in a cell."""
         result = self.text(key)
         if result is None:
             if needed:
@@ -92,7 +92,7 @@ class Cells:
         return int(result)
 
     def flag(self, key: str) -> bool:
-        """Return yes or no."""
+        """Return true or false for a cell with yes or no."""
         result = (self.text(key) or "false").lower()
         if result not in ("true", "false"):
             self.problems.append(f"{key} = {result!r} must be true or false")
@@ -193,7 +193,7 @@ def properties(asset: Asset) -> dict[str, Any]:
 
 
 def collection(assets: Iterable[Asset]) -> dict[str, Any]:
-    """Return a FeatureCollection."""
+    """Return assets as a GeoJSON FeatureCollection."""
     return {"type": "FeatureCollection", "features": [feature(a) for a in assets]}
 
 

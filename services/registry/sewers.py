@@ -26,7 +26,7 @@ _OUT = ("outfall", "pumping_station")
 @dataclass(frozen=True, slots=True)
 class Asset:
     """
-    Sewer asset.
+    Asset of a sewer network: a pipe, manhole, pumping station or outfall.
 
     `path` is longitude and latitude of its corners; a node has one.  `level_m` is the bottom of a
     node, or of a pipe at its begin, `level_to_m` at its end, `cover_m` the lid.  [m above mean sea

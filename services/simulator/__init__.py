@@ -99,7 +99,7 @@ class Source(Protocol):
 
 class Outgoing(NamedTuple):
     """
-    Message to publish.
+    Message of a device that is to be published.
 
     `ids` are the message numbers that a receipt must name before the device may forget it; empty
     for a message without receipt (garbage).

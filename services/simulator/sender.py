@@ -61,7 +61,7 @@ class Sent:
     last_ts_us: int | None = None
 
     def count(self, message: Outgoing) -> None:
-        """Count a new message."""
+        """Count a message that is sent for the first time."""
         self.messages += 1
         if message.ids:
             earliest, latest = self.first_ts_us, self.last_ts_us

@@ -253,7 +253,10 @@ def two_back(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> lis
 
 
 def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
-    """Return devices with fewer than two stored readings, whose earlier ones are archived."""
+    """
+    Return devices with fewer than two readings in the database, of which the archive has earlier
+    ones.
+    """
     result = []
     for device in devices:
         cursor.execute(

@@ -76,7 +76,8 @@ class VisitedError(TonneError):
 @dataclass(frozen=True, slots=True)
 class Position:
     """
-    Partition held by this worker: epoch, next record to store, number of visits.
+    Partition that this worker owns: epoch, next record to store, and number of writes by other
+    processes (visits).
 
     `digest` is the SHA-256 of the record before it, None if unknown.
     """
@@ -145,8 +146,8 @@ def lock(cursor: Cursor, topic: str, partitions: Iterable[int]) -> None:
 
 def visit(cursor: Cursor, topic: str, partitions: Iterable[int]) -> dict[int, int]:
     """
-    Count a write by another process for the devices of locked
-    partitions; return the new counts.
+    Record that another process wrote rows for devices of locked partitions; return the new number
+    of such visits of each.
     """
     cursor.execute(
         "UPDATE stream_offset SET visits = visits + 1 WHERE topic = %s AND partition = ANY(%s)"

@@ -101,7 +101,7 @@ MISSING = ("birth_missing", "sequence_gap")
 def read_nodes(
     turn: Turn, result: Sequence[Parcel | Spoiled], fleet: Fleet
 ) -> list[Parcel | Spoiled]:
-    """Return parcels with the readings of their Sparkplug messages, created anew at each call."""
+    """Return parcels with the readings of Sparkplug messages; each call decodes them again."""
     turn.begin()
     out: list[Parcel | Spoiled] = []
     for item in result:

@@ -55,7 +55,7 @@ class Storing:
         return await self._do(self._chain.take_over, begins, seen)
 
     async def store(self, records: Mapping[int, Sequence[Record]]) -> None:
-        """Store records of partitions."""
+        """Store a batch of Kafka records of several partitions."""
         await self._do(self._chain.store_all, records)
 
     async def idle(self) -> None:
@@ -83,7 +83,7 @@ class Storing:
             raise
 
     def fail(self, error: BaseException) -> None:
-        """Record the first failure."""
+        """Record the first error that ended the storing."""
         if self.failure is None:
             self.failure = error
         self.failed.set()

@@ -295,9 +295,9 @@ class Member:
 
 class Parts:
     """
-    Parts of a worker.
+    Parts of a running worker: its storing thread, its checks and its metrics.
 
-    `chain`: open already.
+    `chain`: chain of processing steps, open already.
     """
 
     def __init__(

@@ -225,10 +225,9 @@ class StreamChain:
 
     def store_all(self, records: Mapping[int, Sequence[Record]]) -> None:
         """
-        Store records of several partitions, as `store` does.
+        Store records of several partitions, as `store` does; in one transaction if possible.
 
-        In one transaction if possible, as a transaction costs more than the few messages of a
-        record.
+        A transaction costs more than the few messages of a record.
         """
         if not (len(records) > 1 and small(records.values()) and self._stored_together(records)):
             for partition, subset in records.items():

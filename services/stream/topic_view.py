@@ -85,7 +85,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         }
 
     def on_assignment(self, assignment: Any) -> None:
-        """Record our assignment."""
+        """Record the partitions that the group assigned to this worker."""
         user_data = assignment.user_data or b""
         self.covered = int(user_data) if user_data.isdigit() else None
         self.by_older = self.covered is None
@@ -137,8 +137,8 @@ class TopicView:
 
     async def require_group(self, group: str) -> None:
         """
-        Raise `AwayError` if the user may not read in a group, as Faust would wait without an
-        error.
+        Raise `AwayError` if the user has no right to read in a group, as Faust would wait without
+        an error.
         """
         await self._answer(partial(self._may_read_as, group), f"read as group {group!r}")
 

@@ -401,7 +401,7 @@ def test_the_auditor_s_command(made, both, tmp_path, capsys, monkeypatch):
     assert "east root at" in capsys.readouterr().out
     (pack / "authorities.pem").write_text(own.read_text())
     assert command.main([str(pack), "--authorities", str(pack / "authorities.pem")]) == 2
-    assert "its maker chose the authorities" in capsys.readouterr().err
+    assert "its creator chose the authorities" in capsys.readouterr().err
     (pack / "authorities.pem").unlink()
     monkeypatch.setitem(__import__("sys").modules, "rfc3161_client", None)
     assert command.main([*words, "--accept", "no-timestamps"]) == 0

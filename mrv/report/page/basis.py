@@ -177,7 +177,7 @@ class Span:
     days: set[date] = field(default_factory=set)
 
     def add(self, day: Day) -> None:
-        """Add a device's day."""
+        """Add the quantity and times of a device's day."""
         if day.value is not None:
             self.value = (self.value or 0) + day.value
         self.service_us += day.to_us - day.from_us

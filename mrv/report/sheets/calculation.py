@@ -191,7 +191,7 @@ def calculation(
     sheet: Grid, reckoning: Reckoning, words: Words, others: tuple[Grid, Grid, Grid]
 ) -> Calculated:
     """
-    Write the sheet.
+    Write the calculation sheet of the monitoring report.
 
     `others`: days, gaps, deductions.
     """

@@ -31,10 +31,11 @@ _KINDS = ("check meter", "invoice")
 
 def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[str, Grid]) -> None:
     """
-    Write the sums of failed checks by kind; the kind with the larger total is decisive.
+    Write the potential misstatements of failed cross-checks, summed by kind; the kind with the
+    larger total is decisive.
 
     `at`: row of the table's head.
-    `cells`: address of the period's reduction; the sheet of the checks.
+    `cells`: address of the period's reduction, and the sheet with the cross-checks.
     """
     reduction, checked = cells
     misstatements = facts.subject.materiality

@@ -89,7 +89,7 @@ class Styles:
 
 class Grid:
     """
-    A sheet.
+    A sheet of the workbook that is being written.
 
     `name`: key of its name, `sheet.NAME`.
     `widths`: widths of the columns. [characters]

@@ -23,7 +23,8 @@ _BAR_PLACES, _LONGEST = 6, 160
 
 def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str, t: Words) -> Markup:
     """
-    Return a chart: its figures, and its drawing until the script draws it.
+    Return a chart: its figures for the script, and a drawing that is shown until the script has
+    run.
 
     `kind`: a function of `deploy/charts/src/options.mjs`.
     `figures`: its data: numbers, texts, lists of them.

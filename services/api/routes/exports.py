@@ -240,7 +240,7 @@ def file(ask: Reader, job: JobId) -> Response:
     """
     Return the file of a job, for a day after the request.
 
-    Only for the requester, if still permitted.
+    It is returned only to the requester, if still permitted.
     """
     return send_file(ask, job)
 

@@ -46,17 +46,19 @@ def limits_and_evidence(methodology: Methodology) -> Iterator[str]:
             )
         if taken.by_model and not taken.by_design:
             yield (
-                f"The same applies below {float(taken.closer or taken.lowest):g} times the devices'"
-                f" `{taken.by_model}`. Invoices of `{', '.join(taken.uses)}` are not required;"
-                " EVD-03 reports missing ones.\n"
+                f"Below {float(taken.closer or taken.lowest):g} times the devices'"
+                f" `{taken.by_model}`, the credited service is at most the metered consumption"
+                f" divided by `{taken.by_model}` (MTR-06). Invoices of"
+                f" `{', '.join(taken.uses)}` are not required; EVD-03 reports missing ones.\n"
             )
         if taken.by_design:
             closer = taken.lowest if taken.closer is None else taken.closer
             sure = taken.sure if taken.sure > closer else 0
-            also = f" Below {float(sure):g} times it, a finding reports it." if sure else ""
+            also = f" Up to {float(sure):g} times it, the consumption is reported." if sure else ""
             yield (
-                f"The same applies below {float(closer):g} times `{taken.by_design}` (MTR-06,"
-                f" tonne's own rule).{also}\n"
+                f"If the consumption per unit of service is below {float(closer):g} times"
+                f" `{taken.by_design}`, the credited service is at most the metered consumption"
+                f" divided by `{taken.by_design}` (MTR-06, tonne's own rule).{also}\n"
             )
     for built in methodology.capacities:
         of = f" times `{built.of}`" if built.of else ""

@@ -231,7 +231,7 @@ def retention(conn: Connection, settings: Settings) -> Finding:
             "run `tonne watch` or `tonne run`; its log states the reason",
         )
     kept = ", ".join(
-        f"{_NAMES[table]} {f'for {kept} days' if kept else 'for ever'}"
+        f"{_NAMES[table]} {f'for {kept} days' if kept else 'without limit'}"
         for table, kept in days.items()
     )
     return Finding("retention", "ok", f"kept: {kept}")

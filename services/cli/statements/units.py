@@ -62,8 +62,8 @@ def enter(
     """
     Enter an event for a range of units; it cannot be changed later.
 
-    Rejected if a unit would be issued twice or beyond the credited tonnes, transferred before its
-    first transfer, or moved after cancellation or retirement.
+    Rejected if a unit would be issued twice or beyond the credited tonnes, if a transfer would
+    precede the event `first_transferred`, or if the unit is already cancelled or retired.
 
     \b
     Example:

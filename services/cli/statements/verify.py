@@ -87,7 +87,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--large",
     is_flag=True,
-    help="Accept a pack above the usual size, if you know its maker; it needs memory.",
+    help="Accept a pack above the usual size, if you know its creator; it needs more memory.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(

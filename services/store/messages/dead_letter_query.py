@@ -46,9 +46,10 @@ def expire(conn: Connection, before: datetime, author: str) -> int:
 
 def tidy(conn: Connection, before: datetime | None) -> None:
     """
-    Delete quota counts of past days, and counts of messages beyond the quota.
+    Delete the quota counts of past days, and the counts of messages that exceeded the quota.
 
-    `before`: message beginnings from before are deleted; None keeps them.
+    `before`: stored beginnings of messages received before this time are deleted as well; None
+    keeps all.
     """
     conn.execute("SELECT tonne_tidy_letters(%s)", [before])
 

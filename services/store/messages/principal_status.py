@@ -128,7 +128,7 @@ def load(connection: Connection) -> dict[str, Node]:
 
 def write(cursor: Cursor, changed: Sequence[tuple[Node, Node]]) -> None:
     """
-    Store changed nodes.
+    Store the Sparkplug edge nodes that a batch changed.
 
     `changed`: each before and after the change.
     """

@@ -89,11 +89,11 @@ class Int8:
     values: Int64
 
     def width(self) -> int:
-        """Return eight bytes."""
+        """Return the width of a bigint, eight bytes."""
         return 8
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write big-endian integers."""
+        """Write the integers in big-endian order."""
         _fill8(out, keep, self.values.astype(">i8").view(np.uint8), self.values == NULL)
 
 
@@ -104,11 +104,11 @@ class Int2:
     values: NDArray[np.int16]
 
     def width(self) -> int:
-        """Return two bytes."""
+        """Return the width of a smallint, two bytes."""
         return 2
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write big-endian integers."""
+        """Write the integers in big-endian order."""
         del keep
         out[:, :_LENGTH] = (0, 0, 0, 2)
         out[:, _LENGTH:] = self.values.astype(">i2").view(np.uint8).reshape(-1, 2)
@@ -121,11 +121,11 @@ class Float8:
     values: Float64
 
     def width(self) -> int:
-        """Return eight bytes."""
+        """Return the width of a double, eight bytes."""
         return 8
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write big-endian doubles."""
+        """Write the doubles in big-endian order."""
         _fill8(out, keep, self.values.astype(">f8").view(np.uint8), np.isnan(self.values))
 
 
@@ -136,11 +136,11 @@ class Time:
     values: Int64
 
     def width(self) -> int:
-        """Return eight bytes."""
+        """Return the width of a timestamptz, eight bytes."""
         return 8
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write microseconds since 2000."""
+        """Write the times as microseconds since 2000."""
         moved = np.where(self.values == NULL, 0, self.values - EPOCH_2000_US)
         _fill8(out, keep, moved.astype(">i8").view(np.uint8), self.values == NULL)
 

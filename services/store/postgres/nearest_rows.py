@@ -55,7 +55,7 @@ def nearest(
     onward: bool = False,
 ) -> list[TupleRow]:
     """
-    Select the rows next to a time, each device's to its own.
+    Return, for each device, the rows next to a time of its own.
 
     `query`: SELECT of `d.number` and more from `{sought}`, an `unnest` with the alias `d (number,
     ..)`, and of the look-up of its rows, newest first (oldest first where it is `onward`), with

@@ -54,9 +54,8 @@ def every(
 
 def of_files(conn: Connection, files: Collection[str]) -> list[tuple[str, Invoice, datetime]]:
     """
-    Return uncorrected invoices of all projects with one of the files.
-
-    Each with its project and the time of its import.
+    Return uncorrected invoices of all projects with one of the files, each with its project and the
+    time of its import.
 
     `files`: SHA-256 of each, in lower-case hexadecimal digits.
     """

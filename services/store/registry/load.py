@@ -218,7 +218,7 @@ def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]
 
 def load_project(conn: Connection, project_id: str) -> Project:
     """
-    Return one project.
+    Return the project of an id, with its devices.
 
     Raises RegistryError when it is not registered.
     """
@@ -302,7 +302,7 @@ def attribute_versions(
     """
     Return the imported values of an attribute in order, by device that ever had it.
 
-    Each with its time [us UTC]; None where the entry lacks it.
+    Each value has its time [us UTC]; it is None where the entry lacks the attribute.
     """
     result: dict[str, list[tuple[int, Any]]] = {}
     rows = conn.execute(

@@ -132,12 +132,10 @@ def _text(moment: datetime | None) -> str | None:
 
 def revoke(conn: Connection, name: str, at: datetime) -> list[EnrolledKey]:
     """
-    End the validity of a holder's keys; return the ended keys.
+    End the validity of a holder's keys; return those that were valid until now.
 
     `at`: time of the end, possibly in the past when the secret was stolen.
     Raises EnrolmentError if the holder has no key that is valid at that time.
-
-    Without those that ended before.
     """
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('enrolled_key', 0))")
@@ -168,7 +166,7 @@ def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
         ):
             return
         raise EnrolmentError(
-            f"key {key.name!r} may not sign; its enrolment has ended: sign with an enrolled key"
+            f"key {key.name!r} cannot sign, as its enrolment has ended: sign with an enrolled key"
         )
     raise EnrolmentError(
         f"key {key.name!r} ({key.multikey}) is not enrolled as {key.role};"

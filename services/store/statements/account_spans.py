@@ -110,9 +110,9 @@ def without_days(conn: Connection, maximum: int) -> list[str]:
 
 def metered_days(conn: Connection, project: str, end: date) -> dict[date, tuple[int, int, int]]:
     """
-    Return local days before `end` with data of a project's meters.
+    Return the local days before `end` with data of a project's meters.
 
-    Each with the number of its daily sums, and the totals of values and measured times.
+    A day has the number of its daily sums, and the totals of their values and measured times.
     """
     rows = conn.execute(
         "SELECT q.day, count(*), sum(q.value)::numeric, sum(q.measured_us)::numeric"
@@ -151,7 +151,10 @@ def told_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | 
 
 
 def inputs_key(conn: Connection, project: str) -> str:
-    """Return a text that changes with an account's inputs, except registry and meters."""
+    """
+    Return a text that changes whenever an input of a project's account does, other than registry
+    and meter readings.
+    """
     row = conn.execute(
         "SELECT (SELECT count(*) FROM invoice WHERE project_id = %(p)s),"
         " (SELECT count(*) FROM claim WHERE project_id = %(p)s),"
@@ -232,8 +235,8 @@ def owed_at_site(
     """
     Return negative reductions of other projects at the same sites before a period.
 
-    Only projects with other meters, issued before this project's first issue; later ones are
-    neighbours.
+    These projects have other meters, and a statement issued before this project's first one; other
+    projects at the site are neighbours.
 
     Returns: statements, and their amounts that no project has taken over. [ug CO2e]
     """

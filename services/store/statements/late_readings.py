@@ -48,7 +48,7 @@ class Late(NamedTuple):
 
 
 class Notes(NamedTuple):
-    """Notes of a day since its seal: their ids, and readings by device."""
+    """Late readings of a day since its last seal: ids of their notes, and readings by device."""
 
     ids: list[int]
     late: dict[str, Late]
@@ -56,7 +56,7 @@ class Notes(NamedTuple):
 
 class Waiting(NamedTuple):
     """
-    Notes on a device's UTC day.
+    Notes of late readings of a device on a UTC day.
 
     `ids`: their ids; empty if tonne 0.1.0 noted the day as a whole.
     `sealed`: days whose last seals include all of them, as `name_of` writes them.
@@ -164,9 +164,10 @@ def _insert(
 
 def announce(conn: Connection, until: datetime) -> None:
     """
-    Make all commits note readings from before a time from now on, and wait for running commits.
+    From now on, make every commit record which readings from before a time it stores; wait for the
+    running commits.
 
-    `conn`: connection in autocommit: it is announced at once.
+    `conn`: connection in autocommit, so that other commits see this at once.
     Raises ServerError if a commit stays open.
     """
     conn.execute(
@@ -191,7 +192,7 @@ def announce(conn: Connection, until: datetime) -> None:
 
 def of_day(cursor: Cursor, name: str, devices: Sequence[str], from_us: int, to_us: int) -> Notes:
     """
-    Return notes of a sealed day that its last seal does not include.
+    Return the notes of a sealed day's late readings that its last seal does not include.
 
     `name`: the day, as `name_of` writes it.
     `from_us`, `to_us`: its start and end, end excluded. [us UTC]
@@ -223,7 +224,10 @@ def of_day(cursor: Cursor, name: str, devices: Sequence[str], from_us: int, to_u
 
 
 def sealed(conn: Connection, ids: Sequence[int], name: str) -> None:
-    """Mark notes as included in the last seal of a day; call it in the seal's transaction."""
+    """
+    Mark notes of late readings as included in the last seal of a day; call it in the transaction of
+    the seal.
+    """
     if ids:
         conn.execute(
             "UPDATE late_reading SET sealed = sealed || %s::text WHERE id = ANY(%s)",
@@ -232,7 +236,7 @@ def sealed(conn: Connection, ids: Sequence[int], name: str) -> None:
 
 
 def waiting(conn: Connection) -> list[Waiting]:
-    """Return unsealed notes, by day and device."""
+    """Return the notes of late readings that no seal includes yet, by day and device."""
     rows = conn.execute(
         "SELECT device_id, day, array_agg(id), min(noted), min(sealed), max(sealed)"
         " FROM late_reading GROUP BY 1, 2"
@@ -250,7 +254,7 @@ def whole_days(conn: Connection) -> list[tuple[str, date]]:
 
 
 def forget(conn: Connection, days: Iterable[Waiting]) -> None:
-    """Delete sealed notes; newer ones stay."""
+    """Delete the notes of late readings that are sealed by now; newer ones stay."""
     every = list(days)
     ids = [number for note in every for number in note.ids]
     conn.execute("DELETE FROM late_reading WHERE id = ANY(%s)", [ids])
@@ -263,7 +267,7 @@ def forget(conn: Connection, days: Iterable[Waiting]) -> None:
 
 
 def waits(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) -> bool:
-    """Return whether devices have unsealed notes on the UTC days of a span. [us]"""
+    """Return whether devices have unsealed late readings on the UTC days of a span. [us]"""
     row = conn.execute(
         "SELECT EXISTS (SELECT FROM (SELECT device_id, day FROM late_reading"
         " UNION ALL SELECT device_id, day FROM late_day) l"

@@ -29,7 +29,7 @@ def insert_event(
     principal: str | None,
 ) -> None:
     """
-    Store an event.
+    Store an event of a finding.
 
     Raises StatementStateError if the database refuses it, as another event was stored first.
     """
@@ -103,7 +103,7 @@ def insert_approval(
     principal: str | None,
 ) -> None:
     """
-    Store an approval.
+    Store an operator's approval of an issue.
 
     Raises StatementStateError if that holder approved already, or the statement is not verified, or
     is issued.
@@ -158,7 +158,7 @@ def insert_sample(
 
 
 def sample(conn: Connection, statement: str) -> bytes | None:
-    """Return a statement's signed list, if one was drawn."""
+    """Return the signed sampling list of a statement's verifier, if a sample was drawn."""
     row = conn.execute(
         "SELECT document FROM statement_sampling WHERE statement_id = %s", [statement]
     ).fetchone()
@@ -200,7 +200,7 @@ def is_published(conn: Connection, statement: str) -> bool:
 
 
 class Published(NamedTuple):
-    """A project's newest list, and its time of signing."""
+    """A project's newest status list, and the time of its signature."""
 
     document: bytes
     signed: datetime
@@ -223,13 +223,13 @@ def insert_status_list(
 
 
 def listed_projects(conn: Connection) -> list[str]:
-    """Return the projects with published lists."""
+    """Return the projects with published status lists."""
     rows = conn.execute("SELECT DISTINCT project_id FROM status_list ORDER BY project_id")
     return [project for (project,) in rows]
 
 
 def newest_status_list(conn: Connection, project: str) -> Published | None:
-    """Return a project's newest list, if one was ever published."""
+    """Return a project's newest status list, if one was ever published."""
     row = conn.execute(
         "SELECT document, signed FROM status_list WHERE project_id = %s"
         " ORDER BY signed DESC, sequence DESC LIMIT 1",

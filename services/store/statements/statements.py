@@ -73,7 +73,7 @@ class Event:
 
 def find(conn: Connection, statement: str) -> Stored:
     """
-    Return one statement.
+    Return the statement of an id.
 
     Raises RegistryError if there is none of that id.
     """

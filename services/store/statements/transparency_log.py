@@ -107,7 +107,7 @@ def lock(conn: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Stored log entry."""
+    """Entry of the log as stored in the database."""
 
     index: int
     kind: str
@@ -254,9 +254,10 @@ def receipt(conn: Connection, statement: str, kind: str = "issued") -> str | Non
     Return the receipt of a statement's issue, for the first head that includes it; None if not in
     the log.
 
-    With kind `evidence`, that of its pack's manifest. A sufficiently cosigned head precedes one
-    that is not.  The text is always the same, except for later witness signatures and the new key
-    after a rotation.
+    A sufficiently cosigned head precedes one that is not.  The text is always the same, except for
+    later witness signatures and the new key after a rotation.
+
+    `kind`: `issued`, or `evidence` for the receipt of its pack's manifest.
     """
     row = conn.execute(
         "SELECT index FROM log_entry WHERE statement_id = %s AND kind = %s", (statement, kind)

@@ -64,7 +64,7 @@ class Table:
 
     @property
     def names(self) -> str:
-        """Return its columns as an SQL list."""
+        """Return the table's columns as an SQL list."""
         return ", ".join(self.columns)
 
     @property

@@ -172,7 +172,7 @@ def flags_of(conn: Connection, device: Device, begin_us: int, end_us: int) -> li
     """
     Return the flags of a device's readings in [begin, end), in order of time.
 
-    Including channels left empty at arrival because their value was impossible.
+    Channels that were left empty at arrival, because their value was impossible, have flags too.
     """
     channels = [c for c in classes.load()[device.class_id].channels if c != TIME]
     values = " ".join(f"WHEN '{name}' THEN r.{name}::float8" for name in channels)

@@ -47,7 +47,7 @@ def _fields(frame: Frame, ids: Words) -> list[Field]:
 
 def copy_new(cursor: Cursor, ids: Words, frame: Frame) -> None:
     """
-    Store new rows.
+    Store readings that are known to be new.
 
     Raises psycopg.errors.UniqueViolation if a row exists: the caller merges instead.
     """

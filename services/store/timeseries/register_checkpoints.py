@@ -137,8 +137,9 @@ def departed(
     """
     Return the time since which registers of devices have a second sequence. [us UTC]
 
-    Only of devices with one soon after `from_us`: a break more than a week later has no effect.
-    `bare` as for `last`.
+    Devices whose second sequence begins more than a week after `from_us` are omitted, as it has no
+    effect.
+    `bare`: as for `last`.
     """
     spans = {
         device: (us - 1 - INTERVAL_US, us + LOOK_BACK_US + INTERVAL_US)

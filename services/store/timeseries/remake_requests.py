@@ -171,7 +171,7 @@ def move(cursor: Cursor, requests: Mapping[str, Request]) -> None:
 
 
 def end(cursor: Cursor, ids: Iterable[str]) -> None:
-    """Delete completed requests."""
+    """Delete the requests of these devices, as their rows are derived."""
     cursor.execute("DELETE FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))
 
 
@@ -266,7 +266,7 @@ class _Spans(NamedTuple):
         return _Spans(device[heads], day[heads], time_us[heads], last)
 
     def take(self, rows: NDArray[np.bool_]) -> _Spans:
-        """Return the selected rows."""
+        """Return the times of the selected rows."""
         return _Spans(self.device[rows], self.day[rows], self.first_us[rows], self.last_us[rows])
 
     def stamps(self, reach_us: int) -> tuple[list[str], list[str]]:

@@ -62,7 +62,7 @@ def _own_folder(conn: Connection) -> Path | None:
 @dataclass(frozen=True, slots=True)
 class Gauges:
     """
-    One look at the database.
+    State of the database at one time, for Prometheus.
 
     `devices`: number of devices by (state, class).
     `dark_devices`: devices without data because their gateway is offline.

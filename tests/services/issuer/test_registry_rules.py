@@ -270,7 +270,7 @@ OPERATOR = EnrolledKey(
 )
 WRONG = {
     # what is wrong: the rule that reports it, and a word of what it reports
-    "maker": ({"devices": _device("c", maker=None)}, "REG-01", "c has no maker in"),
+    "maker": ({"devices": _device("c", maker=None)}, "REG-01", "c has no manufacturer"),
     "alike": ({"alike": ((CHARGER, BUS),)}, "REG-01", "N-c of c"),
     "certificate": ({"devices": _device("c", calibrations=(CERTIFICATE,))}, "REG-02", "K-1"),
     "replacement": ({"devices": _device("c", replacements=(SWAP,))}, "REG-03", "c: the"),
@@ -288,7 +288,8 @@ WRONG = {
         "REG-02", "by EVN Hai Phong Branch, which operates the plant",
     ),
     "maker's calibration": (
-        {"devices": _device("c", maker="SMA", calibrations=(BY_MAKER,))}, "REG-02", "by the maker",
+        {"devices": _device("c", maker="SMA", calibrations=(BY_MAKER,))},
+        "REG-02", "by the manufacturer",
     ),
     "unit": ({"beyond": (Beyond("c", 60, 60_000.0),)}, "MTR-01", "1,000 times"),
     # of what has to be dated the close says what it lacks

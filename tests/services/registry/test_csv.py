@@ -34,7 +34,7 @@ def test_warnings_of_stored_rows_are_not_those_of_an_import(load):
         return [m for r in planned.results for m in r.messages if r.id == "pv"]
 
     first = load(BASE + PROJECT)
-    assert any("no maker or serial" in said for said in of_pv(first))
+    assert any("no `maker` or `serial`" in said for said in of_pv(first))
     assert of_pv(load(MORE, first.merged)) == []
     assert of_pv(load(BASE + PROJECT, first.merged)) == of_pv(first)
     # what the import itself changes for another row is told

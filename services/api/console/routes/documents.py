@@ -143,7 +143,7 @@ def _decimal(text: str) -> str:
 
 
 def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:
-    """Return the file's name and bytes; refuse users who may not upload."""
+    """Return the file's name and bytes; refuse users without the right to upload."""
     signed_in_for_all(ask, "documents")
     refuse_foreign(ask)
     if ask.who.role != _ROLE:

@@ -265,7 +265,7 @@ _AGAIN_S = 2
 
 
 def job_page(ask: Asked, language: Language, wanted: Wanted) -> Response:
-    """Start the job that makes a file, and redirect to its page."""
+    """Start the job that makes a requested file, and redirect to its page."""
     job = later(ask, wanted).headers["Location"].rpartition("/")[2]
     return RedirectResponse(f"/console/{language}/jobs/{job}", _ELSEWHERE)
 

@@ -9,7 +9,6 @@ from ingest.errors import ServerError
 from services.cli.local import demo_stage
 from services.cli.local.demo_stage import LISTENS, Stage
 from services.local import choose
-from services.local.stack import LocalStack
 from tests import commands
 from tests.ports import taken_outside
 
@@ -100,15 +99,3 @@ def test_a_process_that_fails_for_another_reason_is_not_started_again(tmp_path, 
     with stage.running("run") as process:
         assert process.poll() == 2
     assert b"TONNE_DATABASE_URL" in (stage.packs / "run.log").read_bytes()
-
-
-def test_local_servers_move_aside_and_say_where(tmp_path, pipeline):
-    """Servers of another folder, or a system's own, would keep ours from starting."""
-    other = LocalStack(tmp_path)
-    try:
-        urls = other.up(kafka=False)
-        assert urls.database_url != pipeline.urls.database_url
-        ports = {server.port for server in other.servers if server.pid}
-        assert not ports & {server.port for server in pipeline.stack.servers if server.pid}
-    finally:
-        other.down()

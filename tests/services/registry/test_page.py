@@ -214,35 +214,6 @@ def _said(section: str, key: str, kind: str = "", meaning: str = "") -> Statemen
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "meaning", "wrong"),
-    [
-        ("projects.monitoring.lines", "option", "A, B or C of the JCM", "D"),
-        ("projects.transfer", "list", "1 or 2", 3),
-        ("projects", "system", "System of the list of pilot projects", "nonsense"),
-        ("projects", "action", "Action of the programme", "9"),
-        ("devices", "site", "Site of the device", "nowhere"),
-        ("devices", "gateway", "that transmits the data of this device", "no-one"),
-        ("devices.replacements", "channel", "such as `energy_export_kwh`", "energy_export_wh"),
-        ("devices.quality", "channel", "or `time`", "energy"),
-        ("projects.laboratory", "sha256", "SHA-256 of the file", "ab"),
-        ("programme", "public_url", "Public address of this API", "tonne.example.org"),
-        ("factors", "supersedes", "Id of the factor that this row replaces", "vn-grid-1999"),
-    ],
-)
-def test_what_a_value_may_be(section, key, meaning, wrong, document, tmp_path) -> None:
-    """A reader would learn of a limit only by a refusal, or not at all."""
-    row = _said(section, key, meaning=meaning)
-    assert problems(changed(document, row, wrong), tmp_path)
-
-
-def test_an_id_is_of_letters_digits_and_two_signs(document, tmp_path) -> None:
-    """An id with a dot would fail at the plant."""
-    row = _said("sites", "id", meaning="letters, digits, - and _, 64 at most")
-    for wrong in ("a.b", "a b", "x" * 65):
-        assert _of(row, problems(changed(document, row, wrong), tmp_path))
-
-
-@pytest.mark.parametrize(
     ("section", "key", "meaning", "read"),
     [
         ("devices", "check_percent", "2 unless given", lambda r: r.devices["inv-1"].check_percent),
@@ -311,16 +282,3 @@ def test_a_document_is_a_text_or_has_these_keys(document, tmp_path) -> None:
     for value in ("licence 7", whole):
         assert problems(changed(document, row, {"case": value}), tmp_path) == []
     assert _of(row, problems(changed(document, row, {"case": whole | {"page": "3"}}), tmp_path))
-
-
-def test_names_are_of_any_language(document, tmp_path) -> None:
-    """A city could not give its names before someone had translated the whole console."""
-    row = _said("sites", "names", meaning="{ja: .., pt-BR: ..}")
-    assert not _of(row, problems(changed(document, row, {"zh": "x"}), tmp_path))
-    assert _of(row, problems(changed(document, row, {"xx": "x"}), tmp_path))
-
-
-def test_a_key_ends_in_a_later_row(document, tmp_path) -> None:
-    """A meter whose key was stolen would go on to be believed."""
-    row = _said("devices.meter_keys", "key", meaning="The text `ended` in a later row")
-    assert problems(changed(document, row, "ended"), tmp_path)

@@ -14,6 +14,7 @@ import ast
 import re
 import shlex
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import click
@@ -98,20 +99,20 @@ PAGE = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"\(\.\./(tests/[\w/]+\.py(?:#\w+)?)\)", PAGE)))
 
 
+@cache
+def _tests(file: str) -> set[str]:
+    """Return the names of a file's tests."""
+    tree = ast.parse((ROOT / file).read_text("utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
 def test_what_shows_a_control_is_there() -> None:
     """A reviewer would be informed of a test that no one runs any more."""
 
     @every(NAMED)
     def _(named: str) -> None:
         path, _, name = named.partition("#")
-        file = ROOT / path
-        assert file.exists(), path
-        found = {
-            node.name
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-            if isinstance(node, ast.FunctionDef)
-        }
-        assert not name or name in found, f"{path} has no {name}"
+        assert not name or name in _tests(path), f"{path} has no {name}"
 
 
 TABLE = (ROOT / docs.TABLE).read_text("utf-8")
@@ -131,9 +132,8 @@ def test_every_test_that_is_named_is_there():
     rows = [*rows, *tomllib.loads(TABLE)["line"]]
     for named in [test for row in rows for test in row.get("tests", ())]:
         file, _, name = named.partition("::")
-        tree = ast.parse((ROOT / file).read_text("utf-8"))
         name = name.partition("[")[0]
-        assert name in {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}, named
+        assert name in _tests(file), named
         # what the test shows, not what would be without it
         assert " would " not in docs.link_to(f"{file}::{name}"), named
 

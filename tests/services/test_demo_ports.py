@@ -32,7 +32,7 @@ def stage(pipeline):
 
 @pytest.fixture
 def forked(monkeypatch):
-    """Use the demo processes of other tests; one test starts Python itself."""
+    """Use the demo processes of other tests; the last test starts Python itself."""
 
     def start(argv, environment, log):
         with log.open("wb") as out:
@@ -62,7 +62,7 @@ def _get(url):
         return page.read()
 
 
-@pytest.mark.usefixtures("taken")
+@pytest.mark.usefixtures("taken", "forked")
 def test_ports_that_are_taken_give_way(stage, capsys):
     """A colleague's demo, or any server on a usual port, would end ours."""
     with stage.running("run") as run, stage.running("api") as api:

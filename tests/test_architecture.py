@@ -10,7 +10,6 @@ import importlib.util
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 from tests.every import every
@@ -128,25 +127,6 @@ def test_no_index_host_in_what_we_ship():
     for name in ("Makefile", *locks, "pyproject.toml", *scripts, ".ci/run", "deploy/Dockerfile"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert not [host for host in hosts if host in text], name
-
-
-def test_every_dependency_is_locked_with_a_hash():
-    """An unlocked dependency can change under an auditor who repeats our result."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = list(project["project"]["dependencies"])
-    for extra in project["project"]["optional-dependencies"].values():
-        wanted += extra
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    pinned = {_name(line) for line in lock.splitlines() if "==" in line[:60]}
-    names = {_name(requirement) for requirement in wanted}
-    assert names <= pinned
-    assert lock.count("--hash=sha256:") >= len(pinned)
-
-
-def _name(requirement):
-    for stop in "[<>=!~; ":
-        requirement = requirement.split(stop)[0]
-    return requirement.lower()
 
 
 def _copy(folder):

@@ -130,8 +130,3 @@ def _goes_to_the_server(file: Path, url: str) -> None:
     service, command = re.search(r":ro\" (\S+) (.*)", lines[1][1]).groups()  # type: ignore[union-attr]
     assert service in services
     accept(shlex.split(command.replace("/city.zip", str(file))))
-
-
-def test_the_day_of_another_city_is_short_enough_for_its_morning() -> None:
-    """A planner would not read it to the end."""
-    assert len((DOCS / "another-city.md").read_text("utf-8").split()) < 1500

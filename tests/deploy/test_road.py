@@ -20,6 +20,7 @@ from tests.security.probe import Probe
 from tests.services.api import plain
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
+from tests.soak import SOAK
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -97,6 +98,7 @@ def test_the_compose_files_of_several_workers_have_the_same_places():
     assert many["name"] == "tonne-kafka"
 
 
+@pytest.mark.skipif(not SOAK, reason="long: `make soak`; the way is that of the compose files")
 def test_the_page_brings_a_city_to_kubernetes(moved):
     """A city that grows out of one machine would lose its log's key, or a microgram."""
     here, there, composed, issued, token = moved

@@ -67,17 +67,6 @@ def test_boards_are_there_in_every_language_of_the_pages():
         assert [one for one in lacking(language) if "grafana" in one.file] == []
 
 
-def test_a_board_without_words_would_be_found():
-    """A search that finds nothing would pass as well."""
-    board = {
-        "title": "the energy of each",
-        "targets": [{"rawSql": "SELECT 'with the' AS \"of it\""}],
-    }
-    assert [one for one in texts_of(board) if ENGLISH.search(one)] == [
-        "the energy of each", "with the", "of it",
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])
 def test_boards_and_alerts_say_nothing_in_another_language(language):
     """An operator in Hai Phong would meet an English title at night, and guess."""

@@ -9,7 +9,6 @@ from ingest.errors import ServerError
 from services.cli.local import demo_stage
 from services.cli.local.demo_stage import LISTENS, Stage
 from services.local import choose
-from services.local.stack import LocalStack
 from tests import commands
 from tests.ports import taken_outside
 
@@ -33,7 +32,7 @@ def stage(pipeline):
 
 @pytest.fixture
 def forked(monkeypatch):
-    """Use the demo processes of other tests; one test starts Python itself."""
+    """Use the demo processes of other tests; the last test starts Python itself."""
 
     def start(argv, environment, log):
         with log.open("wb") as out:
@@ -63,7 +62,7 @@ def _get(url):
         return page.read()
 
 
-@pytest.mark.usefixtures("taken")
+@pytest.mark.usefixtures("taken", "forked")
 def test_ports_that_are_taken_give_way(stage, capsys):
     """A colleague's demo, or any server on a usual port, would end ours."""
     with stage.running("run") as run, stage.running("api") as api:
@@ -100,15 +99,3 @@ def test_a_process_that_fails_for_another_reason_is_not_started_again(tmp_path, 
     with stage.running("run") as process:
         assert process.poll() == 2
     assert b"TONNE_DATABASE_URL" in (stage.packs / "run.log").read_bytes()
-
-
-def test_local_servers_move_aside_and_say_where(tmp_path, pipeline):
-    """Servers of another folder, or a system's own, would keep ours from starting."""
-    other = LocalStack(tmp_path)
-    try:
-        urls = other.up(kafka=False)
-        assert urls.database_url != pipeline.urls.database_url
-        ports = {server.port for server in other.servers if server.pid}
-        assert not ports & {server.port for server in pipeline.stack.servers if server.pid}
-    finally:
-        other.down()

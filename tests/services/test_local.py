@@ -1,6 +1,5 @@
 """Local servers: start, durability, kill -9, and what they must never change."""
 
-import asyncio
 import json
 import os
 import re
@@ -8,19 +7,15 @@ import signal
 import stat
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 import yaml
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from click.testing import CliRunner
 
-from ingest.addresses import close_sockets
 from ingest.errors import InputError
 from services import local as machine
 from services import local as process
@@ -78,23 +73,6 @@ def stack(tmp_path_factory, grafana):
     servers = LocalStack(give_ports(home, *SERVERS), grafana=grafana)
     yield servers
     servers.down()
-
-
-@contextmanager
-def _client(port, name):
-    """Yield a connected MQTT client whose session the broker keeps."""
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
-    client.granted, client.received = [], []
-    client.on_subscribe = lambda *event: client.granted.append(event)
-    client.on_message = lambda _client, _data, message: client.received.append(message.payload)
-    client.connect(machine.LOOPBACK, port)
-    client.loop_start()
-    try:
-        yield client
-    finally:
-        client.disconnect()
-        client.loop_stop()
-        close_sockets(client)
 
 
 def _query(url, statement):
@@ -350,48 +328,8 @@ def test_command_line_tells_urls_and_settings_find_them(tmp_path, monkeypatch):
     assert Settings().database_url is None
 
 
-def test_queued_messages_wait_out_a_restart_of_the_broker(mqtt_broker):
-    """A broker that is restarted for an update must still hold what devices handed over."""
-    port = mqtt_broker.port
-    with _client(port, "pipeline") as away:
-        away.subscribe("meter/#", qos=1)
-        until(lambda: away.granted)
-    with _client(port, "meter") as device:
-        for number in range(5):
-            device.publish("meter/1", str(number), qos=1).wait_for_publish(60)
-    mqtt_broker.restart()
-    assert mqtt_broker.port == port
-    with _client(port, "pipeline") as back:
-        until(lambda: len(back.received) == 5)
-        assert back.received == [b"0", b"1", b"2", b"3", b"4"]
-
-
 def test_stop_signal_is_the_clean_one(timescale):
     """A fast shutdown writes a checkpoint; recovery at each start would cost minutes."""
     assert timescale.stop_signal == signal.SIGINT
     timescale.restart()
     assert "shut down" in timescale.log.read_text(encoding="utf-8")
-
-
-def test_a_record_goes_through_the_kafka_protocol(embedded_kafka):
-    """Bridge and worker are tested against this broker; it must really speak the protocol."""
-
-    async def there_and_back():
-        servers = urlsplit(embedded_kafka.url).netloc
-        producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
-        await producer.start()
-        try:
-            await producer.send_and_wait("readings", b"frame", key=b"7", partition=0)
-        finally:
-            await producer.stop()
-        consumer = AIOKafkaConsumer(
-            "readings", bootstrap_servers=servers, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        try:
-            return await asyncio.wait_for(consumer.getone(), 60)
-        finally:
-            await consumer.stop()
-
-    record = asyncio.run(there_and_back())
-    assert (record.key, record.value) == (b"7", b"frame")

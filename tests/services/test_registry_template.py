@@ -72,14 +72,6 @@ def _as_json(value: Any) -> Any:
 
 
 @every_class
-def test_a_template_is_accepted_as_it_is(class_id: str, tmp_path: Path) -> None:
-    """Anyone who starts from the example is informed of mistakes that are not theirs."""
-    text = template(class_id)
-    assert f"class: {class_id}" in text
-    assert f"device    {class_id.replace('_', '-')}-1" in _checked(text, tmp_path)
-
-
-@every_class
 def test_what_is_optional_is_accepted_too(class_id: str, tmp_path: Path) -> None:
     """A comment that shows a key wrongly costs the reader an afternoon."""
     text = _filled(_uncommented(template(class_id)))

@@ -57,7 +57,8 @@ def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
     named: dict[str, list[str]] = {}
     for file in sorted(tests.rglob("test_*.py")):
         name = f"{tests.name}/{file.relative_to(tests)}"
-        for address, test in _addressed(file.read_text("utf-8"), name):
+        source = file.read_text("utf-8")
+        for address, test in _addressed(source, name) if _ADDRESS.search(source) else ():
             named.setdefault(address, []).append(test)
     tried = _tried(tests)
     for row in rows:

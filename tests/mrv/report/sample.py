@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 
 import numpy as np
 
@@ -75,6 +76,7 @@ def joined(frames):
     )
 
 
+@cache
 def pv_case(first=date(2026, 12, 28), end=date(2027, 1, 4), name=HOSTILE):
     """Return seven days over New Year; one inverter begins late; a check meter shows less."""
     check = Device("check-1", "s", "energy_meter", rated_power_w=100_000, installed_us=FROM)

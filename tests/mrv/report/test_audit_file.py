@@ -72,6 +72,7 @@ def text_of(data):
 def test_page_and_workbook_say_what_was_written(told):
     """Report and workbook contain the verifier's entries."""
     said = text_of(page(told, Words("en")))
+    assert "tonneverifypack--keysKEYS_YOU_TRUST.json--statusSTATUS_LIST.json" in said
     rows = cells(workbook(told, Words("en")))
     flat = "".join("".join("".join(map(str, row)) for row in rows).split())
     for wanted in (
@@ -133,15 +134,3 @@ def test_uncertainties_are_combined_as_the_ipcc_says(bare):
     assert percent_of(changed(one, calibrations=(certificate, worse))) == 1
     unknown = changed(certificate, max_error_percent=None, accuracy_class=None)
     assert percent_of(changed(one, calibrations=(certificate, unknown))) is None
-
-
-def test_the_code_stands_under_its_heading(told):
-    """The page would show a QR code without its subject."""
-    kinds = [block["kind"] for block in status(told, Words("en"))]
-    assert kinds[:2] == ["h2", "code_of_dots"]
-
-
-def test_the_command_asks_for_keys_and_status(told):
-    """A reader would be advised to run a check that never suffices for reliance."""
-    said = text_of(page(told, Words("en")))
-    assert "tonneverifypack--keysKEYS_YOU_TRUST.json--statusSTATUS_LIST.json" in said

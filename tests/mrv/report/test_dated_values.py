@@ -147,34 +147,15 @@ def test_measured_values_are_not_called_fixed():
     assert any(c.value == words["table_2_measured"] for c in book["Monitoring Report"]["A"])
 
 
-def test_a_measured_mean_is_a_formula_of_its_days(tmp_path):
-    """
-    A mean of measured days is a formula over the days of its sheet.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/FJ2C7L6BZD0EWTX/viewPublic
-    """
-    measured = next(
+def _measured():
+    """Return facts of a wastewater plant whose parameters are means of measured days."""
+    return next(
         facts
         for name in corpus.expected()
         if name.startswith("2/ams-iii-h/")
         for facts in [closed.facts_of(name)]
         if any(p.days for p in facts.subject.fixed_parameters)
     )
-    days = {p.parameter: p.days for p in measured.subject.fixed_parameters if p.days}
-    assert days
-    given = make(measured, "xlsx", "en")
-    typed = {p.parameter: Fraction(p.value) for p in measured.subject.fixed_parameters}
-    found = load_workbook(BytesIO(given))["Monitoring Report"]
-    at = {
-        row[8].value.split(",")[0]: row[4].coordinate
-        for row in found.iter_rows()
-        if isinstance(row[4].value, str) and "SUMPRODUCT" in row[4].value
-    }
-    assert at
-    data = office.calculated(tmp_path, {"sheet": given})["sheet"]
-    values = load_workbook(BytesIO(data), data_only=True)["Monitoring Report"]
-    for name, cell in at.items():
-        assert abs(Fraction(str(values[cell].value)) - typed[name]) < Fraction(1, 10**9)
 
 
 def _removed(entered, certified):
@@ -194,54 +175,85 @@ def _removed(entered, certified):
     return facts, Decimal(share.value)
 
 
-def test_a_removed_share_is_a_formula_of_inlet_and_outlet(tmp_path):
-    """A workbook with a typed share of COD removed cannot be recalculated from its days."""
-    measured = {True: Decimal("0.947142857"), False: Decimal("0.935396825")}
-    least = {
-        f"{entered}-{certified}": (entered, certified, min(Decimal(entered), measured[certified]))
-        for entered in ("0.99", "0.5")
-        for certified in measured
-    }
-    made = {}
-    for name, (entered, certified, share) in least.items():
-        facts, counted = _removed(entered, certified)
+# entered and certified, and the share that counts: the lesser of entered and measured
+SHARES = {
+    "high": ("0.99", True, Decimal("0.947142857")), "bare": ("0.99", False, Decimal("0.935396825")),
+    "low": ("0.5", True, Decimal("0.5")),
+}  # fmt: skip
+HOMES = Survey("share", 900, 80, Decimal("0.7"), "by lot", date(2026, 1, 4))
+STRATA = Stratum("a", 500, 40, Decimal("0.6")), Stratum("b", 400, 40, Decimal("0.825"))
+SURVEYS = (
+    Survey("trip_km", 41_000, 20, Decimal("7.9"), "tickets", date(2026, 1, 3), Decimal("4.1")),
+    HOMES,
+    replace(HOMES, parameter="models", strata=STRATA),
+    Survey("wells", 900, 60, Decimal("3.2"), "by well", date(2026, 1, 6), Decimal("0.9"),
+           clusters=12),
+    Survey("all", 300, 300, Decimal("2.5"), "all", date(2026, 1, 7), Decimal("0.4")),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def books(facts, tmp_path_factory):
+    """Return workbooks as written and as LibreOffice calculates them, by one start of it."""
+    surveyed = replace(facts)
+    claims = structs.replace(facts.subject, declared=Declared(surveys=SURVEYS))
+    vars(surveyed)["stated"] = structs.replace(facts.stated, credential_subject=claims)
+    made = {"mean": _measured(), "surveys": surveyed}
+    for name, (entered, certified, share) in SHARES.items():
+        made[name], counted = _removed(entered, certified)
         assert counted == share
-        made[name] = make(facts, "xlsx", "en")
-    found = office.calculated(tmp_path, made)
-    for name, (_, _, share) in least.items():
-        report = load_workbook(BytesIO(made[name]))["Monitoring Report"]
-        (cell,) = (
-            row[4].coordinate for row in report.iter_rows() if "/(SUMPRODUCT" in str(row[4].value)
-        )
-        value = load_workbook(BytesIO(found[name]), data_only=True)["Monitoring Report"][cell].value
+    written = {name: make(one, "xlsx", "en") for name, one in made.items()}
+    found = office.calculated(tmp_path_factory.mktemp("office"), written)
+    return {
+        name: (load_workbook(BytesIO(data)), load_workbook(BytesIO(found[name]), data_only=True))
+        for name, data in written.items()
+    }
+
+
+def _formulas(book, said):
+    """Return the cells of a report's values whose formula contains a text, by symbol."""
+    rows = book["Monitoring Report"].iter_rows()
+    return {
+        str(row[8].value).split(",")[0]: row[4].coordinate
+        for row in rows
+        if said in str(row[4].value)
+    }
+
+
+def test_a_measured_mean_is_a_formula_of_its_days(books):
+    """
+    A mean of measured days is a formula over the days of its sheet.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/FJ2C7L6BZD0EWTX/viewPublic
+    """
+    typed = {p.parameter: Fraction(p.value) for p in _measured().subject.fixed_parameters}
+    book, values = books["mean"]
+    at = _formulas(book, "SUMPRODUCT")
+    assert at
+    for name, cell in at.items():
+        value = Fraction(str(values["Monitoring Report"][cell].value))
+        assert abs(value - typed[name]) < Fraction(1, 10**9)
+
+
+def test_a_removed_share_is_a_formula_of_inlet_and_outlet(books):
+    """A workbook with a typed share of COD removed cannot be recalculated from its days."""
+    for name, (_, _, share) in SHARES.items():
+        book, values = books[name]
+        (cell,) = _formulas(book, "/(SUMPRODUCT").values()
+        value = values["Monitoring Report"][cell].value
         assert abs(Decimal(str(value)) - share) < Decimal("1e-9"), name
 
 
-def test_the_precision_of_a_sample_is_a_formula(facts, tmp_path):
+def test_the_precision_of_a_sample_is_a_formula(books, facts):
     """
     The precision of a sample is a formula in the workbook, at the required confidence.
 
     https://cdm.unfccc.int/IRCheck/poaiss_forms/PMEQ1H4FUDC628G/viewPublic
     """
-    trips = Survey(
-        "trip_km", 41_000, 20, Decimal("7.9"), "tickets", date(2026, 1, 3), Decimal("4.1")
-    )
-    homes = Survey("share", 900, 80, Decimal("0.7"), "by lot", date(2026, 1, 4))
-    strata = Stratum("a", 500, 40, Decimal("0.6")), Stratum("b", 400, 40, Decimal("0.825"))
-    models = Survey("models", 900, 80, Decimal("0.7"), "lot", date(2026, 1, 5), strata=strata)
-    wells = Survey(
-        "wells", 900, 60, Decimal("3.2"), "by well", date(2026, 1, 6), Decimal("0.9"), clusters=12
-    )
-    every = Survey("all", 300, 300, Decimal("2.5"), "all", date(2026, 1, 7), Decimal("0.4"))
-    surveys = trips, homes, models, wells, every
-    claims = structs.replace(facts.subject, declared=Declared(surveys=surveys))
-    other = replace(facts)
-    vars(other)["stated"] = structs.replace(facts.stated, credential_subject=claims)
-    data = office.calculated(tmp_path, {"sheet": make(other, "xlsx", "en")})["sheet"]
-    sheet = load_workbook(BytesIO(data), data_only=True)["Dated values"]
+    sheet = books["surveys"][1]["Dated values"]
     shown = [row[10].value for row in sheet.iter_rows(min_row=5) if row[10].value is not None]
-    least = least_of(claims)
-    for value, survey in zip(shown, surveys, strict=True):
+    least = least_of(facts.subject)
+    for value, survey in zip(shown, SURVEYS, strict=True):
         assert abs(value - float(of_survey(survey, least).percent)) < 1e-6
     # a large-scale methodology requires 95 % confidence, on paper as in the rules
-    assert of_survey(trips, least).confidence == 95
+    assert of_survey(SURVEYS[0], least).confidence == 95

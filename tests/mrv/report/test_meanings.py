@@ -13,7 +13,7 @@ from ingest.classes import QUANTITIES
 from mrv import methodologies
 from mrv.registry.plan_departures import FREQUENCIES
 from mrv.report.blocks import SCALES
-from mrv.report.translations import SHOWN, described
+from mrv.report.translations import SHOWN
 from mrv.report.words import LANGUAGES, Words, meanings, names
 from mrv.steps import Step
 
@@ -105,19 +105,6 @@ def _translated(table):
     for language in LANGUAGES[1:]:
         said = meanings(table, language)
         assert {key for key in english if said[key] == english[key]} == set(), language
-
-
-@pytest.mark.parametrize("method", methodologies.load().values(), ids=lambda one: one.id)
-def test_what_is_found_is_what_the_methodology_declares(method):
-    """Two methodologies use a name for two things: a reader would get the other one's."""
-    words = Words("en")
-    for name, spec in _parameters(method):
-        assert described(("parameter",), method.id, name, words) == spec.meaning
-    for name, spec in method.inputs.items():
-        assert described(("input", "parameter"), method.id, name, words) == spec.meaning
-    for part in method.steps.parts:
-        if isinstance(part, Step) and part.meaning:
-            assert described(("step",), method.id, part.name, words) == part.meaning
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

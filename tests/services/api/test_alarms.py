@@ -5,10 +5,10 @@ import re
 import psycopg
 import pytest
 
-from mrv.report.words import LANGUAGES
 from services.store.postgres.pool import connect
 from services.store.views import fleet_metrics
 from tests.services.api import plain
+from tests.services.api.console.languages import SHOWN
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_pages_show_alarms_to_who_may_see_them(served, raised):
     key = {"key": served.tokens["scoped"]}
     cookies = dict(plain.post(f"{served.url}/console/en/sign-in", data=key).cookies)
     number = raised["project_silent", "pv"]
-    for language in LANGUAGES:
+    for language in SHOWN:
         for path in ("alarms", "alarms?state=all", f"alarms/{number}", "devices/inv-2"):
             page = plain.get(f"{served.url}/console/{language}/{path}", cookies=cookies)
             assert page.status_code == 200, page.text

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mrv.report.words import LANGUAGES
 from mrv.signatures import canonical
 from mrv.statement.findings import sign_event
 from services.api.client import Client, RefusedError
@@ -17,6 +16,7 @@ from services.issuer import keys
 from services.store.postgres.pool import connect
 from tests.invoked import printed, tonne
 from tests.opinions import reported
+from tests.services.api.console.languages import SHOWN
 from tests.services.api.console.visiting import get, session
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
@@ -124,7 +124,7 @@ def test_from_draft_to_issued_with_keys_that_never_leave_their_holders(served, h
     assert "1 findings, 0 of them open" in told.output
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", SHOWN)
 def test_a_statements_page_shows_what_was_found(served, holder, name, tmp_path, language):
     """A page would fail, or hide what the verifier doubts until it is too late to ask."""
     out, words = tmp_path / "e", texts(language)

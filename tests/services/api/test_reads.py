@@ -261,26 +261,6 @@ def test_a_downloaded_pack_verifies_offline(served, tmp_path):
     assert {n for n, outcome in steps.items() if outcome != "ok"} <= apart
 
 
-def test_a_broken_download_goes_on_where_it_stopped(served):
-    """A large pack over a bad line would never arrive whole."""
-    path = f"/v1/statements/{served.issued}/evidence"
-    whole = served.ask(path, "auditor")
-    half = len(whole.content) // 2
-    same = {"If-Range": whole.headers["etag"]}
-    first = served.ask(path, "auditor", headers={"Range": f"bytes=0-{half - 1}"})
-    rest = served.ask(path, "auditor", headers={"Range": f"bytes={half}-", **same})
-    assert (first.status_code, rest.status_code) == (206, 206)
-    assert first.content + rest.content == whole.content
-    other = served.ask(
-        path, "auditor", headers={"Range": f"bytes={half}-", "If-Range": '"another"'}
-    )
-    assert (other.status_code, len(other.content)) == (200, len(whole.content))
-    beyond = served.ask(path, "auditor", headers={"Range": "bytes=99999999999-"})
-    assert beyond.status_code == 416
-    rows = served.ask("/v1/audit", "admin", params={"limit": 1000}).json()["items"]
-    assert len([r for r in rows if r["path"] == path]) >= 5
-
-
 def test_health_and_metrics(served):
     """An operator would not see that the API is down, or how slow it is."""
     assert served.ask("/healthz").text == "ok\n"

@@ -7,7 +7,6 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from mrv.report import LANGUAGES, MEDIA_TYPES, make
-from services.api.client import Client
 from services.api.negotiation import language, media_type
 from services.api.problems import ProblemError
 from services.issuer.report import facts_of
@@ -67,18 +66,6 @@ def test_a_form_or_language_that_is_not_there_is_refused(served, suffix):
     assert served.ask(path, headers={"Accept": "*/*", "Accept-Language": "fr, *;q=0.1"}).is_success
 
 
-def test_a_report_is_sent_once_and_in_parts(served):
-    """A large workbook over a bad line would never arrive whole."""
-    path = f"/v1/statements/{served.issued}.pdf?lang=ja"
-    whole = served.ask(path)
-    again = served.ask(path, headers={"If-None-Match": whole.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    part = served.ask(path, headers={"Range": "bytes=-100"})
-    assert (part.status_code, part.content) == (206, whole.content[-100:])
-    other = served.ask(f"/v1/statements/{served.issued}.pdf?lang=en")
-    assert other.headers["etag"] != whole.headers["etag"]
-
-
 @pytest.mark.parametrize(
     ("asked", "status"),
     [
@@ -108,15 +95,6 @@ def test_a_draft_is_reported_within_its_scope_alone(served):
     is_problem(served.ask(f"{path}.pdf"), 404)
     is_problem(served.ask(f"{path}.xlsx"), 401)
     is_problem(served.ask(f"/v1/statements/{served.issued}.xlsx", "stranger"), 404)
-
-
-def test_the_client_downloads_reports(served, tmp_path):
-    """Anyone who builds on the client would have to write this again."""
-    with Client(served.url, served.tokens["auditor"]) as client:
-        pdf = client.report(served.issued, "pdf", tmp_path / "one.pdf", "ja")
-        client.report(served.issued, "xlsx", tmp_path / "one.xlsx")
-    assert pdf.read_bytes().startswith(b"%PDF")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.pdf", "one.xlsx"]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from tests.fix_timescale import _fresh
 from tests.invoked import tonne
 from tests.registering import imported
 from tests.services.issuer.plant import store_of
+from tests.soak import SOAK
 
 
 def test_resume_without_an_earlier_demo_says_what_to_run(monkeypatch, tmp_path):
@@ -122,6 +123,7 @@ def test_each_document_and_invoice_is_written_for_that_month(city):
                 assert named <= held, project["id"]
 
 
+@pytest.mark.skipif(not SOAK, reason="long: `make soak`; the catalog's own month is closed anyway")
 def test_the_statements_of_any_month_have_no_open_finding(city, timescale, migrated_template):
     """`make demo` would end in a refusal on some days of the year."""
     folder, month = city

@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from services.store import api_keys
-from services.store.postgres.pool import connect
 from tests.holders import OPTIONS
 from tests.invoked import tonne as invoke
 from tests.services.test_credentials import tonne  # noqa: F401 - a fixture
@@ -23,17 +21,6 @@ def run(tonne, monkeypatch):  # noqa: F811
         return told.stdout, told.stderr
 
     return done
-
-
-def test_the_key_of_an_api_is_alone_on_the_output(run, database_url):
-    """A script would send a key of two lines, and be refused."""
-    out, said = run("api", "keys", "create", "--role", "auditor", "--name", "TPE")
-    with connect(database_url, role="tonne_api", autocommit=True) as conn:
-        found = api_keys.find(conn, out.removesuffix("\n"))
-    assert found is not None
-    assert found.name == "TPE"
-    assert found.id in said
-    assert "not shown again" in said
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The sewerage registry: files, faults of a network, and the content of the database."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,10 @@ def tonne(database_url, monkeypatch):
 
 def test_a_network_comes_back_as_it_went_in(tonne, tmp_path):
     """An exchange with the city's map office would lose pipes, levels or history."""
-    tonne("registry", "import", CATALOG.parent)  # the sensors, and the folder's own sewers
+    shutil.copytree(CATALOG, tmp_path / "city" / CATALOG.name)
+    for name in ("programme.yaml", "sites.yaml", "water.yaml"):
+        shutil.copy(CATALOG.parent / name, tmp_path / "city")
+    tonne("registry", "import", tmp_path / "city")  # the sensors, and the folder's own sewers
     assert "0 changed, 0 events" in tonne("sewer", "import", *sorted(CATALOG.iterdir()))
     for name in ("out.geojson", "out.csv"):
         tonne("sewer", "export", "--out", tmp_path / name)

@@ -208,10 +208,7 @@ def _percent(part: YearPart, cut: Cut) -> Fraction:
 
 
 def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """
-    Return the deductions for electricity above the entered value; hours
-    are not reduced for it.
-    """
+    """Return the deductions for electricity above the entered value; hours are not reduced."""
     cost = beyond_entered(monitored, pricing)
     for name, value in monitored.measured.items() if cost else ():
         entered = Fraction(monitored.params[name])

@@ -163,10 +163,7 @@ def _with_rest(by_devices: Sequence[int], total: int, lengths: Sequence[int]) ->
 
 
 def _reduced(remaining: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
-    """
-    Return the reduction of each day: its own difference, lower if the reduction of the period is
-    lower. [ug CO2e]
-    """
+    """Return the difference of each day, lower if the reduction of the period is. [ug CO2e]"""
     whole = sum(remaining)
     if whole and (total == 0 or (whole > 0) == (total > 0)):
         return shares(total, remaining)

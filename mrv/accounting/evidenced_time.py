@@ -67,10 +67,7 @@ def length(spans: Iterable[Span], begin: int, end: int) -> int:
 
 
 def together_us(meters: Iterable[Monitored], first: int, last: int) -> int:
-    """
-    Return the time in which at least one device was installed in
-    intervals [first, last). [us]
-    """
+    """Return the time in intervals [first, last) in which a device was installed. [us]"""
     return length(_within(meters, first, last), first, last) * INTERVAL_US
 
 
@@ -297,10 +294,7 @@ class Corroboration:
         yield from (check for check in self._bounding(meter) if not _agrees(check))
 
     def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """
-        Yield the comparisons with invoices that contradict a device without
-        limiting its quantity.
-        """
+        """Yield the comparisons with invoices that contradict a device and do not limit it."""
         bound, baseline = [*self._bounding(meter)], meter.needs.side == "baseline"
         differ = (c for c in self.of(meter) if c.holds is False and not _agrees(c))
         return (c for c in differ if c not in bound and not (baseline and _of_another(c)))
@@ -350,10 +344,7 @@ class Corroboration:
         return length([*holds, *refuted], *meter.span_us) - length(refuted, *meter.span_us)
 
     def _ends_us(self, meter: Monitored) -> int:
-        """
-        Return the time before the first and after the last invoice for which no invoice is
-        required. [us]
-        """
+        """Return the time before and after all invoices that requires no invoice. [us]"""
         begin, end = meter.span_us
         holds = _spans(self.showing(meter))
         if not holds:

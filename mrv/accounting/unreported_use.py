@@ -104,10 +104,7 @@ class UnreportedUse(Scan):
         return more
 
     def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
-        """
-        Return by interval how far the gauge's integral exceeds the register, and whether both
-        agree.
-        """
+        """Return the excess of the gauge's integral by interval, and whether both agree."""
         none = np.zeros(self.last - self.first, dtype=np.int64), False
         gauge: Any = block.columns[channel.gauge][of]
         register: Any = block.columns[channel.register][of]

@@ -147,10 +147,7 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """
-    Return the minimum specific use of a week; part of its use may be
-    recorded in the next week.
-    """
+    """Return the minimum specific use of a week; the next week may record part of its use."""
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -209,10 +206,7 @@ def service_by_energy(facts: Facts) -> Iterator[Judged]:
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
-    """
-    Return the design values that apply without the margin, since their
-    capacity sets no limit.
-    """
+    """Return the design values that apply without margin, as their capacity sets no limit."""
     method, large = facts.methodology, too_large(facts, facts.parameters)
     return frozenset(
         taken.by_design

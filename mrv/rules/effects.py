@@ -225,10 +225,7 @@ class Solved:
 
 
 class _Taken(NamedTuple):
-    """
-    Deduction of a cap from a part, from first to last interval.
-    [interval numbers, base units]
-    """
+    """Deduction of a cap from a part between two intervals. [interval numbers, base units]"""
 
     cap: Cap
     first: int

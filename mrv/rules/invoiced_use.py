@@ -239,10 +239,7 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
 
 
 def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
-    """
-    Return a gap at the mean of the metered time of a span; without
-    metered time, at its charge.
-    """
+    """Return a gap at the mean of the metered time of a span; without any, at its charge."""
     begin, end = (us // INTERVAL_US for us in span)
     part = meter.service.cut(begin, end)
     known_us = len(part) * INTERVAL_US - part.lost_us

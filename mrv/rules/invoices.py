@@ -152,10 +152,7 @@ def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """
-    Yield a finding for each time without invoices; if there is none, for
-    each differing invoice.
-    """
+    """Yield a finding for each time without invoices; else for each differing invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these

@@ -321,10 +321,7 @@ def _crossed(
 
 
 def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
-    """
-    Return the like device whose values a register has from a break on, if that device has this
-    register's values.
-    """
+    """Yield each like device with which a register exchanges its values at a break."""
     near = abs(fall.after - fall.before) * SAME_LINE
     for one in facts.views:
         name, like = one.device.id, _kind(one) == _kind(meter)

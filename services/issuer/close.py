@@ -223,10 +223,7 @@ def close_period(
 
 
 def _keep_days(conn: Connection, case: Case, statement: str) -> None:
-    """
-    Store a statement's figures by local day, and its reduction before the deduction for
-    evidence.
-    """
+    """Store a statement's figures by local day, and its reduction before evidence is deducted."""
     project = case.plan.project
     span = account_spans.Span(case.from_us, case.to_us, statement)
     account_spans.write(

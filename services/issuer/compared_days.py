@@ -299,10 +299,7 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
-    """
-    Return derived rows that differ from their seal and do not follow from readings and
-    registry.
-    """
+    """Return derived rows that differ from their seal and not by readings or registry."""
     names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:

@@ -178,10 +178,7 @@ def _alike(at: Looked, own: Int64) -> Iterator[Copy]:
 
 
 def _now(at: Looked, own: Int64, others: Others) -> Iterator[Repeated]:
-    """
-    Yield pairs with equal days; for neighbours with the same weather only nearly identical
-    ones.
-    """
+    """Yield pairs with equal days; of neighbours under one sky only nearly identical ones."""
     places = [at.places(devices) for devices in (at.names, others.names)]
     near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
     sums = others.sums[:, None]

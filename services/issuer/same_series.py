@@ -125,10 +125,7 @@ class Copy(NamedTuple):
 
 
 class Same(NamedTuple):
-    """
-    Copied series found in 15-minute intervals, and all pairs, including those that accounting
-    found.
-    """
+    """Copied series of 15-minute intervals, and all pairs, also those found by accounting."""
 
     copies: list[Copy]
     pairs: set[tuple[str, str]]

@@ -112,10 +112,7 @@ class Keep:
 
 
 def _shared(took_s: float) -> float:
-    """
-    Return the pause after which recalculating sums uses no more than its
-    share of the time. [s]
-    """
+    """Return the pause after which sums have taken no more than their share of the time. [s]"""
     return _DAYS_SHARE * took_s - DAYS_S
 
 

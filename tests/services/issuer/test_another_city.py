@@ -125,13 +125,6 @@ def _close(url, home, text, projects):
     return found
 
 
-def _countries(result):
-    """Return the texts of a period on the countries of its programme."""
-    said = [a for a in result.applicability if a.rule == "programme: a project in its countries"]
-    assert not any(one.holds for one in said)
-    return [dict(line.values)["country"] for a in said for line in a.lines]
-
-
 def _used(result, kind):
     (found,) = [f for f in result.factors if f.kind == kind]
     return found
@@ -165,19 +158,6 @@ def test_a_city_counts_by_what_its_own_authority_states(
         assert not _VIETNAMESE.search(shown), shown
         official = [a for a in result.applicability if a.rule == "FAC-01"]
         assert all(one.holds for one in official), official
-
-
-def test_the_published_factor_of_the_country_counts_beside_a_typed_one(database_url, tmp_path):
-    """A roof would gain by any factor that its owner types."""
-    found = _closed(database_url, tmp_path, _city(INDONESIA, "0.87"))
-    pv, _ = found["pv"]
-    assert _per_mwh(pv, "generation") == pytest.approx(0.675, rel=1e-4)
-    (official,) = [a for a in pv.applicability if a.rule == "FAC-01"]
-    assert not official.holds
-    assert _used(found["bus"][0], "grid.id").provisional
-    (named,) = found["pv"][1]["credentialSubject"]["factors"]
-    assert (named["id"], named["value"], named["unit"]) == ("ifi-2021-grid.id", "0.675", "tCO2/MWh")
-    assert (named["validTo"], named["certainty"], named["provisional"]) == ("2022-01-01", "T", True)
 
 
 def test_each_report_names_the_factor_behind_a_typed_value(database_url, tmp_path):
@@ -276,49 +256,30 @@ def test_a_methodology_of_a_programme_is_for_its_countries(
     assert all(said in one for one in messages)
 
 
-@pytest.mark.parametrize(
-    ("text", "project", "said"),
-    [
-        (BURNERS.format(**KENYA), "burners", ["KE"]),
-        (BURNERS.format(**INDONESIA), "burners", []),
-        (_by_am007(KENYA), "pv", ["KE"]),
-    ],
-)
-def test_a_close_names_a_programme_of_other_countries(database_url, tmp_path, text, project, said):
-    """Burners in Kenya would be credited by the JCM of Indonesia, and no verifier would see it."""
-    registering.register(database_url, tmp_path, text)
-    results = _close(database_url, tmp_path, text, [project])
-    assert _countries(results[project][0]) == said
+UNLIKELY = {
+    # a site's text: what the import says of it, and whether it refuses it
+    "no country": (_city(GERMANY, "0.3").replace(",\n     country: DE", ""), False,
+                   "Write `country: DE`"),
+    "far from its clock": (
+        _city({**KENYA, "zone": "Asia/Ho_Chi_Minh", "country": "VN"}, "0.3"), False,
+        "longitude: 36.8 is 4.5 hours of the sun from time zone Asia/Ho_Chi_Minh",
+    ),
+    "on another clock": (_city({**GERMANY, "country": "ZA"}, "0.9"), True,
+                         "but time zone Europe/Berlin is of DE"),
+    "across a border": (_city({**GERMANY, "country": "PL"}, "0.9"), False, "is of DE"),
+    **{place["country"]: (_city(place, "0.9"), False, None)
+       for place in (GERMANY, INDONESIA, KENYA)},
+}  # fmt: skip
 
 
-def test_a_site_without_a_country_is_warned_of(database_url, tmp_path):
-    """The grid of a project would follow from its time zone, without a message."""
-    text = _city(GERMANY, "0.3").replace(",\n     country: DE", "")
-    planned = registering.told(database_url, tmp_path, text)
-    assert not planned.refused, [r.messages for r in planned.results]
-    assert any("Write `country: DE`" in m for r in planned.results for m in r.messages)
-
-
-def test_a_place_far_from_its_clock_is_warned_of(database_url, tmp_path):
-    """A roof in Kenya would keep the country of the example that its file was copied from."""
-    copied = {**KENYA, "zone": "Asia/Ho_Chi_Minh", "country": "VN"}
-    planned = registering.told(database_url, tmp_path, _city(copied, "0.3"))
-    said = "longitude: 36.8 is 4.5 hours of the sun from time zone Asia/Ho_Chi_Minh"
-    assert any(said in m for r in planned.results for m in r.messages)
-    for place in (GERMANY, INDONESIA, KENYA):
-        fine = registering.told(database_url, tmp_path, _city(place, "0.3"))
-        assert not any("of the sun" in m for r in fine.results for m in r.messages), place
-
-
-def test_a_country_on_another_clock_is_refused(database_url, tmp_path):
+@pytest.mark.parametrize(("text", "refused", "said"), UNLIKELY.values(), ids=UNLIKELY)
+def test_country_clock_and_place_of_a_site_agree(database_url, tmp_path, text, refused, said):
     """A roof would gain by the grid of whichever country burns the most coal."""
-    planned = registering.told(database_url, tmp_path, _city({**GERMANY, "country": "ZA"}, "0.9"))
-    assert planned.refused
-    assert any(
-        "but time zone Europe/Berlin is of DE" in m for r in planned.results for m in r.messages
-    )
-    near = registering.told(database_url, tmp_path, _city({**GERMANY, "country": "PL"}, "0.9"))
-    assert not near.refused
+    planned = registering.told(database_url, tmp_path, text)
+    told = [m for r in planned.results for m in r.messages]
+    assert planned.refused == refused, told
+    told = [m for m in told if "of the sun" in m or "country: " in m or "is of DE" in m]
+    assert any(said in m for m in told) if said else not told
 
 
 def test_the_programme_of_a_german_city_speaks_of_no_vietnamese_rules(database_url):

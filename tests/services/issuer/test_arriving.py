@@ -1,4 +1,4 @@
-"""Sealing and closing while readings still arrive."""
+"""Sealing and closing while readings still arrive, and only after the end of a period."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,13 +7,16 @@ from datetime import date
 import numpy as np
 import pytest
 
+from mrv.errors import PeriodError
 from services.clock import now_us
+from services.issuer.close import close_period
 from services.issuer.seal import seal
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.statements import sealed_days
 from tests.invoked import tonne as invoke
-from tests.services.issuer import logged, plant
+from tests.planted import planted
+from tests.services.issuer import logged, plant, sealed
 from tests.services.issuer.logged import issuer, quarter_hours
 
 
@@ -75,3 +78,38 @@ def test_the_last_day_of_a_month_is_asked_about(database_url, tmp_path):
     said = invoke("period", "preview", "pv", *span, env=environment).stderr
     assert "2026-02-28 is not included" in said
     assert "--to 2026-03-01" in said
+
+
+HOUR_US = 3_600_000_000
+SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
+
+
+@pytest.fixture
+def conn(database_url, tmp_path):
+    """Connect to the plant, of which nothing is sealed."""
+    planted(plant.quarter_hours, database_url, tmp_path)
+    with connect(database_url, role="tonne_mrv", autocommit=True) as found:
+        yield found
+
+
+def _refused(conn, *span):
+    with pytest.raises(PeriodError) as told:
+        close_period(conn, "pv", *span, "test")
+    assert conn.execute("SELECT count(*) FROM statement").fetchone()[0] == 0
+    return str(told.value)
+
+
+def test_period_that_lies_in_the_future_or_still_runs(conn):
+    """Tonnes of a time that has not come would be closed, verified and issued."""
+    hour = now_us() // HOUR_US * HOUR_US
+    for span in ((hour + HOUR_US, hour + 2 * HOUR_US), (hour - HOUR_US, hour + HOUR_US)):
+        assert "has not ended" in _refused(conn, *span)
+
+
+def test_period_whose_last_day_is_not_sealed(conn):
+    """Readings could still be changed after the statement, and no one would see it."""
+    assert "run `tonne log seal`" in _refused(conn, *SPAN)
+    sealed.up_to(conn, plant.us("2026-03-02"))
+    assert "run `tonne log seal`" in _refused(conn, *SPAN)
+    sealed.up_to(conn, SPAN[1])
+    assert close_period(conn, "pv", *SPAN, "test").new

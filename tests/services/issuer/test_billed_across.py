@@ -73,21 +73,6 @@ def billed(url, folder, *rows, share=1.0):
     assert done.exit_code == 0, done.output
 
 
-def test_three_calendar_months_earn_what_they_made(url, tmp_path):
-    """An honest plant would be asked for invoices that it gave, month after month."""
-    billed(url, tmp_path, *pairwise(BILLS))
-    for first, end in pairwise(MONTHS):
-        found = logged.closed(url, first, end).result
-        (device,) = found.devices
-        assert device.metered == pytest.approx(kwh(first, end) * 1000, rel=0.001)
-        assert device.counted == f"{device.metered}.000000"
-        assert [check.holds for check in found.cross_checks] == [True, True]
-        assert {check.coverage for check in found.cross_checks} == {"1.000000"}
-        assert {one.grade for one in found.evidence if one.kind == "meter"} == {"B", "C"}
-        open_ = {one.rule for one in found.applicability if not one.holds}
-        assert not {rule for rule in open_ if rule.startswith("EVD")}
-
-
 def test_a_small_plant_is_told_what_rounding_takes(url, monkeypatch):
     """A plant of nine tonnes a month would lose a tenth of its year, month by month."""
     monkeypatch.setenv("TONNE_DATABASE_URL", url)

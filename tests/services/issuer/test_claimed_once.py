@@ -86,22 +86,6 @@ def test_the_second_of_two_that_were_closed_before_either_was_issued_is_refused(
             _issue(conn, tmp_path, verified)
 
 
-def test_another_name_gives_no_other_baseline(database_url, tmp_path, verified):
-    """Anyone who may not raise what was fixed ex ante would register the same buses again."""
-    with issuer(database_url) as conn:
-        _issue(conn, tmp_path, verified)
-        _register(database_url, tmp_path / "moved", _moved(NEXT[0], fuel="44.0"))
-        found = close_period(conn, "other", *map(plant.us, NEXT), "test")
-        claims = statements.find(conn, found.statement).claims
-    (fuel,) = [p for p in claims.fixed_parameters if p.parameter == "sfc_l_per_100km"]
-    assert fuel.value == "34"
-    said = [c.words() for c in claims.applicability if not c.holds]
-    assert any(
-        f"but 34 in issued statement {verified}: the issued value is applied" in text
-        for text in said
-    )
-
-
 def test_what_a_revoked_statement_claimed_is_asked_about(database_url, tmp_path, verified):
     """Units that a registry issued would be sold, and the same energy claimed by another name."""
     with issuer(database_url) as conn:

@@ -144,25 +144,6 @@ def test_one_file_is_one_paper(url, tmp_path):
     assert not {"EVD-09", BILLED} & {*unmet}
 
 
-def test_one_invoice_lists_several_meters_and_months(url, tmp_path):
-    """An owner whose supplier writes one document for all would get no credits."""
-    one = {"number": "AB/26E 17", "sha256": digest("one")}
-    spelt = one | {"number": "ab-26e-17", "issuer": "EVN HAI PHONG Co., Ltd"}
-    billed(url, tmp_path, WEATHER, HALVES[0] | one, HALVES[1] | spelt)
-    tonnes, unmet = shown(url)
-    assert tonnes > 3
-    assert not {"EVD-09", BILLED} & {*unmet}
-
-
-def test_one_invoice_entered_twice_stays_evidence(url, tmp_path):
-    """An owner who entered one invoice under two numbers would lose what it shows."""
-    twice = HALVES[1] | {"id": "again", "number": "b-2"}
-    billed(url, tmp_path, WEATHER, *HALVES, twice)
-    tonnes, unmet = shown(url)
-    assert tonnes > 3
-    assert not {"EVD-09", BILLED} & {*unmet}
-
-
 @pytest.mark.parametrize(
     "other",
     [{"number": "b"}, {"issuer": "Another supplier"}, {"issued": "2026-03-06"}],

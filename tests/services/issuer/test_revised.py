@@ -1,7 +1,6 @@
 """An official factor is published after periods were closed with a provisional one."""
 
 import json
-from decimal import Decimal
 from functools import partial
 
 import pytest
@@ -11,7 +10,6 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
 from tests import holders
-from tests.findings import worded
 from tests.invoked import tonne as invoke
 from tests.planted import planted
 from tests.services.issuer import logged, plant, sealed
@@ -134,29 +132,3 @@ def test_an_earlier_official_value_goes_on_as_provisional(tmp_path, tonne, close
     again.write_text(exported)
     rows = json.loads(tonne("registry", "import", again, "--json").stdout)
     assert {r["result"] for r in rows} == {"unchanged"}
-
-
-def test_a_lower_value_for_what_is_consumed_waits_for_a_tonne_that_publishes_it(
-    database_url, tmp_path, tonne, closed
-):
-    """An owner who types a factor within what is allowed would earn more by it."""
-    issued, _ = closed
-    before = _emissions(database_url)
-    file = tmp_path / "grid.yaml"
-    file.write_text(OFFICIAL.replace("0.7100", "0.5700"))
-    tonne("registry", "import", file)
-    assert _affected(tonne, "--recompute")["statements"] == []
-    assert _emissions(database_url) == before
-    told = json.loads(
-        tonne("statement", "supersede", issued, "--reason", "a new factor of 2026", "--json").stdout
-    )
-    shown = json.loads(tonne("statement", "show", told["statement"], "--json").stdout)
-    claims = shown["document"]["credentialSubject"]
-    assert "vn-grid-2026" not in {f["id"] for f in claims["factors"]}
-    (said,) = [
-        worded(one) for one in claims["applicability"] if "came with a registry file" in worded(one)
-    ]
-    assert "vn-grid-2026 = 0.57 tCO2/MWh came with a registry file" in said
-    assert "published vn-grid-2023 = 0.6592" in said
-    assert "tCO2/MWh is applied until a release of tonne" in said
-    assert Decimal(told["supersedes"]["difference"]["reduction_t"]) == 0

@@ -141,26 +141,6 @@ def taken_over(day="2026-02-01"):
     return ended, again.replace("from: 2026-01-01", f"from: {day}").replace(OLD, NEW)
 
 
-def test_a_new_name_of_the_project_hides_no_change(url, tmp_path):
-    """The same buses would be registered again, as a project that never had another value."""
-    honest, _ = closed(url)
-    assert not registering.told(url, tmp_path, "".join(taken_over()), author="owner").refused
-    found = logged.closed(url, *SPAN, project="again")
-    (said,) = [f.detail for f in found.result.applicability if f.rule == RULE]
-    assert found.result.net == honest
-    assert "sfc_l_per_100km was 34 and is 44" in said
-    assert "by owner, before in bus, after the period began" in said
-
-
-def test_a_project_that_takes_buses_over_has_its_own_values(database_url, tmp_path):
-    """Anyone who buys buses after another project of them would be held to its values."""
-    ended, again = taken_over()
-    plant.register(database_url, tmp_path, ended)
-    assert not registering.told(database_url, tmp_path, ended + again).refused
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        assert plan_of(conn, "again", *SPAN).late == ()
-
-
 SERVED = "[{device: ch-1, role: charging}, {device: bus-1, role: vehicle%s}]"
 AGAIN = SERVED.replace("}]", "}, {device: bus-2, role: vehicle, from: %s, kwh_per_km: %s}]")
 SECOND = """  - {id: bus-2, site: hp, class: vehicle, profile: generic,
@@ -256,17 +236,6 @@ def test_another_file_after_one_that_completed_a_document_is_a_condition(url, tm
     # left out again
     registering.told(url, tmp_path, first)
     assert f"SHA-256 {'b1' * 32}) and is survey 7 (issuer Department" in closed(url)[1]
-
-
-def test_the_operator_s_own_paper_shows_no_new_value(url, tmp_path):
-    """An operator would write the document for a value that raises the reduction."""
-    honest, _ = closed(url)
-    logged.signers(url, tmp_path)
-    text = BUSES.replace(OLD, NEW) + DOCUMENT % ("own note", "2025-03-01", "a1" * 32)
-    registering.told(url, tmp_path, text.replace("Department of Transport", "the-operator"))
-    net, said = closed(url)
-    assert net == honest
-    assert "no third party's document is named" in said
 
 
 PUBLISHED = (

@@ -351,7 +351,7 @@ class Account:
 
     @property
     def net_gross_ug(self) -> tuple[int, int]:
-        """Return the reduction after and before deductions, to compare in this order. [ug CO2e]"""
+        """Return the reductions after and before deductions, to compare accounts. [ug CO2e]"""
         gross = added(self.gross).reduction_t
         return (
             to_integer(self.reduction_t * UG_PER_T, "down"),

@@ -173,12 +173,10 @@ def test_a_plan_describes_how_its_samples_are_drawn(database_url, who, tmp_path)
     of_bus = plant.PLAN.replace("parameter: generation, channel: energy_export_kwh",
                                 "parameter: charging, channel: energy_import_kwh")  # fmt: skip
     text = f"{plant.REGISTRY}{survey}{of_bus}"
-    planned = registering.told(database_url, tmp_path, text, "owner")
-    said = "\n".join(m for r in planned.results for m in r.messages)
+    _, said = registering.said(database_url, tmp_path, text)
     assert "procedures has no 'sampling'; describe it" in said
     drawn = text.replace(of_bus, of_bus.replace(
         "          retention:", "          sampling: simple random, 90/10\n          retention:"
     ))  # fmt: skip
-    planned = registering.told(database_url, tmp_path, drawn, "owner")
-    said = "\n".join(m for r in planned.results for m in r.messages)
+    _, said = registering.said(database_url, tmp_path, drawn)
     assert "'sampling'" not in said

@@ -8,12 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from services.cli.__main__ import main
 from services.issuer.audit import audit
 from services.issuer.close import preview_period
 from services.store.postgres.pool import connect
+from tests import registering
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged, plant
@@ -64,13 +63,7 @@ def invoices_of(*rows, share=1.0):
 
 def billed(url, folder, *rows, share=1.0):
     """Import invoices for some times."""
-    given = invoices_of(*rows, share=share)
-    file = folder / "bills.yaml"
-    file.write_text(json.dumps({"invoices": given}), "utf-8")
-    done = CliRunner().invoke(
-        main, ["invoice", "import", str(file)], env={"TONNE_DATABASE_URL": url}
-    )
-    assert done.exit_code == 0, done.output
+    registering.billed(url, folder, invoices_of(*rows, share=share))
 
 
 def test_a_small_plant_is_told_what_rounding_takes(url, monkeypatch):

@@ -11,13 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from mrv.documents.verification import PersonNamed, SiteVisit
 from mrv.packs.reader import read_pack
 from mrv.statement.sampling import Size
 from mrv.verify import verify
-from services.cli.__main__ import main
 from services.issuer import transitions as life
 from services.issuer.export_files import submission
 from services.issuer.pack import export
@@ -184,14 +182,9 @@ def closed(url):
 
 def billed(url, folder, supplier, service):
     """Import the invoice and the weather data, each by its issuer."""
-    file = folder / f"{supplier}-{service}.yaml"
     name = f"{supplier}-{service}".replace(" ", "-")
     files = [hashlib.sha256(f"{what} {name}".encode()).hexdigest() for what in ("power", "weather")]
-    file.write_text(BILLS % (name, supplier, files[0], name, service, files[1]), "utf-8")
-    done = CliRunner().invoke(
-        main, ["invoice", "import", str(file)], env={"TONNE_DATABASE_URL": url}
-    )
-    assert done.exit_code == 0, done.output
+    registering.billed(url, folder, BILLS % (name, supplier, files[0], name, service, files[1]))
 
 
 def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
@@ -200,8 +193,7 @@ def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
         REGISTRY % RANGE
         + f"    documents: {{{', '.join(f'{n}: {PAPER % v}' for n, v in VALUES.items())}}}\n"
     )
-    told = registering.told(url, tmp_path, whole, "owner")
-    assert "invoices" not in "".join(m for r in told.results for m in r.messages)
+    assert "invoices" not in registering.said(url, tmp_path, whole)[1]
     tonnes, unmet = closed(url)
     assert tonnes == 0
     assert "corroborates power" in unmet[RULE]
@@ -217,8 +209,7 @@ def test_a_building_saves_once_documents_and_invoices_are_there(url, tmp_path):
     assert tonnes > 1
     assert RULE not in unmet
     # without its line's documents it was warned at the import, and saves nothing
-    bare = registering.told(url, tmp_path, REGISTRY % "", "owner")
-    said = "".join(m for r in bare.results for m in r.messages)
+    _, said = registering.said(url, tmp_path, REGISTRY % "")
     assert "report of the regression" in said
     assert "the quantity of station, power is credited only if invoices" in said
     tonnes, unmet = closed(url)

@@ -38,9 +38,8 @@ LONG = "performed: 2019-12-20, valid_until: 2031-12-20, certificate: C-1"
 
 
 def _import(url, folder, text):
-    planned = registering.told(url, folder, text, "owner")
-    said = "\n".join(m for r in planned.results for m in r.messages)
-    assert not planned.refused, said
+    refused, said = registering.said(url, folder, text)
+    assert not refused, said
     return said
 
 
@@ -217,6 +216,6 @@ def test_the_larger_of_two_errors_counts(database_url, tmp_path):
 @pytest.mark.parametrize("given", ["-0.21", "51", "'0.21 %'"])
 def test_a_correction_in_the_claimants_favour_cannot_be_entered(url, tmp_path, given):
     """A meter correction that raises the reduction is rejected."""
-    planned = registering.told(url, tmp_path, _corrected(given), "owner")
-    assert planned.refused
-    assert "error_percent" in "\n".join(m for r in planned.results for m in r.messages)
+    refused, said = registering.said(url, tmp_path, _corrected(given))
+    assert refused
+    assert "error_percent" in said

@@ -4,12 +4,10 @@ import hashlib
 import json
 
 import pytest
-from click.testing import CliRunner
 
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.statement.plan_reader import read_plan
 from mrv.texts import joined
-from services.cli.__main__ import main
 from services.issuer import keys
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
@@ -90,11 +88,7 @@ def row(name, device, first, end, share=1, **other):
 
 def billed(url, folder, *rows):
     """Import invoices as a person would."""
-    file = folder / "bills.yaml"
-    file.write_text(json.dumps({"invoices": rows}), "utf-8")
-    words = ["invoice", "import", str(file)]
-    done = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
-    assert done.exit_code == 0, done.output
+    registering.billed(url, folder, rows)
 
 
 def shown(url, begin_us=DAYS[0]):

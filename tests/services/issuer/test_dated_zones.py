@@ -43,9 +43,8 @@ def test_the_survey_of_buses_is_asked_for_and_found(database_url, tmp_path):
     A baseline of ten litres more passed with a free text as its source, and a named survey was
     ignored.
     """
-    bare = registering.told(database_url, tmp_path, plant.REGISTRY, "owner")
-    said = "\n".join(m for r in bare.results for m in r.messages)
-    assert not bare.refused
+    refused, said = registering.said(database_url, tmp_path, plant.REGISTRY)
+    assert not refused
     assert "sfc_l_per_100km (100 % of the reduction of role vehicle depends on it)" in said
     assert "without a third party's document" in said
     plant.fill_buses(database_url)
@@ -54,9 +53,8 @@ def test_the_survey_of_buses_is_asked_for_and_found(database_url, tmp_path):
     assert "no third party's document is named" in unmet[0]
     assert "kwh_per_km" not in unmet[0]
 
-    dated = registering.told(database_url, tmp_path, plant.REGISTRY + SURVEY, "owner")
-    assert not dated.refused
-    text = "\n".join(m for r in dated.results for m in r.messages)
+    refused, text = registering.said(database_url, tmp_path, plant.REGISTRY + SURVEY)
+    assert not refused
     assert "sfc_l_per_100km has no document" not in text
     after, unmet = closed(database_url)
     assert unmet == []

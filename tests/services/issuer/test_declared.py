@@ -64,14 +64,9 @@ def _with(design, **changes):
     return text
 
 
-def _import(url, folder, text):
-    planned = registering.told(url, folder, text, "owner")
-    return planned, "\n".join(m for r in planned.results for m in r.messages)
-
-
 def _closed(url, folder, text):
-    planned, said = _import(url, folder, text)
-    assert not planned.refused, said
+    refused, said = registering.said(url, folder, text)
+    assert not refused, said
     return subject(url, *SPAN)
 
 
@@ -124,8 +119,8 @@ def test_another_power_and_another_population_than_designed_are_findings(url, tm
         "    surveys: [{parameter: sfc_l_per_100km, population: 90, n: 40, mean: 34, sd: 2,"
         " drawn: by lot, taken: 2026-01-02}]\n"
     )
-    planned, _ = _import(url, tmp_path, _with(weak, **MADE) + bus)
-    assert not planned.refused
+    refused, _ = registering.said(url, tmp_path, _with(weak, **MADE) + bus)
+    assert not refused
     said = _told(_closed(url, tmp_path, _with(weak, **MADE) + bus))
     assert (
         "inv-2: rated power 1000000 W, but the registered design (1.1) has Maker M-100 of 500,000"
@@ -195,8 +190,8 @@ def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
             "neither",
         ),
     ):
-        planned, said = _import(url, tmp_path, text.replace(old, new))
-        assert planned.refused
+        refused, said = registering.said(url, tmp_path, text.replace(old, new))
+        assert refused
         assert wrong in said or "by_month" in said
 
 
@@ -224,11 +219,13 @@ def test_events_and_design_are_in_statement_plan_and_reports(url, tmp_path):
 
 def test_a_file_that_does_not_speak_of_them_keeps_them(url, tmp_path):
     """An import of another change would forget the design."""
-    _import(url, tmp_path, _with(DESIGN))
+    registering.said(url, tmp_path, _with(DESIGN))
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         before = load_registry(conn).projects["pv"].declared
     assert before.design is not None
-    _import(url, tmp_path, plant.REGISTRY.replace("name: Rooftop PV", "name: PV on a roof"))
+    registering.said(
+        url, tmp_path, plant.REGISTRY.replace("name: Rooftop PV", "name: PV on a roof")
+    )
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         assert load_registry(conn).projects["pv"].declared == before
 
@@ -256,8 +253,8 @@ TRIPS = (
 )
 def test_what_cannot_be_is_refused(url, tmp_path, design, wrong):
     """Impossible entries of events and design are rejected."""
-    planned, said = _import(url, tmp_path, _with(f"{design}\n"))
-    assert planned.refused
+    refused, said = registering.said(url, tmp_path, _with(f"{design}\n"))
+    assert refused
     assert wrong in said
 
 
@@ -276,5 +273,5 @@ def test_the_survey_of_another_project_is_named(url, tmp_path):
     since = "installed: 2026-01-01T00:00:00+07:00"
     device = f"  - {{id: bus-2, site: hp, class: vehicle, profile: generic, {since}}}\n"
     text = text.replace("projects:\n", device + "projects:\n") + other
-    _, said = _import(url, tmp_path, text)
+    _, said = registering.said(url, tmp_path, text)
     assert f"the data {SHA[:12]}... are those of bus, too" in said, said

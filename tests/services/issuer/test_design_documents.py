@@ -54,12 +54,8 @@ PAID = "power", "energy_import", "kWh", 720
 
 def billed(url, folder, device, quantity, unit, amount, issuer="EVN Hai Phong"):
     """Import an invoice as a person would."""
-    file = folder / f"{device}.yaml"
     told = BILL % (device, issuer, device, quantity, unit, amount, "c3" * 32)
-    file.write_text(told, "utf-8")
-    words = ["invoice", "import", str(file)]
-    done = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
-    assert done.exit_code == 0, done.output
+    registering.billed(url, folder, told)
 
 
 def _recycling(url, folder):
@@ -87,12 +83,6 @@ def given(by=OFFICE, issued="2025-03-01"):
     )
 
 
-def imported(url, folder, text):
-    """Import a registry as a person would; return the messages, and whether it was refused."""
-    planned = registering.told(url, folder, text, "owner")
-    return planned.refused, "\n".join(m for r in planned.results for m in r.messages)
-
-
 def closed(url):
     """Close the day; return tonnes, and the texts of the conditions not met, by clause."""
     found = logged.closed(url, *SPAN, project="pet")
@@ -108,16 +98,16 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     assert tonnes < 0
     assert "design_mass_t_per_d: no value is entered" in unmet[RULE]
 
-    refused, said = imported(url, tmp_path, REGISTRY % BUILT)
+    refused, said = registering.said(url, tmp_path, REGISTRY % BUILT)
     assert not refused
     assert "design_mass_t_per_d has no document with document, by, issued, sha256" in said
     assert "no third party's document is named" in closed(url)[1][RULE]
 
     late = given(issued="2026-03-03")
-    assert not imported(url, tmp_path, late)[0]
+    assert not registering.said(url, tmp_path, late)[0]
     assert "is dated 2026-03-03, after the period began" in closed(url)[1][RULE]
 
-    refused, said = imported(url, tmp_path, given())
+    refused, said = registering.said(url, tmp_path, given())
     assert (refused, "for which the plant was designed" in said) == (False, False)
     tonnes, unmet = closed(url)
     assert (tonnes, RULE in unmet) == (0, False)
@@ -171,7 +161,7 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
 def test_a_document_by_the_operator_is_none(url, tmp_path):
     """A document issued by the operator is not evidence."""
     logged.signers(url, tmp_path)
-    assert not imported(url, tmp_path, given(by="the-operator"))[0]
+    assert not registering.said(url, tmp_path, given(by="the-operator"))[0]
     tonnes, unmet = closed(url)
     assert tonnes < 0
     assert "the operator of the plant" in unmet["PAR-07"]

@@ -42,19 +42,14 @@ def _of(claims):
     return one, [d for d in claims["deductions"] if d["device"] == "inv-1"]
 
 
-def _told(url, folder, text):
-    planned = registering.told(url, folder, text, "owner")
-    return planned, "\n".join(m for r in planned.results for m in r.messages)
-
-
 def test_what_a_late_calibration_found_is_in_the_statement_and_counts(url, tmp_path):
     """A meter that was found 0.7 % off would cost the 0.5 % of its class."""
     before, _ = _of(subject(url, *SPAN))
     late = plant.REGISTRY.replace(VALID, OLD).replace(
         ROW, f'accuracy_class: "0.5S"}}\n{FOUND}  - id: inv-2', 1
     )
-    planned, said = _told(url, tmp_path, late)
-    assert not planned.refused, said
+    refused, said = registering.said(url, tmp_path, late)
+    assert not refused, said
     claims = subject(url, *SPAN)
     one, taken = _of(claims)
     assert Fraction(one["counted"]) == Fraction(before["counted"]) * (1 - Fraction("0.007"))
@@ -75,8 +70,10 @@ def test_what_a_late_calibration_found_is_in_the_statement_and_counts(url, tmp_p
 )
 def test_what_cannot_be_is_refused(url, tmp_path, row, wrong):
     """A certificate of a misspelt channel would cover nothing, and no one would be informed."""
-    planned, said = _told(url, tmp_path, plant.REGISTRY.replace(VALID, f"{row}, {VALID}"))
-    assert planned.refused
+    refused, said = registering.said(
+        url, tmp_path, plant.REGISTRY.replace(VALID, f"{row}, {VALID}")
+    )
+    assert refused
     assert wrong in said
 
 
@@ -84,8 +81,8 @@ def test_a_calibration_is_due_by_its_interval_and_by_instrument(url, tmp_path):
     """A board would call a meter valid until 2031 whose plan asks for a calibration each year."""
 
     def due(text):
-        planned, said = _told(url, tmp_path, text)
-        assert not planned.refused, said
+        refused, said = registering.said(url, tmp_path, text)
+        assert not refused, said
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             return conn.execute(
                 "SELECT valid_until::text FROM v_calibration_due WHERE device_id = 'inv-1'"

@@ -41,15 +41,6 @@ SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 ONE = "    rated_power_w: 1000000\n    installed: 2026-01-01T00:00:00+07:00\n    serial: A1\n"
 
 
-def _import(url, folder, text):
-    """
-    Import a registry as a person would; return the message of each row, and
-    whether it was refused.
-    """
-    planned = registering.told(url, folder, text, "owner")
-    return planned.refused, "\n".join(m for r in planned.results for m in r.messages)
-
-
 def _close(url, span=SPAN):
     return logged.subject(url, *span)
 
@@ -57,7 +48,7 @@ def _close(url, span=SPAN):
 def test_rating_that_is_raised_counts_from_its_import_on(url, tmp_path):
     """A raised rating applies from its import on."""
     before = _close(url)
-    refused, _ = _import(url, tmp_path, plant.REGISTRY.replace("1000000", "1000000000", 1))
+    refused, _ = registering.said(url, tmp_path, plant.REGISTRY.replace("1000000", "1000000000", 1))
     assert not refused
     after = _close(url)
     meter = after["monitoredParameters"][0]["meter"]
@@ -72,7 +63,7 @@ def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
         "      - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 1000000}\n"
         "      - {from: 2026-02-01T00:00:00+07:00, rated_power_w: 2000000}\n"
     )
-    refused, said = _import(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
+    refused, said = registering.said(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
     assert not refused, said
     told = unmet(_close(url), "REG-04")
     assert "inv-1: the rating of 2,000,000 W in place of 1,000,000 W" in told
@@ -127,10 +118,10 @@ def test_nothing_is_dated_into_a_period_that_is_signed(url, tmp_path):
         "      - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 1000000}\n"
         "      - {from: 2026-02-01T00:00:00+07:00, rated_power_w: 2000000}\n"
     )
-    refused, said = _import(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
+    refused, said = registering.said(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
     assert refused
     assert "is in a closed period" in said
-    refused, said = _import(
+    refused, said = registering.said(
         url, tmp_path, plant.REGISTRY.replace("timezone: Asia/Ho_Chi_Minh", "timezone: Asia/Tokyo")
     )
     assert refused
@@ -144,7 +135,7 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
     other = plant.REGISTRY.replace("generation, case: 1", "generation, case: 3")
     late = "rated_power_w: 1000000\n    installed: 2026-01-0{}T00:00:00+07:00\n    calibrations"
     other = other.replace(late.format(1), late.format(2))
-    refused, said = _import(url, tmp_path, other)
+    refused, said = registering.said(url, tmp_path, other)
     assert not refused, said
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         issued = statements.find(conn, name).claims
@@ -173,12 +164,12 @@ def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
         "  - {id: ch-2, site: hp, class: ev_charger, profile: generic, rated_power_w: 60000,\n"
         "     installed: 2026-01-01T00:00:00+07:00}\n  - {id: bus-1,",
     )
-    assert not _import(url, tmp_path, second)[0]
+    assert not registering.said(url, tmp_path, second)[0]
     claims = logged.subject(url, *SPAN, project="bus")
     clause = "BND-01"
     assert "ch-2 (ev_charger) at site hp is in no project" in unmet(claims, clause)
     reason = "    boundary: [{device: ch-2, reason: for visitors' cars}]\n"
-    assert not _import(url, tmp_path, second + reason)[0]
+    assert not registering.said(url, tmp_path, second + reason)[0]
     claims = logged.subject(url, *SPAN, project="bus")
     assert not unmet(claims, clause)
     assert "for visitors' cars" in str(claims["applicability"])
@@ -188,7 +179,7 @@ def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(ur
     """One meter with two ids would be credited twice."""
     first, second = plant.REGISTRY.split("  - id: inv-2\n")
     twice = f"{first}  - id: inv-2\n    serial: A1\n{second}"
-    refused, said = _import(url, tmp_path, twice)
+    refused, said = registering.said(url, tmp_path, twice)
     assert refused
     assert "inv-2 has the serial number A1 of inv-1" in said
     with connect(url) as conn:  # as 0.1.0 let it in
@@ -200,7 +191,7 @@ def test_second_id_of_a_meter_is_refused_and_one_that_is_stored_earns_nothing(ur
     told = CliRunner(env={"TONNE_DATABASE_URL": url}).invoke(main, ["registry", "check"])
     assert "inv-2 is not counted" in told.output
     # what is stored stands in nobody's way
-    assert not _import(
+    assert not registering.said(
         url, tmp_path, "sites:\n" + plant.REGISTRY.splitlines()[2].replace("Hai", "H")
     )[0]
 

@@ -247,9 +247,9 @@ def test_each_default_of_a_fuel_has_its_reason(database_url, tmp_path):
     assert found["defaults"].holds
     assert any(reason in " ".join(row) for row in dated_rows(facts.subject, Words("en")))
     wrong = f"{plant.REGISTRY}    defaults:\n{rows}".replace("diesel.ncv", "dieselncv")
-    planned = registering.told(database_url, tmp_path, wrong, "owner")
-    assert planned.refused
-    assert "did you mean diesel.ncv" in "\n".join(m for r in planned.results for m in r.messages)
+    refused, said = registering.said(database_url, tmp_path, wrong)
+    assert refused
+    assert "did you mean diesel.ncv" in said
 
 
 MARGIN = """factors:

@@ -166,7 +166,7 @@ PAYLOADS = st.one_of(
 )
 
 
-@settings(max_examples=often(100, 400), deadline=None)
+@settings(max_examples=often(40, 400), deadline=None)
 @given(
     st.lists(
         st.tuples(PAYLOADS, st.sampled_from(CONTENT_TYPES), st.sampled_from(TOPICS)), max_size=6
@@ -222,13 +222,6 @@ def test_what_is_far_above_a_rating_asks_for_its_unit():
         assert judge(far).rejected[0].detail.endswith("whether rated_power_w is in W")
     (near,) = judge(text(active_power_kw=200)).rejected
     assert near.detail.endswith("check its unit")
-
-
-def test_time_up_to_five_minutes_ahead_is_taken():
-    """A clock that is a little fast must not cost a device its readings."""
-    found = judge(text(NOW_MS + 300_000, active_power_kw=1), text(NOW_MS, active_power_kw=1))
-    assert not found.rejected
-    assert found.frames[0].time_us.tolist() == [NOW_US + AHEAD_US, NOW_US]
 
 
 def test_a_bad_reading_costs_only_itself():

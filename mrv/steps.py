@@ -129,7 +129,7 @@ class _Dotted(ast.NodeTransformer):
     """Transformer that turns a key of a record, such as `polymer_t.PET`, into one name."""
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        """Replace a record and its key by one name."""
+        """Return one name for a record and its key: `polymer_t.PET`."""
         return ast.copy_location(ast.Name(ast.unparse(node), ast.Load()), node)
 
 
@@ -140,7 +140,7 @@ class _Symbols(ast.NodeTransformer):
         self._symbols = symbols
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        """Replace a name."""
+        """Return the symbol of a name, or the number of a conversion constant."""
         number = str(CONSTANTS[node.id]) if node.id in CONSTANTS else node.id
         # of two names the first; a sum as one
         symbol = self._symbols.get(node.id, number).partition(", ")[0]

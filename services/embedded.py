@@ -169,7 +169,7 @@ class EmbeddedChain:
         self._log = log
         self._newer = NewerRegistry(database_url, Plans(factors.load()), letter_bytes, log)
         self._watch = RegistryWatch()
-        self._held: Version | None = None
+        self._current: Version | None = None
         self._ignored = Ignored(log)
         self._statuses = Statuses(log)
         self._nodes = nodes
@@ -190,7 +190,7 @@ class EmbeddedChain:
             self._quota.note_pause(since_received_s(connection))
         except BaseException:
             self._database.close()
-            self._held = None
+            self._current = None
             raise
         self._deriving.start()
 
@@ -201,9 +201,9 @@ class EmbeddedChain:
 
     @property
     def _version(self) -> Version:
-        if self._held is None:
+        if self._current is None:
             raise RuntimeError("the registry was not read; call open() first")
-        return self._held
+        return self._current
 
     def read(self, inbox: Inbox) -> Read:
         """Read a batch by the current registry version, unless it has Sparkplug's messages."""
@@ -267,7 +267,7 @@ class EmbeddedChain:
         """
         if prepared := self._newer.taken():
             self._take_up(connection, prepared)
-        version = self._held
+        version = self._current
         if self._watch.newer(connection, None if version is None else version.fleet):
             if version is None:
                 see(connection)
@@ -280,8 +280,8 @@ class EmbeddedChain:
 
     def _take_up(self, connection: Connection, prepared: Prepared) -> None:
         with self._deriving.changing():
-            self._held = take_up(connection, prepared, self._held, self._log)
-            self._deriving.use(self._held.store)
+            self._current = take_up(connection, prepared, self._current, self._log)
+            self._deriving.use(self._current.store)
 
     def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """
@@ -321,8 +321,8 @@ class EmbeddedChain:
     def _forget(self) -> None:
         """Discard all cached state, as another process may have written without our connection."""
         self._nodes.forget()
-        if self._held is not None:
-            self._held.store.forget()
+        if self._current is not None:
+            self._current.store.forget()
 
     def close(self) -> None:
         """Close the connections, after deriving the remaining rows."""

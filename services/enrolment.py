@@ -315,13 +315,13 @@ class Control:
         self._wait(lambda: len(self._answers) >= len(commands), f"{len(commands)} answers")
         return list(self._answers)
 
-    def _wait(self, done: Any, what: str) -> None:
+    def _wait(self, done: Any, answer: str) -> None:
         end_s = time.monotonic() + _PATIENCE_S
         while not done():
             rc = self._client.loop(0.1)
             if rc != MQTTErrorCode.MQTT_ERR_SUCCESS or time.monotonic() > end_s:
                 raise ServerError(
-                    f"{self._place} gave no {what}: {mqtt.error_string(rc)}; check that "
+                    f"{self._place} gave no {answer}: {mqtt.error_string(rc)}; check that "
                     f"it trusts the certificate of {ADMIN}"
                 )
 

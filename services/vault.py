@@ -145,7 +145,7 @@ class Place:
             raise VaultError(f"archive {self.url} does not exist; check that its disk is mounted")
 
     @contextmanager
-    def _usable(self, what: str) -> Iterator[None]:
+    def _usable(self, operation: str) -> Iterator[None]:
         import pyarrow as pa  # noqa: PLC0415
 
         try:
@@ -153,7 +153,7 @@ class Place:
         except (OSError, pa.ArrowException) as error:
             reason = " ".join(str(error).split())[:300]
             raise VaultError(
-                f"archive {self.url}: cannot {what}: {reason}; check its credentials and its "
+                f"archive {self.url}: cannot {operation}: {reason}; check its credentials and its "
                 "storage"
             ) from error
 

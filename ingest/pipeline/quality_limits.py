@@ -270,7 +270,7 @@ class Checks:
         for index, result in dates.items():
             self._count[index] += len(result)
         self._first: Int64 = np.cumsum(self._count) - self._count
-        self._most = int(self._count.max(initial=0))
+        self._maximum = int(self._count.max(initial=0))
         self.begin_us: Int64 = np.full(int(self._count.sum()), _EVER, dtype=np.int64)
         for index, result in dates.items():
             first = int(self._first[index]) + 1
@@ -279,11 +279,11 @@ class Checks:
 
     def version(self, device: np.ndarray, time_us: Int64) -> Int64:
         """Return the version of limits for each reading."""
-        if self._most <= 1:
+        if self._maximum <= 1:
             return each(self._first, device)
         first, count = self._first[device], self._count[device]
         result: Int64 = first.copy()
-        for k in range(1, self._most):
+        for k in range(1, self._maximum):
             later = np.flatnonzero(count > k)
             result[later] += time_us[later] >= self.begin_us[first[later] + k]
         return result

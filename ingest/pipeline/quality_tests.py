@@ -105,7 +105,7 @@ class _Judge:
         self._pairs = set(pairs_of(checks, class_id))
 
     def times(self, times: Series) -> Iterator[Flags]:
-        """Return the gaps between readings."""
+        """Return the flags of gaps between readings."""
         thresholds = self._checks.of(self._class, TIME)
         if thresholds is None or not len(times):
             return

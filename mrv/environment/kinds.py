@@ -39,7 +39,7 @@ class Day(NamedTuple):
     timezone: str
 
     def hours(self) -> range:
-        """Return the starts of the day's hours: 23, 24 or 25. [us UTC]"""
+        """Return the starts of the 23, 24 or 25 hours of the day. [us UTC]"""
         return range(self.begin_us, self.end_us, HOUR_US)
 
     def clock(self, start_us: int) -> int:

@@ -389,8 +389,8 @@ METHODOLOGY = Methodology(
         "COD_least is the mass of COD from which the metered biogas must have formed.",
         (
             "The removal efficiency eta_COD,PJ is at least COD_least / (1.1 * COD_y): a lower"
-            " value would hide lost methane. The 1.1 allows gas meter and COD measurement to"
-            " differ by 10 %."
+            " value would hide lost methane (PAR-06). The 1.1 allows gas meter and COD measurement"
+            " to differ by 10 %."
         ),
         (
             "PAR-08 compares the metered methane CH4_gas with the methane that the removed COD"

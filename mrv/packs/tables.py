@@ -155,7 +155,7 @@ class ReadingsFile:
             self.first = _first_device(file.metadata)
         self._names = [name for name in self._schema.names if name in names]
         self.columns = len(self._names)
-        self._most = most_values // self.columns
+        self._maximum = most_values // self.columns
 
     def __iter__(self) -> Iterator[Table]:
         """Yield tables with all rows of a device in one."""
@@ -174,9 +174,9 @@ class ReadingsFile:
                     table = pa.concat_tables([kept, part]).unify_dictionaries()
                 begin = _last_device(table["device"])
                 kept = table.slice(begin)
-                if len(kept) > self._most:
+                if len(kept) > self._maximum:
                     name = kept["device"][0].as_py()
-                    raise too_much(f"readings of {name}", len(kept), self._most)
+                    raise too_much(f"readings of {name}", len(kept), self._maximum)
                 if begin:
                     yield _table(table.slice(0, begin), self._schema, "time")
         if kept is not None and len(kept):

@@ -79,7 +79,9 @@ def seldom(version: Version, methodology: tuple[str, str]) -> Iterator[Text]:
     method = find(*methodology)
     for index, line in enumerate(version.lines):
         role = method.roles.get(line.parameter)
-        match = _WORD.search("" if role is None or role.frequency else asked(method, role.symbol))
+        match = _WORD.search(
+            "" if role is None or role.frequency else required_frequency(method, role.symbol)
+        )
         if match and line.frequency in FREQUENCIES and _coarser(line.frequency, match.group()):
             wrong = text(
                 "PLN-01.coarse", frequency=line.frequency, methodology=method.id,
@@ -105,7 +107,7 @@ def again(
     return None if every is None else after(last, every)
 
 
-def asked(method: Methodology, symbol: str | None) -> str:
+def required_frequency(method: Methodology, symbol: str | None) -> str:
     """
     Return the monitoring frequency that a methodology requires
     for a symbol; empty if not stated.

@@ -128,7 +128,7 @@ def kind(gap: Gap, words: Words) -> str:
 
 
 def reason(deduction: Deduction, words: Words) -> str:
-    """Return the reason of a deduction; text of tonne 0.1.0 unchanged."""
+    """Return the reason of a deduction; one written by tonne 0.1.0 is not translated."""
     return words_of(deduction.reason, words.language)
 
 

@@ -311,7 +311,7 @@ class _Device:
         }
 
     def weeks(self) -> list[Fraction]:
-        """Return the sum of the cells of each stretch. [base units]"""
+        """Return the quantity of each week (a stretch of about seven days). [base units]"""
         result = [ZERO] * max(0, len(self.metered.stretches) - 1)
         for (k, _), value in self.cells.items():
             result[k] += value

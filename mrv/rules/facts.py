@@ -225,7 +225,7 @@ class Priced(NamedTuple):
 @dataclass
 class Prices:
     """
-    Accounts of a period by the effects of some of its rules.
+    Emission reduction of a period with the effects of chosen rules only, for the cost of each.
 
     `valuing`: rules that bound values.
     """

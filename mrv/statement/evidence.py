@@ -143,7 +143,7 @@ def _is_of(rows: IntervalRows, pairs: set[tuple[int, int]]) -> NDArray[np.bool_]
 
 
 def unmarked(rows: IntervalRows) -> IntervalRows:
-    """Return rows without register marks, which are not evidence and need half of the memory."""
+    """Return rows without their register marks: these are no evidence and fill half the memory."""
     marks: dict[str, Any] = dict.fromkeys(MARK_FIELDS, absent(len(rows)))
     return replace(rows, **marks)
 

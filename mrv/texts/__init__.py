@@ -110,7 +110,7 @@ def lines(texts: Iterable[Text], maximum: int = MOST_LINES) -> tuple[Text, ...]:
     return (*every[:maximum], text("text.more", count=len(every) - maximum))
 
 
-def render(one: Text, language: str = "en", **others: Value) -> str:
+def render(text_: Text, language: str = "en", **others: Value) -> str:
     """
     Return a text in a language, or in English where a translation is missing.
 
@@ -120,12 +120,11 @@ def render(one: Text, language: str = "en", **others: Value) -> str:
     -----
     A code that this release does not know is shown with its values.
     """
-    values = {**others, **dict(one.values)}
-    pattern = words(language).get(one.code)
+    values = {**others, **dict(text_.values)}
+    pattern = words(language).get(text_.code)
     if pattern is None:
-        return (
-            f"{one.code} ({', '.join(f'{k} = {_formatted(v, language)}' for k, v in one.values)})"
-        )
+        stated = ", ".join(f"{k} = {_formatted(v, language)}" for k, v in text_.values)
+        return f"{text_.code} ({stated})"
     return _Formatter(language).vformat(pattern, (), values)
 
 

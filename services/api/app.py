@@ -177,7 +177,7 @@ def make_app(
     app.state.base = choices.base
     app.state.simulated = choices.simulated
     app.state.memory, app.state.live = Memory(), Live(log_)
-    problems.install(app, log_, shown=_error_page)
+    problems.install(app, log_, page_of=_error_page)
     app.include_router(administration.health_router)
     # each part by itself: routers within a router have their parameters worked out twice
     for router in (

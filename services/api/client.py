@@ -89,13 +89,13 @@ class Client:
         return self._get(f"/devices/{device}", shapes.DeviceDetail)
 
     def intervals(self, device: str, begin: str, end: str) -> Iterator[shapes.Interval]:
-        """Return a device's quantities by start; times as in the API, half-open."""
+        """Return a device's quantities by interval; times as in the API, end excluded."""
         return self._list(
             "/intervals", shapes.Interval, device=device, **{"from": begin, "to": end}
         )
 
     def emissions(self, project: str, begin: str, end: str) -> Iterator[shapes.Emission]:
-        """Return a project's emissions by start. [ug CO2e]"""
+        """Return a project's emissions by interval. [ug CO2e]"""
         span = {"from": begin, "to": end}
         return self._list("/emissions", shapes.Emission, project=project, **span)
 

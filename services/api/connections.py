@@ -308,13 +308,13 @@ class Lane:
     """
 
     def __init__(self, maximum: int) -> None:
-        self._most = maximum
+        self._maximum = maximum
         self._inside: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def enter(self, turn: str) -> bool:
         """Wait for a place; return whether it was free in time."""
-        if self._inside[turn] < self._most:
+        if self._inside[turn] < self._maximum:
             self._inside[turn] += 1
             return True
         place = asyncio.get_running_loop().create_future()

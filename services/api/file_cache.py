@@ -232,7 +232,7 @@ def page(
     limit: int,
     rows: Sequence[Any],
     key: Callable[[Any], list[Any]],
-    shown: Callable[[Any], Any] = lambda row: row,
+    item_of: Callable[[Any], Any] = lambda row: row,
 ) -> Response:
     """
     Return a page of a list.
@@ -247,4 +247,4 @@ def page(
     if mark is not None:
         url = ask.request.url.include_query_params(cursor=mark)
         headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
-    return current({"items": [shown(row) for row in items], "next": mark}, headers)
+    return current({"items": [item_of(row) for row in items], "next": mark}, headers)

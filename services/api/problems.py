@@ -96,17 +96,17 @@ def status_of_kind(kind: type[Exception]) -> int | None:
 
 
 def install(
-    app: FastAPI, log: FilteringBoundLogger, shown: Callable[[Request, Response, str], Response]
+    app: FastAPI, log: FilteringBoundLogger, page_of: Callable[[Request, Response, str], Response]
 ) -> None:
     """
     Register handlers that answer every error with a problem document.
 
-    `shown`: called with the request, the problem document and its detail; returns the answer.
+    `page_of`: called with the request, the problem document and its detail; returns the answer.
     """
 
     def known(request: Request, error: Exception) -> Response:
         refused = judged(request, error)
-        return shown(request, refused, json.loads(bytes(refused.body))["detail"])
+        return page_of(request, refused, json.loads(bytes(refused.body))["detail"])
 
     def judged(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):

@@ -180,20 +180,20 @@ class Asked:
         self.request = request
         self.who = who
         self.session = session
-        self._held: Connection | None = None
+        self._connection: Connection | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Context with a `tonne_api` connection; nested calls share it."""
-        if self._held is not None:
-            yield self._held
+        if self._connection is not None:
+            yield self._connection
             return
         with self.api.reads.connection() as conn:
-            self._held = conn
+            self._connection = conn
             try:
                 yield conn
             finally:
-                self._held = None
+                self._connection = None
 
     def noted(self, conn: Connection, status: int) -> None:
         """Store an audit row of this request."""
@@ -206,7 +206,7 @@ class Asked:
         self,
         kind: str,
         subject: str,
-        said: bytes,
+        body: bytes,
         check: Callable[[Connection], bytes | None],
         named: str | None = None,
     ) -> Response:
@@ -214,7 +214,7 @@ class Asked:
         Return the answer of a statement's step, executed here or by the signer.
 
         `kind`, `subject`: the step, and its statement or project.
-        `said`: the body as received.
+        `body`: the body as received.
         `check`: called with the connection; refuses unauthorised callers, and returns a replacement
         of the body, if any.
         `named`: idempotency key; the body by default.
@@ -222,7 +222,7 @@ class Asked:
         """
         prefer = Preferences.of(self.request.headers.getlist("prefer"))
         key = self.request.headers.get("idempotency-key")
-        text = said.decode() if named is None else named
+        text = body.decode() if named is None else named
 
         def work(conn: Connection) -> tuple[int, Any]:
             handed = check(conn)
@@ -230,7 +230,7 @@ class Asked:
                 self._named(conn, key, text),
                 kind,
                 subject,
-                said if handed is None else handed,
+                body if handed is None else handed,
                 self.who.name,
                 self.who.id,
                 datetime.now(UTC),

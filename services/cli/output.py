@@ -230,22 +230,22 @@ def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
 
 
 @contextmanager
-def bar(what: str, total: float | None = None) -> Iterator[Bar]:
+def bar(job: str, total: float | None = None) -> Iterator[Bar]:
     """
     Yield a progress bar on standard error; without output outside a terminal.
 
-    `what`: name of the job, one or two words.
+    `job`: name of the job, one or two words.
     `total`: number of steps, if known.
     """
     if not sys.stderr.isatty():
         yield Bar()
         return
-    with _on_terminal(what, total) as progress:
+    with _on_terminal(job, total) as progress:
         yield progress
 
 
 @contextmanager
-def _on_terminal(what: str, total: float | None) -> Iterator[Bar]:
+def _on_terminal(job: str, total: float | None) -> Iterator[Bar]:
     from rich import progress as rich  # noqa: PLC0415 - see above
     from rich.console import Console  # noqa: PLC0415
 
@@ -258,7 +258,7 @@ def _on_terminal(what: str, total: float | None) -> Iterator[Bar]:
         steps_done = rich.TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
         columns[2:] = [steps_done, rich.TimeRemainingColumn()]
     with rich.Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield TerminalBar(progress, progress.add_task(what, total=total))
+        yield TerminalBar(progress, progress.add_task(job, total=total))
 
 
 _DIGITS = 4

@@ -100,7 +100,7 @@ def _authority(url: str, digest: str) -> bytes:
     return result.public_bytes(serialization.Encoding.PEM)
 
 
-def _fetch(folder: Path, url: str, what: str, name: str, headers: dict[str, str]) -> datetime:
+def _fetch(folder: Path, url: str, operation: str, name: str, headers: dict[str, str]) -> datetime:
     key = ec.generate_private_key(ec.SECP256R1())
     request = (
         x509.CertificateSigningRequestBuilder()
@@ -110,10 +110,10 @@ def _fetch(folder: Path, url: str, what: str, name: str, headers: dict[str, str]
     body = base64.encodebytes(request.public_bytes(serialization.Encoding.DER))
     context = ssl.create_default_context(cafile=str(folder / CA))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if what == "simplereenroll":
+    if operation == "simplereenroll":
         context.load_cert_chain(folder / CERTIFICATE, folder / KEY)
     headers = {**headers, "Content-Type": "application/pkcs10"}
-    (made, *_) = _certificates(_ask(url, context, "POST", what, headers, body))
+    (made, *_) = _certificates(_ask(url, context, "POST", operation, headers, body))
     if made.public_key() != key.public_key():
         raise ServerError(
             f"{url} certified another key than the requested one; inform its operator"
@@ -142,7 +142,7 @@ def _ask(
     url: str,
     context: ssl.SSLContext,
     method: str,
-    what: str,
+    operation: str,
     headers: dict[str, str],
     body: bytes | None,
 ) -> bytes:
@@ -155,7 +155,7 @@ def _ask(
         parts.hostname, parts.port or _PORT, context=context, timeout=_WAIT_S
     )
     try:
-        connection.request(method, f"{ROOT}/{what}", body, headers)
+        connection.request(method, f"{ROOT}/{operation}", body, headers)
         answer = connection.getresponse()
         data, status = answer.read(_LARGEST), answer.status
     except (OSError, HTTPException) as error:

@@ -209,14 +209,14 @@ class Poller(threading.Thread):
         self, sources: Sequence[Polled], recorder: Recorder, stopping: threading.Event
     ) -> None:
         super().__init__(name=f"poll-{key(sources[0])[0]}", daemon=True)
-        self._asked = [_PolledDevice(source) for source in sources]
+        self._devices = [_PolledDevice(source) for source in sources]
         self._bus = Bus(sources[0])
         self._recorder, self._stopping = recorder, stopping
 
     def run(self) -> None:
         """Poll until `stop` is set."""
         while not self._stopping.is_set():
-            following = min(self._asked, key=lambda polled_device: polled_device.due_s)
+            following = min(self._devices, key=lambda polled_device: polled_device.due_s)
             wait_s = following.due_s - time.monotonic()
             if wait_s > 0 and self._stopping.wait(wait_s):
                 break
@@ -239,7 +239,7 @@ class Models:
 
     def __init__(self, source: SunSpecTcp | SunSpecRtu) -> None:
         self._unit = source.unit
-        self._found: list[Span] = []
+        self._model_spans: list[Span] = []
 
     def read(self, bus: Bus) -> dict[str, object]:
         """
@@ -247,12 +247,12 @@ class Models:
 
         Raises ReadError when the inverter does not answer, or has no such model.
         """
-        if not self._found:
-            self._found = self._walk(bus)
+        if not self._model_spans:
+            self._model_spans = self._walk(bus)
         try:
-            data = b"".join(self._whole(bus, span) for span in self._found)
+            data = b"".join(self._whole(bus, span) for span in self._model_spans)
         except AddressError:
-            self._found = []  # the map moved: look for it anew next time
+            self._model_spans = []  # the map moved: look for it anew next time
             raise
         return {"sunspec": {"hex": data.hex()}}
 

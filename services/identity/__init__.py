@@ -254,7 +254,7 @@ def write(path: Path, content: bytes, mode: int = SECRET) -> None:
         ) from error
 
 
-def read(path: Path, what: str) -> bytes:
+def read(path: Path, content: str) -> bytes:
     """
     Return the contents of a file.
 
@@ -263,7 +263,7 @@ def read(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {what} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path}: {content} cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class BrokerQueue(Collector):
         client.on_connect, client.on_disconnect = self._connected, self._lost
         client.on_subscribe, client.on_message = self._subscribed, self._heard
         client.on_connect_fail = self._unreached
-        self._client, self._told = client, False
+        self._client, self._warned = client, False
         metrics.registry.register(self)
 
     @staticmethod
@@ -116,7 +116,7 @@ class BrokerQueue(Collector):
             self._found[_NUMBERS[message.topic]] = float(message.payload)
         except (KeyError, ValueError):
             return
-        self._told = False
+        self._warned = False
 
     def _lost(self, _c: Any, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         self._found.clear()
@@ -128,21 +128,21 @@ class BrokerQueue(Collector):
 
     def _warn(self, why: str) -> None:
         """Log a warning once, until the broker answers again."""
-        if not self._told:
-            self._told = True
+        if not self._warned:
+            self._warned = True
             self._log.warning("broker not watched", reason=why)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the current values for a scrape."""
         result = dict(self._found)
-        for what, name, limit in (
+        for key, name, limit in (
             ("count", "messages", self._room.messages),
             ("bytes", "bytes", self._room.bytes),
         ):
             yield GaugeMetricFamily(
                 f"tonne_broker_queued_{name}",
                 f"Queue length at the broker, in {name}",
-                result.get(what),
+                result.get(key),
             )
             yield GaugeMetricFamily(
                 f"tonne_broker_queue_limit_{name}",

@@ -104,7 +104,7 @@ class Bell:
         select.select([self.descriptor], [], [], most_s)
 
     def silence(self) -> None:
-        """Reset the descriptor after a ring."""
+        """Make the descriptor unreadable again after a ring, for the next `wait`."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.descriptor, 4_096)
 

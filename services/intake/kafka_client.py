@@ -297,7 +297,7 @@ async def _ended_with(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Connections:
-    """Connections opened in an event loop from now on."""
+    """List of the connections that an event loop opens after this object is made."""
 
     def __init__(self, loop: Any) -> None:
         self._create = loop.create_connection

@@ -76,7 +76,7 @@ class Producer:
         self._log = log
         self._stopping = stopping or threading.Event()
         self._kafka: Any = None
-        self._told = False
+        self._warned = False
         self._moved_s = 0.0
         self._loop = asyncio.new_event_loop()
         self._connections = Connections(self._loop)
@@ -155,13 +155,13 @@ class Producer:
         try:
             kafka = await self._started(idempotent=True)
         except (UnknownError, UnsupportedVersionError, IllegalOperation):
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 self._log.warning(
                     "the broker assigns no producer id; a record may be stored twice in Kafka"
                 )
             return await self._started(idempotent=False)
-        self._told = False
+        self._warned = False
         return kafka
 
     async def _started(self, *, idempotent: bool) -> Any:

@@ -173,7 +173,7 @@ class Receive:
             client_id, self._prefix, metrics, log, is_host=host_id is not None
         )
         self._heard: Fleet | None = None
-        self._told = False
+        self._announced = False
         self._every_s, self._left_s, self._came_s = every_s, 0.0, 0.0
         self._single = single
         self._retry_s = 0.0
@@ -222,8 +222,8 @@ class Receive:
         if not self.session.subscribed:
             return
         self._refused.look(self.session.topics, self.session.refused)
-        if not self._told:
-            self._told = True
+        if not self._announced:
+            self._announced = True
             self._log.info("receiving", client_id=self.session.client_id, batch=self._batch)
 
     def _gather(self, handover: Handover) -> float:

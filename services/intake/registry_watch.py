@@ -85,7 +85,7 @@ class Plans:
     def __init__(self, factors: FactorBook) -> None:
         self._factors = factors
         self._compiled = Compiled()
-        self._held: tuple[Fleet, list[Project], list[Factor]] | None = None
+        self._stored: tuple[Fleet, list[Project], list[Factor]] | None = None
         self._plan: Plan | None = None
 
     def load(self, connection: Connection) -> Plan:
@@ -93,7 +93,7 @@ class Plans:
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             stored = self._read(connection)
-        self._held = stored
+        self._stored = stored
         fleet, projects, published = stored
         self._compiled.by(published)
         book = self._factors.with_more(published)
@@ -101,8 +101,8 @@ class Plans:
         return self._plan
 
     def _read(self, connection: Connection) -> tuple[Fleet, list[Project], list[Factor]]:
-        if self._held is not None:
-            fleet, projects, published = self._held
+        if self._stored is not None:
+            fleet, projects, published = self._stored
             changes = registry.changed_since(connection, fleet.version)
             if changes is not None:
                 return (

@@ -44,20 +44,20 @@ class ServerRetry:
                 return send(records)
             # the server was lost; the operation may have succeeded
 
-    `what`: name of the server in the log.
+    `server`: name of the server in the log.
     `lost`: returns whether an error means that the server is lost.
     `pulse`: health signal, given while waiting.
     """
 
     def __init__(
         self,
-        what: str,
+        server: str,
         lost: Callable[[BaseException], bool],
         log: FilteringBoundLogger,
         stopping: threading.Event,
         pulse: Pulse | None = None,
     ) -> None:
-        self.what = what
+        self.server = server
         self._lost = lost
         self._log = log
         self._stopping = stopping
@@ -87,9 +87,9 @@ class ServerRetry:
 
     def _answered(self) -> None:
         self._wait_s = _FIRST_WAIT_S
-        away_s = None if self._pulse is None else self._pulse.back(self.what)
+        away_s = None if self._pulse is None else self._pulse.back(self.server)
         if away_s is not None:
-            self._log.info(f"{self.what} back", after_s=round(away_s))
+            self._log.info(f"{self.server} back", after_s=round(away_s))
 
     def wait(self, error: BaseException) -> None:
         """
@@ -100,10 +100,10 @@ class ServerRetry:
         since_s = 0.0
         if self._pulse is not None:
             self._pulse.beat(PULSE)
-            self._pulse.lost(self.what)
-            since_s = self._pulse.waiting_s(self.what)
+            self._pulse.lost(self.server)
+            since_s = self._pulse.waiting_s(self.server)
         self._log.warning(
-            f"{self.what} lost, holding",
+            f"{self.server} lost, holding",
             error=line(error),
             wait_s=self._wait_s,
             since_s=round(since_s),
@@ -140,7 +140,7 @@ def take_turns_often() -> None:
 
 
 def wait_for_server(
-    what: str,
+    server: str,
     begin: Callable[[], _T],
     wait_s: float,
     stopping: threading.Event,
@@ -149,7 +149,7 @@ def wait_for_server(
     """
     Return the result of `begin`, repeated until the server is reachable.
 
-    `what`: name of the server in the log.
+    `server`: name of the server in the log.
     `wait_s`: maximum waiting time. [s]
     Raises ServerError when the server is still unreachable; in one line.
     Raises GaveUpError when the process is stopped meanwhile.
@@ -166,7 +166,7 @@ def wait_for_server(
             if left_s <= 0:
                 waited = f"; waited {wait_s:g} s" if wait_s else ""
                 raise ServerError(line(error, name=False) + waited) from error
-            log.warning("not there yet", server=what, error=line(error), left_s=round(left_s, 1))
+            log.warning("not there yet", server=server, error=line(error), left_s=round(left_s, 1))
         if stopping.wait(min(pause_s, max(left_s, 0.0))):
             raise GaveUpError
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

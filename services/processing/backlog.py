@@ -32,7 +32,7 @@ class Backlog:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._queue: dict[int, str] = {}
-        self._held: set[int] = set()
+        self._postponed: set[int] = set()
         self._silent: set[int] = set()  # never heard when they were looked up
         self._gone: list[str] = []  # ids that the registry no longer holds
         self._alone = 0  # so many spans are of one device each
@@ -54,7 +54,9 @@ class Backlog:
         """
         fleet, self._ours = self._rows.plan.fleet, ours
         result = requests.waiting(connection)
-        self._held = {fleet.by_id[name] for name in result if result[name] and name in fleet.by_id}
+        self._postponed = {
+            fleet.by_id[name] for name in result if result[name] and name in fleet.by_id
+        }
         mine = [name for name in result if ours(fleet, name)]
         self._gone = [name for name in mine if name not in fleet.by_id]
         arguments = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
@@ -68,8 +70,8 @@ class Backlog:
 
     def load(self, cursor: Cursor, devices: Sequence[int]) -> None:
         """Load which of the devices have requests."""
-        self._held.difference_update(devices)
-        self._held |= requests.deferred(cursor, self._rows.plan.fleet, devices)
+        self._postponed.difference_update(devices)
+        self._postponed |= requests.deferred(cursor, self._rows.plan.fleet, devices)
 
     def waits(self, device: int) -> bool:
         """Return whether rows of a device are being derived in spans, apart from the live state."""
@@ -78,14 +80,14 @@ class Backlog:
     def add(self, device: int) -> None:
         """Add a device whose rows were postponed, after the commit."""
         self._queue[device] = self._rows.plan.fleet.devices[device].id
-        self._held.add(device)
+        self._postponed.add(device)
 
     def held_of(self, arrived: Arrived) -> set[int]:
         """Return the devices with new readings whose derived rows are postponed."""
-        if not self._held:
+        if not self._postponed:
             return set()
-        index = np.array(sorted(self._held), dtype=np.int32)
-        result = self._held & arrived.changed.keys()
+        index = np.array(sorted(self._postponed), dtype=np.int32)
+        result = self._postponed & arrived.changed.keys()
         for frame in arrived.onward:
             result.update(frame.device[np.isin(frame.device, index)].tolist())
         return result
@@ -130,7 +132,7 @@ class Backlog:
         self._gone = [name for name in self._gone if name not in answered.dropped]
         for device in answered.ended:
             self._queue.pop(device, None)
-            self._held.discard(device)
+            self._postponed.discard(device)
         for device in set(subset) - set(answered.ended):
             self._queue[device] = self._queue.pop(device)  # the others are next
 

@@ -106,7 +106,7 @@ def _of_device(
             rows.take(rows.quantity == quantity),
             _take(stored, stored.quantity == quantity),
             sought,
-            shown=quantity in later,
+            read_later=quantity in later,
         )
         for quantity in sorted(quantities)
     ]
@@ -118,7 +118,7 @@ def _of_device(
 
 
 def _of_register(
-    rows: IntervalRows, stored: StoredRows, sought: _Sought, *, shown: bool
+    rows: IntervalRows, stored: StoredRows, sought: _Sought, *, read_later: bool
 ) -> int | None:
     """
     Return the end of the first interval after which a register's rows agree; None if there
@@ -126,7 +126,7 @@ def _of_register(
     """
     read = rows.read_us != NULL
     marked = stored.read_us != NULL
-    if not read.any() and not marked.any() and not shown:
+    if not read.any() and not marked.any() and not read_later:
         # from power: a gap parts what follows from what came before
         return _floor(sought.last_us + POWER_GAP_US) + 2 * INTERVAL_US
     rows, stored = rows.take(read), _take(stored, marked)

@@ -109,7 +109,11 @@ class Notes:
             self._room.notify_all()
 
     def clear(self) -> None:
-        """Remove all notes, as those in the database become requests; `gate` must be held."""
+        """
+        Remove all noted readings; the database keeps them as requests.
+
+        `gate` must be held.
+        """
         self.take()
         self.lost = False
         self.derived()

@@ -95,7 +95,7 @@ class Arrived:
         return changed
 
     def newest(self) -> dict[int, Changed]:
-        """Return the first and last of each device's onward readings. [us UTC]"""
+        """Return the first and last of each device's readings later than the stored. [us UTC]"""
         changed: dict[int, Changed] = {}
         for frame in self.onward:
             device, of = np.unique(frame.device, return_inverse=True)

@@ -122,16 +122,16 @@ def closed_problems(
             ends.append(("sealed days", sealed[name]))
         site = devices[now[name].devices[0].device].site
         key = ("site", site) if stored.entries.get(("site", site)) else (project.kind, name)
-        what, end = max(ends, key=lambda e: e[1], default=("", None))
+        records, end = max(ends, key=lambda e: e[1], default=("", None))
         if end is not None and (key not in result or result[key][-1] < end):
-            result[key] = before, after, day, what, end
-    for key, (before, after, day, what, end) in result.items():
+            result[key] = before, after, day, records, end
+    for key, (before, after, day, records, end) in result.items():
         free = _free(end, before)
         if day is None or day < free:
             yield (
                 key,
                 (
-                    f"timezone: {before} cannot become {after}, since {what} up to {end} use it;"
+                    f"timezone: {before} cannot become {after}, since {records} up to {end} use it;"
                     " keep it, and enter the new one with a date:"
                     f" `timezones: [{{from: {free}, timezone: {zones(after)[-1].name}}}]`, or later"
                 ),

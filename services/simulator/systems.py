@@ -29,12 +29,12 @@ class System:
 
     def __init__(self, device: Device, seed: int, behaviour: Callable[[Day], DailyCourse]) -> None:
         self._chance = stream(seed, device.id, "build")
-        self._said = behaviour
+        self._course_of = behaviour
         self._registers: dict[str, Register] = {}
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
         """Return readings of a day."""
-        rates, gauges = self._said(day)
+        rates, gauges = self._course_of(day)
         counted = {
             name: self._register(name).advance(
                 day.time_ms,

@@ -207,7 +207,7 @@ class Lag:
         self._group = group
         self._continuity = continuity
         self._sharing, self._metrics, self._log = sharing, metrics, log
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         self._asked_s = asyncio.get_running_loop().time() - ASK_AGAIN_S
         self._said_s = float("-inf")
         self._older_leads_s = OLDER_LEADS_S
@@ -244,9 +244,9 @@ class Lag:
 
     def _tell(self, stored: Mapping[int, int], ends: Mapping[int, int]) -> None:
         gauge = self._metrics.offset_lag
-        for partition in self._told - ends.keys():
+        for partition in self._reported - ends.keys():
             gauge.remove(str(partition))
-        self._told = set(ends)
+        self._reported = set(ends)
         for partition, end in ends.items():
             gauge.labels(str(partition)).set(max(0, end - stored.get(partition, 0)))
 

@@ -199,7 +199,7 @@ class Replayer:
         self._log = log
         self._factors = factors.load()
         self._watch = RegistryWatch()
-        self._held: Version | None = None
+        self._current: Version | None = None
         self._nodes = SparkplugNodes(Rules())
         self._nodes.start_empty()
         self.done = Replayed()
@@ -268,25 +268,25 @@ class Replayer:
         """Adopt a number of partitions, which determines each device's partition."""
         if partitions != self._partitions:
             self._partitions = partitions
-            self._held = None
+            self._current = None
 
     def _version(self, connection: Connection) -> Version:
         """Return the registry version in use; newer ones are checked for at intervals."""
-        if self._held is None or self._watch.due():
+        if self._current is None or self._watch.due():
             return self._refreshed(connection)
-        return self._held
+        return self._current
 
     def _refreshed(self, connection: Connection) -> Version:
         """Adopt a newer registry version if there is one; return the one to use."""
-        version = self._held
+        version = self._current
         newer = self._watch.newer(connection, None if version is None else version.fleet)
         if version is not None and not newer:
             return version
         plan = load_plan(connection, self._factors)
         store, homes = Store(plan), Homes.of_fleet(plan.fleet, self._partitions)
         store.share(homes.by_device, tuple)
-        self._held = Version(store, homes)
-        return self._held
+        self._current = Version(store, homes)
+        return self._current
 
     def close(self) -> None:
         """Close the connection."""

@@ -119,7 +119,7 @@ class TopicView:
     def __init__(self, kafka: KafkaAccess, topic: str) -> None:
         self._kafka, self.topic = kafka, topic
         self._consumer: Any = None
-        self._one = asyncio.Lock()  # one question at a time
+        self._lock = asyncio.Lock()  # one question at a time
 
     async def partitions(self) -> list[int]:
         """Return the topic's partitions; empty if it does not exist."""
@@ -152,7 +152,7 @@ class TopicView:
     async def _answer(self, question: Callable[[], Awaitable[_T]], doing: str = "") -> _T:
         with Reasons(self._kafka) as reasons:
             try:
-                async with asyncio.timeout(ANSWER_S), self._one:
+                async with asyncio.timeout(ANSWER_S), self._lock:
                     return await question()
             except (KafkaError, OSError) as error:
                 known = self._consumer

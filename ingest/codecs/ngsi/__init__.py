@@ -83,12 +83,12 @@ def _readings(i: int, entity: Any) -> Iterator[Stated]:
                 "observedAt in its attributes"
             ),
         )
-    for at, those in times.items():
+    for at, measured in times.items():
         yield Stated(
             at,
-            {attribute.name: attribute.value for attribute in those},
+            {attribute.name: attribute.value for attribute in measured},
             None,
-            tuple(attribute.unit for attribute in those),
+            tuple(attribute.unit for attribute in measured),
             tuple(refused),
         )
         refused = []

@@ -17,7 +17,7 @@ from xlsxwriter.utility import xl_rowcol_to_cell
 
 from mrv.calendar import instant_us, local_text
 from mrv.documents.monitoring import MonitoredParameter
-from mrv.registry.plan_departures import asked
+from mrv.registry.plan_departures import required_frequency
 from mrv.report.audit_rows import (
     arrival_rows,
     deviation_rows,
@@ -370,7 +370,7 @@ def _method(parameter: MonitoredParameter, words: Words) -> str:
 
 
 def _frequency(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:
-    wanted = asked(facts.methodology, parameter.symbol or None)
+    wanted = required_frequency(facts.methodology, parameter.symbol or None)
     message = words["frequency"]
     if not wanted:
         return message

@@ -446,10 +446,10 @@ def _findings(sheet: Grid, at: int, facts: Facts, words: Words) -> int:
 
 
 def listed(
-    sheet: Grid, words: Words, what: str, names: Sequence[str], rows: Sequence[Sequence[Any]]
+    sheet: Grid, words: Words, key: str, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
     """Write a list with its title; an empty list is stated as none."""
-    sheet.title(words[what], words[f"{what}_note"])
+    sheet.title(words[key], words[f"{key}_note"])
     sheet.head(FIRST - 1, [words[n] for n in names], frozen=True)
     for row, cells in enumerate(rows, FIRST):
         sheet.row(row, cells)

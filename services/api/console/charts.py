@@ -227,14 +227,14 @@ def hours_title(hours: Sequence[Hour], t: Words) -> str | None:
 
 
 def apart(
-    pairs: Sequence[tuple[Decimal, Decimal]], shown: Callable[[Decimal], str], t: Words
+    pairs: Sequence[tuple[Decimal, Decimal]], format_tonnes: Callable[[Decimal], str], t: Words
 ) -> str | None:
     """Return by how much the sum of values is above or below that of the expected ones."""
     if not pairs:
         return None
     difference = sum((value - expected for value, expected in pairs), Decimal(0))
     side = "below" if difference < 0 else "above"
-    return t(f"project.{side}", tonnes=shown(abs(difference)))
+    return t(f"project.{side}", tonnes=format_tonnes(abs(difference)))
 
 
 def cumulative_chart(

@@ -62,25 +62,25 @@ def principal(key: ApiKey) -> Principal:
     return Principal(f"key:{key.id}", key.name, key.role, key.projects)
 
 
-def signed_in(ask: Asked, what: str) -> bytes:
+def signed_in(ask: Asked, subject: str) -> bytes:
     """
     Return the stored hash of the session; refuse callers without sign-in.
 
-    `what`: subject of the page, for the error text.
+    `subject`: subject of the page, for the error text.
     Raises ProblemError: 401.
     """
     if ask.who.role == PUBLIC.role or ask.session is None:
-        raise ProblemError(401, f"sign in to see {what}")
+        raise ProblemError(401, f"sign in to see {subject}")
     return ask.session
 
 
-def signed_in_for_all(ask: Asked, what: str) -> None:
+def signed_in_for_all(ask: Asked, subject: str) -> None:
     """
     Refuse callers without sign-in, or with access to some projects only.
 
     Raises ProblemError: 401, 403.
     """
-    signed_in(ask, what)
+    signed_in(ask, subject)
     refuse_part(ask.who)
 
 

@@ -146,7 +146,7 @@ def _account(account_source: console.AccountSource) -> dict[str, Any]:
 
 
 class GeoJson(JSONResponse):
-    """Media type of RFC 7946, as JSON, so that OpenAPI shows its schema."""
+    """Answer in the media type of RFC 7946; a JSON answer, so that OpenAPI shows its schema."""
 
     media_type = "application/geo+json"
 
@@ -263,13 +263,13 @@ Year = Annotated[int | None, Query(ge=1990, le=2200)]
 
 
 class Workbook(Response):
-    """Media type of a workbook."""
+    """Answer with a workbook; names its media type in OpenAPI."""
 
     media_type = MEDIA_TYPES["xlsx"]
 
 
 class Pages(Response):
-    """Media type of a PDF."""
+    """Answer with a PDF; names its media type in OpenAPI."""
 
     media_type = MEDIA_TYPES["pdf"]
 

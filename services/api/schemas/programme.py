@@ -20,7 +20,7 @@ class CityModel(Shape):
 
 
 class Projects(Shape):
-    """The projects' account of an action, measured. [t CO2e]"""
+    """Emission reductions measured by the projects of an action. [t CO2e]"""
 
     count: int
     expected_t_per_year: str | None

@@ -46,12 +46,12 @@ def name_of(file: Any) -> str:
     return str(getattr(file, "name", "<stdin>"))
 
 
-def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
+def read_json(file: Any, wanted: Mapping[str, Any], identifier: str) -> object:
     """
     Return the inputs in a file.
 
     `wanted`: specification of the inputs, by key.
-    `asked`: id of the methodology, tool or indicator, for errors.
+    `identifier`: id of the methodology, tool or indicator, for errors.
     Raises MethodologyError if it is not JSON, has a key twice, or has the inputs in a further
     object.
     """
@@ -71,7 +71,7 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
         ) from None
     if isinstance(document, dict) and "inputs" in document and "inputs" not in wanted:
         raise MethodologyError(
-            f"{name}: 'inputs' is not a key of {asked}; enter only the object under 'inputs'"
+            f"{name}: 'inputs' is not a key of {identifier}; enter only the object under 'inputs'"
         )
     return document
 

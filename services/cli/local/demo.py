@@ -65,14 +65,14 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     ensure_keys(stage)
     stage.quiet = project != REAL[0]  # the others go the same way
     click.secho(f"{project}, {first} to {end}", fg="green")
-    listed = stage.json("statement", "list", shown=False)
+    listed = stage.json("statement", "list", visible=False)
     issued = [s["statement"] for s in listed if (s["project"], s["state"]) == (project, "issued")]
     name = issued[-1] if issued else close_and_issue(stage, project, first, end)
     pack = stage.packs / name
     shutil.rmtree(pack, ignore_errors=True)
     stage.tonne("statement", "export", name, "--out", str(pack))
     checked(stage, project, pack, earlier=bool(issued))
-    statement = stage.json("statement", "show", name, shown=False)
+    statement = stage.json("statement", "show", name, visible=False)
     return {"statement": name, "state": statement["state"], "pack": pack, **statement["document"]}
 
 
@@ -127,7 +127,7 @@ def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
         if step == "verify":
             written(stage, name, Path(report))
         stage.tonne("statement", step, name, *signer)
-        state = stage.json("statement", "show", name, shown=False)["state"]
+        state = stage.json("statement", "show", name, visible=False)["state"]
     return name
 
 
@@ -168,7 +168,7 @@ def look(stage: Stage) -> None:
     click.echo(f"  {'console':13} http://{stage.api}/")
     click.echo(f"  {'api':13} http://{stage.api}/v1/openapi.json")
     click.echo(f"  {'metrics':13} http://{stage.metrics}/metrics")
-    for name, url in stage.json("local", "status", shown=False).items():
+    for name, url in stage.json("local", "status", visible=False).items():
         if name.endswith("_url") and url:
             click.echo(f"  {name:13} {masked(url)}")
 
@@ -265,7 +265,7 @@ def reach(stage: Stage, fleet: Fleet) -> None:
     path = fleet.registry / "programme.yaml"
     text = _ADDRESS.sub("", path.read_text("utf-8"))
     path.write_text(f"{text.rstrip()}\n  public_url: http://{stage.api}\n", "utf-8")
-    stage.tonne("registry", "import", str(path), shown=False)
+    stage.tonne("registry", "import", str(path), visible=False)
 
 
 def on_duty(stage: Stage, fleet: Fleet) -> None:
@@ -274,11 +274,11 @@ def on_duty(stage: Stage, fleet: Fleet) -> None:
     set.
     """
     contact = "control-room"
-    if not stage.json("alarms", "contacts", "list", shown=False):
+    if not stage.json("alarms", "contacts", "list", visible=False):
         to = ("--address", f"mailto:{contact}@example.org")
-        stage.tonne("alarms", "contacts", "add", contact, *to, shown=False)
+        stage.tonne("alarms", "contacts", "add", contact, *to, visible=False)
         days = [fleet.today.isoformat(), (fleet.today + DUTY).isoformat()]
-        stage.tonne("alarms", "duty", contact, "--from", days[0], "--to", days[1], shown=False)
+        stage.tonne("alarms", "duty", contact, "--from", days[0], "--to", days[1], visible=False)
 
 
 def again(stage: Stage, fleet: Fleet) -> None:

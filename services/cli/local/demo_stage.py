@@ -189,21 +189,21 @@ class Stage:
         """Return the address of the API; `host:port`."""
         return self.listening["api"]
 
-    def tonne(self, *words: str, shown: bool = True, code: int = 0) -> str:
+    def tonne(self, *words: str, visible: bool = True, code: int = 0) -> str:
         """
         Return the output of a command that was run to its end.
 
         Raises InputError with the command's error text, if it does not end with `code`.
         """
-        self._show(words, shown=shown)
+        self._show(words, visible=visible)
         ended, out, err = forked(words, self._environment)
         if ended != code:
             output = f"{out}{err}".strip()
             raise InputError(f"`tonne {' '.join(words)}` ended with {ended}: {output}")
         return out
 
-    def _show(self, words: Sequence[str], *, shown: bool = True) -> None:
-        if shown and not self.quiet:
+    def _show(self, words: Sequence[str], *, visible: bool = True) -> None:
+        if visible and not self.quiet:
             click.secho(f"$ tonne {' '.join(words)}", bold=True)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -217,9 +217,9 @@ class Stage:
             text=True,
         )
 
-    def json(self, *words: str, shown: bool = True) -> Any:
+    def json(self, *words: str, visible: bool = True) -> Any:
         """Return the parsed output of a command run with --json."""
-        return json.loads(self.tonne(*words, "--json", shown=shown))
+        return json.loads(self.tonne(*words, "--json", visible=visible))
 
     @contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -392,7 +392,7 @@ def send(stage: Stage, pipeline: subprocess.Popen[bytes], fleet: Fleet) -> None:
         "--duration", f"{DAYS}d", "--speed", "max", "--faults", FAULTS,
     )  # fmt: skip
     patient = ("--wait", f"{_SILENT_MIN}m")
-    status = stage.json("local", "status", shown=False)
+    status = stage.json("local", "status", visible=False)
     with closing(Progress(status, stage.metrics)) as progress:
         for words, span in (
             (replay, REPLAY_SPAN),

@@ -82,7 +82,7 @@ def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        click.echo(f"{'STATE':<8} {'WHAT':<16} FOUND")
+        click.echo(f"{'STATE':<8} {'CHECK':<16} RESULT")
         for finding in findings:
             click.echo(f"{finding.state:<8} {finding.what:<16} {finding.found}")
             if finding.fix:

@@ -32,11 +32,11 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("public")
-@click.argument("what", metavar="ID|PACK")
+@click.argument("target", metavar="ID|PACK")
 @click.option("--key", "key_name", required=True, metavar="N", help="Operator's key, by name.")
 @click.option(
     "--show",
-    "shown",
+    "categories",
     multiple=True,
     type=Choice(tuple(CATEGORIES)),
     help="Category to show; repeatable.",
@@ -60,9 +60,9 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--publish", is_flag=True, help="Also publish it in the API and the console.")
 @json_option
 def public_(
-    what: str,
+    target: str,
     key_name: str,
-    shown: tuple[str, ...],
+    categories: tuple[str, ...],
     more: tuple[str, ...],
     disclosures: Path | None,
     keys_file: Path | None,
@@ -100,11 +100,11 @@ def public_(
     from services.issuer.documents import Signer  # noqa: PLC0415
 
     try:
-        facts, receipt = _facts(what, keys_file)
+        facts, receipt = _facts(target, keys_file)
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
-    hidden = [name for name in CATEGORIES if name not in shown]
+    hidden = [name for name in CATEGORIES if name not in categories]
     with bar("writing the public version"):
         created = datetime.now(UTC)
         made = public_twin(facts, receipt, Signer(*signer), created, hidden, more)
@@ -170,19 +170,19 @@ def check_public_(
         click.get_current_context().exit(Exit.NOT_ENOUGH)
 
 
-def _facts(what: str, keys_file: Path | None) -> tuple[Facts, str | None]:
+def _facts(target: str, keys_file: Path | None) -> tuple[Facts, str | None]:
     from mrv.packs.pack import RECEIPT  # noqa: PLC0415
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
     from services.store.statements import transparency_log as log  # noqa: PLC0415
 
-    if Path(what).exists():
-        pack = read_pack(Path(what), pack_budget())
-        trusted = None if keys_file is None else own_keys(str(keys_file), what, datetime.now(UTC))
+    if Path(target).exists():
+        pack = read_pack(Path(target), pack_budget())
+        trusted = None if keys_file is None else own_keys(str(keys_file), target, datetime.now(UTC))
         receipt = pack.files.get(RECEIPT)
         return facts_of_pack(pack, trusted), None if receipt is None else receipt.decode()
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
-        return facts_of(conn, what), log.receipt(conn, what)
+        return facts_of(conn, target), log.receipt(conn, target)
 
 
 def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, bytes]) -> None:

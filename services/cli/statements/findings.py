@@ -38,7 +38,7 @@ _HOW_MANY = click.IntRange(min=0)
 
 
 @click.command()
-@click.argument("what", metavar="ID|PACK")
+@click.argument("target", metavar="ID|PACK")
 @click.option(
     "--key", "key_name", metavar="N", help="Verifier's key: draw, sign and store the list."
 )
@@ -64,7 +64,7 @@ _HOW_MANY = click.IntRange(min=0)
 @click.option("--out", type=click.Path(path_type=Path), help="File to write, with the signed list.")
 @click.option("--json", "as_json", is_flag=True, help="Print the signed list.")
 def sample(
-    what: str,
+    target: str,
     key_name: str | None,
     random_: int | None,
     by_risk: int | None,
@@ -88,18 +88,18 @@ def sample(
       tonne statement sample TN-roof-1-20260101-20260201-1 --from sampling.json
     """
     size = Size(random_, by_risk)
-    if Path(what).exists():
-        document = _offline(Path(what), key_name, size)
+    if Path(target).exists():
+        document = _offline(Path(target), key_name, size)
     elif signed is not None:
         document = canonical.parse_object(signed.read_bytes())
         with _database() as conn:
-            accept.sampling(conn, what, document)
+            accept.sampling(conn, target, document)
     elif key_name is not None:
         signer = Signer(*keys.load(Settings().home, key_name))
         with _database() as conn:
-            document = life.sample(conn, what, signer, size)
+            document = life.sample(conn, target, signer, size)
     else:
-        document = _drawn(what)
+        document = _drawn(target)
     if out is not None:
         out.write_bytes(canonical.encode(document))
     _show(document, as_json=as_json)
@@ -149,7 +149,7 @@ def _show(document: dict[str, Any], *, as_json: bool) -> None:
 
 
 _id = click.argument("id_", metavar="ID")
-_what = click.argument("what", metavar="ID|PACK")
+_target = click.argument("target", metavar="ID|PACK")
 _name = click.argument("name", metavar="FINDING")
 _key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
 _text = click.option("--text", required=True, help="Text of the finding, answer or closure.")
@@ -183,7 +183,7 @@ def finding() -> None:
 
 
 @finding.command()
-@_what
+@_target
 @click.option(
     "--kind",
     type=Choice(get_args(Kind)),
@@ -206,7 +206,7 @@ def finding() -> None:
 @_out
 @json_option
 def add(
-    what: str,
+    target: str,
     kind: str,
     key_name: str,
     text: str,
@@ -234,18 +234,18 @@ def add(
     """
     about = About(devices=devices, from_=begin or UNSET, to=end or UNSET)
     named = about if devices or begin or end else UNSET
-    _say(what, key_name, ("raised", kind, text, effect), out, named, as_json=as_json)
+    _say(target, key_name, ("raised", kind, text, effect), out, named, as_json=as_json)
 
 
 @finding.command()
-@_what
+@_target
 @_name
 @_key
 @_text
 @_out
 @json_option
 def answer(
-    what: str, name: str, key_name: str, text: str, out: Path | None, *, as_json: bool
+    target: str, name: str, key_name: str, text: str, out: Path | None, *, as_json: bool
 ) -> None:
     """
     Answer a finding, as the operator.
@@ -254,11 +254,11 @@ def answer(
     Example:
       tonne statement finding answer TN-.. CL-1 --key plant --text "the one with serial A1"
     """
-    _say(what, key_name, ("answered", name, text, None), out, as_json=as_json)
+    _say(target, key_name, ("answered", name, text, None), out, as_json=as_json)
 
 
 @finding.command()
-@_what
+@_target
 @_name
 @_key
 @_text
@@ -270,7 +270,7 @@ def answer(
 @_out
 @json_option
 def close(
-    what: str,
+    target: str,
     name: str,
     key_name: str,
     text: str,
@@ -287,7 +287,7 @@ def close(
       tonne statement finding close TN-.. CL-1 --key auditor --effect 0 \\
         --text "the photograph shows serial A1"
     """
-    _say(what, key_name, ("closed", name, text, effect), out, as_json=as_json)
+    _say(target, key_name, ("closed", name, text, effect), out, as_json=as_json)
 
 
 @finding.command()
@@ -351,33 +351,33 @@ def _lines(record: Record, zone: str) -> list[str]:
 
 
 def _say(
-    what: str,
+    target: str,
     key_name: str,
-    said: tuple[What, str, str, str | None],
+    parts: tuple[What, str, str, str | None],
     out: Path | None,
     about: About | UnsetType = UNSET,
     *,
     as_json: bool,
 ) -> None:
     if out is not None:
-        document = apart.event(what, key_name, said, about)
+        document = apart.event(target, key_name, parts, about)
         write_whole(out, canonical.encode(document))
         signed = read(FindingEvent, document, "the event")
         name = signed.credential_subject.finding
-        line = f"{out}: {name} {said[0]}, signed by {signed.issuer.name}"
-        done = {**_done(what, name, said[0], signed.issuer.name), "file": out}
+        line = f"{out}: {name} {parts[0]}, signed by {signed.issuer.name}"
+        done = {**_done(target, name, parts[0], signed.issuer.name), "file": out}
         print_result(done, line, as_json=as_json)
         return
     signer = steps.Signer(*keys.load(Settings().home, key_name))
     with _database() as conn:
-        event = accept.finding(conn, what, sign(conn, what, signer, said, about))
+        event = accept.finding(conn, target, sign(conn, target, signer, parts, about))
     by = signer.holder.name
-    line = f"{event.finding} of {what} is {event.what}, signed by {by}"
-    print_result(_done(what, event.finding, event.what, by), line, as_json=as_json)
+    line = f"{event.finding} of {target} is {event.what}, signed by {by}"
+    print_result(_done(target, event.finding, event.what, by), line, as_json=as_json)
 
 
-def _done(statement: str, name: str, what: str, by: str) -> dict[str, object]:
-    return {"statement": statement, "finding": name, "event": what, "signed_by": by}
+def _done(statement: str, name: str, event: str, by: str) -> dict[str, object]:
+    return {"statement": statement, "finding": name, "event": event, "signed_by": by}
 
 
 def _database() -> Connection:

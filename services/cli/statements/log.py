@@ -185,13 +185,13 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
 @log.command()
 @click.option(
     "--checkpoint",
-    "held",
+    "heads",
     type=_file,
     multiple=True,
     help="A head that you stored: it must be part of the log's history. Repeatable.",
 )
 @json_option
-def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
+def audit(heads: tuple[Path, ...], *, as_json: bool) -> None:
     """
     Audit the whole log, and compare the database with it; report the first difference.
 
@@ -199,7 +199,7 @@ def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
     Example:
       tonne log audit --checkpoint head-of-last-month.txt
     """
-    notes = tuple(path.read_text(encoding="utf-8") for path in held)
+    notes = tuple(path.read_text(encoding="utf-8") for path in heads)
     with _database() as conn:
         report = audits.audit(conn, now_us(), notes)
     if as_json:
@@ -278,9 +278,9 @@ def list_(*, as_json: bool) -> None:
 
 
 @log.command()
-@click.argument("what", metavar="STATEMENT|INDEX")
+@click.argument("target", metavar="STATEMENT|INDEX")
 @json_option
-def proof(what: str, *, as_json: bool) -> None:
+def proof(target: str, *, as_json: bool) -> None:
     """
     Print the proof that an entry is in the log (c2sp.org/tlog-proof).
 
@@ -290,15 +290,15 @@ def proof(what: str, *, as_json: bool) -> None:
       tonne log proof 17
     """
     with _database() as conn:
-        if not what.isdecimal():
-            receipt = stored.receipt(conn, what)
+        if not target.isdecimal():
+            receipt = stored.receipt(conn, target)
             if receipt is None:
                 raise InputError(
-                    f"{what!r} is not in the log; a statement is entered when it is issued"
+                    f"{target!r} is not in the log; a statement is entered when it is issued"
                 )
         else:
             head, leaves = _head(conn, None), stored.leaves(conn)
-            receipt = make_receipt(int(what), inclusion_proof(int(what), leaves), head)
+            receipt = make_receipt(int(target), inclusion_proof(int(target), leaves), head)
     _print("proof", receipt, as_json=as_json)
 
 

@@ -29,7 +29,7 @@ from services.issuer import keys
 from services.settings import Settings
 
 
-def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
+def signature(path: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     """
     Return an operator's signature of a draft, and its requirements not met.
 
@@ -39,10 +39,10 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     Returns: issuer and proof only: the server has the draft already; requirements not met, as
     stated in the draft.
     """
-    subject = _subject(what)
+    subject = _subject(path)
     name = _name(subject)
     if subject.state != "draft":
-        raise InputError(f"{what}: {name} is {subject.state}, already signed; pass a draft")
+        raise InputError(f"{path}: {name} is {subject.state}, already signed; pass a draft")
     _walk(subject.pack)
     key, holder = _signer(key_name, "operator", name)
     accept.check_body(name, subject.statement, strict=Settings().require_accepted_factors)
@@ -53,30 +53,30 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def event(
-    what: str,
+    path: str,
     key_name: str,
-    said: tuple[What, str, str, str | None],
+    parts: tuple[What, str, str, str | None],
     about: About | UnsetType = UNSET,
 ) -> dict[str, Any]:
     """
     Return a signed event (raised, answered or closed) of a submitted statement's finding.
 
-    `what`: a folder with `statement.json` and, after the first finding, `findings.json`.
-    `said`, `about`: as in `mrv.statement.findings.sign_event`.
+    `path`: a folder with `statement.json` and, after the first finding, `findings.json`.
+    `parts`, `about`: `event` and `about_what` of `mrv.statement.findings.sign_event`.
     """
-    subject = _submitted(what)
-    key, holder = _signer(key_name, SIGNED_BY[said[0]], _name(subject))
+    subject = _submitted(path)
+    key, holder = _signer(key_name, SIGNED_BY[parts[0]], _name(subject))
     return sign_event(
-        subject.statement, _records(subject), said, key, holder, datetime.now(UTC), about
+        subject.statement, _records(subject), parts, key, holder, datetime.now(UTC), about
     )
 
 
-def claims(what: str) -> Claims:
+def claims(path: str) -> Claims:
     """Return the claims in a statement's file or pack."""
-    return _subject(what).claims
+    return _subject(path).claims
 
 
-def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
+def opinion(path: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     """
     Return the verifier's signed credential over a statement and its findings, after verifying the
     pack.
@@ -84,10 +84,10 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     Raises InputError if it is not a pack of a submitted statement.
     Raises VerificationError that names the first step that fails.
     """
-    subject = _submitted(what)
+    subject = _submitted(path)
     if subject.pack.bare:
         raise InputError(
-            f"{what} is a statement without its evidence; download the pack and pass its folder"
+            f"{path} is a statement without its evidence; download the pack and pass its folder"
         )
     _walk(subject.pack)
     key, holder = _signer(key_name, "verifier", _name(subject))
@@ -96,17 +96,17 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     )
 
 
-def approval(what: str, key_name: str) -> dict[str, Any]:
+def approval(path: str, key_name: str) -> dict[str, Any]:
     """
     Return a signed approval to issue a verified statement, after verifying its pack.
 
     Raises InputError if it is not a pack of a verified statement.
     Raises VerificationError, naming the first step that fails.
     """
-    subject = _subject(what)
+    subject = _subject(path)
     if subject.state != "verified" or subject.pack.bare or subject.verification is None:
         raise InputError(
-            f"{what}: {_name(subject)} is {subject.state}, not verified; pass the "
+            f"{path}: {_name(subject)} is {subject.state}, not verified; pass the "
             "pack of a verified statement"
         )
     _walk(subject.pack)
@@ -114,22 +114,22 @@ def approval(what: str, key_name: str) -> dict[str, Any]:
     return sign_approval(subject.statement, subject.verification, key, holder, datetime.now(UTC))
 
 
-def _subject(what: str) -> Subject:
-    if not Path(what).exists():
+def _subject(path: str) -> Subject:
+    if not Path(path).exists():
         raise InputError(
-            f"there is no file or folder {what}: --out signs a statement's file "
+            f"there is no file or folder {path}: --out signs a statement's file "
             "or pack; omit --out to sign in the database"
         )
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
 
-    return Subject(read_pack(Path(what), pack_budget()))
+    return Subject(read_pack(Path(path), pack_budget()))
 
 
-def _submitted(what: str) -> Subject:
-    subject = _subject(what)
+def _submitted(path: str) -> Subject:
+    subject = _subject(path)
     if subject.state != "submitted":
         raise InputError(
-            f"{what}: {_name(subject)} is {subject.state}, not submitted; pass the "
+            f"{path}: {_name(subject)} is {subject.state}, not submitted; pass the "
             "folder of a submitted statement"
         )
     return subject

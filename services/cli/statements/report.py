@@ -21,7 +21,7 @@ from services.store.postgres.pool import connect
 
 
 @click.command()
-@click.argument("what", metavar="ID|PACK")
+@click.argument("target", metavar="ID|PACK")
 @click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
 )
@@ -41,7 +41,7 @@ from services.store.postgres.pool import connect
 )
 @json_option
 def report(
-    what: str,
+    target: str,
     out: Path,
     format_: Format | None,
     language: str,
@@ -62,7 +62,7 @@ def report(
     """
     wanted = format_ or _format_of(out)
     try:
-        facts = facts_at(what, keys_file)
+        facts = facts_at(target, keys_file)
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
@@ -81,19 +81,19 @@ def _format_of(out: Path) -> Format:
     return cast("Format", ending)
 
 
-def facts_at(what: str, keys_file: Path | None) -> Facts:
+def facts_at(target: str, keys_file: Path | None) -> Facts:
     """Return a statement's report data, from the database or from a verified pack."""
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
 
-    if Path(what).exists():
+    if Path(target).exists():
         now = datetime.now(UTC)
-        trusted = None if keys_file is None else own_keys(str(keys_file), what, now)
-        return facts_of_pack(read_pack(Path(what), pack_budget()), trusted)
+        trusted = None if keys_file is None else own_keys(str(keys_file), target, now)
+        return facts_of_pack(read_pack(Path(target), pack_budget()), trusted)
     if keys_file is not None:
-        raise InputError(f"--keys is for a pack, but no folder {what} exists; omit it")
+        raise InputError(f"--keys is for a pack, but no folder {target} exists; omit it")
     with connect(database_url(), role="tonne_mrv", name="tonne report", autocommit=True) as conn:
-        return facts_of(conn, what)
+        return facts_of(conn, target)
 
 
 def write_whole(out: Path, data: bytes) -> None:

@@ -46,7 +46,7 @@ _PATIENCE_S = 60.0
 
 
 def ask(
-    conn: Connection, kind: str, subject: str, said: Mapping[str, Any], actor: str
+    conn: Connection, kind: str, subject: str, arguments: Mapping[str, Any], actor: str
 ) -> dict[str, Any]:
     """
     Return the signer's result of a request.
@@ -54,7 +54,7 @@ def ask(
     Raises TonneError as the step raises; ServerError if no signer answers within a minute.
     """
     wanted = queue.Request(
-        uuid4(), kind, subject, canonical.encode(said), actor, None, datetime.now(UTC)
+        uuid4(), kind, subject, canonical.encode(arguments), actor, None, datetime.now(UTC)
     )
     queue.ask(conn, wanted)
     with bar("waiting for tonne signer"):
@@ -373,7 +373,7 @@ def export(id_: str, out: Path, *, as_json: bool) -> None:
     print_result({"statement": id_, "folder": out}, text, as_json=as_json)
 
 
-for _one in (
+for _command in (
     finding,
     report,
     sample,
@@ -386,4 +386,4 @@ for _one in (
     revoke,
     status_list,
 ):
-    statement.add_command(_one)
+    statement.add_command(_command)

@@ -35,7 +35,7 @@ from services.store.postgres.pool import connect
 key_option = click.option(
     "--key", "key_name", required=True, metavar="N", help="Signer's key, by name."
 )
-what_argument = click.argument("what", metavar="ID|PACK")
+target_argument = click.argument("target", metavar="ID|PACK")
 out_option = click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -91,11 +91,11 @@ def site_visit(text: str) -> SiteVisit:
 
 
 @click.command()
-@what_argument
+@target_argument
 @key_option
 @out_option
 @json_option
-def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
+def submit(target: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
     Sign a draft as its operator.
 
@@ -113,7 +113,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     """
     if out is not None:
         with failing():
-            document, open_ = offline.signature(what, key_name)
+            document, open_ = offline.signature(target, key_name)
         write_whole(out, canonical.encode(document))
         warn_unmet(open_)
         by = document["issuer"]["name"]
@@ -123,15 +123,15 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     signer = signer_of(key_name)
     strict = Settings().require_accepted_factors
     with database() as conn:
-        open_ = life.submit(conn, what, signer, strict=strict)
+        open_ = life.submit(conn, target, signer, strict=strict)
     warn_unmet(open_)
     by = signer.holder.name
-    done = {"statement": what, "state": "submitted", "signed_by": by, "not_met": open_}
-    print_result(done, f"{what} is submitted, signed by {by}", as_json=as_json)
+    done = {"statement": target, "state": "submitted", "signed_by": by, "not_met": open_}
+    print_result(done, f"{target} is submitted, signed by {by}", as_json=as_json)
 
 
 @click.command()
-@what_argument
+@target_argument
 @key_option
 @click.option(
     "--opinion",
@@ -201,7 +201,7 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
 @out_option
 @json_option
 def verify(
-    what: str,
+    target: str,
     key_name: str,
     *,
     opinion: Opinion,
@@ -238,7 +238,7 @@ def verify(
     """
     percent = _percent(materiality)
     body = keys.load(Settings().home, key_name)[1].bounds.accreditation
-    words = Words() if report is None else read(report, _claims(what, apart=out is not None))
+    words = Words() if report is None else read(report, _claims(target, apart=out is not None))
     conclusion = Finding(
         opinion,
         assurance,
@@ -255,50 +255,50 @@ def verify(
     text = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:
         with failing():
-            document = offline.opinion(what, key_name, conclusion)
+            document = offline.opinion(target, key_name, conclusion)
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "opinion": opinion, "signed_by": by}
         print_result(done, f"{out}: {text} {by}, to be submitted", as_json=as_json)
         return
     signer = signer_of(key_name)
-    with database() as conn, failing(), bar(f"computing {what} again"):
-        state = life.verify(conn, what, signer, conclusion)
+    with database() as conn, failing(), bar(f"computing {target} again"):
+        state = life.verify(conn, target, signer, conclusion)
     by = signer.holder.name
-    done = {"statement": what, "state": state, "opinion": opinion, "signed_by": by}
-    print_result(done, f"{what} is {state}, {text} {by}", as_json=as_json)
+    done = {"statement": target, "state": state, "opinion": opinion, "signed_by": by}
+    print_result(done, f"{target} is {state}, {text} {by}", as_json=as_json)
 
 
-def _claims(what: str, *, apart: bool) -> Claims:
+def _claims(target: str, *, apart: bool) -> Claims:
     """Return the claims of a statement, from a pack or from the database."""
     if apart:
         with failing():
-            return offline.claims(what)
+            return offline.claims(target)
     with database() as conn:
-        return documents(conn, what).claims
+        return documents(conn, target).claims
 
 
 @click.command()
-@what_argument
+@target_argument
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: print.")
 @json_option
-def template(what: str, out: Path | None, *, as_json: bool) -> None:
+def template(target: str, out: Path | None, *, as_json: bool) -> None:
     """
     Write a template of the verifier's record: means of verification per parameter and requirement.
 
     It lists the monitored parameters, the requirements and the open findings of the statement,
     with the available evidence: meters, certificates, invoices, check meters. Complete it for
-    `tonne statement verify --report`. WHAT is a statement, or a pack if there is no database.
+    `tonne statement verify --report`. Give the statement's ID, or its PACK if there is no database.
 
     \b
     Example:
       tonne statement template TN-roof-1-20260101-20260201-1 --out verification.yaml
     """
-    text = write_template(_claims(what, apart=Path(what).exists()))
+    text = write_template(_claims(target, apart=Path(target).exists()))
     if out is not None:
         out.write_text(text, encoding="utf-8")
     if as_json:
-        print_json({"statement": what, "file": out, "yaml": None if out else text})
+        print_json({"statement": target, "file": out, "yaml": None if out else text})
     else:
         line = f"{out}: fill it in, then pass it as --report"
         click.echo(line if out else text, nl=out is not None)
@@ -313,11 +313,11 @@ def _percent(text: str) -> str:
 
 
 @click.command()
-@what_argument
+@target_argument
 @key_option
 @out_option
 @json_option
-def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
+def approve(target: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
     Approve the issue of a verified statement, as one of the required persons.
 
@@ -334,7 +334,7 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
     """
     if out is not None:
         with failing():
-            document = offline.approval(what, key_name)
+            document = offline.approval(target, key_name)
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "signed_by": by}
@@ -342,7 +342,7 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
         return
     signer = signer_of(key_name)
     with database() as conn:
-        approval = life.approve(conn, what, signer)
+        approval = life.approve(conn, target, signer)
     by = signer.holder.name
-    done = {"statement": what, "approved_by": by, "approvals": approval}
-    print_result(done, f"{what} is approved by {by}; {approval} in all", as_json=as_json)
+    done = {"statement": target, "approved_by": by, "approvals": approval}
+    print_result(done, f"{target} is approved by {by}; {approval} in all", as_json=as_json)

@@ -368,7 +368,7 @@ def _apply(conn: Connection, migration: Migration) -> None:
 
 
 @contextmanager
-def _whole(conn: Connection, what: str) -> Iterator[None]:
+def _whole(conn: Connection, task: str) -> Iterator[None]:
     """Context that runs the block in one transaction, and reports why it failed."""
     try:
         with conn.transaction():
@@ -377,11 +377,11 @@ def _whole(conn: Connection, what: str) -> Iterator[None]:
         reason = str(error).splitlines()[0]
         if conn.closed:
             raise ServerError(
-                f"the connection to the database was lost during {what}; none of its changes was"
+                f"the connection to the database was lost during {task}; none of its changes was"
                 f" applied: {reason}; run `tonne migrate` again"
             ) from error
         raise SchemaError(
-            f"{what} failed and was rolled back: {reason}; "
+            f"{task} failed and was rolled back: {reason}; "
             "migrate as the owner of the database or a superuser"
         ) from error
 

@@ -301,25 +301,25 @@ _STATES = (
 
 def newest(
     conn: Connection,
-    shown: Mapping[str, str],
+    channels: Mapping[str, str],
     scope: Sequence[str] | None = None,
-    most: int | None = None,
+    maximum: int | None = None,
 ) -> tuple[list[Newest], int]:
     """
     Return devices with their newest values, those without data first, and their total number.
 
-    `shown`: device class to the displayed channel.
+    `channels`: device class to the displayed channel.
     `scope`: projects of the caller.
-    `most`: maximum number of devices; all by default.
+    `maximum`: maximum number of devices; all by default.
     """
-    bounds = {"scope": None if scope is None else list(scope), "most": most}
+    bounds = {"scope": None if scope is None else list(scope), "most": maximum}
     rows = conn.execute(_STATES, bounds).fetchall()
     classes: dict[str, list[str]] = {}
     for device, _, class_id, *_ in rows:
         classes.setdefault(class_id, []).append(device)
     values: dict[str, float] = {}
     for class_id, devices in classes.items():
-        channel = shown[class_id]
+        channel = channels[class_id]
         found = conn.execute(
             f"SELECT d.id, r.{channel} FROM unnest(%s::text[]) d (id)"
             f" CROSS JOIN LATERAL (SELECT {channel} FROM reading_{class_id}"

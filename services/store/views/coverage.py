@@ -241,7 +241,7 @@ class Accounted(NamedTuple):
 
 
 def accounted(conn: Connection, year: int) -> list[Accounted]:
-    """Return the accounted days of a year and of the two days before it."""
+    """Return the days with an account, of a year and the two days before it."""
     rows = conn.execute(
         "SELECT project_id, timezone, day, source,"
         " sum(reduction_ug) * 0.000000000001 FROM v_account_part"

@@ -60,7 +60,7 @@ class Finding(NamedTuple):
 
 
 def finding(
-    found: Sequence[ProjectYear],
+    project_years: Sequence[ProjectYear],
     states: dict[str, ProjectSums],
     plans: Mapping[str, Text],
     year: int,
@@ -68,12 +68,12 @@ def finding(
     name: Name,
 ) -> Finding:
     """Return the finding on the counted projects of a year."""
-    counted = [of_year for of_year in found if of_year.counted]
+    counted = [of_year for of_year in project_years if of_year.counted]
     avoided, expected = (
         added(getattr(p, of) for p in counted) for of in ("avoided_t", "expected_t")
     )
     issued = sum(of_year.issued_t for of_year in counted)
-    lines = judged(avoided, expected, issued, of_no_action(found), year, t)
+    lines = judged(avoided, expected, issued, of_no_action(project_years), year, t)
     return (
         lines._replace(cause=_cause(counted, states, plans, t, name)) if lines.compared else lines
     )

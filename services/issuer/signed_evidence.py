@@ -39,8 +39,7 @@ from mrv.exports.registration import Registration
 from mrv.packs import tables
 from mrv.packs.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN, READINGS
 from mrv.signatures import canonical
-from mrv.signed_values.packaging import Item, plain
-from mrv.signed_values.verification import VERIFIED, Checked, check_items
+from mrv.signed_values import VERIFIED, Checked, Item, check_items, plain
 from mrv.statement.conditions import forward_of, reasons_of
 from mrv.statement.credentials import verification_of
 from mrv.statement.diagram import diagram

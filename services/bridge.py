@@ -14,8 +14,8 @@ from structlog.typing import FilteringBoundLogger
 from ingest.addresses import Tls
 from ingest.columns import Rejected
 from ingest.model import Fleet, Int32
+from ingest.mqtt import Router, device_of, principal_of
 from ingest.mqtt.client import Inbox
-from ingest.mqtt.topics import Router, device_of, principal_of
 from ingest.pipeline import admit as decoding
 from ingest.pipeline.admit import Admitted
 from ingest.wire import Parcel, partition_of, sort

@@ -15,8 +15,8 @@ from ingest.addresses import Tls
 from ingest.columns import Rejected
 from ingest.decode import SPARKPLUG
 from ingest.model import Fleet
+from ingest.mqtt import Router
 from ingest.mqtt.client import Inbox
-from ingest.mqtt.topics import Router
 from ingest.pipeline import admit as decoding
 from ingest.pipeline.admit import Admitted
 from ingest.reading import Given

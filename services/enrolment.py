@@ -29,7 +29,7 @@ from psycopg import Connection
 from ingest import sparkplug
 from ingest.addresses import Tls, close_sockets
 from ingest.errors import RegistryError, ServerError
-from ingest.mqtt.topics import parse
+from ingest.mqtt import parse
 from services.identity import PUBLIC, SECRET, Authority, make_folder, mosquitto, write
 from services.identity import principals as identities
 from services.identity.mosquitto import CONTROL, Listening, client_of, role_of

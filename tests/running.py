@@ -17,8 +17,8 @@ from typing import Any, LiteralString
 import psycopg
 import yaml
 
+from ingest.mqtt import SUBSCRIPTIONS
 from ingest.mqtt.session import Session
-from ingest.mqtt.topics import SUBSCRIPTIONS
 from services.local.stack import LocalStack
 from tests import commands
 from tests.apache_kafka import APACHE

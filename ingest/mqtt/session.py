@@ -25,8 +25,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.addresses import PORTS, Tls, server_of
 from ingest.errors import InputError, ServerError
+from ingest.mqtt import STATUS
 from ingest.mqtt.client import BufferedClient, Inbox
-from ingest.mqtt.topics import STATUS
 from ingest.sparkplug import host_state, state_topic
 
 KEEPALIVE_S = 60

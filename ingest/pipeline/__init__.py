@@ -10,7 +10,7 @@ rows are equal in each case. `tonne rebuild --check` compares them in a live dat
 from ingest.model import LOOK_BACK_US, METERING, POWER_GAP_US
 from ingest.pipeline.meter import Metered, meter
 from ingest.pipeline.quality_state import FROM_START, MeterState
-from ingest.pipeline.register_bounds import Bounds
+from ingest.pipeline.register_steps import Bounds
 from ingest.registers import EVENTS, SPREAD_US, fell
 
 __all__ = [

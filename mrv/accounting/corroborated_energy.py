@@ -5,7 +5,7 @@ Each baseline register is compared with the integral of its own power, with the 
 inverter's other side and with the sun at its location.  The excess is not credited (MTR-02).
 Energy without corroborating power depends on the register alone (EVD-01), unless a check meter, or
 an invoice with its file, covers nearly all of the device's time and agrees within two meters'
-tolerance.  Water of a pump is compared with its power and head (`ingest.quality.power_bounds`).
+tolerance.  Water of a pump is compared with its power and head (`ingest.quality.energy_budget`).
 
 The certain energy of a power series is its integral less one standard error, which exceeds every
 error of samples in NREL's recording (`ingest.quality.energy_budget`).  As clouds may be worse
@@ -35,7 +35,7 @@ from ingest.model import (
     IntervalRows,
     is_absent,
 )
-from ingest.quality import energy_budget, power_bounds
+from ingest.quality import energy_budget
 from ingest.quality.energy_budget import METERS, SIGMAS, Integral, Tolerance, integral
 from mrv.accounting.register_scan import (
     Key,
@@ -219,7 +219,7 @@ class CorroboratedEnergy(Scan):
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
         beyond, *_ = self._beyond_power(
-            read, power_bounds.most_flow(watts, metres), claimed, METERS
+            read, energy_budget.most_flow(watts, metres), claimed, METERS
         )
         return ChannelComparison((*self._uncorroborated(LIFT, beyond),), None)
 
@@ -252,9 +252,11 @@ class CorroboratedEnergy(Scan):
         ratings = self.ratings.get(device.id) or ((0, device.rated_power_w or 0),)
         if not by_sun or device.place is None or not ratings[0][1]:
             return np.zeros(len(claimed.value), dtype=np.int64)
-        share = power_bounds.most_of_rated(*device.place, self.first, self.last)
+        share = energy_budget.most_of_rated(*device.place, self.first, self.last)
         maximum = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
-        return power_bounds.above(claimed.value, maximum, claimed.estimated, self.into_day, step_wh)
+        return energy_budget.above_maximum(
+            claimed.value, maximum, claimed.estimated, self.into_day, step_wh
+        )
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
         """

@@ -15,6 +15,7 @@ from datetime import date, datetime
 from io import BytesIO, StringIO
 
 from mrv.errors import ExportError
+from mrv.exports import Draft, Fields
 from mrv.exports.contradictions import FORMULA
 from mrv.exports.entered import (
     Action,
@@ -25,7 +26,6 @@ from mrv.exports.entered import (
     holdings,
     range_of,
 )
-from mrv.exports.source import Draft, Fields
 
 Cells = dict[str, "str | int"]
 COLUMNS: Mapping[str, tuple[str, ...]] = {

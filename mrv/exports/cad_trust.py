@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from mrv.exports import source as lists
+from mrv import exports as lists
+from mrv.exports import Draft, Fields, Source, days
 from mrv.exports.registration import Registration, Units
-from mrv.exports.source import Draft, Fields, Source, days
 
 ORDER = (
     "program", "methodology", "stakeholder", "label", "project", "projectMethodology",
@@ -48,7 +48,7 @@ def cad_trust(sources: Sequence[Source], entered: Registration) -> Draft:
     _place(case)
     for goal in entered.cad_trust.cobenefits:
         row = draft.row("coBenefit").known(
-            "cobenefit", goal, lists.cad_trust()["part"]["cobenefit"], ""
+            "cobenefit", goal, lists.cad_trust_lists()["part"]["cobenefit"], ""
         )
         _add(case, "coBenefit", row, goal, project=case.own("project"))
     for source in sources:
@@ -83,7 +83,7 @@ def _programme(case: _Case) -> None:
 
 def _project(case: _Case) -> None:
     entered, words = case.entered, case.entered.cad_trust
-    part = lists.cad_trust()["part"]
+    part = lists.cad_trust_lists()["part"]
     row = case.draft.row("project")
     row.need("projectRegistryName", entered.registry, case.ask("registry"))
     row.need("projectId", entered.project_id, case.ask("project_id"))
@@ -125,7 +125,10 @@ def _place(case: _Case) -> None:
     place = case.entered.place
     name = None if place is None else lists.country(place.country)
     row = case.draft.row("location").known(
-        "locationCountry", name, lists.cad_trust()["part"]["location_country"], case.ask("place")
+        "locationCountry",
+        name,
+        lists.cad_trust_lists()["part"]["location_country"],
+        case.ask("place"),
     )
     row.put(locationRegion=None if place is None else place.subdivision)
     if points := _points(case.sources[-1]):
@@ -208,7 +211,7 @@ def _unit(case: _Case, source: Source, units: Units) -> None:
 
 
 def _bodies() -> list[str]:
-    return lists.cad_trust()["part"]["verification_body"]
+    return lists.cad_trust_lists()["part"]["verification_body"]
 
 
 def _day(value: date | None) -> Any:

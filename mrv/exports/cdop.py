@@ -14,9 +14,9 @@ from typing import Any
 
 from msgspec import structs
 
-from mrv.exports import source as lists
+from mrv import exports as lists
+from mrv.exports import Draft, Source, days, number_of
 from mrv.exports.registration import Registration, Units
-from mrv.exports.source import Draft, Source, days, number_of
 
 
 def cdop(sources: Sequence[Source], entered: Registration) -> Draft:
@@ -76,7 +76,7 @@ def _approach(draft: Draft, source: Source, entered: Registration) -> dict[str, 
     project.put(mitigation=[mitigation.values], status=[status.values])
     version = draft.row(table).need(
         "methodology",
-        lists.cdop()["methodology"].get(method.id),
+        lists.cdop_lists()["methodology"].get(method.id),
         f"{method.id} is in no list of the protocol; ask its owner for a word",
     )
     version.put(version=method.version, is_current=True, document=entered.methodology_link)
@@ -114,12 +114,12 @@ def _location(draft: Draft, entered: Registration) -> dict[str, Any]:
     row = draft.row(table)
     row.put(country_code=place.country, country_name=lists.country(place.country))
     row.need("geographical_region_code", place.region, _ask(entered, "place.region"))
-    region = lists.cdop()["region"].get(place.region)
+    region = lists.cdop_lists()["region"].get(place.region)
     row.need("geographical_region_name", region, _ask(entered, "place.region"))
     row.put(
         # the schema takes nothing but its own instruction here
-        country_subdivision_code=lists.cdop()["subdivision_code"],
-        country_subdivision_name=lists.cdop()["subdivision_name"],
+        country_subdivision_code=lists.cdop_lists()["subdivision_code"],
+        country_subdivision_name=lists.cdop_lists()["subdivision_name"],
         alternative_address=place.subdivision,
         address_line_1=place.address,
         city=place.city,

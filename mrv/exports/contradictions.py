@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from mrv import exports
 from mrv.errors import ExportError
-from mrv.exports import source
 from mrv.exports.entered import (
     Authority,
     Authorization,
@@ -179,7 +179,7 @@ def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _party(where: str, code: str | None) -> Iterator[str]:
-    if code is not None and not source.is_party(code):
+    if code is not None and not exports.is_party(code):
         yield (
             f"{where} {code!r} is not a Party: a Party is named by its ISO 3166-1 "
             "alpha-3 code, such as VNM"
@@ -205,15 +205,15 @@ def _registration(registration: Registration) -> Iterator[str]:
         "unit_type",
     ):
         yield from _listed(
-            f"{where}.cdop.{key}", getattr(registration.cdop, key), source.cdop()[key]
+            f"{where}.cdop.{key}", getattr(registration.cdop, key), exports.cdop_lists()[key]
         )
     for attestation in registration.disclosures.attestations or ():
         yield from _listed(
-            f"{where}.disclosures.attestations", attestation, source.cdop()["attestation"]
+            f"{where}.disclosures.attestations", attestation, exports.cdop_lists()["attestation"]
         )
     for goal in registration.cdop.sdgs:
-        yield from _listed(f"{where}.cdop.sdgs", goal, source.cdop()["sdg"])
-    whole = source.cad_trust()["whole"]
+        yield from _listed(f"{where}.cdop.sdgs", goal, exports.cdop_lists()["sdg"])
+    whole = exports.cad_trust_lists()["whole"]
     yield from _listed(
         f"{where}.cad_trust.project_status",
         registration.cad_trust.project_status,
@@ -228,18 +228,18 @@ def _registration(registration: Registration) -> Iterator[str]:
     yield from _listed(
         f"{where}.estimation.status",
         registration.estimation.status,
-        source.cdop()["estimation_status"],
+        exports.cdop_lists()["estimation_status"],
     )
     for units in registration.units:
         yield from _listed(f"{where}.units.status", units.status, whole["unit_status"])
         yield from _listed(
-            f"{where}.units.cdop_status", units.cdop_status, source.cdop()["unit_status"]
+            f"{where}.units.cdop_status", units.cdop_status, exports.cdop_lists()["unit_status"]
         )
     if registration.place is not None:
         yield from _listed(
-            f"{where}.place.region", registration.place.region, source.cdop()["region"]
+            f"{where}.place.region", registration.place.region, exports.cdop_lists()["region"]
         )
-        if source.country(registration.place.country) is None:
+        if exports.country(registration.place.country) is None:
             yield (
                 f"{where}.place.country {registration.place.country!r} is not an ISO 3166-1 alpha-3"
                 " "
@@ -362,7 +362,7 @@ def _authorization(authorization: Authorization) -> Iterator[str]:
     if authorization.version < 1:
         yield f"{where}.version {authorization.version}: versions start at 1"
     for entity in authorization.entities:
-        if source.country(entity.country) is None:
+        if exports.country(entity.country) is None:
             yield (
                 f"{where}.entities[{entity.id}].country {entity.country!r} is not an "
                 "ISO 3166-1 alpha-3 code; enter one such as VNM"

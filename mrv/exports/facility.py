@@ -16,9 +16,9 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from mrv.errors import FactorError
+from mrv.exports import Draft
 from mrv.exports.contradictions import LINES
 from mrv.exports.entered import Facility, Supply
-from mrv.exports.source import Draft
 from mrv.model import Factor, Factors
 
 SCOPES = {"fuel": 1, "process": 1, "waste": 1, "electricity": 2, "steam": 2}

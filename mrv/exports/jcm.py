@@ -18,8 +18,8 @@ from mrv.calendar import instant_us, local_date
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.period_account import FactorUsed
 from mrv.documents.statement import Claims
+from mrv.exports import Draft, Source, days, number_of
 from mrv.exports.registration import Registration
-from mrv.exports.source import Draft, Source, days, number_of
 from mrv.methodologies import find
 from mrv.model import DECLARED
 from mrv.rules import titled

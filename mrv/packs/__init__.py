@@ -1,8 +1,8 @@
 """
 Evidence packs as files: their documents and tables, written and read; their maximum size.
 
-The only package of `mrv` that opens files: `pack` describes the contents, `reader` reads a folder,
-`tables` reads and writes the Parquet files with the columns of `columns`.
+The only package of `mrv` that opens files: `pack` describes the contents, `reader` reads a folder
+or a zip file, `tables` reads and writes the Parquet files with the columns of `columns`.
 
 A forged pack can have a valid manifest of another key, so hashes and signatures do not limit its
 size.  Bytes, values and digits of documents, and rows and pages of tables, are counted before

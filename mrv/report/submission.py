@@ -21,7 +21,7 @@ from mrv.model import TECHNOLOGY, WATER
 from mrv.registry import Declared
 from mrv.registry.monitoring_plan import blank
 from mrv.report.audit_rows import anomalies, cadence_s
-from mrv.report.page.document import chapters
+from mrv.report.page import chapters
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH
 from mrv.report.words import Words

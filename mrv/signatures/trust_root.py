@@ -29,8 +29,7 @@ from mrv.signatures import canonical, ed25519
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.data_integrity import time_of
 from mrv.signatures.ed25519 import decode_base58, encode_base58
-from mrv.signatures.keyfile import read_own_keyring
-from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey, keyring
+from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey, keyring, read_own_keyring
 
 TYPE = "tonne-trust-root"
 _FIELDS = {"type", "programme", "version", "expires", "root", "keys"}

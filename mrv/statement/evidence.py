@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest import metering_v1 as first
 from ingest import pipeline
 from ingest.classes import QUANTITY_INDEX
-from ingest.metering_v1 import meter as first
 from ingest.metering_v1 import register_steps as first_bounds
 from ingest.metering_v1 import register_steps as first_state
 from ingest.model import (

@@ -37,6 +37,7 @@ from mrv.documents.plan import (
     RowSigner,
     SignedExtract,
     StatementFigures,
+    UsageBefore,
 )
 from mrv.parameters.evidence import USUAL, RequiredGrades
 from mrv.registry import Calibration, Declared, Sample
@@ -72,9 +73,8 @@ from mrv.statement.plan_writer import (
     project_out,
     required_out,
     sample_out,
+    shown,
     span_out,
-    time_out,
-    usage_out,
     values_out,
     version_out,
 )
@@ -271,17 +271,8 @@ class MonitoringPlan:
             or UNSET,
             certified=certified_out(self.certified) or UNSET,
             laboratory=tuple(map(sample_out, self.samples)) or UNSET,
-            history=tuple(map(usage_out, self.history)) or UNSET,
-            fixed_before=tuple(
-                FixedAsIssued(
-                    device=fixed.device,
-                    parameter=fixed.parameter,
-                    value=fixed.value,
-                    statement=fixed.statement,
-                )
-                for fixed in self.fixed
-            )
-            or UNSET,
+            history=tuple(shown(UsageBefore, usage) for usage in self.history) or UNSET,
+            fixed_before=tuple(shown(FixedAsIssued, fixed) for fixed in self.fixed) or UNSET,
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
             signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
@@ -317,56 +308,37 @@ class MonitoringPlan:
         return msgspec.structs.replace(common_metered, **placed)
 
     def _device_out(self, device: Device) -> DeviceExtract:
-        rated = device.rated_power_w
-        return DeviceExtract(
-            id=device.id,
-            site=device.site,
+        maker, model = self.meters.get(device.id, (None, None))
+        point, feeds = self.points.get(device.id, NOWHERE)
+        return shown(
+            DeviceExtract,
+            device,
             class_=device.class_id,
-            profile=device.profile,
-            gateway=device.gateway,
-            rated_power_w=None if rated is None else str(rated),
             place=place_out(device.place),
-            installed=utc_text(device.installed_us),
-            removed=time_out(device.removed_us),
             serial=self.serials.get(device.id),
-            replacements=tuple(
-                MeterReplaced(
-                    channel=r.channel,
-                    at=utc_text(r.at_us),
-                    last=str(r.last),
-                    first=str(r.first),
-                    same_meter=r.same_meter or UNSET,
-                )
-                for r in device.replacements
-            ),
+            replacements=tuple(shown(MeterReplaced, item) for item in device.replacements),
             calibrations=tuple(map(calibration_out, self.calibrations.get(device.id, ()))),
-            maker=self.meters.get(device.id, (None, None))[0] or UNSET,
-            model=self.meters.get(device.id, (None, None))[1] or UNSET,
+            maker=maker or UNSET,
+            model=model or UNSET,
             ratings=tuple(
                 RatedFrom(from_=utc_text(us), rated_power_w=str(watt))
                 for us, watt in self.ratings.get(device.id, ())
             )
             or UNSET,
             quality=tuple(
-                QualityLimited(
-                    channel=q.channel, from_=utc_text(q.from_us), limits=values_out(q.limits)
-                )
+                shown(QualityLimited, q, limits=values_out(q.limits))
                 for q in (device.quality if self.accounting > FIRST else ())
             )
             or UNSET,
             calibration_every=self.calibrated_every.get(device.id, UNSET),
-            point=self.points.get(device.id, NOWHERE)[0] or UNSET,
-            feeds=self.points.get(device.id, NOWHERE)[1] or UNSET,
+            point=point or UNSET,
+            feeds=feeds or UNSET,
             gas_basis=self.gas.get(device.id, UNSET),
             exchanged_channels=tuple(
-                ChannelsExchanged(
-                    channel=e.channel, with_=e.other,
-                    from_=utc_text(e.from_us), to=utc_text(e.to_us),
-                )
-                for e in device.exchanged
+                shown(ChannelsExchanged, item, with_=item.other) for item in device.exchanged
             )
             or UNSET,
-        )  # fmt: skip
+        )
 
 
 def _as_before(corrected: StatementFigures | None) -> StatementFigures | None:

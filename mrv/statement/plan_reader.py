@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -11,14 +10,13 @@ from typing import Any
 from ingest.model import Device, Exchange, QualityLimits, Replacement
 from mrv.countries import FIRST_COUNTRY
 from mrv.documents import UNSET, UnsetType, read, text_in, write
-from mrv.documents.monitoring import CalibrationShown, DesignDocument, LaboratoryResult
+from mrv.documents.monitoring import DesignDocument
 from mrv.documents.plan import (
     ChangedAfterwards,
     DeviceExtract,
     PlaceExtract,
     PlanExtract,
     ProjectExtract,
-    UsageBefore,
 )
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry import Calibration, Declared, Sample
@@ -35,7 +33,6 @@ from mrv.registry.project import (
     ProjectDevice,
     Usage,
 )
-from mrv.rounding import decimal_of
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_writer import (
     arrivals_in,
@@ -43,9 +40,9 @@ from mrv.statement.plan_writer import (
     check_meter_in,
     invoice_of,
     outside_in,
+    registered,
     required_in,
     span_in,
-    time_in,
     time_us,
     values_in,
 )
@@ -73,7 +70,9 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         project=_project_in(plan.project, _known(plan.accounting or FIRST)),
         devices=tuple(map(_device_in, devices)),
         serials={d.id: d.serial for d in devices},
-        calibrations={d.id: tuple(map(_calibration_in, d.calibrations)) for d in devices},
+        calibrations={
+            d.id: tuple(registered(Calibration, c) for c in d.calibrations) for d in devices
+        },
         carried_ug=int(plan.carried.ug),
         carried_from=plan.carried.from_,
         checks=tuple(map(check_meter_in, plan.check_meters or ())),
@@ -88,12 +87,9 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         changed=plan.changed_parameters or (),
         accounting=_known(plan.accounting or FIRST),
         registry=plan.registry or (),
-        samples=tuple(map(_sample_in, plan.laboratory or ())),
-        history=tuple(map(_usage_in, plan.history or ())),
-        fixed=tuple(
-            FixedBefore(fixed.device, fixed.parameter, fixed.value, fixed.statement)
-            for fixed in plan.fixed_before or ()
-        ),
+        samples=tuple(registered(Sample, item) for item in plan.laboratory or ()),
+        history=tuple(registered(Usage, item) for item in plan.history or ()),
+        fixed=tuple(registered(FixedBefore, item) for item in plan.fixed_before or ()),
         arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
         signed=None if plan.signed is UNSET else plan.signed,
         issue_signatures=_signatures(plan.issue_signatures),
@@ -166,49 +162,32 @@ def _country(record: ProjectExtract, accounting: int) -> str | None:
 
 
 def _project_in(record: ProjectExtract, accounting: int) -> Project:
-    return Project(
-        id=record.id,
-        name=record.name,
-        methodology=record.methodology,
-        version=record.version,
-        timezone=record.timezone,
+    return registered(
+        Project,
+        record,
         country=_country(record, accounting),
-        grid=record.grid or None,
-        from_us=time_us(record.from_),
-        to_us=time_us(record.to),
         parameters=values_in(record.parameters),
         expected=values_in(record.expected),
-        action=record.action,
         devices=tuple(
-            ProjectDevice(d.device, d.role, values_in(d.params), time_us(d.from_), time_in(d.to))
-            for d in record.devices
+            registered(ProjectDevice, bound, params=values_in(bound.params))
+            for bound in record.devices
         ),
     )
 
 
 def _device_in(record: DeviceExtract) -> Device:
-    rated = record.rated_power_w
-    return Device(
-        id=record.id,
-        site=record.site,
+    return registered(
+        Device,
+        record,
         class_id=record.class_,
-        profile=record.profile,
-        gateway=record.gateway,
-        rated_power_w=None if rated is None else int(rated),
         place=_place_in(record.place),
-        installed_us=time_us(record.installed),
-        removed_us=time_in(record.removed),
-        replacements=tuple(
-            Replacement(r.channel, time_us(r.at), int(r.last), int(r.first), bool(r.same_meter))
-            for r in record.replacements
-        ),
+        replacements=tuple(registered(Replacement, item) for item in record.replacements),
         quality=tuple(
-            QualityLimits(q.channel, time_us(q.from_), _floats(values_in(q.limits)))
-            for q in record.quality or ()
+            registered(QualityLimits, item, limits=_floats(values_in(item.limits)))
+            for item in record.quality or ()
         ),
         exchanged=tuple(
-            Exchange(e.channel, e.with_, time_us(e.from_), time_us(e.to))
-            for e in record.exchanged_channels or ()
+            registered(Exchange, item, other=item.with_) for item in record.exchanged_channels or ()
         ),
     )
 
@@ -229,76 +208,14 @@ def _floats(value: Any) -> Any:
     return value
 
 
-def _calibration_in(record: CalibrationShown) -> Calibration:
-    error, result = record.max_error_percent, record.found_error_percent
-    return Calibration(
-        date.fromisoformat(record.performed),
-        date.fromisoformat(record.valid_until),
-        record.certificate,
-        record.accuracy_class,
-        None if error is None else decimal_of(error),
-        record.serial or None,
-        record.channel or None,
-        decimal_of(result) if isinstance(result, str) else None,
-        bool(record.last_test),
-        record.laboratory or None,
-        record.accreditation or None,
-    )
-
-
-def _usage_in(usage_before: UsageBefore) -> Usage:
-    return Usage(
-        usage_before.statement,
-        time_us(usage_before.from_),
-        time_us(usage_before.to),
-        int(usage_before.used),
-        int(usage_before.served),
-    )
-
-
-def _sample_in(item: LaboratoryResult) -> Sample:
-    return Sample(
-        item.parameter,
-        item.sample,
-        date.fromisoformat(item.taken),
-        decimal_of(item.value),
-        item.method,
-        item.laboratory,
-        item.sha256,
-        item.signed or None,
-    )
-
-
 def _document_in(document: DesignDocument) -> Document:
-    issued = None if document.issued is None else date.fromisoformat(document.issued)
-    value = None if document.value is UNSET else Fraction(document.value)
-    by_device = {k: Fraction(v) for k, v in (document.by_device or {}).items()}
-    signed = document.signed or None
-    return Document(
-        document.parameter,
-        document.document,
-        document.by,
-        issued,
-        document.sha256,
-        value,
-        by_device,
-        signed,
-        None if document.valid_until is UNSET else date.fromisoformat(document.valid_until),
-    )
+    by_device = {name: Fraction(value) for name, value in (document.by_device or {}).items()}
+    return registered(Document, document, by_device=by_device)
 
 
 def _changed_late_in(change: ChangedAfterwards) -> ChangedLate:
     was, now = (
         None if paper is UNSET else _document_in(paper) for paper in (change.was, change.document)
     )
-    before = None if change.before is UNSET else change.before
-    return ChangedLate(
-        change.device,
-        change.parameter,
-        before,
-        time_us(change.changed),
-        change.by,
-        was,
-        now,
-        paper_only=change.before is UNSET,
-    )
+    only, before = change.before is UNSET, change.before or None
+    return registered(ChangedLate, change, before=before, was=was, document=now, paper_only=only)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
+from msgspec import structs
 
 from ingest.model import INTERVAL_US, Int64
 from mrv.calendar import instant_us, utc_text
 from mrv.countries import country_of
-from mrv.documents import UNSET, UnsetType, copied, read, write
+from mrv.documents import UNSET, Form, UnsetType, read, write
 from mrv.documents.monitoring import (
     CalibrationShown,
     DesignDocument,
@@ -36,7 +39,6 @@ from mrv.documents.plan import (
     ProjectExtract,
     Span,
     StatementFigures,
-    UsageBefore,
 )
 from mrv.parameters.evidence import USUAL, RequiredGrades, required_of
 from mrv.registry import Calibration, Sample, monitoring_plan
@@ -53,13 +55,18 @@ from mrv.registry.project import (
     Invoice,
     MeteredOutside,
     Project,
-    Usage,
 )
 from mrv.rounding import UG_PER_T, decimal_of, exact_text
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.device_days import Arrivals, Arrived
 
 _DECIMAL = "$decimal"
+# how the text of a document is read, by the type of the entry's field
+_READ: dict[type, Callable[[str], Any]] = {
+    date: date.fromisoformat, Fraction: Fraction, Decimal: decimal_of, int: int,
+}  # fmt: skip
+T = TypeVar("T", bound=Form)
+E = TypeVar("E")
 
 
 def number_out(value: Any) -> str | None:
@@ -118,48 +125,90 @@ def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
     return PlaceExtract(latitude=latitude, longitude=longitude)
 
 
-def usage_out(usage: Usage) -> UsageBefore:
-    """Return the consumption of an earlier statement's service as JSON."""
-    return UsageBefore(
-        statement=usage.statement,
-        from_=utc_text(usage.from_us),
-        to=utc_text(usage.to_us),
-        used=str(usage.used),
-        served=str(usage.served),
-    )
+def shown(kind: type[T], entry: object, /, **others: Any) -> T:
+    """
+    Return an entry of the registry as its document type: the fields of the same names, and others.
+
+    Days, numbers and times are text; `from_us` of the entry is `from_` of the document.  Of fields
+    that a document omits, nothing, empty and false are omitted.
+    """
+    return kind(**dict(_shown(kind, entry, others)), **others)
+
+
+def _shown(kind: type[Form], entry: object, others: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for item in structs.fields(kind):
+        time = f"{item.name.rstrip('_')}_us"
+        if item.name in others:
+            continue
+        if hasattr(entry, item.name):
+            value = _text(getattr(entry, item.name))
+        elif hasattr(entry, time):
+            value = time_out(getattr(entry, time))
+        else:
+            continue
+        yield item.name, value if value or item.default is not UNSET else UNSET
+
+
+def _text(value: Any) -> Any:
+    match value:
+        case bool():
+            return value
+        case int() | Decimal() | float():
+            return number_out(value)
+        case Fraction():
+            return exact_text(value)
+        case date():
+            return value.isoformat()
+        case Mapping():
+            return {name: _text(inner) for name, inner in value.items()}
+    return value
+
+
+def registered(kind: type[E], document: Form, /, **others: Any) -> E:
+    """
+    Return the entry of the registry from `shown`, by the types of its fields, and others.
+
+    Raises ValueError or InvalidOperation for a day or a number that is none.
+    """
+    return kind(**dict(_registered(kind, document, others)), **others)
+
+
+def _registered(kind: type, document: Form, others: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, types in _types(kind).items():
+        stem = name.removesuffix("_us")
+        key = next((k for k in (name, stem, f"{stem}_") if hasattr(document, k)), None)
+        if name in others or key is None or (value := getattr(document, key)) is UNSET:
+            continue
+        if key != name:
+            value = time_in(value)
+        elif isinstance(value, str):
+            value = next((read for of, read in _READ.items() if of in types), str)(value)
+        yield name, value
+
+
+@cache
+def _types(kind: type) -> dict[str, frozenset[Any]]:
+    """Return the types that each field of an entry may have."""
+    return {
+        name: frozenset(get_args(hint) or (hint,)) for name, hint in get_type_hints(kind).items()
+    }
 
 
 def sample_out(sample: Sample) -> LaboratoryResult:
     """Return a laboratory result as in plan and statement."""
-    return copied(
-        LaboratoryResult,
-        sample,
-        taken=sample.taken.isoformat(),
-        value=str(sample.value),
-        signed=sample.signed or UNSET,
-    )
+    return shown(LaboratoryResult, sample)
 
 
 def document_out(document: Document) -> DesignDocument:
     """Return the document of a design value as in plan and statement."""
-    return copied(
-        DesignDocument,
-        document,
-        issued=None if document.issued is None else document.issued.isoformat(),
-        value=UNSET if document.value is None else exact_text(document.value),
-        by_device={k: exact_text(v) for k, v in document.by_device.items()} or UNSET,
-        signed=document.signed or UNSET,
-        valid_until=UNSET if document.valid_until is None else document.valid_until.isoformat(),
-    )
+    return shown(DesignDocument, document)
 
 
 def changed_late_out(change: ChangedLate) -> ChangedAfterwards:
     """Return changes made after the period began, as JSON."""
-    return ChangedAfterwards(
-        device=change.device,
-        parameter=change.parameter,
-        changed=utc_text(change.changed_us),
-        by=change.by,
+    return shown(
+        ChangedAfterwards,
+        change,
         before=UNSET if change.paper_only else change.before,
         was=UNSET if change.was is None else document_out(change.was),
         document=UNSET if change.document is None else document_out(change.document),
@@ -169,20 +218,8 @@ def changed_late_out(change: ChangedLate) -> ChangedAfterwards:
 def calibration_out(calibration: Calibration, interval: Interval | None = None) -> CalibrationShown:
     """Return a certificate as in plan and statement; in the statement with its interval."""
     (limit,) = limited([calibration], interval)
-    return CalibrationShown(
-        certificate=calibration.certificate,
-        performed=calibration.performed.isoformat(),
-        valid_until=calibration.valid_until.isoformat(),
-        accuracy_class=calibration.accuracy_class,
-        max_error_percent=number_out(calibration.max_error_percent),
-        serial=calibration.serial or UNSET,
-        due=limit.valid_until.isoformat() if limit is not calibration else UNSET,
-        channel=calibration.channel or UNSET,
-        found_error_percent=number_out(calibration.found_error_percent) or UNSET,
-        last_test=calibration.last_test or UNSET,
-        laboratory=calibration.laboratory or UNSET,
-        accreditation=calibration.accreditation or UNSET,
-    )
+    due = limit.valid_until.isoformat() if limit is not calibration else UNSET
+    return shown(CalibrationShown, calibration, due=due)
 
 
 def approval_shown(approval: Approval) -> PlanApproval:
@@ -201,28 +238,14 @@ def version_out(version: Version) -> PlanVersionWhole:
 
 def project_out(project: Project, accounting: int) -> ProjectExtract:
     """Return the extract of a project with its devices; accounting version 1 has no country."""
-    return ProjectExtract(
-        id=project.id,
-        name=project.name,
-        methodology=project.methodology,
-        version=project.version,
-        timezone=project.timezone,
+    return shown(
+        ProjectExtract,
+        project,
         country=(country_of(project) if accounting > FIRST else None) or UNSET,
-        grid=project.grid or UNSET,
-        from_=utc_text(project.from_us),
-        to=utc_text(project.to_us),
         parameters=values_out(project.parameters),
         expected=values_out(project.expected),
-        action=project.action,
         devices=tuple(
-            BoundDevice(
-                device=d.device,
-                role=d.role,
-                params=values_out(d.params),
-                from_=utc_text(d.from_us),
-                to=time_out(d.to_us),
-            )
-            for d in project.devices
+            shown(BoundDevice, bound, params=values_out(bound.params)) for bound in project.devices
         ),
     )
 
@@ -246,7 +269,7 @@ def span_out(span: tuple[int, int]) -> Span:
 
 def span_in(span: Span) -> tuple[int, int]:
     """Return a span from `span_out`. [us UTC]"""
-    return _time(span.from_), _time(span.to)
+    return time_us(span.from_), time_us(span.to)
 
 
 def certified_out(
@@ -304,7 +327,7 @@ def _intervals(certificate: EnergyCertified, message: str) -> tuple[Int64, Int64
     numbers: list[int] = []
     values: list[int] = []
     for run in certificate.runs:
-        begin, rest = divmod(_time(run.from_), INTERVAL_US)
+        begin, rest = divmod(time_us(run.from_), INTERVAL_US)
         if rest or (numbers and begin <= numbers[-1]) or not run.energy_wh:
             raise ValueError(f"{message}: the run from {run.from_} is not one of its intervals")
         numbers += range(begin, begin + len(run.energy_wh))
@@ -318,8 +341,8 @@ def earlier_in(figures: StatementFigures) -> Earlier:
     """Return the figures of another statement from JSON."""
     return Earlier(
         figures.statement,
-        _time(figures.from_),
-        _time(figures.to),
+        time_us(figures.from_),
+        time_us(figures.to),
         int(figures.energy_wh),
         Fraction(int(figures.reduction_ug), UG_PER_T),
     )
@@ -327,60 +350,22 @@ def earlier_in(figures: StatementFigures) -> Earlier:
 
 def invoice_named(invoice: Invoice) -> InvoiceNamed:
     """Return an invoice as its document type."""
-    return copied(
-        InvoiceNamed,
-        invoice,
-        issued=invoice.issued.isoformat(),
-        from_=utc_text(invoice.from_us),
-        to=utc_text(invoice.to_us),
-        value=str(invoice.value),
-        tolerance_percent=str(invoice.percent),
-        doubt=UNSET if invoice.doubt is None else invoice.doubt,
-        signed=invoice.signed or UNSET,
-    )
+    return shown(InvoiceNamed, invoice, tolerance_percent=str(invoice.percent))
 
 
 def invoice_of(invoice: InvoiceNamed) -> Invoice:
     """Return an invoice from `invoice_named`; ValueError for an invalid day."""
-    return Invoice(
-        id=invoice.id,
-        issuer=invoice.issuer,
-        number=invoice.number,
-        issued=date.fromisoformat(invoice.issued),
-        devices=invoice.devices,
-        quantity=invoice.quantity,
-        from_us=_time(invoice.from_),
-        to_us=_time(invoice.to),
-        value=int(invoice.value),
-        percent=decimal_of(invoice.tolerance_percent),
-        sha256=invoice.sha256,
-        doubt=None if invoice.doubt is UNSET else invoice.doubt,
-        signed=invoice.signed or None,
-    )
+    return registered(Invoice, invoice, percent=decimal_of(invoice.tolerance_percent))
 
 
 def outside_out(outside: MeteredOutside) -> OutsidePeriod:
     """Return the quantity of a meter outside the period as JSON."""
-    return OutsidePeriod(
-        device=outside.device,
-        quantity=outside.quantity,
-        from_=utc_text(outside.from_us),
-        to=utc_text(outside.to_us),
-        metered=str(outside.value),
-        known_us=str(outside.known_us),
-    )
+    return shown(OutsidePeriod, outside, metered=str(outside.value))
 
 
 def outside_in(outside: OutsidePeriod) -> MeteredOutside:
     """Return the quantity from `outside_out`."""
-    return MeteredOutside(
-        outside.device,
-        outside.quantity,
-        _time(outside.from_),
-        _time(outside.to),
-        int(outside.metered),
-        int(outside.known_us),
-    )
+    return registered(MeteredOutside, outside, value=int(outside.metered))
 
 
 def common_in(common_metered: CommonMetered) -> Common:
@@ -438,10 +423,6 @@ def invoice_out(invoice: Invoice) -> dict[str, Any]:
 def invoice_in(record: Mapping[str, Any]) -> Invoice:
     """Return an invoice from `invoice_out`; CanonicalError for other values."""
     return invoice_of(read(InvoiceNamed, record, f"invoice {record.get('id')!r}"))
-
-
-def _time(text: str) -> int:
-    return instant_us(text, "UTC")
 
 
 def required_out(required: RequiredGrades) -> EvidenceAsked | UnsetType:

@@ -31,10 +31,9 @@ from mrv.documents.monitoring import SignedEnergy, SignedShare
 from mrv.documents.plan import SignedExtract, SigningKeyNamed
 from mrv.errors import CanonicalError
 from mrv.rounding import decimal_of
+from mrv.signed_values import VERIFIED, Checked, DatedKey, Item, check_items
 from mrv.signed_values.meter_keys import parse_key
 from mrv.signed_values.ocmf import Record
-from mrv.signed_values.packaging import Item
-from mrv.signed_values.verification import VERIFIED, Checked, DatedKey, check_items
 
 OCMF: Final = "ocmf"
 COSE_METER: Final = "cose-meter"

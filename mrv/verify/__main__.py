@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from ingest.errors import InputError
 from ingest.heap import keep_freed
 from mrv.packs import LARGE, USUAL
-from mrv.packs.zipped import opened_pack
+from mrv.packs.reader import opened_pack
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES, lines, plain
 from mrv.verify.steps import verify

@@ -26,8 +26,7 @@ from mrv.packs.pack import (
 )
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
-from mrv.signatures.keyfile import read_keyring
-from mrv.signatures.keys import EnrolledKey, Role, multikey_of
+from mrv.signatures.keys import EnrolledKey, Role, multikey_of, read_keyring
 from mrv.statement.compose import TYPES
 from mrv.statement.conditions import (
     MOST_PERCENT,

@@ -24,7 +24,7 @@ from mrv.errors import (
     PackTooLargeError,
     SignatureError,
 )
-from mrv.log.policy import Policy, read_policy
+from mrv.log.witness import Policy, read_policy
 from mrv.packs.pack import FINDINGS, KEYS, SAMPLING, Pack
 from mrv.parameters.evidence import USUAL
 from mrv.program import named, program, same

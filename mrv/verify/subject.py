@@ -17,8 +17,7 @@ from mrv.documents.verification import Conclusion, Verification
 from mrv.errors import CanonicalError, MrvError
 from mrv.factors.ledger import book_of
 from mrv.log.entries import Checkpoint
-from mrv.log.policy import Policy, read_policy
-from mrv.log.witness import Cosignature
+from mrv.log.witness import Cosignature, Policy, read_policy
 from mrv.packs import MOST_YEARS, too_much
 from mrv.packs.pack import (
     APPROVALS,

@@ -35,7 +35,6 @@ from services.api.console.routes import (
     overview,
     projects,
     reference,
-    sign_in,
     statement_days,
 )
 from services.api.console.routes import programme as console_programme
@@ -209,7 +208,6 @@ def make_app(
         console_statements,
         statement_days,
         live,
-        sign_in,
         page,
         console_programme,
         console_sewers,

@@ -21,8 +21,8 @@ from uuid import UUID
 
 from mrv.report import Format
 from services.store.postgres.pool import connect
-from services.store.statements import file_jobs
-from services.store.statements.file_jobs import Progress
+from services.store.statements import queues
+from services.store.statements.queues import Progress
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
 _MODE = 0o100644 << 16
@@ -83,7 +83,7 @@ def _progress_note(url: str, job: UUID | None) -> Iterator[Callable[[int, int | 
         yield lambda _done, _total, _step: None
         return
     with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
-        yield lambda done, total, step: file_jobs.tell(conn, job, Progress(done, total, step))
+        yield lambda done, total, step: queues.tell(conn, job, Progress(done, total, step))
 
 
 def make_report(

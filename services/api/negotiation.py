@@ -14,11 +14,11 @@ from mrv.report import MEDIA_TYPES, Format
 from services.api import schemas as shapes
 from services.api.problems import ProblemError, status_of_kind
 from services.issuer import requests
-from services.store.statements import file_jobs
-from services.store.statements import signer_requests as queue
-from services.store.statements.file_jobs import FileJob
-from services.store.statements.signer_requests import Progress
-from services.store.statements.signer_requests import Request as Wanted
+from services.store.statements import queues
+from services.store.statements import queues as queue
+from services.store.statements.queues import FileJob
+from services.store.statements.queues import Request as Wanted
+from services.store.statements.queues import RequestProgress as Progress
 
 _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,5})"?')
 
@@ -212,7 +212,7 @@ def _refused(error: str | None, detail: str | None, kind: type[Exception]) -> tu
     return status, detail or ""
 
 
-def file_job_of(file_job: FileJob, progress: file_jobs.Progress | None) -> dict[str, Any]:
+def file_job_of(file_job: FileJob, progress: queues.Progress | None) -> dict[str, Any]:
     """Return a file-generation job as JSON of the API."""
     done = file_job.status == DONE
     if file_job.status is None:
@@ -238,7 +238,7 @@ def file_job_of(file_job: FileJob, progress: file_jobs.Progress | None) -> dict[
             "url": f"/v1/jobs/{file_job.id}/file",
             "media_type": media_type,
             "bytes": file_job.size,
-            "until": file_job.asked + timedelta(seconds=file_jobs.KEPT_S),
+            "until": file_job.asked + timedelta(seconds=queues.KEPT_S),
         }
         if done
         else None,
@@ -246,11 +246,11 @@ def file_job_of(file_job: FileJob, progress: file_jobs.Progress | None) -> dict[
     }
 
 
-def _steps(progress: file_jobs.Progress | None) -> dict[str, Any] | None:
+def _steps(progress: queues.Progress | None) -> dict[str, Any] | None:
     return None if progress is None else progress._asdict()
 
 
-def job_of(progress: Progress, steps: file_jobs.Progress | None = None) -> dict[str, Any]:
+def job_of(progress: Progress, steps: queues.Progress | None = None) -> dict[str, Any]:
     """Return a request's progress in the form of the API."""
     wanted, answer = progress.request, progress.answer
     state = "running" if progress.attempts else "queued"

@@ -36,10 +36,10 @@ from services.issuer.timestamps import edition as pack_edition
 from services.issuer.timestamps import stamps_of
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import names
-from services.store.statements import file_jobs, signed_documents, statements
-from services.store.statements import file_jobs as jobs
+from services.store.statements import queues, signed_documents, statements
+from services.store.statements import queues as jobs
 from services.store.statements import transparency_log as log
-from services.store.statements.file_jobs import FileJob, Wanted
+from services.store.statements.queues import FileJob, Wanted
 from services.store.statements.statements import Stored
 from services.store.views.listing import PUBLIC_STATES
 
@@ -63,14 +63,14 @@ def later(ask: Asked, wanted: Wanted) -> Response:
     Raises ProblemError: 429 if the caller has too many waiting jobs.
     """
     with ask.reading() as conn:
-        id_ = file_jobs.ask(conn, uuid4(), wanted, ask.who.id)
-        file_job = None if id_ is None else file_jobs.find(conn, id_)
+        id_ = queues.ask(conn, uuid4(), wanted, ask.who.id)
+        file_job = None if id_ is None else queues.find(conn, id_)
         ask.noted(conn, _TOO_MANY if file_job is None else ACCEPTED)
     if file_job is None:
         raise ProblemError(
             _TOO_MANY,
             (
-                f"{file_jobs.MOST_A_PRINCIPAL} files are already being made for this "
+                f"{queues.MOST_A_PRINCIPAL} files are already being made for this "
                 "key; wait until one is done"
             ),
         )

@@ -40,8 +40,8 @@ from services.issuer.requests import Desk
 from services.settings import FILES_BYTES
 from services.store import api_keys
 from services.store.api_keys import Answer, ApiKey
-from services.store.statements import signer_requests as queue
-from services.store.statements.signer_requests import Request as Wanted
+from services.store.statements import queues as queue
+from services.store.statements.queues import Request as Wanted
 from services.webhook_post import Network
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class Asked:
             if desk is not None and not prefer.respond_async:
                 done = _as("tonne_mrv", lambda c: requests.do(c, wanted, desk))(conn)
                 return (CREATED if done.created else DONE), done.result
-            queue.ask(conn, wanted)
+            queue.ask_signer(conn, wanted)
             return outcome(conn, wanted, prefer)
 
         answer = self.write(text, work)

@@ -27,7 +27,7 @@ import msgspec
 
 from ingest.addresses import CA, CERTIFICATE, KEY, PREFIX, Tls, receipt_topic
 from ingest.errors import InputError
-from ingest.mqtt.topics import STATUS, parse
+from ingest.mqtt import STATUS, parse
 from ingest.sparkplug import SUBSCRIPTIONS as SPARKPLUG
 from services import identity as files
 from services.identity import PUBLIC, Authority, Hashed, Issued, make_folder, write

@@ -19,8 +19,8 @@ from typing import TypeVar
 from ingest.decode import Rejected, Seen
 from ingest.errors import PayloadError, ServerError
 from ingest.model import Fleet
+from ingest.mqtt import Router
 from ingest.mqtt.client import Inbox
-from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted
 from ingest.reading import SIGNED_VALUE
 from services.intake.registry_watch import CHECK_S

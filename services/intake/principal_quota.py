@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
+from ingest.mqtt import Router, principal_of
 from ingest.mqtt.client import Inbox
-from ingest.mqtt.topics import Router, principal_of
 from services.settings import Settings
 
 REASON = "rate"

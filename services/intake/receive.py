@@ -26,9 +26,9 @@ from ingest.addresses import Tls, receipt_topic
 from ingest.decode import Rejected, Seen
 from ingest.errors import PayloadError, ServerError
 from ingest.model import Device, Fleet
+from ingest.mqtt import SUBSCRIPTIONS, status_of, subscriptions
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.session import HostState, Session
-from ingest.mqtt.topics import SUBSCRIPTIONS, status_of, subscriptions
 from ingest.reading import time_us
 from services.clock import now_us
 from services.intake.handover import IN_FLIGHT, Handover, Read, Stated

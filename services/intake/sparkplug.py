@@ -14,7 +14,7 @@ from typing import Protocol
 from psycopg import Connection, Cursor
 
 from ingest.model import Fleet
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from ingest.pipeline.admit import Admitted, admit
 from ingest.reading import Given
 from ingest.sparkplug import PREFIX, Host, Node, Outcome, Rules, command, rebirth

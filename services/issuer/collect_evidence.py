@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,14 @@ from mrv.errors import PeriodError
 from mrv.factors.ledger import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import in_force, replaced
-from mrv.registry.project import ACCOUNTING, Clocked, Project, Usage
+from mrv.registry.project import ACCOUNTING, CheckMeter, Clocked, Project, Usage
 from mrv.statement import device_days, evidence
 from mrv.statement.cross_check_json import registry_inputs
 from mrv.statement.device_days import FEW_HOURS, HOUR_US, LATE_US, Arrivals, Arrived
 from mrv.statement.earlier_statements import changed, departed, figures, issued_with, usage
 from mrv.statement.evidence import of_claims
 from mrv.statement.evidence_case import Case
-from mrv.statement.plan_extract import MonitoringPlan
+from mrv.statement.plan_extract import MonitoringPlan, Point
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.signed_rows import counted
 from services.issuer.certificate_rules import by_operator
@@ -37,12 +38,11 @@ from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import design, judged, samples_of
 from services.issuer.signed_evidence import open_actions, signed_of
 from services.issuer.trust import factors_accepted, required_grades, third_parties
+from services.registry.entries import Device as Entry
 from services.registry.ratings import rated_powers
 from services.settings import Settings
-from services.store.registry import entries_from_rows as monitoring
 from services.store.registry import load as registry
 from services.store.registry import signing_keys
-from services.store.registry.entries_from_rows import CALIBRATIONS
 from services.store.registry.load import load_book
 from services.store.registry.programme import issue_signatures, public_url
 from services.store.statements import account_spans as carried
@@ -116,26 +116,30 @@ def plan_of(
         d for d in project.devices if d.from_us < to_us and (d.to_us is None or d.to_us > from_us)
     )
     mains = {d.device for d in bound}
-    checks = monitoring.load_checks(conn, mains)
-    ids = sorted(mains | {c.check for c in checks})
     fleet = registry.load_fleet(conn)
     before = statements.claimed_before(conn, project_id, from_us)
     owed = carried.owed(conn, project_id, mains, from_us, to_us)
     first, last = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
-    every = monitoring.load_versions(conn).get(project_id, ())
-    versions = in_force(every, first, last + timedelta(days=1))
-    fields = {name: getattr(project, name) for name in Project.__slots__}
     period, zone = (from_us, to_us), project.timezone
     energy = energy_roles(find(project.methodology, project.version), project.devices)
-    now = Project(**{**fields, "devices": bound, "expected": _by_months(conn, project)})
+    now = replace(project, devices=bound, expected=_by_months(conn, project))
     # what holds for the devices where the project itself issued nothing yet
     fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     facts = registry_facts(conn, now, (from_us, to_us))
     outcome = judged(facts)
+    entries = facts.registry.devices
+    checks = tuple(
+        CheckMeter(main, name, Decimal(entry.check_percent))
+        for name, entry in sorted(entries.items())
+        if (main := entry.check_of) in mains
+    )
+    ids = sorted(mains | {c.check for c in checks})
+    own = {name: entries[name] for name in ids}
+    every = facts.entry.monitoring or ()
+    versions = in_force(every, first, last + timedelta(days=1))
     home, signers = Settings().home, set[RowSigner]()
     keys = third_parties(home, (enrolment.key for enrolment in signing_keys.load(conn)))
-    certificates = CALIBRATIONS.load(conn, ids)
     issued = statements.fixed_ex_ante(conn, project_id)
     if fixed is not None and not issued:
         issued = list(issued_with(fixed.claims))
@@ -143,10 +147,10 @@ def plan_of(
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
-        serials=periods.load_serials(conn, ids),
+        serials={name: entry.serial for name, entry in own.items()},
         calibrations={
-            name: tuple(one for one in certificates[name] if not by_operator(facts, one))
-            for name in ids
+            name: tuple(one for one in entry.calibrations or () if not by_operator(facts, one))
+            for name, entry in own.items()
         },
         carried_ug=owed.ug,
         carried_from=owed.statements,
@@ -176,23 +180,33 @@ def plan_of(
         samples=counted(
             project_id, (s for s in samples_of(facts) if not facts.own(s.laboratory)), keys, signers
         ),
-        meters=periods.load_makers(conn, ids),
-        points=periods.load_points(
-            conn, [*ids, *(shared.main for shared in facts.entry.declared.shared_meters)]
-        ),
-        gas=periods.load_gas_bases(conn, ids),
+        meters={n: (e.maker, e.model) for n, e in own.items() if e.maker or e.model},
+        points=_points(entries, {*ids, *(m.main for m in facts.entry.declared.shared_meters)}),
+        gas={n: e.attributes["gas_basis"] for n, e in own.items() if "gas_basis" in e.attributes},
         history=_history(conn, now, from_us),
         fixed=departed(issued, now),
         arrivals=_arrivals(conn, now, from_us, to_us),
         clocks=_clocks(conn, now, from_us, to_us),
         late=changed_late(conn, now, period),
-        signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
+        signed=signed_of(
+            conn, [fleet.devices[fleet.by_id[name]] for name in ids], entries, period, zone
+        ),
         issue_signatures=issue_signatures(conn),
         required=required_grades(home),
         public_url=public_url(conn),
     )
     plan = replace(plan, row_signers=tuple(sorted(signers, key=lambda signer: signer.key)))
     return correcting(conn, plan, supersedes)
+
+
+def _points(entries: Mapping[str, Entry], devices: Iterable[str]) -> dict[str, Point]:
+    """Return monitoring point and loads of devices that have them."""
+    attributes = ((name, entries[name].attributes) for name in devices if name in entries)
+    return {
+        name: (of.get("point"), tuple(of.get("feeds") or ()))
+        for name, of in attributes
+        if "point" in of or "feeds" in of
+    }
 
 
 def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:

@@ -30,8 +30,8 @@ from mrv.signatures.day_digests import DayLeaf, Difference, Digest, differences,
 from mrv.statement import device_days
 from mrv.statement.device_days import reading_leaves
 from services.issuer.sealed_day_contents import Job, parts_of
-from services.processing.bounds import MOST_ROWS, rows_between
 from services.processing.rebuild import rebuild
+from services.processing.reprocess import MOST_ROWS, rows_between
 from services.settle import Plan
 from services.store.registry import load as registry
 from services.store.registry.load import load_book

@@ -29,16 +29,18 @@ from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError, MrvError
 from mrv.log import NoteKey, Vkey, signature_lines
 from mrv.log.entries import Checkpoint, verify_checkpoint
-from mrv.log.policy import Member, Policy, read_policy
 from mrv.log.witness import (
     Cosignature,
+    Member,
+    Policy,
     check_request,
     cosign,
     cosignatures,
     make_request,
     parse_request,
+    read_policy,
 )
-from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keys import read_keyring
 from mrv.signatures.merkle_tree import consistency_proof
 from services.background import Background
 from services.clock import now_us

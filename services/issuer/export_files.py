@@ -28,15 +28,7 @@ from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import claims_of
 from mrv.documents.verification import Verification
 from mrv.errors import CanonicalError, ExportError, VerificationError
-from mrv.exports.cad_trust import ORDER, cad_trust
-from mrv.exports.cdop import cdop
-from mrv.exports.contradictions import check
-from mrv.exports.entered import Authority
-from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
-from mrv.exports.form_workbook import CellMap, check_known
-from mrv.exports.jcm import jcm
-from mrv.exports.registration import Registration
-from mrv.exports.source import (
+from mrv.exports import (
     Draft,
     Source,
     begin_us,
@@ -45,6 +37,14 @@ from mrv.exports.source import (
     check_together,
     days,
 )
+from mrv.exports.cad_trust import ORDER, cad_trust
+from mrv.exports.cdop import cdop
+from mrv.exports.contradictions import check
+from mrv.exports.entered import Authority
+from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
+from mrv.exports.form_workbook import CellMap, check_known
+from mrv.exports.jcm import jcm
+from mrv.exports.registration import Registration
 from mrv.factors.ledger import factor_of
 from mrv.packs.pack import PLAN, STATEMENT, VERIFICATION, Pack
 from mrv.report import Facts

@@ -37,8 +37,17 @@ from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
 from mrv.signatures.key_bounds import NO_BOUNDS, KeyBounds
-from mrv.signatures.keyfile import Signs, read_secret, write_distant, write_secret
-from mrv.signatures.keys import DistantKey, EnrolledKey, Role, SigningKey, encode_multikey
+from mrv.signatures.keys import (
+    DistantKey,
+    EnrolledKey,
+    Role,
+    SigningKey,
+    Signs,
+    encode_multikey,
+    read_secret,
+    write_distant,
+    write_secret,
+)
 from services.issuer.documents import Signer
 from services.settings import Settings
 from services.store.registry import signing_keys as enrolled

@@ -47,8 +47,7 @@ from mrv.packs.pack import (
 )
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
-from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.keys import EnrolledKey, write_keyring
 from mrv.signatures.merkle_tree import inclusion_proof
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan

@@ -14,9 +14,9 @@ from datetime import date
 from mrv.calendar import instant_us, local_date
 from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import Claims
+from mrv.exports import Source
 from mrv.exports.jcm import jcm
 from mrv.exports.registration import InForce, Registration
-from mrv.exports.source import Source
 from mrv.methodologies import find, tools
 from mrv.registry.calibration_interval import after
 from mrv.report import Facts

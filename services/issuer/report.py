@@ -24,8 +24,7 @@ from mrv import verify
 from mrv.documents import read, write
 from mrv.documents.verification import FindingShown
 from mrv.errors import CanonicalError, SignatureError, VerificationError
-from mrv.exports import public
-from mrv.exports.source import check_issued
+from mrv.exports import check_issued, public
 from mrv.factors.ledger import book_of
 from mrv.log.entries import parse_receipt
 from mrv.model import Factors
@@ -46,8 +45,7 @@ from mrv.packs.pack import (
 from mrv.report import LANGUAGES, Facts, make
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof, verify_proof
-from mrv.signatures.keyfile import read_keyring
-from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.keys import EnrolledKey, read_keyring
 from mrv.signatures.trust_root import Trust
 from mrv.statement.findings import read_events
 from mrv.statement.opinion import REJECTING

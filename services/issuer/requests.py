@@ -48,10 +48,9 @@ from services.registry.files import read_bytes
 from services.scraping import Pulse
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
-from services.store.statements import file_jobs, statements
-from services.store.statements import signer_requests as queue
-from services.store.statements.file_jobs import Progress
-from services.store.statements.signer_requests import Answer, Request
+from services.store.statements import queues, statements
+from services.store.statements import queues as queue
+from services.store.statements.queues import Answer, Progress, Request
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -388,7 +387,7 @@ class Runner(Background):
         """Store the progress of a request outside its transaction; failures are ignored."""
         try:
             with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
-                file_jobs.tell(conn, id_, Progress(number - 1, of, step))
+                queues.tell(conn, id_, Progress(number - 1, of, step))
         except (ServerError, psycopg.Error) as error:
             self._log.warning("progress not stored", error=" ".join(str(error).split())[:300])
 

@@ -39,21 +39,20 @@ from mrv.exports.registration import Registration
 from mrv.packs import tables
 from mrv.packs.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN, READINGS
 from mrv.signatures import canonical
-from mrv.signed_values.packaging import Item, plain
-from mrv.signed_values.verification import VERIFIED, Checked, check_items
+from mrv.signed_values import VERIFIED, Checked, Item, check_items, plain
 from mrv.statement.conditions import forward_of, reasons_of
 from mrv.statement.credentials import verification_of
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence_case import Case
 from mrv.statement.signed_energy import energy_registers, keys_of, kind_of
 from services import vault_table
+from services.registry.entries import Device as Entry
 from services.store import archive_catalog as archived
 from services.store.messages import signed_values as store
 from services.store.messages.signed_values import Candidate
 from services.store.registry import programme
 from services.store.registry.entries_from_rows import METER_KEYS
 from services.store.statements import signed_documents
-from services.store.statements.evidence import load_serials
 from services.vault import Part
 
 
@@ -160,16 +159,21 @@ _LONGEST = 16_384
 
 
 def signed_of(
-    conn: Connection, devices: Sequence[Device], period: tuple[int, int], timezone: str
+    conn: Connection,
+    devices: Sequence[Device],
+    entries: Mapping[str, Entry],
+    period: tuple[int, int],
+    timezone: str,
 ) -> SignedExtract:
     """
     Return a period's signed values, and the keys of their signers.
 
-    `devices`: those of the project, and their check meters.  `period`: end excluded. [us UTC]
+    `devices`: those of the project, and their check meters.  `entries`: all of the registry.
+    `period`: end excluded. [us UTC]
     """
     ids = [device.id for device in devices]
     every = sorted({*ids, *(d.gateway for d in devices if d.gateway)})
-    serials = load_serials(conn, every)
+    serials = {name: entries[name].serial for name in every}
     named = list(_keys(conn, every, serials))
     begin, end = period
     inside = [(day, max(a, begin), min(b, end)) for day, a, b in days(*period, timezone)]

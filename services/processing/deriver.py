@@ -24,12 +24,11 @@ from ingest.pipeline import MeterState
 from ingest.pipeline.quality_state import NEAR_US
 from ingest.pipeline.quality_tests import Judged
 from services.clock import now_us
-from services.processing import bounds
-from services.processing.backlog import Backlog
+from services.processing import reprocess
 from services.processing.batch import Answered, Committed, tried
-from services.processing.bounds import expected
-from services.processing.derive import Derived, Rows
+from services.processing.derive import Backlog, Derived, Rows
 from services.processing.quality_pass import Changed, Quality, reaches
+from services.processing.reprocess import expected
 from services.processing.station_indicators import Touched
 from services.processing.store_readings import Arrived, joined, without
 from services.settle import Plan, Settled, settle
@@ -401,7 +400,7 @@ class Deriver:
             known.pop(device, None)
             bare.pop(device, None)
         out = Derived(again)
-        while out.rest and out.size <= bounds.MOST_ROWS:
+        while out.rest and out.size <= reprocess.MOST_ROWS:
             out.go_on(self._rows.derive(cursor, out.rest, touched, known, bare))
             known, bare = {}, {}
         return out

@@ -16,10 +16,9 @@ from psycopg import Cursor
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US, Fleet, Frame, Int64, IntervalRows
 from mrv import environment
-from mrv.environment import CLASSES, Values
+from mrv.environment import CLASSES, Flow, Values
 from mrv.environment.air import DAY_REACH_HOURS, NEEDED_US, REACH_HOURS, covers_us, starts
 from mrv.environment.kinds import Day, day_of
-from mrv.environment.water import Flow
 from services.store.postgres.binary_copy import Words
 from services.store.timeseries import interval_rows as indicator_rows
 from services.store.timeseries import readings

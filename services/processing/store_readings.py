@@ -20,12 +20,11 @@ from psycopg import Cursor
 
 from ingest.decode import Rejected
 from ingest.model import Fleet, Frame, Int64
-from ingest.mqtt.topics import device_of
+from ingest.mqtt import device_of
 from ingest.reading import SIGNED_VALUE
 from mrv.errors import SignedValueError
+from mrv.signed_values import DatedKey, Item, check_item, of_device, plain
 from mrv.signed_values.meter_keys import parse_key
-from mrv.signed_values.packaging import Item, plain
-from mrv.signed_values.verification import DatedKey, check_item, of_device
 from services.logs import get_logger
 from services.processing.batch import Batch, Committed
 from services.processing.quality_pass import Changed

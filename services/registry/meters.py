@@ -25,8 +25,8 @@ from mrv.methodologies import find
 from mrv.registry import Calibration
 from mrv.registry.calibration_interval import interval_of, limited
 from mrv.signatures.organisations import normalised, stem
+from mrv.signed_values import DatedKey
 from mrv.signed_values.meter_keys import parse_key
-from mrv.signed_values.verification import DatedKey
 from mrv.texts import Text, text
 from services.registry.entries import (
     CALIBRATION_EVERY,

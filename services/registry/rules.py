@@ -14,10 +14,10 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from ingest import classes, profiles
+from ingest import mqtt as templates
 from ingest.errors import RegistryError
 from ingest.model import INTERVAL_US
-from ingest.mqtt import topics as templates
-from ingest.mqtt.topics import Template
+from ingest.mqtt import Template
 from mrv import countries
 from mrv.calendar import midnight_us
 from mrv.countries import country_of, grid_of

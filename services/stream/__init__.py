@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.decode import SPARKPLUG, UNREAD, Rejected
 from ingest.model import Device, Fleet, Frame, Int32
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, WireError, decode, join, partition_of
 from services.clock import now_us

@@ -8,7 +8,7 @@ import cbor2
 
 from ingest.decode import decode
 from ingest.model import Device, Fleet
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from ingest.sparkplug import Host, Node, Outcome, Rules
 from tests.bench import load
 from tests.running import Pipeline

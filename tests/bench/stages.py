@@ -15,8 +15,8 @@ from itertools import islice
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from ingest.decode import decode as decode_payloads
+from ingest.mqtt import SUBSCRIPTIONS, Router
 from ingest.mqtt.session import Session
-from ingest.mqtt.topics import SUBSCRIPTIONS, Router
 from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, decode, encode, join, sort
 from mrv import factors

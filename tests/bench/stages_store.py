@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import yaml
 
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from ingest.pipeline import MeterState
 from ingest.pipeline.admit import Admitted, admit
 from mrv import factors

@@ -16,7 +16,7 @@ from ingest import decode as encodings
 from ingest.decode import MAX_PAYLOAD
 from ingest.errors import TOO_DEEP, describe_fault
 from ingest.model import NULL, Device, Fleet
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from ingest.pipeline.admit import Admitted, admit
 from ingest.quality.gauges import AHEAD_US, Y2000_US
 from tests.soak import often

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 from ingest import sparkplug
 from ingest.addresses import Tls, close_sockets
 from ingest.errors import ServerError
+from ingest.mqtt import STATUS, SUBSCRIPTIONS
 from ingest.mqtt import session as sessions
 from ingest.mqtt.session import Session
-from ingest.mqtt.topics import STATUS, SUBSCRIPTIONS
 from services.edge import gateway, uplink
 from services.edge.config import LocalMqtt
 from services.edge.gateway import Listener

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import PayloadError
 from ingest.model import Device, Fleet
-from ingest.mqtt.topics import Router, device_of, principal_of, receipt_topic
+from ingest.mqtt import Router, device_of, principal_of, receipt_topic
 
 FLEET = Fleet(
     [

@@ -29,9 +29,8 @@ from services.intake.kafka_client import run_once
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.simulator.disturb import Faults
 from services.simulator.fleet import read_fleet
-from services.simulator.flow import messages
+from services.simulator.flow import Faults, messages
 from services.store.postgres.pool import connect
 from services.store.statements.statements import latest
 from tests import commands

@@ -18,7 +18,7 @@ import openpyxl
 import pytest
 import yaml
 
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from ingest.pipeline.admit import admit
 from mrv import methodologies
 from mrv.calendar import period_us

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ingest.errors import ServerError
-from ingest.mqtt.topics import Router, device_of
+from ingest.mqtt import Router, device_of
 from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode, partition_of, sort
 from services.clock import now_us

@@ -8,8 +8,7 @@ from mrv.packs.pack import Pack
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.key_bounds import Accreditation, LogPlace
-from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.keys import EnrolledKey
+from mrv.signatures.keys import EnrolledKey, write_keyring
 from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash
 from mrv.statement.credentials import issued_entry
 from tests.mrv import forgeries_of_two, packs

@@ -27,8 +27,7 @@ from mrv.packs.tables import write_intervals, write_letters, write_readings
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import digest_leaves
 from mrv.signatures.key_bounds import NO_BOUNDS
-from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.keys import EnrolledKey, SigningKey
+from mrv.signatures.keys import EnrolledKey, SigningKey, write_keyring
 from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash, root_hash
 from mrv.statement.compose import Label, compose
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification

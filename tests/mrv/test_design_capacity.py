@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
-from ingest.quality.power_bounds import WH_PER_ML_M, most_flow
+from ingest.quality.energy_budget import WH_PER_ML_M, most_flow
 from mrv import factors
 from mrv.registry.project import ACCOUNTING, FIRST, Measured, ProjectDevice, SupportingData
 from mrv.rules.closing import close

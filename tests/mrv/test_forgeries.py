@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from mrv.signatures import canonical
-from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import write_keyring
 from mrv.signatures.trust_root import read_trusted
 from mrv.statement.states import sign_list
 from mrv.verify import verify

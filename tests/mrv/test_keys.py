@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
-from mrv.signatures import ed25519, keyfile
+from mrv.signatures import ed25519, keys
 from mrv.signatures.ed25519 import (
     decode_base58,
     decode_base64,
@@ -213,7 +213,7 @@ def test_one_key_in_two_roles_is_refused() -> None:
     with pytest.raises(EnrolmentError, match="enrol a key once"):
         keyring(both)
     with pytest.raises(EnrolmentError, match="enrol a key once"):
-        keyfile.write_keyring(both)
+        keys.write_keyring(both)
     assert keyring([both[0], both[0]]) == {key.public_multikey: both[0]}
 
 
@@ -238,11 +238,11 @@ def test_files_return_what_was_written() -> None:
     """A signer could not use the key that `tonne keys create` made."""
     key = SigningKey.generate()
     holder = _holder(key)
-    again, who = keyfile.read_secret(keyfile.write_secret(key, holder))
+    again, who = keys.read_secret(keys.write_secret(key, holder))
     assert (again.secret_multikey, who) == (key.secret_multikey, holder)
     verifier = _holder(SigningKey.generate(), role="verifier")
-    written = keyfile.write_keyring([holder, verifier])
-    assert keyfile.read_keyring(written) == (holder, verifier)
+    written = keys.write_keyring([holder, verifier])
+    assert keys.read_keyring(written) == (holder, verifier)
     assert holder.did == f"did:key:{key.public_multikey}"
 
 
@@ -250,15 +250,15 @@ def test_damaged_files_are_refused() -> None:
     """A mixed-up key file would be noticed only when others cannot verify."""
     key, other = SigningKey.generate(), SigningKey.generate()
     with pytest.raises(SignatureError, match="mixes two keys"):
-        keyfile.write_secret(key, _holder(other))
+        keys.write_secret(key, _holder(other))
     mixed = {**_holder(other).to_json(), "secretKeyMultibase": key.secret_multikey}
     with pytest.raises(SignatureError, match="mixes two keys"):
-        keyfile.read_secret(json.dumps(mixed).encode())
+        keys.read_secret(json.dumps(mixed).encode())
     with pytest.raises(SignatureError, match="no secretKeyMultibase"):
-        keyfile.read_secret(json.dumps(_holder(key).to_json()).encode())
+        keys.read_secret(json.dumps(_holder(key).to_json()).encode())
     for wrong in [{}, {"keys": {}}, {"keys": [1]}, {"keys": [{}]}, {"keys": [], "x": 1}]:
         with pytest.raises(EnrolmentError):
-            keyfile.read_keyring(json.dumps(wrong).encode())
+            keys.read_keyring(json.dumps(wrong).encode())
     nameless = {**_holder(key).to_json(), "name": 7}
     with pytest.raises(EnrolmentError, match="name"):
-        keyfile.read_keyring(json.dumps({"keys": [nameless]}).encode())
+        keys.read_keyring(json.dumps({"keys": [nameless]}).encode())

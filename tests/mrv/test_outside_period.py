@@ -7,6 +7,7 @@ from mrv import factors
 from mrv.accounting.cross_checks import outside
 from mrv.registry.project import ACCOUNTING, Invoice, MeteredOutside, SupportingData
 from mrv.rules.closing import close
+from mrv.statement.plan_writer import outside_in, outside_out
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
 
 DAY_US = DAY * INTERVAL_US
@@ -57,3 +58,9 @@ def test_a_long_invoice_is_not_compared_with_a_short_period():
     # a year's invoice of a year's period is
     year = FROM, FROM + 365 * DAY_US
     assert outside(bill(365, before=60, within=305), year) == ((FROM - 60 * DAY_US, FROM),)
+
+
+def test_a_quantity_outside_the_period_is_read_as_it_was_written():
+    """An auditor's recalculation would compare an invoice with another quantity."""
+    metered = MeteredOutside("inv-1", "energy_export", 900_000_000, 1_800_000_000, 5, 7)
+    assert outside_in(outside_out(metered)) == metered

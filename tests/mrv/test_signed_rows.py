@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
 import jwt
 import pytest
@@ -20,8 +21,14 @@ from mrv.registry import Sample
 from mrv.registry.project import Document, Invoice, SupportingData
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey
-from mrv.statement.plan_reader import _document_in, _sample_in
-from mrv.statement.plan_writer import document_out, invoice_named, invoice_of, sample_out
+from mrv.statement.plan_reader import _document_in
+from mrv.statement.plan_writer import (
+    document_out,
+    invoice_named,
+    invoice_of,
+    registered,
+    sample_out,
+)
 from mrv.statement.signed_rows import check, check_kept, counted, message_of, sign, signed_row
 from tests.mrv.test_asked_grades import SURVEY, closed
 from tests.mrv.test_grades import check_of, monitored
@@ -61,7 +68,7 @@ def test_the_signed_bytes_are_the_documented_ones():
 @pytest.mark.parametrize("cose", [False, True])
 @pytest.mark.parametrize(
     ("row", "out", "read"),
-    [(BILL, invoice_named, invoice_of), (SAMPLE, sample_out, _sample_in),
+    [(BILL, invoice_named, invoice_of), (SAMPLE, sample_out, partial(registered, Sample)),
      (SURVEY, document_out, _document_in)],
 )  # fmt: skip
 def test_a_signature_holds_for_its_row_alone(row, out, read, cose):

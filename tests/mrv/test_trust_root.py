@@ -6,8 +6,7 @@ import pytest
 
 from mrv.errors import EnrolmentError, MrvError
 from mrv.signatures import canonical
-from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.keys import SigningKey
+from mrv.signatures.keys import SigningKey, write_keyring
 from mrv.signatures.trust_root import (
     TrustRoot,
     read_next,

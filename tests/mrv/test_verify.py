@@ -8,8 +8,7 @@ import pytest
 from mrv.documents.statement import claims_of
 from mrv.packs.pack import manifest_of
 from mrv.signatures import canonical
-from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.keys import EnrolledKey, SigningKey
+from mrv.signatures.keys import EnrolledKey, SigningKey, write_keyring
 from mrv.statement.credentials import sign_statement
 from mrv.statement.states import sign_list
 from mrv.verify import STEPS, Pack, verify

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import InputError
-from mrv.packs.zipped import opened_pack
+from mrv.packs.reader import opened_pack
 from mrv.signatures import canonical
-from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import write_keyring
 from mrv.verify import lines, verify
 from mrv.verify.__main__ import main
 from mrv.verify.subject import asked_at, own_keys

@@ -8,12 +8,10 @@ import pytest
 
 from mrv.errors import EnrolmentError
 from mrv.log import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, NoteKey, Vkey, signature_lines
-from mrv.log.policy import read_policy
-from mrv.log.witness import cosign
+from mrv.log.witness import cosign, read_policy
 from mrv.packs.pack import RECEIPT
 from mrv.signatures import canonical
-from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.keys import EnrolledKey, SigningKey
+from mrv.signatures.keys import EnrolledKey, SigningKey, write_keyring
 from mrv.signatures.trust_root import (
     Trust,
     TrustRoot,

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from ingest.errors import InputError, ServerError
 from ingest.model import Device, Fleet
+from ingest.mqtt import Router
 from ingest.mqtt.client import Inbox
-from ingest.mqtt.topics import Router
 from ingest.wire import Parcel, decode
 from services.bridge import Bridge, Partitions, admit, encode, fitting
 from services.environment import KafkaAccess

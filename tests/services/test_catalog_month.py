@@ -25,7 +25,7 @@ from services.issuer import live_accounts
 from services.issuer.close import preview_period
 from services.processing.registry_import import deliver
 from services.registry.invoices import read
-from services.simulator.recording import Replayed, read_recording
+from services.simulator.sender import Replayed, read_recording
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_projects

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mrv.signatures import canonical
-from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import write_keyring
 from mrv.statement.states import sign_list
 from tests import holders
 from tests.invoked import tonne as invoke

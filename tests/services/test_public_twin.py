@@ -11,7 +11,7 @@ import pypdf
 import pytest
 
 from mrv.signatures import canonical
-from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import write_keyring
 from services.cli.output import Exit
 from services.issuer import keys
 from services.store.postgres.pool import connect

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.model import Device, Fleet
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from ingest.pipeline.admit import admit
 from services.clock import now_us
 from services.intake.handover import Done

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.report.blocks import Block, chapter, legible, note, paragraph, part, table
-from mrv.report.page.document import typeset
+from mrv.report.page import typeset
 from mrv.report.translations import DASH
 from mrv.report.words import Words, percent_sign
 from mrv.rounding import decimal_text

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Path, Query
 from psycopg import Connection
 from starlette.responses import JSONResponse, Response
 
+from mrv.exports import Source
 from mrv.exports.aef import aef
 from mrv.exports.entered import Authority
-from mrv.exports.source import Source
 from mrv.report import Format, make
 from mrv.report.words import Words
 from services.api import schemas as shapes
@@ -29,9 +29,9 @@ from services.issuer.export_files import submission as submission_of
 from services.issuer.report import facts_of
 from services.processing.registry_import import registered
 from services.store.registry.programme import filed
-from services.store.statements import file_jobs, signed_documents, statements
-from services.store.statements import signer_requests as queue
-from services.store.statements.file_jobs import FileJob, Wanted
+from services.store.statements import queues, signed_documents, statements
+from services.store.statements import queues as queue
+from services.store.statements.queues import FileJob, Wanted
 from services.store.views import listing
 from services.store.views.listing import PUBLIC_STATES
 
@@ -217,8 +217,8 @@ def job(ask: Reader, job: JobId) -> Response:
     Visible to the requester, and to administrators of all projects.
     """
     with ask.reading() as conn:
-        steps = file_jobs.progress_of(conn, job)
-        file = file_jobs.find(conn, job)
+        steps = queues.progress_of(conn, job)
+        file = queues.find(conn, job)
         if file is not None and _visible(ask, file.principal):
             return current(file_job_of(file, steps))
         progress = queue.progress(conn, job)
@@ -275,7 +275,7 @@ def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
 
     Raises ProblemError: 404, equal for jobs of others, of steps, and unknown ones.
     """
-    file_job = file_jobs.find(conn, job)
+    file_job = queues.find(conn, job)
     if file_job is None or file_job.principal != ask.who.id:
         raise unknown("job", str(job))
     return file_job

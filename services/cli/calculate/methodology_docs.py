@@ -21,7 +21,7 @@ from mrv.steps import BEFORE, Published, Step, in_symbols
 from mrv.texts import sourced
 from services.cli.calculate import catalog_docs, reference_docs, rules
 from services.cli.calculate import input_schema as describe
-from services.cli.calculate.methodology_limits import limits_and_evidence, table
+from services.cli.calculate.catalog_docs import limits_and_evidence, table
 
 _HEAD = ("input", "symbol", "unit", "meaning", "bounds", "default", "monitoring option", "side",
          "source")  # fmt: skip

@@ -14,7 +14,7 @@ import msgspec
 
 from mrv import methodologies
 from mrv.countries import ruling
-from mrv.methodologies import _vehicles
+from mrv.methodologies import ams_iii_c
 from mrv.model import Methodology, RoleNeeds
 from mrv.rules import STAGES, Rule, Severity, code_words, rule, rules, words
 from mrv.texts import languages, sourced
@@ -193,7 +193,7 @@ _ASKED: Mapping[str, Callable[[Methodology], bool]] = {
     "MTR-13": lambda m: any(role.delivers for role in _roles(m)),
     "PAR-08": lambda m: bool(m.agreement),
     "EVD-01": lambda m: any(role.unit == _ELECTRIC for role in _roles(m, "baseline")),
-    "EVD-04": lambda m: any(role.class_limit is _vehicles.class_limit for role in _roles(m)),
+    "EVD-04": lambda m: any(role.class_limit is ams_iii_c.class_limit for role in _roles(m)),
     "BND-02": lambda m: m.uncredited is not _UNCREDITED,
     "CLM-03": lambda m: bool(m.apart),
 }

@@ -49,7 +49,7 @@ from services.store import webhooks as store
 from services.store.postgres.migrate import load, what_lacks
 from services.store.registry import load as registry
 from services.store.statements import late_readings, sealed_days, transparency_log
-from services.store.statements import signer_requests as queue
+from services.store.statements import queues as queue
 
 _PYTHON = (3, 11)
 _TIMESCALEDB = (2, 15)

@@ -24,11 +24,9 @@ from services.clock import now_us
 from services.settings import Settings
 from services.simulator import SimulatorError, Source
 from services.simulator.connection import Identities
-from services.simulator.disturb import parse_faults
 from services.simulator.fleet import leave_out, read_fleet
-from services.simulator.flow import DeviceTruth, fleet_sources, outgoing, source_truth
-from services.simulator.recording import RISING, Replayed, read_recording
-from services.simulator.sender import Pace, Sender, Sent
+from services.simulator.flow import DeviceTruth, fleet_sources, outgoing, parse_faults, source_truth
+from services.simulator.sender import RISING, Pace, Replayed, Sender, Sent, read_recording
 from services.simulator.simulated import broken, gauges_only, todays_sources
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}

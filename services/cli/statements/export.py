@@ -12,9 +12,9 @@ import click
 
 from ingest.errors import InputError
 from mrv.errors import VerificationError
+from mrv.exports import Draft, Source
 from mrv.exports.entered import Authority, read_authority
 from mrv.exports.form_workbook import CellMap
-from mrv.exports.source import Draft, Source
 from mrv.verify.subject import given, own_keys
 from services.cli import Group, json_option, pack_budget
 from services.cli.output import Exit, bar, print_result, write_folder
@@ -284,7 +284,7 @@ def _authority(path: Path) -> Authority:
 
 
 def _source(path: str, keys_file: Path | None, status_file: Path | None) -> Source:
-    from mrv.packs.zipped import opened_pack  # noqa: PLC0415 - loads the Parquet reader
+    from mrv.packs.reader import opened_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.export_files import source_of, source_of_pack  # noqa: PLC0415
 
     if Path(path).exists():

@@ -15,7 +15,7 @@ from ingest.errors import InputError
 from mrv.errors import SignatureError, VerificationError
 from mrv.exports.public import CATEGORIES
 from mrv.signatures import canonical
-from mrv.signatures.keyfile import read_own_keyring
+from mrv.signatures.keys import read_own_keyring
 from mrv.verify.subject import own_keys
 from services.cli import Choice, json_option, pack_budget
 from services.cli.output import Exit, bar, print_result, write_folder

@@ -17,8 +17,7 @@ from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import time_of
 from mrv.signatures.key_bounds import Accreditation, KeyBounds
-from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.keys import DistantKey, EnrolledKey, Role, public_multikey
+from mrv.signatures.keys import DistantKey, EnrolledKey, Role, public_multikey, write_keyring
 from mrv.statement.states import check_named, unnamed
 from services.cli import Choice, Group, json_option
 from services.cli.output import print_result, table, time_text

@@ -13,7 +13,7 @@ from ingest.errors import InputError, ServerError
 from mrv.errors import LogError
 from mrv.log import NoteKey, parse_vkey, signature_lines
 from mrv.log.entries import Checkpoint
-from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keys import read_keyring
 from services.cli import json_option
 from services.cli.output import Exit, counted, print_json, print_result, table
 from services.cli.server_options import database_url

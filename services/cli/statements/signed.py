@@ -10,17 +10,19 @@ from typing import Any
 import click
 
 from ingest.errors import InputError
-from mrv.signed_values.meter_keys import parse_key
-from mrv.signed_values.packaging import Item, plain, read_items
-from mrv.signed_values.verification import (
+from mrv.signed_values import (
     NOT_CHECKED,
     REFUSED,
     VERIFIED,
     Checked,
     DatedKey,
+    Item,
     check_items,
     of_device,
+    plain,
+    read_items,
 )
+from mrv.signed_values.meter_keys import parse_key
 from mrv.statement.signed_rows import ROLE
 from services.cli import Group, json_option
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text

@@ -39,7 +39,7 @@ from services.issuer.cosigning import require as require_cosigned
 from services.issuer.documents import Signer, documents
 from services.settings import Settings
 from services.store.registry import require
-from services.store.statements import signer_requests as queue
+from services.store.statements import queues as queue
 from services.store.statements import statements, transparency_log
 
 _PATIENCE_S = 60.0
@@ -56,7 +56,7 @@ def ask(
     wanted = queue.Request(
         uuid4(), kind, subject, canonical.encode(arguments), actor, None, datetime.now(UTC)
     )
-    queue.ask(conn, wanted)
+    queue.ask_signer(conn, wanted)
     with bar("waiting for tonne signer"):
         answer = requests.awaited(conn, wanted.id, _PATIENCE_S)
     if answer is None:

@@ -9,11 +9,11 @@ import click
 import yaml
 
 from ingest.errors import InputError
-from mrv.log.policy import read_policy
+from mrv.log.witness import read_policy
 from mrv.parameters.evidence import ASKABLE, USUAL, Grade, RequiredGrades, required_of
 from mrv.signatures.authorities import read_authorities
 from mrv.signatures.data_integrity import time_of
-from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keys import read_keyring
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
 from services.cli import Group, json_option
 from services.cli.output import print_json, print_result, table

@@ -16,7 +16,7 @@ from ingest.heap import keep_freed
 from mrv import verify as checks
 from mrv.packs import Budget
 from mrv.packs.pack import Pack
-from mrv.packs.zipped import opened_pack
+from mrv.packs.reader import opened_pack
 from mrv.signatures import canonical
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES

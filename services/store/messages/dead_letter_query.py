@@ -12,7 +12,7 @@ from psycopg.errors import InvalidParameterValue
 from psycopg.rows import TupleRow
 
 from ingest.errors import InputError
-from ingest.mqtt.topics import device_of
+from ingest.mqtt import device_of
 from services.store.registry.load import load_fleet
 
 LEAST_DAYS = 30

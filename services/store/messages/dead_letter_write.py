@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg import Cursor
 
 from ingest.model import Fleet
-from ingest.mqtt.topics import device_of, principal_of
+from ingest.mqtt import device_of, principal_of
 from services.store.postgres.pool import stamp
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from psycopg import Connection, Cursor
 from mrv.calendar import local_date, zones
 from mrv.registry import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, approval_in, approval_out, version_in, version_out
-from mrv.registry.project import CheckMeter
 from services.registry.entries import (
     ARRAY_KEYS,
     Action,
@@ -399,15 +398,6 @@ def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], auth
             if version.approval is not None
         ],
     )
-
-
-def load_checks(conn: Connection, mains: Iterable[str]) -> tuple[CheckMeter, ...]:
-    """Return the check meters of main meters, by id."""
-    rows = conn.execute(
-        "SELECT check_of, id, check_percent FROM device WHERE check_of = ANY(%s) ORDER BY id",
-        [list(mains)],
-    )
-    return tuple(CheckMeter(*row) for row in rows)
 
 
 def responsible(conn: Connection) -> dict[str, str]:

@@ -16,9 +16,9 @@ import msgspec
 from psycopg import Connection, Cursor
 
 from mrv.countries import country_at
+from mrv.exports import Draft
 from mrv.exports.aef import digest, tables
 from mrv.exports.entered import Submission
-from mrv.exports.source import Draft
 from mrv.registry.programme_systems import TransferClass
 from services.registry.authority import TYPES, document, entered_records
 from services.registry.entries import Entered, Registry

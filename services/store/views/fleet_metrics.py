@@ -22,8 +22,8 @@ from psycopg import Connection
 
 from services.registry import limits
 from services.store.postgres import columnstore
-from services.store.statements import signer_requests
-from services.store.statements.signer_requests import Waiting
+from services.store.statements import queues
+from services.store.statements.queues import Waiting
 from services.store.timeseries import remake_requests
 
 
@@ -130,7 +130,7 @@ def read(conn: Connection, disk: Path | None = None) -> Gauges:
         _overdue(conn),
         remake_requests.count(conn),
         *disk_room(conn, disk),
-        signer_requests.waiting(conn),
+        queues.waiting(conn),
         len(columnstore.failed_jobs(conn)),
     )
 

@@ -16,9 +16,9 @@ from typing import Any
 from psycopg import Connection
 
 from ingest.errors import RegistryError
+from mrv import environment
 from mrv.calendar import zone
 from mrv.countries import country_at
-from mrv.environment import water
 from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import TransferClass, rules, transferable
 from mrv.texts import Text, render, text
@@ -190,9 +190,9 @@ _FIELDS = f"""
 SELECT d.id, d.attributes ->> 'system', low.value, high.value
 FROM indicator_value low
 JOIN indicator_value high ON high.device_id = low.device_id AND high.start = low.start
-    AND high.indicator = '{water.HIGHEST}'
+    AND high.indicator = '{environment.HIGHEST}'
 JOIN device d ON d.id = low.device_id JOIN site s ON s.id = d.site
-WHERE low.indicator = '{water.LOWEST}' AND d.attributes ? 'system'
+WHERE low.indicator = '{environment.LOWEST}' AND d.attributes ? 'system'
   AND low.{_OF_YEAR.replace("AND start", "AND low.start")}
 ORDER BY d.id, low.start
 """
@@ -442,6 +442,6 @@ def _fields(conn: Connection, year: int) -> list[dict[str, Any]]:
     for device, system, low, high in conn.execute(_FIELDS, {"year": year}):
         days.setdefault((device, system), []).append((low, high))
     return [
-        {"device": device, "system": system, **water.season(result)._asdict()}
+        {"device": device, "system": system, **environment.season(result)._asdict()}
         for (device, system), result in days.items()
     ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ingest import decode as module
 from ingest.codecs import json_object
 from ingest.model import Device, Fleet
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from tests.soak import often
 
 FLEET = Fleet(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import PayloadError, RegistryError
 from ingest.model import Device, Fleet
-from ingest.mqtt.topics import Router, device_of, parse, subscriptions
+from ingest.mqtt import Router, device_of, parse, subscriptions
 
 FLEET = Fleet(
     [Device("inv-1", "roof", "pv_inverter"), Device("inv-2", "roof", "pv_inverter", gateway="gw")],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ingest.model import HOUR_US, INTERVAL_US
-from ingest.quality import energy_budget, power_bounds
+from ingest.quality import energy_budget
 from ingest.quality.energy_budget import Tolerance, integral
 
 HALONG = (20.95, 107.07)
@@ -120,12 +120,12 @@ def test_a_catch_up_that_was_spread_is_held_as_one():
 
 def test_the_sun_makes_most_at_noon_and_nothing_by_night():
     """The clear-sky irradiance would be too low, and honest mornings would get deductions."""
-    share = power_bounds.most_of_rated(*HALONG, NOON - 48, NOON + 48)
-    assert share[48] == power_bounds.MOST_OF_RATED
+    share = energy_budget.most_of_rated(*HALONG, NOON - 48, NOON + 48)
+    assert share[48] == energy_budget.MOST_OF_RATED
     assert share[0] == share[-1] == 0
     assert (np.diff(share[20:48]) >= 0).all()
     # direct beam at air mass 1.5 is about 850 W/m2 (Meinel), and a tenth of sky
-    assert power_bounds.irradiance(np.array([41.8]))[0] == pytest.approx(
+    assert energy_budget.irradiance(np.array([41.8]))[0] == pytest.approx(
         1353 * 0.7**1.316 * 1.1, 0.01
     )
 
@@ -137,14 +137,14 @@ def test_a_day_that_the_sun_cannot_have_made_is_no_evidence():
     """
     most = np.concatenate([np.zeros(30), np.full(36, 1_000.0), np.zeros(30)])
     honest = most.astype(np.int64) * 9 // 10
-    assert not power_bounds.above(honest, most, NONE, 0, 0.0).any()
+    assert not energy_budget.above_maximum(honest, most, NONE, 0, 0.0).any()
     false = honest + np.where(np.arange(96) == 20, 3_000, 0)
-    assert (power_bounds.above(false, most, NONE, 0, 0.0) == false).all()
+    assert (energy_budget.above_maximum(false, most, NONE, 0, 0.0) == false).all()
     little = honest + np.where(np.arange(96) == 20, 500, 0)
-    assert power_bounds.above(little, most, NONE, 0, 0.0).sum() == 500
-    assert power_bounds.above(little, most, NONE, 0, 1_000.0).sum() == 0
+    assert energy_budget.above_maximum(little, most, NONE, 0, 0.0).sum() == 500
+    assert energy_budget.above_maximum(little, most, NONE, 0, 1_000.0).sum() == 0
     spread = np.zeros(96, dtype=np.int64)
     spread[20:40] = 900
-    found = power_bounds.above(spread, most, spread > 0, 0, 0.0)
+    found = energy_budget.above_maximum(spread, most, spread > 0, 0, 0.0)
     assert spread.sum() - found.sum() <= 10_000
     assert HOUR_US == 4 * INTERVAL_US

@@ -8,9 +8,8 @@ from ingest import classes
 from ingest.model import NULL, Device, Frame
 from mrv import environment
 from mrv.calendar import midnight_us
-from mrv.environment import KINDS
+from mrv.environment import KINDS, Flow
 from mrv.environment.kinds import day_of
-from mrv.environment.water import Flow
 
 MINUTE_US, HOUR_US = 60_000_000, 3_600_000_000
 HANOI = "Asia/Ho_Chi_Minh"

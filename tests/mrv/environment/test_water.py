@@ -3,8 +3,8 @@
 import pytest
 
 from ingest.model import Device
-from mrv.environment import water
-from mrv.environment.water import Flow
+from mrv import environment
+from mrv.environment import Flow
 from tests.mrv.environment.stations import DAY, HANOI, HOUR_US, PLANT, hours, known, minutes, of_day
 
 
@@ -192,4 +192,4 @@ def test_a_day_of_a_field_says_how_far_its_water_fell(levels, state):
 )
 def test_a_dry_down_counts_once_the_field_is_flooded_again(days, season):
     """A dry field would count as one that is wetted and dried in turn."""
-    assert tuple(water.season(days)) == season
+    assert tuple(environment.season(days)) == season

@@ -7,7 +7,7 @@ from mrv.documents.period_account import Vintage
 from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import claims_of
 from mrv.documents.verification import Verification
-from mrv.exports.source import Source
+from mrv.exports import Source
 from mrv.signatures import canonical
 from tests.mrv.packs import documents
 

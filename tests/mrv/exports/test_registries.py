@@ -13,13 +13,13 @@ import jsonschema_rs
 import pycountry
 import pytest
 
+from mrv import exports as lists
 from mrv.errors import ExportError
-from mrv.exports import source as lists
+from mrv.exports import check_issued, check_together
 from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
 from mrv.exports.contradictions import check
 from mrv.exports.entered import read_authority
-from mrv.exports.source import check_issued, check_together
 from tests.mrv.exports.entries import PROJECT, whole
 from tests.mrv.exports.sources import TONNES, source
 
@@ -84,7 +84,7 @@ def test_what_a_schema_misses_is_named(one, entered):
 def test_lists_are_those_of_the_schemas():
     """A word copied wrongly here is a file that is refused there."""
     text = "".join(p.read_text("utf-8") for p in sorted(_SCHEMAS.glob("*.json")))
-    for name, values in lists.cdop().items():
+    for name, values in lists.cdop_lists().items():
         words = [values] if isinstance(values, str) else values
         words = words.values() if isinstance(words, dict) else words
         for word in words:

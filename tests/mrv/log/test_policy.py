@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from mrv.errors import LogError, SignatureError
 from mrv.log import COSIGNATURE, ML_DSA_COSIGNATURE, MlDsaKey, NoteKey, Vkey, signature_lines
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.policy import read_policy
-from mrv.log.witness import cosign, cosignatures, strangers
+from mrv.log.witness import cosign, cosignatures, read_policy, strangers
 from mrv.signatures.keys import SigningKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from tests.transparency import HOME, judged, needs_judge

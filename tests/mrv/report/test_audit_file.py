@@ -16,7 +16,7 @@ from mrv.registry.monitoring_plan import Line
 from mrv.report.audit_rows import combined, percent_of
 from mrv.report.page import page
 from mrv.report.page.verified import status
-from mrv.report.sheets.workbook import workbook
+from mrv.report.sheets import workbook
 from mrv.report.words import Words
 from tests.mrv.report import sample
 

@@ -17,9 +17,8 @@ from pypdf import PdfReader
 from mrv.documents import write
 from mrv.documents.statement import claims_of
 from mrv.report.blocks import chapter, part, table
-from mrv.report.page import page
+from mrv.report.page import page, typeset
 from mrv.report.page.basis import by_month
-from mrv.report.page.document import typeset
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import share_text
 from mrv.signatures import canonical

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from ingest.errors import PayloadError
 from ingest.formats import cose_batch
 from mrv.errors import SignedValueError
+from mrv.signed_values import DatedKey, Item, check_items, read_items
 from mrv.signed_values.meter_keys import MeterKey, NotCheckedError, parse_key, verifies_cose
-from mrv.signed_values.packaging import Item, read_items
-from mrv.signed_values.verification import DatedKey, check_items
 from tests.mrv.signed_values.signing import GATEWAY, METER, OTHER, STRANGER, batch, public
 
 _LINES = Path(__file__).parents[2].joinpath("vectors/cose.jsonl").read_text().splitlines()

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mrv.signed_values import ocmf
+from mrv.signed_values import DatedKey, Item, check_items, ocmf, of_device, read_items
 from mrv.signed_values.meter_keys import decode_key
-from mrv.signed_values.packaging import Item, read_items
-from mrv.signed_values.verification import DatedKey, check_items, of_device
 
 OCMF = Path(__file__).parents[2] / "vectors" / "ocmf"
 # file, and what its values show where the keys beside them are registered

@@ -10,10 +10,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mrv.errors import SignedValueError
-from mrv.signed_values import ocmf
+from mrv.signed_values import DatedKey, Item, check_items, ocmf, plain, read_items
 from mrv.signed_values.meter_keys import decode_key, parse_key, read_own_keys, same_key
-from mrv.signed_values.packaging import Item, plain, read_items
-from mrv.signed_values.verification import DatedKey, check_items
 from tests.mrv.signed_values.signing import GATEWAY, METER, OTHER, public
 
 CURVES = {

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from services.api.file_cache import Room, made, sent
 from services.api.problems import ProblemError, problem
 from services.store.postgres.pool import connect
-from services.store.statements import file_jobs as jobs
-from services.store.statements.file_jobs import Progress, Wanted
+from services.store.statements import queues as jobs
+from services.store.statements.queues import Progress, Wanted
 from tests.planted import planted
 from tests.services.api import plain
 from tests.services.api.conftest import _issued

@@ -16,7 +16,6 @@ from services.api.console.routes import (
     projects,
     reference,
     sewers,
-    sign_in,
     statements,
 )
 from services.store.postgres.pool import connect
@@ -68,7 +67,7 @@ PUBLIC_PAGES = {
 }  # fmt: skip
 PAGES = sorted(
     route.path
-    for part in (live, overview, programme, projects, reference, sewers, sign_in, statements)
+    for part in (live, overview, programme, projects, reference, sewers, statements)
     for route in part.router.routes
     if "GET" in route.methods
 )

@@ -25,7 +25,7 @@ from services.issuer.requests import Desk, Runner
 from services.local import POSTGRES_BIN
 from services.metrics import Metrics
 from services.store.postgres.pool import connect
-from services.store.statements import signer_requests as queue
+from services.store.statements import queues as queue
 from tests import commands
 from tests.deploy.files import DEPLOY
 from tests.fix_timescale import _fresh

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import write_keyring
 from services.cli.output import Exit
 from tests.invoked import tonne
 from tests.mrv.exports.entries import whole

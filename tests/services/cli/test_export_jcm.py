@@ -10,14 +10,14 @@ import yaml
 
 from mrv.documents import read_bytes
 from mrv.documents.verification import Verification
+from mrv.exports import Source
 from mrv.exports.entered import Authority
 from mrv.exports.registration import Registration
-from mrv.exports.source import Source
 from mrv.methodologies import load
 from mrv.packs.pack import VERIFICATION
 from mrv.report.sheets import workbook
 from mrv.report.words import Words
-from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import write_keyring
 from services.cli.output import Exit
 from services.issuer.export_files import jcm_files
 from services.issuer.registration_checks import JCM

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mrv.signed_values.packaging import read_items
+from mrv.signed_values import read_items
 from tests.invoked import tonne
 
 OCMF = Path(__file__).parents[2] / "vectors/ocmf"

@@ -6,9 +6,8 @@ from base64 import b64encode
 import pytest
 
 from ingest.errors import InputError
+from mrv.signed_values import DatedKey, Item, check_items
 from mrv.signed_values.meter_keys import parse_key
-from mrv.signed_values.packaging import Item
-from mrv.signed_values.verification import DatedKey, check_items
 from services.edge.config import Signing
 from services.edge.identity import Batches, Signer
 from services.edge.outbox import Outbox, Record

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.model import Device, Fleet
+from ingest.mqtt import Router
 from ingest.mqtt.client import Inbox
-from ingest.mqtt.topics import Router
 from services.intake.principal_quota import HOUR_S, Limits, PrincipalQuota
 from tests.soak import often
 

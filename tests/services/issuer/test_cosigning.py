@@ -12,10 +12,8 @@ from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError, LogError, SignatureError
 from mrv.log import NoteKey
 from mrv.log.entries import Checkpoint, sign_checkpoint
-from mrv.log.policy import read_policy
-from mrv.log.witness import cosign, cosignatures, make_request
-from mrv.signatures.keyfile import write_keyring
-from mrv.signatures.keys import EnrolledKey, SigningKey
+from mrv.log.witness import cosign, cosignatures, make_request, read_policy
+from mrv.signatures.keys import EnrolledKey, SigningKey, write_keyring
 from mrv.signatures.merkle_tree import consistency_proof, leaf_hash, root_hash
 from services.issuer import cosigning, keys
 from services.issuer import transitions as life

@@ -13,7 +13,7 @@ from mrv.report.audit_rows import finding_rows
 from mrv.report.words import Words
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
-from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keys import read_keyring
 from mrv.statement.conditions import unmet
 from mrv.statement.credentials import Finding, sign_verification
 from mrv.statement.findings import sign_event

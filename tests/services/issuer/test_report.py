@@ -12,7 +12,7 @@ from mrv.exports.cdop import cdop
 from mrv.exports.registration import Registration
 from mrv.packs.reader import read_pack
 from mrv.report import MEDIA_TYPES, make
-from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keys import read_keyring
 from mrv.signatures.trust_root import Trust
 from services.issuer.export_files import source_of, source_of_pack
 from services.issuer.pack import export

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ingest.errors import InputError
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from ingest.pipeline.admit import admit
 from mrv.documents.statement import claims_of
 from mrv.packs.reader import read_pack

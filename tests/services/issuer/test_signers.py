@@ -13,8 +13,13 @@ import pytest
 from ingest.errors import InputError, ServerError
 from mrv.errors import EnrolmentError, SignatureError
 from mrv.signatures.data_integrity import create_proof, verify_proof
-from mrv.signatures.keyfile import read_keyring, write_keyring
-from mrv.signatures.keys import EnrolledKey, SigningKey, public_multikey
+from mrv.signatures.keys import (
+    EnrolledKey,
+    SigningKey,
+    public_multikey,
+    read_keyring,
+    write_keyring,
+)
 from services.issuer import keys
 from services.settings import Settings
 from services.store.postgres.pool import connect

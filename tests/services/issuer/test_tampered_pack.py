@@ -20,7 +20,7 @@ from ingest.errors import InputError
 from ingest.model import NULL, Device, Fleet, Frame
 from mrv.packs.reader import read_pack
 from mrv.packs.tables import ReadingsFile, write_readings
-from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keys import read_keyring
 from mrv.statement.sampling import Size
 from mrv.verify import verify
 from services.issuer import documents

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from services.simulator import SimulatorError
-from services.simulator.disturb import Faults, parse_faults
 from services.simulator.fleet import Group
-from services.simulator.flow import fleet_sources, messages, outgoing, truth
+from services.simulator.flow import Faults, fleet_sources, messages, outgoing, parse_faults, truth
 
 START = 1_767_225_600_000_000
 DAY = 86_400_000_000

@@ -16,9 +16,8 @@ from click import BadParameter
 
 from services.cli.local.simulate import Duration
 from services.simulator import SimulatorError
-from services.simulator.disturb import NO_FAULTS
-from services.simulator.flow import outgoing
-from services.simulator.recording import Replayed, read_recording
+from services.simulator.flow import NO_FAULTS, outgoing
+from services.simulator.sender import Replayed, read_recording
 from services.simulator.sky import erbs, haurwitz, plane, position
 from services.simulator.vehicles import ac_w, dc_w, module_c
 

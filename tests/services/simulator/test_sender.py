@@ -21,9 +21,8 @@ from ingest.addresses import close_sockets
 from services.simulator import Outgoing, connection
 from services.simulator import sender as senders
 from services.simulator.connection import Outbox
-from services.simulator.disturb import Faults
 from services.simulator.fleet import Group
-from services.simulator.flow import fleet_sources, outgoing
+from services.simulator.flow import Faults, fleet_sources, outgoing
 from services.simulator.sender import Pace, Sender
 from tests import commands
 from tests.invoked import tonne

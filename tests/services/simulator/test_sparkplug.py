@@ -7,9 +7,8 @@ import pytest
 
 from ingest.sparkplug import rebirth
 from services.simulator import SimulatorError
-from services.simulator.disturb import NO_FAULTS
 from services.simulator.fleet import Group
-from services.simulator.flow import fleet_sources, outgoing
+from services.simulator.flow import NO_FAULTS, fleet_sources, outgoing
 from services.simulator.sender import Pace, Sender
 from services.simulator.sparkplug import EdgeNode
 from tests.ingest.sparkplug_host import NOW_US, Memory

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 from ingest import classes, profiles
-from services.simulator.disturb import NO_FAULTS
 from services.simulator.fleet import read_fleet
-from services.simulator.flow import fleet_sources, outgoing
+from services.simulator.flow import NO_FAULTS, fleet_sources, outgoing
 from services.simulator.simulated import broken, gauges_only, todays_sources
 
 CATALOG = Path(__file__).parents[3] / "deploy" / "catalog" / "haiphong"

@@ -9,7 +9,7 @@ import pytest
 from ingest.model import Device, Fleet
 from ingest.pipeline.admit import admit
 from mrv import factors
-from mrv.signed_values.packaging import read_items
+from mrv.signed_values import read_items
 from services.processing.commit import Store
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files, to_yaml

@@ -3,7 +3,7 @@
 import psycopg
 
 from ingest.model import Device, Fleet
-from ingest.mqtt.topics import Router
+from ingest.mqtt import Router
 from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode
 from services.clock import now_us

@@ -35,8 +35,8 @@ from services.api.routes.statements import StatementId, visible
 from services.issuer.export_files import submission as checked
 from services.store.postgres.pool import stamp
 from services.store.registry import load as registry
-from services.store.statements import file_jobs, statements
-from services.store.statements.file_jobs import Wanted
+from services.store.statements import queues, statements
+from services.store.statements.queues import Wanted
 from services.store.statements.statements import Stored
 from services.store.timeseries import readings
 from services.store.views import console
@@ -276,7 +276,7 @@ def page(ask: View, language: Language, job: JobId) -> Response:
     signed_in(ask, "what is being made")
     with ask.reading() as conn:
         file_job = own_job(ask, conn, job)
-        steps = file_jobs.progress_of(conn, job)
+        steps = queues.progress_of(conn, job)
     values = file_job_of(file_job, steps)
     answer = render(ask, language, "job.html", job=values, wanted=file_job.wanted)
     if file_job.status is None:

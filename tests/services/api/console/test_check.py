@@ -17,7 +17,7 @@ from ingest.errors import InputError
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.ed25519 import encode_base58
-from mrv.signatures.keyfile import write_keyring
+from mrv.signatures.keys import write_keyring
 from mrv.signatures.trust_root import IssueRule, read_trusted
 from mrv.statement.states import sign_list
 from mrv.verify import verify

@@ -17,15 +17,7 @@ from mrv.report.dated_values import compared, designed
 from mrv.report.words import Words as ReportWords
 from mrv.report.words import punctuated
 from services.api.console.render import POLICY
-from services.api.console.routes import (
-    live,
-    overview,
-    programme,
-    projects,
-    sewers,
-    sign_in,
-    statements,
-)
+from services.api.console.routes import live, overview, programme, projects, sewers, statements
 from services.api.console.routes.live import MOST_OF_ONE
 from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
@@ -51,7 +43,7 @@ def test_pages_open_in_every_language(served, language):
 
 def test_every_page_is_in_this_test(served):
     """A new page would be open to everyone unnoticed."""
-    routers = (live, overview, programme, projects, sewers, sign_in, statements)
+    routers = (live, overview, programme, projects, sewers, statements)
     known = [one.split("?")[0] for group in paths(served).values() for one in group]
     for route in (one for part in routers for one in part.router.routes):
         pattern = re.sub(r"\{\w+\}", "[^/]+", route.path)

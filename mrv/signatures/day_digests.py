@@ -38,7 +38,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from operator import itemgetter
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -284,10 +283,10 @@ class DayKey(NamedTuple):
     table: str
 
 
-@dataclass(frozen=True, slots=True)
-class DayLeaf:
+class DayLeaf(NamedTuple):
     """
     Hash and number of the rows of one device on one local day: a leaf of the Merkle tree.
+    Leaves sort as in a digest: texts compare as their UTF-8 bytes do.
 
     `device`, `day`, `table`: key of the rows; the day is a date in the project's time zone,
     YYYY-MM-DD.
@@ -302,9 +301,9 @@ class DayLeaf:
     sha256: str
 
     @property
-    def key(self) -> tuple[bytes, bytes, bytes]:
-        """Return the sort key of leaves."""
-        return self.device.encode(), self.day.encode(), self.table.encode()
+    def key(self) -> tuple[str, str, str]:
+        """Return the key of the rows."""
+        return self.device, self.day, self.table
 
     def hash(self) -> bytes:
         """Return the hash of the leaf in the tree."""
@@ -398,10 +397,9 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
 
 def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
     """Return the digest of leaves in any order; a repeated device-day is refused."""
-    by_key = sorted(((leaf.key, leaf) for leaf in leaves), key=itemgetter(0))
-    ordered = tuple(leaf for _, leaf in by_key)
-    for (key, item), (other, _) in pairwise(by_key):
-        if key == other:
+    ordered = tuple(sorted(leaves))
+    for item, other in pairwise(ordered):
+        if item.key == other.key:
             raise CanonicalError(
                 f"{item.table} of {item.device} on {item.day} occurs twice; pass its rows together"
             )

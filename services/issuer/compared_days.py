@@ -144,7 +144,7 @@ def compare(
     by_hand: list[Difference] = []
     was, is_ = ({x.key: x.rows for x in leaves} for leaves in (sealed["readings"], before))
     for off in differences(sealed["readings"], before):
-        key = (off.device.encode(), off.day.encode(), off.table.encode())
+        key = (off.device, off.day, off.table)
         grew = is_.get(key, 0) >= was.get(key, 0)
         (late if grew and (off.device, off.day) in noted else by_hand).append(off)
     derived = [off for name in ("intervals", "emissions")

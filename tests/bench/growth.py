@@ -2,6 +2,7 @@
 Costs that increase as fleet and history grow: commit, late reading, queries, close, verify, size.
 
     python -m tests.bench.growth 100x1 1000x1 100x12 100000x3d
+    python -m tests.bench.growth 100000x1d/24h --parts size read sums compressed
     python -m tests.bench.growth 5x17/8h --parts stored
     # 1,550 chunks of 8 hours
     python -m tests.bench.growth 10000x1 --home FOLDER --keep
@@ -41,6 +42,7 @@ from services.local.stack import Postgres
 from services.processing.commit import Store
 from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
+from services.store.postgres import columnstore
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect, stamp
 from services.store.registry import load as registry
@@ -239,6 +241,21 @@ class _Point:
             yield f"{table}_row_bytes", size / max(count, 1)
         yield "size_mb", whole / 1e6
 
+    def _compressed(self) -> Iterator[tuple[str, float]]:
+        """Compress all chunks on TimescaleDB's Community edition; return sizes and reads again."""
+        with psycopg.connect(self._server.url, autocommit=True) as conn:
+            if reason := columnstore.why_not(conn):
+                print(reason, flush=True)
+                return
+            seconds, clock, done = self._seconds(lambda: columnstore.compress(conn, 0))
+        if done.failed:
+            raise AssertionError(f"not compressed: {done.failed}")
+        yield "compress_s", seconds
+        yield "compress_clock_s", clock
+        for part in (self._sizes, self._read, self._asked):
+            for name, value in part():
+                yield f"compressed_{name}", value
+
     def _used(self) -> float:
         """Processor seconds of this process and of all of the server's."""
         return time.process_time() + cpu_s(self._server.pid or 0)
@@ -419,6 +436,7 @@ PARTS: dict[str, Callable[[_Point], Iterator[tuple[str, float]]]] = {
     "days": _Point._added_up,
     "boards": _Point._boards,
     "close": _Point._closed,
+    "compressed": _Point._compressed,
 }
 
 

@@ -1,7 +1,6 @@
 """Digest over device-days."""
 
 import json
-from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 
@@ -106,9 +105,9 @@ def test_the_changed_device_day_is_named() -> None:
 def test_missing_added_and_shortened_days_are_told_apart() -> None:
     """Deleted readings would look like changed ones."""
     leaf = day_leaf(*DAYS[0])
-    other = replace(leaf, device="inv-3")
+    other = leaf._replace(device="inv-3")
     assert [found.change for found in differences([leaf], [other])] == [
         "rows are missing",
         "2 rows were added",
     ]
-    assert differences([leaf], [replace(leaf, rows=1)])[0].change == "2 rows became 1"
+    assert differences([leaf], [leaf._replace(rows=1)])[0].change == "2 rows became 1"

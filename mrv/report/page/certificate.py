@@ -213,7 +213,7 @@ _SIDES = ("baseline", "project", "leakage", "reduction")
 
 
 def summary(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the summary: replaced statement, and all conditions not met."""
+    """Return the summary: replaced statement, and conditions not met if page 1 lacks room."""
     subject = facts.subject
     yield part(words["page.summary"])
     rows = [
@@ -225,9 +225,8 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
         supersedes = subject.supersedes
         rows.append((words["supersedes"], f"{supersedes.statement}: {supersedes.reason}"))
     yield pairs(rows)
-    yield from evidence(facts, words)
     open_ = findings(facts, words)
-    if open_:
+    if not fits(open_):
         yield banner(f"{words['page.unmet']}: {'; '.join(row[0] for row in open_)}", "warn")
         heads = [
             (words["condition"], "l", 1.2),
@@ -236,19 +235,6 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
         ]
         yield table(words, heads, open_)
     yield paragraph(words["page.as_of"], small=True)
-
-
-def evidence(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the share of the reduction by grade of evidence; none for tonne 0.1.0."""
-    result = facts.subject.evidence
-    if not result:
-        return
-    yield note(words["evidence"])
-    yield table(
-        words,
-        [(words[f"evidence.{grade}"], "r", 1.0) for grade in result.shares],
-        [[words.percent(share) for share in result.shares.values()]],
-    )
 
 
 def worklist(facts: Facts, words: Words) -> Iterator[Block]:

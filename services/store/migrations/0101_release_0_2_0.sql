@@ -3502,32 +3502,30 @@ LEFT JOIN (
 CREATE OR REPLACE VIEW v_silence_cost AS
 WITH silent AS (
     SELECT h.device_id, h.site, h.class, h.gateway, g.state AS gateway_state, h.last_reading, h.silent_s,
-           cost.*, cost.ug_per_s * 0.000000000001 * greatest(extract(epoch FROM now() - cost.since), 0) AS rule_t,
+           m.project_id, r.role, r.side, usual.ug * 0.000000000001 AS avoided_t_per_day, cost.since,
+           cost.ug_per_s * 0.000000000001 * greatest(extract(epoch FROM now() - cost.since), 0) AS rule_t,
            cost.ug_per_s * 86400 * 0.000000000001 AS rule_t_per_day,
            tonne_share_of_year_t(e.yearly_t, greatest(cost.since, e.begins), e.ends) AS bound_t,
            tonne_share_of_year_t(e.yearly_t, now(), now() + CASE WHEN e.holds THEN INTERVAL '24 hours' ELSE INTERVAL '0' END)
                AS bound_t_per_day
     FROM v_device_health h
     LEFT JOIN v_gateway_health g ON g.gateway = h.gateway
+    -- at most one; joined as a whole, so that a query of some projects reads their devices alone
+    LEFT JOIN (project_device m JOIN project p ON p.id = m.project_id) ON m.device_id = h.device_id AND m.during @> now()
+    LEFT JOIN silence_rate r ON r.project_id = m.project_id AND r.device_id = m.device_id
     LEFT JOIN LATERAL (
-        SELECT m.project_id, r.role, r.side, usual.ug * 0.000000000001 AS avoided_t_per_day, s.since,
+        SELECT avg(d.reduction_ug) AS ug FROM day_emission d
+        WHERE d.project_id = m.project_id AND d.device_id = h.device_id AND d.timezone = p.timezone
+          AND d.day >= tonne_clock(p.timezone, h.last_reading)::date - 28
+          AND d.day < tonne_clock(p.timezone, h.last_reading)::date
+    ) usual ON true
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN m.project_id IS NOT NULL THEN greatest(h.last_reading, lower(m.during)) END AS since,
                CASE r.side WHEN 'baseline' THEN CASE WHEN usual.ug < 0 THEN 0 ELSE usual.ug END / 86400
                    WHEN 'project' THEN r.ug_per_h / 3600
                    WHEN 'both' THEN greatest(usual.ug / 86400, r.ug_per_h / 3600, CASE WHEN usual.ug < 0 THEN 0 END) END AS ug_per_s
-        FROM project_device m
-        JOIN project p ON p.id = m.project_id
-        LEFT JOIN silence_rate r ON r.project_id = m.project_id AND r.device_id = m.device_id
-        CROSS JOIN LATERAL (SELECT greatest(h.last_reading, lower(m.during)) AS since) s
-        CROSS JOIN LATERAL (
-            SELECT avg(d.reduction_ug) AS ug FROM day_emission d
-            WHERE d.project_id = m.project_id AND d.device_id = h.device_id AND d.timezone = p.timezone
-              AND d.day >= tonne_clock(p.timezone, h.last_reading)::date - 28
-              AND d.day < tonne_clock(p.timezone, h.last_reading)::date
-        ) usual
-        WHERE m.device_id = h.device_id AND m.during @> now()
-        LIMIT 1
-    ) cost ON true
-    LEFT JOIN v_project_expectation e ON e.project_id = cost.project_id
+    ) cost
+    LEFT JOIN v_project_expectation e ON e.project_id = m.project_id
     WHERE h.state IN ('late', 'offline')
 ), own AS (
     SELECT *, CASE WHEN rule_t IS NOT NULL THEN least(rule_t, bound_t) END AS own_t,

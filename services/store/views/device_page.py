@@ -8,7 +8,7 @@ certificates, credentials, clock.  For an unregistered device only the rejected 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from psycopg import Connection, sql
@@ -107,8 +107,11 @@ _HEALTH_NAMES = (
     "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
     "reported", "expected_since", "gateway_heard", "devices", "online", "spoke",
 )  # fmt: skip
-# asked of silent devices alone: a cost is known with those of the whole project
-_COST = "SELECT cost_t, cost_t_per_day, side FROM v_silence_cost WHERE device_id = %s"
+# asked of silent devices alone: a cost is known with those of the whole project, and of no other
+_COST = (
+    "SELECT cost_t, cost_t_per_day, side FROM v_silence_cost"
+    " WHERE device_id = %s AND project_id = %s"
+)
 _COST_NAMES = ("cost_t", "cost_t_per_day", "side")
 _MORE = (
     "SELECT d.maker, d.model, s.name, s.timezone, d.attributes FROM device d"
@@ -218,7 +221,8 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     spoke = health.pop("spoke")
     silent = health["state"] not in {None, "online"}
     projects = _rows(conn, _SERVES, [id_], ("project", "role", "from", "to"))
-    cost = _row(conn, _COST, [id_], _COST_NAMES) if silent and projects else None
+    served = _served_now(projects) if silent else None
+    cost = None if served is None else _row(conn, _COST, [id_, served], _COST_NAMES)
     health |= dict.fromkeys(_COST_NAMES) if cost is None else cost
     health["said_at"] = health["said_at"] if health["said"] == "offline" else None
     more = conn.execute(_MORE, [id_]).fetchone()
@@ -262,6 +266,12 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
         "pv": _pv(conn, id_) if known["class"] == "pv_inverter" else None,
         "alarms": alarms.listed(conn, scope, _ALARMS, states=None, subject=id_),
     }  # fmt: skip
+
+
+def _served_now(projects: Sequence[dict[str, Any]]) -> str | None:
+    """Return the project that a device serves now, if any."""
+    now = datetime.now(UTC)
+    return next((row["project"] for row in projects if row["from"] <= now < row["to"]), None)
 
 
 def device_hours(conn: Connection, id_: str, zone: str) -> list[dict[str, Any]]:

@@ -77,18 +77,21 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
     assert not again.by_first_rules().supporting().late
 
 
+def _imported_us(conn):
+    """Return when each version of the registry was imported. [us UTC]"""
+    rows = conn.execute(
+        "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
+        " ORDER BY version"
+    )
+    return [us for (us,) in rows]
+
+
 def test_only_what_is_changed_after_the_period_began_is_late(url, tmp_path):
     """A plan changed between two periods would raise a finding in both."""
     registering.told(url, tmp_path, BUSES.replace(OLD, NEW), author="owner")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         project = plan_of(conn, "bus", *SPAN).project
-        times = [
-            us
-            for (us,) in conn.execute(
-                "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
-                " ORDER BY version"
-            )
-        ]
+        times = _imported_us(conn)
         end = times[-1] + 86_400_000_000
         (one,) = changed_late(conn, project, (times[1], end))
         assert (one.before, utc_text(one.changed_us)) == ("34", utc_text(times[1]))
@@ -120,13 +123,7 @@ def test_what_is_given_for_the_first_time_after_the_period_began_is_late(url, tm
     registering.told(url, tmp_path, text, author="owner")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         project = plan_of(conn, "bus", *SPAN).project
-        (first, second) = (
-            us
-            for (us,) in conn.execute(
-                "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
-                " ORDER BY version"
-            )
-        )
+        first, second = _imported_us(conn)
         assert changed_late(conn, project, SPAN) == ()
         (one,) = changed_late(conn, project, (first + 1, second))
         assert (one.device, one.parameter, one.before) == ("bus-1", "kwh_per_km", None)
@@ -174,9 +171,7 @@ def test_a_new_id_has_the_values_of_the_meter_that_it_replaces(
     first = BUSES.replace(SERVED % "", SERVED % ", kwh_per_km: 1.0")
     assert not registering.told(url, tmp_path, first).refused
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        (from_us,) = conn.execute(
-            "SELECT (extract(epoch FROM max(imported)) * 1000000)::bigint + 1 FROM registry_version"
-        ).fetchone()
+        from_us = _imported_us(conn)[-1] + 1
         said = registering.told(
             url, tmp_path, with_second(f", to: {end}", begin, value), author="owner"
         )

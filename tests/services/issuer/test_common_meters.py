@@ -27,7 +27,6 @@ from mrv.report.words import Words
 from mrv.statement.diagram import line_diagram
 from services.issuer.report import facts_of
 from services.registry.files import to_yaml
-from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements
 from tests.findings import worded
@@ -83,7 +82,7 @@ def test_users_have_no_more_than_the_common_meter(database_url, tmp_path):
     (taken,) = (d for d in claims["deductions"] if d["reason"]["code"] == "MTR-02.common")
     assert taken["device"] == "inv-1"
     # the other plant is none of the project's, and its sum is in the plan
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         detail = statements.detail(conn, claims["statement"])
         (common,) = detail["plan"]["commonMeters"]
         assert int(common["usersMetered"]) > int(common["mainMetered"]) > 0
@@ -201,7 +200,7 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     whole = int(energy[-1] - energy[0]) * 3 // 2
     text = _registry(JOINT.format(f"{whole * 70 // 100}, unit: Wh"))
     plant.register(database_url, tmp_path, text)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         claims = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
         (common,) = statements.detail(conn, claims["statement"])["plan"]["commonMeters"]
     share, ((holds, _),) = _of(claims)
@@ -220,7 +219,7 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     # each of the two differences states what it compares
     named = sorted("the common meter grid (joint meter readings)" in words for _, words in said)
     assert named == [False, True]
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         stored = load_registry(conn)
     (shared,) = stored.projects["pv"].shared_meters
     assert shared.readings[0].value == whole * 70 // 100

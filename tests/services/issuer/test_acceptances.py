@@ -14,7 +14,6 @@ from mrv.signatures.trust_root import Accepted, Trust, check, sign
 from mrv.verify import verify
 from services.issuer import keys
 from services.issuer.pack import export
-from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.statements import statements
 from tests import holders
@@ -73,7 +72,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
     # the programme's
     assert _import(url, tmp_path, ACCEPTED.format("DAE")) == ""
     name = logged.issue(url, who, project="bus")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         claims = statements.find(conn, name).claims
     logged.packed(url, name, tmp_path / "pack")
     # one cause, one finding
@@ -109,7 +108,7 @@ def test_the_programme_signs_what_it_accepts(database_url, tmp_path, monkeypatch
     assert "have the programme sign it again" in said
     assert _import(url, tmp_path, signed) == ""
     name = logged.issue(url, who, project="bus")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         pack = read_pack(export(conn, name, tmp_path / "pack"))
         ring = tuple(one.key for one in signing_keys.load(conn))
 
@@ -182,7 +181,7 @@ def test_a_new_project_at_the_site_is_told_what_the_old_one_owes(database_url, t
     claims = _close(url, 2, "other")
     ((holds, said),) = _said(claims, "CLM-04")
     assert not holds
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         left = int(statements.find(conn, bad).claims.carried.out_ug)
     assert left < 0
     assert (

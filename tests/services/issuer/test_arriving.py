@@ -88,7 +88,7 @@ SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 def conn(database_url, tmp_path):
     """Connect to the plant, of which nothing is sealed."""
     planted(plant.quarter_hours, database_url, tmp_path)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as found:
+    with logged.issuer(database_url) as found:
         yield found
 
 

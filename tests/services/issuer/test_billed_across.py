@@ -92,7 +92,7 @@ def test_a_pack_compares_the_same_offline_and_an_audit_with_what_is_stored(url, 
     who = logged.signers(url, tmp_path)
     billed(url, tmp_path, *pairwise(BILLS))
     name = logged.issue(url, who, "2026-03-01", "2026-04-01", "pv")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         assert not _notes(conn)
     pack = logged.packed(url, name, tmp_path / "pack")
     before, after = json.loads(pack.files["plan.json"])["outsidePeriod"]
@@ -104,7 +104,7 @@ def test_a_pack_compares_the_same_offline_and_an_audit_with_what_is_stored(url, 
             " AND quantity = 'energy_export' AND start = '2026-02-10T05:00:00Z'"
         )
         conn.commit()
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         (said,) = _notes(conn)
     assert f"statement {name}: it compares invoices with {before['metered']}" in said
 
@@ -126,7 +126,7 @@ def test_invoices_whose_time_is_not_known_are_not_compared(url, tmp_path):
             " AND start >= '2026-04-08' AND start < '2026-04-12'"
         )
         conn.commit()
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         found = preview_period(conn, "pv", plant.us(MONTHS[0]), plant.us(MONTHS[1])).result
     # one that lies outside the period takes no part
     assert [check.holds for check in found.cross_checks] == [None, None]

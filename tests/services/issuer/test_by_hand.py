@@ -16,7 +16,6 @@ from pyarrow import parquet
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer.pack import export
-from services.store.postgres.pool import connect
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
@@ -27,7 +26,7 @@ def _exported(url, home):
     plant.register(url, home)
     plant.fill_pv(url, end="2026-03-05", minutes=15)
     name = logged.issue(url, logged.signers(url, home), "2026-03-01", "2026-03-05")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         export(conn, name, home / "pack")
 
 

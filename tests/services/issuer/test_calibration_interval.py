@@ -25,7 +25,6 @@ from mrv.documents.monitoring import CalibrationShown
 from mrv.report.translations import plain_until, until
 from mrv.report.words import LANGUAGES, Words
 from services.registry.entries import CALIBRATION_EVERY
-from services.store.postgres.pool import connect
 from services.store.statements import statements
 from tests import registering
 from tests.services.issuer import logged, plant
@@ -87,7 +86,7 @@ def test_own_interval_is_in_the_statement_and_is_checked(url, tmp_path):
     assert one["meter"]["calibrationEvery"] == {"months": 2, "source": None}
     assert one["calibrations"][0]["due"] == "2026-02-20"
     assert [w["code"] for w in why] == ["calibration.overdue"]
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         detail = statements.detail(conn, claims["statement"])
         (device,) = (d for d in detail["plan"]["devices"] if d["id"] == "inv-1")
         assert device["calibrationEvery"] == 2

@@ -15,7 +15,7 @@ from services.issuer.collect_evidence import collect
 from services.issuer.pack import export
 from services.processing import reprocess
 from services.store.postgres.pool import connect
-from tests.services.issuer import plant
+from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
 BEGIN, END = plant.us("2026-03-02"), plant.us("2026-03-03")
@@ -30,7 +30,7 @@ def url(database_url, tmp_path):
 
 @contextmanager
 def _conn(url):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         yield conn
 
 

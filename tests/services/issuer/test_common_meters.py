@@ -27,7 +27,6 @@ from mrv.report.words import Words
 from mrv.statement.diagram import line_diagram
 from services.issuer.report import facts_of
 from services.registry.files import to_yaml
-from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements
 from tests.findings import worded
@@ -52,10 +51,6 @@ def _registry(more="lost: 5"):
     text = text.replace("projects:\n", f"{GRID}projects:\n", 1)
     shared = f"    shared_meters: [{{main: grid, users: [inv-1, inv-2], {more}}}]\n"
     return text.replace("    monitoring:\n", f"{shared}    monitoring:\n", 1)
-
-
-def _calculated(data, folder):
-    return office.calculated(folder, {"sheet": data})["sheet"]
 
 
 def _closed(url, folder, share, more="lost: 5", registry=None):
@@ -87,11 +82,31 @@ def test_users_have_no_more_than_the_common_meter(database_url, tmp_path):
     (taken,) = (d for d in claims["deductions"] if d["reason"]["code"] == "MTR-02.common")
     assert taken["device"] == "inv-1"
     # the other plant is none of the project's, and its sum is in the plan
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         detail = statements.detail(conn, claims["statement"])
         (common,) = detail["plan"]["commonMeters"]
         assert int(common["usersMetered"]) > int(common["mainMetered"]) > 0
     assert logged.composed_again(database_url, claims) == claims
+
+
+def _as_formulas(url, folder, claims, side, formula):
+    """Compare each apportioned amount of the workbook and its formula; return the facts."""
+    with logged.issuer(url) as conn:
+        facts = facts_of(conn, claims["statement"])
+    given = make(facts, "xlsx", "en")
+    of = [(row, entry) for row, entry in enumerate(facts.subject.deductions, 5)
+          if entry.reason.code == "MTR-02.common"]  # fmt: skip
+    assert of
+    books = given, office.calculated(folder, {"sheet": given})["sheet"]
+    sheets = [load_workbook(BytesIO(book), data_only=True)["Deductions"] for book in books]
+    formulas = load_workbook(BytesIO(given))["Deductions"]
+    for row, entry in of:
+        for sheet in sheets:
+            off = Fraction(str(sheet[f"F{row}"].value)) - entry.adjusts(side)
+            assert abs(off) <= Fraction(1, 10**6)
+        share = f"'Deductions'!H{row}/'Deductions'!I{row}"
+        assert formulas[f"F{row}"].value.endswith(f"*({formula.format(share=share)}),8),6)")
+    return facts
 
 
 def test_an_apportioned_amount_is_a_formula_and_its_meter_is_drawn(database_url, tmp_path):
@@ -106,19 +121,7 @@ def test_an_apportioned_amount_is_a_formula_and_its_meter_is_drawn(database_url,
         "    serial: A1\n", "    serial: A1\n    attributes: {feeds: [grid]}\n"
     )
     claims = _closed(database_url, tmp_path, 0.97, registry=registry)
-    with logged.issuer(database_url) as conn:
-        facts = facts_of(conn, claims["statement"])
-    given = make(facts, "xlsx", "en")
-    (size,) = (
-        entry.adjusts("baseline")
-        for entry in facts.subject.deductions
-        if entry.reason.code == "MTR-02.common"
-    )
-    for data in (given, _calculated(given, tmp_path)):
-        cell = load_workbook(BytesIO(data), data_only=True)["Deductions"]["F5"]
-        assert abs(Fraction(str(cell.value)) - size) <= Fraction(1, 10**6)
-    formula = load_workbook(BytesIO(given))["Deductions"]["F5"].value
-    assert formula.endswith("*(1-'Deductions'!H5/'Deductions'!I5),8),6)")
+    facts = _as_formulas(database_url, tmp_path, claims, "baseline", "1-{share}")
     drawn = line_diagram(facts.plan)
     assert "M2, 22 kV" in drawn
     assert "grid EVN" in drawn
@@ -141,22 +144,7 @@ def test_an_apportioned_consumption_is_a_formula(database_url, tmp_path):
         database_url, "grid", times, energy_import_wh=np.cumsum(np.where(hour < 5, 8_800, 0))
     )
     claims = logged.subject(database_url, *SPAN, project="bus")
-    with logged.issuer(database_url) as conn:
-        facts = facts_of(conn, claims["statement"])
-    given = make(facts, "xlsx", "en")
-    sizes = [
-        (5 + place, entry.adjusts("project"))
-        for place, entry in enumerate(facts.subject.deductions)
-        if entry.reason.code == "MTR-02.common"
-    ]
-    assert sizes
-    for data in (given, _calculated(given, tmp_path)):
-        sheet = load_workbook(BytesIO(data), data_only=True)["Deductions"]
-        for row, size in sizes:
-            assert abs(Fraction(str(sheet[f"F{row}"].value)) - size) <= Fraction(1, 10**6)
-    for row, _ in sizes:
-        formula = load_workbook(BytesIO(given))["Deductions"][f"F{row}"].value
-        assert formula.endswith(f"*('Deductions'!H{row}/'Deductions'!I{row}-1),8),6)")
+    _as_formulas(database_url, tmp_path, claims, "project", "{share}-1")
 
 
 def test_a_common_meter_that_counts_more_takes_nothing(database_url, tmp_path):
@@ -212,7 +200,7 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     whole = int(energy[-1] - energy[0]) * 3 // 2
     text = _registry(JOINT.format(f"{whole * 70 // 100}, unit: Wh"))
     plant.register(database_url, tmp_path, text)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         claims = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
         (common,) = statements.detail(conn, claims["statement"])["plan"]["commonMeters"]
     share, ((holds, _),) = _of(claims)
@@ -231,7 +219,7 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     # each of the two differences states what it compares
     named = sorted("the common meter grid (joint meter readings)" in words for _, words in said)
     assert named == [False, True]
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         stored = load_registry(conn)
     (shared,) = stored.projects["pv"].shared_meters
     assert shared.readings[0].value == whole * 70 // 100

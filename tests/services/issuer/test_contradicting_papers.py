@@ -13,7 +13,6 @@ from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import contradicting_documents
-from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.registry.load import load_project
 from services.store.statements import statements
@@ -93,7 +92,7 @@ def billed(url, folder, *rows):
 
 def shown(url, begin_us=DAYS[0]):
     """Preview the days; return tonnes, and the texts of the conditions not met, by clause."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         found = preview_period(conn, "house", begin_us, DAYS[1])
     said = found.document["credentialSubject"]["applicability"]
     unmet = {a["rule"]: worded(a) for a in said if not a["holds"]}
@@ -104,7 +103,7 @@ def operates(url, folder, organisation, *projects):
     """Enrol an operator's key of an organisation."""
     key = keys.create(folder, f"key-{len(organisation)}", "operator",
                       KeyBounds(organisation=organisation, projects=projects or None))  # fmt: skip
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         signing_keys.enroll(conn, key)
 
 
@@ -121,7 +120,7 @@ def test_one_file_is_one_paper(url, tmp_path):
     assert "a (EVN Hai Phong, a), b (EVN Hai Phong, b) name one file" in said
     assert "Enter for each the hash of its own file" in said
     assert "a: EVN Hai Phong, a names the same file as another document" in unmet[BILLED]
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         closed = close_period(conn, "house", *DAYS, "test")
         kept = read_plan(statements.detail(conn, closed.statement)["plan"])
     # whoever verifies finds the papers, and why they show nothing
@@ -194,7 +193,7 @@ def test_of_two_projects_the_first_keeps_its_file(url, tmp_path):
     tonnes, unmet = shown(url)
     assert tonnes > 3
     assert "EVD-09" not in unmet
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         found = registry_facts(conn, load_project(conn, "mill"), DAYS)
     kept = {one.id: one.doubt is None for one in found.invoices.doubted()}
     assert kept == {"m-1": True, "m-2": False}
@@ -262,7 +261,7 @@ def test_a_pack_holds_the_first_invoice(url, tmp_path):
     """A verifier computes the same finding from the pack; another period has none."""
     billed(url, tmp_path, WEATHER, HALVES[0], row("b", "power", 2, 4, 2))
     billed(url, tmp_path, row("c", "power", 2, 4, corrects="b", reason="it was too high"))
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         found = plan_of(conn, "house", *DAYS)
         other = plan_of(conn, "house", DAYS[0], DAYS[0] + (DAYS[1] - DAYS[0]) // 3)
     plan = read_plan(found.to_json())

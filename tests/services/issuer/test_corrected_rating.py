@@ -4,12 +4,11 @@ import re
 
 import pytest
 
-from services.store.postgres.pool import connect
 from tests.findings import worded
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.registering import told
-from tests.services.issuer import plant
+from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
@@ -63,7 +62,7 @@ def _close(url):
     """Derive the rows again, as the pipeline does after an import, and close the day."""
     span = ("--from", "2026-03-01", "--to", "2026-03-04")
     tonne("rebuild", *span, env={"TONNE_DATABASE_URL": url}, code=0)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         found = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
     said = {a["rule"]: a for a in found["applicability"]}
     return float(found["emissions"]["reduction"]["t"]), said

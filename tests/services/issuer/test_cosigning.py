@@ -22,7 +22,6 @@ from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
 from services.issuer.seal import Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as log
 from services.store.statements import transparency_log as stored
 from tests import holders
@@ -367,7 +366,7 @@ def test_a_countersigned_head_is_kept_and_handed_on(database_url, tmp_path):
     who = logged.signers(database_url, tmp_path)
     logged.seal_now(database_url, who)
     key, _ = keys.load(tmp_path, "the-witness")
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         head = log.checkpoint(conn)
         stranger = cosign(head, "the-witness", SigningKey.generate(), 1_772_000_000)
         with pytest.raises(InputError, match="no enrolled witness"):

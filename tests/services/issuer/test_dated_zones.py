@@ -13,7 +13,6 @@ from mrv.verify import verify
 from services.issuer import transitions as life
 from services.issuer.pack import export
 from services.registry.files import to_yaml
-from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from tests import registering
 from tests.planted import planted
@@ -32,7 +31,7 @@ SURVEY = f"    documents: {{sfc_l_per_100km: {PAPER}, baseline_year: {PAPER}}}\n
 
 def closed(url):
     """Close two days of the buses; return tonnes, and the texts of the clause if not met."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         span = plant.us("2026-03-01"), plant.us("2026-03-03")
         found = close_period(conn, "bus", *span, "test").result
     return found.net, [f.detail for f in found.applicability if f.rule == RULE and not f.holds]

@@ -32,7 +32,7 @@ from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements
 from tests import registering
 from tests.services.issuer import plant
-from tests.services.issuer.logged import composed_again, subject, unmet
+from tests.services.issuer.logged import composed_again, issuer, subject, unmet
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 SHA = "ab" * 32
@@ -130,7 +130,7 @@ def test_another_power_and_another_population_than_designed_are_findings(url, tm
         stored = load_registry(conn)
     assert stored.projects["pv"].design.populations[0].number == 80
     declared = replace(stored.projects["pv"].declared, surveys=stored.projects["bus"].surveys)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with issuer(url) as conn:
         plan = replace(plan_of(conn, "pv", *SPAN), declared=declared)
     (found,) = _populations(plan, declared.design)
     assert "population 90, but the registered design (1.1) has 80" in str(found)
@@ -174,7 +174,7 @@ def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
     both = subject(url, "2026-03-02", "2026-03-04")
     assert "rated 2,000" not in _told(both)
     assert composed_again(url, both) == both
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with issuer(url) as conn:
         facts = facts_of(conn, both["statement"])
         stored = load_registry(conn)
     expected = float(both["comparisons"][0]["expected"])
@@ -203,7 +203,7 @@ def test_events_and_design_are_in_statement_plan_and_reports(url, tmp_path):
     assert [one["what"] for one in said["events"]] == ["overhaul"]
     assert said["events"][0]["begins"] == "2026-03-01"
     assert said["design"]["devices"][0]["make"] == "Toledo"
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with issuer(url) as conn:
         detail = statements.detail(conn, claims["statement"])
         assert detail["plan"]["declared"] == said
     assert composed_again(url, claims) == claims
@@ -220,13 +220,13 @@ def test_events_and_design_are_in_statement_plan_and_reports(url, tmp_path):
 def test_a_file_that_does_not_speak_of_them_keeps_them(url, tmp_path):
     """An import of another change would forget the design."""
     registering.said(url, tmp_path, _with(DESIGN))
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with issuer(url) as conn:
         before = load_registry(conn).projects["pv"].declared
     assert before.design is not None
     registering.said(
         url, tmp_path, plant.REGISTRY.replace("name: Rooftop PV", "name: PV on a roof")
     )
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with issuer(url) as conn:
         assert load_registry(conn).projects["pv"].declared == before
 
 

@@ -10,7 +10,6 @@ from mrv.report.dated_values import dated_rows
 from mrv.report.words import Words
 from services.cli.__main__ import main
 from services.issuer import documents
-from services.store.postgres.pool import connect
 from tests import registering
 from tests.findings import worded
 from tests.planted import planted
@@ -119,7 +118,7 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     assert tonnes > 1
     assert not {RULE, BILLED} & unmet.keys()
     logged.packed(url, name, tmp_path / "pack")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         claims = documents.documents(conn, name).claims
     rows = {row[1]: row[2:] for row in dated_rows(claims, Words("en"))}
     assert rows[f"design capacity of the plant (stated by {OFFICE})"] == (
@@ -150,7 +149,7 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
     assert [*given["evidence"]] == ["A", "B", "C", "D"]
     assert abs(sum(map(float, given["evidence"].values())) - 1) < 1e-5
     assert {one["kind"] for one in given["worklist"]} == {"meter", "parameter"}
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         assert conn.execute("SELECT count(*) FROM statement").fetchone() == (0,)
     assert given["reduction_t"] == f"{closed(url)[0]:.6f}"
     far = told("preview", "pet", "--from", "2026-03-02", "--to", "2035-03-03")

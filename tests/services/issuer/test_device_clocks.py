@@ -13,7 +13,7 @@ from services.store.postgres.pool import connect
 from services.store.timeseries.last_seen import not_on_time, pack
 from tests.findings import worded
 from tests.planted import planted
-from tests.services.issuer import plant
+from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
 HOUR_US = 3_600_000_000
@@ -94,7 +94,7 @@ def url(database_url, tmp_path):
 
 def closed(url, name):
     """Close forty-five days; return tonnes, the text of the unmet condition, the plan."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         found = close_period(conn, f"of-{name}", BEGIN, END, "test")
         plan = collected.plan_of(conn, f"of-{name}", BEGIN, END)
     assert read_plan(plan.to_json()).clocks == plan.clocks
@@ -118,7 +118,7 @@ def test_a_clock_that_runs_three_times_too_fast_counts_the_hours_that_passed(url
 
 def test_hours_are_the_same_once_they_are_kept_by_day(url):
     """A close a month later would find no late reading any more."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn, conn.cursor() as cursor:
+    with logged.issuer(url) as conn, conn.cursor() as cursor:
         before = not_on_time(cursor, list(LAGS), BEGIN, END, LATE_US)
         assert before.keys() == {"fast", "brought"}
         pack(conn, date(2026, 2, 10))

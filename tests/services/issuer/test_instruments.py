@@ -21,7 +21,6 @@ from mrv.report.words import LANGUAGES, Words
 from mrv.rules.plausible_values import RANGE as RULE
 from mrv.verify import verify
 from services.issuer.pack import export
-from services.store.postgres.pool import connect
 from tests import registering
 from tests.services.issuer import logged, plant
 from tests.services.issuer.logged import composed_again, subject
@@ -83,7 +82,7 @@ def test_a_calibration_is_due_by_its_interval_and_by_instrument(url, tmp_path):
     def due(text):
         refused, said = registering.said(url, tmp_path, text)
         assert not refused, said
-        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        with logged.issuer(url) as conn:
             return conn.execute(
                 "SELECT valid_until::text FROM v_calibration_due WHERE device_id = 'inv-1'"
             ).fetchone()[0]
@@ -157,7 +156,7 @@ def test_a_density_beyond_its_fuel_counts_by_the_bound_and_verifies(database_url
         plant.send(database_url, device, list(times), **{column: steps})
     who, days = logged.signers(database_url, tmp_path), ("2026-03-01", "2026-03-02", "2026-03-03")
     first = logged.issue(database_url, who, *days[:2], project="burners")
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         closed = close_period(conn, "burners", *map(plant.us, days[1:]), "test")
         folder = export(conn, first, tmp_path / "pack")
     used = {p.device: p.value for p in closed.result.parameters if p.name == "density_kg_per_m3"}

@@ -14,7 +14,6 @@ from mrv.statement.diagram import diagram
 from mrv.statement.plan_extract import MonitoringPlan
 from services.issuer.planning import _end_of_next, draft_of, due
 from services.registry.files import KEPT
-from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from tests import registering
 from tests.invoked import tonne
@@ -352,7 +351,7 @@ def test_a_draft_waits_for_what_only_the_plant_knows(tonne, database_url, tmp_pa
 def test_an_old_draft_restores_no_document(database_url, tmp_path):
     """A document that was corrected after the draft would be back, as changed ex post."""
     plant.register(database_url, tmp_path, plant.documented())
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         stored = load_registry(conn).projects["pv"].documents
         text = draft_of(conn, "pv")
     assert stored
@@ -361,7 +360,7 @@ def test_an_old_draft_restores_no_document(database_url, tmp_path):
     text = text.replace("kind: ''", "kind: correction").replace(": ''", ": x")
     planned = registering.told(database_url, tmp_path, text)
     assert not planned.refused, [result.messages for result in planned.results]
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         project = load_registry(conn).projects["pv"]
     assert project.documents == stored
     assert len(project.monitoring) == 2
@@ -381,7 +380,7 @@ def test_the_drafted_class_is_what_certificates_state(database_url, tmp_path, st
     file = yaml.safe_load(plant.documented().replace('accuracy_class: "0.5S"', stated))
     del file["projects"][0]["monitoring"]
     plant.register(database_url, tmp_path, yaml.safe_dump(file))
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         text = draft_of(conn, "pv")
     (project,) = yaml.safe_load(text)["projects"]
     lines = {line["parameter"]: line for line in project["monitoring"][0]["lines"]}

@@ -42,7 +42,7 @@ SET = "{list: 2, measure: I.3, corresponding_adjustment: true}"
 
 def _issued(url, folder):
     """Issue a statement of three sunny days of `pv`."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         for role in ("operator", "verifier"):
             enrolled.enroll(conn, holders.create(folder, f"the-{role}", role))
         closed = close_period(conn, "pv", plant.us("2026-03-01"), plant.us("2026-03-04"), "test")

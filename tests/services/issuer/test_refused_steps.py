@@ -37,7 +37,7 @@ def drafted(database_url, tmp_path):
 
 
 def _close(url, begin, end):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         return close_period(conn, "pv", plant.us(begin), plant.us(end), "test").statement
 
 
@@ -48,11 +48,11 @@ def _rows(url):
 
 def _refused(url, error, step, *given, **more):
     if step is close_period:
-        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        with logged.issuer(url) as conn:
             sealed.up_to(conn, plant.us("2026-03-05"))
         step = close.close_period
     before = _rows(url)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn, pytest.raises(error) as told:
+    with logged.issuer(url) as conn, pytest.raises(error) as told:
         step(conn, *given, **more)
     assert _rows(url) == before
     return str(told.value)
@@ -90,7 +90,7 @@ def test_time_before_a_device_was_installed_earns_nothing(database_url, tmp_path
     text = plant.REGISTRY.replace("installed: 2026-01-01", "installed: 2026-03-02", 1)
     plant.register(database_url, tmp_path, text)
     plant.fill_pv(database_url, minutes=15)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         span = plant.us("2026-03-01"), plant.us("2026-03-03")
         first, second = close_period(conn, "pv", *span, "test").result.devices
     assert (first.coverage.installed_share, second.coverage.installed_share) == (
@@ -105,12 +105,12 @@ def test_unknown_and_ended_keys_sign_nothing(drafted, tmp_path):
     url, who, name = drafted
     stranger = life.Signer(*_made(tmp_path, "stranger", "operator"))
     assert "not enrolled" in _refused(url, EnrolmentError, life.submit, name, stranger)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         enrolled.enroll(conn, stranger.holder)
         conn.execute("UPDATE enrolled_key SET valid_until = now() WHERE name = 'stranger'")
     assert "stranger" in _refused(url, EnrolmentError, life.submit, name, stranger)
     assert "operator" in _refused(url, EnrolmentError, life.submit, name, who["verifier"])
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         life.submit(conn, name, who["operator"])
 
 
@@ -122,7 +122,7 @@ def _made(home, name, role):
 def test_whoever_prepared_does_not_verify(drafted, tmp_path):
     """A second key of the same person cannot verify."""
     url, who, name = drafted
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         life.submit(conn, name, who["operator"])
     assert _refused(url, EnrolmentError, life.verify, name, who["operator"], FINDING)
     key = SigningKey.generate()
@@ -134,7 +134,7 @@ def test_whoever_prepared_does_not_verify(drafted, tmp_path):
 def test_names_that_lead_out_of_a_pack(drafted, tmp_path, name):
     """File names that lead outside the pack are rejected."""
     url, _, statement = drafted
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         folder = export(conn, statement, tmp_path / "pack")
     manifest = folder / "manifest.json"
     text = manifest.read_text("utf-8")
@@ -148,7 +148,7 @@ def test_names_that_lead_out_of_a_pack(drafted, tmp_path, name):
 def test_a_status_list_that_cannot_be_had(drafted, tmp_path):
     """A reader would take a missing check for a passed one."""
     url, who, name = drafted
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         life.submit(conn, name, who["operator"])
         folder = export(conn, name, tmp_path / "pack")
     absent = tonne("verify", folder, "--status", tmp_path / "none.json", code=2)

@@ -137,7 +137,7 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
     other = other.replace(late.format(1), late.format(2))
     refused, said = registering.said(url, tmp_path, other)
     assert not refused, said
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         issued = statements.find(conn, name).claims
         claims = supersede(conn, name, "test", "inv-1 is of another case").document[
             "credentialSubject"

@@ -3,9 +3,8 @@
 import numpy as np
 
 from services.issuer.close import preview_period
-from services.store.postgres.pool import connect
 from tests.findings import worded
-from tests.services.issuer import plant
+from tests.services.issuer import logged, plant
 
 FIRST, END = "2026-03-01", "2026-03-15"
 DAYS, HOUR_US = 14, 3_600_000_000
@@ -78,7 +77,7 @@ def _fill(url):
 
 def _previewed(url, project, first=FIRST):
     """Return the counted energy of each meter, and the conditions on repeated days."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         edges = plant.us(first), plant.us(END)
         claims = preview_period(conn, project, *edges).document["credentialSubject"]
     counted = {p["device"]: float(p["counted"]) > 0 for p in claims["monitoredParameters"]}
@@ -109,7 +108,7 @@ def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
     counted_first, _, why_first = _previewed(url, "first")
     assert counted_first == {"a-1": True}
     assert " has the daily sums of " not in why_first
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         conn.execute("SELECT tonne_refresh_days()")
         made = conn.execute("SELECT count(*) FROM day_quantity").fetchone()
         waiting = conn.execute("SELECT count(*) FROM v_day_mark").fetchone()
@@ -129,7 +128,7 @@ def test_copies_inside_a_large_project_are_seen(database_url, tmp_path, monkeypa
     ):
         monkeypatch.setattr("mrv.accounting.twin_series.MANY", most)
         monkeypatch.setattr("services.issuer.same_series.MANY", most)
-        with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        with logged.issuer(database_url) as conn:
             edges = plant.us(first), plant.us("2026-03-04")
             claims = preview_period(conn, "pv", *edges).document["credentialSubject"]
         told = [(a["rule"], worded(a)) for a in claims["applicability"]]

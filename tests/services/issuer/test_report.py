@@ -17,7 +17,6 @@ from mrv.signatures.trust_root import Trust
 from services.issuer.export_files import source_of, source_of_pack
 from services.issuer.pack import export
 from services.issuer.report import facts_of, facts_of_pack
-from services.store.postgres.pool import connect
 from tests.fix_timescale import _fresh
 from tests.invoked import tonne
 from tests.services.issuer import logged, plant
@@ -36,7 +35,7 @@ def issued(timescale, migrated_template, tmp_path_factory):
         who = logged.signers(url, folder / "home")
         logged.seal_now(url, who)
         name = logged.issue(url, who, sample=True)
-        with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        with logged.issuer(url) as conn:
             pack = export(conn, name, folder / "pack")
         yield url, name, pack
 
@@ -53,7 +52,7 @@ def spoilt(issued, tmp_path):
 def test_database_and_pack_give_the_same_report(issued):
     """An auditor who holds the pack would get another report than the operator submits."""
     url, name, pack = issued
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         ours = facts_of(conn, name)
     theirs = facts_of_pack(read_pack(pack), read_keyring((pack / "keys.json").read_bytes()))
     assert (ours.state, ours.log_index) == (theirs.state, theirs.log_index) == ("issued", 9)
@@ -81,7 +80,7 @@ def test_a_draft_is_reported_while_its_evidence_stands(database_url, tmp_path):
     """A draft's report would show readings that its figures do not rest on."""
     plant.register(database_url, tmp_path)
     plant.fill_pv(database_url, minutes=30)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         span = plant.us("2026-03-02"), plant.us("2026-03-03")
         name = close_period(conn, "pv", *span, "test").statement
         assert facts_of(conn, name).state == "draft"
@@ -133,7 +132,7 @@ def test_what_cannot_be_made_is_explained(issued, spoilt, tmp_path, arguments, c
 def test_database_and_pack_give_the_same_export(issued):
     """A registry would be sent other tonnes by the operator than the auditor finds in the pack."""
     url, name, pack = issued
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         stored = source_of(conn, name)
         with pytest.raises(RegistryError, match="TN-none"):
             source_of(conn, "TN-none")
@@ -150,7 +149,7 @@ def test_database_and_pack_give_the_same_export(issued):
 def test_a_statement_that_is_not_issued_is_not_exported(issued):
     """A draft's tonnes would be in a registry."""
     url, _, _ = issued
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         day = plant.us("2026-03-03"), plant.us("2026-03-04")
         draft = close_period(conn, "pv", *day, "test").statement
         with pytest.raises(ExportError, match=f"{draft} is draft"):

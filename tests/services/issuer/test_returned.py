@@ -36,11 +36,10 @@ from services.issuer.registration_checks import _begun, claimed, engaged
 from services.registry.entries import Registry
 from services.registry.files import read_files
 from services.registry.plan import plan
-from services.store.postgres.pool import connect
 from tests import registering
 from tests.findings import worded
 from tests.planted import planted
-from tests.services.issuer import plant
+from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
 ROOT = Path(__file__).parents[3]
@@ -102,7 +101,7 @@ def _seen(url, folder, row, files):
     """Return the texts of a statement of the files, or the faults of their submission."""
     done = registering.imported(url, _written(folder, files))
     assert not done.refused, [r.messages for r in done.results if r.messages]
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         closed = close_period(conn, row["project"], *SPAN, "test")
         said = closed.document["credentialSubject"]
         if row["at"] == "statement":

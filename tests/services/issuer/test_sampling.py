@@ -14,7 +14,6 @@ from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.pack import export
-from services.store.postgres.pool import connect
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.services.issuer import logged
@@ -34,12 +33,12 @@ def submitted(database_url, tmp_path):
 
 
 def _sample(url, name, signer, size=SIZE):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         return life.sample(conn, name, signer, size)
 
 
 def _pack(url, name, folder):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         return export(conn, name, folder)
 
 
@@ -52,7 +51,7 @@ def test_a_list_is_drawn_once_and_travels_in_the_pack(submitted, tmp_path):
     assert len({(i["device"], i["day"]) for i in said["items"]}) == 5
     with pytest.raises(StatementStateError, match="already drawn"):
         _sample(url, name, who["verifier"], Size(1, 1))
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         assert life.documents(conn, name).stored.state == "under_verification"
     folder = _pack(url, name, tmp_path / "pack")
     steps = {s.name: s for s in verify(read_pack(folder)).steps}
@@ -99,7 +98,7 @@ def test_only_a_verifier_who_is_not_the_operator_draws(submitted):
     url, who, name = submitted
     with pytest.raises(EnrolmentError):
         _sample(url, name, who["operator"])
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         assert life.documents(conn, name).stored.state == "submitted"
 
 
@@ -116,8 +115,5 @@ def test_a_verifier_draws_without_the_database(submitted, tmp_path, monkeypatch)
     tonne("statement", "sample", name, "--from", out, code=0)
     shown = tonne("statement", "sample", name, "--json").output
     assert json.loads(shown) == json.loads((tmp_path / "sampling.json").read_bytes())
-    with (
-        connect(url, role="tonne_mrv", autocommit=True) as conn,
-        pytest.raises(StatementStateError),
-    ):
+    with logged.issuer(url) as conn, pytest.raises(StatementStateError):
         accept.sampling(conn, name, json.loads(shown))

@@ -117,7 +117,7 @@ def who(database_url, tmp_path):
 
 
 def _audit(url, now=logged.NOW, held=()):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         return audit(conn, now, held)
 
 
@@ -144,7 +144,7 @@ def test_a_day_is_sealed_once_and_an_audit_holds(database_url, who):
 def test_days_that_are_read_together_hold_what_each_holds_alone(database_url, who):
     """A row at midnight would be sealed under another day, and an audit would not know why."""
     del who
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn, conn.cursor() as cursor:
+    with logged.issuer(database_url) as conn, conn.cursor() as cursor:
         fleet = load_fleet(conn)
         runs = list(together(ended(conn, fleet, logged.NOW), lambda job: job))
         assert max(map(len, runs)) > 2

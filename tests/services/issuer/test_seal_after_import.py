@@ -26,7 +26,7 @@ def who(database_url, tmp_path):
 
 
 def _audit(url):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         return audit(conn, logged.NOW).first_break
 
 
@@ -73,7 +73,7 @@ def test_a_day_whose_rows_wait_for_an_import_is_sealed_after_them(database_url, 
     plant.register(database_url, tmp_path, plant.REGISTRY)
     report = logged.seal_now(database_url, who, recheck=True)
     assert (report.refused, report.waiting, report.again) == ([], ["inv-2"], 0)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         notes = [n for step in audit(conn, logged.NOW).steps for n in step.notes]
     assert any("rows of inv-2 are not calculated from their readings" in one for one in notes)
     with connect(database_url, role="tonne_ingest", autocommit=True) as conn:

@@ -39,7 +39,7 @@ def in_background():
 
 
 def _audit(url):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         return audit(conn, logged.NOW)
 
 
@@ -82,7 +82,7 @@ def _under_way(url, *late):
 @contextmanager
 def _log_locked(url):
     """Lock the log, so that a seal waits between its snapshot and its entry."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn, conn.transaction():
+    with logged.issuer(url) as conn, conn.transaction():
         log.lock(conn)
         yield
 

@@ -59,7 +59,7 @@ def signed(file, *, key="evn", code=0, **more):
 
 def pin(url, folder, monkeypatch):
     """Pin a trust root that contains all enrolled keys."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         ring = tuple(one.key for one in signing_keys.load(conn))
     file = folder / "root.json"
     file.write_bytes(
@@ -70,7 +70,7 @@ def pin(url, folder, monkeypatch):
 
 def grades(url):
     """Return the grades of the meter in April."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         result = close_period(conn, "pv", *map(plant.us, MONTHS[1:3]), "test").result
     return {one.grade for one in result.evidence if one.kind == "meter"}
 
@@ -123,7 +123,7 @@ def test_an_auditor_checks_the_rows_from_the_pack_alone(given, monkeypatch):
     tonne("invoice", "import", signed(file), code=0)
     pin(url, file.parent, monkeypatch)
     name = logged.issue(url, who, "2026-04-01", "2026-05-01", "pv")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         pack = read_pack(export(conn, name, file.parent / "pack"))
         ring = tuple(one.key for one in signing_keys.load(conn))
     plan = json.loads(pack.files["plan.json"])
@@ -204,7 +204,7 @@ def _signed(messages, secret=GATEWAY, signer="gw-1", first=1):
 
 
 def _closed(url, tmp_path):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         closed = close_period(conn, "pv", BEGIN, END, "test")
         export(conn, closed.statement, tmp_path / closed.statement)
     pack = read_pack(tmp_path / closed.statement)
@@ -239,7 +239,7 @@ def test_a_day_that_its_gateway_signed(url, tmp_path, monkeypatch):
     shown = tonne("statement", "show", closed.statement)
     assert f"{said['shares'][2]['share_percent']} % cose-gateway" in shown.stdout
     # closed again it is the same statement; more values that nobody needs change nothing
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         assert not close_period(conn, "pv", BEGIN, END, "test").new
 
 

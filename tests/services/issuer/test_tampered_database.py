@@ -103,7 +103,7 @@ def _register(url, home):
 
 def _verifying(url, who, project, begin, end):
     """Leave a statement under verification, with a sample and an answered finding."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         name = close_period(conn, project, plant.us(begin), plant.us(end), "test").statement
         life.submit(conn, name, who["operator"])
         life.sample(conn, name, who["verifier"], Size(1, 1))
@@ -208,7 +208,7 @@ def _fill(url, home):
         conn.execute("INSERT INTO dead_letter_replay (dead_letter_id) SELECT id FROM dead_letter")
         conn.execute(MADE)
     logged.seal_now(url, who)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         signer = keys.load(home, "the-witness")
         head = log.checkpoint(conn)
         cosigning.keep(conn, head + cosign(head, "the-witness", signer[0], 1_772_000_000))

@@ -55,7 +55,7 @@ def whole(timescale, migrated_template, tmp_path_factory):
             )
     who = logged.signers(url, home)
     logged.seal_now(url, who)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         name = close_period(
             conn, "pv", plant.us("2026-03-02"), plant.us("2026-03-03"), "me"
         ).statement

@@ -25,7 +25,6 @@ from services.issuer.seal import Sealer
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings, SettingsError
-from services.store.postgres.pool import connect
 from tests.invoked import tonne
 from tests.ports import free_port
 from tests.services.issuer import logged
@@ -72,7 +71,7 @@ def test_from_seal_to_verified_pack(who, database_url, asked, authorities, tmp_p
     """The log's own clock would be all that says when days were sealed."""
     policy = asked(threshold=2)
     name = logged.verified(database_url, who)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         assert timestamps.waiting_s(conn, 2) > 0
         first = timestamps.request_missing(conn, policy)
         assert len(first.got) == 2, first
@@ -119,7 +118,7 @@ def test_an_authority_that_is_away(who, database_url, asked, authorities, tmp_pa
     name = logged.verified(database_url, who)
     authorities[1].down = True
     policy = asked(threshold=2, required="true")
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         with pytest.raises(
             ServerError, match="is not issued yet because time stamps are missing"
         ) as caught:
@@ -155,7 +154,7 @@ def test_answers_that_do_not_count_are_not_kept(who, database_url, asked, author
         "is not a token of RFC 3161": lambda _, found: found[:-40],
         "no token": lambda _, found: b"x" * 200_000,
     }
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         subject = timestamps.Subject(b"anything", None, "TN-1")
         timestamps.tokens.verify(
             east.authority.answer(timestamps.tokens.request(b"anything").content),
@@ -176,7 +175,7 @@ def test_a_clock_apart_is_said(who, database_url, asked, monkeypatch):
     """A token of a wrong clock would be kept, whichever of both is wrong."""
     policy = asked()
     monkeypatch.setattr(timestamps, "now_us", lambda: 1_700_000_000_000_000)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         done = timestamps.stamp(conn, timestamps.Subject(b"x", None, "TN-1"), policy)
     assert done.got == []
     assert "one of them is wrong" in done.owed[0]
@@ -199,7 +198,7 @@ def test_the_sealer_has_heads_stamped_and_counts(who, database_url, asked, autho
         one.down = False
     round_(asked(threshold=2))
     assert value("tonne_timestamp_waiting_seconds") == 0
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         count = conn.execute("SELECT count(*) FROM timestamp_token").fetchone()
     assert count == (2,)
 
@@ -207,7 +206,7 @@ def test_the_sealer_has_heads_stamped_and_counts(who, database_url, asked, autho
 def test_tokens_are_append_only(who, database_url, asked):
     """An early token could be taken away or exchanged in the database."""
     policy = asked()
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         logged.seal_now(database_url, who)
         timestamps.request_missing(conn, policy)
     with psycopg.connect(database_url, autocommit=True) as conn:

@@ -16,7 +16,6 @@ from services.cli.__main__ import main
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
 from services.issuer.earlier_projects import changed_late
-from services.store.postgres.pool import connect
 from tests import registering
 from tests.mrv.test_trust_root import OLD as OLD_KEYS
 from tests.mrv.test_trust_root import root, signed
@@ -77,18 +76,21 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
     assert not again.by_first_rules().supporting().late
 
 
+def _imported_us(conn):
+    """Return when each version of the registry was imported. [us UTC]"""
+    rows = conn.execute(
+        "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
+        " ORDER BY version"
+    )
+    return [us for (us,) in rows]
+
+
 def test_only_what_is_changed_after_the_period_began_is_late(url, tmp_path):
     """A plan changed between two periods would raise a finding in both."""
     registering.told(url, tmp_path, BUSES.replace(OLD, NEW), author="owner")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         project = plan_of(conn, "bus", *SPAN).project
-        times = [
-            us
-            for (us,) in conn.execute(
-                "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
-                " ORDER BY version"
-            )
-        ]
+        times = _imported_us(conn)
         end = times[-1] + 86_400_000_000
         (one,) = changed_late(conn, project, (times[1], end))
         assert (one.before, utc_text(one.changed_us)) == ("34", utc_text(times[1]))
@@ -100,7 +102,7 @@ def test_left_out_and_given_again_is_a_change(url, tmp_path):
     """A value omitted in between would count as new; only one that was never entered is new."""
     kwh = "{device: bus-1, role: vehicle%s}"
     text = BUSES.replace(kwh % "", kwh % ", kwh_per_km: %s")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
 
         def late(text):
             assert not registering.told(url, tmp_path, text).refused
@@ -118,15 +120,9 @@ def test_what_is_given_for_the_first_time_after_the_period_began_is_late(url, tm
     """A value would be left out until the readings are known."""
     text = BUSES.replace("role: vehicle}", "role: vehicle, kwh_per_km: 1.2}")
     registering.told(url, tmp_path, text, author="owner")
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         project = plan_of(conn, "bus", *SPAN).project
-        (first, second) = (
-            us
-            for (us,) in conn.execute(
-                "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
-                " ORDER BY version"
-            )
-        )
+        first, second = _imported_us(conn)
         assert changed_late(conn, project, SPAN) == ()
         (one,) = changed_late(conn, project, (first + 1, second))
         assert (one.device, one.parameter, one.before) == ("bus-1", "kwh_per_km", None)
@@ -173,10 +169,8 @@ def test_a_new_id_has_the_values_of_the_meter_that_it_replaces(
     """After a meter replacement, the issued value would apply to the old id only."""
     first = BUSES.replace(SERVED % "", SERVED % ", kwh_per_km: 1.0")
     assert not registering.told(url, tmp_path, first).refused
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        (from_us,) = conn.execute(
-            "SELECT (extract(epoch FROM max(imported)) * 1000000)::bigint + 1 FROM registry_version"
-        ).fetchone()
+    with logged.issuer(url) as conn:
+        from_us = _imported_us(conn)[-1] + 1
         said = registering.told(
             url, tmp_path, with_second(f", to: {end}", begin, value), author="owner"
         )
@@ -199,7 +193,7 @@ def test_what_counts_is_of_whom_the_project_s_kilometres_are(url, tmp_path, metr
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 600_000_000)
     for n in range(7):
         plant.send(url, f"z-{n}", times, odometer_m=np.arange(len(times)) * metres)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         assert len(plan_of(conn, "again", *SPAN).late) == late
 
 
@@ -276,6 +270,6 @@ def test_a_period_closes_by_the_evidence_that_the_pinned_trust_root_asks_for(
 
 def shown_asked(url):
     """Preview two days; return the result, and the required grades stated in the statement."""
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         found = preview_period(conn, "bus", *SPAN)
     return found.result, claims_of(found.document).evidence.asked

@@ -172,7 +172,7 @@ def _added_up(conn):
 def test_a_change_of_the_registry_alone_adds_no_day_up_again(database_url, tmp_path):
     """A serial number entered would have years of a whole city added up again."""
     planted(plant.quarter_hours, database_url, tmp_path)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         assert gauges.refresh_days(conn) > 0
         text = plant.REGISTRY.replace("name: ", "name: New ", 1)
         plant.register(database_url, tmp_path, text)

@@ -44,7 +44,7 @@ def url(database_url, tmp_path):
 
 
 def _close(url, begin="2026-03-02", end="2026-03-03", **more):
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         return close_period(conn, "pv", plant.us(begin), plant.us(end), "test", **more)
 
 
@@ -67,7 +67,7 @@ def test_statement_and_pack_hold_both_witnesses(url, tonne, tmp_path):
     assert (invoice["kind"], invoice["witnessed"]) == ("invoice", "9000000")
     assert subject["materiality"]["material"] is True
     assert _close(url).statement == closed.statement
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(url) as conn:
         folder = export(conn, closed.statement, tmp_path / "pack")
     plan = json.loads((folder / "plan.json").read_text("utf-8"))
     assert [i["number"] for i in plan["invoices"]] == ["HD-7"]
@@ -154,7 +154,7 @@ def test_a_correction_shows_what_it_changes(database_url, tmp_path):
     )
     assert Decimal(change["reduction_t"]) * 10**12 == is_ - was > 0
     assert canonical.encode(_close(database_url).document) == canonical.encode(again.document)
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         folder = export(conn, again.statement, tmp_path / "pack")
     assert verify(read_pack(folder)).consistent
 
@@ -173,7 +173,7 @@ def test_late_readings_open_the_correction_by_themselves(database_url, tmp_path)
     (told,) = report.corrections
     assert told.startswith(f"readings of {name} changed: {name[:-1]}2 is the draft")
     assert logged.seal_now(database_url, who, recheck=True).corrections == []
-    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+    with logged.issuer(database_url) as conn:
         states = {one.id: one.state for one in statements.all_of(conn)}
         (drafted,) = statements.events(conn, f"{name[:-1]}2")
     assert states == {name: "issued", f"{name[:-1]}2": "draft"}

@@ -16,7 +16,7 @@ from mrv.report import make_programme
 from mrv.report.words import Words as ReportWords
 from services.api.client import Client
 from services.api.console.routes import sewers as sewer_map
-from services.api.console.routes.year import finding, outside, shortfalls
+from services.api.console.routes.year import finding, shortfalls
 from services.api.console.translations import Words
 from services.issuer.planning import unfit_plans
 from services.processing.registry_import import import_registry
@@ -69,29 +69,6 @@ def test_pages_open_in_every_language(city, language):
         assert f'<html lang="{language}">' in text
         assert foreign_parts(text) == []
         assert get(city, page.format(language)).status_code == 401
-
-
-def test_the_programme_is_that_of_the_api(city):
-    """The page would show other tonnes than the report that is submitted."""
-    said = city.ask("/v1/programme/report", "auditor", params={"year": 2026}).json()
-    text = shown(city, "/console/en/programme?year=2026")
-    for one in said["systems"]:
-        assert one["title"] in text
-        assert one["tCO2"] is not None or one["reason"] is None or one["reason"] in text
-    for one in said["actions"]:
-        assert one["name"] in text
-    listed = [p for s in said["systems"] for p in s["projects"]] + said["without_system"]
-    known = [Decimal(p["monitored_t"]) for p in listed if p["counted"] and p["monitored_t"]]
-    t = Words("en")
-    avoided = t("finding.avoided", tonnes=t.tonnes(sum(known)), year=2026)
-    others = [Decimal(p["monitored_t"] or 0) for p in listed if not p["counted"]]
-    beside = outside([(one, None) for one in others], t, 2026)
-    found = avoided if known else beside or t("finding.none", year=2026)
-    assert f'<h1 class="finding">{found}' in text
-    cookies = session(city, "auditor")
-    file = get(city, "/console/en/programme/report.xlsx?year=2026", cookies).content
-    titles = [c.value for c in load_workbook(BytesIO(file))["Systems"]["B"]]
-    assert {one["title"] for one in said["systems"]} <= set(titles)
 
 
 def test_places_projects_and_actions_are_called_by_their_names(city, tmp_path):

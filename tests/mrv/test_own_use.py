@@ -87,8 +87,8 @@ def _bill(quantity, value):
 def test_own_use_that_no_invoice_covers_has_the_grade_of_the_meter():
     """A meter that hides what a plant draws would be graded by the invoice of what it delivers."""
     export, drawn = _of("energy_export", 100_000), _of("energy_import", 2_000)
-    export.value[: DAY // 2] = 0
-    sold = replace(_bill("energy_export", 50_000), value=int(export.value.sum()))
+    export.value[: DAY // 2] = 1_000
+    sold = replace(_bill("energy_export", 50_500), value=int(export.value.sum()))
 
     def of(*invoices):
         given = SupportingData(invoices=invoices, accounting=ACCOUNTING)
@@ -102,5 +102,7 @@ def test_own_use_that_no_invoice_covers_has_the_grade_of_the_meter():
 
     assert of(sold) == (["C"], [(True, False)])
     assert of(sold, _bill("energy_import", 2_000)) == (["B"], [(True, False)] * 2)
+    # one with a tolerance of most of its amount shows nothing
+    assert of(sold, replace(_bill("energy_import", 20_000), percent=95))[0] == ["C"]
     # an invoice of more shows what the meter hides
     assert of(sold, _bill("energy_import", 20_000)) == (["C"], [(True, False), (False, True)])

@@ -90,12 +90,15 @@ def test_own_use_that_no_invoice_covers_has_the_grade_of_the_meter():
     export.value[: DAY // 2] = 1_000
     sold = replace(_bill("energy_export", 50_500), value=int(export.value.sum()))
 
+    counts = []
+
     def of(*invoices):
         given = SupportingData(invoices=invoices, accounting=ACCOUNTING)
         result = close(
             WIND, WIDER, {"m-1": CERTIFICATES["inv-1"]}, IntervalRows.concat([export, drawn]),
             FROM, FROM + DAY_US, factors.load(), 0, given,
         )  # fmt: skip
+        counts.append(Fraction(result.devices[0].counted))
         meters = (item for item in result.evidence if item.name == "m-1")
         grades = [item.grade for item in meters if Fraction(item.tonnes)]
         return sorted(grades), [(c.holds, Fraction(c.effect_t) > 0) for c in result.cross_checks]
@@ -106,3 +109,5 @@ def test_own_use_that_no_invoice_covers_has_the_grade_of_the_meter():
     assert of(sold, replace(_bill("energy_import", 20_000), percent=95))[0] == ["C"]
     # an invoice of more shows what the meter hides
     assert of(sold, _bill("energy_import", 20_000)) == (["C"], [(True, False), (False, True)])
+    # and counts in its place
+    assert counts[0] == counts[1] == counts[-1] + 18_000 * DAY

@@ -202,11 +202,20 @@ class RatedPower:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnUse:
+    """Highest own use of generators of a class, as a share of the rated power, and its source."""
+
+    of_rated: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceClass:
     """
     Kind of device with its channels in column order; `limits` apply to its message times.
 
-    `rated_power` is the usual rating of such devices, None if a rating limits nothing.
+    `rated_power` is the usual rating of such devices, None if a rating limits nothing.  `own_use`
+    is None if no source states it.
     """
 
     id: str
@@ -214,6 +223,7 @@ class DeviceClass:
     channels: dict[str, Channel]
     limits: Limits = NO_LIMITS
     rated_power: RatedPower | None = None
+    own_use: OwnUse | None = None
 
     @property
     def registers(self) -> list[Channel]:
@@ -240,13 +250,14 @@ def parse(document: dict[str, Any]) -> DeviceClass:
     for channel in channels.values():
         _check(document["id"], channel, channels)
     limits = NO_LIMITS.changed(document.get("limits", {}), f"class {document['id']}")
-    rated = document.get("rated_power")
+    rated, own = document.get("rated_power"), document.get("own_use")
     return DeviceClass(
         document["id"],
         document["title"],
         channels,
         limits,
         None if rated is None else RatedPower(**rated),
+        None if own is None else OwnUse(**own),
     )
 
 

@@ -209,10 +209,14 @@ class FallenRegisters:
             known = register != NULL
             if not known.all():
                 time_us, register = time_us[known], register[known]
-            fallen = self._of_one(device, channel, time_us, register)
+            breaks = self._of_one(device, channel, time_us, register)
+            edges = self._at_exchanges(device, channel, time_us, register)
+            crossed = (_crossed(block, of, edge) for edge in edges)
+            false = {one.at_us: one._replace(entered=True) for one in crossed if one.crossed}
+            fallen = [_crossed(block, of, one) for one in breaks if one.at_us not in false]
+            fallen = sorted([*fallen, *false.values()], key=_at)
             if fallen:
-                crossed = tuple(_crossed(block, of, one) for one in fallen)
-                yield (device.id, str(channel.quantity)), crossed
+                yield (device.id, str(channel.quantity)), tuple(fallen)
 
     def swapped(self, block: Frame) -> Iterator[tuple[Key, tuple[tuple[int, int], ...]]]:
         """
@@ -268,6 +272,22 @@ class FallenRegisters:
             )
             for k, day in zip(places, since, strict=True)
         )
+
+    def _at_exchanges(
+        self, device: Device, channel: Channel, time_us: Int64, value: Int64
+    ) -> Iterator[Fallen]:
+        """Yield the steps of a register at both ends of its entered exchanges."""
+        for row in device.exchanged:
+            here = channel.name in (row.channel, row.other)
+            if here and row.from_us < self.to_us and row.to_us > self.from_us:
+                for k in (np.searchsorted(time_us, [row.from_us, row.to_us]) - 1).tolist():
+                    if 0 <= k < len(time_us) - 1:
+                        times, values = (some[k : k + 2].tolist() for some in (time_us, value))
+                        yield Fallen(channel.name, *times, *values)
+
+
+def _at(fall: Fallen) -> int:
+    return fall.at_us
 
 
 def _crossed(block: Frame, of: slice, fall: Fallen) -> Fallen:

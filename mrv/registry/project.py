@@ -284,7 +284,8 @@ class Fallen(NamedTuple):
     A fall of a cumulative register: readings before and after. [us UTC, base units]
 
     `brief`: it returned to the earlier value within a few readings; `taken_off`: within half a day.
-    `crossed`: register of the same device that went on from its values, and it from that one's.
+    `crossed`: register of the same device that went on from its values, and it from that one's;
+    `entered` if that is so only by an entered exchange of the two, which begins or ends there.
     """
 
     channel: str
@@ -295,6 +296,7 @@ class Fallen(NamedTuple):
     brief: bool = False
     taken_off: bool = False
     crossed: str = ""
+    entered: bool = False
 
 
 class MeteredOutside(NamedTuple):

@@ -19,8 +19,6 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
-import numpy as np
-
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.coverage import joined
 from mrv.accounting.device_period import Monitored
@@ -39,6 +37,7 @@ from mrv.rules.effects import LABORATORY
 from mrv.rules.facts import Facts
 from mrv.rules.invoiced_use import applied
 from mrv.rules.invoices import ALIKE, invoiced_sums
+from mrv.rules.operation import alone_by, most_own_use
 from mrv.rules.published import published_of
 
 # of a value that has no account at 0: its effect at a hundredth less, a hundred times
@@ -147,7 +146,9 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
                 _by_division(account, of, view),
                 _by_own_use(facts, view),
             )
-            yield _meter(view, grade, tonnes * (1 - alone), sorted(invoices))
+            diagram = alone_by(facts, view)
+            papers = [*sorted(invoices), *([diagram.document] if diagram else ())]
+            yield _meter(view, grade, tonnes * (1 - alone), papers)
             if not alone:
                 continue
             tonnes *= alone
@@ -222,22 +223,13 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
 
 
 def _by_own_use(facts: Facts, meter: Monitored) -> Fraction:
-    """
-    Return the share of a meter's quantity that own use may take, if no invoices cover that.
-
-    A generator draws at its highest rate at most, in time in which its readings show no delivery.
-    """
+    """Return the share of a meter's quantity that own use may take, if no invoices cover that."""
     if not meter.needs.less or not meter.counts:
         return ZERO
-    shown = ((c.from_us, c.to_us) for c in facts.checks
-             if c.quantity == meter.needs.less and meter.device.id in c.devices
-             and c.holds and c.against in facts.evidence.documents)  # fmt: skip
-    begin, end = meter.span_us
-    if length(shown, begin, end) >= (1 - TOLERANCE) * (end - begin):
+    own = replace(meter, needs=replace(meter.needs, quantity=meter.needs.less, side="project"))
+    if facts.evidence.invoiced(own) and not _by_readings_outside(facts, facts.evidence, own):
         return ZERO
-    idle = (meter.service.value == 0) | (meter.service.estimated_us > 0)
-    hours = Fraction(int(np.count_nonzero(idle)) * INTERVAL_US, HOUR_US)
-    return min(Fraction(1), (meter.rate or ZERO) * hours / meter.counts)
+    return min(Fraction(1), most_own_use(facts, meter) / meter.counts)
 
 
 def _by_replacements(facts: Facts, meter: Monitored) -> Fraction:

@@ -24,8 +24,10 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
 from mrv.rounding import amount_text, decimal_text
+from mrv.rules.account import ZERO
 from mrv.rules.effects import Cap, Judged, Level, RuleReport
 from mrv.rules.facts import Facts, node
+from mrv.rules.invoiced_use import MORE
 from mrv.texts import Text, text
 
 _PLACES = 6
@@ -101,7 +103,34 @@ def lower_invoices(facts: Facts) -> Iterator[Judged]:
         texts = tuple(_figures(stated) for stated in differing if stated.less)
         devices = tuple(sorted(names))
         yield RuleReport(False, text("EVD-03.invoices_less", devices=devices, invoices=texts))
+    yield from _own_use(facts)
     yield from _explained(facts, compared)
+
+
+def _own_use(facts: Facts) -> Iterator[Judged]:
+    """Yield limits on generators whose invoices state more own use than their meters."""
+    more, texts = dict[tuple[int, ...], int](), dict[tuple[int, ...], list[Text]]()
+    reached = dict[str, int]()
+    for check in sorted(facts.checks, key=lambda c: (c.from_us, -int(c.theirs), c.against)):
+        of = [i for i, m in enumerate(facts.views) if m.device.id in check.devices]
+        less = int(check.theirs) - int(check.ours)
+        evidence = check.against in facts.evidence.documents and check.holds is False
+        narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
+        own = {facts.views[i].needs.less for i in of} == {check.quantity}
+        known = own and Fraction(check.coverage) >= COVERED
+        apart = all(check.from_us >= reached.get(name, check.from_us) for name in check.devices)
+        if evidence and narrow and known and apart and less > 0:
+            reached |= dict.fromkeys(check.devices, check.to_us)
+            more[*of] = more.get((*of,), 0) + less
+            texts.setdefault((*of,), []).append(
+                _figures(_Stated(check, int(check.ours) - check.outside, ZERO))
+            )
+    for places, less in more.items():
+        counted = sum((facts.views[i].counts for i in places), start=ZERO)
+        yield Cap(node(Level.DEVICE, places), counted - less, MORE)
+        devices = tuple(dict.fromkeys(facts.views[i].device.id for i in places))
+        yield RuleReport(False, text("EVD-03.own_use_more", devices=devices,
+                                     invoices=tuple(texts[places])))  # fmt: skip
 
 
 def _explained(facts: Facts, compared: Sequence[_Stated]) -> Iterator[RuleReport]:

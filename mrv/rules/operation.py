@@ -19,12 +19,14 @@ from fractions import Fraction
 
 import numpy as np
 
+from ingest import classes
 from ingest.model import HOUR_US
 from mrv.accounting.device_period import Kind, Monitored, Stretch
 from mrv.accounting.entered_values import named, undocumented
 from mrv.accounting.evidenced_time import together_us
 from mrv.calendar import local_span
 from mrv.model import LINE_DIAGRAM
+from mrv.registry.project import Document
 from mrv.rounding import amount, decimal_text, exact_sum, figure, six_places
 from mrv.rules.consumption import stands_still
 from mrv.rules.effects import Cap, Judged, Level, RuleReport
@@ -219,10 +221,36 @@ def _missing(facts: Facts) -> Text | None:
     return text("MTR-11.no_meter", roles=roles, device=served[:_LISTED])
 
 
+def line_diagram(facts: Facts) -> Document | None:
+    """Return a third party's line diagram from before the period, if there is one."""
+    documents = [d for d in facts.supporting.documents if d.parameter == LINE_DIAGRAM]
+    lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
+    return documents[0] if lacks is None else None
+
+
+def alone_by(facts: Facts, meter: Monitored) -> Document | None:
+    """Return the line diagram by which a meter's own use is at most that of its class, if any."""
+    own_use = classes.load()[meter.device.class_id].own_use
+    return line_diagram(facts) if own_use and meter.needs.less else None
+
+
+def most_own_use(facts: Facts, meter: Monitored) -> Fraction:
+    """
+    Return what a generator may have drawn through its meter in the period. [base units]
+
+    It draws at its highest rate whenever it delivers nothing; alone behind its meter, at the rate
+    of its class.
+    """
+    begin, end = meter.span_us
+    hours, own_use = Fraction(end - begin, HOUR_US), classes.load()[meter.device.class_id].own_use
+    if own_use and alone_by(facts, meter):
+        return Fraction(str(own_use.of_rated)) * (meter.device.rated_power_w or 0) * hours
+    return max(Fraction(0), (meter.rate or 0) * hours - meter.counts)
+
+
 def claimed_twice(facts: Facts) -> Iterator[Judged]:
     """CLM-03: yield reports of quantities that may be one energy, without a line diagram."""
-    documents = facts.supporting.documents
-    lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
+    document, documents = line_diagram(facts), facts.supporting.documents
     for value, other in facts.methodology.apart:
         names, tonnes = [], []
         for role in (value, other):
@@ -234,10 +262,10 @@ def claimed_twice(facts: Facts) -> Iterator[Judged]:
             continue
         both: dict[str, Value] = {"device": names[0], "role": value}
         both |= {"other": names[1], "other_role": other}
-        if lacks is None:
-            document = next(d for d in documents if d.parameter == LINE_DIAGRAM)
+        if document is not None:
             yield RuleReport(True, text("CLM-03.apart", **both, document=named(document)))
             continue
+        lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first) or ""
         request = text("document.lacking", parameter=LINE_DIAGRAM, lacks=lacks)
         priced = text("CLM-03.both", **both, cost=tonnes[0], other_cost=tonnes[1])
         yield RuleReport(False, (priced, request))

@@ -289,35 +289,43 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
     """REG-03: yield reports of registers with a break of sequence and no registered replacement."""
     for view in facts.price.views:
         fallen = facts.supporting.fallen.get((view.device.id, view.needs.quantity), ())
-        for falls, gaps in _causes(view, fallen, facts.price.pricing) if fallen else ():
+        causes = [*_causes(view, fallen, facts.price.pricing)] if fallen else []
+        crossed = [fall for fall in fallen if fall.crossed]
+        for k in range(0, len(crossed), 2):  # from one end to the other
+            ends = crossed[k : k + 2]
+            lost = [gap for falls, gaps in causes if {*falls} & {*ends} for gap in gaps]
+            if lost or any(fall.entered for fall in ends):
+                yield _crossed(view, ends, lost, facts.timezone)
+        for falls, gaps in causes:
             named = [*_left_by(falls[0], fallen), *falls]
             if named[0].crossed:
-                yield _crossed(view, named[0], fallen, gaps, facts.timezone)
                 continue
             yield from _named(view, named, gaps, facts.timezone)
             yield from _exchanged(view, falls[0], facts)
 
 
 def _crossed(
-    meter: Monitored, fall: Fallen, fallen: Sequence[Fallen], gaps: Iterable[GapOutcome],
-    timezone: str,
-) -> Text:  # fmt: skip
-    """Return the text of two registers of a device that arrive under each other's name."""
+    meter: Monitored, ends: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
+) -> Text:
+    """Return the text of two registers of a device under each other's name, sent or entered so."""
     name, other = (
         profiles.register_of_column(meter.device.class_id, column).name
-        for column in (fall.channel, fall.crossed)
+        for column in (ends[0].channel, ends[0].crossed)
     )
-    later = (one for one in fallen if one.at_us > fall.at_us and one.crossed == fall.crossed)
-    begin, end = (
-        local_text(one.at_us, timezone) if one else "..." for one in (fall, next(later, None))
-    )
+    begin, *end = (local_text(fall.at_us, timezone) for fall in ends)
+    where = {"device": meter.device.id, "role": meter.bound.role, "register": name, "other": other}
+    effect = _effect(meter, [*gaps])
+    for entry in meter.device.exchanged:
+        edges = entry.from_us, entry.to_us
+        if any(f.entered and f.since_us < us <= f.at_us for f in ends for us in edges):
+            first, last = (local_text(us, timezone) for us in edges)
+            return text("REG-03.not_exchanged", **where, begin=first, end=last, effect=effect,
+                        at=(begin, *end))  # fmt: skip
     row = (
-        f"{{channel: {name}, with: {other}, from: {begin}, to: {end}, reason: ..., document: ...}}"
+        f"{{channel: {name}, with: {other}, from: {begin}, to: {(*end, '...')[0]}, reason: ...,"
+        " document: ...}"
     )
-    return text(
-        "REG-03.crossed", device=meter.device.id, role=meter.bound.role, register=name,
-        other=other, at=begin, effect=_effect(meter, [*gaps]), row=row,
-    )  # fmt: skip
+    return text("REG-03.crossed", **where, at=begin, effect=effect, row=row)
 
 
 def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
@@ -420,6 +428,8 @@ def _left_by(jump: Fallen, fallen: Sequence[Fallen]) -> list[Fallen]:
 
 def _effect(meter: Monitored, lost: Sequence[GapOutcome]) -> Text:
     """Return the text of unknown time, and its tonnes."""
+    if not lost:
+        return text("REG-03.none_unknown")
     tonnes = sum(
         (Fraction(g.cost_t) + Fraction(g.forgone_at_most_t or 0) for g in lost), start=Fraction(0)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ingest.profiles import register_of_column
-from tests.docket.distorting import at_channel, moment_of, said, times_within
+from tests.docket.distorting import at_channel, moment_of, restarted, said, times_within
 from tests.docket.shapes import DAY_US, HOUR_US
 from tests.docket.world import World
 
@@ -121,6 +121,53 @@ def crossed(
                         strict=True))  # fmt: skip
         row |= {"reason": "an update of the gateway", "document": "the gateway's mapping"}
         world.registered(device)["exchanged_channels"] = [row]
+
+
+@said
+def exchange_entered(
+    world: World, device: str, of: list[str], spans: list[list[str]], *, restarts: bool = False
+) -> None:
+    """
+    Channels are entered as sent under each other's name, which they were not.
+
+    `restarts`: replacements of the first channel at each edge join its values.
+    """
+    row, some = world.registered(device), world.readings[device]
+    names = [register_of_column(row["class"], channel).name for channel in of]
+    here, there = (some.columns[channel] for channel in of)
+    for begin, end in spans:
+        times = (world.month.wall(at).isoformat() for at in (begin, end))
+        row.setdefault("exchanged_channels", []).append(
+            dict(zip(("channel", "with", "from", "to"), (*names, *times), strict=True))
+            | {"reason": "an update of the gateway", "document": "the gateway's mapping"}
+        )
+        edges = ((begin, here, there), (end, there, here)) if restarts else ()
+        for at, before, after in edges:
+            at_us = moment_of(world, at)
+            place = int(np.searchsorted(some.time_us, at_us))
+            last, first = int(before[place - 1]), int(after[place])
+            more = {"document": "protocol with photographs", "same_meter": True}
+            row.setdefault("replacements", []).append(
+                restarted(world, f"{device}.{of[0]}", at_us, last, first, **more)
+            )
+
+
+@said
+def also_counts(world: World, on: str, of: str, times: float, start: int = 10**6) -> None:
+    """A device has a further register, which counts in proportion to its first one."""
+    device, channel = at_channel(on)
+    columns = world.readings[device].columns
+    values = columns[of]
+    columns[channel] = start + np.floor((values - values[0]) * times).astype(np.int64)
+
+
+@said
+def limited(world: World, on: str, **limits: object) -> None:
+    """Limits of the quality tests of a channel are entered."""
+    device, channel = at_channel(on)
+    first = world.month.midnight(world.month.before(20))
+    row = {"channel": channel, "from": first, "reason": "by the maker", **limits}
+    world.registered(device).setdefault("quality", []).append(row)
 
 
 @said

@@ -117,7 +117,9 @@ def gateway_of(world: World, on: str, of: str) -> None:
 
 
 @said
-def readings_of_common(world: World, main: str, like: str, of: list[str], by: float) -> None:
+def readings_of_common(
+    world: World, main: str, like: str, of: list[str], by: float, **more: Any
+) -> None:
     """A common meter counts what its users consume, and a joint reading of it is entered."""
     row = {**deepcopy(world.registered(like)), "id": main, "serial": "S-COMMON"}
     row["calibrations"][0] |= {"serial": "S-COMMON", "certificate": "C-COMMON"}
@@ -128,7 +130,7 @@ def readings_of_common(world: World, main: str, like: str, of: list[str], by: fl
         total = sum(world.readings[one].columns[channel] for one in of)
         some.columns[channel] = values * 0 + (total * by).astype(values.dtype)
     world.readings[main] = some
-    world.project["shared_meters"] = [{"main": main, "users": of}]
+    world.project["shared_meters"] = [{"main": main, "users": of, **more}]
 
 
 @said

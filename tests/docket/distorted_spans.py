@@ -158,10 +158,14 @@ def line_added(world: World, of: str, share: float) -> None:
 
 
 @said
-def draw_billed(world: World, of: str, by: float = 1.0) -> None:
+def draw_billed(
+    world: World, of: str, by: float = 1.0, first: str = "", end: str = "", **values: Any
+) -> None:
     """The supplier's invoice of what a generator draws is provided too."""
-    one = invoice(world, of, world.month.first, world.month.end)
-    inside = world.month.inside
+    days = [str(world.month.first), str(world.month.end)]
+    begin, after = (given or usual for given, usual in zip((first, end), days, strict=True))
+    one = invoice(world, of, date.fromisoformat(begin), date.fromisoformat(after))
+    inside = times_within(world, world.month.times_us, begin, after)
     amount = float(world.made[of]["energy_import_wh"][inside].sum()) / 1000 * by
     more = {"id": f"{one['id']}-draw", "number": f"{one['number']}-draw"}
     more |= {
@@ -169,4 +173,16 @@ def draw_billed(world: World, of: str, by: float = 1.0) -> None:
         "quantity": "energy_import",
         "amount": rounded(amount, one["unit"]),
     }
-    world.invoices.append(one | more)
+    world.invoices.append(one | more | values)
+
+
+@said
+def lines_corrected_apart(world: World, of: list[str], by: float, **values: Any) -> None:
+    """Each line of a document is corrected by a document of its own, to a share of the line."""
+    lines = [one for one in world.invoices if {*of} & {*one["devices"]}]
+    for one in lines:
+        new = {"id": f"{one['id']}-new", "number": f"{one['number']}-{one['id']}"}
+        new |= {"corrects": one["id"], "reason": "adjusted", "sha256": sha(f"{one['id']} adjusted")}
+        world.invoices.append(
+            {**one, **new, "amount": rounded(one["amount"] * by, one["unit"]), **values}
+        )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ingest import profiles
-from ingest.model import INTERVAL_US, Device, Exchange, Fleet, Frame
+from ingest.model import INTERVAL_US, Device, Exchange, Fleet, Frame, Replacement
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from tests.mrv import plant
@@ -38,9 +38,9 @@ CROSSED = (np.arange(len(TIMES)) >= BEGIN) & (np.arange(len(TIMES)) < END)
 OWN = 90_000 + np.arange(len(TIMES)) * 20
 
 
-def panels(crossed=None, rows=(), power=POWER, own=OWN):
+def panels(crossed=None, rows=(), power=POWER, own=OWN, swaps=()):
     """Close four weeks of panels whose registers are crossed in some readings."""
-    devices = (replace(PANELS[0], exchanged=tuple(rows)),)
+    devices = (replace(PANELS[0], exchanged=tuple(rows), replacements=swaps),)
     made = generated() + 7_000_000
     mask = np.zeros(len(TIMES), dtype=bool) if crossed is None else crossed
     gauges = {IMPORT: np.where(mask, made, own)}
@@ -80,6 +80,30 @@ def test_a_row_of_registers_that_were_not_crossed_gives_nothing(power, last):
     truth = panels(own=bought, power=power)
     assert tonnes(panels(own=bought, power=power, rows=[row(last=last)])) <= tonnes(truth)
     assert tonnes(panels(own=bought, power=power, rows=[row(0, last)])) <= tonnes(truth)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_row_that_the_readings_contradict_is_named(restarted):
+    """A verifier would be asked for a second row, or see only that something was replaced."""
+    swaps = ()
+    if restarted:
+        made = generated() + 7_000_000
+        swaps = tuple(
+            Replacement(GENERATION, int(TIMES[at]), int(last[at - 1]), int(first[at]), True)
+            for at, last, first in ((BEGIN, made, OWN), (END, OWN, made))
+        )
+    said = detail(panels(rows=[row()], swaps=swaps))
+    assert "readings contradict" in said
+    assert not ROW.findall(said)
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_row_with_wrong_times_is_to_be_corrected(hours):
+    """An operator who entered another hour would be asked to enter the exchange once more."""
+    said = detail(panels(CROSSED, [row(BEGIN + 4 * hours)]))
+    assert "Correct `from` and `to`" in said
+    assert not ROW.findall(said)
+    assert not detail(panels(CROSSED, [row()]))
 
 
 @pytest.mark.parametrize("last", [END, len(TIMES) - 1])

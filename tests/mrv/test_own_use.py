@@ -87,8 +87,10 @@ def _bill(quantity, value):
 def test_own_use_that_no_invoice_covers_has_the_grade_of_the_meter():
     """A meter that hides what a plant draws would be graded by the invoice of what it delivers."""
     export, drawn = _of("energy_export", 100_000), _of("energy_import", 2_000)
-    export.value[: DAY // 2] = 0
-    sold = replace(_bill("energy_export", 50_000), value=int(export.value.sum()))
+    export.value[: DAY // 2] = 1_000
+    sold = replace(_bill("energy_export", 50_500), value=int(export.value.sum()))
+
+    counts = []
 
     def of(*invoices):
         given = SupportingData(invoices=invoices, accounting=ACCOUNTING)
@@ -96,11 +98,16 @@ def test_own_use_that_no_invoice_covers_has_the_grade_of_the_meter():
             WIND, WIDER, {"m-1": CERTIFICATES["inv-1"]}, IntervalRows.concat([export, drawn]),
             FROM, FROM + DAY_US, factors.load(), 0, given,
         )  # fmt: skip
+        counts.append(Fraction(result.devices[0].counted))
         meters = (item for item in result.evidence if item.name == "m-1")
         grades = [item.grade for item in meters if Fraction(item.tonnes)]
         return sorted(grades), [(c.holds, Fraction(c.effect_t) > 0) for c in result.cross_checks]
 
     assert of(sold) == (["C"], [(True, False)])
     assert of(sold, _bill("energy_import", 2_000)) == (["B"], [(True, False)] * 2)
+    # one with a tolerance of most of its amount shows nothing
+    assert of(sold, replace(_bill("energy_import", 20_000), percent=95))[0] == ["C"]
     # an invoice of more shows what the meter hides
     assert of(sold, _bill("energy_import", 20_000)) == (["C"], [(True, False), (False, True)])
+    # and counts in its place
+    assert counts[0] == counts[1] == counts[-1] + 18_000 * DAY

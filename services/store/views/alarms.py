@@ -179,7 +179,7 @@ class Group(NamedTuple):
 
     @property
     def cost_t(self) -> Decimal:
-        """Return the total deduction since they began; 0 if none has a price. [t]"""
+        """Return the reduction lost since the alarms began; 0 if it is not known. [t]"""
         days = Decimal((datetime.now(UTC) - self.since).total_seconds()) / _DAY_S
         return (self.cost_t_per_day or Decimal(0)) * days
 

@@ -141,7 +141,7 @@ class Handover:
         self._statuses: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
 
     def close(self) -> None:
-        """Close the bell, after both threads have ended."""
+        """Close the descriptors that wake the threads, after both threads have ended."""
         self.bell.close()
 
     # the receiving thread

@@ -171,7 +171,7 @@ class Group(NamedTuple):
 
     @property
     def cost_t_per_day(self) -> Decimal | None:
-        """Return the total deduction per day; None if none has a price. [t]"""
+        """Return the reduction lost per day by these alarms; None if it is not known. [t]"""
         return added(
             None if alarm["cost_t_per_day"] is None else Decimal(str(alarm["cost_t_per_day"]))
             for alarm in self.alarms

@@ -174,7 +174,7 @@ class Outcome:
 
     @property
     def taken(self) -> bool:
-        """Return whether the receiver accepted it."""
+        """Return whether the receiver accepted the message."""
         return self.status is not None and _DONE <= self.status < _MULTIPLE
 
 

@@ -214,7 +214,7 @@ class OwnUse:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A device's sums in one stretch of the period: quantity, service time and lost time."""
+    """A device's sums in one week of the period: quantity, service time and lost time."""
 
     value: int
     lost_us: int
@@ -321,7 +321,7 @@ class Monitored:
 
     @property
     def delivered(self) -> int:
-        """Return the sum of its stretches. [base units]"""
+        """Return the sum of its weeks. [base units]"""
         return sum(stretch.value for stretch in self.stretches)
 
     def quantity(self, span_us: Span) -> int:

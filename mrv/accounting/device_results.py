@@ -56,7 +56,7 @@ class Pricing:
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
-        """Return how far a base unit's emissions by its own meter exceed the entered. [tCO2e]"""
+        """Return by how much a base unit emits more by its own meter than as entered. [tCO2e]"""
         reductions = self._unit(
             replace(monitored, params={**monitored.params, **monitored.measured}), year
         )

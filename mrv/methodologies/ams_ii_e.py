@@ -55,7 +55,7 @@ _DAYS = ParameterSpec(
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Return degree days [K s] as [K d], electricity as [MWh], and the line pro rata."""
+    """Return degree days [K s] as [K d], electricity as [MWh], and the regression line."""
     del factors, year
     return {
         "intercept_mwh": parameters["intercept_mwh"] * gaining_part_of_year(activities),

@@ -160,7 +160,7 @@ class Terms:
     Inputs shared by all accounts of a period.
 
     `parameters`: parameters as entered, with the means of samples.  `parts`: activities that depend
-    on time alone, by calendar year.  `stretches`: edges of stretches of about a week. [interval
+    on time alone, by calendar year.  `stretches`: edges of the weeks. [interval
     numbers]
     """
 

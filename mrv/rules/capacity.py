@@ -100,7 +100,7 @@ def used_of(
     charges: Collection[Kind] = CHARGES,
 ) -> Fraction:  # fmt: skip
     """
-    Return a meter's use in stretches, with charges for lost time and by service. [base units]
+    Return a meter's use in a run of weeks, with charges for lost time and by service. [base units]
 
     Where a plant's meter is missing for less than half of the time, its mean rate applies to that
     time, as its highest rate would allow any service.
@@ -163,7 +163,7 @@ def _capacities(facts: Facts) -> Iterator[Capacity]:
 
 
 def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
-    """Return the service above the design capacity, by stretch. [base units]"""
+    """Return the service above the design capacity, by week. [base units]"""
     result: dict[int, Fraction] = {}
     for capacity in _capacities(facts):
         for week in _weeks(facts, capacity) if {*capacity.serves} <= {*roles} else ():

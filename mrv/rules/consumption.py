@@ -1,7 +1,7 @@
 """
 Rules MTR-05 and MTR-06: plausible consumption of a service, and the service that it allows.
 
-MTR-05: each stretch of about a week is evaluated separately.  Below the plausible range its upper
+MTR-05: each week is evaluated separately.  Below the plausible range its upper
 end is charged, as either the service or the consumption may be wrong.  If a meter does not advance
 while others do, the project's highest specific use is charged.
 
@@ -177,7 +177,7 @@ def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]
 @dataclass(frozen=True, slots=True)
 class _Part:
     """
-    About four weeks of a period: first and last stretch, half-open, and their sums.
+    About four weeks of a period: first week, week after the last, and their sums.
 
     `metered` is the use without the charges of MTR-05.
     """

@@ -49,7 +49,7 @@ class Node(NamedTuple):
     """
     Quantities limited together by one cap.
 
-    `of`, `weeks`: indices of the devices in `Facts.metered`; run of stretches (end excluded), below
+    `of`, `weeks`: indices of the devices in `Facts.metered`; run of weeks (end excluded), below
     `PERIOD`.
     """
 
@@ -113,7 +113,7 @@ class Floor:
     Minimum quantity added to a device's part of a year above its register. [base units]
 
     `part`: index of the part among the device's parts.
-    `week`: for that stretch only; None: the whole part.
+    `week`: for that week only; None: the whole part.
     `invoiced`: invoiced quantity beyond the counted one, including gaps and errors.
     `span_us`: its time. [us UTC]
     """
@@ -214,7 +214,7 @@ class Solved:
     kept : sequence of int64 array
         Each interval, within the limits of its device. [base units]
     weeks : sequence of sequence of Fraction
-        By device: quantities of each stretch used by other rules. [base units]
+        By device: quantities of each week used by other rules. [base units]
     views : tuple of Monitored
         Texts for the statement, and values for the methodology.
     """
@@ -268,7 +268,7 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
 
 
 def _tightest(caps: Iterable[Cap]) -> list[tuple[Node, Cap]]:
-    """Return the tightest cap of each node, in the order of levels, stretches and devices."""
+    """Return the tightest cap of each node, in the order of levels, weeks and devices."""
     result: dict[tuple[Node, bool], Cap] = {}
     for item in caps:
         key = item.node, item.moves_weeks
@@ -411,7 +411,7 @@ class _Device:
                 yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, set_aside.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
-        """Return a part raised to its largest minimum; minima of stretches are added."""
+        """Return a part raised to its largest minimum; minima of weeks are added."""
         of = [f for f in self.floors if f.part == j]
         weeks: dict[int, Floor] = {}
         for f in of:

@@ -104,7 +104,7 @@ def with_measured_power(
     """
     Return the devices with their measured power in place of the entered one, where it is higher.
 
-    `drawn`: electricity by device.  `edges`: edges of the stretches. [interval numbers]
+    `drawn`: electricity by device.  `edges`: edges of the weeks. [interval numbers]
     """
     meters = list(monitored)
     for name, energy in drawn.items():

@@ -65,7 +65,7 @@ class Facts:
     Immutable input of a rule: the state of a period before its stage.
 
     `parameters`: parameters of the project, with the means of sampled ones.
-    `stretches`: edges of the stretches of about a week. [interval numbers]
+    `stretches`: edges of the weeks (stretches of about seven days). [interval numbers]
     `years`: local calendar years of the period. [us UTC]
     `metered`: devices before any rule.
     `solved`: counted quantities after the earlier stages.
@@ -137,20 +137,20 @@ class Facts:
         return self.evidence.shared(meter, {m.device.id for m in self.views})
 
     def months(self) -> Iterator[tuple[int, int]]:
-        """Yield the runs of stretches of about four weeks, half-open."""
+        """Yield the four-week blocks as runs of weeks, end excluded."""
         return months(self.stretches)
 
     def span_us(self, first: int, last: int) -> tuple[int, int]:
-        """Return the time of a run of stretches. [us UTC]"""
+        """Return the time of a run of weeks. [us UTC]"""
         return self.stretches[first] * INTERVAL_US, self.stretches[last] * INTERVAL_US
 
     def in_time(self, what: Value, first: int, last: int, reason: Text) -> Text:
-        """Return a reason's text with its subject and the time of a run of stretches."""
+        """Return a reason's text with its subject and the time of a run of weeks."""
         time = local_span(self.span_us(first, last), self.timezone)
         return text("deduction.in_time", what=what, reason=reason, **time)
 
     def served(self, of: Sequence[int], first: int, last: int) -> Fraction:
-        """Return the counted quantity of devices in a run of stretches. [base units]"""
+        """Return the counted quantity of devices in a run of weeks. [base units]"""
         weeks = (value for i in of for value in self.solved.weeks[i][first:last])
         return sum(weeks, start=Fraction(0))
 
@@ -250,7 +250,7 @@ class Prices:
         return self.solutions[key]
 
     def by(self, effects: Effects) -> Priced:
-        """Return quantities and account under effects, including those of parameters."""
+        """Return quantities and account with the given effects on quantities and parameters."""
         key = frozenset(effects)
         if key not in self.known:
             solved = self.solved(effects)

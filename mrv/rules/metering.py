@@ -60,7 +60,7 @@ def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> 
 
 def stretches(first: int, last: int) -> tuple[int, ...]:
     """
-    Return the edges of a period's stretches, about a week each. [interval numbers]
+    Return the edges of a period's weeks: stretches of about seven days. [interval numbers]
 
     They have equal length, so that no short remainder is evaluated separately.
     """
@@ -69,7 +69,7 @@ def stretches(first: int, last: int) -> tuple[int, ...]:
 
 
 def months(edges: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield runs of about four weeks, as half-open ranges of the stretches with given edges."""
+    """Yield the four-week blocks of weeks with given edges: first week, week after the last."""
     weeks = len(edges) - 1
     count = max(1, weeks // WEEKS)
     return pairwise(weeks * k // count for k in range(count + 1))
@@ -83,7 +83,7 @@ class Limits:
     `ratings`: rated powers by device, with their start. [us UTC, W]
     `per_day`: design capacity of a role, documented before the period. [base units/d]
     `parameters`: those of the project, which may limit a class of devices; None in rule set 1.
-    `stretches`: edges of the period's stretches of about a week; empty in rule set 1. [numbers]
+    `stretches`: edges of the period's weeks; empty in rule set 1. [numbers]
     `versions`: versions of the monitoring plan, which may correct readings.
     """
 
@@ -113,12 +113,12 @@ class Metered:
 
     @property
     def edges(self) -> list[tuple[int, int]]:
-        """Return the edges of its parts. [interval numbers]"""
+        """Return the edges of the meter's parts. [interval numbers]"""
         return [part.edges for part in self.base.parts]
 
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
-        """Return (stretch, part, first, last): each part in each stretch, as indices of `whole`."""
+        """Return (week, part, first, last): each part in each week, as indices of `whole`."""
         first, result = self.whole.first, []
         for j, (a, b) in enumerate(self.edges):
             for k, (begin, end) in enumerate(pairwise(self.stretches)):
@@ -129,7 +129,7 @@ class Metered:
 
     @cached_property
     def lost(self) -> list[tuple[int, int]]:
-        """Return lost time and service time of each stretch. [us]"""
+        """Return lost time and service time of each week. [us]"""
         services = [self.whole.cut(begin, end) for begin, end in pairwise(self.stretches)]
         return [(part.lost_us, len(part) * INTERVAL_US) for part in services]
 

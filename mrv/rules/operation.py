@@ -201,7 +201,7 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
 
 
 def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
-    """Return the quantity of stretches at the meter's mean, or else highest rate. [base units]"""
+    """Return the quantity of weeks at the meter's mean, or else highest rate. [base units]"""
     moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:

@@ -44,7 +44,7 @@ class Done:
 
     @staticmethod
     def of(inbox: Inbox, router: Router, admitted: Admitted) -> Done:
-        """Return the data that receipts need of a batch."""
+        """Return the data of a batch that its receipts contain."""
         seen = admitted.seen
         listed = [r for r in admitted.rejected[:_MOST] if r.reason != SIGNED_VALUE]
         stated: dict[int, list[Stated]] = {r.message: [] for r in listed}
@@ -141,7 +141,7 @@ class Handover:
         self._statuses: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
 
     def close(self) -> None:
-        """Close the bell, after both threads have ended."""
+        """Close the descriptors that wake the threads, after both threads have ended."""
         self.bell.close()
 
     # the receiving thread

@@ -199,7 +199,7 @@ class Receive:
 
     def step(self, handover: Handover) -> None:
         """
-        Wait once for the network or the bell, and receive messages; reconnect if necessary.
+        Wait once for the network or a ring, and receive messages; reconnect if necessary.
 
         Raises ServerError when the broker refuses the connection, or every topic at the start.
         """

@@ -75,7 +75,7 @@ class Beneath(NamedTuple):
 
     @property
     def covers(self) -> bool:
-        """Return whether it measured no less than the downstream meters, within tolerance."""
+        """Return whether the upstream meter measured at least the sum downstream, by tolerance."""
         return self.below <= _BELOW * self.took
 
     @property

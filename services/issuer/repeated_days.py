@@ -266,9 +266,9 @@ def near_days(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
 
 def near_in_any_order(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
     """
-    Return a mask of meters whose days by size have a constant ratio, as `near_days`.
+    Return a mask of meters whose days, sorted by size, have a constant ratio, as `near_days`.
 
-    Days that one of them lacks move the others by some places.
+    Missing days of one meter shift the sorted days of the other by some places.
     """
     ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
     moved = sliding_window_view(np.pad(there, ((0, 0), (_PLACES, _PLACES))), own.shape[1], axis=1)

@@ -90,7 +90,7 @@ class Process:
         return stat is not None and stat[1] == self.started and _boot() == self.boot
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal; no effect if it has ended."""
+        """Send the process a signal; no effect if the process has ended."""
         if self.alive():
             os.kill(self.pid, number)
 

@@ -102,7 +102,7 @@ class Notes:
         return notes
 
     def derived(self) -> None:
-        """Record that rows of taken notes are committed."""
+        """Record that the rows of the readings taken are committed."""
         self._taken_s = None
         with self._room:
             self._room.notify_all()

@@ -82,7 +82,7 @@ class Judging:
         Return the flags of readings, each device in its own span.
 
         `from_us`: start by fleet index; FROM_START for all. [us UTC]
-        `until_us`: end of the flags needed, see `reaches`; without it all. [us UTC]
+        `until_us`: end by fleet index, see `reaches`; without one, all later readings. [us UTC]
         """
         fleet, checks = self._plan.fleet, self._plan.checks
         _go_on(cursor, checks, self._scratch, from_us)

@@ -66,7 +66,7 @@ _FAR = 10
 
 
 def rating(row: Row, item: Rating) -> None:
-    """Record a hash without the name of its document."""
+    """Record an error for a rating's `sha256` without the name of its document."""
     if item.sha256 is not None and item.document is None:
         row.problem("document", "is missing; enter the title of the file with that `sha256`")
 

@@ -47,7 +47,7 @@ class Progress:
         self._asked_s = 0.0
 
     async def look(self) -> None:
-        """Give the signal if the worker makes progress; Kafka is asked at intervals."""
+        """Give the health signal if the worker makes progress; ask Kafka at intervals."""
         positions = await self._storing.positions()
         now = asyncio.get_running_loop().time()
         moved, self._last = positions != self._last, positions

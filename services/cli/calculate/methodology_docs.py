@@ -150,7 +150,7 @@ def _page(definition: Methodology | Tool) -> Iterator[str]:
     )
     yield f"# {definition.id}: {definition.title}\n"
     yield f"For: verifiers, and people who enter a project. {_NOTE}"
-    yield f"{definition.reference}.\n"
+    yield f"Reference: {definition.reference}.\n"
     yield _LEGEND
     if "ef_grid_t_per_mwh" in definition.inputs:
         yield "EF_el is the emission factor of the grid (EF_grid,y in texts of the CDM).\n"
@@ -212,7 +212,7 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
         classes = " or ".join(f"`{name}`" for name in needs["classes"])
         cap = f", at most `{needs['yearly_cap']}`" if needs["yearly_cap"] else ""
         less = f" minus `{needs['less']}`" if needs["less"] else ""
-        yield f"Role `{role}` ({needs['side']} side): {needs['symbol']} is the quantity"
+        yield f"Role `{role}` ({needs['side']} side), symbol {needs['symbol']}: the quantity"
         yield f"`{needs['quantity']}`{less} of a device of class {classes}. Source:"
         yield f"{needs['source']}; monitoring option {needs['option']}{cap}.\n"
         yield from _some("Of each device:", needs["params"])

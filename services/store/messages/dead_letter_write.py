@@ -121,7 +121,7 @@ class _Row(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Return the stored bytes of the row."""
+        """Return the number of bytes that the row takes in the database."""
         return len(self.payload) + len(self.detail) + _ROW_BYTES
 
 

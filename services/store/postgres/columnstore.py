@@ -300,7 +300,7 @@ class Length(NamedTuple):
 
 
 def lengths(conn: Connection) -> list[Length]:
-    """Return the tables whose chunks hold readings, intervals and emissions."""
+    """Return the chunk length of each table of readings, intervals and emissions. [d]"""
     rows = conn.execute(
         "SELECT d.hypertable_name, extract(epoch FROM d.time_interval)::float8 / 86400,"
         " coalesce(max(c.bytes / c.days), 0)::float8"

@@ -171,7 +171,7 @@ class Group(NamedTuple):
 
     @property
     def cost_t_per_day(self) -> Decimal | None:
-        """Return the total deduction per day; None if none has a price. [t]"""
+        """Return the reduction lost per day by these alarms; None if it is not known. [t]"""
         return added(
             None if alarm["cost_t_per_day"] is None else Decimal(str(alarm["cost_t_per_day"]))
             for alarm in self.alarms
@@ -179,7 +179,7 @@ class Group(NamedTuple):
 
     @property
     def cost_t(self) -> Decimal:
-        """Return the total deduction since they began; 0 if none has a price. [t]"""
+        """Return the reduction lost since the alarms began; 0 if it is not known. [t]"""
         days = Decimal((datetime.now(UTC) - self.since).total_seconds()) / _DAY_S
         return (self.cost_t_per_day or Decimal(0)) * days
 

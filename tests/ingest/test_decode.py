@@ -166,7 +166,7 @@ PAYLOADS = st.one_of(
 )
 
 
-@settings(max_examples=often(100, 400), deadline=None)
+@settings(max_examples=often(40, 400), deadline=None)
 @given(
     st.lists(
         st.tuples(PAYLOADS, st.sampled_from(CONTENT_TYPES), st.sampled_from(TOPICS)), max_size=6

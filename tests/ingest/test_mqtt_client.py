@@ -3,12 +3,9 @@
 import socket
 import time
 from contextlib import contextmanager
-from itertools import pairwise
 
 import paho.mqtt.client as mqtt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -16,7 +13,6 @@ from ingest.addresses import close_sockets
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.client import BufferedClient, Inbox
 from ingest.mqtt.session import Session
-from tests.soak import often
 
 CONNACK = b"\x20\x03\x00\x00\x00"
 PINGRESP = b"\xd0\x00"
@@ -100,16 +96,6 @@ def test_byte_by_byte():
     """A packet that arrives byte by byte must be read correctly."""
     with connected() as (client, peer):
         read(client, peer, *(bytes([b]) for b in STREAM))
-        assert client.inbox == WANTED
-
-
-@settings(max_examples=often(15, 30), deadline=None)
-@given(st.lists(st.integers(0, len(STREAM)), max_size=8))
-def test_many_cuts(cuts):
-    """A packet that arrives in many parts must be read correctly."""
-    edges = [0, *sorted(cuts), len(STREAM)]
-    with connected() as (client, peer):
-        read(client, peer, *(STREAM[a:b] for a, b in pairwise(edges)))
         assert client.inbox == WANTED
 
 

@@ -16,7 +16,7 @@ from .metering import MINUTE_US, T0_US, fleet, frame, table, whole
 from .test_metering import live
 
 # `make soak` sets both: so many histories more, from another seed each time
-COUNT = int(os.environ.get("TRUTHS_COUNT", "846"))
+COUNT = int(os.environ.get("TRUTHS_COUNT", "423"))
 SEED = int(os.environ.get("TRUTHS_SEED", "421000"))
 AT_ONCE = 423
 # once 1.209, 1.206, 1.032, 1.020, 1.020 and 1.014 of the truth: what was left twice in a day, a

@@ -1,14 +1,11 @@
 """OCPP meter values of both versions: defaults, preferences, and common errors of chargers."""
 
 import json
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ingest.codecs import ocpp16, ocpp201
 from ingest.errors import PayloadError
@@ -228,26 +225,3 @@ def test_what_is_no_meter_values_is_refused(codec, payload, reason):
     with pytest.raises(PayloadError) as caught:
         codec.decode(payload.encode())
     assert caught.value.reason == reason
-
-
-_TEXT = st.sampled_from(["", "Wh", "kWh", "1", "-3.5", "nan", "1e400", T, "Voltage", "L1", "EV"])
-_ANY = st.recursive(
-    _TEXT | st.integers() | st.floats(allow_nan=False) | st.none() | st.booleans(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
-    max_leaves=4,
-)
-_SAMPLE = st.fixed_dictionaries(
-    {"value": _ANY},
-    optional=dict.fromkeys(
-        ("context", "measurand", "phase", "location", "unit", "unitOfMeasure"), _ANY
-    ),
-)
-
-
-@given(st.lists(_SAMPLE, max_size=3), _TEXT)
-def test_any_samples_are_read_or_refused(samples, at):
-    """One odd charger would stop the whole estate's data."""
-    for codec in (ocpp16, ocpp201):
-        with suppress(PayloadError):
-            for reading in _read(codec, _body(*samples, at=at)):
-                assert len(reading.values) == len(reading.units)

@@ -3,11 +3,8 @@
 import base64
 import json
 import struct
-from contextlib import suppress
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ingest.codecs import modbus_registers, sunspec
 from ingest.errors import PayloadError
@@ -76,65 +73,6 @@ def test_a_whole_map_is_walked():
     assert _values(_sunspec(whole)) == _values(_sunspec(MODEL_103))
     twice = [0x5375, 0x6E53, *MODEL_103, *MODEL_103, 0xFFFF, 0]
     assert _values(_sunspec(twice))["103.W"] == 9876.0
-
-
-def _floats(model, length, points):
-    words = [0] * length
-    for at in range(0, length - 1, 2):
-        words[at : at + 2] = [0x7FC0, 0]
-    for at, value in points.items():
-        words[at : at + 2] = struct.unpack(">2H", struct.pack(">f", value))
-    return [model, length, *words]
-
-
-def _placed(model, length, points):
-    words = [0x8000] * length
-    for at, held in points.items():
-        words[at : at + len(held)] = held
-    return [model, length, *words]
-
-
-@pytest.mark.parametrize("model", [101, 102, 103])
-def test_every_model_of_the_integer_inverters(model):
-    """A single-phase inverter would need another payload."""
-    assert _values(_sunspec([model, *MODEL_103[1:]]))["WH"] == 12_345_670.0
-
-
-@pytest.mark.parametrize("model", [111, 112, 113])
-def test_every_model_of_the_float_inverters(model):
-    """An inverter set to float registers would be unreadable."""
-    words = _floats(model, 60, {20: 9876.5, 30: 12_345.0, 36: 10_000.0, 38: 41.5})
-    found = _values(_sunspec(words))
-    assert (found["W"], found["WH"], found["DCW"]) == (9876.5, 12_345.0, 10_000.0)
-
-
-@pytest.mark.parametrize("model", [201, 202, 203, 204])
-def test_every_model_of_the_integer_meters(model):
-    """The grid meter beside the inverter would be unreadable, or import taken for export."""
-    words = _placed(
-        model,
-        105,
-        {16: [0xFF9C], 20: [1], 36: [0, 5_000], 44: [1, 0], 52: [2], 14: [5001], 15: [0xFFFE]},
-    )
-    found = _values(_sunspec(words))
-    assert (found["W"], found["TotWhExp"], found["TotWhImp"]) == (-1000.0, 500_000.0, 6_553_600.0)
-    assert found["Hz"] == 50.01
-
-
-@pytest.mark.parametrize("model", [211, 212, 213, 214])
-def test_every_model_of_the_float_meters(model):
-    """The grid meter beside the inverter would be unreadable, or import taken for export."""
-    found = _values(_sunspec(_floats(model, 124, {26: -1000.0, 58: 500.0, 66: 6553.5})))
-    assert (found["W"], found["TotWhExp"], found["TotWhImp"]) == (-1000.0, 500.0, 6553.5)
-
-
-def test_the_der_model_counts_in_64_bits():
-    """An inverter of the 7xx generation would lose its register above 4.29 GWh."""
-    words = _placed(
-        701, 153, {8: [500], 114: [1], 17: [0, 1, 0, 5], 21: [0, 0, 0, 7], 118: [0], 115: [0]}
-    )
-    found = _values(_sunspec(words))
-    assert (found["W"], found["TotWhInj"], found["TotWhAbs"]) == (5000.0, 4_294_967_301.0, 7.0)
 
 
 def test_spellings_and_orders_say_the_same():
@@ -214,11 +152,3 @@ def test_the_order_of_words():
     assert number(data, 0, "uint32", "little") == 0x00020001
     assert number(data, 0, "uint64", "little") == 0x0004000300020001
     assert number(b"\x7f\xc0\x00\x00", 0, "float32") is None
-
-
-@given(st.lists(st.integers(0, 65_535) | st.sampled_from([103, 50, 701, 153]), max_size=70))
-def test_any_registers_are_read_or_refused(words):
-    """One gateway with a wrong base address would stop every device's data."""
-    with suppress(PayloadError):
-        for reading in sunspec.decode(_sunspec([103, 50, *words])):
-            assert all(abs(v) < 1e30 or v for v in reading.values.values())

@@ -1,12 +1,9 @@
 """SenML in both encodings: the RFC's examples, and common errors of devices."""
 
 import json
-from contextlib import suppress
 
 import cbor2
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ingest.codecs import senml_cbor, senml_json
 from ingest.errors import PayloadError
@@ -137,19 +134,6 @@ def test_values_that_are_no_quantities_leave_the_others():
     assert [v for _, _, _, v in _resolved(found)] == [23.1, 1.0, 0.0]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_a_resolved_pack_says_the_same(name):
-    """A gateway that resolves packs before it forwards them would change their meaning."""
-    _, points = EXAMPLES[name]
-    seconds = [RECEIVED_US / 1e6 if t is None else t for _, _, t, _ in points]
-    flat = [
-        {"n": n.split("#")[0], "u": u, "t": t, "v": v}
-        for (n, u, _, v), t in zip(points, seconds, strict=True)
-    ]
-    found = senml_json.decode(json.dumps(flat).encode(), RECEIVED_US + 5)
-    assert sorted(_resolved(found)) == sorted(_expected(points))
-
-
 def test_the_standards_cbor_bytes_are_read():
     """The bytes printed in RFC 8428, section 6, would be refused."""
     data = bytes.fromhex(
@@ -264,43 +248,6 @@ def test_numbers_that_are_none_are_refused_by_name():
     (reading,) = senml_cbor.decode(data, RECEIVED_US)
     assert reading.values == {"d": 4.0}
     assert [reason for reason, _ in reading.refused] == ["not_finite", *["not_a_number"] * 2]
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(data):
-    """One odd payload would stop every device's data."""
-    for codec in (senml_cbor, senml_json):
-        with suppress(PayloadError):
-            for reading in codec.decode(data, RECEIVED_US):
-                assert len(reading.values) == len(reading.units)
-                time_us(reading.ts)
-
-
-_TEXT = st.text("abW:/_#", max_size=5)
-_FIELDS = st.fixed_dictionaries(
-    {},
-    optional={
-        **dict.fromkeys(
-            ("bt", "bv", "bs", "bver", "v", "s", "t", "ut"),
-            st.floats() | st.integers() | st.none() | _TEXT,
-        ),
-        **dict.fromkeys(("bn", "bu", "n", "u", "vs", "vd"), _TEXT | st.integers()),
-        "vb": st.booleans(),
-    },
-)
-
-
-@given(st.lists(_FIELDS, max_size=5))
-def test_any_pack_is_read_or_refused_alike_in_both_encodings(pack):
-    """A fleet that changes from JSON to CBOR would change its numbers."""
-    found = []
-    for codec, data in ((senml_json, json.dumps(pack).encode()), (senml_cbor, _cbor(pack))):
-        try:
-            found.append(_resolved(codec.decode(data, RECEIVED_US)))
-        except PayloadError:
-            found.append(None)
-    if None not in found:
-        assert found[0] == found[1]
 
 
 def test_two_values_of_one_time_are_none():

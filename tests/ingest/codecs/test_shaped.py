@@ -70,7 +70,7 @@ def result(batch: list[tuple[str, bytes]]) -> object:
     return frames, refused, out.ignored, out.seen, out.codecs
 
 
-@settings(max_examples=often(300, 3_000), deadline=None)
+@settings(max_examples=often(100, 3_000), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), PAYLOADS), max_size=12))
 def test_a_known_shape_changes_nothing(batch):
     """A device whose names are known would have its readings judged otherwise than others."""

@@ -72,26 +72,6 @@ def test_a_local_day_has_the_hours_that_its_clock_shows(day, zone, hours):
     assert [(d, (end - start) // HOUR) for d, start, end in found] == [(day, hours)]
 
 
-@given(
-    st.dates(date(1990, 1, 1), date(2089, 1, 1)),
-    st.integers(1, 800),
-    st.sampled_from([DENVER, HAI_PHONG, "Europe/London", "Australia/Lord_Howe"]),
-)
-def test_days_and_years_leave_no_instant_out(first, length, zone):
-    """A microsecond in no day, or in two, would be an unmetered or doubled one."""
-    end = date.fromordinal(first.toordinal() + length)
-    begin_us, end_us = calendar.period_us(first, end, zone)
-    days = list(calendar.days(begin_us, end_us, zone))
-    years = calendar.years(begin_us, end_us, zone)
-    for pieces in (days, years):
-        edges = [edge for _, *pair in pieces for edge in pair]
-        assert edges[0] == begin_us
-        assert edges[-1] == end_us
-        assert edges[1:-1:2] == edges[2::2]
-    assert [d for d, *_ in days] == [date.fromordinal(first.toordinal() + i) for i in range(length)]
-    assert [y for y, *_ in years] == list(range(first.year, days[-1][0].year + 1))
-
-
 def test_a_year_begins_at_local_new_year():
     """Seven hours of sun in Hai Phong would be credited to the wrong vintage."""
     begin, end = calendar.period_us(date(2025, 12, 31), date(2026, 1, 2), HAI_PHONG)

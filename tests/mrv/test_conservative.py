@@ -171,17 +171,17 @@ def _wrong_way(method, inputs, path, side, shares):
 @pytest.mark.parametrize(("method", "inputs", "path", "side"), list(_cases()))
 def test_what_is_not_shown_earns_nothing(method, inputs, path, side):
     """A missing record never raises the reduction."""
-    assert _wrong_way(method, inputs, path, side, _shares(Fraction(0), 10)) == []
+    assert _wrong_way(method, inputs, path, side, _shares(Fraction(0), often(4, 10))) == []
 
 
 @pytest.mark.parametrize(("method", "inputs", "path", "side"), _fixed())
 def test_what_is_fixed_ex_ante_counts_the_way_its_side_says(method, inputs, path, side):
     """An ex-ante value is applied in its conservative direction."""
-    assert _wrong_way(method, inputs, path, side, _shares(Fraction(1, 100), 5)) == []
+    assert _wrong_way(method, inputs, path, side, _shares(Fraction(1, 100), often(3, 5))) == []
 
 
 @pytest.mark.parametrize("name", ["ams-ii-d", "ams-ii-d-cupola"])
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=often(10, 25))
 @given(output=st.fractions(0, 10**6))
 def test_output_above_history_earns_nothing(name, output):
     """A foundry that doubles its output would be credited for castings no one made before."""
@@ -192,7 +192,7 @@ def test_output_above_history_earns_nothing(name, output):
     assert found.reduction_t <= most.reduction_t
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=often(10, 25))
 @given(gas=st.fractions(0, 10**6), flow=st.fractions(0, 10**6), power=st.fractions(0, 10**3))
 def test_no_more_methane_is_credited_than_was_burnt(gas, flow, power):
     """A lagoon that exists only in documents would be credited for gas that was never flared."""

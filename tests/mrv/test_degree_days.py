@@ -140,13 +140,6 @@ def test_bad_input_is_named(changed, said):
         _run(**changed)
 
 
-def test_without_scipy_the_remedy_is_named(monkeypatch):
-    """An installation without optional packages would end in a traceback."""
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(MethodologyError, match="extra `estimate`, or enter interc"):
-        _run()
-
-
 def test_bills_without_any_scatter_are_as_sure_as_they_look():
     """A division by a standard error of 0 would end in a traceback."""
     exact = [{"cdd": d, "energy_mwh": 2 * d} for d in CDD]

@@ -8,6 +8,7 @@ Conditions of methodologies: codes with values, in each language, and as 0.1.0 s
 
 import ast
 import pickle
+import re
 import string
 from fractions import Fraction
 from pathlib import Path
@@ -95,13 +96,14 @@ def _literals():
     """Yield strings of the product's code, and whether they begin a call of `text`."""
     for folder in ("mrv", "services"):
         for path in (ROOT / folder).rglob("*.py"):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
+            source = path.read_text(encoding="utf-8")
+            yield from ((one, False) for one in re.findall(r"\"([^\"\s]*\.[^\"\s]*)\"", source))
+            if "text(" not in source:
+                continue
+            for node in ast.walk(ast.parse(source)):
                 called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
                 if called and node.func.id == "text" and node.args:
                     yield from ((one, True) for one in _strings(node.args[0]))
-                elif isinstance(node, ast.Constant):
-                    yield from ((one, False) for one in _strings(node))
 
 
 def _strings(tree):

@@ -7,7 +7,7 @@ import pytest
 
 from mrv import factors, methodologies
 from mrv.errors import MethodologyError
-from mrv.model import Activity, Candidate, CandidateDevice, Methodology
+from mrv.model import Candidate, CandidateDevice, Methodology
 from mrv.parameters import read
 
 WIND = {"ef_grid_t_per_mwh": Fraction("0.63767"), "capacity_mw": Fraction(14)}
@@ -88,14 +88,6 @@ def test_a_reservoir_emits_by_the_hour_as_by_the_period():
     for role in ("generation", "auxiliary"):
         unit = methodologies.unit_reductions(method, role, {}, values, book, 2026)
         assert unit.project_t * 10**12 == 90_000
-
-
-def test_a_chiller_earns_by_its_ratio():
-    """The live rows and `tonne evaluate` would follow two formulas."""
-    method, book = methodologies.find("jcm-vn-am003"), factors.load().within("VN")
-    used = [Activity("equipment", {}, Fraction(2400 * 10**6))]
-    result = method.reductions(method.inputs_of(used, CHILLER, book, 2026), book)
-    assert round(float(result.reduction_t), 6) == 602.697143
 
 
 def test_a_chiller_no_better_than_the_reference_is_named():

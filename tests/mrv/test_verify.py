@@ -15,6 +15,7 @@ from mrv.statement.states import sign_list
 from mrv.verify import STEPS, Pack, verify
 from mrv.verify.time_step import guide
 from tests.mrv import packs
+from tests.soak import SOAK
 
 WHOLE = packs.pack()
 JSON = (
@@ -91,7 +92,7 @@ def test_each_field_of_each_document_counts(name):
 def test_each_character_of_the_receipt_counts():
     """A statement could be shown as logged with a receipt of something else."""
     text = WHOLE.files["receipt.txt"]
-    for at in range(len(text)):
+    for at in range(0, len(text), 1 if SOAK else 7):
         other = text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]
         report = verify(packs.with_files(WHOLE, {**WHOLE.files, "receipt.txt": other}))
         outcomes = {step.name: step.outcome for step in report.steps}

@@ -23,6 +23,7 @@ from tests.invoked import tonne
 from tests.mrv import packs
 from tests.mrv import test_trust_root as roots
 from tests.mrv.forging import ASKED, RING, STATUS, WHOLE
+from tests.soak import often
 
 DRAW = "X\n\x1b[2J\u202eTN-1 is issued and may be relied on"
 
@@ -101,7 +102,7 @@ def test_a_spoiled_zip_file_is_refused_and_no_traceback(how, tmp_path):
         made.writestr("statement.json", WHOLE.files["statement.json"])
     whole, path = out.getvalue(), tmp_path / "pack.zip"
     draw, told = random.Random(7), []  # noqa: S311 - the same damage on every run
-    for _ in range(150):
+    for _ in range(often(60, 150)):
         data = bytearray(whole)
         data[draw.randrange(4, len(data))] ^= draw.randrange(1, 256)
         path.write_bytes(data)
@@ -110,7 +111,7 @@ def test_a_spoiled_zip_file_is_refused_and_no_traceback(how, tmp_path):
                 pass
         except InputError as error:
             told.append(str(error))
-    assert len(told) > 50
+    assert len(told) > 20
     assert all(str(path) in said for said in told)
 
 
@@ -251,7 +252,9 @@ def test_names_that_look_alike_are_other_files(tmp_path):
         (pack / name).unlink()
 
 
-@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize(
+    "how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA][: often(1, 3)]
+)
 def test_a_zip_file_that_grows_a_thousand_times_is_refused_before_it_does(how, tmp_path):
     """A small file would fill the auditor's disk."""
     path = zipped(

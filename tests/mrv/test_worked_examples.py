@@ -75,18 +75,6 @@ def test_the_build_margin_follows_from_the_newest_plants():
     assert compute("tool07", given, "IN") == entered
 
 
-def test_compost_by_months():
-    """A project could take whichever of the two forms gives more this year."""
-    given = inputs("ams-iii-f", compost_input_t=0, power_mwh=0, diesel_l=0)
-    del given["waste_t_by_year"]
-    month = {"food": Fraction(1000, 12), "inert": 3}
-    result = evaluate("ams-iii-f-monthly", {**given, "waste_t_by_month": [month] * 12})
-    assert float(result.baseline_t) == pytest.approx(202.9122, abs=5e-5)
-    assert result.project_t == 0
-    second = evaluate("ams-iii-f-monthly", {**given, "waste_t_by_month": [month] * 24, "year": 2})
-    assert second.baseline_t > result.baseline_t
-
-
 def test_heat_from_waste_energy():
     """A steam plant would get nothing, or the heat of its feedwater too."""
     given = {

@@ -20,7 +20,7 @@ def test_kill_of_the_database(pipeline, capsys):
     names = field.fresh(DEVICES)
     pipeline.register(field.registry(names))
     log = pipeline.home / "database.log"
-    kills = often(2, 5)
+    kills = often(1, 5)
     with pipeline.running(log) as process:
         pipeline.receiving_since(log)
         fleet = start(pipeline, names)

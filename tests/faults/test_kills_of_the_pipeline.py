@@ -20,7 +20,7 @@ def test_kill_of_the_pipeline(pipeline, capsys):
     names = field.fresh(DEVICES)
     pipeline.register(field.registry(names))
     fleet = start(pipeline, names)
-    kills = often(3, 20)
+    kills = often(1, 20)
     for k in range(kills):
         log = pipeline.home / f"killed-{k}.log"
         with pipeline.running(log) as process:

@@ -118,9 +118,9 @@ def test_a_flood_of_garbage_leaves_a_good_device_alone(pipeline):
     """One device gone mad must not cost the others a single reading."""
     good, mad = field.fresh(2)
     pipeline.register(field.registry([good, mad]))
-    flood = [(field.topic(mad), b"\x00garbage %d" % k) for k in range(20_000)]
+    flood = [(field.topic(mad), b"\x00garbage %d" % k) for k in range(4_000)]
     for k in range(100):
-        flood.insert(k * 200, (field.topic(good), field.payload(k)))
+        flood.insert(k * 40, (field.topic(good), field.payload(k)))
     with running(pipeline):
         eventually_known(pipeline)
         publisher = Publisher(pipeline.stack.mosquitto.port)
@@ -132,21 +132,7 @@ def test_a_flood_of_garbage_leaves_a_good_device_alone(pipeline):
         pipeline,
         "SELECT count(*), count(DISTINCT payload) FROM dead_letter WHERE device_id = %s",
         mad,
-    ) == [(20_000, 20_000)]
-
-
-def test_a_new_device_is_known_without_a_restart(pipeline):
-    """Installing an inverter must not need someone who restarts the pipeline."""
-    old, new = field.fresh(2)
-    pipeline.register(field.registry([old]))
-    with running(pipeline), field.client(pipeline.stack.mosquitto.port) as device:
-        field.publish(device, field.topic(new), field.payload(0))
-        until(lambda: letters(pipeline, new))
-        pipeline.register(field.registry([old, new]))
-        field.publish(device, field.topic(new), field.payload(1))
-        until(lambda: field.stored_in(pipeline, new))
-    assert field.stored_in(pipeline, new) == field.expected(2)[1:]
-    assert [reason for reason, _, _ in letters(pipeline, new)] == ["unknown_device"]
+    ) == [(4_000, 4_000)]
 
 
 def test_an_unknown_channel_is_reported_once(pipeline):
@@ -260,31 +246,3 @@ def test_a_broker_that_stands_still_at_the_stop_gets_every_acknowledgement(pipel
         until(lambda: query(pipeline, rows, names)[0][0] == 160 * len(names))
         pipeline.wait_for("tonne_ingest_messages_total", 40 * len(names))
         assert pipeline.counted("tonne_ingest_messages_total") == 40 * len(names)
-
-
-def test_a_database_that_is_down_is_waited_for(pipeline):
-    """A database that restarts must cost a delay and nothing else."""
-    names = field.fresh(5)
-    pipeline.register(field.registry(names))
-    with running(pipeline) as (process, log):
-        publisher = Publisher(pipeline.stack.mosquitto.port)
-        for k in range(60):
-            if k == 20:
-                pipeline.stack.postgres.stop()
-            if k == 40:
-                pipeline.stack.postgres.start()
-            publisher.send([(field.topic(name), field.payload(k)) for name in names])
-            time.sleep(0.05)
-        publisher.close()
-        for name in names:
-            until(lambda n=name: len(field.stored_in(pipeline, n)) == 60)
-        pipeline.derived()
-        assert process.poll() is None
-        assert "database lost, holding" in log.read_text()
-    for name in names:
-        assert field.stored_in(pipeline, name) == field.expected(60)
-    assert query(
-        pipeline,
-        "SELECT sum(value)::bigint FROM interval_quantity WHERE device_id = ANY(%s)",
-        names,
-    ) == [(5 * (field.register_wh(59) - field.register_wh(0)),)]

@@ -10,12 +10,10 @@ import pytest
 
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
-from services.issuer.audit import audit
 from services.issuer.pack import export
 from services.processing.rebuild import rebuild
 from services.store.postgres.migrate import BASE, SchemaError, load, migrate
 from services.store.postgres.pool import connect
-from tests.services.archive import shelved
 from tests.services.issuer import logged, plant, sealed
 
 RELEASES = Path(__file__).parents[1] / "data" / "releases"
@@ -65,39 +63,6 @@ def test_a_database_between_two_versions_is_refused(release, empty_database_url)
         conn.execute("DELETE FROM schema_migration WHERE version > 97")
     with pytest.raises(SchemaError, match=r"0097_days_by_clock.*version 0\.1\.0 on it first"):
         migrate(url)
-
-
-def _counts(url):
-    with connect(url) as conn:
-        tables = ("reading_pv_inverter", "reading_vehicle", "interval_quantity",
-                  "interval_emission", "statement", "log_entry")  # fmt: skip
-        return [conn.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in tables]
-
-
-def test_a_released_database_comes_to_this_version(release, empty_database_url, tmp_path):
-    """Anyone who updates would lose statements that were sold, or could not prove them any more."""
-    url = empty_database_url
-    _as_released(url, release)
-    before = _counts(url)
-    assert min(before) > 0
-    report = migrate(url)
-    assert report.version == load()[-1].version
-    with connect(url, role="tonne_ingest", autocommit=True) as conn:
-        plant.store_of(conn).remake_requested(conn)
-    assert _counts(url) == before
-    assert shelved.underived(url) == []
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        (head,) = conn.execute("SELECT note FROM log_checkpoint").fetchone()
-    shutil.copytree(release / "keys", tmp_path / "keys")
-    (tmp_path / "keys/tonne-log.json").chmod(0o600)
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        who = {"log": sealed.log_of(conn, tmp_path)}
-    assert logged.seal_now(url, who).corrections == []
-    with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        found = audit(conn, logged.NOW, (head,))
-        assert found.first_break is None, found.to_json()
-    shelved.archive(url, tmp_path / "archive")
-    assert shelved.underived(url) == []
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ingest.errors import InputError
 from services.edge.metrics import outbox_status as held_in
 from services.edge.metrics import summary
 from services.edge.outbox import Clock, FullError, Moment, Outbox, Record
+from tests.soak import often
 
 MB = 1 << 20
 
@@ -82,7 +83,7 @@ def test_kill_9_loses_nothing_that_was_recorded(path):
         "  o.put([Record('d', {'values': {'k': k}})]); print(k, flush=True); k += 1"
     )
     told = -1
-    for _ in range(5):
+    for _ in range(often(2, 5)):
         process = subprocess.Popen(
             [sys.executable, "-c", script, str(path), str(told + 1)], stdout=subprocess.PIPE
         )

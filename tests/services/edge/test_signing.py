@@ -1,8 +1,6 @@
 """A gateway that signs its messages, up to the registry's record of its key."""
 
 import json
-import subprocess
-import sys
 from base64 import b64encode
 
 import pytest
@@ -65,14 +63,9 @@ def test_what_a_gateway_forwards_is_signed_and_verified(pipeline, plant, tmp_pat
 
 
 def _verified(pipeline):
-    done = subprocess.run(
-        [sys.executable, "-m", "services.cli", "signed", "verify", "--device", DEVICE, "--json"],
-        env=pipeline.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, json.loads(done.stdout)
+    words = ("signed", "verify", "--device", DEVICE, "--json")
+    done = tonne(*words, env=pipeline.environment)
+    return done.exit_code, json.loads(done.stdout)
 
 
 @pytest.fixture

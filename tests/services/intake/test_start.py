@@ -77,9 +77,8 @@ def test_a_restart_in_the_middle_of_the_start_ends_nothing(server):
     chain.close()
 
 
-def test_what_is_refused_is_said_at_once(server):
+def test_what_is_refused_is_said_at_once():
     """A wrong name of a database would be waited for until someone looks."""
-    server.start()
     began = time.monotonic()
     taken = ServerError("another `tonne run` writes to this database")
 
@@ -91,12 +90,10 @@ def test_what_is_refused_is_said_at_once(server):
     assert time.monotonic() - began < 30
 
 
-def test_a_stop_ends_the_wait(server):
+def test_a_stop_ends_the_wait():
     """A container that is stopped while it waits would be killed after its grace."""
     stopping = threading.Event()
-    server.start()
-    _, begin = opening(server.url, stopping)
-    server.stop()
+    _, begin = opening("postgresql://tonne@127.0.0.1:1/tonne", stopping)
     later = threading.Timer(0.3, stopping.set)
     later.start()
     with pytest.raises(GaveUpError):

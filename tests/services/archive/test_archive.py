@@ -124,14 +124,6 @@ def _change_by_hand(url):
         )
 
 
-def test_a_day_changed_by_hand_is_neither_archived_nor_dropped(sealed_url, who, place):
-    """A forgery would become the only copy."""
-    _change_by_hand(sealed_url)
-    report = shelved.archive(sealed_url, place)
-    assert "inv-1 on 2026-03-02 differs from its seal" in report.refused[0]
-    assert shelved.hot(sealed_url)[0] > 0
-
-
 def test_a_late_reading_hides_no_change_from_the_archive(sealed_url, who, place):
     """A forged day with one late reading would wait for its seal as an honest one."""
     _change_by_hand(sealed_url)

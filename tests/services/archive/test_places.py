@@ -12,6 +12,7 @@ from services import archived_files as check
 from services.store.postgres.pool import connect
 from services.vault import DamagedError, Place, VaultError
 from tests.services.archive import shelved
+from tests.soak import often
 
 
 @pytest.fixture
@@ -29,13 +30,6 @@ def _holds(url, rows):
     assert shelved.underived(url) == []
 
 
-def test_a_store_of_objects_is_an_archive_as_a_folder_is(sealed_url, before, bucket):
-    """A city without a large disk of its own would have no archive."""
-    report = shelved.archive(sealed_url, bucket.url)
-    assert (report.rows, len(report.dropped)) == (sum(before), 3)
-    _holds(sealed_url, before)
-
-
 @pytest.mark.parametrize("mode", ["hang", "swallow"])
 def test_a_store_that_misbehaves_costs_nothing(sealed_url, before, bucket, mode):
     """A store that confirms a file without keeping it would lose the only copy."""
@@ -49,7 +43,7 @@ def test_a_store_that_misbehaves_costs_nothing(sealed_url, before, bucket, mode)
     _holds(sealed_url, before)
 
 
-@pytest.mark.parametrize("mode", ["half", "flip", "refuse"])
+@pytest.mark.parametrize("mode", ["flip", "half", "refuse"][: often(1, 3)])
 def test_a_store_that_misbehaves_later_costs_nothing(sealed_url, before, bucket, mode, monkeypatch):
     """The first file might arrive, and the others not."""
     put, puts = Place.put, []

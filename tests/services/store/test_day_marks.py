@@ -94,7 +94,7 @@ def test_days_are_what_their_rows_are_whatever_is_written(registered):
         psycopg.connect(registered) as other,
         connect(registered, role="tonne_watch", autocommit=True) as watch,
     ):
-        for _ in range(90):
+        for _ in range(90 if SOAK else 45):
             step = choose.random()
             if step < 0.35:
                 _write(conn, choose, _OURS)

@@ -41,7 +41,7 @@ def test_one_message_of_a_record_that_is_refused_costs_itself(database_url, comm
     fleet = fleet_of(*devices)
     worker = committer()
     worker.take_over({0: 0}, 1)
-    codes = (*REFUSALS[::5], *COLLISIONS[:1])
+    codes = (*REFUSALS[::20], *COLLISIONS[:1])
     for k, code in enumerate(codes):
         refuse(database_url, "m-2", code)
         worker.store(0, [record_of(2 * k + n, 2 * k + n, devices, fleet) for n in (0, 1)])

@@ -32,12 +32,6 @@ def test_checkpoint_is_three_lines_and_a_signature() -> None:
     assert verify_checkpoint(note, LOG) == CHECKPOINT
 
 
-def test_empty_log_has_a_checkpoint() -> None:
-    """A new log could not publish its head before its first entry."""
-    empty = Checkpoint(LOG.name, 0, EMPTY_ROOT)
-    assert verify_checkpoint(sign_checkpoint(empty, KEY), LOG) == empty
-
-
 @pytest.mark.parametrize(
     "text",
     [

@@ -44,12 +44,6 @@ def test_receipt_holds_for_its_entry_only(index: int) -> None:
         verify_receipt(_receipt(index), ENTRIES[index] + b"!", LOG)
 
 
-def test_single_entry_needs_no_hashes() -> None:
-    """The first statement of a log could get no receipt."""
-    note = sign_checkpoint(Checkpoint(LOG.name, 1, LEAVES[0]), KEY)
-    assert verify_receipt(make_receipt(0, [], note), ENTRIES[0], LOG).size == 1
-
-
 def test_every_changed_character_is_rejected() -> None:
     """A receipt could be bent to another place, tree or entry."""
     text = _receipt(4)

@@ -87,19 +87,12 @@ def test_migrating_again_changes_nothing(reader):
     assert "applied" not in must(reader, "migrate")
 
 
-def test_the_log_leads_on_from_the_head_that_an_auditor_kept(reader, monkeypatch):
-    """A log that does not follow from its last head is a log that was cut."""
+def test_the_log_leads_on_and_what_was_noted_as_late_is_late_of_sealed_days(writer, monkeypatch):
+    """
+    A log that does not follow from the head that an auditor kept is one that was cut; readings
+    that the older pipeline stored before the update would be called forged.
+    """
     # by the clock of then: days that ended since are sealed by nobody
-    monkeypatch.setenv("TONNE_ARCHIVE_URL", reader["TONNE_ARCHIVE_URL"])
-    head = (SAMPLE / "checkpoint.txt").read_text()
-    with connect(reader["TONNE_DATABASE_URL"], role="tonne_mrv", autocommit=True) as conn:
-        found = audit(conn, NOW_US, (head,))
-    assert found.first_break is None, found.to_json()
-    assert "278 entries" in json.dumps(found.to_json())
-
-
-def test_what_it_noted_as_late_is_late_of_days_that_it_sealed(writer, monkeypatch):
-    """Readings that the older pipeline stored before the update would be called forged."""
     monkeypatch.setenv("TONNE_ARCHIVE_URL", writer["TONNE_ARCHIVE_URL"])
     day = "'nck-inv-1', '2026-01-05"
     with psycopg.connect(writer["TONNE_DATABASE_URL"]) as conn:
@@ -108,9 +101,10 @@ def test_what_it_noted_as_late_is_late_of_days_that_it_sealed(writer, monkeypatc
         conn.execute(f"INSERT INTO reading_pv_inverter {row}")
         conn.execute(f"INSERT INTO late_day (device_id, day) VALUES ({day}')")
     with connect(writer["TONNE_DATABASE_URL"], role="tonne_mrv", autocommit=True) as conn:
-        found = audit(conn, NOW_US)
+        found = audit(conn, NOW_US, ((SAMPLE / "checkpoint.txt").read_text(),))
         notes = [note for step in found.steps for note in step.notes]
         assert found.first_break is None, found.to_json()
+        assert "278 entries" in json.dumps(found.to_json())
         assert any("2026-01-05: late readings of nck-inv-1" in note for note in notes)
 
 

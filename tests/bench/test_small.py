@@ -1,4 +1,4 @@
-"""Parts of `make bench` in their smallest form: the quick ones always, all in `make soak`."""
+"""Parts of `make bench` in their smallest form: one always, all in `make soak`."""
 
 from importlib import import_module
 from math import isfinite
@@ -48,7 +48,7 @@ SMALL = {
     },
     "year": {"year.DAYS": 2},
 }
-QUICK = ("drain", "accounting", "codecs", "closing")
+QUICK = ("closing",)
 
 
 @pytest.mark.parametrize("name", PARTS if SOAK else QUICK)

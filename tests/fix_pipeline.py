@@ -14,7 +14,8 @@ from tests.running import Pipeline
 @contextmanager
 def on_servers(cluster, otherwise, kind=Pipeline, *, disk=False):
     """
-    Yield running servers over a copy of a stopped one's databases, in memory if there is room.
+    Yield running servers over a copy of a stopped one's databases, which have the schema; in
+    memory if there is room.
 
     With `disk` they are in the system's folder for temporary files, for tests that watch how fast
     it fills.
@@ -23,6 +24,7 @@ def on_servers(cluster, otherwise, kind=Pipeline, *, disk=False):
         home = Path(folder)
         copy_cluster(cluster, home)
         found = kind(home)
+        found.migrated = True
         try:
             yield found
         finally:
@@ -33,6 +35,5 @@ def on_servers(cluster, otherwise, kind=Pipeline, *, disk=False):
 def pipeline(tmp_path_factory, migrated_cluster):
     """Return running servers with a migrated database, and methods to run commands on them."""
     with on_servers(migrated_cluster, tmp_path_factory.mktemp("pipeline")) as found:
-        found.tonne("migrate")
         found.open_session()
         yield found

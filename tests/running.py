@@ -45,6 +45,8 @@ class Pipeline:
     secure: bool | None = None
     # commands by a Python of their own, as an operator's are, and no forks of one that has read all
     anew = False
+    # whether the database has the schema: a copy of one that has needs no command for it
+    migrated = False
     _asking: psycopg.Connection | None = None
 
     def __init__(self, home: Path) -> None:
@@ -79,10 +81,12 @@ class Pipeline:
         return self._asking.execute(query, values).fetchall()
 
     def register(self, document: dict) -> None:
-        """Migrate and import a registry."""
+        """Import a registry; migrate first if that was not done."""
         file = self.home / "registry.yaml"
         file.write_text(yaml.safe_dump(document, sort_keys=False))
-        self.tonne("migrate")
+        if not self.migrated:
+            self.tonne("migrate")
+            self.migrated = True
         self.tonne("registry", "import", str(file))
 
     def open_session(self, client_id: str = "tonne-run") -> None:

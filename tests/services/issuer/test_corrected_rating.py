@@ -1,17 +1,20 @@
 """A rated power entered in kW: reported at the import, and corrected from the data sheet."""
 
+import hashlib
 import re
 
 import pytest
 
+from services.store.postgres.pool import connect
 from tests.findings import worded
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.registering import told
-from tests.services.issuer import logged, plant
+from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
+SHEET = hashlib.sha256(b"data sheet").hexdigest()
 REGISTRY = """
 sites: [{id: hp, name: Hai Phong, latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh}]
 devices:
@@ -35,6 +38,12 @@ projects:
     devices: [{device: inv, role: generation, case: 1}]
 """
 WRONG, RIGHT = REGISTRY % "100", REGISTRY % "100000"
+ROW = "{from: 2026-01-01T00:00:00+07:00, rated_power_w: %s, document: data sheet X%s}"
+
+
+def _with_row(watt, sha256=SHEET):
+    row = ROW % (watt, f", sha256: {sha256}" if sha256 else "")
+    return (REGISTRY % watt).replace("    maker:", f"    ratings: [{row}]\n    maker:")
 
 
 def _plant(url, folder):
@@ -62,7 +71,7 @@ def _close(url):
     """Derive the rows again, as the pipeline does after an import, and close the day."""
     span = ("--from", "2026-03-01", "--to", "2026-03-04")
     tonne("rebuild", *span, env={"TONNE_DATABASE_URL": url}, code=0)
-    with logged.issuer(url) as conn:
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
     said = {a["rule"]: a for a in found["applicability"]}
     return float(found["emissions"]["reduction"]["t"]), said
@@ -97,3 +106,26 @@ def test_a_close_and_the_doctor_ask_whether_it_is_in_kilowatts(url, tmp_path):
     doctor = " ".join(tonne("doctor", env=environment).output.split())
     assert "inv: rated_power_w: 100 W" in doctor
     assert "is that kW? write 100000" in doctor
+
+
+def test_a_correction_by_the_data_sheet_counts_for_the_past(url, tmp_path):
+    """A slip of a unit would cost all that the plant made before it was found."""
+    wrong, _ = _close(url)
+    later = _import(url, tmp_path, RIGHT)
+    assert later == (False, "")
+    assert _close(url)[0] == wrong == 0  # from the import on alone
+    refused, said = _import(url, tmp_path, _with_row(100000, None))
+    assert refused
+    assert "ratings: 100 W from 2025-12-31 17:00:00+00:00 is registered" in said
+    assert "`document` and `sha256` of the data sheet" in said
+    assert _import(url, tmp_path, _with_row(100000)) == (False, "")
+    tonnes, said = _close(url)
+    made = 80 * 24 / 3.14159  # kWh of a day's half sine
+    assert tonnes == pytest.approx(made / 1000 * 0.333, rel=0.01)
+    assert "MTR-01" not in said
+    assert said["REG-04"]["holds"]
+    assert "100,000 W apply in place of 100 W" in worded(said["REG-04"])
+    assert SHEET in worded(said["REG-04"])
+    # the same file again changes nothing, and what is exported says the same
+    planned = told(url, tmp_path, _with_row(100000))
+    assert {r.result for r in planned.results} == {"unchanged"}

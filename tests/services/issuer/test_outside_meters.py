@@ -80,6 +80,13 @@ def test_a_gateway_that_measures_nothing_is_no_meter(buses):
     assert _told(_close(url)) == ""
 
 
+def test_a_gateway_that_measures_is_a_meter(buses):
+    """A charger would be hidden by naming it as the gateway of another device."""
+    url = buses(_behind(_registry()))
+    _tell(url)
+    assert "it measured 144 kWh" in _told(_close(url))
+
+
 KEPT_OUT = {
     "removed": (
         [{"reason": True, "more": ", removed: 2026-02-20T00:00:00+07:00"}],
@@ -140,6 +147,35 @@ def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, say
         )
 
 
+DIAGRAM = (
+    "    documents: {line_diagram: {document: Line diagram 3, by: %s, issued: %s, sha256: %s}}\n"
+)
+BY, BEFORE = "Institute of Energy", "2025-12-01"
+DRAWN = {
+    "of a third party": (_registry(reason=True), BY, BEFORE, "observation"),
+    "at the same place under another name": (
+        _registry(reason=True, site="gate"), BY, BEFORE, "observation",
+    ),
+    "without a reason": (_registry(), BY, BEFORE, "CL"),
+    "of after the period began": (_registry(reason=True), BY, "2026-03-03", "CL"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("registry", "by", "issued", "severity"), DRAWN.values(), ids=DRAWN)
+def test_a_third_partys_line_diagram_settles_a_neighbours_charger(
+    buses, registry, by, issued, severity
+):
+    """An honest depot was asked about its neighbour's charger each month; no row met it."""
+    url = buses(registry + DIAGRAM % (by, issued, "ab" * 32))
+    _tell(url)
+    found = [one for one in _close(url)["applicability"] if one["rule"] == "BND-01"]
+    asked = [one for one in found if not one["holds"]]
+    assert {one.get("severity") or "CL" for one in asked} == {severity}
+    shown = "Line diagram 3" in " ".join(map(worded, asked))
+    assert shown == (severity == "observation")
+    assert "measured 144 kWh" in " ".join(map(worded, asked))
+
+
 @pytest.mark.parametrize(
     "registries",
     [
@@ -191,6 +227,18 @@ def test_readings_that_a_low_rating_refuses_are_told(buses):
     assert "rises by 144 kWh, which as charging of the project would emit 0." in told
 
 
+def test_check_meter_that_agrees_is_none_that_is_left_out(buses):
+    """An honest check meter would be reported as a meter hidden by the project."""
+    before = _close(buses())
+    url = buses(_registry(more=", check_of: ch-1"))
+    times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), TEN_MINUTES_US)
+    hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
+    plant.send(url, "ch-2", times, energy_import_wh=np.cumsum(np.where(hour < 5, 8_100, 0)))
+    after = _close(url)
+    assert not _told(after)
+    assert after["emissions"] == before["emissions"]
+
+
 # what a meter reads each ten minutes, of what the charger takes beneath it, by the hour [Wh]
 UPSTREAM = {
     "supplies the workshop too": (lambda took, hour: took + np.where(hour > 7, 3_000, 500), None),
@@ -234,3 +282,32 @@ def test_main_meter_is_settled_by_what_it_supplies(buses, reads, says):
     else:
         assert says in _told(after)
         assert "name the meters of the project that it supplies (`upstream_of`" in _told(after)
+
+
+def _split(device):
+    """Return the plant with its third charger in another project of buses."""
+    other = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :]
+    other = other.replace("- id: bus\n", "- id: bus-z\n").replace(
+        BOUND + "{device: bus-1, role: vehicle}]",
+        f"devices: [{{device: {device}, role: charging}}, {{device: bus-2, role: vehicle}}]",
+    )
+    second = "  - {id: bus-2, site: hp, class: vehicle, profile: generic,\n"
+    second += "     installed: 2026-01-01T00:00:00+07:00}\n"
+    return _registry().replace("  - {id: bus-1,", f"{second}  - {{id: bus-1,") + other
+
+
+def test_charger_of_a_project_that_is_never_closed_is_named(buses):
+    """The consumption of a charger in a project that is never closed was counted nowhere."""
+    before = _close(buses())
+    url = buses(_split("ch-2"))
+    _tell(url)
+    told = _told(_close(url))
+    assert (
+        "ch-2 is not counted for the project (in project bus-z, which has no statement for that"
+        in told
+    )
+    assert "measured 144 kWh, which as charging of the project would emit 0." in told
+    logged.closed(url, *SPAN, project="bus-z")
+    after = _close(url)
+    assert not _told(after)
+    assert after["emissions"] == before["emissions"]

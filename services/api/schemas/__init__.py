@@ -2,7 +2,6 @@
 
 # ruff: noqa: F403 - the room's face: whatever its files define
 
-from services.api.schemas.base import *
 from services.api.schemas.people import *
 from services.api.schemas.programme import *
 from services.api.schemas.registry import *

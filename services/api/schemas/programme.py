@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from services.api.schemas.base import Shape
+from services.api.schemas.people import Shape
 
 
 class CityModel(Shape):

@@ -8,8 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ingest.classes import QUANTITIES
-from services.api.schemas.base import Shape
-from services.api.schemas.people import Alarm
+from services.api.schemas.people import Alarm, Shape
 
 
 class Project(Shape):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from services.api.schemas.base import Id, Line, Shape, State
+from services.api.schemas.people import Id, Line, Shape, State
 from services.issuer.planning import Kind
 
 

@@ -17,7 +17,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import isqrt
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple
 
 # the most that an annual amount may be
 MAX_EXPECTED = 10**15
@@ -53,11 +53,8 @@ Sha256 = Annotated[str, Key(form="sha256")]
 
 
 Side = Literal["baseline", "project", "leakage"]
-SIDES: tuple[Side, ...] = get_args(Side)
 Method = Literal["visit", "measurement", "telephone", "internet", "records"]
-METHODS: tuple[Method, ...] = get_args(Method)
 Happening = Literal["outage", "overhaul", "accident", "increase", "moved", "anomaly"]
-HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 _MOST = 10**12
 
 

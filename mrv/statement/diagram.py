@@ -30,7 +30,6 @@ from mrv.texts import Text, render, signed_by_0_1_0, text
 
 _SHOWN = 6  # meters drawn a role
 _HEIGHT, _GAP_Y, _EDGE = 80, 18, 24
-_TOP = 92
 # of a box: width, distance to the next, font size, and characters that fit by font size
 _Layout = tuple[int, int, int, dict[int, int]]
 _LAYOUT: _Layout = (324, 42, 12, {15: 35, 12: 47})

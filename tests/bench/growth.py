@@ -2,7 +2,7 @@
 Costs that increase as fleet and history grow: commit, late reading, queries, close, verify, size.
 
     python -m tests.bench.growth 100x1 1000x1 100x12 100000x3d
-    python -m tests.bench.growth 100000x1d/24h --parts size read sums compressed
+    python -m tests.bench.growth 100000x1d/24h --parts size read compressed days sums
     python -m tests.bench.growth 5x17/8h --parts stored
     # 1,550 chunks of 8 hours
     python -m tests.bench.growth 10000x1 --home FOLDER --keep
@@ -252,7 +252,7 @@ class _Point:
             raise AssertionError(f"not compressed: {done.failed}")
         yield "compress_s", seconds
         yield "compress_clock_s", clock
-        for part in (self._sizes, self._read, self._asked):
+        for part in (self._sizes, self._read):
             for name, value in part():
                 yield f"compressed_{name}", value
 

@@ -13,6 +13,7 @@ from mrv.signatures import canonical
 from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.earlier_statements import changed
 from services.issuer import transitions as life
+from services.store.statements import statements
 from services.store.statements.account_spans import owed
 from tests.findings import worded
 from tests.mrv import packs
@@ -176,6 +177,28 @@ def test_a_baseline_that_rises_between_statements_is_named(buses, tmp_path):
     # and again: what counted was the value that it was issued with, also in a week of rest
     (again,) = (f for f in _close(url, 2)["applicability"] if f["rule"] == FIXED)
     assert f"sfc_l_per_100km is 44.5, but 34 in issued statement {first}" in worded(again)
+
+
+def test_a_value_without_its_document_counts_once_the_document_is_there(database_url, tmp_path):
+    """An honest plant would be suspected of a change, and its document would never count."""
+    url, who = database_url, planted(logged.quarter_hours, database_url, tmp_path)
+    name = _issue(url, who, 0, "pv")
+    with issuer(url) as conn:
+        fixed = statements.find(conn, name).claims.fixed_parameters
+    assert [p.value for p in fixed if p.parameter == "case"] == ["1", "1"]  # inv-2 entered 3
+    same = _close(url, 1, "pv")
+    assert FIXED not in {f["rule"] for f in same["applicability"]}
+    plant.register(url, tmp_path, REGISTRY)
+    shown = _close(url, 1, "pv")
+    assert FIXED not in {f["rule"] for f in shown["applicability"]}
+    assert int(shown["emissions"]["reduction"]["ug"]) > int(same["emissions"]["reduction"]["ug"])
+    # another value is a change, even with a document of its own
+    changed = REGISTRY.replace("case: 1}", "case: 3}").replace("inv-1: 1,", "inv-1: 3,")
+    plant.register(url, tmp_path, changed)
+    raised = _close(url, 1, "pv")
+    assert raised["emissions"]["reduction"] == shown["emissions"]["reduction"]
+    (found,) = (f for f in raised["applicability"] if f["rule"] == FIXED)
+    assert f"is 3, but 1 in issued statement {name}" in worded(found)
 
 
 def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tmp_path):

@@ -16,6 +16,7 @@ from services.cli.__main__ import main
 from services.issuer.close import preview_period
 from services.issuer.collect_evidence import plan_of
 from services.issuer.earlier_projects import changed_late
+from services.store.postgres.pool import connect
 from tests import registering
 from tests.mrv.test_trust_root import OLD as OLD_KEYS
 from tests.mrv.test_trust_root import root, signed
@@ -76,21 +77,18 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
     assert not again.by_first_rules().supporting().late
 
 
-def _imported_us(conn):
-    """Return when each version of the registry was imported. [us UTC]"""
-    rows = conn.execute(
-        "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
-        " ORDER BY version"
-    )
-    return [us for (us,) in rows]
-
-
 def test_only_what_is_changed_after_the_period_began_is_late(url, tmp_path):
     """A plan changed between two periods would raise a finding in both."""
     registering.told(url, tmp_path, BUSES.replace(OLD, NEW), author="owner")
-    with logged.issuer(url) as conn:
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
         project = plan_of(conn, "bus", *SPAN).project
-        times = _imported_us(conn)
+        times = [
+            us
+            for (us,) in conn.execute(
+                "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
+                " ORDER BY version"
+            )
+        ]
         end = times[-1] + 86_400_000_000
         (one,) = changed_late(conn, project, (times[1], end))
         assert (one.before, utc_text(one.changed_us)) == ("34", utc_text(times[1]))
@@ -102,7 +100,7 @@ def test_left_out_and_given_again_is_a_change(url, tmp_path):
     """A value omitted in between would count as new; only one that was never entered is new."""
     kwh = "{device: bus-1, role: vehicle%s}"
     text = BUSES.replace(kwh % "", kwh % ", kwh_per_km: %s")
-    with logged.issuer(url) as conn:
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
 
         def late(text):
             assert not registering.told(url, tmp_path, text).refused
@@ -120,9 +118,15 @@ def test_what_is_given_for_the_first_time_after_the_period_began_is_late(url, tm
     """A value would be left out until the readings are known."""
     text = BUSES.replace("role: vehicle}", "role: vehicle, kwh_per_km: 1.2}")
     registering.told(url, tmp_path, text, author="owner")
-    with logged.issuer(url) as conn:
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
         project = plan_of(conn, "bus", *SPAN).project
-        first, second = _imported_us(conn)
+        (first, second) = (
+            us
+            for (us,) in conn.execute(
+                "SELECT (extract(epoch FROM imported) * 1000000)::bigint FROM registry_version"
+                " ORDER BY version"
+            )
+        )
         assert changed_late(conn, project, SPAN) == ()
         (one,) = changed_late(conn, project, (first + 1, second))
         assert (one.device, one.parameter, one.before) == ("bus-1", "kwh_per_km", None)
@@ -135,6 +139,26 @@ def taken_over(day="2026-02-01"):
     ended = ended.replace("role: vehicle}", f"role: vehicle, to: {day}}}")
     again = BUSES[BUSES.index("  - id: bus\n") :].replace("id: bus\n", "id: again\n")
     return ended, again.replace("from: 2026-01-01", f"from: {day}").replace(OLD, NEW)
+
+
+def test_a_new_name_of_the_project_hides_no_change(url, tmp_path):
+    """The same buses would be registered again, as a project that never had another value."""
+    honest, _ = closed(url)
+    assert not registering.told(url, tmp_path, "".join(taken_over()), author="owner").refused
+    found = logged.closed(url, *SPAN, project="again")
+    (said,) = [f.detail for f in found.result.applicability if f.rule == RULE]
+    assert found.result.net == honest
+    assert "sfc_l_per_100km was 34 and is 44" in said
+    assert "by owner, before in bus, after the period began" in said
+
+
+def test_a_project_that_takes_buses_over_has_its_own_values(database_url, tmp_path):
+    """Anyone who buys buses after another project of them would be held to its values."""
+    ended, again = taken_over()
+    plant.register(database_url, tmp_path, ended)
+    assert not registering.told(database_url, tmp_path, ended + again).refused
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        assert plan_of(conn, "again", *SPAN).late == ()
 
 
 SERVED = "[{device: ch-1, role: charging}, {device: bus-1, role: vehicle%s}]"
@@ -169,8 +193,10 @@ def test_a_new_id_has_the_values_of_the_meter_that_it_replaces(
     """After a meter replacement, the issued value would apply to the old id only."""
     first = BUSES.replace(SERVED % "", SERVED % ", kwh_per_km: 1.0")
     assert not registering.told(url, tmp_path, first).refused
-    with logged.issuer(url) as conn:
-        from_us = _imported_us(conn)[-1] + 1
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        (from_us,) = conn.execute(
+            "SELECT (extract(epoch FROM max(imported)) * 1000000)::bigint + 1 FROM registry_version"
+        ).fetchone()
         said = registering.told(
             url, tmp_path, with_second(f", to: {end}", begin, value), author="owner"
         )
@@ -193,7 +219,7 @@ def test_what_counts_is_of_whom_the_project_s_kilometres_are(url, tmp_path, metr
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), 600_000_000)
     for n in range(7):
         plant.send(url, f"z-{n}", times, odometer_m=np.arange(len(times)) * metres)
-    with logged.issuer(url) as conn:
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
         assert len(plan_of(conn, "again", *SPAN).late) == late
 
 
@@ -230,6 +256,17 @@ def test_another_file_after_one_that_completed_a_document_is_a_condition(url, tm
     # left out again
     registering.told(url, tmp_path, first)
     assert f"SHA-256 {'b1' * 32}) and is survey 7 (issuer Department" in closed(url)[1]
+
+
+def test_the_operator_s_own_paper_shows_no_new_value(url, tmp_path):
+    """An operator would write the document for a value that raises the reduction."""
+    honest, _ = closed(url)
+    logged.signers(url, tmp_path)
+    text = BUSES.replace(OLD, NEW) + DOCUMENT % ("own note", "2025-03-01", "a1" * 32)
+    registering.told(url, tmp_path, text.replace("Department of Transport", "the-operator"))
+    net, said = closed(url)
+    assert net == honest
+    assert "no third party's document is named" in said
 
 
 PUBLISHED = (
@@ -270,6 +307,6 @@ def test_a_period_closes_by_the_evidence_that_the_pinned_trust_root_asks_for(
 
 def shown_asked(url):
     """Preview two days; return the result, and the required grades stated in the statement."""
-    with logged.issuer(url) as conn:
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
         found = preview_period(conn, "bus", *SPAN)
     return found.result, claims_of(found.document).evidence.asked

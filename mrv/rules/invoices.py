@@ -31,7 +31,7 @@ from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
 from mrv.rules.effects import Cap, Effect, Floor, Judged, Level, NoReduction, RuleReport
 from mrv.rules.facts import MATERIAL, Facts, node
-from mrv.rules.invoiced_use import MORE
+from mrv.rules.invoiced_use import MORE, applied
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, lines, text
 
@@ -104,10 +104,15 @@ def _limits(
 
 def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
     """Yield findings on quantities without invoice and of values without documents."""
-    method, evidence = facts.methodology, facts.evidence
+    method, evidence, charged = facts.methodology, facts.evidence, applied(facts)
 
     def bare(meters: Sequence[Monitored]) -> list[Monitored]:
-        return [m for m in meters if m.device.id not in invoiced and not evidence.evidenced(m)]
+        return [
+            m for m in meters
+            if m.device.id not in invoiced and not evidence.evidenced(m)
+            # higher invoices that are applied (EVD-05) are its evidence
+            and not evidence.covered(m, charged.get(m.device.id, ()))
+        ]  # fmt: skip
 
     there = {
         m.device.id: m
@@ -348,7 +353,9 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
         return Fraction(0)
     counted, whole = sum((m.counts for m in role), start=Fraction(0)), billed.theirs + billed.mean
     if role[0].needs.side == "baseline":
-        far, uncovered = counted - whole, counted - billed.ours - billed.mean
+        # invoices that state more than their meters, as with a last day entered as `to`, show this
+        shown = max(billed.ours, billed.theirs)
+        far, uncovered = counted - whole, counted - shown - billed.mean
     else:
         far, uncovered = whole - counted, billed.mean - (counted - billed.full)
     # what differs by less is the same; meters and invoices are compared over the invoices' time

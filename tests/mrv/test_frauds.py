@@ -307,7 +307,7 @@ def test_a_coarse_register_behind_its_power_loses_nothing():
 
 @pytest.mark.parametrize("more", [False, True])
 def test_a_power_that_is_sent_only_when_it_changes_costs_nothing_by_itself(more):
-    """A plant whose gateway reports by exception lost 12 %, and sought the fault in its register."""
+    """A plant whose gateway reports by exception lost 12 %, and looked for a fault."""
     h = honest(clouds=0.3)
     if more:
         _an_hour(h, 14, 30_000)

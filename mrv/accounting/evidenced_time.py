@@ -409,9 +409,7 @@ class Corroboration:
         """
         begin, end = meter.span_us
         spans = [*applied, *_spans(self.holding(meter))]
-        # time without an invoice is charged in the same proportion
-        least = _COVERED_AT_LEAST if applied else COVERED
-        return length(spans, begin, end) >= least * (end - begin)
+        return length(spans, begin, end) >= COVERED * (end - begin)
 
     def uncorroborated(self, meters: Iterable[Monitored]) -> Iterator[Text]:
         """Yield each meter once, with the reason why its invoices do not corroborate it."""

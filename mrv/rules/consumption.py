@@ -84,7 +84,7 @@ def specific_consumption(facts: Facts) -> Iterator[Judged]:
                     yield Floor(i, j, more, reason, facts.span_us(*run), week=week.place)
                 charged.append(facts.in_time(of.uses, *run, reason))
                 continue
-            if week.still:
+            if not all(facts.unused(facts.views[i]) for i in week.still):
                 still.append(
                     facts.in_time(of.uses, *run, text("MTR-05.still", device=_names(facts, week)))
                 )
@@ -111,7 +111,7 @@ def _weeks(facts: Facts, of: Consumption) -> Iterator[_Week]:
             (s.value + (facts.views[i].rate or 0) * Fraction(s.lost_us, HOUR_US) for i, s in there),
             start=Fraction(0),
         )
-        still = tuple(i for i, s in there if stands_still(s) and not facts.unused(facts.views[i]))
+        still = tuple(i for i, s in there if stands_still(s))
         counted = max(Fraction(0), served - excess.get(k, 0))
         yield _Week(k, used, served, counted, still, len(there) - len(still))
 

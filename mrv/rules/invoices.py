@@ -31,7 +31,7 @@ from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
 from mrv.rules.effects import Cap, Effect, Floor, Judged, Level, NoReduction, RuleReport
 from mrv.rules.facts import MATERIAL, Facts, node
-from mrv.rules.invoiced_use import MORE, applied
+from mrv.rules.invoiced_use import MORE
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, lines, text
 
@@ -104,15 +104,10 @@ def _limits(
 
 def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
     """Yield findings on quantities without invoice and of values without documents."""
-    method, evidence, charged = facts.methodology, facts.evidence, applied(facts)
+    method, evidence = facts.methodology, facts.evidence
 
     def bare(meters: Sequence[Monitored]) -> list[Monitored]:
-        return [
-            m for m in meters
-            if m.device.id not in invoiced and not evidence.evidenced(m)
-            # higher invoices that are applied (EVD-05) are its evidence
-            and not evidence.covered(m, charged.get(m.device.id, ()))
-        ]  # fmt: skip
+        return [m for m in meters if m.device.id not in invoiced and not evidence.evidenced(m)]
 
     there = {
         m.device.id: m

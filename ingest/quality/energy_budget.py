@@ -88,8 +88,9 @@ def integral(
     power_w : float64 array, n
         Power in the direction of the register; negative values count as zero. [W]
     reported_us : int64 array, m
-        Times of the register readings.  If a device sends its register but no power for longer than
-        usual, the lower of the two power samples is used; for more than a day none.
+        Times of the register readings.  If a device sends its register but no power for more than a
+        day, nothing is known; for less, its samples are further apart, as if it reports by
+        exception.
     first, last : int
         Interval numbers since the epoch.
     """
@@ -101,13 +102,11 @@ def integral(
     counted = np.maximum(power_w, 0.0)
     step_us = np.diff(time_us)
     hours = step_us * (1 / HOUR_US)
-    silent, hidden = _unsampled(time_us, step_us, reported_us)
+    silent, mute = _unsampled(time_us, step_us, reported_us)
     energy = (counted[1:] + counted[:-1]) * (0.5 * hours)
     moved = np.diff(counted) * hours
     variance = moved * moved * _VARIANCE
-    energy[silent] = variance[silent] = variance[hidden] = 0.0
-    energy[hidden] = np.minimum(counted[hidden], counted[hidden + 1]) * hours[hidden]
-    mute = hidden[step_us[hidden] > _DAY_US]
+    energy[silent] = variance[silent] = energy[mute] = variance[mute] = 0.0
     cut = _Cut.of(time_us, edges)
     left_out = _within(cut, step_us, mute)
     known = ~_within(cut, step_us, silent) & ~left_out
@@ -141,7 +140,7 @@ def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int6
     inside = np.searchsorted(reported_us, time_us[long + 1], "left") > np.searchsorted(
         reported_us, time_us[long], "right"
     )
-    return long[~inside & (step_us[long] > HOUR_US)], long[inside]
+    return long[~inside & (step_us[long] > HOUR_US)], long[inside & (step_us[long] > _DAY_US)]
 
 
 def _cadence(step_us: Int64) -> int:

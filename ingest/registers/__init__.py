@@ -77,7 +77,7 @@ WORTH = (
     ),
     Worth(
         "larger rise that the time since the last rise allows (for solar: its daylight)",
-        "unknown until two more readings agree; then the rise, spread over at most one day",
+        "unknown until two more readings agree; then the rise, spread over at most a week",
         "a single wrong high reading has the same form",
     ),
     Worth(

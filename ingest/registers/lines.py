@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ingest.model import HOUR_US, NULL, Int64, Replacement
+from ingest.model import HOUR_US, LOOK_BACK_US, NULL, Int64, Replacement
 
 # a rise is believed at once up to what the device makes in this time
 AT_ONCE_US = HOUR_US
@@ -153,8 +153,8 @@ STANDS_US, ANEW_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
 DAY_US, SAME_TIME_US = 24 * HOUR_US, HOUR_US
 # readings kept without a clock, which have the time of sending, are no further apart than this
 SENT_US = 60_000_000
-# a catch-up is spread over the standstill, but over a day at the most
-SPREAD_US = 86_400_000_000
+# a catch-up is spread over the standstill, but over a week at the most
+SPREAD_US = LOOK_BACK_US
 # how long the line that was left is remembered after the new one settled
 RETIRED_US = 31 * 86_400_000_000
 CONFIRM_RISE, CONFIRM_LINE = 3, 4

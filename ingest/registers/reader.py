@@ -267,8 +267,8 @@ class Reader(Waiting):
                 self._leave(stray, other.read_us)
         self.trail = [t for t in self.trail if t.steps < other.steps_at]
         if not self._follow(self.mark, time_us, value):
-            # what it made meanwhile is as likely another meter's
-            self._challenge(self.mark, time_us, value, explicable=False)
+            # as after time without readings
+            self._challenge(self.mark, time_us, value)
 
     def _in_other_unit(self, mark: Mark, other: Other, time_us: int, value: int, made: int) -> bool:
         """

@@ -84,7 +84,7 @@ def specific_consumption(facts: Facts) -> Iterator[Judged]:
                     yield Floor(i, j, more, reason, facts.span_us(*run), week=week.place)
                 charged.append(facts.in_time(of.uses, *run, reason))
                 continue
-            if week.still:
+            if not all(facts.unused(facts.views[i]) for i in week.still):
                 still.append(
                     facts.in_time(of.uses, *run, text("MTR-05.still", device=_names(facts, week)))
                 )

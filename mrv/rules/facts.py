@@ -132,6 +132,10 @@ class Facts:
         """Return whether invoices with files cover a device's quantity."""
         return self.evidence.invoiced(meter)
 
+    def unused(self, meter: Monitored) -> bool:
+        """Return whether invoices of its electricity confirm that a device used none."""
+        return meter.needs.unit == "Wh" and not meter.metered and self.invoiced(meter)
+
     def shared_invoice(self, meter: Monitored) -> bool:
         """Return whether an invoice of a device also covers meters of other users."""
         return self.evidence.shared(meter, {m.device.id for m in self.views})

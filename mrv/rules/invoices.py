@@ -345,7 +345,9 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
         return Fraction(0)
     counted, whole = sum((m.counts for m in role), start=Fraction(0)), billed.theirs + billed.mean
     if role[0].needs.side == "baseline":
-        far, uncovered = counted - whole, counted - billed.ours - billed.mean
+        # invoices that state more than their meters, as with a last day entered as `to`, show this
+        shown = max(billed.ours, billed.theirs)
+        far, uncovered = counted - whole, counted - shown - billed.mean
     else:
         far, uncovered = whole - counted, billed.mean - (counted - billed.full)
     # what differs by less is the same; meters and invoices are compared over the invoices' time

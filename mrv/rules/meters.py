@@ -114,12 +114,18 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
     Returns
     -------
     int64 array, n
-        Excess by interval; the whole quantity of a day above its limit, as its distribution is
-        unknown. [base units]
+        Excess by interval, or since the register last rose; the whole quantity of a day above its
+        limit, as its distribution is unknown. [base units]
     """
-    beyond = np.maximum(whole.value - class_limit.per_hour * INTERVAL_US // HOUR_US, 0)
     if not len(whole):
-        return beyond
+        return whole.value
+    number = np.arange(len(whole))
+    rises = np.maximum.accumulate(np.where(whole.value > 0, number, -1))
+    # a register that stood, in coarse steps or behind a gateway that repeats its values, catches up
+    since = number - np.concatenate([[-1], rises[:-1]])
+    beyond: Int64 = np.maximum(
+        whole.value - class_limit.per_hour * INTERVAL_US // HOUR_US * since, 0
+    )
     first, last = whole.first, whole.first + len(whole)
     for _, begin_us, end_us in days(first * INTERVAL_US, last * INTERVAL_US, timezone):
         begin = max(begin_us // INTERVAL_US - first, 0)

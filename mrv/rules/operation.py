@@ -150,7 +150,7 @@ def project_side(facts: Facts) -> Iterator[Judged]:
             continue
         if not (whole.measured_us + whole.estimated_us).any():
             yield _without_data(facts, view)
-        elif view.bound.role not in compared:
+        elif view.bound.role not in compared and not facts.unused(view):
             yield from _still(facts, view, served)
     missing = _missing(facts)
     if missing is not None:

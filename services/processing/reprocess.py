@@ -22,7 +22,7 @@ import numpy as np
 from psycopg import Cursor
 
 from ingest import classes
-from ingest.model import INTERVAL_US, NULL, Fleet, Frame, Int32, Int64, IntervalRows
+from ingest.model import HOUR_US, INTERVAL_US, NULL, Fleet, Frame, Int32, Int64, IntervalRows
 from ingest.pipeline import (
     FROM_START,
     LOOK_BACK_US,
@@ -315,8 +315,8 @@ def write(
 MOST_ROWS = 60_000
 # readings that a span of one device, or of several together, begins with
 MOST_READINGS = 60_000
-# a day that a catch-up may reach back, and what it takes to see the next readings
-AHEAD_US = 26 * 3_600_000_000
+# time that a catch-up may reach back, and what it takes to see the next readings
+AHEAD_US = SPREAD_US + 2 * HOUR_US
 # what is archived is not counted before it is read
 _ARCHIVED_US = 8 * 86_400_000_000
 

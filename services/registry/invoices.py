@@ -279,11 +279,6 @@ def _check(
                 f" {' and '.join(counted) or 'no quantity'} of {device}; enter the `quantity` and"
                 " `unit` that its meter measures"
             )
-    if before is None and not invoice.value:
-        result.append(
-            f"amount: {invoice.id} has the amount 0, which is not evidence; enter the billed"
-            " amount, or omit the invoice"
-        )
     row = None if before is not None else signed_row(project.id, invoice)
     if row is not None:
         result += unsigned(row, keys)

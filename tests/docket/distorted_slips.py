@@ -48,6 +48,14 @@ def dead_band(world: World, on: str, share: float) -> None:
 
 
 @said
+def sent_above(world: World, on: str, least: float) -> None:
+    """A gauge is sent only while it is above a value."""
+    device, channel = at_channel(on)
+    values = world.readings[device].columns[channel]
+    world.readings[device].columns[channel] = np.where(values >= least, values, np.nan)
+
+
+@said
 def frozen(world: World, device: str, first: str, last: str) -> None:
     """A gateway repeats a device's last values for some time, and then sends its true ones."""
     some = world.readings[device]

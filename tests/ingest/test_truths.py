@@ -200,8 +200,8 @@ def test_more_than_the_rating_day_and_night_is_no_generation():
 
 def test_a_catch_up_holds_no_more_than_the_plant_can_make():
     """Quarter hours of 205 kWh came from a plant of 100 kW."""
-    at = [T0_US + 17 * HOUR_US + k * 15 * MINUTE_US for k in range(7 * 96 + 8)]
-    value = [6_200_000] * (7 * 96) + [21_200_000 + k for k in range(8)]
+    at = [T0_US + 17 * HOUR_US + k * 15 * MINUTE_US for k in range(9 * 96 + 8)]
+    value = [6_200_000] * (9 * 96) + [26_200_000 + k for k in range(8)]
     rows = whole(fleet(1, 100_000), frame([0] * len(at), at, value))
     assert 0 < rows.value.max() <= 27_500 + 101
     assert int(rows.unknown_us[rows.value > 27_500].min()) == 15 * MINUTE_US

@@ -184,7 +184,7 @@ def test_a_late_reading_is_metered_to_where_rows_agree(connection):
     store = Store(plan_)
     hours = range(1_440)
     _commit(connection, store, [Reading(0, T0_US + h * 60 * MINUTE_US, h * 900) for h in hours])
-    for day in (3, 30, 55):
+    for day in (3, 30, 50):
         at = T0_US + day * _DAY_US + 30 * MINUTE_US
         late = frame([Reading(0, at, day * 24 * 900 + 450)])
         letters = Letters(["t"], [b"x"], [None], [False], T0_US)

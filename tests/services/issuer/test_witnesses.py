@@ -113,10 +113,6 @@ def test_a_stored_invoice_of_nothing_is_told_as_that(url):
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-03,2026-03-02,9,,", "is not after"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,0.0001,,", "finer"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,-1,,", "below 0"),
-        (
-            "E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,0,,",
-            "amount: E-1 has the amount 0, which is not evidence; enter the billed amount",
-        ),
         ("E-1,pv,EVN,7,2025-01-05,inv-1,2025-01-02,2025-01-03,9,,", "crediting period"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,E-0,why", "not an invoice of"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,E-0,", "both"),

@@ -50,7 +50,7 @@ def ask(bounds, checks):
                 found[class_id, name, field] = None if limits is None else getattr(limits, field)
     for quantity in range(len(QUANTITY_INDEX)):
         found["most", quantity] = bounds.interval_maximum(quantity)
-    names = ("rated", "latitude", "longitude", "begin_us", "device", "_first", "_count", "_most")
+    names = ("rated", "latitude", "longitude", "begin_us", "device", "_first", "_count", "_maximum")
     return found | {name: getattr(checks, name) for name in names}
 
 

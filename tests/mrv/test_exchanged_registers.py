@@ -54,10 +54,10 @@ def row(first=BEGIN, last=END, channel=GENERATION, other=IMPORT):
     return Exchange(channel, other, int(TIMES[first]), int(TIMES[last]))
 
 
-def test_the_row_that_the_finding_names_restores_the_month():
-    """Three days of a plant were lost, and no entry could tell what had happened."""
+def test_the_row_that_the_finding_names_settles_the_month():
+    """Three days of a plant were lost, and no entry could settle the finding."""
     truth, found = panels(), panels(CROSSED)
-    assert tonnes(found) < 0.95 * tonnes(truth)
+    assert 0.85 * tonnes(truth) < tonnes(found) <= tonnes(truth)
     register, other, begin, end = ROW.findall(detail(found))[0]
     columns = [profiles.registers("pv_inverter")[name].column for name in (register, other)]
     times = [round(datetime.fromisoformat(at).timestamp()) * 1_000_000 for at in (begin, end)]

@@ -56,7 +56,10 @@ class Pricing:
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
-        """Return by how much a base unit emits more by its own meter than as entered. [tCO2e]"""
+        """
+        Return how much less one base unit reduces with measured parameters in place of the
+        entered ones. [tCO2e]
+        """
         reductions = self._unit(
             replace(monitored, params={**monitored.params, **monitored.measured}), year
         )

@@ -101,7 +101,10 @@ class Scan:
 
     @staticmethod
     def edges(project: Project, period_us: tuple[int, int]) -> tuple[int, int, int]:
-        """Return `first`, `last` and `into_day` of a period."""
+        """
+        Return the first interval of a period, the one after its last, and the number of
+        intervals from local midnight to its start.
+        """
         begin = midnight_us(local_date(period_us[0], project.timezone), project.timezone)
         first, last = (us // INTERVAL_US for us in period_us)
         return first, last, (period_us[0] - begin) // INTERVAL_US

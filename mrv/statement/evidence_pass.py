@@ -78,7 +78,7 @@ class Unusual:
         return Unusual(*(getattr(self, name)[rows] for name in Unusual.__slots__))
 
     def days(self, edges: Sequence[int]) -> frozenset[tuple[int, int]]:
-        """Return device and day index of all flags; edges of days. [us UTC]"""
+        """Return (device, day) indices with a flag; `edges`: start of each day. [us UTC]"""
         place = np.searchsorted(edges, self.interval * INTERVAL_US, side="right") - 1
         return frozenset(zip(self.device.tolist(), place.tolist(), strict=True))
 

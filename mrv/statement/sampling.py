@@ -215,7 +215,7 @@ class Size:
     by_risk: int | None = None
 
     def of(self, population: int) -> tuple[int, int]:
-        """Return the sizes for a population, at most the population."""
+        """Return the sample sizes (at random, by risk), together at most the population."""
         usual = min(_MOST, isqrt(max(0, population - 1)) + 1 if population else 0)
         first = min(population, usual if self.random is None else self.random)
         rest = population - first

@@ -156,7 +156,7 @@ class Turn:
         return self.outcome.given
 
     def sweep(self, names: Collection[str], now_us: int) -> None:
-        """Decide on messages that have waited too long at these nodes."""
+        """Accept or refuse the messages that have waited too long at these nodes."""
         host = Host(self._node, self._rules, self.outcome, names)
         for name in names:
             host.sweep(self._node(name), now_us)

@@ -107,7 +107,8 @@ def trust() -> None:
     metavar="PERCENT",
     default=USUAL.above_percent,
     show_default=True,
-    help="Share of the reduction that may depend on a value without a minimum grade.",
+    help="Largest share of the reduction that may depend on values below the grade of "
+    "--parameters.",
 )
 @_out
 @json_option

@@ -71,7 +71,7 @@ class Text:
     index: NDArray[np.integer]
 
     def width(self) -> int:
-        """Return the bytes of the longest text."""
+        """Return the length of the longest text. [byte]"""
         return int(self.words.matrix.shape[1])
 
     def fill(self, out: Bytes, keep: Mask) -> None:

@@ -127,7 +127,8 @@ def _within(cut: _Cut, step_us: Int64, part: Int64) -> np.ndarray:
 
 def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int64, Int64]:
     """
-    Return the steps without any data, and those with register readings but no power.
+    Return the steps without any data, and those of more than a day with register readings but
+    no power.
 
     Gaps of more than an hour are missing; for a device that sends its power hourly, only longer
     gaps.

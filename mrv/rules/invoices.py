@@ -7,8 +7,8 @@ no reduction counts until invoices with the hashes of their files cover 95 % of 
 meter and differ by at most 5 %: of the delivery, or, where the design states its electricity, of
 the electricity; for weather the data of the weather service.  For lines of several kinds
 electricity covers only the sum.  CDM requires the same cross-check (TOOL03, TOOL05) [M].  A
-capacity limits what takes no electricity (steam, hours) if at least half of it was delivered.
-Project emissions count in any case.
+capacity limits what takes no electricity (steam, hours) if it is at most twice the delivered
+quantity.  Project emissions count in any case.
 """
 
 from __future__ import annotations

@@ -274,7 +274,7 @@ def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
     item = checked.record or checked.batch
     if item is None or checked.outcome == REFUSED:
         return checked
-    # apart by outcome: what nobody checked must take nothing verified down
+    # by outcome: a value that was not checked must not lower a verified one
     if checked.record is not None:
         record = checked.record
         place: _Place = checked.outcome, record.gateway, record.meter, record.page

@@ -31,7 +31,7 @@ def test_kill_of_the_broker(pipeline, capsys):
     log = pipeline.home / "broker.log"
     kills = often(1, 20)
     fleet, believer = start(pipeline, names), start(pipeline, trusting, receipts=False)
-    kill_broker(pipeline, kills // 4)  # while nobody takes what it holds
+    kill_broker(pipeline, kills // 4)  # while its messages are not received
     with pipeline.running(log):
         pipeline.receiving_since(log)
         kill_broker(pipeline, kills - kills // 4)

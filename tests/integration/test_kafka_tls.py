@@ -251,7 +251,7 @@ def access(authority, port, certificate=None):
     )
 
 
-def test_what_is_wrong_with_a_certificate_is_told(secure_kafka, authority, tmp_path):
+def test_fault_of_a_certificate_is_named(secure_kafka, authority, tmp_path):
     """An operator would look for a broker that is down, on the day that a certificate ends."""
     good, ended = authority.issue("client"), authority.issue("ended", -DAY)
     stranger = Authority(tmp_path).issue("stranger")
@@ -328,7 +328,7 @@ def test_a_reading_travels_by_tokens(secure_kafka, authority, provider, travels)
     assert SECRET not in logs
 
 
-def test_what_is_wrong_with_a_token_is_told(secure_kafka, authority, provider, monkeypatch):
+def test_fault_of_a_token_is_named(secure_kafka, authority, provider, monkeypatch):
     """An operator would look for a broker that is down where a secret has changed."""
     at = secure_kafka.by_token
     with provider.serving() as tokens:
@@ -343,6 +343,6 @@ def test_what_is_wrong_with_a_token_is_told(secure_kafka, authority, provider, m
             monkeypatch.setattr(provider, "answer", answer)
             with pytest.raises(ServerError, match="TONNE_KAFKA_TOKEN_URL"):
                 partitions(token_access(authority, at, tokens), "any")
-    with pytest.raises(ServerError, match="TONNE_KAFKA_TOKEN_URL"):  # nobody answers there
+    with pytest.raises(ServerError, match="TONNE_KAFKA_TOKEN_URL"):  # no server answers there
         partitions(token_access(authority, at, tokens), "any")
     gc.collect()

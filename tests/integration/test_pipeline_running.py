@@ -346,7 +346,7 @@ def test_stations_show_their_hours_and_days(pipeline: Pipeline):
     pipeline.tonne("rebuild", "--from", "2026-01-01", "--to", "2026-02-01", "--check")
 
 
-def test_a_station_that_nobody_knows_is_named(pipeline: Pipeline):
+def test_an_unregistered_station_is_named(pipeline: Pipeline):
     """An empty answer would be taken for clean air."""
     for words, says in (
         (("--device", "st-nobody"), "device 'st-nobody' is not registered"),

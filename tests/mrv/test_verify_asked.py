@@ -101,7 +101,7 @@ def test_a_spoiled_zip_file_is_refused_and_no_traceback(how, tmp_path):
     with zipfile.ZipFile(out, "w", how) as made:
         made.writestr("statement.json", WHOLE.files["statement.json"])
     whole, path = out.getvalue(), tmp_path / "pack.zip"
-    draw, told = random.Random(7), []  # noqa: S311 - the same damage on every run
+    draw, errors = random.Random(7), []  # noqa: S311 - the same damage on every run
     for _ in range(often(60, 150)):
         data = bytearray(whole)
         data[draw.randrange(4, len(data))] ^= draw.randrange(1, 256)
@@ -110,9 +110,9 @@ def test_a_spoiled_zip_file_is_refused_and_no_traceback(how, tmp_path):
             with opened_pack(path):
                 pass
         except InputError as error:
-            told.append(str(error))
-    assert len(told) > 20
-    assert all(str(path) in said for said in told)
+            errors.append(str(error))
+    assert len(errors) > 20
+    assert all(str(path) in said for said in errors)
 
 
 @pytest.mark.parametrize("name", ["\0x", ".", "/", "a/b/statement.json"])
@@ -189,16 +189,16 @@ def ways_to_hide(path):
 
 def test_a_zip_file_holds_its_files_and_nothing_else(tmp_path):
     """Other software could read data before or after the zip archive as the pack."""
-    path, told = tmp_path / "pack.zip", {}
+    path, errors = tmp_path / "pack.zip", {}
     for name, data in ways_to_hide(path):
         path.write_bytes(data)
         try:
             with opened_pack(path) as opened:
-                told[name] = opened.files["statement.json"] == STATEMENT
+                errors[name] = opened.files["statement.json"] == STATEMENT
         except InputError as error:
-            told[name] = str(error)
-    assert told.pop("whole") is True
-    assert all("belong to none of its files" in str(said) for said in told.values()), told
+            errors[name] = str(error)
+    assert errors.pop("whole") is True
+    assert all("belong to none of its files" in str(said) for said in errors.values()), errors
 
 
 def test_a_zip_file_of_another_tool_is_read(tmp_path):

@@ -31,10 +31,10 @@ def test_silence_shows_nothing_and_power_that_is_left_out_is_sampled_more_seldom
     at, watts = _at(0, 1, 21, 22), np.array([1_000.0, 1_000, 3_000, 3_000])
     silent = integral(at, watts, at, 0, 22)
     assert silent.known.tolist() == [True] + [False] * 20 + [True]
-    told = integral(at, watts, _at(*range(23)), 0, 22)
-    assert told.known.all()
-    assert told.energy_wh == pytest.approx([250] + [500] * 20 + [750])
-    assert (told.variance[8:12] > 0).all()
+    found = integral(at, watts, _at(*range(23)), 0, 22)
+    assert found.known.all()
+    assert found.energy_wh == pytest.approx([250] + [500] * 20 + [750])
+    assert (found.variance[8:12] > 0).all()
     # of more than a day: its channel is out of order, and asked for by a finding
     mute = integral(_at(0, 1, 101, 102), watts, _at(*range(103)), 0, 102)
     assert mute.known.tolist() == [True] + [False] * 100 + [True] == (~mute.left_out).tolist()

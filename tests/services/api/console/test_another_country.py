@@ -110,18 +110,18 @@ def test_tonnes_of_no_action_are_named_where_the_programme_has_none(freiburg, ow
     owner.execute(query, [None])
     t = Words(language)
 
-    def told(page):
+    def text_of(page):
         return html.unescape(_page(freiburg, f"{language}/{page}?year=2026"))
 
     def title(page):
-        (said,) = re.findall("<h1[^>]*>([^<]*)", told(page))
+        (said,) = re.findall("<h1[^>]*>([^<]*)", text_of(page))
         return said
 
     try:
         for page in ("", "programme"):
             outside = t("finding.outside", year=2026, tonnes="@", count="@").split("@")[1]
             until(lambda page=page, said=outside: said in title(page), 60)
-            text = told(page)
+            text = text_of(page)
             assert t("faults.none") not in text
             assert 'id="systems"' not in text, "an empty table of pilot systems, Hai Phong's"
     finally:

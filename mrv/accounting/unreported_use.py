@@ -33,9 +33,6 @@ _STARTING = 0.001
 _LEAST_SAMPLES, _BINARY = 2, 1e-6
 # the register shows samples to be off by more than their own spread does: up to so many times
 _MOST_SCATTER = 2.0
-# what a gateway repeats: so many steps of the register that did not rise, which then rises by so
-# large a part of it
-_STEPS, _CAUGHT_UP = 2, 1 / 4
 # a step of the register that is longer is spread over days, and says nothing of each
 _SPREAD_US = 2 * HOUR_US
 
@@ -112,8 +109,7 @@ class UnreportedUse(Scan):
         gauge: Any = block.columns[channel.gauge][of]
         register: Any = block.columns[channel.register][of]
         times, step = block.time_us[of], register_step(register, channel.tolerance)
-        known = register != NULL
-        read = np.isfinite(gauge) & ~_frozen(times, gauge * channel.scale, register, step)
+        read, known = np.isfinite(gauge), register != NULL
         if np.count_nonzero(read) < _LEAST_SAMPLES or not known.any():
             return none
         rate = gauge[read] * channel.scale
@@ -196,25 +192,6 @@ class _Compared(NamedTuple):
         return in_whole_units(
             np.where(of_short, np.maximum(self.shown - self.value, 0.0), 0.0), more
         )
-
-
-def _frozen(time_us: Int64, rate: Float64, register: Int64, step: float) -> np.ndarray:
-    """
-    Return a mask of readings that a gateway repeated, as the register's rise after them shows.
-
-    Register and gauge stay the same for more than an hour, in which the gauge would show several
-    steps of the register; then the register catches up.
-    """
-    frozen = np.zeros(len(time_us), dtype=np.bool_)
-    same = np.append(False, (np.diff(rate) == 0) & (np.diff(register) == 0)) & (rate != 0)
-    same &= register != NULL
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], same, [0]])))
-    for begin, end in edges.reshape(-1, 2).tolist():
-        lasts_us = int(time_us[end - 1] - time_us[begin - 1])
-        shown = abs(float(rate[begin])) * lasts_us / HOUR_US
-        if lasts_us > HOUR_US and end < len(register) and shown > _STEPS * step:
-            frozen[begin:end] = register[end] >= register[end - 1] + _CAUGHT_UP * shown
-    return frozen
 
 
 def in_whole_units(weights: Float64, total: float) -> Int64:

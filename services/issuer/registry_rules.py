@@ -19,7 +19,7 @@ from mrv.documents import UNSET, coded
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.model import LINE_DIAGRAM, METER_KEYS
-from mrv.parameters.evidence import of_parameter
+from mrv.parameters import of_parameter
 from mrv.registry import Sample
 from mrv.registry.project import Document, Excluded, Project
 from mrv.rounding import UG_PER_T, six_places

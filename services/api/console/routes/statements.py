@@ -21,7 +21,7 @@ from mrv.documents.verification import FindingShown, SamplingList, Verification
 from mrv.equivalents import diesel_litres
 from mrv.report.blocks import Block, sampled
 from mrv.report.dated_values import compared, dated, designed
-from mrv.report.translations import SHOWN, certainty, described
+from mrv.report.words import SHOWN, certainty, described
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.signatures.keys import EnrolledKey

@@ -24,7 +24,7 @@ from mrv.log.entries import (
     rows_root,
     verify_checkpoint,
 )
-from mrv.methodologies.tools import calculated
+from mrv.methodologies._tools import calculated
 from mrv.model import Factor
 from mrv.packs.pack import APPROVALS, DIAGRAM, SEALS, check_order
 from mrv.registry.project import FIRST, Project

@@ -353,9 +353,9 @@ def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
         yield words["verifier_key"], theirs.verification_method if theirs else None
 
 
-def _signer(facts: Facts, issuer: Issuer | None) -> str | None:
+def _signer(facts: Facts, issuer: Issuer | UnsetType) -> str | None:
     """Return a signer's organisation and the name of its key."""
-    if issuer is None:
+    if issuer is UNSET:
         return None
     organisation = facts.organisation(issuer)
     return organisation if organisation == issuer.name else f"{organisation} ({issuer.name})"

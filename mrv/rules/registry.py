@@ -473,7 +473,9 @@ def _named(
         where |= {"first": first, "last": last, "effect": effect}
         if rises:
             unit, limit = meter.needs.unit, limit_of(meter.device, meter.needs.quantity)
-            most = max(Fraction((f.after - f.before) * HOUR_US, f.at_us - f.since_us) for f in falls)
+            most = max(
+                Fraction((f.after - f.before) * HOUR_US, f.at_us - f.since_us) for f in falls
+            )
             rates = {"most": amount_text(most, unit), "limit": amount_text(limit or 0, unit)}
             yield text("REG-03.rises_daily", count=len(_days(falls)), **rates, **where)
         else:

@@ -484,6 +484,8 @@ def _named(
     rows = tuple(_row(register, fall, timezone) for fall in falls)
     moves = tuple(_move(register, fall, timezone) for fall in falls)
     yield text("REG-03.left_line", moves=moves, effect=effect, rows=rows, **where)
+    if lost and any(fall.after > fall.before for fall in falls):
+        yield text("REG-03.clock", device=meter.device.id)
     full = _full(register.to_file(falls[0].before)) if falls[0].after < falls[0].before else None
     if full is not None:
         yield text("REG-03.rollover", device=meter.device.id, register=register.name, last=full)

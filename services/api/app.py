@@ -23,7 +23,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 from starlette.responses import Response
 
-from services.api import connections, examples, problems
+from services.api import answers, connections, examples
 from services.api import schemas as shapes
 from services.api.console import render as page
 from services.api.console.maps import NONE, Base
@@ -41,7 +41,6 @@ from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
 from services.api.console.routes.live import Live
-from services.api.guard import Guard, Measures, Rates
 from services.api.made_files import Maker
 from services.api.reports import FileJobs
 from services.api.request_context import Api, Cursors
@@ -55,6 +54,7 @@ from services.api.routes import (
     statements,
     writes,
 )
+from services.api.server import Guard, Measures, Rates
 from services.issuer.requests import Desk, Runner
 from services.issuer.timestamps import Policy, no_authority
 from services.metrics import Metrics
@@ -78,7 +78,7 @@ _ABOUT = (
     " bearer token with a role and a scope of projects."
 )
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"description": text, "content": {problems.MEDIA_TYPE: {"schema": {
+    code: {"description": text, "content": {answers.MEDIA_TYPE: {"schema": {
         "$ref": "#/components/schemas/Problem"}}}}
     for code, text in (
         (400, "Malformed"), (401, "No valid token"), (403, "Not allowed for this role"),
@@ -176,7 +176,7 @@ def make_app(
     app.state.base = choices.base
     app.state.simulated = choices.simulated
     app.state.memory, app.state.live = Memory(), Live(log_)
-    problems.install(app, log_, page_of=_error_page)
+    answers.install(app, log_, page_of=_error_page)
     app.include_router(administration.health_router)
     # each part by itself: routers within a router have their parameters worked out twice
     for router in (

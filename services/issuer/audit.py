@@ -35,7 +35,7 @@ from services.issuer.compared_days import (
     sealed_day,
     underived,
 )
-from services.issuer.outside_period import changed
+from services.issuer.further_evidence import changed
 from services.issuer.seal import arrival_of
 from services.issuer.sealed_contents import Job, ended, overdue, together
 from services.store.archive_catalog import snapshot

@@ -42,9 +42,9 @@ from mrv.log.witness import (
 )
 from mrv.signatures.keys import read_keyring
 from mrv.signatures.merkle_tree import consistency_proof
-from services.background import Background
 from services.clock import now_us
 from services.issuer.documents import Signer
+from services.scraping import Background
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled

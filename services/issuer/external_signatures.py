@@ -55,7 +55,7 @@ from mrv.verify.evidence_steps import first_difference
 from services.issuer import documents as steps
 from services.issuer.collect_evidence import collect
 from services.issuer.documents import Documents
-from services.issuer.signed_evidence import by_name, files, fitting
+from services.issuer.further_evidence import by_name, files, fitting
 from services.store.archive_catalog import snapshot
 from services.store.registry import load as registry
 from services.store.statements import evidence, statements

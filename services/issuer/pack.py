@@ -57,8 +57,8 @@ from mrv.verify.time_step import guide
 from services.issuer import timestamps
 from services.issuer.collect_evidence import recollect
 from services.issuer.documents import Documents, documents
-from services.issuer.signed_evidence import by_name, fitting
-from services.issuer.signed_evidence import files as case_files
+from services.issuer.further_evidence import by_name, fitting
+from services.issuer.further_evidence import files as case_files
 from services.store import dead_letter_query as dead_letters
 from services.store.archive_catalog import snapshot
 from services.store.registry import signing_keys as enrolled

@@ -33,7 +33,7 @@ from mrv.statement.diagram import diagram, line_diagram
 from mrv.texts import Text, render
 from services.clock import now_us
 from services.issuer.collect_evidence import plan_of
-from services.issuer.signed_evidence import open_actions
+from services.issuer.further_evidence import open_actions
 from services.registry import entries
 from services.registry.entries import Registry
 from services.registry.files import KEPT, document

@@ -32,7 +32,6 @@ from mrv.errors import EnrolmentError, StatementStateError, VerificationError
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.states import check_step
-from services.background import Background
 from services.issuer import close, keys, timestamps
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
@@ -45,7 +44,7 @@ from services.issuer.timestamps import Policy
 from services.metrics import Metrics
 from services.processing.registry_import import import_registry
 from services.registry.files import read_bytes
-from services.scraping import Pulse
+from services.scraping import Background, Pulse
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import queues, statements

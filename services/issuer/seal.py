@@ -29,7 +29,6 @@ from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures.day_digests import Digest
 from mrv.statement.device_days import LATE_US, Arrived, rows_of
-from services.background import Background
 from services.clock import now_us
 from services.clock import now_us as clock_us
 from services.issuer import sealed_contents as records
@@ -50,7 +49,7 @@ from services.issuer.compared_days import (
 from services.issuer.documents import Signer
 from services.issuer.sealed_contents import PROMISED_US, SETTLE_US, Job, ended, parts_of, together
 from services.metrics import Metrics
-from services.scraping import Pulse
+from services.scraping import Background, Pulse
 from services.store.archive_catalog import snapshot
 from services.store.postgres.pool import connect
 from services.store.statements import late_readings

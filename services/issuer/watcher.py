@@ -26,14 +26,13 @@ from prometheus_client.registry import Collector
 from psycopg import Connection
 
 from ingest.errors import TonneError
-from services.background import Background
 from services.clock import now_us
 from services.issuer import live_accounts
 from services.issuer.audit import AuditReport, audit
 from services.metrics import Metrics
 from services.processing import pv_outlook
 from services.processing.rebuild import rebuild
-from services.scraping import Pulse
+from services.scraping import Background, Pulse
 from services.settings import Settings, local_urls
 from services.settle import Plan
 from services.store import webhooks

@@ -31,10 +31,17 @@ from ingest.decode import Rejected
 from ingest.model import Fleet, Frame, Int32, Int64
 from ingest.pipeline.quality_state import NEVER
 from services.clock import now_us
-from services.processing.batch import Answered, Batch, Committed, in_parts
+from services.processing.batch import (
+    Answered,
+    Arrived,
+    Batch,
+    Committed,
+    Signatures,
+    in_parts,
+    store_readings,
+)
 from services.processing.deriver import Deriver, Made, Note
-from services.processing.quality_pass import Changed
-from services.processing.store_readings import Arrived, Signatures, store_readings
+from services.processing.flags_and_indicators import Changed
 from services.settle import Plan
 from services.store import archive_catalog as archived
 from services.store import archived_readings as cold

@@ -28,13 +28,11 @@ from psycopg import Connection, Cursor
 from ingest.model import INTERVAL_US, METERING, NULL, Fleet, Int64, IntervalRows
 from ingest.pipeline import FROM_START, LOOK_BACK_US, POWER_GAP_US, SPREAD_US, MeterState
 from ingest.pipeline.quality_state import NEAR_US
+from services.processing import flags_and_indicators as stations
 from services.processing import reprocess as late
-from services.processing import station_indicators as stations
-from services.processing.batch import Answered
-from services.processing.quality_pass import Changed, Judging, reaches
+from services.processing.batch import Answered, Arrived
+from services.processing.flags_and_indicators import Changed, Judging, Touched, reaches
 from services.processing.reprocess import Remade, Span, spans
-from services.processing.station_indicators import Touched
-from services.processing.store_readings import Arrived
 from services.settle import Plan
 from services.store import archive_catalog as archived
 from services.store.postgres.binary_copy import Words

@@ -25,12 +25,10 @@ from ingest.pipeline.quality_state import NEAR_US
 from ingest.pipeline.quality_tests import Judged
 from services.clock import now_us
 from services.processing import reprocess
-from services.processing.batch import Answered, Committed, tried
+from services.processing.batch import Answered, Arrived, Committed, joined, tried, without
 from services.processing.derive import Backlog, Derived, Rows
-from services.processing.quality_pass import Changed, Quality, reaches
+from services.processing.flags_and_indicators import Changed, Quality, Touched, reaches
 from services.processing.reprocess import expected
-from services.processing.station_indicators import Touched
-from services.processing.store_readings import Arrived, joined, without
 from services.settle import Plan, Settled, settle
 from services.store import archive_catalog as archived
 from services.store.postgres.binary_copy import Words

@@ -26,9 +26,9 @@ from mrv.accounting.live_emissions import segments
 from mrv.calendar import utc_text
 from mrv.environment import KINDS, Values
 from mrv.statement.evidence import FIRST, meter_of
+from services.processing import flags_and_indicators as stations
 from services.processing import reprocess as late
-from services.processing import station_indicators as stations
-from services.processing.quality_pass import Judging
+from services.processing.flags_and_indicators import Judging
 from services.settle import Part, Plan
 from services.store import archive_catalog as archived
 from services.store.postgres.binary_copy import Words

@@ -31,7 +31,7 @@ from services.environment import TOKEN, KafkaAccess
 from services.intake.kafka_client import Tokens
 from services.stream import Record
 from services.stream.chain import StreamChain
-from services.stream.topic_view import FRESH_MS, AwayError, Sharing
+from services.stream.partitions import FRESH_MS, AwayError, Sharing
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -33,7 +33,7 @@ from services.store import offsets
 from services.store.postgres.pool import connect
 from services.stream.app import Storing, build_app
 from services.stream.chain import StreamChain
-from services.stream.topic_view import AwayError, Sharing, TopicView
+from services.stream.partitions import AwayError, Sharing, TopicView
 
 ASK_S = 10.0
 

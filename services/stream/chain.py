@@ -55,7 +55,7 @@ from services.stream import (
     swept,
     together,
 )
-from services.stream.own_partitions import OwnPartitions, Version, answer_requests
+from services.stream.partitions import OwnPartitions, Version, answer_requests
 
 # where a partition stands, the next record after a batch, SHA-256 of the batch's last record
 Step = tuple[Position, int, bytes | None]

@@ -44,7 +44,7 @@ from services.stream import (
     refusals,
 )
 from services.stream.chain import LIMITS
-from services.stream.own_partitions import Version
+from services.stream.partitions import Version
 
 _WAIT_MS = 1_000
 

@@ -30,7 +30,7 @@ from services.stream import DeadTopic
 from services.stream.app import GROUP, SESSION_S, Storing
 from services.stream.assembly import Member, Parts, Progress
 from services.stream.chain import StreamChain
-from services.stream.own_partitions import MissingError
+from services.stream.partitions import MissingError
 
 _T = TypeVar("_T")
 IDLE_S = 2.0

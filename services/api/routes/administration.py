@@ -17,8 +17,8 @@ from starlette.responses import Response
 
 from services import webhook_post
 from services.api import schemas as shapes
+from services.api.answers import ProblemError
 from services.api.file_cache import Cursor, Limit, current, page
-from services.api.problems import ProblemError
 from services.api.request_context import Admin, Ask, Asked, Operator, Reader
 from services.api.routes.writes import WRITE
 from services.store import api_keys

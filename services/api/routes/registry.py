@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response
 
 from mrv.report import MEDIA_TYPES, Format, make_programme
 from services.api import schemas as shapes
+from services.api.answers import ProblemError
 from services.api.file_cache import Cursor, Limit, current, page
-from services.api.problems import ProblemError
 from services.api.reports import Lang, spoken_language
 from services.api.request_context import Asked, Reader, WholeReader
 from services.issuer.planning import Due, due, programme_report, rows_json

@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from mrv.calendar import instant_us, local_date
 from services.api import schemas as shapes
+from services.api.answers import ProblemError
 from services.api.file_cache import Cursor, From, Limit, To, current, page, span_us
-from services.api.problems import ProblemError
 from services.api.request_context import Reader
 from services.api.routes.registry import IdPath, unknown
 from services.store.timeseries import queries as series

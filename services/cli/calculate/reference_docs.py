@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from ingest.addresses import Tls
 from mrv.documents import verification
 from mrv.signatures.canonical import legible
-from services.api.guard import Measures
+from services.api.server import Measures
 from services.edge.metrics import COUNTERS, GAUGES
 from services.intake.broker_queue import BrokerQueue, Room
 from services.issuer.watcher import Looked

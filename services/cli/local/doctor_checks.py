@@ -427,7 +427,7 @@ def _workers(
 ) -> Iterator[Finding]:
     """Yield findings on the lag of each partition and on partitions without a worker."""
     try:
-        state = load_kafka("services.stream.topic_view", "topic_state")(kafka, topic, stored, group)
+        state = load_kafka("services.stream.partitions", "topic_state")(kafka, topic, stored, group)
     except ServerError as error:
         yield Finding("Kafka workers", "wrong", str(error), "check Kafka first")
         return

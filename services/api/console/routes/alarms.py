@@ -10,12 +10,18 @@ from fastapi import APIRouter, Depends, Query, Request
 from psycopg import Connection
 from starlette.responses import RedirectResponse, Response
 
-from services.api.console.render import Language, language_of, render
+from services.api.answers import ProblemError
+from services.api.console.render import (
+    Language,
+    View,
+    language_of,
+    refuse_foreign,
+    render,
+    signed_in,
+)
 from services.api.console.routes.overview import MOST_ALARMS, held_back, recalled
-from services.api.console.session import View, refuse_foreign, signed_in
 from services.api.console.translations import Words
 from services.api.principals import refuse
-from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.administration import AlarmId
 from services.store import alarm_contacts

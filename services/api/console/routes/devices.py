@@ -24,8 +24,7 @@ from services.api.console.charts import (
     hours_chart,
     hours_title,
 )
-from services.api.console.render import Language, language_of, render
-from services.api.console.session import View, signed_in
+from services.api.console.render import Language, View, language_of, render, signed_in
 from services.api.console.translations import Words
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.series import Form, reading_file

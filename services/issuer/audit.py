@@ -26,16 +26,17 @@ from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.issuer import sealed_contents as records
-from services.issuer.audit_statements import Walk, standing
-from services.issuer.compared_days import (
+from services.issuer.further_evidence import changed
+from services.issuer.log_differences import (
     Compared,
     Registry,
     SealedDay,
+    Walk,
     compared,
     sealed_day,
+    standing,
     underived,
 )
-from services.issuer.further_evidence import changed
 from services.issuer.seal import arrival_of
 from services.issuer.sealed_contents import Job, ended, overdue, together
 from services.store.archive_catalog import snapshot

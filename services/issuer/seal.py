@@ -35,7 +35,8 @@ from services.issuer import sealed_contents as records
 from services.issuer import timestamps
 from services.issuer import transitions as life
 from services.issuer.close import open_corrections
-from services.issuer.compared_days import (
+from services.issuer.documents import Signer
+from services.issuer.log_differences import (
     Changes,
     Compared,
     Registry,
@@ -46,7 +47,6 @@ from services.issuer.compared_days import (
     sealed_day,
     underived,
 )
-from services.issuer.documents import Signer
 from services.issuer.sealed_contents import PROMISED_US, SETTLE_US, Job, ended, parts_of, together
 from services.metrics import Metrics
 from services.scraping import Background, Pulse

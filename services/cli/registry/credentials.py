@@ -19,8 +19,8 @@ from ingest.errors import TonneError
 from services import enrolment
 from services import est as self_enrolment
 from services.cli import json_option
+from services.cli.broker import carry_to_broker, ours, tell_broker
 from services.cli.output import bar, print_json, print_result, print_secret, table, time_text
-from services.cli.pipeline.broker import carry_to_broker, ours, tell_broker
 from services.cli.server_options import database_url, identity_folder
 from services.enrolment import Result
 from services.environment import split_bind

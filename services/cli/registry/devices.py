@@ -12,8 +12,8 @@ from psycopg import Connection
 from ingest.errors import InputError, did_you_mean
 from mrv.calendar import instant_us, utc_text
 from services.cli import Choice, Group, json_option
-from services.cli.data.payload_text import legible
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text
+from services.cli.payload_text import legible
 from services.cli.registry.devices_show import show, watch
 from services.cli.registry.registry import show_plan
 from services.cli.server_options import METAVAR, database_url

@@ -34,7 +34,7 @@ from services.api.console.translations import Words
 from services.api.request_context import Asked
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
-from services.issuer.registration_checks import JCM
+from services.issuer.report import JCM
 from services.issuer.timestamps import stamps_of
 from services.store.registry import programme, signing_keys
 from services.store.statements import evidence, statements

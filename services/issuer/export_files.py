@@ -136,7 +136,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = format(value, "f") if isinstance(value, Decimal) else str(value)
-    # a spreadsheet takes a text that begins so for a formula
+    # a spreadsheet reads a text with such a beginning as a formula
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
@@ -174,7 +174,7 @@ class ExportFiles(NamedTuple):
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in order of time, checked against each other and the entered data.
+    Return statements in order of time, after checking them against each other and entered data.
 
     Raises ExportError naming the violated rule.
     """
@@ -281,7 +281,7 @@ def inventory_files(
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     writer.writerows([_cell(row[name]) for name in COLUMNS] for row in made.rows)
-    # numbers as decimal text, exact
+    # numbers are exact decimal text
     encoded = msgspec.json.encode({"inventory": made.values, "sources": made.rows})
     day = date(made.values["year"], 12, 31)
     files = {

@@ -100,7 +100,7 @@ def fitting(conn: Connection, case: Case) -> list[Reused]:
     with conn.cursor() as cursor:
         for class_id in sorted({device.class_id for device in case.fleet.devices}):
             parts = archived.parts(cursor, class_id, ids, case.from_us, case.to_us)
-            for part in reversed(parts):  # the last one made counts
+            for part in reversed(parts):  # the newest file counts
                 leaves = part.leaves.values()
                 if all(wanted.get(leaf.key) == leaf for leaf in leaves):
                     reused.append(Reused(part, vault_table.whole(archived.place_of(cursor), part)))
@@ -178,7 +178,7 @@ def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardA
 
 _Tried = tuple[Candidate, Checked, Item]
 
-# of all values of a pack; a batch of a minute's readings has some hundreds
+# maximum size of all signed values of a pack; one batch per minute has some hundreds [bytes]
 MOST_BYTES = 8 << 20
 _LONGEST = 16_384
 
@@ -281,7 +281,7 @@ def _first(
 
 
 def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
-    """Yield signed values, without the middle days if there are too many; the ends are needed."""
+    """Yield signed values; if there are too many, those of the first and last days only."""
     kept = list(every)
     step, whole = 1, sum(len(value.data) for value in kept)
     while whole > MOST_BYTES * step:
@@ -294,12 +294,12 @@ def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
         yield from (value for place, value in enumerate(of) if place in ends or not place % step)
 
 
-# by how much they may differ where nothing is declared: two meters of class 2 (IEC 62053-21) [%, M]
+# default tolerance of the difference: two meters of class 2 (IEC 62053-21) [%]
 _LOST = 2
 
 
 def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]) -> MonitoringPlan:
-    """Return a plan with the quantities of its common meters and their users."""
+    """Return a plan with the quantities of its common meters and of the meters of their users."""
     if not plan.declared.shared_meters:
         return plan
     roles = find(plan.project.methodology, plan.project.version).roles
@@ -310,7 +310,7 @@ def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]
             joint = [r for r in shared.readings if r.quantity == quantity]
             arguments = conn, shared, quantity, span_us, plan.project.timezone
             own = _metered(*arguments)
-            # a meter that is read by people alone sends nothing
+            # a meter that is only read by people sends nothing
             if not joint or Fraction(own.compared_share):
                 common_metered.append(own)
             if joint:
@@ -336,7 +336,7 @@ def _lost(shared: SharedMeter) -> Fraction:
 def _jointly(
     conn: Connection, shared: SharedMeter, quantity: str, span_us: tuple[int, int], timezone: str
 ) -> CommonMetered:
-    """Return the comparison of a common meter with the sum of its users' meters."""
+    """Return a comparison of a common meter with the sum of its users' meters."""
     fleet = registry.load_fleet(conn)
     main = together = covered_us = 0
     with conn.cursor() as cursor:
@@ -425,7 +425,10 @@ def _fleet_of(conn: Connection, plan: MonitoringPlan) -> Fleet:
 
 
 def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan) -> Iterator[_Part]:
-    """Yield the time of invoices that also cover calibrated meters of others, with these meters."""
+    """
+    Yield the times of invoices that also cover calibrated meters of others, with
+    these meters.
+    """
     mine = plan.fleet().by_id.keys()
     named = sorted({name for invoice in invoices for name in invoice.devices} - mine)
     certificates = CALIBRATIONS.load(conn, named)
@@ -464,7 +467,10 @@ def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[M
 
 
 def changed(conn: Connection) -> Iterator[str]:
-    """Yield issued statements whose quantities outside the period differ from the stored ones."""
+    """
+    Yield issued statements whose signed quantities outside the period differ from the
+    stored ones.
+    """
     for item in statements.all_of(conn):
         if item.state != "issued":
             continue

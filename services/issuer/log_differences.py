@@ -54,7 +54,7 @@ from services.store.timeseries import register_checkpoints as marks
 
 
 def noted(cursor: Cursor, job: Job) -> Notes:
-    """Return the notes of a day's late readings that its last seal does not include."""
+    """Return the notes on late readings of a day that its last seal does not include."""
     name = late_readings.name_of(job.project, job.day)
     return late_readings.of_day(cursor, name, job.devices, job.from_us, job.to_us)
 
@@ -162,7 +162,7 @@ def compare(
 
 
 class Registry:
-    """The registry in force, compiled at first need, as a large fleet takes long."""
+    """The registry in force, compiled only when needed, as a large fleet takes long."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn, self.fleet = conn, registry.load_fleet(conn)
@@ -181,7 +181,10 @@ class Registry:
 
 
 class SealedDay(NamedTuple):
-    """Sealed day: its last seal, its log entry, and the leaves below it."""
+    """
+    Sealed day: its last seal, its log entry, and the Merkle leaves of its readings and derived
+    rows.
+    """
 
     job: Job
     seal: Seal
@@ -193,10 +196,8 @@ class Compared(NamedTuple):
     """
     Current state of a sealed day.
 
-    `found`: differences from its seal.
-    `joined`: devices assigned to the day since.
-    `parts`: digests of its current contents.
-    `notes`: notes of late readings for its next seal.
+    `found`: differences from its seal. `joined`: devices assigned to the day since. `parts`:
+    digests of its current contents. `notes`: notes on late readings for its next seal.
     """
 
     day: SealedDay
@@ -259,7 +260,10 @@ def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
 
 
 def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) -> set[str]:
-    """Return the devices added to a day since, whose readings other seals cover without change."""
+    """
+    Return the devices added to a day since its seal, whose readings other seals cover
+    unchanged.
+    """
     job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
     others = {difference.device for difference in changes.by_hand} - known
     if not others:
@@ -271,7 +275,7 @@ def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) ->
 def _held_elsewhere(
     conn: Connection, fleet: Fleet, over: Collection[Seal], job: Job, device: str
 ) -> bool:
-    """Return whether other seals cover a device's day without change, late readings aside."""
+    """Return whether other seals cover a device's day unchanged, except for late readings."""
     spans = []
     for seal in over:
         entry, detail = log.at(conn, seal.entry)
@@ -308,13 +312,16 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
-    """Return derived rows that differ from their seal and not by readings or registry."""
+    """
+    Return the derived rows that differ from their seal for another reason than readings or
+    registry.
+    """
     names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
         return []
     begin, end = job.from_us, job.to_us
-    # what is compared at once is held in memory: no more than a commit of the pipeline holds
+    # rows compared at once stay in memory: no more than a commit of the pipeline
     rows = max(rows_between(of.fleet, device, begin, end) for device in index)
     most = max(MOST_ROWS // max(rows, 1), 1)
     return [
@@ -367,7 +374,7 @@ _LOGGED = (*_STATES, "evidence")
 def standing(conn: Connection, entries: Sequence[Entry]) -> Iterator[str]:
     """Yield statements whose state differs from the log."""
     logged: dict[str, dict[str, dict[str, Any]]] = {}
-    # version 0.1.0 entered no manifests; whatever else is entered comes from a later one
+    # version 0.1.0 entered no manifests; an entry of another kind comes from a later version
     since = min((e.index for e in entries if e.kind not in _STATES), default=0)
     without = {e.statement for e in entries if e.kind == "issued" and e.index < since}
     for entry in entries:

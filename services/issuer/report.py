@@ -186,7 +186,7 @@ def check_public(
     return holder, originals
 
 
-# what a report may not be made over: with keys given, all of them must be enough
+# results of checks that prevent a report; given keys must be sufficient
 _BAD = ("failed", "not checked")
 _TABLE = f"{INTERVALS}.parquet"
 
@@ -277,7 +277,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
         plan=subject.plan,
         rows=rows_of(pack, subject.fleet),
         factors=_book(pack.files[FACTORS]),
-        # what the documents prove: a later supersession is not included
+        # state by the documents: a later supersession is not included
         state="rejected" if opinion in REJECTING else subject.state,
         raised=tuple(event.credential_form() for event in events),
         log_index=index,
@@ -292,11 +292,11 @@ def _book(data: bytes) -> Factors:
     return book_of(canonical.parse(data))
 
 
-# ids of the methodologies of the Joint Crediting Mechanism begin with it
+# beginning of the ids of JCM methodologies
 JCM = "jcm-"
 # names of the programme that certifies contributions to sustainable development goals
 _GOLD = frozenset(map(stem, ("Gold Standard", "GS", "GS4GG")))
-# a crediting period of the CDM has at most ten years (3/CMP.1, annex, 49)
+# maximum crediting period of the CDM: ten years (3/CMP.1, annex, 49)
 _MOST_MONTHS = 120
 _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 
@@ -388,7 +388,7 @@ def registered(facts: Facts, registration: Registration) -> Iterator[str]:
     if not registration.designs:
         yield f"{ask}.designs: name, version and since, as the programme registered it"
     elif declared and declared.design:
-        # a revision within the period replaces the one before
+        # a revision within the period replaces the previous version
         version = declared.design.version
         yield from _other(f"{ask}.designs: design", registration.designs, version, (last,))
     else:
@@ -432,7 +432,7 @@ def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[st
         yield f"projects[{project.id}].crediting_period: {begins} to {ends} is above ten years"
     if registration.registered and begins < registration.registered:
         yield f"projects[{project.id}].crediting_period: {begins} is before {ask}.registered"
-    # who validated a project does not verify it, unless it is small
+    # the body that validated a project may verify it only if the project is small
     body = (
         "" if facts.opinion is None or method.startswith("ams-") else registration.validation.body
     )

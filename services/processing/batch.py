@@ -113,8 +113,8 @@ class Answered:
     """
     Derived span of devices with requests.
 
-    `ended` are the completed ones, `dropped` the ids no longer in the registry; `moved` those still
-    waiting.
+    `ended`: completed devices.  `dropped`: ids no longer in the registry.  `moved`: devices that
+    still wait.
     """
 
     ended: list[int] = field(default_factory=list)
@@ -191,7 +191,7 @@ def tried(commit: Callable[[], _T]) -> _T:
 
 
 def _apart(batch: Batch, error: psycopg.Error) -> list[Batch]:
-    """Return the parts of a refused batch to retry; raise the error if there are none."""
+    """Return the parts of a rejected batch to retry; raise the error if there are none."""
     numbers = batch.numbers()
     if verdict(error) is Verdict.WAIT or not numbers:
         raise error
@@ -199,7 +199,7 @@ def _apart(batch: Batch, error: psycopg.Error) -> list[Batch]:
     if half:
         return [batch.of(set(numbers[:half])), batch.of(set(numbers[half:]))]
     if any(refusal.reason == UNSTORABLE for refusal in batch.rejected):
-        raise error  # not even its dead letter can be kept
+        raise error  # not even its dead letter can be stored
     message = f"the database rejected it: {words(error)}; nothing of the message was stored"
     return [batch.refused(UNSTORABLE, message)]
 
@@ -260,7 +260,10 @@ class Arrived:
         return changed
 
     def newest(self) -> dict[int, Changed]:
-        """Return the first and last of each device's readings later than the stored. [us UTC]"""
+        """
+        Return the first and last of each device's readings later than the stored ones.
+        [us UTC]
+        """
         changed: dict[int, Changed] = {}
         for frame in self.onward:
             device, of = np.unique(frame.device, return_inverse=True)
@@ -277,7 +280,7 @@ class Arrived:
 
 
 def joined(changed: Changed, other: Changed | None) -> Changed:
-    """Return the span that covers both."""
+    """Return the span that covers both spans."""
     if other is None:
         return changed
     return Changed(min(changed.first_us, other.first_us), max(changed.last_us, other.last_us))
@@ -428,7 +431,7 @@ class Signatures:
         return result
 
     def _tell(self, device: str | None, why: str) -> None:
-        """Log an invalid signature once per device."""
+        """Log an invalid signature, once per device."""
         name = device or "?"
         if name not in self._told and len(self._told) < _TOLD:
             self._told.add(name)
@@ -449,7 +452,7 @@ class Signatures:
                 try:
                     key = None if meter_key.key == _ENDED else parse_key(meter_key.key)
                 except SignedValueError:
-                    continue  # of a kind that this machine's library lacks
+                    continue  # a kind of signature that this machine's library lacks
                 dated = DatedKey(key, meter_key.begins, holder, behind.get(holder, {}))
                 for name in dict.fromkeys(filter(None, (holder, serials.get(holder)))):
                     result.setdefault(name, []).append(dated)

@@ -102,7 +102,7 @@ class Judging:
         frames, parts = [], []
         for class_id, members in marks.by_class(fleet, list(from_us)).items():
             after = {d: from_us[d] - 1 for d in members}
-            # the reading after may tell of the last one, if it is near
+            # the next reading, if it is near, may affect the last one
             beyond = {d: us + NEAR_US + 1 for d, us in until_us.items()}
             frame = readings.fetch(cursor, fleet, class_id, after, beyond)
             if len(frame):
@@ -210,7 +210,7 @@ class Touched:
         of = np.flatnonzero(rows.quantity == FLOW)
         for device, start in zip(rows.device[of].tolist(), rows.start_us[of].tolist(), strict=True):
             result = self._fleet.devices[device]
-            if result.class_id == PLANT:  # pumps and fuel meters count a flow too
+            if result.class_id == PLANT:  # pumps and fuel meters also have a flow
                 self._days.setdefault(device, set()).add(day_of(start, result.timezone))
 
     def heard(self, newest_us: Mapping[int, int]) -> None:
@@ -375,7 +375,7 @@ def _hours(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
         wanted = [s._replace(from_us=s.from_us - before) for s in spans if s.device in members]
         frame = readings.within(cursor, class_id, *of_spans(fleet, wanted))
         result = environment.hourly(fleet.devices, frame)
-        # what covers a span's beginning may be a whole hour itself, known by a part of its past
+        # an hour that covers the beginning of a span may itself be known only by part of its past
         parts.append(_inside(result, spans) if before >= NEEDED_US else result)
     return Values.concat(parts)
 

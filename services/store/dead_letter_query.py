@@ -363,8 +363,8 @@ def claims(conn: Connection) -> list[Claim]:
 
 def _refused_as(conn: Connection, reason: str) -> list[TupleRow]:
     """
-    Return the topics with letters of a reason, newest first: principal, topic, count, first and last
-    time of receipt, newest letter.
+    Return the topics with letters of a reason, newest first: principal, topic, count, first and
+    last time of receipt, newest letter.
     """
     return conn.execute(
         "SELECT principal, topic, count(*), min(received), max(received), max(id) FROM ("

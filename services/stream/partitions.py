@@ -107,7 +107,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
 _T = TypeVar("_T")
 
 ANSWER_S = 10.0
-FRESH_MS = 10_000  # how old what is known of partitions may be
+FRESH_MS = 10_000  # maximum age of the known partitions [ms]
 
 
 class AwayError(Exception):
@@ -132,7 +132,7 @@ class TopicView:
     def __init__(self, kafka: KafkaAccess, topic: str) -> None:
         self._kafka, self.topic = kafka, topic
         self._consumer: Any = None
-        self._lock = asyncio.Lock()  # one question at a time
+        self._lock = asyncio.Lock()  # one query at a time
 
     async def partitions(self) -> list[int]:
         """Return the topic's partitions; empty if it does not exist."""
@@ -196,7 +196,7 @@ class TopicView:
 
     async def _partitions(self) -> list[int]:
         consumer = await self._connected()
-        with contextlib.suppress(KafkaError):  # asked for once, it is looked after from then on
+        with contextlib.suppress(KafkaError):  # a partition is polled from its first query on
             await consumer.end_offsets([TopicPartition(self.topic, 0)])
         return sorted(consumer.partitions_for_topic(self.topic) or ())
 
@@ -239,7 +239,7 @@ async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
     for code, _name, _state, _type, _protocol, members, *_ in answer.groups:
         if code:
             raise ServerError(words(for_code(code)(), f"look at group {group!r}"))
-        for member in members:  # id, client, host, metadata, share
+        for member in members:  # fields: id, client, host, metadata, assignment
             share = member[4]
             if share:
                 taken = ConsumerProtocolMemberAssignment.decode(share)
@@ -303,7 +303,7 @@ AHEAD_S = 30.0
 
 
 class MissingError(TonneError):
-    """Later records arrive, but the next one is missing; none was skipped."""
+    """Later records arrive, but the next one is missing; the worker has skipped none."""
 
 
 class Following:

@@ -218,7 +218,7 @@ _KNOWN = (
     "known AS MATERIALIZED (SELECT * FROM unnest(%(classes)s::text[], %(names)s::text[],"
     " %(units)s::text[], %(periods)s::text[]) AS k (class, name, unit, period))"
 )
-# by intervals, and by hours or days of the site's clock
+# by intervals, and by hours or days in the site's time zone
 _OBSERVED = """
 (SELECT i.device_id, i.quantity AS name, i.start, i.start + INTERVAL '15 minutes' AS ending,
         i.value::float8 AS value, NULL::text AS grade, i.measured_us / 900000000.0 AS share,
@@ -386,7 +386,7 @@ class Reader:
         entity = SETS[of]
         where, more = self._where(entity, keys, condition)
         sorted_ = ", ".join((*order, *entity.order))
-        # the keys of one series are known: its order is that of its index
+        # for one series the order is that of its index
         result = self._rows(
             f"WITH {_KNOWN} SELECT {entity.columns} FROM {entity.tables} WHERE {where}"
             f" ORDER BY {sorted_} OFFSET %(skip)s LIMIT %(limit)s",

@@ -37,7 +37,8 @@ from mrv.exports.jcm import jcm
 from mrv.exports.registration import InForce, Registration
 from mrv.factors.ledger import book_of
 from mrv.log.entries import parse_receipt
-from mrv.methodologies import find, tools
+from mrv.methodologies import _tools as tools
+from mrv.methodologies import find
 from mrv.model import Factors
 from mrv.packs import LARGE, tables
 from mrv.packs.pack import (

@@ -164,7 +164,7 @@ def _always(method: Methodology) -> bool:
     return True
 
 
-# rows with `applies`, and rules that need more conditions than their row states
+# requirement in a rule's row -> whether a methodology meets it; then rules that require more
 _ASKED: Mapping[str, Callable[[Methodology], bool]] = {
     "baseline_meter": lambda m: bool(_roles(m, "baseline")),
     "common_meter": _metered,

@@ -382,8 +382,7 @@ def pipeline(bind: str) -> Iterator[Finding]:
     host, port = split_bind(bind)
     host = LOOPBACK if host in _ANYWHERE else host
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    # without a proxy, which could not reach it; a process that stands still answers 503 and its
-    # metrics
+    # without a proxy, which could not reach it; a process that stands still answers 503 with text
     connection = HTTPConnection(host, port, timeout=_PATIENCE_S)
     try:
         connection.request("GET", "/healthz")

@@ -171,7 +171,7 @@ def _all(claims: Claims) -> Iterator[Unmet]:
         if check.holds is False:
             # the conservative of the two values is already applied
             lower = Decimal(check.effect_t) <= 0
-            if lower and check.against in by_rule:
+            if lower and check.against in by_rule and not _slipped(check):
                 continue  # one finding per invoice: that of the rule which applies it
             rule = INVOICED if check.kind == INVOICE else AGREEING
             differs = text(

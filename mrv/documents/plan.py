@@ -408,8 +408,8 @@ class SignedExtract(Form):
     """
     Signed values of a period, with the keys for verification.
 
-    `stored`: the number that the operator stores; listed are the first and last of each device's
-    local day, which limit its energy.
+    `stored`: number of values that the operator stores.  Only the first and last value of each
+    device's local day are listed, as these limit its energy.
     """
 
     keys: tuple[SigningKeyNamed, ...]

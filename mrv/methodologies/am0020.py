@@ -124,8 +124,8 @@ def _by_head(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
     """
-    Return the range from the head and the least efficient pump in operation; None without a head.
-    [kWh/m3]
+    Return the range of specific consumption, from the head and the least efficient pump in
+    operation; None without a head. [kWh/m3]
     """
     del measured
     least = hydraulic_minimum(parameters["head_m"])
@@ -135,7 +135,7 @@ def _by_head(
 def _by_design(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range by design of the replaced pumps; None without a design. [kWh/m3]"""
+    """Return the range of the former consumption by design; None without a design. [kWh/m3]"""
     del measured
     if "design_kwh_per_m3" not in parameters:
         return None

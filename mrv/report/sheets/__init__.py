@@ -288,7 +288,7 @@ def _value(
     equal(sheet, (row, _CHECK), cells_, words, holds=holds)
 
 
-# up to 195 characters in all: printed on A4 in landscape, texts of ten points have 7.5 or more
+# up to 195 characters in all: printed on A4 in landscape, texts of ten points have 7 or more
 _WIDTHS: dict[str, tuple[int, ...]] = {
     "result": (44, 90),
     "plan": (14, 13, 24, 13, 13, 10, 18, 34, 20, 22),

@@ -2,10 +2,10 @@
 Values of a parameter from a plant's analysers in a period: COD, methane content.
 
 Days are weighted by flow, as methodologies need loads.  A day with flow but without readings counts
-at the conservative value: zero if the parameter raises the reduction, else the highest day. A
-removal share uses the days on which the inflow was measured.  Days without a valid certificate also
-have the permissible error: `Measured.off`. This is tonne's own rule, like that on missing data
-(mrv/accounting).
+at the conservative value: zero if the parameter raises the reduction, else the value of the highest
+day.  A removal share uses the days on which the inflow was measured.  For days without a valid
+certificate the permissible error is applied (`Measured.off`).  This is tonne's own rule, like that
+on missing data (mrv/accounting).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mrv.rounding import plain_text
 from mrv.texts import Text, text
 
 Floats = NDArray[np.float64]
-# readings are summed as whole thousandths of their unit
+# readings are summed in whole thousandths of their unit
 _SCALE = 1000
 ZERO = Fraction(0)
 
@@ -50,8 +50,8 @@ class Gauged(NamedTuple):
     """
     Readings of a device's channel by local day: sum in thousandths, and number.
 
-    `hours` are the hours of the period with a reading, since 1970; `lowest` and `highest` are the
-    lowest and highest reading of each interval of the period, for a channel that shows a flame.
+    `hours`: hours of the period with a reading, since 1970.  `lowest`, `highest`: lowest and
+    highest reading of each interval of the period, for a channel that detects a flame.
     """
 
     total: Int64
@@ -136,9 +136,10 @@ def flames(
     """
     Return flow to a flare, and flow with a flame, by parameter. [base units]
 
-    An interval has a flame if every reading is at the required level or above, and not above the
-    manufacturer's maximum, if known.  An interval without a reading takes the last one of the hour
-    before.  Without a valid certificate the levels are tightened by the permissible error.
+    An interval has a flame if every reading is at least the required level, and at most the
+    manufacturer's maximum, if known.  For an interval without a reading, the last reading of the
+    hour before is used.  Without a valid certificate the levels are tightened by the permissible
+    error.
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -230,7 +231,7 @@ class _Bench:
             read_flow += int(both.sum())
             compared = by_day if len(seen) == 1 else np.where(seen[0].number > 0, by_day, 0)
             for k, gauged in enumerate(seen):
-                # what is removed gains by what comes in, and loses by what goes out
+                # removal increases with the inflow and decreases with the outflow
                 each = _loads(compared, gauged, low=gains == (k == 0))
                 daily[k] = [a + b for a, b in zip(daily[k], each, strict=True)]
                 best[k] += _load(compared, gauged, low=gains != (k == 0))
@@ -329,8 +330,8 @@ def daily_means(
     """
     Yield channel, day, mean and error of each day with flow, channel after channel.
 
-    The mean is in the parameter's unit, of two channels in theirs; the error is that of time
-    without a certificate. [%]
+    The mean is in the parameter's unit; for two channels, in the channels' unit.  The error is that
+    of time without a certificate. [%]
     """
     for k, channel in enumerate(spec.channels[1:]):
         for day in measured.days if measured else ():
@@ -346,7 +347,7 @@ def daily_means(
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
     """
-    Yield the channels' loads shifted by their errors; of two, the second in the other
+    Yield the channels' loads shifted by their errors; for two channels, the second in the other
     direction.
     """
     for sign in (-1, 1):
@@ -357,7 +358,7 @@ def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[
 
 
 def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction:
-    """Return the mean of a parameter by the loads of its channels; of two channels, the removal."""
+    """Return the mean of a parameter from its channels' loads; for two channels, the removal."""
     if len(loads) > 1:
         return max(Fraction(0), 1 - loads[1] / loads[0])
     return loads[0] / flow / _SCALE / spec.per

@@ -5,10 +5,9 @@ Formulas are live: daily sums, deductions, quantity, factor, tonnes and whole cr
 from cell to cell.  Each cell also has its value, for programs that do not calculate; XlsxWriter
 writes both (openpyxl cannot write a formula's value), and the same input gives the same bytes.
 
-The whole workbook of a statement.
-
-Contains the JCM's sheets before monitoring (plan and structure) and after it (report), charts of
-the account and of each metered quantity by day, and the verifier's sample with space for results.
+This file has the JCM's sheets before monitoring (plan and structure) and after it (report), charts
+of the account and of each metered quantity by day, and the verifier's sample with space for
+results.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ def plan(sheet: Grid, facts: Facts, words: Words) -> None:
     heads[_ESTIMATED] = words["form_d_ex_ante"]
     sheet.head(TABLE_1_AT - 1, heads)
     for place in range(len(facts.parameters)):
-        # no document says what one meter alone was expected to show
+        # no document states an expected value of a single meter
         sheet.row(TABLE_1_AT + place, monitored_cells(facts, place, (None, "text"), words))
     layout = Layout(facts, first=1)
     fixed(sheet, layout, words)
@@ -157,7 +156,7 @@ def sample(sheet: Grid, facts: Facts, words: Words) -> None:
         ])  # fmt: skip
 
 
-# no reader looks through more than these; all days are on their own sheet
+# maximum number of charts; all days are on their own sheet
 MOST = 12
 _THOUSAND = 1000
 _A_PAGE = 2
@@ -215,7 +214,7 @@ def _by_day(
     commas = 0
     while size >= _THOUSAND and size % _THOUSAND == 0:
         size, commas = size // _THOUSAND, commas + 1
-    if size != 1:  # a spreadsheet's format divides by thousands alone
+    if size != 1:  # a spreadsheet's format can only divide by thousands
         unit, commas = parameter.unit, 0
     name = f"{quantity(parameter, words)}, {parameter.device} ({role(parameter.role, words)})"
     chart = _columns(book, name, unit, f"#,##0{',' * commas}", least=0)
@@ -283,7 +282,7 @@ def _value(
     stated = Fraction(parameter.counted)
     sheet.number(row, _SAID, stated / size, "plain")
     cells_ = (sheet.cell(row, _VALUE), sheet.cell(row, _SAID))
-    # each deduction is rounded to a millionth of its base unit
+    # deductions are rounded to a millionth of their base unit
     holds = abs(counted - stated) / size < NEAR
     equal(sheet, (row, _CHECK), cells_, words, holds=holds)
 

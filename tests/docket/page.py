@@ -24,8 +24,8 @@ genuine documents.
 - Detected fraud: a rule raises a request that the same plant without the fraud does not receive.
 - Undetected fraud: no rule raises such a request, and the reduction is more than 1.02 times the
   true one.
-- Evidence overrated: a fraud for which the statement shows a smaller share at such a weak grade
-  than the share gained by the fraud, or whose worklist does not list the false quantity or value.
+- Evidence overrated: a fraud whose false quantity or value the worklist does not list, or for
+  which the statement shows, at its grade, a smaller share than the fraud has gained.
 - `rejected`: the registry import rejects the case, before any rule.
 - Grade D: an honest case in which more than half of the reduction depends on evidence of grade D.
 

@@ -286,6 +286,7 @@ class Fallen(NamedTuple):
     `brief`: it returned to the earlier value within a few readings; `taken_off`: within half a day.
     `crossed`: register of the same device that went on from its values, and it from that one's;
     `entered` if that is so only by an entered exchange of the two, which begins or ends there.
+    `stood_us`: the time in which the register did not advance before it, as far as readings show.
     """
 
     channel: str
@@ -297,6 +298,7 @@ class Fallen(NamedTuple):
     taken_off: bool = False
     crossed: str = ""
     entered: bool = False
+    stood_us: int = 0
 
 
 class MeteredOutside(NamedTuple):
@@ -377,7 +379,7 @@ class Common(NamedTuple):
 
 
 class Lit(NamedTuple):
-    """Flow to a flare, and the part of it with a detected flame."""
+    """Flow to a flare, and its part with a flame; of fields the time read, and its dry part."""
 
     flow: int
     with_flame: int

@@ -344,6 +344,12 @@ class Account:
         """Return the reduction of the period, if no rule set it to 0. [tCO2e]"""
         return added(self.claimed).reduction_t
 
+    @property
+    def is_difference(self) -> bool:
+        """Return whether the project emits more than the reduction, so that 1 % of it is more."""
+        total = added(self.claimed)
+        return 0 < total.reduction_t < total.project_t
+
     @cached_property
     def pricing(self) -> Pricing:
         """Return the calculation of tonnes from quantities."""

@@ -78,6 +78,9 @@ def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
     for role, levels in _flames(project).values():
         add(result, role, [channel for channel, *_ in levels])
         add(lit, role, [channel for channel, *_ in levels])
+    drained = find(project.methodology, project.version).drained
+    for each in (result, lit) if drained is not None else ():
+        add(each, drained[0], drained[1:2])
     ends = [min(end, to_us) for _, _, end in days(from_us, to_us, project.timezone)]
     return Wanted(result, np.array([from_us, *ends], dtype=np.int64), lit)
 
@@ -136,6 +139,9 @@ def flames(
     """
     Return flow to a flare, and flow with a flame, by parameter. [base units]
 
+    Of fields, by the channel of their level, the time in which it was read, and that in which it
+    was not above the ground. [s]
+
     An interval has a flame if every reading is at the required level or above, and not above the
     manufacturer's maximum, if known.  An interval without a reading takes the last one of the hour
     before.  Without a valid certificate the levels are tightened by the permissible error.
@@ -171,7 +177,23 @@ def flames(
             with_flame += int(value[inside][burning[number[inside] - first]].sum())
         if flow:
             lit[name] = Lit(flow, with_flame, tuple(known))
-    return lit
+    drained = find(project.methodology, project.version).drained
+    return lit if drained is None else lit | {drained[1]: _drained(bench, *drained[:2])}
+
+
+def _drained(bench: _Bench, role: str, channel: str) -> Lit:
+    """Return the time in which the level of fields was read, and was not above the ground. [s]"""
+    first, last = (int(us) // INTERVAL_US for us in (bench.edges[0], bench.edges[-1]))
+    read = below = 0
+    for device in _serving(bench.project, role):
+        item = bench.gauged.get((bench.fleet.by_id[device], channel))
+        if item is not None and item.highest is not None:
+            number, value = bench.flowed(device, role)
+            inside = (number >= first) & (number < last)
+            level, value = item.highest[number[inside] - first], value[inside]
+            read += int(value[np.isfinite(level)].sum())
+            below += int(value[level <= 0].sum())
+    return Lit(read, below, (channel,))
 
 
 def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]:

@@ -24,7 +24,7 @@ from mrv.accounting.coverage import remaining
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import local_date
-from mrv.parameters.evidence import USUAL, of_role
+from mrv.parameters import USUAL, of_role
 from mrv.registry.project import Doubt, Invoice, SupportingData
 from mrv.rounding import plain_text
 from mrv.texts import Text, text

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mrv.model import Side
-from mrv.parameters.evidence import Grade
+from mrv.parameters import Grade
 from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text, texts_of
 
 # kinds of what meters are compared with

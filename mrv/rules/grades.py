@@ -27,8 +27,7 @@ from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, length, name
 from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
 from mrv.countries import country_of
 from mrv.errors import MrvError
-from mrv.parameters import Inputs, ParameterSpec
-from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
+from mrv.parameters import GRADES, Grade, Inputs, ParameterSpec, of_parameter, of_role, region_of
 from mrv.registry import Sample
 from mrv.registry.project import Document
 from mrv.rounding import six_places

@@ -13,9 +13,9 @@ A gap of these meters counts no more than an invoice of its time leaves (`invoic
 
 EVD-06: since an owner may have an invoice corrected, the period is also evaluated with the first
 invoice. For the project's own use the first one counts if more conservative, for deliveries the
-correction.  A corrected amount of the same file is a typing error, which the file shows: it counts.
-A correction of number, issuer or file, or within the tolerance, has no effect.  These are tonne's
-own rules.
+correction.  An amount, or edges of a day more or less, corrected by the same file are a typing
+error, which the file shows: they count.  A correction of number, issuer or file, or within the
+tolerance, has no effect.  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ MORE = text("invoice.more")
 # of the share by time of an invoice that reaches beyond the period
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
+# a last day that was entered as `to`, or a time of day that was left out; some days have 25 hours
+_A_DAY_US = 25 * HOUR_US
 
 CORRECTED = "EVD-06"
 
@@ -426,17 +428,21 @@ def _changed(old: Invoice, new: Invoice) -> bool:
 
 
 def _retyped(old: Invoice, new: Invoice) -> bool:
-    """Return whether a correction states another amount of the same file, meters and time."""
+    """
+    Return whether a correction of the same file and meters states another amount, or edges of a
+    day more or less.
+    """
     same = old.sha256 is not None and old.sha256 == new.sha256
-    return same and _scope(old) == _scope(new)
+    moved_us = max(abs(old.from_us - new.from_us), abs(old.to_us - new.to_us))
+    return same and _scope(old)[:2] == _scope(new)[:2] and moved_us <= _A_DAY_US
 
 
 def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
     Return whether a corrected invoice covered use of the project that the correction omits.
 
-    A corrected amount of the same file is a typing error.  Quantities that are only invoiced
-    (`Methodology.billed`) are excluded, as a typing error would charge the whole period.
+    A typing error is none.  Quantities that are only invoiced (`Methodology.billed`) are excluded,
+    as it would charge the whole period.
     """
     if _retyped(old, new):
         return False

@@ -29,8 +29,7 @@ from mrv.accounting.period_result import EvidenceItem, Finding
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError, MrvError
 from mrv.model import Factors
-from mrv.parameters import Inputs, ParameterSpec, exact, rounded
-from mrv.parameters.evidence import RequiredGrades, of_parameter
+from mrv.parameters import Inputs, ParameterSpec, RequiredGrades, exact, of_parameter, rounded
 from mrv.registry import Precision, of_samples, of_survey, required
 from mrv.registry.project import Project, SupportingData
 from mrv.rounding import decimal_text, plain_text, tonnes_text

@@ -13,22 +13,23 @@ from mrv.documents.period_account import FixedParameter
 from mrv.report.blocks import Block, chapter, paragraph, part, table, together
 from mrv.report.dated_values import dated
 from mrv.report.report_data import Day, Facts
-from mrv.report.translations import (
+from mrv.report.words import (
     DASH,
     SHOWN,
+    Words,
     calculated,
     certainty,
     certificate,
     error,
     factor_kind,
     meaning,
+    percent_sign,
     quantity,
     role,
     source,
     until,
     yes_no,
 )
-from mrv.report.words import Words, percent_sign
 from mrv.rules import titled
 
 

@@ -31,8 +31,7 @@ from mrv.report.audit_rows import (
 from mrv.report.blocks import Block, banner, chapter, pairs, paragraph, part, sampled, table
 from mrv.report.dated_values import compared
 from mrv.report.report_data import Facts
-from mrv.report.translations import DASH, methodology, period
-from mrv.report.words import Words
+from mrv.report.words import DASH, Words, methodology, period
 from mrv.statement.diagram import diagram, in_pages, line_diagram
 
 

@@ -316,7 +316,7 @@ class Corroboration:
         return covered >= max(COVERED * (whole - self._ends_us(meter)), _COVERED_AT_LEAST * whole)
 
     def provided(self, meter: Monitored) -> bool:
-        """Return whether invoices with files cover nine tenths of a meter's time, whatever they state."""
+        """Return whether invoices with files cover nine tenths of its time."""
         files = {name_of(invoice) for invoice in self.supporting.invoices if invoice.sha256}
         spans = _spans(check for check in self.of(meter) if check.against in files)
         begin, end = meter.span_us

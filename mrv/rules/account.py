@@ -347,8 +347,7 @@ class Account:
     @property
     def is_difference(self) -> bool:
         """Return whether the project emits more than the reduction, so that 1 % of it is more."""
-        total = added(self.claimed)
-        return 0 < total.reduction_t < total.project_t
+        return 0 < self.total.reduction_t < self.total.project_t
 
     @cached_property
     def pricing(self) -> Pricing:

@@ -207,7 +207,7 @@ def service_invoices(facts: Facts) -> Iterator[Judged]:
             yield from _by_difference(facts, there)
         elif texts is None:
             yield from _within_design(there, capacity, parameters)
-        elif texts:
+        elif texts and not powered:
             yield RuleReport(True, texts)
 
 
@@ -363,7 +363,7 @@ def _witness(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]
     check = facts.evidence.agreeing(meter)
     if check is not None:
         return text("EVD-07.witness", device=name, witness=check.witness)
-    # of a difference of two large quantities its invoices are asked for too, whatever they state
+    # of a difference of two large quantities invoices are asked for too, even if they differ
     enough = not facts.price.is_difference or facts.evidence.provided(meter)
     gauged = (name, meter.needs.quantity) in facts.supporting.gauged
     return text("EVD-07.power", device=name) if gauged and enough else None

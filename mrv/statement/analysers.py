@@ -79,8 +79,9 @@ def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
         add(result, role, [channel for channel, *_ in levels])
         add(lit, role, [channel for channel, *_ in levels])
     drained = find(project.methodology, project.version).drained
-    for each in (result, lit) if drained is not None else ():
-        add(each, drained[0], drained[1:2])
+    if drained is not None:
+        add(result, drained[0], drained[1:2])
+        add(lit, drained[0], drained[1:2])
     ends = [min(end, to_us) for _, _, end in days(from_us, to_us, project.timezone)]
     return Wanted(result, np.array([from_us, *ends], dtype=np.int64), lit)
 

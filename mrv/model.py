@@ -311,6 +311,8 @@ class Methodology:
     `implied`: parameters that apply without an entry, such as a country's: value, meaning and
     source.
     `draw_meters`: optional role that measures the own use of a plant, by role of the baseline.
+    `drained`: role and channel of the water level of fields; the parameters of the project's and
+    the baseline's water regime.
     """
 
     id: str
@@ -344,6 +346,7 @@ class Methodology:
     related: tuple[Related, ...] = ()
     apart: tuple[tuple[str, str], ...] = ()
     draw_meters: Mapping[str, str] = field(default_factory=dict)
+    drained: tuple[str, str, str, str] | None = None
     asks: tuple[str, ...] = ()
     implied: Callable[[Inputs, Factors], Mapping[str, tuple[int, str, str]]] = lambda *_: {}
     lower_limits: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)

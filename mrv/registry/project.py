@@ -286,6 +286,8 @@ class Fallen(NamedTuple):
     `brief`: whether it returned to the earlier value within a few readings; `taken_off`: within
     half a day.  `crossed`: register of the same device with which it exchanged values; `entered`:
     whether only an entered exchange of the two, which begins or ends there, has this effect.
+    `stood_us`: time for which the register had not advanced before the fall, as far as readings
+    show.
     """
 
     channel: str
@@ -297,6 +299,7 @@ class Fallen(NamedTuple):
     taken_off: bool = False
     crossed: str = ""
     entered: bool = False
+    stood_us: int = 0
 
 
 class MeteredOutside(NamedTuple):
@@ -379,7 +382,7 @@ class Common(NamedTuple):
 
 
 class Lit(NamedTuple):
-    """Flow to a flare, and the part of it with a detected flame."""
+    """Flow to a flare, and its part with a flame; of fields the time read, and its dry part."""
 
     flow: int
     with_flame: int

@@ -78,6 +78,10 @@ def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
     for role, levels in _flames(project).values():
         add(result, role, [channel for channel, *_ in levels])
         add(lit, role, [channel for channel, *_ in levels])
+    drained = find(project.methodology, project.version).drained
+    if drained is not None:
+        add(result, drained[0], drained[1:2])
+        add(lit, drained[0], drained[1:2])
     ends = [min(end, to_us) for _, _, end in days(from_us, to_us, project.timezone)]
     return Wanted(result, np.array([from_us, *ends], dtype=np.int64), lit)
 
@@ -140,6 +144,9 @@ def flames(
     manufacturer's maximum, if known.  For an interval without a reading, the last reading of the
     hour before is used.  Without a valid certificate the levels are tightened by the permissible
     error.
+
+    For fields, also return, by the channel of their level: time with a reading, and time in which the
+    level was not above the ground. [s]
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -172,7 +179,23 @@ def flames(
             with_flame += int(value[inside][burning[number[inside] - first]].sum())
         if flow:
             lit[name] = Lit(flow, with_flame, tuple(known))
-    return lit
+    drained = find(project.methodology, project.version).drained
+    return lit if drained is None else lit | {drained[1]: _drained(bench, *drained[:2])}
+
+
+def _drained(bench: _Bench, role: str, channel: str) -> Lit:
+    """Return the time in which the level of fields was read, and was not above the ground. [s]"""
+    first, last = (int(us) // INTERVAL_US for us in (bench.edges[0], bench.edges[-1]))
+    read = below = 0
+    for device in _serving(bench.project, role):
+        item = bench.gauged.get((bench.fleet.by_id[device], channel))
+        if item is not None and item.highest is not None:
+            number, value = bench.flowed(device, role)
+            inside = (number >= first) & (number < last)
+            level, value = item.highest[number[inside] - first], value[inside]
+            read += int(value[np.isfinite(level)].sum())
+            below += int(value[level <= 0].sum())
+    return Lit(read, below, (channel,))
 
 
 def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]:

@@ -145,8 +145,8 @@ def flames(
     hour before is used.  Without a valid certificate the levels are tightened by the permissible
     error.
 
-    For fields, also return, by the channel of their level: time with a reading, and time in which the
-    level was not above the ground. [s]
+    For fields, also return, by the channel of their level: time with a reading, and time with the
+    level not above the ground. [s]
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)

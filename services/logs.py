@@ -35,8 +35,8 @@ def get_logger(part: str, *, stream: TextIO | None = None, **bound: object) -> F
 
 
 LIBRARIES = ("aiokafka", "kafka", "faust", "mode", "asyncio")
-SAME_S = 30.0  # a library's message is told once in this time, with how often it came
-BURST, A_SECOND = 5.0, 0.5  # lines of theirs at once, and in the long run
+SAME_S = 30.0  # a repeated message of a library is logged once in this time, with its number [s]
+BURST, A_SECOND = 5.0, 0.5  # lines of libraries at once, and per second in the long run
 
 
 class LibraryLog(logging.Handler):
@@ -95,9 +95,9 @@ def _processors(out: TextIO) -> list[Processor]:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    # plain tracebacks: the fancy ones print local variables, and so passwords
+    # plain tracebacks, since formatted ones print local variables and so passwords
     if out.isatty():
         return [*shared, structlog.dev.ConsoleRenderer(exception_formatter=plain_traceback)]
-    # bytes and times have no JSON form of their own; an odd field must not stop a process
+    # bytes and times have no JSON form; an unusual field must not stop a process
     renderer = structlog.processors.JSONRenderer(default=repr, ensure_ascii=False)
     return [*shared, structlog.processors.format_exc_info, renderer]

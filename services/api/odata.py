@@ -125,7 +125,7 @@ def _orders(text: str) -> tuple[tuple[str, bool], ...]:
     result = []
     for value in filter(None, (part.strip() for part in text.split(","))):
         name, *lines = value.split()
-        direction = [word.lower() for word in lines]  # clients write both DESC and desc
+        direction = [word.lower() for word in lines]  # clients write DESC and desc
         if len(direction) > 1 or (direction and direction[0] not in {"asc", "desc"}):
             raise InputError(f"$orderby: {value[:60]!r}; write a property, and asc or desc")
         result.append((next(_words("$orderby", name), name), direction == ["desc"]))
@@ -148,7 +148,7 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
         name, slash, below = name.strip().partition("/")
         if not re.fullmatch("[A-Za-z]{1,40}", name):
             raise InputError(f"$expand: {name[:60]!r} is not a navigation property; write its name")
-        if slash:  # D/E is D($expand=E)
+        if slash:  # D/E means D($expand=E)
             options = {"$expand": below + mark + rest}
         else:
             options = dict(_option(part) for part in _split(rest[:-1], ";"))
@@ -253,7 +253,7 @@ class _Filter:
         self._mark(",")
         second = self._next()
         self._mark(")")
-        if name == "substringof":  # the text comes first there
+        if name == "substringof":  # in this function the text precedes the property
             first, second = second, first
         if first.kind != "name" or second.kind != "text":
             raise InputError(f"$filter: {name} needs a property and a text in '..'")

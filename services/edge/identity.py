@@ -131,7 +131,7 @@ def settle(folder: Path) -> None:
     """Replace the old key pair by the new one; completes an interrupted replacement."""
     key, certificate = folder / (KEY + _NEXT), folder / (CERTIFICATE + _NEXT)
     if not certificate.exists():
-        key.unlink(missing_ok=True)  # no certificate of it was ever written
+        key.unlink(missing_ok=True)  # no certificate was written for this key
         return
     if key.exists():
         key.replace(folder / KEY)
@@ -228,7 +228,7 @@ CONTENT_TYPE = 'application/cose; cose-type="cose-sign1"'
 EDDSA, ES256 = "EdDSA", "ES256"
 _HALF = 32
 _VALUES, _OURS = b'"values"', "application/vnd.tonne."
-# one message to the broker: what a receipt is lost with is sent again whole
+# maximum of one message: after a lost receipt the whole message is sent again
 _MOST, _MOST_BYTES = 50, 100_000
 
 
@@ -289,7 +289,7 @@ class Signer:
 
     def sign(self, number: int, at_ms: int, of: Waiting, messages: bytes) -> bytes:
         """Return the signed bytes of a device's messages; `of` is one of them."""
-        # cbor2, which a gateway that does not sign has no use for
+        # imported here, since a gateway that does not sign needs no cbor2
         from ingest.codecs import cose_sign1  # noqa: PLC0415
 
         batch = number, at_ms, of.device, of.content_type, messages

@@ -55,7 +55,7 @@ _MOST_NAME, _MOST_FED = 200, 50
 _DAYS = [[begin, end] for begin in range(24) for end in range(begin + 1, 25)]
 MAX_CADENCE_S = 31 * 86_400
 _LONGEST_NAME = 200
-# read, transcribed, second-hand, back-solved, from memory
+# read, transcribed, secondary source, back-solved, unverified
 CERTAINTIES = ("R", "T", "r", "B", "M")
 
 

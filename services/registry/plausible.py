@@ -40,7 +40,7 @@ from services.registry.entries import (
 )
 from services.registry.located import Finding
 
-# What a park's members exchange, and what lies around them.
+# what a park's members exchange, and sources outside of it
 FLOWS = ("energy", "heat", "water", "waste")
 AROUND = ("grid", "mains", "sewer", "outside")
 
@@ -174,8 +174,8 @@ def _swapped(site: Site) -> Iterator[Finding]:
         )
 
 
-# degrees: the largest latitude, how far from its zone's city a site may be swapped, and how many
-# times nearer it is in the other order
+# largest latitude; minimum distance of a swapped site from its zone's city [degrees]; how many
+# times nearer it must be with swapped coordinates
 _POLE, _FAR, _TIMES = 90, 15, 3
 
 
@@ -219,8 +219,8 @@ def _place(site: Site, programme: Programme) -> Iterator[Finding]:
     )
 
 
-# what a published series may change by from one value to the next: less in the direction in
-# which the claimant gains
+# permitted change of a published series from one value to the next: less in the direction that
+# favours the claimant
 _DOWN, _UP = Fraction(85, 100), Fraction(115, 100)
 _SERIES = {
     "consumed": (_DOWN, Fraction(3, 2)),
@@ -228,7 +228,7 @@ _SERIES = {
     "either": (_DOWN, _UP),
 }
 
-# of a grid: burnt lignite without any other plant; half of what is fed in
+# maximum of a grid: only lignite plants; half of the fed-in energy lost
 _MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 
 
@@ -238,7 +238,7 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
     findings: list[Finding] = []
     own = {factor.id: factor for factor in book}
     kinds = book.kinds()
-    # what supersedes another comes after it
+    # a factor precedes the one that supersedes it
     values = sorted(
         ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
         key=lambda pair: (pair[1].valid_from or date.min, pair[1].supersedes is not None),
@@ -399,7 +399,8 @@ def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
     return needs is not None and (needs.made_from == SUN or (needs.made_from == DECLARED and solar))
 
 
-# kWh/kW a year of PV: below it a unit is wrong; a north wall in the north gives more
+# minimum yield of PV [kWh/kW a year]: a lower one is a wrong unit; a north wall in the north gives
+# more
 _LEAST_HOURS = 200
 
 

@@ -177,7 +177,7 @@ def days_chart(
     return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "days", t)
 
 
-Hour = tuple[datetime, Fraction | Decimal]  # local time, value
+Hour = tuple[datetime, Fraction | Decimal]  # local time and value
 Level = Fraction | Decimal | None
 
 

@@ -91,7 +91,7 @@ def _drawn(plot: Plot, t: Words) -> Markup:
     both = [*sums, *(value for values in known for value in values), Fraction(0)]
     grid = steps(min(both), max(both))
 
-    def at(value: Value) -> int:  # from the top
+    def at(value: Value) -> int:  # distance from the top
         return round((grid[-1] - Fraction(value)) / (grid[-1] - grid[0]) * _HIGH)
 
     stored: dict[tuple[str, str], list[str]] = {}

@@ -52,7 +52,7 @@ _SPANS = {
     "month": (r"([0-9]{4})-(0[1-9]|1[0-2])", "2026-01"),
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
-# intervals of a month of more devices are read where they are asked for
+# in months of more devices, intervals are read only for a chosen day
 _MOST_GAPS, _MOST_DEVICES, _FEW_DEVICES, _FEW_DAYS = 50, 500, 500, 7
 
 
@@ -102,7 +102,7 @@ def schedule(ask: View, language: Language, project: IdPath) -> Response:
         )
     today, rows = due_of(ask, project)
     states = [row.state(today) for row in rows]
-    # one line for what the same person does on the same day
+    # one line for tasks of one person, kind and day
     groups = groupby(rows, key=lambda row: (row.day, row.kind, row.responsible))
     listed = [(same[0], [row.what for row in same]) for same in (list(g) for _, g in groups)]
     return render(
@@ -290,7 +290,7 @@ def _first_day(of: str, text: str) -> date:
         if match is not None and int(match[1]) >= 1990:  # noqa: PLR2004 - before any crediting period
             return date(*(int(part) for part in (*match.groups(), "1", "1")[:3]))
     except ValueError:
-        pass  # a day that its month does not have
+        pass  # a day that the month does not have
     raise ProblemError(422, f"{of} = {text!r}; write it like {example}")
 
 
@@ -299,7 +299,7 @@ def _first_of(month: str | None, sums: ProjectSums) -> date:
         heard = _local(sums.last, sums.timezone)
         if heard is not None:
             first = heard.replace(day=1)
-            # of a month that has just begun there is little to see yet
+            # a month that has just begun has few data to show
             begun = first == sums.today.replace(day=1) and heard.day <= _FEW_DAYS
             before = begun and sums.crediting_from < first
             return (first - timedelta(days=1)).replace(day=1) if before else first
@@ -321,7 +321,7 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
         shown = t("missing") if row.avoided is None else f"{t.brief(row.avoided)} t"
         if row.expected is not None and project_row.kind != "day":
             shown += f"; {t('expected')} {t.brief(row.expected)} t"
-        # a day's expected amount has no course over the day
+        # the expected amount of a day has no course over the day
         wanted = (
             None if row.expected is None or project_row.kind == "day" else Fraction(row.expected)
         )

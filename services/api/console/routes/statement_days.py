@@ -258,7 +258,7 @@ def _texts(values: NDArray[Any]) -> list[str | None]:
 
 
 _ELSEWHERE = 303
-# the page asks again by itself while the file is being made
+# time after which the page reloads while the file is being made [s]
 _AGAIN_S = 2
 
 

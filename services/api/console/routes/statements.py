@@ -46,7 +46,7 @@ from services.store.views.coverage import CoverageDay, coverage_days
 router = APIRouter(include_in_schema=False)
 _MOST = 500
 _MOST_MONTHS = 36
-# what may be missing of a check, as the browser names it; some are said by one text
+# codes of the browser's check for missing parts; some have one text in common
 _CODES = (
     "keys", "status", "status-age", "status-key", "unbound-key", "evidence", "conditions", "words",
     "ended-key", "ended-accreditation", "closed-log", "witnesses", "timestamps", "issue",
@@ -92,7 +92,7 @@ def one_tonne(ask: View, language: Language) -> Response:
         keys = {enrolment.key.did: enrolment.key for enrolment in signing_keys.load(conn)}
         now = console.project_sums(conn, stored.project)[0]
     claims, opinion, t = stored.claims, _opinion(steps), Words(language)
-    # what the baseline counts, else what the project does
+    # devices of the baseline, or else of the project
     largest = max(
         claims.monitored_parameters,
         key=lambda p: (p.side == "baseline", abs(Fraction(p.emissions_t or 0)), p.device),
@@ -260,7 +260,7 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
 def _account(claims: Claims, t: Words) -> list[Drawn]:
     """Return the charts of the account from measured to credited tonnes."""
     gross, net, credited = (
-        Fraction(_three(Fraction(value)))  # as shown, so that the steps add up
+        Fraction(_three(Fraction(value)))  # as displayed, so that the steps add up
         for value in (
             claims.emissions_before_deductions.reduction.t,
             claims.emissions.reduction.t,

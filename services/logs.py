@@ -52,7 +52,7 @@ class LibraryLog(logging.Handler):
     def __init__(self, log: FilteringBoundLogger, names: tuple[str, ...] = LIBRARIES) -> None:
         super().__init__(logging.WARNING)
         self._log, self._names = log, names
-        self._told_s: dict[tuple[str, str], float] = {}
+        self._logged_s: dict[tuple[str, str], float] = {}
         self._unsaid: dict[tuple[str, str], int] = {}
         self._left, self._last_s = BURST, time.monotonic()
         self._guard = threading.Lock()
@@ -77,10 +77,10 @@ class LibraryLog(logging.Handler):
             now_s = time.monotonic()
             self._left = min(BURST, self._left + (now_s - self._last_s) * A_SECOND)
             self._last_s = now_s
-            if now_s - self._told_s.get(key, float("-inf")) < SAME_S or self._left < 1:
+            if now_s - self._logged_s.get(key, float("-inf")) < SAME_S or self._left < 1:
                 self._unsaid[key] = self._unsaid.get(key, 0) + 1
                 return
-            self._told_s[key] = now_s
+            self._logged_s[key] = now_s
             self._left -= 1
             count = self._unsaid.pop(key, 0) + 1
         error = record.exc_info[1] if record.exc_info else None

@@ -226,7 +226,7 @@ _ANSWER_S = 50.0
 VC = "application/vc"
 # media types of a statement's address, the most frequent first
 STATEMENT_FORMS = ("application/json", VC, *MEDIA_TYPES.values())
-_MOST = 50  # maximum number of entries read
+_MAX = 50  # maximum number of entries read
 
 
 class Wish(NamedTuple):
@@ -291,7 +291,7 @@ def _best(
 
 def _wishes(header: str) -> list[Wish]:
     wishes = []
-    for entry in header.split(",", _MOST)[:_MOST]:
+    for entry in header.split(",", _MAX)[:_MAX]:
         value, *parameters = (part.strip().lower() for part in entry.split(";"))
         if value:
             wishes.append(Wish(value, _quality(parameters)))

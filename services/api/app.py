@@ -316,7 +316,7 @@ _T = TypeVar("_T")
 _LEAST_S = 10.0
 _TIMES = 20.0
 _QUARTER_S = 900
-_MOST = 256
+_MAX = 256
 _LOCKS = 64
 
 
@@ -342,6 +342,6 @@ class Memory:
             with self._lock:
                 self._kept[question] = (time.monotonic() + max(_LEAST_S, _TIMES * took_s), result)
                 self._kept.move_to_end(question)
-                while len(self._kept) > _MOST:
+                while len(self._kept) > _MAX:
                     self._kept.popitem(last=False)
             return result

@@ -26,7 +26,7 @@ from services.api.request_context import Asked
 
 _ONE = re.compile(r"\s*(\d{0,18})-(\d{0,18})\s*")
 # maximum number of ranges: many small ones would make the server work for nothing
-_MOST = 16
+_MAX = 16
 
 
 def check(header: str | None, size: int) -> None:
@@ -40,9 +40,9 @@ def check(header: str | None, size: int) -> None:
     unit, _, ranges = header.partition("=")
     if unit.strip().lower() != "bytes" or not ranges:
         raise ProblemError(400, "Range must be in bytes, such as `bytes=0-1023`")
-    parts = ranges.split(",", _MOST)
-    if len(parts) > _MOST:
-        raise ProblemError(400, f"Range has more than {_MOST} parts; request fewer at once")
+    parts = ranges.split(",", _MAX)
+    if len(parts) > _MAX:
+        raise ProblemError(400, f"Range has more than {_MAX} parts; request fewer at once")
     for part in parts:
         _check_one(part, size)
 

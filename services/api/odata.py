@@ -17,7 +17,7 @@ from ingest.errors import InputError
 
 MOST = 1_000
 PAGE = 100
-_MOST_TOKENS, _MOST_DEPTH, _MOST_SKIP = 200, 20, 100_000
+_MAX_TOKENS, _MAX_DEPTH, _MAX_SKIP = 200, 20, 100_000
 _DEEPEST = 3
 _ORDERS = 5
 COMPARISONS = {"eq": "=", "ne": "<>", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -101,7 +101,7 @@ def read(options: Mapping[str, str], depth: int = 0) -> Query:
         tuple(_words("$select", options.get("$select", ""))),
         _expansions(options.get("$expand", ""), depth),
         _number("$top", options.get("$top", str(PAGE)), MOST),
-        _number("$skip", options.get("$skip", "0"), _MOST_SKIP),
+        _number("$skip", options.get("$skip", "0"), _MAX_SKIP),
         count == "true",
     )
 
@@ -194,7 +194,7 @@ def _read_filter(text: str) -> Condition:
     at = 0
     while at < len(text) and text[at:].strip():
         match = _TOKEN.match(text, at)
-        if match is None or len(tokens) >= _MOST_TOKENS:
+        if match is None or len(tokens) >= _MAX_TOKENS:
             raise InputError(f"$filter cannot be read at {text[at : at + 40]!r}; correct it there")
         kind = match.lastgroup or ""
         tokens.append(_Token(kind, match[kind]))
@@ -231,8 +231,8 @@ class _Filter:
 
     def _condition(self) -> Condition:
         self._depth += 1
-        if self._depth > _MOST_DEPTH:
-            raise InputError(f"$filter has more than {_MOST_DEPTH} nested brackets; simplify it")
+        if self._depth > _MAX_DEPTH:
+            raise InputError(f"$filter has more than {_MAX_DEPTH} nested brackets; simplify it")
         try:
             token = self._next()
             if token == ("name", "not"):

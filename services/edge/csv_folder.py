@@ -107,7 +107,7 @@ MOST_BYTES = 64 << 20
 _UNPACKED = 8  # maximum ratio of a workbook's unpacked size to its file
 _DELIMITERS = ",;\t"
 # number of lines in which the header is searched
-_MOST_BEFORE = 50
+_MAX_BEFORE = 50
 _REST_S = 2.0
 UNENDED_S = 60.0
 # time after which a file is read although its file system refuses leases [s]
@@ -190,7 +190,7 @@ def records(text: str, source: CsvFolder) -> list[Record]:
 def _header(text: str, source: CsvFolder) -> tuple[int, str]:
     """Return the number of lines before the header, and the delimiter."""
     wanted = {source.time_column, *source.columns, *filter(None, [source.device_column])}
-    head = text.split("\n", _MOST_BEFORE)[:_MOST_BEFORE]
+    head = text.split("\n", _MAX_BEFORE)[:_MAX_BEFORE]
     for number, line in enumerate(head):
         for delimiter in _DELIMITERS:
             if wanted <= set(next(csv.reader([line], delimiter=delimiter), ())):

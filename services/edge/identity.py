@@ -229,7 +229,7 @@ EDDSA, ES256 = "EdDSA", "ES256"
 _HALF = 32
 _VALUES, _OURS = b'"values"', "application/vnd.tonne."
 # maximum of one message: after a lost receipt the whole message is sent again
-_MOST, _MOST_BYTES = 50, 100_000
+_MAX, _MAX_BYTES = 50, 100_000
 
 
 class Signed(NamedTuple):
@@ -324,7 +324,7 @@ class Batches:
             return False
         device = waiting[0].device
         since = self._since.setdefault(device, now_s)
-        if len(waiting) < _MOST and now_s - since < self._signer.gather_s:
+        if len(waiting) < _MAX and now_s - since < self._signer.gather_s:
             return True
         del self._since[device]
         return False
@@ -372,9 +372,9 @@ def _fits(run: Sequence[tuple[Waiting, bytes]], waiting: Waiting, data: bytes) -
     listed = ours or (_VALUES in data and _VALUES in run[-1][1])
     return (
         listed
-        and len(run) < _MOST
+        and len(run) < _MAX
         and run[0][0].content_type == waiting.content_type
-        and sum(len(payload) for _, payload in run) + len(data) <= _MOST_BYTES
+        and sum(len(payload) for _, payload in run) + len(data) <= _MAX_BYTES
     )
 
 

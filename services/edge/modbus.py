@@ -22,7 +22,7 @@ from services.edge.outbox import Record
 from services.edge.uplink import Recorder
 
 CONTENT_TYPE = "application/vnd.tonne.modbus+json"
-_MOST = 120  # maximum registers per request
+_MAX = 120  # maximum registers per request
 _GAP = 8  # maximum unneeded registers read in place of a further request
 _ILLEGAL_ADDRESS = 2
 
@@ -152,7 +152,7 @@ def joined(spans: Iterable[Span], gap: int) -> list[Span]:
             last is not None
             and last.table == span.table
             and span.address - (last.address + last.length) <= gap
-            and end - last.address <= _MOST
+            and end - last.address <= _MAX
         )
         if last is not None and near:
             result[-1] = last._replace(length=max(last.length, end - last.address))
@@ -187,7 +187,7 @@ class _PolledDevice:
     def ask(self, bus: Bus, recorder: Recorder) -> None:
         """Read the device once and record the reading."""
         device, every_s = self.source.device, self.source.every_s
-        asked_s = time.monotonic()
+        started_s = time.monotonic()
         try:
             moment = recorder.clock.now()
             body = self._reader.read(bus)
@@ -199,7 +199,7 @@ class _PolledDevice:
             recorder.put(device, [Record(device, body, self.content_type, moment)])
         wait_s = min(every_s * 2 ** min(self._failed, 10), max(every_s, _LONGEST_S))
         # counted from the due time, so that the cadence does not drift; never in the past
-        self.due_s = max(self.due_s + wait_s, time.monotonic(), asked_s + _APART_S)
+        self.due_s = max(self.due_s + wait_s, time.monotonic(), started_s + _APART_S)
 
 
 class Poller(threading.Thread):

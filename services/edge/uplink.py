@@ -187,8 +187,8 @@ class Link:
         self._ask_s = self._connect_s = self._rest_until_s = 0.0
         self._subscribe_s: float | None = None
         self._kept_from = False
-        self._asked = 0
-        self._told_s = -LONGEST_S
+        self._requests = 0
+        self._logged_s = -LONGEST_S
         self._ahead_ms = 0
         self._back_off_s = _RECONNECT_S[0]
         self._receipt_s = time.monotonic()
@@ -248,8 +248,8 @@ class Link:
         if self._ready and now_s >= self._ask_s and not self._timed:
             self._ask_s = now_s + _ASK_S
             self._say_online()
-            self._asked += 1
-            if self._asked == _UNANSWERED:
+            self._requests += 1
+            if self._requests == _UNANSWERED:
                 self._log.warning(
                     "tonne does not answer; nothing is sent, readings are stored here",
                     gateway=self._gateway,
@@ -351,7 +351,7 @@ class Link:
         wrong = abs(self._ahead_ms) > TRUSTED_MS
         tell = self._log.warning if wrong else self._log.info
         tell("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
-        self._timed, self._asked = True, 0
+        self._timed, self._requests = True, 0
         self._say_online()  # once more, so that tonne's operator sees the clock's difference
 
     def _take_receipt(self, device: str, ids: list[str]) -> None:
@@ -372,8 +372,8 @@ class Link:
     def _slow_down(self, device: str) -> None:
         """Pause sending for a device that exceeded its message quota."""
         now_s = time.monotonic()
-        if now_s >= self._told_s + LONGEST_S:
-            self._told_s = now_s
+        if now_s >= self._logged_s + LONGEST_S:
+            self._logged_s = now_s
             self._log.warning(
                 "tonne accepts no more messages from this gateway for now, as it exceeds "
                 "its quota per minute; no data is lost, and sending continues later",

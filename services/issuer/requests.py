@@ -322,7 +322,7 @@ def kind_of(answer: Answer) -> type[Exception]:
 # --- the queue ---------------------------------------------------------------------------
 
 _LOOK_S = 5.0
-_MOST_ATTEMPTS = 5
+_MAX_ATTEMPTS = 5
 _AGAIN = (
     ServerError,
     psycopg.OperationalError,
@@ -409,7 +409,7 @@ class Runner(Background):
 
     def _do(self, conn: Connection, request: Request, attempt: int) -> None:
         entry = self._log.bind(request=str(request.id), kind=request.kind, subject=request.subject)
-        if attempt > _MOST_ATTEMPTS:
+        if attempt > _MAX_ATTEMPTS:
             entry.error("given up", attempts=attempt - 1)
             why = f"it was started {attempt - 1} times and did not end; see the log of the signer"
             self._refuse(conn, request, named(ServerError()), why)

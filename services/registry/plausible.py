@@ -229,7 +229,7 @@ _SERIES = {
 }
 
 # maximum of a grid: only lignite plants; half of the fed-in energy lost
-_MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
+_MAX = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 
 
 def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
@@ -245,7 +245,7 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
     )
     for entry, factor in values:
         what, grid = factors.national(factor.kind)
-        whose = grid[:2] if grid is not None and what in _MOST else None
+        whose = grid[:2] if grid is not None and what in _MAX else None
         if factor.kind not in kinds and whose not in countries.known():
             near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
             text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
@@ -309,7 +309,7 @@ def _stated(factor: Factor) -> Factor:
 def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
     """Return why a grid factor is invalid: unit, bounds, document; None if valid."""
     what, _ = factors.national(factor.kind)
-    unit, maximum = factors.UNITS[what], _MOST[what]
+    unit, maximum = factors.UNITS[what], _MAX[what]
     if factor.unit != unit:
         return f"unit: {factor.unit!r} is not that of {factor.kind}; enter the value in {unit}"
     right = factors.DIRECTIONS[what]

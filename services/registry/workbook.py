@@ -31,7 +31,7 @@ _NOTE = "#"
 # maximum size to which a file may unpack, as a small file can unpack to gigabytes [bytes]; and the
 # maximum rows and columns
 MOST_UNPACKED = 48 << 20
-_MOST_PARTS, _MOST_ROWS, _MOST_COLUMNS = 1_000, 50_000, 64
+_MAX_PARTS, _MOST_ROWS, _MAX_COLUMNS = 1_000, 50_000, 64
 _MIDNIGHT = time()
 _WORDS = (*NULLS, "true", "false")
 
@@ -70,7 +70,7 @@ def _opened(data: bytes, name: str) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             sizes = [member.file_size for member in parts.infolist()]
-        if len(sizes) <= _MOST_PARTS and sum(sizes) <= MOST_UNPACKED:
+        if len(sizes) <= _MAX_PARTS and sum(sizes) <= MOST_UNPACKED:
             return openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
     except Exception as error:  # noqa: BLE001 - any of what a broken file makes openpyxl raise
         raise RegistryError(
@@ -78,7 +78,7 @@ def _opened(data: bytes, name: str) -> Any:
         ) from None
     raise RegistryError(
         f"{name} unpacks to {sum(sizes) >> 20} MiB in {len(sizes)} parts, more than "
-        f"{MOST_UNPACKED >> 20} MiB or {_MOST_PARTS}; remove sheets that are not part of the "
+        f"{MOST_UNPACKED >> 20} MiB or {_MAX_PARTS}; remove sheets that are not part of the "
         "registry"
     )
 
@@ -87,13 +87,13 @@ def _rows(sheet: Any, where: str) -> Iterator[Table]:
     """Yield a sheet's rows below its header with their numbers, without empty rows."""
     sheet.reset_dimensions()  # the size stated in the file may be wrong
     header: list[str] | None = None
-    cells = sheet.iter_rows(max_col=_MOST_COLUMNS + 1)
+    cells = sheet.iter_rows(max_col=_MAX_COLUMNS + 1)
     for number, row in enumerate(_guarded(cells, where), 1):
         if number > _MOST_ROWS:
             raise RegistryError(f"{where}: more than {_MOST_ROWS} rows; split it, or use CSV")
-        if len(row) > _MOST_COLUMNS and row[_MOST_COLUMNS].value is not None:
+        if len(row) > _MAX_COLUMNS and row[_MAX_COLUMNS].value is not None:
             raise RegistryError(
-                f"{where}: row {number} has more than {_MOST_COLUMNS} columns; remove some"
+                f"{where}: row {number} has more than {_MAX_COLUMNS} columns; remove some"
             )
         if all(cell.value is None for cell in row):
             continue

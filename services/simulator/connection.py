@@ -274,7 +274,7 @@ class Connection:
         self._in_flight: dict[int, Entry] = {}
         self._window = _IN_FLIGHT
         self._retry_at, self._back_off_s = 0.0, _BACK_OFF_S[0]
-        self._asked: dict[int, str] = {}
+        self._subscriptions: dict[int, str] = {}
         self._ready = False
         self._ever = False
         self._refused: str | None = None
@@ -434,7 +434,7 @@ class Connection:
     def _subscribe(self, topic: str) -> None:
         number = self._client.subscribe(topic, qos=1)[1]
         if number is not None:
-            self._asked[number] = topic
+            self._subscriptions[number] = topic
 
     def _bear(self) -> None:
         if self._edge is not None:
@@ -442,7 +442,7 @@ class Connection:
                 self._client.publish(topic, payload, qos=1)
 
     def _subscribed(self, _client: Any, _data: Any, mid: int, reasons: Any, _props: Any) -> None:
-        topic = self._asked.pop(mid, "")
+        topic = self._subscriptions.pop(mid, "")
         if refused := [str(reason) for reason in reasons if reason.is_failure]:
             self._refused = (
                 f"subscribing to {topic}: {refused[0]}; `tonne broker apply` gives a principal"

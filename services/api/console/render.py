@@ -274,7 +274,7 @@ _HEADERS = {
     "Cache-Control": "no-cache",
     "Vary": "Cookie, Accept-Encoding",
 }
-_MOST = 2_000
+_MAX = 2_000
 _LEVEL = 5
 _CODE = re.compile("`([^`]{1,200})`")
 _IN_PATH = re.compile(rf"/console/({'|'.join(LANGUAGES)})(/|$)")
@@ -486,9 +486,9 @@ def _environment() -> jinja2.Environment:
 
 def coded(text: str) -> Markup:
     """Return a text with its parts in backticks as code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(legible(text, _MOST)))))  # noqa: S704 - escaped
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(legible(text, _MAX)))))  # noqa: S704 - escaped
 
 
 def _finalize(value: object) -> object:
     """Return a value with control characters replaced by visible ones."""
-    return legible(value, _MOST) if type(value) is str else value
+    return legible(value, _MAX) if type(value) is str else value

@@ -176,7 +176,7 @@ def _page(
     )  # fmt: skip
 
 
-_MOST_PARTS, _MOST_NAME = 40, 200
+_MAX_PARTS, _MAX_NAME = 40, 200
 _MULTIPART = "multipart/form-data"
 
 
@@ -200,7 +200,7 @@ async def _upload(request: Request) -> Upload:
     try:
         if head.get_content_type() == _MULTIPART:
             return _of_parts(body, str(head.get_param("boundary", "")))
-        result = parse_qs(body.decode(), max_num_fields=_MOST_PARTS, keep_blank_values=True)
+        result = parse_qs(body.decode(), max_num_fields=_MAX_PARTS, keep_blank_values=True)
     except ValueError:
         raise ProblemError(422, "the form cannot be read; send its text in UTF-8") from None
     return Upload({name: values[0] for name, values in result.items()})
@@ -216,7 +216,7 @@ def _of_parts(body: bytes, boundary: str) -> Upload:
     Raises ValueError if the body has another form.
     """
     _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode())
-    if not boundary or not parts or not parts.pop().startswith(b"--") or len(parts) > _MOST_PARTS:
+    if not boundary or not parts or not parts.pop().startswith(b"--") or len(parts) > _MAX_PARTS:
         raise ValueError(boundary)
     fields: dict[str, str] = {}
     files: dict[str, tuple[str, bytes]] = {}
@@ -236,13 +236,13 @@ def _of_parts(body: bytes, boundary: str) -> Upload:
 def _plain(name: str) -> str:
     """Return a file's name without folders and control characters."""
     bare = PurePath(name.replace("\\", "/")).name
-    return "".join(c for c in bare if c.isprintable())[-_MOST_NAME:] or "file"
+    return "".join(c for c in bare if c.isprintable())[-_MAX_NAME:] or "file"
 
 
 # file name of an entered text: YAML, or CSV for devices
 _NAMES = {"yaml": "registry.yaml", "csv": "devices.csv"}
-_SHOWN, _MOST_VALUE = 500, 400
-_MOST_BYTES = 4 << 20
+_SHOWN, _MAX_VALUE = 500, 400
+_MAX_BYTES = 4 << 20
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -349,9 +349,9 @@ def _given(form: Upload) -> tuple[str, bytes]:
         name, data = _NAMES[kind], form.fields.get("text", "").replace("\r\n", "\n").encode()
     else:
         raise ProblemError(422, f"form = {kind!r}; it is one of {', '.join(_NAMES)}")
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise ProblemError(
-            413, f"{name} is larger than {_MOST_BYTES >> 20} MiB; split it, or use"
+            413, f"{name} is larger than {_MAX_BYTES >> 20} MiB; split it, or use"
             " `tonne registry import`"
         )  # fmt: skip
     return name, data
@@ -407,7 +407,7 @@ def _changes(item: dict[str, Any] | None) -> list[tuple[str, str | None, str | N
         return []
     before, after = item["before"], item["after"]
     return [
-        (key, *(None if value is None else str(value)[:_MOST_VALUE] for value in pair))
+        (key, *(None if value is None else str(value)[:_MAX_VALUE] for value in pair))
         for key in dict.fromkeys((*before, *after))
         if (pair := (before.get(key), after.get(key)))[0] != pair[1]
     ]

@@ -278,8 +278,8 @@ def _largest(
     total = sum(sums.values(), Decimal(0))
     largest = max(sums, key=lambda site: (sums[site], site))
     names = {site.id: short_name(name("site", site.id, site.name)) for site in page_figures.sites}
-    said = names.get(largest, largest)
-    return t("sites.finding", site=said, percent=t.share(sums[largest], total))
+    site_name = names.get(largest, largest)
+    return t("sites.finding", site=site_name, percent=t.share(sums[largest], total))
 
 
 def recalled(ask: Asked, year: int | None = None) -> PageFigures:

@@ -53,7 +53,7 @@ _SPANS = {
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
 # in months of more devices, intervals are read only for a chosen day
-_MOST_GAPS, _MOST_DEVICES, _FEW_DEVICES, _FEW_DAYS = 50, 500, 500, 7
+_MAX_GAPS, _MAX_DEVICES, _FEW_DEVICES, _FEW_DAYS = 50, 500, 500, 7
 
 
 class Row(NamedTuple):
@@ -175,7 +175,7 @@ def project(
                 "from": _local(item["from"], result.sums.timezone),
                 "to": last_day(item["to"], result.sums.timezone),
             }
-            for item in serving[:_MOST_DEVICES]
+            for item in serving[:_MAX_DEVICES]
         ],
         devices=len(serving),
     )
@@ -524,7 +524,7 @@ def _local(at: datetime | None, timezone: str) -> date | None:
 def _gaps(statements: list[Stored]) -> list[Gap]:
     """Return the costliest gaps of the newest statement."""
     gaps = statements[-1].claims.gaps if statements else ()
-    return sorted(gaps, key=_cost, reverse=True)[:_MOST_GAPS]
+    return sorted(gaps, key=_cost, reverse=True)[:_MAX_GAPS]
 
 
 def _cost(gap: Gap) -> Fraction:

@@ -44,8 +44,8 @@ from services.store.views import console, listing
 from services.store.views.coverage import CoverageDay, coverage_days
 
 router = APIRouter(include_in_schema=False)
-_MOST = 500
-_MOST_MONTHS = 36
+_MAX = 500
+_MAX_MONTHS = 36
 # codes of the browser's check for missing parts; some have one text in common
 _CODES = (
     "keys", "status", "status-age", "status-key", "unbound-key", "evidence", "conditions", "words",
@@ -71,7 +71,7 @@ def lead_to_statement(request: Request, statement: StatementId) -> Response:
 def statement_list(ask: View, language: Language) -> Response:
     """Return the page of statements, newest first."""
     with ask.reading() as conn:
-        rows = listing.statements(conn, ask.who.projects, None, None, _MOST, newest=True)
+        rows = listing.statements(conn, ask.who.projects, None, None, _MAX, newest=True)
     result = [_line(stored) for stored, _ in rows]
     return render(ask, language, "statements.html", found=result)
 
@@ -83,7 +83,7 @@ def one_tonne(ask: View, language: Language) -> Response:
     with a credit.
     """
     with ask.reading() as conn:
-        rows = listing.statements(conn, [], None, None, _MOST, newest=True)
+        rows = listing.statements(conn, [], None, None, _MAX, newest=True)
         stored = next((s for s, _ in rows if s.state == "issued" and s.credit_t), None)
         if stored is None:
             return render(ask, language, "tonne.html", said=None)
@@ -253,7 +253,7 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
             return coverage_days(conn, stored.project, period.timezone, pairs, first, end)
 
     result = ask.request.app.state.memory.get(("coverage", stored.id), find)
-    months = sorted({row.day.replace(day=1) for row in result})[:_MOST_MONTHS]
+    months = sorted({row.day.replace(day=1) for row in result})[:_MAX_MONTHS]
     return [(m, month_calendar(m.year, m.month, result, period.timezone)) for m in months]
 
 

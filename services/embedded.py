@@ -231,7 +231,10 @@ class EmbeddedChain:
             inbox.repeated = [True] * len(inbox)
 
     def _store(self, connection: Connection, inbox: Inbox, read: Read) -> Done:
-        """Take a batch through the steps."""
+        """
+        Decode a batch by the newest registry version and store it; return it with its
+        receipts.
+        """
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
         if self._watch.due() or self._newer.ready:

@@ -340,7 +340,7 @@ def _contradicts(head: Checkpoint, earlier: Checkpoint, tiles: Tiles) -> str | N
     if earlier.size == head.size:
         root = head.root
     else:
-        # the tiles' root of the earlier size counts only if the tiles lead to the signed root
+        # the root of the earlier size is valid only if the same tiles also give the signed root
         root = tiles.root(earlier.size)
         proof = tiles.consistency_proof(earlier.size)
         verify_consistency(earlier.size, head.size, proof, root, head.root)

@@ -119,7 +119,10 @@ class FullError(Exception):
 
 @contextmanager
 def _closed_on_error(opened: sqlite3.Connection | TextIO) -> Iterator[None]:
-    """Close a resource if the block fails; after that its new owner does."""
+    """
+    Context that closes a resource if its block fails; after the block its new owner
+    closes it.
+    """
     try:
         yield
     except BaseException:

@@ -8,7 +8,7 @@ nor write signed rows.
 Slow kinds of requests have their own lane and thread, so that an issue does not wait for a close.
 A request that ends the process five times is refused.
 
-The issue of a statement includes its time stamps: of the statement before, of the log's head after.
+An issue includes time stamps: the statement is stamped before it, the log's head after it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class _Task:
         return life.log_signer(self.conn, self.desk.home, self.desk.log_key)
 
     def done(self, state: str, **more: Any) -> dict[str, Any]:
-        """Return the result: the statement's state, and more."""
+        """Return the result of a request: the statement's state, and further values."""
         return {"statement": self.subject, "state": state, **more}
 
 

@@ -80,7 +80,7 @@ def _short(row: dict[str, Any]) -> Decimal:
 def _both(
     item: dict[str, Any], avoided_t: str = "monitored_t", expected_t: str = "expected_t_so_far"
 ) -> tuple[Decimal | None, Decimal | None]:
-    """Return avoided and expected tonnes of a project, or by other names of a system, to date."""
+    """Return avoided and expected tonnes to date, of a project or, by other keys, of a system."""
     avoided, expected = (
         None if item[of] is None else Decimal(item[of]) for of in (avoided_t, expected_t)
     )

@@ -337,7 +337,10 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
 
 
 def _parts(project_row: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
-    """Return the parts of a bar; None if missing; empty ahead or outside the crediting period."""
+    """
+    Return the parts of a bar: None for missing data; empty in the future or outside the crediting
+    period.
+    """
     if row.avoided is not None:
         return (("measured", Fraction(row.avoided)),)
     span = _span(row)
@@ -369,7 +372,10 @@ def _reached(project_row: ProjectRow) -> tuple[int, int] | None:
 
 
 def _lacking(project_row: ProjectRow) -> tuple[int, int]:
-    """Return the number of days of a month before today with incomplete data, and of all."""
+    """
+    Return how many of a month's days before today have incomplete data, and the number of these
+    days.
+    """
     cells = (cell for week in project_row.weeks for cell in week if cell)
     known = [c for c in cells if c.grade is not None and c.day < project_row.sums.today]
     return sum(cell.grade < len(SHARES) for cell in known), len(known)
@@ -501,7 +507,10 @@ def _share(coverage_day: CoverageDay | None) -> int | None:
 
 
 def _around(project_row: ProjectRow) -> dict[str, str | None]:
-    """Return the previous and the next span, within stored time."""
+    """
+    Return the names of the previous and the next span, as in URLs; None beyond the
+    stored data.
+    """
     sums = project_row.sums
     stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]
     days = [day for day in stored if day is not None] + [sums.today]

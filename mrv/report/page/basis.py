@@ -127,7 +127,7 @@ def _factors(facts: Facts, words: Words) -> Block:
         [
             f"{factor_kind(factor.kind, words.language)}: {factor.id}", words.number(factor.value),
             factor.unit, words.get(f"direction.{factor.direction}", factor.direction),
-            " - ".join(words.day(d) if d else DASH for d in (factor.valid_from, factor.valid_to)),
+            _valid(factor.valid_from, factor.valid_to, words),
             calculated(factor, words),
             certainty(factor, words)
             + (f", {words['provisional']}" if factor.provisional else ""),
@@ -135,6 +135,13 @@ def _factors(facts: Facts, words: Words) -> Block:
         ]
         for factor in facts.subject.factors
     ])  # fmt: skip
+
+
+def _valid(begin: str | None, end: str | None, words: Words) -> str:
+    """Return the validity of a factor; a dash where it states none."""
+    if not begin and not end:
+        return DASH
+    return f" {DASH} ".join(words.day(day) if day else DASH for day in (begin, end))
 
 
 def _conditions(facts: Facts, words: Words) -> Iterator[Block]:

@@ -30,11 +30,11 @@ from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from services import vault as parts
 from services import vault_table
-from services.issuer.close import snapshot
 from services.issuer.compared_days import sealed_leaves
 from services.settings import Settings
 from services.store import archive_catalog as archived
 from services.store import archived_readings as cold
+from services.store.archive_catalog import snapshot
 from services.store.archived_readings import ReadingSpan
 from services.store.postgres.columnstore import lift_limit
 from services.store.postgres.pool import FAR_US

@@ -32,7 +32,7 @@ from services.intake.sparkplug import REBIRTH_S, claimed
 from services.intake.topics import partitions
 from services.intake.two_threads import TwoThreads
 from services.metrics import Metrics
-from services.store.messages.principal_status import Status
+from services.store.principal_status import Status
 from services.store.timeseries.last_seen import since_received_s
 
 _REMEMBERED, _LONG = 200_000, 256

@@ -50,8 +50,8 @@ from services.intake.two_threads import TwoThreads
 from services.metrics import Metrics
 from services.processing.batch import Batch, Committed, in_parts
 from services.processing.commit import Store, Written
-from services.store.messages.dead_letter_write import DAY_BYTES
-from services.store.messages.principal_status import Status
+from services.store.dead_letter_write import DAY_BYTES
+from services.store.principal_status import Status
 from services.store.timeseries.last_seen import see, since_received_s
 
 

@@ -36,7 +36,7 @@ from services.issuer.timestamps import edition as pack_edition
 from services.issuer.timestamps import stamps_of
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import names
-from services.store.statements import queues, signed_documents, statements
+from services.store.statements import evidence, queues, statements
 from services.store.statements import queues as jobs
 from services.store.statements import transparency_log as log
 from services.store.statements.queues import FileJob, Wanted
@@ -198,8 +198,8 @@ def _edition(conn: Connection, stored: Stored, wanted: Format, spoken: str) -> s
     receipt = log.receipt(conn, stored.id)
     return kept.edition(
         version("tonne"), stored.id, stored.state, receipt,
-        statements.successor(conn, stored.id), len(signed_documents.events(conn, stored.id)),
-        signed_documents.sample(conn, stored.id) is not None,
+        statements.successor(conn, stored.id), len(evidence.events(conn, stored.id)),
+        evidence.sample(conn, stored.id) is not None,
         stamps_of(conn, stored.id, receipt), wanted, spoken,
         names(conn).get(("project", stored.project), {}).get(spoken),
     )  # fmt: skip

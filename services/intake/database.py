@@ -24,10 +24,10 @@ from services.metrics import Metrics
 from services.processing.batch import Committed
 from services.scraping import Pulse
 from services.store import offsets as source
-from services.store.messages.principal_status import Status, keep
 from services.store.offsets import Source
 from services.store.postgres.columnstore import Verdict, lift_limit, verdict
 from services.store.postgres.pool import connect
+from services.store.principal_status import Status, keep
 
 _BLIND_S = 5.0
 

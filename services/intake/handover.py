@@ -25,7 +25,7 @@ from ingest.pipeline.admit import Admitted
 from ingest.reading import SIGNED_VALUE
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import GaveUpError
-from services.store.messages.principal_status import Status
+from services.store.principal_status import Status
 
 # time and number of a reading, as its payload states them
 Stated = tuple[int | str, int | str | None]

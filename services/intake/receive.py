@@ -33,7 +33,7 @@ from ingest.reading import time_us
 from services.clock import now_us
 from services.intake.handover import IN_FLIGHT, Handover, Read, Stated
 from services.metrics import Metrics
-from services.store.messages.principal_status import Status
+from services.store.principal_status import Status
 
 REMEDY = (
     "give its principal these topics at the broker: `tonne broker config` writes all that it "

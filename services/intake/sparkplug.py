@@ -19,8 +19,8 @@ from ingest.pipeline.admit import Admitted, admit
 from ingest.reading import Given
 from ingest.sparkplug import PREFIX, Host, Node, Outcome, Rules, command, rebirth
 from services.settings import Settings
-from services.store.messages import principal_status as stored
-from services.store.messages.dead_letter_write import Letters
+from services.store import principal_status as stored
+from services.store.dead_letter_write import Letters
 
 REBIRTH_S = 30.0
 

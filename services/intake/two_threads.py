@@ -30,7 +30,7 @@ from services.intake.handover import Done, Handover, Read
 from services.intake.receive import Receipts, Receive
 from services.intake.retry import quiet_stop, take_turns_often, wait_for_server
 from services.metrics import Metrics
-from services.store.messages.principal_status import Status
+from services.store.principal_status import Status
 
 
 class Acknowledge:

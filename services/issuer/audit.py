@@ -25,9 +25,8 @@ from mrv.log.witness import cosignatures
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
-from services.issuer import table_digests as records
+from services.issuer import sealed_contents as records
 from services.issuer.audit_statements import Walk, standing
-from services.issuer.close import snapshot
 from services.issuer.compared_days import (
     Compared,
     Registry,
@@ -38,7 +37,8 @@ from services.issuer.compared_days import (
 )
 from services.issuer.outside_period import changed
 from services.issuer.seal import arrival_of
-from services.issuer.sealed_day_contents import Job, ended, overdue, together
+from services.issuer.sealed_contents import Job, ended, overdue, together
+from services.store.archive_catalog import snapshot
 from services.store.postgres.row_hashes import STATES, hashes, tables
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import sealed_days as seals

@@ -17,7 +17,7 @@ from mrv.calendar import instant_us
 from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, issued_at, manifest_of
 from mrv.signatures import canonical
 from services.issuer.documents import Documents, documents
-from services.issuer.sealed_day_contents import Job
+from services.issuer.sealed_contents import Job
 from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 from services.store.statements.transparency_log import Entry

@@ -11,14 +11,12 @@ draft correction is created that states the changes. People decide on its submis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from psycopg import Connection
-from psycopg.pq import TransactionStatus
 
 from ingest.classes import QUANTITY_INDEX
 from ingest.errors import InputError
@@ -44,8 +42,8 @@ from mrv.verify.seal_step import readings_root
 from services.clock import now_us
 from services.issuer.collect_evidence import collect, correcting, evidence_of
 from services.issuer.earlier_projects import counted_elsewhere
-from services.issuer.sealed_day_contents import SETTLE_US
-from services.store import archive_catalog as archived
+from services.issuer.sealed_contents import SETTLE_US
+from services.store.archive_catalog import snapshot
 from services.store.postgres.pool import stamp
 from services.store.registry import load as registry
 from services.store.statements import account_spans, statements
@@ -140,18 +138,6 @@ class Closed:
     document: dict[str, Any]
     result: PeriodResult
     new: bool
-
-
-@contextmanager
-def snapshot(conn: Connection) -> Iterator[None]:
-    """Context with one snapshot of the database, or that of the current transaction."""
-    fresh = conn.info.transaction_status is TransactionStatus.IDLE
-    with conn.transaction():
-        if fresh:
-            conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        with conn.cursor() as cursor:
-            archived.guard(cursor)  # what is seen is not dropped meanwhile
-        yield
 
 
 def close_period(

@@ -31,11 +31,10 @@ from mrv.statement.evidence_case import Case
 from mrv.statement.plan_extract import MonitoringPlan, Point
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.signed_rows import counted
-from services.issuer.certificate_rules import by_operator
 from services.issuer.earlier_projects import before_elsewhere, changed_late
 from services.issuer.outside_period import metered_outside, with_common
 from services.issuer.registry_facts import registry_facts
-from services.issuer.registry_rules import design, judged, samples_of
+from services.issuer.registry_rules import by_operator, design, judged, samples_of
 from services.issuer.signed_evidence import open_actions, signed_of
 from services.issuer.trust import factors_accepted, required_grades, third_parties
 from services.registry.entries import Device as Entry

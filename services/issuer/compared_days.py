@@ -29,7 +29,7 @@ from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Difference, Digest, differences, digest_leaves
 from mrv.statement import device_days
 from mrv.statement.device_days import reading_leaves
-from services.issuer.sealed_day_contents import Job, parts_of
+from services.issuer.sealed_contents import Job, parts_of
 from services.processing.rebuild import rebuild
 from services.processing.reprocess import MOST_ROWS, rows_between
 from services.settle import Plan

@@ -26,7 +26,7 @@ from mrv.statement.findings import SIGNED_BY, Record, What, fold, read_event, si
 from mrv.statement.states import State, check_approval, check_role, check_step, issuer
 from services.clock import now_us
 from services.store.registry import signing_keys as enrolled
-from services.store.statements import signed_documents, statements
+from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 
 # how far another machine's clock may be ahead, as for readings
@@ -161,7 +161,7 @@ def check_principal(conn: Connection, statement: str, principal: str | None) -> 
         for e in statements.events(conn, statement)
         if e.state in ("draft", "submitted") and e.principal
     }
-    answered = signed_documents.event_principals(conn, statement, "answered")
+    answered = evidence.event_principals(conn, statement, "answered")
     if principal is not None and principal in taken | answered:
         raise EnrolmentError(
             f"{principal} prepared statement {statement} and cannot verify it; the verifier needs "
@@ -178,7 +178,7 @@ def approvers(conn: Connection, have: Documents) -> tuple[list[dict[str, Any]], 
     """
     trusted = [enrolment.key for enrolment in enrolled.load(conn)]
     result, holders = [], []
-    for data in signed_documents.approvals(conn, have.stored.id):
+    for data in evidence.approvals(conn, have.stored.id):
         document = canonical.parse_object(data)
         holder = verify_proof(document, trusted)
         verification = have.verification or {}
@@ -197,7 +197,7 @@ def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
     """
     trusted = [enrolment.key for enrolment in enrolled.load(conn)]
     events = []
-    for data in signed_documents.events(conn, have.stored.id):
+    for data in evidence.events(conn, have.stored.id):
         document = canonical.parse_object(data)
         verify_proof(document, trusted)
         events.append(read_event(document, have.statement))

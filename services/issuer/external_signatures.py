@@ -53,13 +53,12 @@ from mrv.statement.states import (
 )
 from mrv.verify.evidence_steps import first_difference
 from services.issuer import documents as steps
-from services.issuer.close import snapshot
 from services.issuer.collect_evidence import collect
 from services.issuer.documents import Documents
 from services.issuer.signed_evidence import by_name, files, fitting
+from services.store.archive_catalog import snapshot
 from services.store.registry import load as registry
-from services.store.statements import evidence, signed_documents, statements
-from services.store.statements import signed_documents as store_sampling
+from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 
 # what goes on while a verification, or a sampling list, is taken
@@ -222,7 +221,7 @@ def finding(
         check_reason(event.text, "the text of the finding")
         if have.stored.state == "submitted":
             steps.take(conn, name, "under_verification", holder, None, principal)
-        signed_documents.insert_event(conn, event, holder, document, principal)
+        evidence.insert_event(conn, event, holder, document, principal)
     return event
 
 
@@ -243,7 +242,7 @@ def approval(
             raise StatementStateError(f"the verification of {name} is missing; do not approve it")
         holder = steps.signer_of(conn, document, "operator", name)
         check_approval(document, have.statement, have.verification, holder, have.stored.project)
-        signed_documents.insert_approval(conn, name, holder, document, principal)
+        evidence.insert_approval(conn, name, holder, document, principal)
         return people(steps.approvers(conn, have)[1])
 
 
@@ -274,13 +273,13 @@ def status_list(
                 f"the status list of {project} is wrong for {', '.join(sorted(wrong))}; sign a new "
                 "list"
             )
-        last = signed_documents.newest_status_list(conn, project)
+        last = evidence.newest_status_list(conn, project)
         if last is not None and last.signed > signed:
             raise StatementStateError(
                 f"the status list of {project} was signed at {signed}, and one of {last.signed} is"
                 " published; sign a new list"
             )
-        signed_documents.insert_status_list(conn, project, holder, signed, document, principal)
+        evidence.insert_status_list(conn, project, holder, signed, document, principal)
 
 
 def misstated(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
@@ -319,7 +318,7 @@ def sampling(
         result = check_sampling(document, have.statement, case, holder)
         if have.stored.state == "submitted":
             steps.take(conn, name, "under_verification", holder, None, principal)
-        store_sampling.insert_sample(conn, name, holder, document, principal)
+        evidence.insert_sample(conn, name, holder, document, principal)
     return result
 
 

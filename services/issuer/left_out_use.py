@@ -44,7 +44,7 @@ from services.issuer.left_out_meters import (
     unserved,
 )
 from services.registry.entries import Registry
-from services.store.messages.dead_letter_query import Filter, list_letters
+from services.store.dead_letter_query import Filter, list_letters
 from services.store.registry import load as registry_rows
 from services.store.timeseries import readings
 from services.store.timeseries.interval_rows import intervals_of

@@ -55,14 +55,14 @@ from mrv.statement.states import valid_from
 from mrv.verify.seal_step import readings_root
 from mrv.verify.time_step import guide
 from services.issuer import timestamps
-from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
 from services.issuer.documents import Documents, documents
 from services.issuer.signed_evidence import by_name, fitting
 from services.issuer.signed_evidence import files as case_files
-from services.store.messages import dead_letter_query as dead_letters
+from services.store import dead_letter_query as dead_letters
+from services.store.archive_catalog import snapshot
 from services.store.registry import signing_keys as enrolled
-from services.store.statements import evidence, signed_documents, statements
+from services.store.statements import evidence, statements
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 
@@ -177,9 +177,9 @@ def complete(
     """
     plan, name = read_plan(canonical.parse_object(files[PLAN])), documents.claims.statement
     logged = issued is not None
-    raised = [canonical.parse_object(data) for data in signed_documents.events(conn, name)]
-    approved = [canonical.parse_object(data) for data in signed_documents.approvals(conn, name)]
-    drawn = signed_documents.sample(conn, name)
+    raised = [canonical.parse_object(data) for data in evidence.events(conn, name)]
+    approved = [canonical.parse_object(data) for data in evidence.approvals(conn, name)]
+    drawn = evidence.sample(conn, name)
     signed = [*raised, *approved, *([] if drawn is None else [canonical.parse_object(drawn)])]
     issuers = {document["issuer"]["id"] for document in signed}
     result = {

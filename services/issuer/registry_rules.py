@@ -1,8 +1,7 @@
 """
 Rules on registry data: validity of meters, invoices and documents of a period.
 
-Each function takes `RegistryFacts` and yields findings, excluded meters and disregarded invoices,
-which the engine of `mrv.rules` applies by rule.
+Each function yields findings, excluded meters and disregarded invoices for `mrv.rules`.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.model import LINE_DIAGRAM, METER_KEYS
 from mrv.parameters.evidence import of_parameter
-from mrv.registry import Sample
+from mrv.registry import Calibration, Sample
+from mrv.registry.monitoring_plan import PERMANENT
 from mrv.registry.project import Document, Excluded, Project
 from mrv.rounding import UG_PER_T, six_places
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
 from services.issuer import trust
-from services.issuer.certificate_rules import certificates
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import boundary_reasons
 from services.issuer.left_out_use import reported, supplying
@@ -34,6 +33,7 @@ from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, Regis
 from services.issuer.same_series import Copy
 from services.registry import meters
 from services.registry.declared import document_of
+from services.registry.entries import CALIBRATION_EVERY, Device, calibration_every
 
 LIFE = "PLN-03"
 _DIGITS = 12  # of a hash that is named
@@ -62,9 +62,6 @@ def judged(facts: RegistryFacts) -> Outcome:
     return Outcome(tuple(conditions), tuple(excluded))
 
 
-# --- meters -------------------------------------------------------------------------------
-
-
 def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-01: yield meters without maker or serial number, duplicates, similar serials."""
     roles, twice = facts.methodology.roles, dict[str, Text]()
@@ -84,6 +81,89 @@ def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
     texts += [why for name, why in twice.items() if name not in earning]
     texts += [meters.alike_meter(device, other) for device, other in facts.alike]
     yield from listed(texts)
+
+
+def certificates(facts: RegistryFacts) -> Iterator[Judged]:
+    """REG-02: yield certificates without serial number or with another one, and changed dates."""
+    texts = [*_changed_dates(facts)]
+    for device in facts.devices:
+        for calibration in device.calibrations or ():
+            of = {"device": device.id, "certificate": calibration.certificate}
+            if calibration.serial is None:
+                texts.append(text("REG-02.no_serial", **of))
+            elif device.serial not in (None, calibration.serial) and not any(
+                swap.at.date() > calibration.performed for swap in device.replacements or ()
+            ):
+                other = {"named": calibration.serial, "serial": device.serial or ""}
+                texts.append(text("REG-02.other_serial", **of, **other))
+            texts += _dependent(facts, device, calibration)
+    yield from listed([*texts, *_longer_intervals(facts), *_longer_than_issued(facts)])
+
+
+def _changed_dates(facts: RegistryFacts) -> Iterator[Text]:
+    """Yield certificates with other dates than in issued statements."""
+    now: dict[tuple[str, str], list[Calibration]] = {}
+    for device in facts.devices:
+        for calibration in device.calibrations or ():
+            now.setdefault((device.id, calibration.certificate), []).append(calibration)
+    for was in facts.issued:
+        current = now.get((was.device, was.certificate), ())
+        dates = [(str(c.performed), str(c.valid_until)) for c in current]
+        if dates and (was.performed, was.valid_until) not in dates:
+            yield text(
+                "REG-02.other_dates", device=was.device, certificate=was.certificate,
+                performed=dates[0][0], until=dates[0][1], statement=was.statement,
+                was_performed=was.performed, was_until=was.valid_until,
+            )  # fmt: skip
+
+
+def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
+    """Yield calibration intervals that were lengthened after the period began."""
+    for name, lengthened in sorted(facts.lengthened.items()):
+        of: dict[str, Value] = {
+            "device": name, "before": lengthened.before, "changed": utc_text(lengthened.changed_us),
+        }  # fmt: skip
+        if lengthened.now is None:
+            yield text("REG-02.no_interval", **of)
+        else:
+            yield text("REG-02.longer_interval", **of, now=lengthened.now)
+
+
+def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
+    """Yield calibration intervals above the issued ones without an approved change of plan."""
+    first = local_date(facts.period_us[0], facts.project.timezone)
+    changes = [
+        version.begins
+        for version in facts.entry.monitoring or ()
+        if version.kind == PERMANENT and version.approval is not None and version.begins <= first
+    ]
+    for device in facts.devices:
+        was = facts.intervals.get(device.id)
+        now = calibration_every(device.attributes.get(CALIBRATION_EVERY))
+        if was is None or (now and now <= was.months):
+            continue
+        if not any(begins > was.since for begins in changes):
+            of: dict[str, Value] = {"before": was.months, "statement": was.statement}
+            months = text("REG-02.none") if now is None else str(now)
+            yield text("REG-02.longer_than_issued", device=device.id, now=months, **of)
+
+
+def by_operator(facts: RegistryFacts, calibration: Calibration) -> bool:
+    """Return whether a certificate is the operator's own, of no accredited laboratory."""
+    laboratory = calibration.laboratory
+    return laboratory is not None and not calibration.accreditation and facts.own(laboratory)
+
+
+def _dependent(facts: RegistryFacts, device: Device, calibration: Calibration) -> Iterator[Text]:
+    """Yield the finding of a certificate by the operator or the maker, without an accreditation."""
+    laboratory = calibration.laboratory
+    if laboratory is None or calibration.accreditation is not None:
+        return
+    of = {"device": device.id, "certificate": calibration.certificate, "laboratory": laboratory}
+    if by_operator(facts, calibration):
+        yield text("REG-02.by_operator", **of)
+    elif device.maker is not None and stem(laboratory) == stem(device.maker):
+        yield text("REG-02.by_maker", **of)
 
 
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:

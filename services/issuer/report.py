@@ -54,13 +54,13 @@ from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import CONTEXT, issuer, related, valid_from
 from mrv.stored_tokens import summaries
 from mrv.verify.subject import Subject
-from services.issuer.close import snapshot
 from services.issuer.collect_evidence import recollect
 from services.issuer.documents import Signer, documents, records
 from services.issuer.timestamps import stamps_of
+from services.store.archive_catalog import snapshot
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import names
-from services.store.statements import evidence, signed_documents, statements
+from services.store.statements import evidence, statements
 from services.store.statements import transparency_log as log
 
 README = """\
@@ -217,7 +217,7 @@ def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
 
     Raises SignatureError or EnrolmentError if it is not signed by an enrolled key.
     """
-    data = signed_documents.sample(conn, statement)
+    data = evidence.sample(conn, statement)
     if data is None:
         return None
     result = canonical.parse_object(data)

@@ -32,10 +32,10 @@ from mrv.statement.device_days import LATE_US, Arrived, rows_of
 from services.background import Background
 from services.clock import now_us
 from services.clock import now_us as clock_us
-from services.issuer import table_digests as records
+from services.issuer import sealed_contents as records
 from services.issuer import timestamps
 from services.issuer import transitions as life
-from services.issuer.close import open_corrections, snapshot
+from services.issuer.close import open_corrections
 from services.issuer.compared_days import (
     Changes,
     Compared,
@@ -48,16 +48,10 @@ from services.issuer.compared_days import (
     underived,
 )
 from services.issuer.documents import Signer
-from services.issuer.sealed_day_contents import (
-    PROMISED_US,
-    SETTLE_US,
-    Job,
-    ended,
-    parts_of,
-    together,
-)
+from services.issuer.sealed_contents import PROMISED_US, SETTLE_US, Job, ended, parts_of, together
 from services.metrics import Metrics
 from services.scraping import Pulse
+from services.store.archive_catalog import snapshot
 from services.store.postgres.pool import connect
 from services.store.statements import late_readings
 from services.store.statements import sealed_days as seals

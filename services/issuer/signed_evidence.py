@@ -48,11 +48,11 @@ from mrv.statement.signed_energy import energy_registers, keys_of, kind_of
 from services import vault_table
 from services.registry.entries import Device as Entry
 from services.store import archive_catalog as archived
-from services.store.messages import signed_values as store
-from services.store.messages.signed_values import Candidate
+from services.store import signed_values as store
 from services.store.registry import programme
 from services.store.registry.entries_from_rows import METER_KEYS
-from services.store.statements import signed_documents
+from services.store.signed_values import Candidate
+from services.store.statements import evidence
 from services.vault import Part
 
 
@@ -137,13 +137,13 @@ def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardA
     ]
     actions += [
         ForwardAction(statement=statement, finding=finding, text=text)
-        for statement, finding, text in signed_documents.forward_actions(conn, project, from_us)
+        for statement, finding, text in evidence.forward_actions(conn, project, from_us)
     ]
     if not actions:
         return ()
     closed = {
         forward_of(texts)
-        for document in signed_documents.conclusions(conn, project)
+        for document in evidence.conclusions(conn, project)
         for _, texts in reasons_of(
             verification_of(canonical.parse_object(document)).credential_subject
         )

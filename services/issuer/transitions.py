@@ -47,7 +47,6 @@ from mrv.statement.states import (
 from services.clock import now_us
 from services.issuer import external_signatures as accept
 from services.issuer import keys, pack
-from services.issuer.close import snapshot
 from services.issuer.compared_days import why_other
 from services.issuer.documents import (
     Documents,
@@ -61,6 +60,7 @@ from services.issuer.documents import approvers as approvers_of
 from services.issuer.earlier_projects import counted_elsewhere
 from services.issuer.registry_facts import lives_of
 from services.issuer.registry_rules import LIFE, expired
+from services.store.archive_catalog import snapshot
 from services.store.registry import load as registry
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import load_registry

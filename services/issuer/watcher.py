@@ -30,7 +30,6 @@ from services.background import Background
 from services.clock import now_us
 from services.issuer import live_accounts
 from services.issuer.audit import AuditReport, audit
-from services.issuer.close import snapshot
 from services.metrics import Metrics
 from services.processing import pv_outlook
 from services.processing.rebuild import rebuild
@@ -38,7 +37,8 @@ from services.scraping import Pulse
 from services.settings import Settings, local_urls
 from services.settle import Plan
 from services.store import webhooks
-from services.store.messages.dead_letter_query import expire, tidy
+from services.store.archive_catalog import snapshot
+from services.store.dead_letter_query import expire, tidy
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry

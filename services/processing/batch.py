@@ -23,7 +23,7 @@ import psycopg
 
 from ingest.decode import Rejected
 from ingest.model import Frame
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.columnstore import Verdict, verdict, words
 
 

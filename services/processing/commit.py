@@ -38,9 +38,9 @@ from services.processing.store_readings import Arrived, Signatures, store_readin
 from services.settle import Plan
 from services.store import archive_catalog as archived
 from services.store import archived_readings as cold
-from services.store.messages import dead_letter_write as letters
-from services.store.messages import signed_values as signed
-from services.store.messages.dead_letter_write import Letters
+from services.store import dead_letter_write as letters
+from services.store import signed_values as signed
+from services.store.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.pool import FAR_US
 from services.store.statements import late_readings

@@ -30,7 +30,7 @@ from services.processing.batch import Batch, Committed
 from services.processing.quality_pass import Changed
 from services.processing.station_indicators import Touched
 from services.store import archived_readings as cold
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.pool import FAR_US, stamp
 from services.store.registry.entries_from_rows import METER_KEYS

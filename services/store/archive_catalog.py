@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from psycopg import Connection, Cursor
+from psycopg.pq import TransactionStatus
 
 from ingest.errors import InputError
 from mrv.signatures.day_digests import DayLeaf
@@ -48,6 +49,18 @@ def guarded(connection: Connection) -> Iterator[None]:
     finally:
         if not connection.closed:
             connection.execute(f"SELECT pg_advisory_unlock_shared({_LOCK})")
+
+
+@contextmanager
+def snapshot(conn: Connection) -> Iterator[None]:
+    """Context of one database snapshot, or the current transaction; no chunk is dropped in it."""
+    fresh = conn.info.transaction_status is TransactionStatus.IDLE
+    with conn.transaction():
+        if fresh:
+            conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with conn.cursor() as cursor:
+            guard(cursor)
+        yield
 
 
 def home(cursor: Cursor) -> Home | None:

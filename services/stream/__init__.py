@@ -30,7 +30,7 @@ from services.intake.producer import MAX_RECORD, Outgoing, Producer
 from services.intake.retry import ServerRetry, any_of
 from services.intake.sparkplug import Turn
 from services.scraping import Pulse
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.offsets import Position
 
 

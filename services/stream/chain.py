@@ -39,7 +39,7 @@ from services.metrics import Metrics
 from services.processing.batch import Batch, Committed, in_parts
 from services.processing.commit import Written
 from services.store import offsets
-from services.store.messages.dead_letter_write import DAY_BYTES
+from services.store.dead_letter_write import DAY_BYTES
 from services.store.offsets import Position, Source, VisitedError
 from services.store.timeseries.last_seen import see
 from services.stream import (

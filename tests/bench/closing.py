@@ -7,7 +7,7 @@ import psycopg
 from services.issuer import close
 from services.processing.commit import Store
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.load import load_book

@@ -41,7 +41,7 @@ from services.issuer.pack import export
 from services.local.stack import Postgres
 from services.processing.commit import Store
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres import columnstore
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect, stamp

@@ -23,9 +23,9 @@ from mrv.signatures.keys import SigningKey
 from mrv.statement.device_days import LATE_US
 from services.issuer import keys
 from services.issuer.seal import arrival_of, seal
-from services.issuer.sealed_day_contents import SETTLE_US, ended
+from services.issuer.sealed_contents import SETTLE_US, ended
 from services.issuer.transitions import Signer
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect, stamp
 from services.store.registry import load as registry
 from services.store.registry import signing_keys

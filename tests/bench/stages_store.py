@@ -23,7 +23,7 @@ from services.processing.commit import Store
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files
 from services.settle import Plan, settle
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 from tests.bench import load

@@ -25,7 +25,7 @@ from services.issuer.pack import export
 from services.simulator import Block, Device
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import fleet_sources
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests.running import Pipeline
 from tests.services.issuer.plant import store_of

@@ -32,7 +32,7 @@ from services.issuer.close import Closed, preview_period
 from services.issuer.planning import draft_of
 from services.processing.registry_import import deliver
 from services.registry.invoices import read as read_invoices
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from services.store.statements import units

@@ -19,7 +19,7 @@ from mrv import methodologies
 from mrv.calendar import period_us
 from mrv.methodologies import find
 from mrv.registry.project import Invoice
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import invoices
 from services.store.registry import load as registry

@@ -11,7 +11,7 @@ from psycopg import IsolationLevel
 
 from services.processing import reprocess
 from services.processing.commit import Store
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from tests.fix_timescale import _fresh
 from tests.ingest.metering import MINUTE_US, T0_US
 

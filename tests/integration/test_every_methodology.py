@@ -25,7 +25,7 @@ from mrv.calendar import period_us
 from mrv.rules.plausible_values import is_monitored
 from services.simulator.fleet import read_fleet
 from services.simulator.flow import messages
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests import holders
 from tests.invoked import tonne as invoke

@@ -12,7 +12,7 @@ from mrv import factors
 from mrv.registry.project import Project, ProjectDevice
 from services.processing.commit import Store
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from tests.fix_timescale import _fresh
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.soak import SOAK

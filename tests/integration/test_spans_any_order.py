@@ -17,7 +17,7 @@ from services.processing import reprocess
 from services.processing.batch import Batch
 from services.processing.commit import Store
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.timeseries import remake_requests as requests
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.services.poison import refuse

@@ -17,7 +17,7 @@ from services.processing import station_indicators as stations
 from services.processing.commit import Store
 from services.processing.rebuild import rebuild
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
 from tests.soak import SOAK

@@ -7,7 +7,7 @@ from ingest.model import NULL, Frame
 from mrv import factors
 from services.processing.commit import Store
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_fleet, load_projects
 

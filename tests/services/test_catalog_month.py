@@ -26,7 +26,7 @@ from services.issuer.close import preview_period
 from services.processing.registry_import import deliver
 from services.registry.invoices import read
 from services.simulator.sender import Replayed, read_recording
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_projects
 from services.store.timeseries import queries

@@ -18,8 +18,8 @@ from services.cli.local.doctor_checks import quota
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.store.messages import dead_letter_write
-from services.store.messages.dead_letter_write import Letters, record
+from services.store import dead_letter_write
+from services.store.dead_letter_write import Letters, record
 from tests.invoked import tonne as invoke
 
 PAYLOAD = b'{"ts": \xff\x00 broken'

@@ -29,7 +29,8 @@ from services.issuer.export_files import submission as submission_of
 from services.issuer.report import facts_of
 from services.processing.registry_import import registered
 from services.store.registry.programme import filed
-from services.store.statements import queues, signed_documents, statements
+from services.store.statements import evidence as stored_files
+from services.store.statements import queues, statements
 from services.store.statements import queues as queue
 from services.store.statements.queues import FileJob, Wanted
 from services.store.views import listing
@@ -98,7 +99,7 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
     """
     with ask.reading() as conn:
         visible(conn, ask.who, statement)
-        files = signed_documents.newest_public_version(conn, statement)
+        files = stored_files.newest_public_version(conn, statement)
     if files is None:
         raise ProblemError(
             404,

@@ -23,7 +23,7 @@ from services.api.routes.statements import conditional
 from services.api.routes.writes import STEP, described, signed
 from services.issuer import external_signatures as accept
 from services.issuer import trust
-from services.store.statements import signed_documents
+from services.store.statements import evidence
 from services.store.statements import transparency_log as log
 from services.store.views.listing import PUBLIC_STATES
 
@@ -157,7 +157,7 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     list would state that it is valid.
     """
     with ask.reading() as conn:
-        published = signed_documents.newest_status_list(conn, project)
+        published = evidence.newest_status_list(conn, project)
         if published is None:
             raise ProblemError(
                 404,

@@ -36,7 +36,7 @@ from services.registry.fields import Row
 from services.registry.invoices import Import
 from services.registry.located import Plain, Table, Value
 from services.store.registry import invoices as stored_invoices
-from services.store.statements import signed_documents as stored
+from services.store.statements import evidence as stored
 from services.store.timeseries import queries as series
 
 router = APIRouter(tags=["life of a statement"])

@@ -36,7 +36,7 @@ from services.cli.server_options import database_url, maybe_span, operator_tls
 from services.cli.server_options import maybe_begin_option as begin_
 from services.cli.server_options import maybe_end_option as end_
 from services.settings import Settings, SettingsError
-from services.store.messages.dead_letter_query import (
+from services.store.dead_letter_query import (
     GROUPS,
     LEAST_DAYS,
     REASONS,

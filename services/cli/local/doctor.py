@@ -41,7 +41,7 @@ from services.extras import command
 from services.intake.retry import database_offset_us
 from services.issuer import timestamps
 from services.issuer.cosigning import Witnesses, look
-from services.issuer.sealed_day_contents import PROMISED_US, ended, overdue
+from services.issuer.sealed_contents import PROMISED_US, ended, overdue
 from services.local.brokers import binary
 from services.local.stack import LocalStack
 from services.settings import Settings

@@ -34,7 +34,7 @@ from services.settings import Settings, split_bind
 from services.store import archive_catalog as archived
 from services.store import offsets
 from services.store import offsets as source
-from services.store.messages.dead_letter_write import ALL
+from services.store.dead_letter_write import ALL
 from services.store.offsets import Source
 from services.store.postgres import columnstore
 from services.store.postgres.pool import connect

@@ -23,7 +23,7 @@ from services.registry.entries import Registry
 from services.registry.fields import Row
 from services.registry.files import Incoming
 from services.registry.located import Plain, Table
-from services.store.messages.dead_letter_query import (
+from services.store.dead_letter_query import (
     UnknownDevice,
     claims,
     get_letter,

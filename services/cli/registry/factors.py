@@ -13,9 +13,9 @@ from mrv.factors import FactorBook
 from services.cli import Group, json_option
 from services.cli.output import counted, table
 from services.cli.server_options import database_url
-from services.issuer.affected_statements import Affected
-from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period
+from services.issuer.live_accounts import Affected
+from services.issuer.live_accounts import affected as statements_affected
 from services.processing.rebuild import AT_ONCE, rebuild, stale
 from services.settle import Plan
 from services.store.postgres.pool import connect

@@ -23,7 +23,7 @@ from services.cli.server_options import database_url
 from services.issuer import keys
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.store.statements import signed_documents
+from services.store.statements import evidence
 
 if TYPE_CHECKING:
     from mrv.report import Facts
@@ -190,14 +190,14 @@ def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, byt
     from services.issuer.export_files import zipped  # noqa: PLC0415
 
     archive = zipped(files)
-    if len(archive) > signed_documents.LARGEST_BYTES:
+    if len(archive) > evidence.LARGEST_BYTES:
         raise InputError(
             f"{name}: the public version has {len(archive)} bytes, and "
-            f"{signed_documents.LARGEST_BYTES} is the maximum for publication; transfer the "
+            f"{evidence.LARGEST_BYTES} is the maximum for publication; transfer the "
             "folder in another way"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
-        signed_documents.insert_public_version(conn, name, signed, multikey, archive)
+        evidence.insert_public_version(conn, name, signed, multikey, archive)
 
 
 def _keep(path: Path, data: bytes) -> None:

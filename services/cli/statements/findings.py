@@ -32,7 +32,7 @@ from services.issuer import transitions as life
 from services.issuer.documents import Signer, sign
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.store.statements import signed_documents as stored
+from services.store.statements import evidence as stored
 
 _HOW_MANY = click.IntRange(min=0)
 

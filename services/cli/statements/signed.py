@@ -37,7 +37,7 @@ from services.registry.files import read_files
 from services.registry.invoices import sign_file
 from services.registry.meters import by_name
 from services.settings import Settings
-from services.store.messages import signed_values as store
+from services.store import signed_values as store
 from services.store.postgres.pool import connect
 from services.store.registry import names, require, unknown, zones_of
 from services.store.registry.entries_from_rows import load_registry

@@ -27,7 +27,7 @@ from psycopg import Connection, Cursor
 
 from ingest.model import HOUR_US, INTERVAL_US, Fleet, Frame, Int32, Int64
 from mrv.calendar import local_date, midnight_us, utc_text
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import of_ids, of_numbers, stamp
 
 EVERY_S = 10.0

@@ -5,7 +5,7 @@ import numpy as np
 from services import archive as runs
 from services.issuer.pack import export
 from services.processing.rebuild import rebuild
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 

@@ -24,7 +24,7 @@ from services.cli.local.demo_stage import DAYS, SILENT, Stage, fleet_of, forked
 from services.issuer.close import preview_period
 from services.processing.registry_import import deliver
 from services.registry.invoices import read
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests.bench.year import frames
 from tests.fix_timescale import _fresh

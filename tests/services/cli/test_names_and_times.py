@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.store.messages.dead_letter_query import REASONS
+from services.store.dead_letter_query import REASONS
 from tests.invoked import tonne as invoke
 
 ROOT = Path(__file__).parents[3]

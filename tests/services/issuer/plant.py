@@ -10,7 +10,7 @@ from mrv import factors
 from mrv.calendar import instant_us
 from services.processing.commit import Store
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from tests import registering

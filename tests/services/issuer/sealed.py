@@ -3,7 +3,7 @@
 from services.issuer import close
 from services.issuer import transitions as life
 from services.issuer.seal import seal
-from services.issuer.sealed_day_contents import SETTLE_US
+from services.issuer.sealed_contents import SETTLE_US
 from services.store.registry import signing_keys as enrolled
 from tests import memory
 

@@ -11,7 +11,7 @@ from mrv.errors import PeriodError
 from services.clock import now_us
 from services.issuer.close import close_period
 from services.issuer.seal import seal
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.statements import sealed_days
 from tests.invoked import tonne as invoke

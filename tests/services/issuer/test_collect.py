@@ -10,10 +10,10 @@ from mrv.errors import PeriodError
 from mrv.packs.reader import read_pack
 from mrv.statement import evidence
 from mrv.verify import verify
-from services.issuer.close import snapshot
 from services.issuer.collect_evidence import collect
 from services.issuer.pack import export
 from services.processing import reprocess
+from services.store.archive_catalog import snapshot
 from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period

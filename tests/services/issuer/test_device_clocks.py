@@ -8,7 +8,7 @@ import pytest
 from mrv.statement.device_days import LATE_US
 from mrv.statement.plan_reader import read_plan
 from services.issuer import collect_evidence as collected
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.timeseries.last_seen import not_on_time, pack
 from tests.findings import worded

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ingest.decode import Rejected
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from tests import registering
 from tests.findings import worded

@@ -16,10 +16,10 @@ from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.pack import export
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
-from services.store.statements import signed_documents
+from services.store.statements import evidence
 from services.store.timeseries import last_seen
 from tests import holders
 from tests.invoked import printed
@@ -52,7 +52,7 @@ def checked(url, name, folder):
     """Export and verify with the present keys and the published list."""
     with issuer(url) as conn:
         ring = [one.key for one in enrolled.load(conn) if one.key.role != "witness"]
-        status = signed_documents.newest_status_list(conn, "pv")
+        status = evidence.newest_status_list(conn, "pv")
         return verify(read_pack(export(conn, name, folder)), ring, status and status.document)
 
 
@@ -181,7 +181,7 @@ def test_the_newest_list_is_published_and_none_that_is_false(plant_of, tmp_path)
     assert checked(url, name, tmp_path / "one").exit_code == 0
     operator, now = who["operator"], datetime.now(UTC)
     with issuer(url) as conn:
-        first = signed_documents.newest_status_list(conn, "pv")
+        first = evidence.newest_status_list(conn, "pv")
         false = sign_list("pv", [name], [name], *operator, now)
         with pytest.raises(StatementStateError, match="is wrong for"):
             accept.status_list(conn, "pv", false)

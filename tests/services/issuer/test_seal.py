@@ -9,7 +9,7 @@ from structlog import get_logger
 from services.cli.local import doctor
 from services.issuer import compared_days, keys, seal
 from services.issuer.audit import audit
-from services.issuer.sealed_day_contents import (
+from services.issuer.sealed_contents import (
     HOUR_US,
     PROMISED_US,
     SETTLE_US,

@@ -20,7 +20,7 @@ from services.issuer import close
 from services.issuer import transitions as life
 from services.issuer.audit import audit
 from services.processing.batch import Batch
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.statements import late_readings
 from services.store.statements import transparency_log as log

@@ -17,7 +17,7 @@ from mrv.verify import verify
 from mrv.verify.__main__ import main as alone
 from mrv.verify.subject import own_meter_keys
 from services.issuer.pack import export
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from tests.invoked import tonne

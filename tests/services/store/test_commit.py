@@ -7,7 +7,7 @@ from ingest.model import Device, Fleet, Replacement
 from mrv import factors
 from services.processing.commit import Store
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.registry import load as registry
 from tests.ingest.metering import MINUTE_US, T0_US
 from tests.integration import stored

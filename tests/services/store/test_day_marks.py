@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from services.clock import now_us
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.timeseries import remake_requests
 from services.store.views import console

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from ingest.model import Device, Fleet
-from services.store.messages.principal_status import Status, keep
 from services.store.postgres.pool import connect
+from services.store.principal_status import Status, keep
 from services.store.views.device_page import devices
 from tests.services.store import placed
 from tests.services.stored_power import commit

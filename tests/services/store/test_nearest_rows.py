@@ -11,7 +11,7 @@ from ingest.model import Device, Fleet
 from mrv import factors
 from services.processing.commit import Store
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres import columnstore
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.pool import FAR_US, connect, stamp

@@ -14,7 +14,7 @@ from services.processing.commit import Store
 from services.processing.registry_import import import_registry
 from services.registry.files import read_files, to_yaml
 from services.settle import Plan
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from tests.invoked import tonne

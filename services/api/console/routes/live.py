@@ -33,7 +33,7 @@ from services.api.console.translations import texts, unit
 from services.api.principals import Principal
 from services.api.problems import ProblemError
 from services.store import api_keys
-from services.store.messages.dead_letter_query import UnknownDevice, unknown_devices
+from services.store.dead_letter_query import UnknownDevice, unknown_devices
 from services.store.views import alarms, console
 from services.store.views.console import Newest
 

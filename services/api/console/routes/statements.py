@@ -38,7 +38,7 @@ from services.issuer.documents import documents, records
 from services.issuer.registration_checks import JCM
 from services.issuer.timestamps import stamps_of
 from services.store.registry import programme, signing_keys
-from services.store.statements import signed_documents, statements
+from services.store.statements import evidence, statements
 from services.store.statements import transparency_log as log
 from services.store.statements.statements import Event, Stored
 from services.store.views import console, listing
@@ -144,9 +144,9 @@ def statement_page(ask: View, language: Language, statement: StatementId) -> Res
         entry = log.receipt(conn, statement)
         successor = statements.successor(conn, statement)
         stamps = stamps_of(conn, statement, entry)
-        sample = signed_documents.sample(conn, statement)
+        sample = evidence.sample(conn, statement)
         public = programme.public_url(conn)
-        twin = signed_documents.is_published(conn, statement)
+        twin = evidence.is_published(conn, statement)
         findings = [record.to_json() for record in records(conn, documents(conn, statement))]
         keys = {enrolment.key.did: enrolment.key for enrolment in signing_keys.load(conn)}
         called = programme.name_of(conn)
@@ -333,8 +333,8 @@ def check(ask: View, language: Language, statement: StatementId) -> Response:
     """Return the page that verifies a statement in the browser."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
-        lists = signed_documents.listed_projects(conn)
-        approved = bool(signed_documents.approvals(conn, statement))
+        lists = evidence.listed_projects(conn)
+        approved = bool(evidence.approvals(conn, statement))
     return render(
         ask, language, "check.html", stored=stored, lists=lists, approved=approved,
         texts=_check_texts(Words(language)),
@@ -345,7 +345,7 @@ def check(ask: View, language: Language, statement: StatementId) -> Response:
 def check_pack(ask: View, language: Language) -> Response:
     """Return the page that verifies a pack from the reader's disk."""
     with ask.reading() as conn:
-        lists = signed_documents.listed_projects(conn)
+        lists = evidence.listed_projects(conn)
     return render(
         ask, language, "check.html", stored=None, lists=lists, approved=False,
         texts=_check_texts(Words(language)),

@@ -18,7 +18,7 @@ from psycopg import Connection, Cursor
 from ingest.model import Fleet
 from ingest.mqtt import device_of
 from ingest.reading import SIGNED_VALUE, time_us
-from services.store.messages.dead_letter_write import Letters
+from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import stamp
 
 if TYPE_CHECKING:

@@ -1,1 +1,0 @@
-"""Tables of data received over MQTT other than readings: dead letters, status, signed values."""

@@ -35,6 +35,7 @@ from services.stream.own_partitions import MissingError
 _T = TypeVar("_T")
 IDLE_S = 2.0
 STOP_S = 5.0  # Faust's end waits for Kafka; whoever stops us does not for long
+_LEFT = "stopped without leaving the group; the group detects it"
 START_S = 700.0  # longer than a member that is busy may keep the group waiting
 
 
@@ -207,9 +208,9 @@ async def _end(app: faust.App, storing: Storing, log: FilteringBoundLogger) -> N
     try:
         await asyncio.wait_for(app.stop(), STOP_S)
     except TimeoutError:
-        log.warning("left without the group's goodbye; it will notice", after_s=STOP_S)
+        log.warning(_LEFT, after_s=STOP_S)
     except Exception as error:  # noqa: BLE001 (what ended the storing is told already)
-        log.warning("left without the group's goodbye; it will notice", error=repr(error)[:300])
+        log.warning(_LEFT, error=repr(error)[:300])
     await asyncio.to_thread(storing.close)
 
 

@@ -262,7 +262,7 @@ UNLIKELY = {
                    "Write `country: DE`"),
     "far from its clock": (
         _city({**KENYA, "zone": "Asia/Ho_Chi_Minh", "country": "VN"}, "0.3"), False,
-        "longitude: 36.8 is 4.5 hours of the sun from time zone Asia/Ho_Chi_Minh",
+        "longitude: 36.8 is 4.5 hours of solar time from time zone Asia/Ho_Chi_Minh",
     ),
     "on another clock": (_city({**GERMANY, "country": "ZA"}, "0.9"), True,
                          "but time zone Europe/Berlin is of DE"),

@@ -278,7 +278,7 @@ def test_country_clock_and_place_of_a_site_agree(database_url, tmp_path, text, r
     planned = registering.told(database_url, tmp_path, text)
     told = [m for r in planned.results for m in r.messages]
     assert planned.refused == refused, told
-    told = [m for m in told if "of the sun" in m or "country: " in m or "is of DE" in m]
+    told = [m for m in told if "of solar time" in m or "country: " in m or "is of DE" in m]
     assert any(said in m for m in told) if said else not told
 
 

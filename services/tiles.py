@@ -12,9 +12,8 @@ from typing import Any, Protocol, Self
 
 from ingest.errors import InputError, ServerError
 from mrv.errors import LogError, MrvError, SignatureError
-from mrv.log import NoteKey, signature_lines
+from mrv.log import NoteKey, Tiles, bundle_paths, files, read_bundle, signature_lines
 from mrv.log.entries import Checkpoint, verify_checkpoint
-from mrv.log.tiles import Tiles, bundle_paths, files, read_bundle
 from mrv.signatures.merkle_tree import CompactRange, leaf_hash, root_hash, verify_consistency
 
 # a bundle of the longest entries; hashes are far shorter

@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.metering_v1.intervals import ESTIMATED, Marks, Steps, heads, share
 from ingest.metering_v1.register_steps import (
     NEVER,
     Bounds,
@@ -34,6 +33,7 @@ from ingest.metering_v1.register_steps import (
     trace,
 )
 from ingest.metering_v1.register_steps import Column as Rows
+from ingest.metering_v1.registers import ESTIMATED, Marks, Steps, heads, share
 from ingest.model import NULL, Float64, Frame, Int32, Int64, IntervalRows
 
 MAX_GAP_US = 900_000_000

@@ -19,9 +19,18 @@ from numpy.typing import NDArray
 
 from ingest import classes, profiles
 from ingest.classes import QUANTITIES, QUANTITY_INDEX, Channel, DeviceClass
-from ingest.metering_v1 import intervals
-from ingest.metering_v1.intervals import Marks, Steps, heads
-from ingest.metering_v1.registers import UNKNOWN, Mark, Meter, Reader, clean, rates
+from ingest.metering_v1 import registers
+from ingest.metering_v1.registers import (
+    UNKNOWN,
+    Mark,
+    Marks,
+    Meter,
+    Reader,
+    Steps,
+    clean,
+    heads,
+    rates,
+)
 from ingest.model import Device, Fleet, Float64, Int16, Int32, Int64
 
 NEVER = -(2**62)
@@ -284,7 +293,7 @@ def _steps(
     value: Int64,
     unknown: NDArray[np.bool_] | None,
 ) -> Steps:
-    kind = intervals.kind_of(from_us, to_us, unknown)
+    kind = registers.kind_of(from_us, to_us, unknown)
     whose: Int16 = np.full(len(device), quantity, dtype=np.int16)
     return Steps(device, whose, from_us, to_us, value, kind)
 

@@ -4,13 +4,36 @@ The pure pipeline: messages to accepted readings (`ingest.pipeline.admit`), read
 Decoders are not imported here, as auditors who only meter readings do not need them.
 
 `meter` continues from stored marks: of the last batch, of an earlier interval, or without any; the
-rows are equal in each case. `tonne rebuild --check` compares them in a live database.
+rows are equal in each case. `tonne rebuild --check` compares them in a live database.  If rows
+before the start would change, it returns the device for metering from an earlier time.
 """
 
-from ingest.model import LOOK_BACK_US, METERING, POWER_GAP_US
-from ingest.pipeline.meter import Metered, meter
-from ingest.pipeline.quality_state import FROM_START, MeterState
-from ingest.pipeline.register_steps import Bounds
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest import intervals
+from ingest.intervals import ESTIMATED, UNKNOWN, Marks, Steps, heads, share
+from ingest.model import (
+    LOOK_BACK_US,
+    METERING,
+    NULL,
+    OTHER_FIELDS,
+    POWER_GAP_US,
+    Float64,
+    Frame,
+    Int32,
+    Int64,
+    IntervalRows,
+)
+from ingest.pipeline.quality_state import FROM_START, NEVER, MeterState, Register
+from ingest.pipeline.register_steps import Bounds, Ends, RegisterColumn, trace
+from ingest.pipeline.register_steps import Column as Rows
 from ingest.registers import EVENTS, SPREAD_US, fell
 
 __all__ = [
@@ -26,3 +49,284 @@ __all__ = [
     "fell",
     "meter",
 ]
+
+
+class Power(NamedTuple):
+    """Power readings, sorted by device and time, without absent ones. [W]"""
+
+    device: Int32
+    time_us: Int64
+    power_w: Float64
+
+    def of(self, devices: Int32) -> Power:
+        """Return the rows of the given devices."""
+        rows = np.isin(self.device, devices)
+        return Power(self.device[rows], self.time_us[rows], self.power_w[rows])
+
+
+def power_steps(
+    column: RegisterColumn,
+    rows: Power,
+    start: Register | None,
+    bound: NDArray[np.bool_] | None = None,
+) -> Steps:
+    """
+    Return energy steps between successive power readings, from the stored last one if any.
+
+    The steps of a device without a `bound` are unknown.
+    """
+    head = np.ones(len(rows.device), dtype=np.bool_)
+    head[1:] = rows.device[1:] != rows.device[:-1]
+    from_us, from_w = np.empty_like(rows.time_us), np.empty_like(rows.power_w)
+    from_us[1:], from_w[1:] = rows.time_us[:-1], rows.power_w[:-1]
+    first = rows.device[head]
+    if start is None:
+        from_us[head], from_w[head] = rows.time_us[head] - POWER_GAP_US - 1, 0.0
+    else:
+        from_us[head], from_w[head] = start.power_us[first], start.power_w[first]
+    energy, counts = intervals.energy_steps(
+        from_us,
+        rows.time_us,
+        from_w,
+        rows.power_w,
+        column.channel.direction,
+        up=column.channel.power_up,
+    )
+    n = int(counts.sum())
+    device = rows.device[counts]
+    kind = np.full(n, ESTIMATED, dtype=np.uint8)
+    if bound is not None:
+        energy[~bound[rows.device]] = 0
+        kind[~bound[device]] = UNKNOWN
+    return Steps(
+        device,
+        np.full(n, column.quantity, dtype=np.int16),
+        from_us[counts],
+        rows.time_us[counts],
+        energy[counts],
+        kind,
+    )
+
+
+def last(rows: Power) -> Power:
+    """Return each device's last power reading."""
+    tail = np.ones(len(rows.device), dtype=np.bool_)
+    tail[:-1] = rows.device[1:] != rows.device[:-1]
+    return Power(rows.device[tail], rows.time_us[tail], rows.power_w[tail])
+
+
+@dataclass(slots=True)
+class Metered:
+    """
+    Interval rows, devices to meter again from an earlier time, and the new state.
+
+    `rows`: sorted by device, quantity and start; none of a device in `rewrites`.
+    `rewrites`: fleet index to the time from which its rows change. [us]
+    `events`: register events: reset, rollover, glitch, jitter, ...
+    `spread`: fleet index to the begin of the constant time over which a catch-up was distributed.
+    [us]
+    """
+
+    rows: IntervalRows
+    rewrites: dict[int, int]
+    events: list[str]
+    spread: dict[int, int] = field(default_factory=dict)
+    ends: list[tuple[int, Ends]] = field(default_factory=list)
+    powers: list[tuple[int, Power]] = field(default_factory=list)
+    newest: list[tuple[Int32, Int64]] = field(default_factory=list)
+
+    def apply(self, state: MeterState) -> None:
+        """Store the state after the batch, once rows are committed; drop devices in `rewrites`."""
+        for device, time_us in self.newest:
+            np.maximum.at(state.last_us, device, time_us)
+        for quantity, ends in self.ends:
+            register = state.registers[quantity]
+            register.known[ends.device] = True
+            register.away[ends.device] = False
+            register.value[ends.device] = ends.value
+            register.read_us[ends.device] = ends.read_us
+            register.changed_us[ends.device] = ends.changed_us
+            for name, values in zip(OTHER_FIELDS, ends.other.T, strict=True):
+                getattr(register, name)[ends.device] = values
+            register.other_read_us[ends.device[ends.other[:, 1] == NULL]] = NEVER
+        for quantity, last in self.powers:
+            register = state.registers[quantity]
+            register.power_us[last.device] = last.time_us
+            register.power_w[last.device] = last.power_w
+        remember_open(state, self.rows)
+        state.forget(np.array(list(self.rewrites), dtype=np.int32))
+
+
+def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered:
+    """
+    Return the interval rows that readings create or change.
+
+    `state`: state at the start; readings of a register that are not later are ignored.
+    `frames`: one frame per class; times unique per device.
+    Raises ValueError if a class comes twice.
+    """
+    if len({frame.class_id for frame in frames}) < len(frames):
+        raise ValueError(
+            "a device class has several frames; merge the frames of a class before metering"
+        )
+    out = Metered(IntervalRows.empty(), {}, [])
+    steps: list[Steps] = []
+    marks: list[Marks] = []
+    for frame in map(bounds.fleet.by_own_name, frames):
+        order = _order(frame)
+        device, time_us = frame.device[order], frame.time_us[order]
+        out.newest.append((device, time_us))
+        for column in bounds.columns(frame.class_id):
+            register = state.registers[column.quantity]
+            value: Any = frame.columns[column.channel.name][order]
+            rows = _unread(device, time_us, value, register)
+            result = trace(bounds, frame.class_id, column, rows, register)
+            steps.append(result.steps)
+            marks.append(result.marks)
+            out.ends.append((column.quantity, result.ends))
+            out.events.extend(result.events)
+            out.rewrites.update(result.rewrites)
+            out.spread |= {d: min(us, out.spread.get(d, us)) for d, us in result.spread.items()}
+            if column.channel.power is not None:
+                metered = result.ends.device
+                out.rewrites.update(_newly_metered(state, register, metered))
+                watts = frame.columns[column.channel.power][order].astype(np.float64, copy=False)
+                _from_power(
+                    bounds,
+                    frame.class_id,
+                    column,
+                    Power(device, time_us, watts),
+                    register,
+                    metered,
+                    steps,
+                    out,
+                )
+    if steps:
+        light = bounds.light if bounds.has_light else None
+        rows_ = share(Steps(*_joined(steps)), Marks(*_joined(marks)), light)
+        if out.rewrites:
+            again = np.array(list(out.rewrites), dtype=np.int32)
+            rows_ = rows_.take(~np.isin(rows_.device, again))
+        out.rows = _capped(bounds, _add_open(state, rows_))
+    return out
+
+
+def _capped(bounds: Bounds, rows: IntervalRows) -> IntervalRows:
+    """
+    Return rows limited to the device's maximum per interval.
+
+    The excess of a catch-up becomes unknown.
+    """
+    for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
+        maximum = bounds.interval_maximum(quantity)[rows.device]
+        over = np.flatnonzero((rows.quantity == quantity) & (rows.value > maximum))
+        if len(over):
+            rows.value[over] = maximum[over].astype(np.int64) + 1
+            rows.unknown_us[over] += rows.measured_us[over] + rows.estimated_us[over]
+            rows.measured_us[over] = rows.estimated_us[over] = 0
+    return rows
+
+
+def _order(frame: Frame) -> NDArray[np.intp] | slice:
+    """Return an index that sorts rows by device and time; a slice, without a copy, if sorted."""
+    device, time_us = frame.device, frame.time_us
+    same, later = device[1:] == device[:-1], time_us[1:] >= time_us[:-1]
+    if bool(((device[1:] > device[:-1]) | (same & later)).all()):
+        return slice(None)
+    return np.lexsort((time_us, device))
+
+
+def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> Rows:
+    """Return the readings of a register later than its mark; without a copy if all are."""
+    valid = value != NULL
+    first = heads(device)
+    # times ascend, so all of a device's are later where its first one is
+    if not (time_us[first] > register.seen_us(device[first])).all():
+        valid &= time_us > register.seen_us(device)
+    if valid.all():
+        return Rows(device, time_us, value)
+    return Rows(device[valid], time_us[valid], value[valid])
+
+
+def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
+    nonempty = [part for part in parts if len(part.device)]
+    if len(nonempty) == 1:
+        return nonempty[0]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
+    """
+    Return known devices with a first register reading, whose estimates from power must be
+    removed.
+    """
+    first = device[~register.known[device] & (state.last_us[device] > NEVER)]
+    return dict.fromkeys(first.tolist(), FROM_START)
+
+
+def _from_power(
+    bounds: Bounds,
+    class_id: str,
+    column: RegisterColumn,
+    rows: Power,
+    register: Register,
+    metered: Int32,
+    steps: list[Steps],
+    out: Metered,
+) -> None:
+    """Add steps estimated from power for devices without register readings."""
+    bare = ~(register.known | register.transmitted)
+    bare[metered] = False
+    known = bare[rows.device]
+    if known.any():
+        known &= np.isfinite(rows.power_w) & (rows.time_us > register.power_us[rows.device])
+    if not known.any():
+        return
+    rows = Power(rows.device[known], rows.time_us[known], rows.power_w[known])
+    counts = bounds.counts(class_id, column.channel)
+    steps.append(power_steps(column, rows, register, counts))
+    out.powers.append((column.quantity, last(rows)))
+
+
+def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
+    """Return rows combined with those of earlier batches in still open intervals."""
+    for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
+        register = state.registers[quantity]
+        of = np.flatnonzero(rows.quantity == quantity)
+        of = of[rows.start_us[of] == register.open_us[rows.device[of]]]
+        device = rows.device[of]
+        rows.value[of] += register.open_value[device]
+        rows.measured_us[of] += register.open_measured[device]
+        rows.estimated_us[of] += register.open_estimated[device]
+        rows.unknown_us[of] += register.open_unknown[device]
+        bare = of[(rows.read_us[of] == NULL) & register.known[device] & ~register.away[device]]
+        _keep_mark(rows, bare, register)
+    return rows
+
+
+def _keep_mark(rows: IntervalRows, bare: NDArray[np.intp], register: Register) -> None:
+    """Keep the earlier mark of an open interval without further readings."""
+    device = rows.device[bare]
+    rows.register[bare] = register.value[device]
+    rows.read_us[bare] = register.read_us[device]
+    rows.changed_us[bare] = register.changed_us[device]
+    there = register.other_read_us[device] != NEVER
+    for name in OTHER_FIELDS:
+        getattr(rows, name)[bare] = np.where(there, getattr(register, name)[device], NULL)
+
+
+def remember_open(state: MeterState, rows: IntervalRows) -> None:
+    """Store each register's last interval; rows are sorted by device, quantity and start."""
+    if not len(rows):
+        return
+    last: NDArray[np.bool_] = np.ones(len(rows), dtype=np.bool_)
+    last[:-1] = (rows.device[1:] != rows.device[:-1]) | (rows.quantity[1:] != rows.quantity[:-1])
+    for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
+        register = state.registers[quantity]
+        of = np.flatnonzero(last & (rows.quantity == quantity))
+        device = rows.device[of]
+        register.open_us[device] = rows.start_us[of]
+        register.open_value[device] = rows.value[of]
+        register.open_measured[device] = rows.measured_us[of]
+        register.open_estimated[device] = rows.estimated_us[of]
+        register.open_unknown[device] = rows.unknown_us[of]

@@ -2,23 +2,41 @@
 Energy between readings of a cumulative register (metering, version 2).
 
 A step counts only if readings support it.  If two explanations are possible, the smaller quantity
-is used, and the time that the difference would take at rated power becomes unknown. `WORTH` has the
-rule of each case; mrv/accounting/coverage applies the deduction for unknown time.
-
-Quantity counted for each kind of register step, and the reason.
+is used, and the time that the difference would take at rated power becomes unknown.
+mrv/accounting/coverage applies the deduction for unknown time. `WORTH` is the quantity counted for
+each kind of register step, and the reason. `Reader` reads one register in time order, one reading
+at a time.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
+from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
+    ANEW_US,
+    AT_ONCE_US,
+    CLIMB,
+    DAILY_US,
+    DAY_US,
     EVENTS,
+    FOOT,
+    GLITCH,
+    INF,
     KNOWN,
     MARGIN,
     MARGIN_RATED,
+    REPLACEMENT,
     RETIRED_US,
+    ROLLOVER,
+    SAME_TIME_US,
+    SPARSE_GAP_US,
     SPREAD_US,
+    STANDS_US,
     UNKNOWN,
     Mark,
     Meter,
@@ -30,7 +48,7 @@ from ingest.registers.lines import (
     rates,
     wrap,
 )
-from ingest.registers.reader import Reader
+from ingest.registers.steps import Waiting, unknown_us
 
 __all__ = [
     "EVENTS",
@@ -153,3 +171,324 @@ WORTH = (
         "nothing bounds it",
     ),
 )
+
+
+# units of one register: a reading in MWh is a thousandth of the one in kWh
+KILO = 1000
+
+
+@dataclass(slots=True)
+class Reader(Waiting):
+    """
+    Reader of one register: decides what each reading adds to it, by its state and its second
+    sequences.
+    """
+
+    def read(self, time_us: int, value: int) -> None:
+        """Take one reading, later than all earlier ones, and update the state."""
+        self._swap_before(time_us)
+        if self.mark is None:
+            self.mark = Mark(value, time_us, time_us)
+        elif self.waits is not None:
+            self._challenged(self.mark, self.waits, time_us, value)
+        else:
+            self._on_line(self.mark, time_us, value)
+        mark, other = self.mark, self.waits or (self.left[0] if self.left else None)
+        beside = (NULL, NULL, NULL, NULL)
+        if other is not None:
+            more = self.waits is None and (other.more or len(self.left) > 1)
+            beside = (
+                other.value,
+                other.read_us,
+                other.count,
+                -other.first if more else other.first,
+            )
+        self.marks.append((mark.value, mark.read_us, mark.changed_us, *beside))
+
+    def _on_line(self, mark: Mark, time_us: int, value: int) -> None:
+        above, back = [], None
+        if self.left:
+            while self.left and time_us - self.left[0].first > RETIRED_US:
+                self._forget(self.left[0])
+            above = [remaining for remaining in self.left if remaining.value > mark.value]
+            back = self._is_back(mark, above, time_us, value)
+        if back is not None:
+            self._return(mark, back, time_us, value)
+        elif not self._follow(mark, time_us, value):
+            if self.left and self.left[0].more:
+                self._rewrite(self.left[0].read_us - LOOK_BACK_US)
+            if value < mark.value - self.meter.tolerance:
+                self._fall(mark, time_us, value)
+            else:
+                self._challenge(mark, time_us, value)
+        else:
+            for other in above:
+                if mark.value >= other.value:
+                    self._forget(other)
+
+    def _forget(self, other: Other) -> None:
+        """Remove a former sequence, and the sequences stored with it."""
+        self.left.remove(other)
+        if other.more:
+            self._rewrite(other.read_us - LOOK_BACK_US)
+
+    def _fall(self, mark: Mark, time_us: int, value: int) -> None:
+        """Handle a fall beyond jitter: a rollover, too high readings before it, or a reset."""
+        wrapped = wrap(self.meter, mark.value, value, time_us - mark.changed_us)
+        if wrapped is not None:
+            self.events.append(ROLLOVER)
+            old, at = mark.copy(), len(self.steps)
+            self._step(mark, mark.read_us, time_us, wrapped, value)
+            self._leave(Other(old.value, old.read_us, 0, time_us, at, [], old), old.read_us)
+            self._doubted(mark.read_us)
+            self.trail.clear()
+            return
+        before = self._stood_before(mark, time_us, value)
+        since = [other for other in self.left if before is None or before.steps <= other.steps_at]
+        back = self._is_back(mark, since, time_us, value)
+        if back is not None:
+            self._return(mark, back, time_us, value)
+        elif before is None:
+            self._challenge(mark, time_us, value)
+        elif self._began_anew(before, mark, time_us, value):
+            self._challenge(mark, time_us, value)
+            if self.waits is not None:
+                daily = self._began_daily(before, mark, time_us)
+                self.waits.stands_us = DAILY_US if daily else ANEW_US
+        else:
+            self._too_high(mark, before, time_us, value)
+
+    def _too_high(self, mark: Mark, before: Trail, time_us: int, value: int) -> None:
+        """Withdraw the readings since the register last had this value: they were too high."""
+        self.events.append(GLITCH)
+        high = mark.copy()
+        taken = self._take_back(before.steps)
+        # or the readings above were true, and the register was reset since the last of them, or the
+        # meter replaced after a climb
+        self._doubt(sum(step.value for step in taken))
+        climbed = self._rises_since(before) >= CLIMB
+        if climbed or value <= self.meter.allowance(time_us - high.read_us):
+            self.doubt_us += time_us - high.read_us
+        self.doubt_us += unknown_us(taken)
+        self.trail = [t for t in self.trail if t.steps < before.steps]
+        since_us, at = time_us - STANDS_US, len(self.steps)
+        self.steps += before.replaced
+        self.mark = Mark(before.value, before.read_us, before.changed_us)
+        if all(other.value <= high.value for other in self.left):
+            # both lines have one beginning: to rise past it is all one
+            self._leave(Other(high.value, high.read_us, 0, since_us, at, taken, high), high.read_us)
+        if not self._follow(self.mark, time_us, value):
+            # it could have risen so far, and nothing confirms it yet
+            self._challenge(self.mark, time_us, value)
+
+    def _stood_before(self, mark: Mark, time_us: int, value: int) -> Trail | None:
+        """
+        Return the latest state of the week before the mark from which the register could
+        reach the value.
+        """
+        since = mark.read_us - LOOK_BACK_US
+        for at in reversed(self.trail):
+            if at.read_us < since:
+                return None
+            rise = value - at.value
+            if -self.meter.tolerance <= rise <= self.meter.allowance(time_us - at.changed_us):
+                return at
+        if self.begin_us is not None and self.begin_us >= since:
+            self._rewrite(since)
+        return None
+
+    def _rises_since(self, before: Trail) -> int:
+        """Return the number of rises since a state."""
+        return len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
+
+    def _began_anew(self, before: Trail, mark: Mark, time_us: int, value: int) -> bool:
+        """
+        Return whether a fall is a reset, although the register had this value within the week.
+
+        The register has risen in many plausible steps and is back near their start, as a daily
+        counter does and a reading error does not.  Only an identical reading may be a repetition.
+        """
+        climb = mark.value - before.value
+        near = FOOT * (value - before.value) <= climb
+        near &= climb <= self.meter.largest_step(before.read_us, mark.changed_us)
+        if self.meter.rate == INF:
+            about_zero = FOOT * value <= mark.value  # where nothing bounds it, by its own value
+        else:
+            about_zero = value <= self.meter.allowance(time_us - self._seen_us())
+        same = value == before.value and value > self.meter.tolerance
+        return about_zero and near and self._rises_since(before) >= CLIMB and not same
+
+    def _began_daily(self, before: Trail, mark: Mark, time_us: int) -> bool:
+        """
+        Return whether a counter restarts daily.
+
+        That is the case if the rise before this fall began by a fall at the same time of day, or if
+        the register fell at this time a day before and reached its value again.
+        """
+        at = bisect_left(self.trail, before.steps, key=attrgetter("steps"))
+        while at > 0 and self.trail[at - 1].value <= self.trail[at].value:
+            at -= 1
+        if at == 0 and self.begin_us is not None:
+            self._rewrite(mark.read_us - LOOK_BACK_US)
+        if at == 0:
+            return any(abs(time_us - us - DAY_US) <= SAME_TIME_US for us in self.dropped_us)
+        apart_us = (time_us - self.trail[at].changed_us + SAME_TIME_US) % DAY_US
+        return apart_us <= 2 * SAME_TIME_US
+
+    def _is_back(
+        self, mark: Mark, lines: Sequence[Other], time_us: int, value: int
+    ) -> Other | None:
+        """
+        Return the highest former sequence to which a reading returns; None
+        if it returns to none.
+        """
+        other, tolerance = None, self.meter.tolerance
+        for line in lines:
+            if not -tolerance <= value - line.value <= self.meter.allowance(time_us - line.read_us):
+                continue
+            if time_us - line.first > RETIRED_US:
+                continue
+            if line.value > mark.value:
+                stands = time_us - line.first > STANDS_US
+                back = not (stands and self._goes_on(mark, time_us, value))
+            else:
+                back = value < mark.value - tolerance
+            if back and (other is None or line.value > other.value):
+                other = line
+        return other
+
+    def _goes_on(self, mark: Mark, time_us: int, value: int) -> bool:
+        """
+        Return whether the register can have reached the value since its last reading, within
+        a day.
+        """
+        since_us = mark.read_us
+        rise = value - mark.value
+        return time_us - since_us <= SPARSE_GAP_US and (
+            -self.meter.tolerance <= rise <= self.meter.largest_step(since_us, time_us)
+        )
+
+    def _return(self, mark: Mark, other: Other, time_us: int, value: int) -> None:
+        """
+        Withdraw the steps since a sequence ended, as the register is on it again.
+
+        If the other sequence was another register, its steps are doubtful.  A single stray reading
+        of the old sequence is not a return, so the other one stays stored for a day.
+        """
+        self.events.append(GLITCH)
+        if self._goes_on(mark, time_us, value):
+            self._doubt(value - mark.value)
+        if other.mark is None:
+            self._rewrite(other.read_us - LOOK_BACK_US)
+            self.mark = Mark(other.value, other.read_us, other.read_us)
+            self.left.remove(other)
+        else:
+            taken = self._take_back(other.steps_at)
+            made = sum(step.value for step in taken)
+            if made > self.meter.tolerance:
+                self._doubt(made)
+                self.doubt_us += time_us - mark.read_us
+            if not other.stray:
+                self.doubt_us += unknown_us(taken)
+            self.left.remove(other)
+            since_us, at = time_us - RETIRED_US + SPARSE_GAP_US, len(self.steps)
+            if self._in_other_unit(mark, other, time_us, value, made):
+                self.doubt_us = 0
+                self.steps += [step._replace(value=step.value * KILO) for step in taken]
+                # thousandths are rounded, and no more counts than the register rose
+                rounded = max(other.value - (mark.value - made) * KILO, 0)
+                last = min(mark.value * KILO + rounded, value)
+                self.mark = Mark(last, mark.read_us, mark.changed_us)
+            else:
+                self.steps += other.line
+                self.mark = other.mark
+                stray = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True)
+                self._leave(stray, other.read_us)
+        self.trail = [t for t in self.trail if t.steps < other.steps_at]
+        if not self._follow(self.mark, time_us, value):
+            # as after time without readings
+            self._challenge(self.mark, time_us, value)
+
+    def _in_other_unit(self, mark: Mark, other: Other, time_us: int, value: int, made: int) -> bool:
+        """
+        Return whether a sequence was the register in a unit a thousand times larger.
+
+        Its first and last reading were a thousandth of the readings before and after it.
+        """
+        began, ended = (mark.value - made) * KILO - other.value, value - mark.value * KILO
+        elapsed_us = time_us - mark.read_us
+        return (
+            made > 0
+            and -KILO <= began <= self.meter.at_once(AT_ONCE_US) + KILO
+            and -KILO <= ended <= self.meter.at_once(elapsed_us)
+            and value - other.value <= self.meter.largest_step(other.read_us, time_us)
+        )
+
+    def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
+        """Handle a reading while another sequence waits for confirmation."""
+        rise = value - mark.value
+        tolerance, since_us = self.meter.tolerance, mark.changed_us
+        explained = rise <= self.meter.at_once(time_us - since_us) and (
+            rise <= tolerance or rise <= self.meter.largest_step(since_us, time_us)
+        )
+        if explained and not fell(self.meter.tolerance, mark.value, value):
+            self.events.append(GLITCH)
+            self._drop(mark, line, time_us, value)
+            self._follow(mark, time_us, value)
+        elif self._agrees(mark, line, time_us, value):
+            if self._agree(mark, line, time_us, value):
+                self._confirmed(mark, line, time_us)
+        elif value < mark.value - self.meter.tolerance and (
+            line.first > mark.value or value > line.value
+        ):
+            # the line that waited was none, and the register is lower than its own
+            self._drop(mark, line, time_us, value)
+            self._on_line(mark, time_us, value)
+        else:
+            self._again(mark, line, time_us, value)
+
+    def _confirmed(self, mark: Mark, line: Other, time_us: int) -> None:
+        """
+        Confirm a waiting sequence, or return to the former one before it.
+
+        A fall to zero may be a false reading before a return: later readings continue the former
+        sequence, and steps in between would be counted twice.
+        """
+        back = None
+        if line.count < 0 and line.steps_at != NULL:
+            back = self._is_back(mark, self.left, time_us, line.value)
+        if back is not None:
+            self._drop(mark, line, time_us, line.value)
+            self._return(mark, back, time_us, line.value)
+        else:
+            self._settle(mark, line, time_us)
+
+    def _swap_before(self, time_us: int) -> None:
+        """Close the old meter and open the new one, for each replacement up to this reading."""
+        swaps = self.meter.replacements
+        while self.next_swap < len(swaps) and swaps[self.next_swap].at_us <= time_us:
+            swap = swaps[self.next_swap]
+            self.next_swap += 1
+            if self.mark is None or swap.at_us <= self._seen_us():
+                continue
+            mark, line = self.mark, self.waits
+            rise = swap.last - mark.value
+            # a protocol in whole kilowatt-hours leaves out what the last reading showed beyond
+            coarse = rise < 0 and not fell(self.meter.tolerance, mark.value, swap.last)
+            rise = 0 if coarse else rise
+            known = 0 <= rise <= self.meter.allowance(swap.at_us - mark.changed_us)
+            from_us = mark.read_us
+            if line is not None:
+                if known:
+                    self._drop(mark, line, swap.at_us, swap.last)
+                else:
+                    from_us = line.read_us
+            self.steps.append(
+                Step(from_us, swap.at_us, rise if known else 0, KNOWN if known else UNKNOWN)
+            )
+            self.events.append(REPLACEMENT)
+            self.doubt_us = 0
+            self.waits = None
+            self.left.clear()
+            self.trail.clear()
+            self.mark = Mark(swap.first, swap.at_us, swap.at_us)

@@ -4,14 +4,15 @@ Corroboration of baseline energy and pumped water by other channels, check meter
 Each baseline register is compared with the integral of its own power, with the power on the
 inverter's other side and with the sun at its location.  The excess is not credited (MTR-02).
 Energy without corroborating power depends on the register alone (EVD-01), unless a check meter, or
-an invoice with its file, covers nearly all of the device's time and agrees within two meters'
-tolerance.  Water of a pump is compared with its power and head (`ingest.quality.energy_budget`).
+an invoice with its file, covers nearly all of the device's time and agrees within the tolerance of
+two meters.  Water of a pump is compared with its power and head (`ingest.quality.energy_budget`).
 
-The certain energy of a power series is its integral less one standard error, which exceeds every
-error of samples in NREL's recording (`ingest.quality.energy_budget`).  As clouds may be worse
-elsewhere, samples that omit 15-minute intervals are reduced by three of the errors visible against
-the register (`ingest.quality.energy_budget.scatter`).  If the register rose by more than two
-meters' tolerance and one standard error, only the certain energy counts.
+The certain energy of a power series is its integral less one standard error.  This exceeds every
+sampling error in NREL's recording (`ingest.quality.energy_budget`).  Clouds may vary more
+elsewhere: where samples omit 15-minute intervals, the integral is reduced by three standard errors,
+estimated from the register (`ingest.quality.energy_budget.scatter`).  If the register rose by more
+than the integral, the tolerance of two meters and one standard error, only the certain energy
+counts.
 """
 
 from __future__ import annotations
@@ -60,20 +61,20 @@ LIFT = text("MTR-02.lift")
 EXCHANGED = text("MTR-02.exchanged")
 ALONE = text("EVD-01.alone")
 UNDECLARED = text("MTR-02.undeclared")
-# class and quantity: the gauges of its power and its head
+# by class and quantity: the gauges of the pump's power and head
 _LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
 _DC_CHANNEL = "dc_power_w"
-# an inverter gives out no more than goes in; the rest is the two sensors' class
+# AC power never exceeds DC power; the 2 % are the accuracy classes of the two sensors
 _AC_OVER_DC = 1.02
-# a device that sends its power every 15 minutes is late now and then
+# longer steps between samples leave an interval without power; a 15-minute device may be late
 _SELDOM_US = INTERVAL_US * 3 // 2
 
 
-# a power that is mostly repeated is a mean of the hour before: late by so much [intervals]
+# a power that is mostly repeated is the mean of the hour before: its delay [intervals]
 _LATEST = 4
-# a day's power that is so near to a thousandth of its register was sent in kW
+# a day's power within 10 % of a thousandth of its register was sent in kW
 _KILO, _NEARLY = 1000.0, 0.1
-# from so often on an absent power is named as the cause of what it does not corroborate
+# share of time without power from which the text names this as the reason
 _OFTEN = 0.25
 _DAY_H, _QUARTERS = 24.0, 96
 
@@ -85,8 +86,9 @@ class ChannelComparison(NamedTuple):
     """
     Comparison of a register with the other channels of its device.
 
-    `beyond` is the quantity that another channel contradicts, `alone` that without corroborating
-    power, `left_out` the part of `alone` while power was missing for more than a day.
+    `beyond`: quantity that another channel contradicts.  `alone`: quantity without corroborating
+    power.
+    `left_out`: part of `alone` in which power was missing for more than a day.
     """
 
     beyond: tuple[Uncorroborated, ...]
@@ -120,8 +122,8 @@ class CorroboratedEnergy(Scan):
         """
         Return the registers of a period that are compared with other channels.
 
-        `documented` says whether a document states the project's technology; without one, solar
-        energy is assumed.
+        `documented`: whether a document states the project's technology; if not, solar energy is
+        assumed.
         """
         compared, sunny = [], set()
         for register in registers(project, fleet):
@@ -203,7 +205,7 @@ class CorroboratedEnergy(Scan):
         return ChannelComparison(tuple(result), alone, out_of)
 
     def _with_share(self, reason: Text, read: _Register, watts: Float64) -> Text:
-        """Return why energy is not credited; of a power that is often absent, with how often."""
+        """Return why energy is not credited, with the share of time without power if large."""
         edges = np.searchsorted(read.time_us, [self.first * INTERVAL_US, self.last * INTERVAL_US])
         inside = slice(*edges.tolist())
         bare = ~np.isfinite(watts[inside])[read.register[inside] != NULL]
@@ -262,7 +264,7 @@ class CorroboratedEnergy(Scan):
         """
         Return a power in watts, converted on days on which it was sent in kW.
 
-        A forger gains nothing by it, as a false power can be sent in watts too.
+        This gives a forger no advantage: a false power can be sent in watts too.
         """
         watts: Float64 = sent
         place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS
@@ -288,10 +290,8 @@ class CorroboratedEnergy(Scan):
         self, read: _Register, watts: Float64, claimed: _Claimed, share: float
     ) -> tuple[Int64, Float64, np.ndarray]:
         """
-        Return the energy above the power [Wh], the corroborated part of the rest, and a mask of
-        missing power.
-
-        The mask marks times in which the register was read without power.
+        Return the energy above the power [Wh], the corroborated part of the other energy [Wh], and
+        a mask of intervals in which the register was read without power.
         """
         finite = np.isfinite(watts)
         if not finite.any():

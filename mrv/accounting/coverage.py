@@ -20,7 +20,7 @@ from mrv.model import Methodology, RoleNeeds
 from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
 
-# half-open, of interval numbers since the epoch, which stay below 2**32 for long
+# first interval and one past the last, numbered since the epoch
 Span = tuple[int, int]
 _NEVER = 1 << 32
 _TIMES = "measured_us", "estimated_us", "unknown_us", "missing_us"

@@ -2,7 +2,7 @@
 Comparison of metered quantities with check meters and invoices.
 
 Nothing is deducted here.  If the difference exceeds the tolerance, the statement gives the
-overstatement of the reduction if the other value is right.  A replaced meter and its successor are
+overstatement that follows if the other value is correct.  A replaced meter and its successor are
 compared with an invoice together.
 
 An invoice that reaches beyond the period is compared over its own time, with what its meters
@@ -44,14 +44,14 @@ from mrv.rounding import amount_text, decimal_text, exact_sum, exact_text, share
 from mrv.texts import Text, text
 
 _TOLERANCE_PLACES = 4
-# two meters of class 2 (IEC 62053-21 [M]): what an invoice and a meter may differ by in time that
-# is not accounted, so that a long invoice does not cover a difference in a short period [%]
+# tolerance of two meters of class 2 (IEC 62053-21 [M]), for the part of an invoice outside the
+# period; a wider one would let a long invoice hide a difference in a short period [%]
 ALIKE = Fraction(2)
-# to tell one meter from two: intervals of a day, what they add up to [base units], and the part
-# of them that is equal; the sun's intervals share an edge of the day otherwise than others do
+# one signal under two ids: intervals of a day, their minimum sum [base units], and the minimum
+# share of equal intervals
 _DAY, _MANY, _NEARLY = 96, 2_000_000, 0.95
 ONE_SIGNAL = "cross_check.one_signal"
-# as release 0.1.0 worded it
+# texts of release 0.1.0
 _UNKNOWN = "no quarter hour is known of both"
 _DIFFER = "they differ by more than they may; find the reason, and correct or explain it"
 
@@ -175,7 +175,7 @@ class _Bench(NamedTuple):
         number, ours, theirs = np.intersect1d(main.number, check.number, return_indices=True)
         values = main.value[ours], check.value[theirs]
         percent = exact(meter.percent, "check_percent")
-        if not self.by_first:  # no more than an invoice may differ by
+        if not self.by_first:  # at most the tolerance of an invoice
             percent = min(percent, TOLERANCE * 100)
         sums = exact_sum(values[0]), exact_sum(values[1])
         why: Text | str = ""
@@ -210,7 +210,7 @@ class _Bench(NamedTuple):
         whole = (last - first) * len(names)
         differs = Fraction(ours - invoice.value)
         if beside is not None and not (self.by_first or why):
-            # of meters that follow each other each knows a part of the time
+            # meters that follow each other: each covers a part of the time
             whole = served(of, first, last) + beside.whole
             known += beside.known
             percent = _of_both(percent, invoice.value, beside)
@@ -219,7 +219,7 @@ class _Bench(NamedTuple):
         else:
             beside = _Outside()
         if ours:
-            # the difference costs what the metered quantity does, years in their shares
+            # the difference has the price of the metered quantity, by years in proportion
             effect = effect * differs / ours
         span = invoice.from_us, invoice.to_us
         return self._made(
@@ -241,7 +241,7 @@ class _Bench(NamedTuple):
             return None
         value, known, whole = 0, 0, 0
         for begin, end in spans:
-            # of meters that follow each other, who served at that edge of the period
+            # of meters that follow each other, the one in service at that edge of the period
             edge = 0 if begin < period_us[0] else 1
             there = {m.device.id for m in of if m.span_us[edge] == period_us[edge]}
             for name in there:
@@ -413,7 +413,7 @@ def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: i
     cuts = [cut for m in of for part in m.parts for cut in part.cuts]
     narrow = exact(invoice.percent, "tolerance_percent") <= TOLERANCE * 100
     if narrow and may_be_evidence(invoice) and any(cut.reason == LESS for cut in cuts):
-        return Fraction(0)  # it counts in the meter's place
+        return Fraction(0)  # the invoice is applied instead of the meter
     span_us = invoice.from_us, invoice.to_us
     taken = sum((m.taken(span_us) for m in of), start=Fraction(0))
     if favours < 0:

@@ -1,11 +1,11 @@
 """
-A device's monitored quantity in a period, and its cuts for gaps, meter errors and own use.
+A device's monitored quantity in a period, and its adjustments for gaps, meter errors and own use.
 
-The counted quantity of each part of a year is the metered quantity less its cuts.  On the baseline
-side cuts are positive: unknown or missing time counts zero, and the error of an uncertified meter
-is deducted.  On the project side they are negative: lost time counts at the device's highest
-plausible rate, and the error is added.  For a quantity on both sides, such as composted waste, each
-part takes the more conservative of both (`mrv.rules.account.worst`).
+The counted quantity of each part of a year is the metered quantity less its adjustments (`Cut`).
+On the baseline side they are positive: unknown or missing time counts zero, and the error of an
+uncertified meter is deducted.  On the project side they are negative: lost time counts at the
+device's highest plausible rate, and the error is added.  For a quantity on both sides, such as
+composted waste, each part takes the more conservative of both (`mrv.rules.account.worst`).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from mrv.rounding import exact_sum
 from mrv.texts import Text
 
 FUEL = "flow"
-# gasoline has 8.9, diesel 9.9 (IPCC 2006, volume 2, table 1.2; densities 0.745, 0.835) [M]; lighter
-# fuels of the project's side are none of tonne's roles
+# gasoline 8.9, diesel 9.9 (IPCC 2006, volume 2, table 1.2; densities 0.745, 0.835) [M]; no role of
+# tonne on the project side has a lighter fuel
 _WH_PER_ML = Fraction(89, 10)
-# of a small engine at part load [M]
+# a small engine at part load [M]
 _LEAST_EFFICIENCY = Fraction(1, 5)
 
 
@@ -53,8 +53,8 @@ class Lost:
     """
     Upper bounds of the quantity of a gap. [base units]
 
-    `at_most` follows from the device's own data; `bound` is certain, and conservative on the
-    project side.
+    `at_most`: estimate from the device's own data.  `bound`: certain upper bound, which is
+    conservative on the project side.
     """
 
     gap: Gap
@@ -65,10 +65,10 @@ class Lost:
 @dataclass(frozen=True, slots=True)
 class Cut:
     """
-    Metered less counted quantity of a time span, and the reason. [base units, us UTC]
+    Adjustment: metered less counted quantity of a time span, and the reason. [base units, us UTC]
 
-    `percent` is set for a meter's error, `lost` for a gap, `certified` for certified energy: its
-    certificate and the energy of the part of a year. [Wh]  `rule` is the rule that made the cut.
+    `percent`: error of a meter.  `lost`: bounds of a gap.  `certified`: certificate and energy of
+    the part of a year, for certified energy [Wh].  `rule`: rule that made the adjustment.
     """
 
     kind: Kind
@@ -169,7 +169,7 @@ def cut_of_gap(
 
 
 def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
-    """Return a part's adjustments for time without certificate; `add`: for the project side."""
+    """Return adjustments of a part for time without certificate; `add` on the project side."""
     cuts = []
     for span in bare:
         first, last = max(span.first, part.first), min(span.last, part.first + len(part))
@@ -183,7 +183,7 @@ def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = Fals
 
 @dataclass(frozen=True, slots=True)
 class OwnUse:
-    """Own use that a role deducts: its intervals, and the rate of its gaps."""
+    """Own use that a role deducts: its intervals, and the rate applied to its gaps."""
 
     service: Service
     rate: Fraction
@@ -198,9 +198,9 @@ class OwnUse:
 
     def total(self, bare: Sequence[Uncovered], first: int, last: int) -> Fraction:
         """
-        Return the own use of intervals from `first` to before `last`. [base units]
+        Return the own use of intervals [first, last). [base units]
 
-        The metered quantity, the errors of the meter, and gaps at the highest rate.
+        It is the metered quantity, the meter's error, and the gaps at the highest rate.
         """
         if not self.metered:
             return Fraction(0)
@@ -222,7 +222,7 @@ class Stretch:
 
 
 class AbovePower(NamedTuple):
-    """Measured electricity of weeks, and that of their hours at the entered power. [us UTC, Wh]"""
+    """Measured electricity of weeks, and hours of use times the entered power. [us UTC, Wh]"""
 
     span_us: tuple[int, int]
     measured_wh: int
@@ -270,8 +270,8 @@ class Monitored:
     """
     A device in its role, its time in service, its certificates and its years.
 
-    `errors`: errors applied: for time without certificate, and by the plan.
-    `nets`: false where its role deducts own use that was not metered.
+    `errors`: meter errors applied: for time without certificate, and by the plan.
+    `nets`: whether the own use that its role deducts was metered.
     `rate`: highest plausible rate. [base units/h]
     `class_limit`: limit of its class.
     `uncounted`: reason for not counting its quantity; empty if it counts.

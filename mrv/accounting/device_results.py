@@ -22,7 +22,7 @@ from mrv.registry.project import Silent, SupportingData
 from mrv.rounding import Mode, exact_sum, figure, share_text, six_places
 from mrv.texts import declared, text
 
-# kinds of cuts as release 0.1.0 listed them, and those that are no gaps
+# kinds of adjustments in the order of release 0.1.0, without gaps
 _LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), (Kind.CERTIFIED,), (Kind.CALIBRATION,))
 _APPLIED = tuple(kind for kind in Kind if kind is not Kind.GAP)
 
@@ -45,8 +45,8 @@ class Pricing:
         """
         Return the reduction of one base unit on the baseline side. [tCO2e]
 
-        A base unit may have project emissions of its own, such as lamp hours or composted mass. A
-        limit of the methodology on the whole reduction is not included.
+        It is net of the unit's own project emissions, as of lamp hours or composted mass.  A limit
+        of the methodology on the whole reduction is not included.
         """
         unit = self._unit(monitored, year)
         return unit.baseline_t - unit.project_t - unit.leakage_t
@@ -57,7 +57,7 @@ class Pricing:
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
         """
-        Return how much less one base unit reduces with measured parameters in place of the
+        Return the decrease of the reduction of one base unit if measured parameters replace the
         entered ones. [tCO2e]
         """
         reductions = self._unit(
@@ -114,7 +114,7 @@ def device_outcome(
 
 
 def _sign(monitored: Monitored) -> int:
-    """Return the sign of deductions: they are above zero on either side."""
+    """Return the sign that makes deductions positive on either side: 1 or -1."""
     return 1 if monitored.needs.side == "baseline" else -1
 
 
@@ -199,8 +199,9 @@ def adjusts(side: Side, quantity: Fraction) -> str:
 
 def _percent(part: YearPart, cut: Cut) -> Fraction:
     """
-    Return an adjustment as a share of the metered quantity; that by the design limit as a share
-    of the quantity left by the earlier adjustments. [%]
+    Return an adjustment as a share of the metered quantity. [%]
+
+    For the design limit, it is a share of the quantity that remains after earlier adjustments.
     """
     if cut.percent is not None:
         return cut.percent
@@ -211,7 +212,7 @@ def _percent(part: YearPart, cut: Cut) -> Fraction:
 
 
 def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """Return the deductions for electricity above the entered value; hours are not reduced."""
+    """Yield the deductions for electricity above the entered value; hours are not reduced."""
     cost = beyond_entered(monitored, pricing)
     for name, value in monitored.measured.items() if cost else ():
         entered = Fraction(monitored.params[name])
@@ -233,7 +234,7 @@ def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 
 
 def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
-    """Return the emissions by a device's own meter above those by the entered value. [tCO2e]"""
+    """Return the emissions of metered electricity above those of the entered value. [tCO2e]"""
     return sum(
         (p.counted * pricing.more(monitored, p.year) for p in monitored.parts), start=Fraction(0)
     )
@@ -250,7 +251,7 @@ def silent_days(
     Yield gaps of a plant's analysers: days with flow and without analyser data.
 
     Such a day counts at the conservative value (`mrv.statement.analysers`).  Its effect, in
-    proportion to its flow, is the difference to the mean of the other days, and at most that to the
+    proportion to its flow, is the difference from the mean of the other days, at most that from the
     best of them.
 
     `parameters`, `read`: values as counted, and as the means of the other days.  `measured`:

@@ -29,39 +29,39 @@ from numpy.typing import NDArray
 from ingest.model import Int32, Int64
 from mrv.accounting.twin_series import agreeing
 
-# sums that have to agree in any order: how many, which part of them, how nearly
+# days in another order: minimum number of days, share of daily sums that agree, relative tolerance
 LEAST_DAYS, _ORDER_SHARE, _EXACTLY = 14, 0.9, 1e-4
-# of sums by size: how many are looked at, how many of them agree, and how many places apart
+# first test by sorted sums: number compared, minimum that agree, maximum difference of rank
 _RANKS, _RANKS_AGREE, _PLACES = 8, 4, 2
-# sums that differ by this part are two; steps of a register in a day
+# relative difference of two distinct sums; minimum steps of a register in a day
 _DISTINCT, _STEPS = 5e-4, 300
-# losses of a line between a meter and its parts, and how nearly constant most of them are
+# line losses between a main meter and its parts: maximum, scatter, and share of days within it
 _LINE, _NEARLY, _MOST = 0.03, 1e-2, 0.75
-# parts of a sum at least, days beyond the meters that it may be of, how nearly a weight is whole
+# a sum: minimum number of parts, days beyond the number of candidates, tolerance of a weight of 1
 _PARTS, _SPARE_DAYS, _WHOLE = 2, 4, 0.05
-# part of the largest value from which on values are compared, and how many intervals are enough
+# minimum value compared, as a share of the largest; minimum number of such intervals
 _LARGE, _ENOUGH = 0.1, 480
-# noise of a copy: its least and its most, and how much more the meter itself varies
+# noise of a copy: minimum and maximum deviation; minimum ratio of the meter's own variation to it
 _QUIET, _LOUD, _OWN = 2.5e-3, 0.08, 1.5
-# of so many intervals together: where the largest twentieth of the differences may begin, in
-# medians, and how one may go with the next one.  Noise passes at each; a register that counts in
-# large steps makes differences that are even in single intervals alone
+# intervals added together: maximum 95th percentile of the differences [medians], and maximum
+# autocorrelation.  Noise is below all of them; a register of large steps only in single intervals
 _SCALES = ((1, 3.5, 0.15), (2, 3.6, 0.2), (4, 3.7, 0.25))
-# how many times the differences may be larger with small values, or on one day than on another
+# maximum ratio of the differences at small and large values, and between two days
 _LEVELS, _DAYS = 1.4, 2.2
-# the median of the differences of normal noise is this part of its deviation
+# median of the absolute differences of normal noise [standard deviations]
 _MEDIAN = 0.6745
-# intervals that are looked at first, and then, and how much wider the limits are there
+# samples compared first: number of intervals, and factor that widens the limits
 _LOOKED_AT = ((64, 1.7), (400, 1.25))
-# that no rounding excludes what is exactly at a limit
+# margin for rounding at a limit
 _ROUNDING = 1 + 1e-9
-# intervals of a day, and how many say how much differs on it
+# intervals of a day; minimum number of them for a difference of that day
 _DAY, _OF_A_DAY = 96, 12
-# intervals by which a copy under noise may be shifted, and how many of them say by how much
+# maximum shift of a copy with noise, and number of intervals that determine it
 _FAR, _SHIFTED_BY = 16, 400
-# days of a copy that are like one of the other meter's, and how near that one is to the next one
+# days in another order: minimum share of resembling days; maximum ratio of the best difference to
+# the second best
 _IN_ORDER, _LIKE = 0.75, 0.5
-# meters that may be parts of a sum, and the weight from which on one is
+# maximum number of candidates for parts of a sum; minimum weight of a part
 _MOST_PARTS, _PART = 400, 0.5
 
 
@@ -78,7 +78,7 @@ class Shuffled(NamedTuple):
 
 def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Shuffled]:
     """
-    Yield pairs of meters with the same daily sums in any order, up to a scale.
+    Yield pairs of meters whose daily sums in any order are equal or proportional.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class Summed(NamedTuple):
 
 def summed(own: Int64) -> Iterator[Summed]:
     """
-    Yield meters whose series is the sum of others, among at most as many meters as days.
+    Yield meters whose series is the sum of others; at most as many meters as days.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[li
         Quantities of intervals, which decide. [base unit]
     """
     subset = np.arange(len(others))
-    for weight in (_PART / 2, _PART):  # once more with those that are left: they are much alike
+    for weight in (_PART / 2, _PART):  # twice, as similar candidates share a weight at first
         table = there[subset].T.astype(np.float64)
         if len(subset) < _PARTS or np.count_nonzero(table.any(axis=1)) < len(subset):
             return [], False
@@ -409,7 +409,7 @@ def _ordered(there: Int32, days: NDArray[np.intp], off: NDArray[np.float64]) -> 
     in_order_already = (best == days).mean() > _LIKE
     if in_order_already or len(np.unique(best[like])) < _IN_ORDER * len(days):
         return None
-    if np.median(least[like] / next_[like]) > _LIKE:  # each day is like many others
+    if np.median(least[like] / next_[like]) > _LIKE:  # each day resembles many others
         return None
     result = np.zeros_like(there)
     result[days[like]] = there[best[like]]

@@ -55,7 +55,7 @@ class Bindings:
     Segments of constant rate, n, sorted by `begin`.
 
     `begin` and `end` (half-open) are keys as `key` makes them; `project` indexes `projects`,
-    `source` indexes `sources` and the rates. [ug CO2e per base unit]  `withheld` is the
+    `source` indexes `sources` and the rates [ug CO2e per base unit].  `withheld` is the
     methodology's deduction from a unit.
     """
 

@@ -2,11 +2,11 @@
 Service time of meters that is corroborated by invoices, certificates and check meters.
 
 An invoice counts if it names its file, was issued after its time had ended, has a tolerance of at
-most 5 % and agrees with the meter.  Invoices for 95 % of a meter's time corroborate it. Missing
-invoices at the period's start and end are accepted, as suppliers bill from mid-month. A meter and
-its replacement with an id of its own are two devices in one role.
+most 5 % and agrees with the meter.  Invoices for 95 % of a meter's time corroborate it.  Missing
+invoices at the period's start and end are accepted, as suppliers bill from mid-month.  A meter and
+its replacement with another id are two devices in one role.
 
-Lines of one document for the same meters and time, such as tariffs of the day, are one invoice.
+Lines of one document for the same meters and time, such as day and night tariffs, are one invoice.
 """
 
 from __future__ import annotations
@@ -24,35 +24,37 @@ from mrv.accounting.coverage import remaining
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import local_date
-from mrv.parameters.evidence import USUAL, of_role
+from mrv.parameters import USUAL, of_role
 from mrv.registry.project import Doubt, Invoice, SupportingData
 from mrv.rounding import plain_text
 from mrv.texts import Text, text
 
-# that an invoice may differ by, and that it may leave out: from more on it is material
+# tolerance of an invoice's difference, and of the time that it does not cover; more is material
 TOLERANCE = Fraction(5, 100)
 COVERED = 1 - TOLERANCE
-# of a meter's time, where the rest is before its first invoice or after its last
+# minimum share of a meter's time, if the remaining time is before its first or after its last
+# invoice
 _COVERED_AT_LEAST = Fraction(9, 10)
-# an end without an invoice: 31 local days, of which one may have 25 hours
+# maximum time before the first or after the last invoice: 31 local days, one of which may have 25
+# hours
 LONGEST_END_US = (31 * 24 + 1) * HOUR_US
-# why a meter counts less where an invoice does in its place
+# reason of a lower quantity: an invoice is applied instead of the meter
 LESS = text("invoice.less")
-# the same of time that no invoice is of
+# the same, for time without an invoice
 BARE = text("invoice.bare")
-# invoices that a finding names of a meter
+# maximum number of invoices of a meter that a finding names
 _NAMED = 3
-# why an invoice is not evidence, by the registry
+# reasons why an invoice is not evidence, by the doubt in the registry
 _DOUBTS: Mapping[Doubt, Text] = {
     "operator": text("invoice.operator"),
     "one_file": text("invoice.one_file"),
     "other_issuer": text("invoice.other_issuer"),
 }
-# an invoice of so many times a meter's quantity is of another unit, or of other meters too
+# an invoice of more than this multiple of a meter's quantity has another unit, or other meters too
 _OTHER = 2
-# part of an invoice's time that it shows at least: a calendar month and four weeks of it
+# minimum share of an invoice's time that it corroborates: four weeks of a calendar month
 _MOST = Fraction(9, 10)
-# part of an invoice's time that a meter knows at least
+# minimum share of an invoice's time with data of the meter
 _KNOWN = Fraction(1, 2)
 
 Span = tuple[int, int]
@@ -119,7 +121,7 @@ def _too_early(invoice: Invoice) -> bool:
     """
     Return whether an invoice was issued more than a day before its time ended.
 
-    It then does not state what was metered.
+    Such an invoice cannot state the metered quantity.
     """
     return invoice.issued < local_date(invoice.to_us - 1, "UTC") - timedelta(days=1)
 
@@ -131,9 +133,9 @@ def may_be_evidence(invoice: Invoice) -> bool:
 
 def _agrees(check: CrossCheck) -> bool:
     """
-    Return whether an invoice agrees with the known time of its meters.
+    Return whether an invoice agrees with its meters in the time with data.
 
-    Where more time is lost than its tolerance allows, the known part is scaled to the whole.
+    If more time is lost than the tolerance allows, the known quantity is scaled to the whole time.
     """
     known = Fraction(check.coverage)
     if known >= COVERED:
@@ -148,8 +150,8 @@ def with_lines_added(supporting: SupportingData) -> SupportingData:
     """
     Return the data of a period with the lines of each document added up.
 
-    Lines have issuer, number, file, meters and time in common.  A document whose amounts all occur
-    equally often was entered as often.  A correction replaces all lines of a document.
+    Lines have issuer, number, file, meters and time in common.  If all amounts of a document occur
+    n times, the document was entered n times.  A correction replaces all lines of a document.
     """
     documents = defaultdict[Invoice, list[Invoice]](list)
     for row in supporting.invoices:
@@ -159,7 +161,7 @@ def with_lines_added(supporting: SupportingData) -> SupportingData:
     replaced = dict[tuple[Invoice, Invoice], str]()
     for old, new, reason in supporting.replaced:
         first, of = {new.id: old}, _document(old)
-        # lines that another document replaced, and those that count still
+        # lines that another document replaced, and those that remain
         for other, by, _ in supporting.replaced:
             if of == _document(other) != _document(by):
                 first.setdefault(by.id, other)
@@ -172,10 +174,10 @@ def with_lines_added(supporting: SupportingData) -> SupportingData:
 
 
 def _added(lines: Iterable[Invoice]) -> Invoice | None:
-    """Return the document of several lines as one invoice; None of one, or without its file."""
+    """Return several lines as one invoice; None for a single line, or without a file."""
     lines = sorted(lines, key=lambda line: line.id)
     amounts = Counter(line.value for line in lines)
-    if len({*amounts.values()}) == 1:  # entered as often
+    if len({*amounts.values()}) == 1:  # the whole document was entered several times
         lines = [*{line.value: line for line in reversed(lines)}.values()][::-1]
     if lines[0].sha256 is None or len(lines) == 1:
         return None
@@ -185,7 +187,7 @@ def _added(lines: Iterable[Invoice]) -> Invoice | None:
 
 
 def _document(invoice: Invoice) -> Invoice:
-    """Return what the lines of a document have in common."""
+    """Return the fields that the lines of a document have in common."""
     return replace(invoice, id="", value=0, signed=None)
 
 
@@ -197,10 +199,10 @@ def states_less(check: CrossCheck) -> bool:
 def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
     """
     Return the part of a metered quantity that a comparison of longer time does not corroborate;
-    None if it corroborates nothing of that time. [base units]
+    None if it corroborates none of it. [base units]
 
-    An invoice of more time shows a total: the part has to be most of it, and is shown in proportion
-    to time.
+    An invoice of longer time states a total.  It corroborates a part in proportion to time, if that
+    part is most of its time.
     """
     whole_us = check.to_us - check.from_us
     if inside_us >= whole_us:
@@ -213,12 +215,12 @@ def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
 
 
 def shows(check: CrossCheck, inside_us: int, side: str) -> bool:
-    """Return whether a comparison shows the quantity of a part of its time."""
+    """Return whether a comparison corroborates the quantity of a part of its time."""
     return unshown(check, inside_us, side) == 0
 
 
 def _of_another(check: CrossCheck) -> bool:
-    """Return whether an invoice states so much more than its meters that it is not of them."""
+    """Return whether an invoice states so much more that it must be of other meters or units."""
     return int(check.theirs) > _OTHER * int(check.ours)
 
 
@@ -258,7 +260,7 @@ class Corroboration:
                 yield check
 
     def _narrow(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield comparisons with invoices that may be evidence, of at most 5 % tolerance."""
+        """Yield the comparisons with possible evidence: invoices of at most 5 % tolerance."""
         for check in self.of(meter):
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             if narrow and check.against in self.documents:
@@ -272,7 +274,7 @@ class Corroboration:
         """
         Yield the comparisons of a baseline meter with invoices that state less.
 
-        The invoices count in the meter's place (`mrv.rules.lower_invoices`).
+        These invoices are applied instead of the meter (`mrv.rules.lower_invoices`).
         """
         return filter(states_less, self._bounding(meter))
 
@@ -294,7 +296,7 @@ class Corroboration:
         yield from (check for check in self._bounding(meter) if not _agrees(check))
 
     def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons with invoices that contradict a device and do not limit it."""
+        """Yield the comparisons with contradicting invoices that are not applied as a limit."""
         bound, baseline = [*self._bounding(meter)], meter.needs.side == "baseline"
         differ = (c for c in self.of(meter) if c.holds is False and not _agrees(c))
         return (c for c in differ if c not in bound and not (baseline and _of_another(c)))
@@ -308,8 +310,8 @@ class Corroboration:
         Return whether invoices with files cover a device's quantity over nearly all its time.
 
         Time of a contradicting invoice is not covered.  Time before the first and after the last
-        invoice may be missing if shorter than that invoice and 31 days, and nine tenths of the time
-        are covered.
+        invoice may be missing if it is shorter than that invoice and 31 days, and if nine tenths of
+        the device's time are covered.
         """
         begin, end = meter.span_us
         covered, whole = self.shown_us(meter), end - begin
@@ -319,9 +321,9 @@ class Corroboration:
         """
         Return whether a quantity has the grade of evidence that the programme requires.
 
-        Grade B: a third party's invoices.  C: a meter under valid calibration over nearly all its
-        time, not contradicted by an invoice or check meter, that did advance.  D: any meter that
-        advanced and is not contradicted.
+        Grade B: a third party's invoices.  C: a meter that advanced, has a valid calibration over
+        nearly all its time, and is not contradicted by an invoice or check meter.  D: any meter
+        that advanced and is not contradicted.
         """
         required = self.supporting.required or USUAL
         if "invoice" in of_role(meter.bound.role) and self.invoiced(meter):
@@ -344,12 +346,12 @@ class Corroboration:
         return length([*holds, *refuted], *meter.span_us) - length(refuted, *meter.span_us)
 
     def _ends_us(self, meter: Monitored) -> int:
-        """Return the time before and after all invoices that requires no invoice. [us]"""
+        """Return the time before and after all invoices for which none is required. [us]"""
         begin, end = meter.span_us
         holds = _spans(self.showing(meter))
         if not holds:
             return 0
-        # an invoice that says something else is one as well
+        # a contradicting invoice is an invoice as well
         every = [*holds, *_spans(self._refuting(meter))]
         first, last = min(a for a, _ in every), max(b for _, b in every)
         ends = (

@@ -1,9 +1,9 @@
 """
-Invoices that are right together: estimates and their correction, and invoices interchanged.
+Invoices that agree in sum: estimates and their correction; invoices of two meters interchanged.
 
-An estimated invoice and the next one, which corrects it, may differ singly and agree in sum, as may
-bills of a meter that is read within a day.  Those that differ are then accepted, and name the
-others.
+An estimated invoice and the next one, which corrects it, may each differ from the meter and agree
+in sum.  The same holds for invoices of a meter that is read during the day.  Differing invoices are
+then accepted; their comparison names the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mrv.texts import text
 
 
 def _compared(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[int]:
-    """Return the places of invoices that are evidence, of meters known all the time."""
+    """Return the indices of invoices that are evidence, of meters without data gaps."""
     return [
         i for i, c in enumerate(checks)
         if c.holds is not None and c.against in evidence
@@ -34,7 +34,7 @@ def exchanged(
     """
     Return the comparisons, with a remedy where invoices of two meters are interchanged.
 
-    `alike`: role and parameters by device; they are equal if either meter gives the same account.
+    `alike`: role and parameters by device; equal for meters whose quantities have the same effect.
     """
     result = list(checks)
     differing = [i for i in _compared(checks, evidence) if not checks[i].holds]
@@ -58,12 +58,12 @@ def offset_by_others(
     """
     Return the comparisons; invoices that offset each other are accepted.
 
-    At least one differs by itself.  Successive invoices with it, without a gap, sum to within the
-    tolerance of each: estimates and the bill that corrects them, or bills of a meter that is
-    read within a day.
+    A differing invoice is offset if it and successive invoices, without a gap, agree with the
+    meters in sum within the tolerance of each: estimates and the invoice that corrects them, or
+    invoices of a meter that is read during the day.
 
-    `earning`: devices and quantities of the baseline.  Their bills may sum to a little more, as one
-    that also corrects estimates before the period; then those that state less are accepted.
+    `earning`: devices and quantities of the baseline.  Their invoices may sum to a little more, if
+    one also corrects estimates before the period; then those that state less are accepted.
     """
     result = list(checks)
     left = _compared(checks, evidence)
@@ -102,6 +102,6 @@ def _more_than_made_good(run: Sequence[CrossCheck]) -> bool:
 
 
 def _held(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
-    """Return a comparison that others offset, as accepted."""
+    """Return an offset comparison as accepted."""
     named = tuple(other.against for other in others)
     return replace(check, holds=True, detail=text(OFFSET, invoices=named))

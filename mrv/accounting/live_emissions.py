@@ -73,7 +73,7 @@ class _Columns:
 
     def __init__(self, result: Sequence[_Segment], prices: dict[_Price, _Price]) -> None:
         names = {name: i for i, name in enumerate(dict.fromkeys(s.device for s in result))}
-        # few are compared by value: a price is one object for devices of a project
+        # by identity, which is fast: devices of a project share one price object
         priced = {id(s.price): s.price for s in result}
         place = {number: i for i, number in enumerate(priced)}
         self.names = list(names)
@@ -156,7 +156,8 @@ def segments(bindings: Bindings) -> Iterator[tuple[int, int, int, int, Source]]:
             int(bindings.project[i]),
             (begin >> _SHIFT) // len(QUANTITY_INDEX),
             (begin & mask) * INTERVAL_US,
-            # an end may be the first interval of nothing: it is counted from the begin
+            # the end is calculated from the begin, as it may be the first interval after the
+            # segment
             (begin & mask) * INTERVAL_US + (end - begin) * INTERVAL_US,
             bindings.sources[bindings.source[i]],
         )
@@ -265,7 +266,7 @@ def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_S
                     ids = " ".join(factor.id for factor in used)
                     source = Source(f"{methodology.id}@{project.version}", ids)
                     prices[question] = source, _in_ug(unit)
-                # years of one rate are one segment
+                # years with the same rate form one segment
                 if result and result[-1].price == prices[question]:
                     begin = result.pop().begin
                 result.append(_Segment(bound.device, quantity, begin, end, prices[question]))
@@ -323,7 +324,7 @@ def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:
     )
 
 
-# --- silence ------------------------------------------------------------------------------
+# --- missing data -------------------------------------------------------------------------
 
 
 _Side = Literal["baseline", "project", "both"]
@@ -373,7 +374,8 @@ def silence_rates(
         if side != "baseline":
             device = fleet.devices[fleet.by_id[bound.device]]
             unit, _ = pricing.unit(bound.role, read(needs.params, bound.params, named), year)
-            # what stands on both sides costs what it emits beyond what it avoids
+            # a unit on both sides has the price of its project emissions less the baseline
+            # emissions
             price = unit.project_t if side == "project" else max(Fraction(0), -unit.reduction_t)
             maximum = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
             hourly = None if maximum is None else to_integer(maximum * price * UG_PER_T, "up")

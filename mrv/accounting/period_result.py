@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mrv.model import Side
-from mrv.parameters.evidence import Grade
+from mrv.parameters import Grade
 from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text, texts_of
 
-# kinds of what meters are compared with
+# sources that meters are compared with
 METER, INVOICE = "check meter", "invoice"
-# the detail of an invoice that others make up for
+# detail of a differing invoice that others offset
 OFFSET = "cross_check.offset"
-# how a gap is counted: by its side, at the less favourable of both, or by an analyser's other days
+# treatment of a gap: by its side, the conservative of both, or by the analyser's other days
 GapRule = Literal["baseline", "project", "both", "analyser"]
-# kinds of what carries a reduction
+# kinds of values that a reduction depends on
 METERED, PARAMETER = "meter", "parameter"
 
 
@@ -98,9 +98,9 @@ class GapOutcome:
     """
     Gap of a device's data, and its effect on the reduction.
 
-    `rule` is its side, `both` or `analyser`, `parameters` those that the analyser did not measure.
-    `cost_t` is the deduction for it; `forgone_at_most_t` is the highest reduction that a gap on the
-    baseline side may have lost, None if unknown or on the project side.
+    `rule`: its side, `both` or `analyser`.  `parameters`: those that the analyser did not measure.
+    `cost_t`: deduction for the gap.  `forgone_at_most_t`: highest reduction that a gap on the
+    baseline side may have lost; None if unknown or on the project side.
     """
 
     device: str
@@ -125,8 +125,8 @@ class Deduction:
     """
     Adjustment for an error of a meter, own use, the design or a rule, and its effect.
 
-    `quantity` is added to the metered quantity; it is negative for a deduction, but positive on
-    either side in rule set 1. [base units]  `kind` is the rule's id where it is a rule.
+    `quantity` is added to the metered quantity: negative for a deduction; in rule set 1 positive on
+    either side [base units].  `kind` is the id of the rule, if a rule made the adjustment.
     """
 
     device: str
@@ -166,7 +166,7 @@ class FactorUse:
 @dataclass(frozen=True, slots=True)
 class ParameterUse:
     """
-    Ex-ante parameter; `device` None: of the whole project.
+    Ex-ante parameter; `device` is None for one of the whole project.
 
     `option` is the JCM monitoring option of its value, empty for a choice of the project design.
     `certainty` is that of the methodology's reference, not of the value.
@@ -197,8 +197,9 @@ class RuleEffect:
     """
     Deduction of a rule, as decimal text with six places. [tCO2e]
 
-    `deducted_alone_t`: with this rule and no other; `returns_if_resolved_t`: rise of the reduction
-    if this rule alone is resolved.  Where two rules limit one quantity, the latter is 0 for both.
+    `deducted_alone_t`: deduction if no other rule applied.  `returns_if_resolved_t`: increase of
+    the reduction if this rule alone is resolved; where two rules limit one quantity, it is 0 for
+    both.
     `applied` is false for a rule that would raise the reduction: the conservative value is applied.
     """
 
@@ -213,9 +214,9 @@ class Finding:
     """
     Result of a rule or of a methodology's condition, and whether it is met.
 
-    `rule` is an id of `mrv/rules/rules.toml`, or the clause of the condition; `severity` is empty
-    where it is met, and by rule set 1.  `tonnes` is the return if its rule is settled, or its
-    deduction alone; empty without deduction. [tCO2e]
+    `rule`: id in `mrv/rules/rules.toml`, or the clause of the condition.  `severity`: empty if it
+    is met, and in rule set 1.  `tonnes`: increase of the reduction if its rule is resolved, or the
+    rule's deduction alone; empty without deduction. [tCO2e]
     """
 
     rule: str
@@ -267,10 +268,10 @@ class CrossCheck:
     """
     Quantity of meters compared with a check meter or an invoice. [base units]
 
-    `ours` (metered) and `theirs` (compared) are quantities of the common time, `coverage` is its
-    share of the span.  `effect_t` is the overstatement of the reduction if the other quantity is
-    correct, negative for an understatement. `holds` is None where they could not be compared;
-    `detail` is the reason.  `outside` is the part of `ours` outside the period.
+    `ours` (metered) and `theirs` (check meter or invoice): quantities of the common time;
+    `coverage`: its share of the span.  `effect_t`: overstatement of the reduction if `theirs` is
+    correct, negative for an understatement.  `holds`: whether they agree; None if they could not be
+    compared, with the reason in `detail`.  `outside`: part of `ours` outside the period.
     """
 
     kind: str
@@ -320,9 +321,9 @@ class EvidenceItem:
     `kind`: `METERED` or `PARAMETER`.
     `name`: the device's id, or the parameter's name.
     `role`: role of the meter or of the parameter's devices; empty for a parameter of the project.
-    `tonnes`: for a meter the emissions of its quantity, on the project side at its highest
-    plausible rate; for a value the change of the reduction without it.  The latter two are at most
-    the whole reduction. [tCO2e]
+    `tonnes`: for a meter, the emissions of its quantity (on the project side at its highest
+    plausible rate); for a value, the change of the reduction without it; at most the whole
+    reduction. [tCO2e]
     `shown_by`: certificates, invoices, documents or reports.
     """
 
@@ -340,12 +341,11 @@ class PeriodResult:
     Result of the accounting of a monitoring period: reductions, deductions, gaps, findings and
     credits.
 
-    `gross` is before deductions and substitutions, `net` after them.  `carried_ug` came from
-    earlier periods with a negative reduction, `carry_ug` goes to the next; both are 0 or negative.
-    `credit_t` is whole tonnes.  `before_evidence_ug` is the reduction before deductions for missing
-    documents and invoices, `claimed_t` the one that EVD-03 or PAR-05 may have set to 0, which the
-    evidence grades.  `compared` are kinds of factors that conditions and rejected values
-    used.
+    `gross`: before deductions and substitutions; `net`: after them.  `carried_ug`: negative
+    reduction carried from earlier periods; `carry_ug`: carried to the next; both are 0 or negative.
+    `credit_t`: whole tonnes.  `before_evidence_ug`: reduction before deductions for missing
+    documents and invoices.  `claimed_t`: reduction that the evidence is graded for, before EVD-03
+    or PAR-05 sets it to 0.  `compared`: kinds of factors that conditions and rejected values used.
     """
 
     project: str

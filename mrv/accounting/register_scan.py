@@ -1,10 +1,10 @@
 """
 Scan of a meter's readings: breaks of the register's sequence.
 
-A sequence breaks where the register falls, or rises more than its device can: the meter was
-replaced or reset, or readings were false.  Metering uses the more conservative explanation, and
-marks the time of the difference as unknown (`ingest.registers`); rule REG-03 names the register and
-the missing registry entry.
+A sequence breaks where the register falls, or rises by more than its device can produce: the meter
+was replaced or reset, or readings were false.  Metering uses the more conservative explanation, and
+marks the time of the difference as unknown (`ingest.registers`).  Rule REG-03 names the register
+and the missing registry entry.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from mrv.methodologies import find
 from mrv.model import RoleNeeds
 from mrv.registry.project import Fallen, Project, ProjectDevice
 
-# a register's own step: no less than its tolerance, no more than meters have
+# largest resolution of a register [Wh]; the smallest is its tolerance
 _LARGEST_STEP_WH = 10_000
-# a rise above the limit by as much is none that the device made: as metering's own margin
+# a rise above the limit times this factor was not made by the device; metering has the same factor
 _MARGIN = 1.2
-# so many readings that are too high are a fault of reading, unless they come again and again
+# up to this number of consecutive high readings are reading errors, unless they recur
 _FEW = 3
 _HALF_DAY_US = 12 * HOUR_US
-# of a jump: what two registers may have counted between the readings at which they change names
+# part of a jump that two registers may have counted between the readings at which names change
 SAME_LINE = Fraction(1, 50)
 # device id and quantity
 Key = tuple[str, str]
@@ -129,8 +129,8 @@ class Scan:
         self, block: Frame, of: slice, index: int, name: str
     ) -> Iterator[tuple[slice, int]]:
         """
-        Yield the intervals in which a register's readings arrived under another one's name, and
-        the rise of the readings under its own name. [base units]
+        Yield the intervals in which a register's readings arrived under another register's name,
+        and the rise of the readings under its own name. [base units]
 
         `block`: readings under their registers' own names (`Fleet.by_own_name`).
         """
@@ -227,7 +227,7 @@ class FallenRegisters:
 
         `block`: as of `of_block`.
         """
-        # of own use, too, which a role may deduct
+        # also registers of own use, which a role may deduct
         every = dict.fromkeys(self.wanted, (*classes.load()[block.class_id].registers,))
         for index, of, channel in registers_of(block, every):
             device = self.fleet.devices[index]
@@ -255,11 +255,11 @@ class FallenRegisters:
         for swap in device.replacements:
             if swap.channel == channel.name:
                 at = int(np.searchsorted(time_us, swap.at_us))
-                # a last value that the old register cannot have reached explains nothing
+                # only a last value that the old register can have reached explains the step
                 if at == 0 or at > len(rise) or 0 <= swap.last - value[at - 1] <= maximum[at - 1]:
                     remaining[max(at - 1, 0) : at] = False
         places = np.flatnonzero(remaining & (time_us[1:] < self.to_us))
-        # of what was before the period, the last one may still be unknown in it
+        # the last break before the period may still leave unknown time in it
         first = int(np.searchsorted(time_us[places + 1], self.from_us))
         places = places[max(first - 1, 0) :]
         since = np.searchsorted(time_us, time_us[places + 1] - _HALF_DAY_US)

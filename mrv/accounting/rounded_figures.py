@@ -40,12 +40,12 @@ from mrv.rounding import (
 from mrv.texts import declared, devices_of, texts_of
 
 _KWH = 1000
-# from how much above the estimate on a reduction has to be explained [%, M]
+# excess over the estimate from which a reduction has to be explained [%, M]
 _ABOVE = 10
-# What a comparison rests on, if not on a statement of another period.
+# basis of a comparison that is no statement of another period
 DESIGN = "design"
 ENERGY = "energy [kWh]"
-# As registry files name it, in the order of the comparisons.
+# keys of registry files, in the order of the comparisons
 _DESIGN = ("energy_kwh_per_year", "reduction_t_per_year")
 
 

@@ -24,44 +24,44 @@ from numpy.typing import NDArray
 from ingest.model import Int32, Int64
 
 Series = Int32 | Int64
-# lamps of a street burn the same hours; no two meters measure the same energy
+# units compared; not hours, as the lamps of a street burn the same hours
 MEASURED = ("Wh", "mL", "m", "g")
-# intervals that one may be behind the other
+# maximum lag between two series [intervals]
 LAGS = 4
-# above so many meters each pair is no longer looked at, only those that are equal throughout
+# number of meters above which only series that are equal throughout are detected
 MANY = 200
-# a day's worth of intervals in which something was metered
+# minimum number of intervals with a quantity: a day
 LEAST = 96
-# intervals in which two meters of different service both metered something
+# the same for two meters of different service
 FEW = 24
-# and from how many on they may be coarse
+# number of intervals from which values may be coarse
 _SURE = 2 * LEAST
-# intervals by which likely pairs are found, how near most of those are, and how few say nothing
+# sample for likely pairs: intervals, tolerance, share within it, minimum number of intervals
 _LOOKED_AT, _LIKELY, _LIKELY_SHARE, _TOO_FEW = 64, 0.03, 0.6, 12
-# values from which on a unit is rounding
+# values from which a difference of one unit is rounding
 _ROUNDED = 100
 _SAME_SHARE = 0.95
 _CORRELATED = 0.9999
-# of series that differ by a percent or two
+# minimum correlation of series that differ by one or two percent
 _CORRELATED_INSIDE = 0.9995
-# that intervals of a copy may differ by
+# tolerance of the intervals of a copy
 NEARLY = 5e-3
-# inside a project, where it is to be clarified and takes nothing off
+# the same within a project, where the finding has to be clarified and deducts nothing
 NEARLY_INSIDE = 2e-2
 _CONSTANT = 1e-12
-# what is off by more than this part says nothing of the scale of a copy
+# intervals that differ by more than this share do not determine the scale of a copy
 _ROUGHLY = 0.02
-# intervals that the clock of a copy may be set wrong by; how much of a copy has to be there
+# maximum clock error of a copy [intervals], and minimum share in common
 FAR_LAGS = 8
 _COVERED = 0.5
-# that equal values mean something: they differ by this part of their mean, and no one of them is
-# as frequent as that, as it is where a register counts whole kilowatt hours of a small plant
+# equal values are significant only if the series varies by this share of its mean, and if no value
+# is more frequent than this (a small plant's register of whole kilowatt hours repeats values)
 _VARIED, _COMMON = 0.02, 0.2
-# series that are compared at once, and ratios of an interval: they stay in the cache
+# series compared at once, and ratios of an interval: a size that stays in the cache
 _AT_ONCE, _RATIOS = 16, 16_384
-# pairs of neighbours of so few intervals exclude little
+# below this share, pairs of neighbouring intervals exclude too little
 _FEW_PAIRS = 0.25
-# by how much a difference of two logarithms in single precision may be off
+# error of a difference of two logarithms in single precision
 _SINGLE = 2e-5
 
 
@@ -136,7 +136,7 @@ def twins_between(
                 yield Twins(same, j, 0, True)
         return
     table, there = (np.array(group, dtype=np.int64) for group in (subset, others))
-    # of all values, so that noise cannot be placed on those that are compared
+    # seeded by all values, so that a forger cannot place noise on the compared intervals
     chosen = np.random.default_rng(crc32(there.tobytes(), crc32(table.tobytes())))
     for i, item in enumerate(table):
         result = set[int]()
@@ -184,7 +184,7 @@ def _moves(own: Series, other: Series, lag: int) -> bool | None:
     telling = _telling(first)
     if count < _SURE and not telling:
         return None
-    # registers that began at other values are rounded otherwise: a unit, or a thousandth
+    # registers with other start values round differently: by one unit, or a thousandth
     room = np.where(first >= _ROUNDED, np.maximum(first // 1000, 1), 0)
     if telling and np.count_nonzero(np.abs(second - first) <= room) >= _SAME_SHARE * count:
         return True
@@ -233,7 +233,8 @@ def copied(own: Series, other: Series) -> Twins | None:
         scale = second[rough] @ first[rough] / (first[rough] @ first[rough])
         near = np.abs(second - scale * first) <= np.maximum(NEARLY * second, 1)
         share = np.count_nonzero(near) / len(first)
-        # where they agree; half a percent says nothing of what hardly varies
+        # correlation where they agree, as half a percent is not significant for a nearly constant
+        # series
         if share >= _SAME_SHARE and _correlated(first[None, near], second[None, near]).all():
             return Twins(0, 1, lag, equal=False)
     return None
@@ -263,14 +264,14 @@ def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     total = table.sum(axis=1)
     squares = np.einsum("ij,ij->i", table, table)
     about = squares - total * total / table.shape[1]
-    # what is left of a constant series is rounding
+    # the variance of a constant series is rounding
     return total, np.sqrt(np.where(about > _CONSTANT * squares, about, 0.0))
 
 
 def _kinds(
     item: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.intp], nearly: float
 ) -> Iterator[tuple[int, bool]]:
-    """Yield the index of each series equal (True) or proportional (False) to one."""
+    """Yield the index of each series that is equal (True) or proportional (False) to `item`."""
     own = item != 0
     for begin in range(0, len(places), _AT_ONCE):
         some_places = places[begin : begin + _AT_ONCE]
@@ -293,9 +294,9 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
     """
     Return pairs of meters with a constant ratio in enough intervals.
 
-    Memory: about three times that of `others`, for any number of meters. Steps between neighbouring
-    intervals are compared first where enough of them have to agree, then ratios in single
-    precision, then the ratios of what is left.
+    Memory: about three times that of `others`, for any number of meters.  Steps between
+    neighbouring intervals are compared first, where enough of them have to agree; then ratios in
+    single precision; then exact ratios of the remaining pairs.
 
     Parameters
     ----------
@@ -314,7 +315,7 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
         Numbers of a meter and of another one, ascending; each pair once.
     """
     many, lags, intervals = others.shape
-    # nothing is not a ratio: it stands behind all others
+    # an interval without quantity has no ratio and is sorted last
     table = np.where(others > 0, others, np.inf).reshape(many * lags, intervals)
     sketch, room = np.log(table, dtype=np.float32), np.float32(np.log1p(nearly) + _SINGLE)
     columns, base = sketch.T.copy(), np.zeros(0, dtype=np.intp)
@@ -324,7 +325,7 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
         subset, wanted = np.flatnonzero(values > 0), int(need[i])
         if not 0 < wanted <= len(subset):
             continue
-        # each interval that does not agree parts two pairs of neighbours
+        # each differing interval breaks two pairs of neighbours
         pairs = 2 * wanted - len(subset)
         telling = pairs > _FEW_PAIRS * len(subset)
         if telling and not np.array_equal(subset, base):
@@ -356,6 +357,6 @@ def _steps(sketch: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _edges(ratios: NDArray[Any], need: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the least and the largest of each run of so many ratios by size, row by row."""
+    """Return the smallest and largest of each run of `need` sorted ratios, row by row."""
     ordered = np.sort(ratios, axis=1)
     return ordered[:, : ordered.shape[1] - need + 1], ordered[:, need - 1 :]

@@ -1,10 +1,10 @@
 """
 Consumption on the project's side that a register does not record.
 
-A baseline register must not count too much (`corroborated_energy`); one of a charger, an auxiliary
-or a fuel meter not too little.  The integral of power is compared with the register's rise over
-each day and over the period.  If it is larger by the tolerance (two meters of class 2) and the
-errors of its samples, the power's value counts, without tolerance.
+A baseline register must not count too much (`corroborated_energy`); a register of a charger, an
+auxiliary or a fuel meter must not count too little.  The integral of power is compared with the
+register's rise over each day and over the period.  If it exceeds the rise by the tolerance (two
+meters of class 2) and its sampling errors, the integral is applied, without tolerance.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from mrv.registry.project import Project, Uncorroborated
 from mrv.rounding import exact_sum
 from mrv.texts import text
 
-# class and quantity: the gauge of its rate, and how many base units its unit comes to in an hour
+# by class and quantity: the gauge of its rate, and base units per unit and hour
 _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
-# steps in which a gauge may be rounded: watts of a kilowatt, litres an hour
+# possible resolutions of a gauge [W, mL/h]
 _ROUNDED = {"Wh": (1000.0, 100.0, 10.0), "mL": (1000.0, 100.0, 10.0)}
 _STARTING = 0.001
-# an integral's least, and what binary fractions of a step may be off by
+# minimum number of samples of an integral; tolerance for binary fractions of a step
 _LEAST_SAMPLES, _BINARY = 2, 1e-6
-# the register shows samples to be off by more than their own spread does: up to so many times
+# maximum factor by which sampling errors are enlarged to their scatter against the register
 _MOST_SCATTER = 2.0
-# a step of the register that is longer is spread over days, and says nothing of each
+# a longer register step is distributed over days, and states nothing about single days
 _SPREAD_US = 2 * HOUR_US
 
 
@@ -94,7 +94,7 @@ class UnreportedUse(Scan):
                     )
 
     def _hidden(self, block: Frame, of: slice, index: int, channel: _Channel) -> Int64:
-        """Return by interval how far what arrived under an exchanged register's name exceeds it."""
+        """Return the excess of readings sent under an exchanged register's name, by interval."""
         (value,) = self.laid_out(index, channel.quantity, "value")
         more = np.zeros_like(value)
         for inside, under in self.exchanged(block, of, index, channel.register):
@@ -120,7 +120,7 @@ class UnreportedUse(Scan):
         names = "value", "measured_us", "estimated_us"
         value, measured_us, estimated_us = self.laid_out(index, channel.quantity, *names)
         whole = measured_us + estimated_us == INTERVAL_US
-        # half more than the usual step of samples, and an hour at most
+        # 1.5 times the usual time between samples; at least 15 minutes, at most an hour
         longest_us = min(max(int(np.median(np.diff(at_us))) * 3 // 2, INTERVAL_US), HOUR_US)
         seen = gauged.known & whole & ~self.longer(at_us, longest_us)
         if not seen.any():

@@ -1,5 +1,5 @@
 """
-Ex-ante estimates of planned systems.
+Ex-ante estimates of planned systems: their types, and the estimate of each id.
 
 An estimate is never a claim: it is stored as `expected` of a project and compared with the meters
 later.  Reductions follow from the equation of the methodology.
@@ -7,25 +7,100 @@ later.  Reductions follow from the equation of the methodology.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from importlib import import_module
 from types import MappingProxyType
+from typing import Any, Literal
 
 from mrv.errors import MethodologyError
-from mrv.exante import ev_bus, pv
-from mrv.exante.model import Estimate, Outcome, assumptions
 from mrv.methodologies import compute, filled
 from mrv.methodologies import load as methodologies
-from mrv.model import Factors, Methodology
-from mrv.parameters import Inputs, read
+from mrv.model import Factors, Methodology, Reductions
+from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec, Spec, read
 from mrv.registry import programme_systems as systems
 
-__all__ = ["estimate", "find", "load"]
+__all__ = ["Assumption", "Estimate", "Flag", "Outcome", "estimate", "find", "load"]
+
+# files of this folder with a model of their own, which declare `ESTIMATE`
+_MODELS = ("pv", "ev_bus")
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """
+    An inconsistency in a plan; `text` names the values and the remedy.
+
+    Severity `impossible`: no plant can do this; `check`: the value needs review.
+    """
+
+    about: str
+    severity: Literal["impossible", "check"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """A value used in the estimate: given by the user, or a default."""
+
+    name: str
+    value: Fraction | int | str
+    unit: str
+    given: bool
+    source: str
+    certainty: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    Result for one year of the planned system.
+
+    `energy_kwh` is None where the system generates no electricity, or an unknown amount;
+    `reductions` is None with it.  `uncertainty_percent` is one standard deviation.  `withheld`: why
+    it cannot be used as `expected`. `figures`: further results of the model, with the unit in the
+    name.
+    """
+
+    method: str
+    energy_kwh: int | None
+    reductions: Reductions | None
+    uncertainty_percent: Fraction | None = None
+    withheld: str | None = None
+    flags: tuple[Flag, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One kind of planned system: its inputs and its model."""
+
+    id: str
+    title: str
+    reference: str
+    notes: str
+    inputs: Spec
+    compute: Callable[[Inputs, Factors, str], Outcome]
+
+
+def assumptions(spec: Spec, inputs: Inputs, values: set[str]) -> Iterator[Assumption]:
+    """Return every simple input with the value used; `given` are the keys not by default."""
+    for key, item in spec.items():
+        if key not in inputs:
+            continue
+        if isinstance(item, ParameterSpec):
+            # how sure a default is, its source says; a value from the plan is the planner's
+            certainty = "" if key in values else item.certainty.strip("[]")
+            yield Assumption(key, inputs[key], item.unit, key in values, item.source, certainty)
+        elif isinstance(item, ChoiceSpec):
+            yield Assumption(key, inputs[key], "", key in values, item.source, "")
 
 
 def load() -> Mapping[str, Estimate]:
     """Return estimates by id: systems with their own model, then every methodology."""
-    own = (pv.ESTIMATE, ev_bus.ESTIMATE)
+    own = [import_module(f"{__name__}.{name}").ESTIMATE for name in _MODELS]
     every = {m.id: _of_methodology(m) for m in methodologies().values()}
     return MappingProxyType({e.id: e for e in own} | every)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from mrv.exante.model import Estimate, Flag, Outcome
+from mrv.exante import Estimate, Flag, Outcome
 from mrv.methodologies import evaluate, find, hypothetical
 from mrv.model import Factors
 from mrv.parameters import Inputs, ParameterSpec, Spec

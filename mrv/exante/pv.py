@@ -18,7 +18,7 @@ from math import isqrt
 from typing import Any
 
 from mrv.errors import MethodologyError
-from mrv.exante.model import Estimate, Flag, Outcome
+from mrv.exante import Estimate, Flag, Outcome
 from mrv.exante.sun import Plant, Roof, Year, year
 from mrv.methodologies import evaluate, find
 from mrv.model import Factors, Reductions

@@ -12,24 +12,27 @@ from datetime import date
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
+from math import floor, log10
 from types import MappingProxyType
 from typing import Any
 
 from mrv.errors import MethodologyError
 from mrv.method_lives import not_computed
-from mrv.methodologies._shared import abroad, hosted
+from mrv.methodologies._shared import abroad, diesel, hosted
 from mrv.model import Activity, Factor, Factors, Methodology, Reductions
 from mrv.parameters import Inputs, ParameterSpec, Spec, read
-from mrv.steps import reduction
+from mrv.steps import reduction, steps
 
 # Kinds of factors of the grid: what it emits, and the low references for what is avoided.
 GRID = "grid"
 REFERENCE = "jcm-vn-am007."
 DIRECTION = "direction of factors"
+_DIESEL_DIGITS = 2
 
 __all__ = [
     "abroad",
     "compute",
+    "diesel_litres",
     "evaluate",
     "filled",
     "find",
@@ -273,3 +276,24 @@ def unit_reductions(
     """
     unit = [Activity(role, params, Fraction(1))]
     return methodology.reductions(methodology.inputs_of(unit, parameters, factors, year), factors)
+
+
+def diesel_litres(tonnes: Fraction, factors: Factors) -> int | None:
+    """
+    Return the litres of diesel that emit the same CO2 when burnt, rounded down to two digits; None
+    for less than a litre. [L]
+
+    The fuel's density and the upper bounds of its calorific value and carbon content (IPCC 2006
+    Guidelines, volume 2, tables 1.2 and 1.4) give a low value.
+
+    For illustration only: not used in statements or calculations.
+
+    `tonnes`: [tCO2]
+    `factors`: published factors.
+    """
+    burnt: Fraction = steps(diesel()).values({"diesel_l": Fraction(1)}, factors)["fuel_t"]
+    litres = tonnes / burnt
+    if litres < 1:
+        return None
+    step = int(10 ** max(0, floor(log10(floor(litres))) + 1 - _DIESEL_DIGITS))
+    return floor(litres / step) * step

@@ -8,36 +8,34 @@ from fractions import Fraction
 from typing import Any
 
 from mrv.countries import FIRST_COUNTRY, ruling
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
     CLOSER,
     DESIGN_MASS,
     DESIGN_PER_T,
+    DIESEL,
+    EF_GRID,
     FUEL_ROLE,
     G_PER_T,
+    GWP_N2O,
+    LEAKAGE,
     LEAKAGE_YEARLY,
+    LOSSES,
     LOSSES_LIVE,
+    OUTPUT_EVIDENCE,
+    POWER,
     POWER_ROLE,
     SURE,
+    TYPE_III,
     built_for_mass,
+    diesel,
     diesel_l,
+    drawn,
     grid,
     losses,
     part_of_year,
     power_mwh,
     warming,
     yearly,
-)
-from mrv.methodologies._shared import (
-    DIESEL,
-    EF_GRID,
-    GWP_N2O,
-    LEAKAGE,
-    LOSSES,
-    OUTPUT_EVIDENCE,
-    POWER,
-    TYPE_III,
-    diesel,
-    drawn,
 )
 from mrv.methodologies._waste import CLIMATES, DEGRADABLE, MOST_YEARS, SITE
 from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, RoleNeeds

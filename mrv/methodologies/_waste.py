@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
     DESIGN_COD,
     DESIGN_FLOW,
     DESIGN_PER_M3,
+    EF_GRID,
+    GWP_CH4,
+    LEAKAGE,
     LEAKAGE_YEARLY,
+    LOSSES,
     LOSSES_LIVE,
     ML_PER_M3,
     built_for_flow,
@@ -22,7 +26,6 @@ from mrv.methodologies._live import (
     warming,
     yearly,
 )
-from mrv.methodologies._shared import EF_GRID, GWP_CH4, LEAKAGE, LOSSES
 from mrv.model import Activity, Factors, RoleNeeds
 from mrv.parameters import ChoiceSpec, Inputs, ListSpec, ParameterSpec, Spec
 from mrv.service_bounds import Capacity, Consumption

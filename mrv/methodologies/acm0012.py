@@ -15,21 +15,27 @@ from fractions import Fraction
 from itertools import pairwise
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
     DESIGN_MASS,
+    DIESEL,
+    EF_GRID,
     FUEL_ROLE,
+    FUELS,
     G_PER_T,
+    LOSSES,
     LOSSES_LIVE,
+    POWER,
     POWER_ROLE,
     WH_PER_MWH,
     any_role,
+    diesel,
     diesel_l,
+    drawn,
     grid,
     import_is_metered,
     losses,
     total,
 )
-from mrv.methodologies._shared import DIESEL, EF_GRID, FUELS, LOSSES, POWER, diesel, drawn
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec, Plausible
 from mrv.service_bounds import Capacity, Related

@@ -16,18 +16,20 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
     DESIGN_FLOW,
     DESIGN_PER_M3,
     EF_BOTH,
+    EF_GRID,
     ML_PER_M3,
+    OUTPUT_EVIDENCE,
+    POWER,
     POWER_ROLE,
     SURE,
     built_for_flow,
     power_mwh,
     total,
 )
-from mrv.methodologies._shared import EF_GRID, OUTPUT_EVIDENCE, POWER
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Consumption, Related

@@ -18,8 +18,14 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import POWER_ROLE, WH_PER_MWH, import_is_metered, total
-from mrv.methodologies._shared import EF_GRID, NOTHING
+from mrv.methodologies._shared import (
+    EF_GRID,
+    NOTHING,
+    POWER_ROLE,
+    WH_PER_MWH,
+    import_is_metered,
+    total,
+)
 from mrv.model import (
     DECLARED,
     TECHNOLOGY,

@@ -13,8 +13,15 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import EF_BOTH, SECONDS_PER_HOUR, or_published
-from mrv.methodologies._shared import EF_GRID, LOSSES, NOTHING, TYPE_II
+from mrv.methodologies._shared import (
+    EF_BOTH,
+    EF_GRID,
+    LOSSES,
+    NOTHING,
+    SECONDS_PER_HOUR,
+    TYPE_II,
+    or_published,
+)
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Related

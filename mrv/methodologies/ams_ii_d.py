@@ -12,27 +12,25 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
     CLOSER,
     DESIGN_MASS,
     DESIGN_PER_T,
     EF_BOTH,
+    EF_GRID,
     G_PER_T,
+    LEAKAGE,
     LEAKAGE_YEARLY,
+    OUTPUT_EVIDENCE,
+    POWER,
     POWER_ROLE,
+    PRODUCTION,
+    PRODUCTION_BEFORE,
     SURE,
+    TYPE_II,
     part_of_year,
     power_mwh,
     total,
-)
-from mrv.methodologies._shared import (
-    EF_GRID,
-    LEAKAGE,
-    OUTPUT_EVIDENCE,
-    POWER,
-    PRODUCTION,
-    PRODUCTION_BEFORE,
-    TYPE_II,
 )
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec

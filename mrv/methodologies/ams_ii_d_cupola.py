@@ -13,24 +13,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
+    EF_GRID,
     G_PER_T,
+    LEAKAGE,
     LEAKAGE_YEARLY,
+    LOSSES,
     LOSSES_LIVE,
+    OUTPUT_EVIDENCE,
+    POWER,
+    PRODUCTION,
+    PRODUCTION_BEFORE,
     grid,
     losses,
     part_of_year,
     power_mwh,
     total,
-)
-from mrv.methodologies._shared import (
-    EF_GRID,
-    LEAKAGE,
-    LOSSES,
-    OUTPUT_EVIDENCE,
-    POWER,
-    PRODUCTION,
-    PRODUCTION_BEFORE,
 )
 from mrv.methodologies.ams_ii_d import (
     BUILT,

@@ -16,15 +16,17 @@ from fractions import Fraction
 
 from mrv.errors import MethodologyError
 from mrv.methodologies._degree_days import Line, fit, lower_bound, predicted
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
     EF_BOTH,
+    EF_GRID,
+    POWER,
     POWER_ROLE,
     SECONDS_PER_DAY,
+    TYPE_II,
     gaining_part_of_year,
     power_mwh,
     total,
 )
-from mrv.methodologies._shared import EF_GRID, POWER, TYPE_II
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions, RoleNeeds
 from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.rounding import significant

@@ -13,28 +13,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
     DESIGN_MASS,
     DESIGN_PER_T,
+    DIESEL,
     EF_BOTH,
+    EF_GRID,
     FUEL_ROLE,
     G_PER_T,
     OUTPUT_ROLE,
+    PLASTIC,
+    POWER,
     POWER_ROLE,
+    TYPE_III,
     built_for_mass,
     diesel_l,
     power_mwh,
     powered,
-    total,
-)
-from mrv.methodologies._shared import (
-    DIESEL,
-    EF_GRID,
-    PLASTIC,
-    POWER,
-    TYPE_III,
     primary,
     recycled,
+    total,
     virgin,
 )
 from mrv.model import Activity, Factors, Methodology

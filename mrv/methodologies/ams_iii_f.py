@@ -15,8 +15,7 @@ from collections.abc import Sequence
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import _composting
-from mrv.methodologies._live import G_PER_T, gaining_part_of_year, total
-from mrv.methodologies._shared import NOTHING
+from mrv.methodologies._shared import G_PER_T, NOTHING, gaining_part_of_year, total
 from mrv.methodologies._waste import BY_YEAR, DECAY, SITE, decay
 from mrv.model import Activity, Factors, Methodology
 from mrv.parameters import Inputs

@@ -13,8 +13,7 @@ from fractions import Fraction
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import _composting
-from mrv.methodologies._live import G_PER_T
-from mrv.methodologies._shared import NOTHING
+from mrv.methodologies._shared import G_PER_T, NOTHING
 from mrv.methodologies._waste import BY_MONTH, DECAY, SITE, decay, given_off
 from mrv.model import GAINING, LENGTH, MONTH, PERIOD, Activity, Factors, Methodology
 from mrv.parameters import Inputs, ListSpec, ParameterSpec

@@ -17,8 +17,16 @@ from fractions import Fraction
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import _waste as water
-from mrv.methodologies._live import ML_PER_M3, POWER_ROLE, total
-from mrv.methodologies._shared import LEAKAGE, OUTPUT_EVIDENCE, POWER, TYPE_III, drawn
+from mrv.methodologies._shared import (
+    LEAKAGE,
+    ML_PER_M3,
+    OUTPUT_EVIDENCE,
+    POWER,
+    POWER_ROLE,
+    TYPE_III,
+    drawn,
+    total,
+)
 from mrv.model import Activity, Agreement, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.rounding import decimal_text

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mrv.methodologies import _waste as water
-from mrv.methodologies._live import POWER_ROLE
-from mrv.methodologies._shared import LEAKAGE, OUTPUT_EVIDENCE, POWER, TYPE_III, drawn
+from mrv.methodologies._shared import LEAKAGE, OUTPUT_EVIDENCE, POWER, POWER_ROLE, TYPE_III, drawn
 from mrv.model import Activity, Factors, Methodology
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.steps import Step, steps

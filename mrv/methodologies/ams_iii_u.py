@@ -15,15 +15,24 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
     CLOSER,
     DESIGN_PER_PIECE,
     DESIGN_PIECES,
+    DIESEL,
+    EF_GRID,
     FUEL_ROLE,
+    LEAKAGE,
     LEAKAGE_YEARLY,
+    LOSSES,
     LOSSES_LIVE,
+    OUTPUT_EVIDENCE,
+    POWER,
     POWER_ROLE,
     SURE,
+    TYPE_III,
+    YEARS_SINCE,
+    diesel,
     diesel_l,
     grid,
     losses,
@@ -32,17 +41,6 @@ from mrv.methodologies._live import (
     power_mwh,
     total,
     yearly,
-)
-from mrv.methodologies._shared import (
-    DIESEL,
-    EF_GRID,
-    LEAKAGE,
-    LOSSES,
-    OUTPUT_EVIDENCE,
-    POWER,
-    TYPE_III,
-    YEARS_SINCE,
-    diesel,
 )
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, MapSpec, ParameterSpec

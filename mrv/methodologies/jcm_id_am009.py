@@ -15,8 +15,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from mrv.methodologies._live import DESIGN_FLOW, ML_PER_M3, POWER_ROLE, any_role, grid, power_mwh
-from mrv.methodologies._shared import EF_GRID, FUEL, FUELS, NOTHING, POWER
+from mrv.methodologies._shared import (
+    DESIGN_FLOW,
+    EF_GRID,
+    FUEL,
+    FUELS,
+    ML_PER_M3,
+    NOTHING,
+    POWER,
+    POWER_ROLE,
+    any_role,
+    grid,
+    power_mwh,
+)
 from mrv.model import (
     Activity,
     Agreement,

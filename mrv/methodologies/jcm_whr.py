@@ -14,8 +14,7 @@ from calendar import isleap
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrv.methodologies._live import WH_PER_MWH, part_of_year, total
-from mrv.methodologies._shared import EF_GRID
+from mrv.methodologies._shared import EF_GRID, WH_PER_MWH, part_of_year, total
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.steps import Step, steps

@@ -12,26 +12,24 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import (
+from mrv.methodologies._shared import (
     CLOSER,
     DESIGN_PER_PIECE,
     DESIGN_PIECES,
-    EF_BOTH,
-    FUEL_ROLE,
-    POWER_ROLE,
-    SURE,
-    diesel_l,
-    power_mwh,
-    total,
-)
-from mrv.methodologies._shared import (
     DIESEL,
+    EF_BOTH,
     EF_GRID,
+    FUEL_ROLE,
     OUTPUT_EVIDENCE,
     POWER,
+    POWER_ROLE,
+    SURE,
     TYPE_III,
+    diesel_l,
+    power_mwh,
     primary,
     recycled,
+    total,
 )
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, MapSpec, ParameterSpec

@@ -13,8 +13,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._live import FUEL_ROLE, SECONDS_PER_DAY, diesel_l, or_published, warming
-from mrv.methodologies._shared import DIESEL, GWP_CH4, GWP_N2O, TYPE_III, diesel
+from mrv.methodologies._shared import (
+    DIESEL,
+    FUEL_ROLE,
+    GWP_CH4,
+    GWP_N2O,
+    SECONDS_PER_DAY,
+    TYPE_III,
+    diesel,
+    diesel_l,
+    or_published,
+    warming,
+)
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.steps import Published, Step, steps

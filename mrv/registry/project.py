@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
-from mrv.parameters.evidence import RequiredGrades
+from mrv.parameters import RequiredGrades
 from mrv.registry import Sample, Survey
 from mrv.registry.monitoring_plan import Version
 from mrv.texts import Text

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ingest.model import HOUR_US
 from mrv.calendar import days, instant_us, local_date
-from mrv.documents import UNSET, Proof, UnsetType, words_of, write
+from mrv.documents import UNSET, Issuer, Proof, UnsetType, words_of, write
 from mrv.documents.monitoring import MonitoredParameter, PlanVersion
 from mrv.documents.statement import Claims
 from mrv.registry.calibration import class_percent
@@ -343,14 +343,22 @@ def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield who prepared and who verified, when, and with which key."""
     statement, opinion = facts.stated, facts.opinion
     proof = first_proof(statement.proof)
-    yield words["preparer"], statement.issuer.name if statement.issuer else None
+    yield words["preparer"], _signer(facts, statement.issuer)
     yield words["signed_at"], words.moment(proof.created, facts.timezone) if proof else None
     yield words["preparer_key"], proof.verification_method if proof else None
     if opinion is not None:
         theirs = first_proof(opinion.proof)
-        yield words["verifier"], opinion.issuer.name
+        yield words["verifier"], _signer(facts, opinion.issuer)
         yield words["verified_at"], words.moment(opinion.valid_from, facts.timezone)
         yield words["verifier_key"], theirs.verification_method if theirs else None
+
+
+def _signer(facts: Facts, issuer: Issuer | UnsetType) -> str | None:
+    """Return a signer's organisation and the name of its key."""
+    if issuer is UNSET:
+        return None
+    organisation = facts.organisation(issuer)
+    return organisation if organisation == issuer.name else f"{organisation} ({issuer.name})"
 
 
 def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:

@@ -16,8 +16,7 @@ from math import ceil, floor
 from typing import Any
 
 from mrv.documents.verification import SampledDay, SamplingList
-from mrv.report.translations import DASH, SHOWN
-from mrv.report.words import Words
+from mrv.report.words import DASH, SHOWN, Words
 
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 MOST = 10_000

@@ -17,9 +17,10 @@ from mrv.documents.verification import Conclusion
 from mrv.methodologies import find
 from mrv.registry import Declared, Design, Event, Stratum, Survey, of_survey, required
 from mrv.report.blocks import Block, chapter, note, paragraph, table, together
-from mrv.report.translations import (
+from mrv.report.words import (
     DASH,
     SHOWN,
+    Words,
     compared_quantity,
     described,
     found_words,
@@ -27,7 +28,6 @@ from mrv.report.translations import (
     quality_test,
     witness,
 )
-from mrv.report.words import Words
 from mrv.rounding import plain_text
 
 # of the columns: whose it is, what, from, value, unit, source

@@ -23,8 +23,7 @@ from mrv.registry.monitoring_plan import blank
 from mrv.report.audit_rows import anomalies, cadence_s
 from mrv.report.page import chapters
 from mrv.report.report_data import Facts
-from mrv.report.translations import DASH
-from mrv.report.words import Words
+from mrv.report.words import DASH, Words
 from mrv.rounding import plain_text
 from mrv.rules import titled
 from mrv.statement.conditions import reasoned, unanswered, unmet

@@ -35,7 +35,7 @@ Remedy = Literal["meter_correction", "value_correction", "restored_value", "year
                  "site_visit", "issuer_confirmation", "approval", "publication", "withdrawal",
                  "earlier_statement", "plan_version", "registration"]  # fmt: skip
 STAGES: tuple[Stage, ...] = get_args(Stage)
-# groups of codes that the words of each language name
+# groups of codes that each language's words name
 CODES = ("label", "group", "stage", "severity", "effects", "asks", "needs")
 
 
@@ -43,11 +43,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """
     Rule of the catalogue: its stage, its effects, and how its finding is resolved.
 
-    `severity`: severity where its tonnes are at least 0.5 % of the reduction.
-    `asks`, `needs`: conditions for the rule to apply; evidence or entries that settle a finding.
-    Codes of the words.
+    `severity`: severity if its tonnes are at least 0.5 % of the reduction.
+    `asks`: codes of the conditions for the rule to apply.
+    `needs`: codes of the evidence or entries that resolve a finding.
     `source`: source of the rule; [M] marks a source that was not read.
-    `since`: the first rule set that has it: 1 is release 0.1.0.
+    `since`: first rule set that contains it; rule set 1 is that of release 0.1.0.
     `programme`: a requirement of the programme, whose severity does not depend on the tonnes.
     """
 
@@ -116,7 +116,7 @@ def remedy_of(name: str, language: str = "en") -> str:
 
 
 def needs_of(name: str) -> tuple[Remedy, ...]:
-    """Return the codes of what settles a rule's finding; none for a methodology's condition."""
+    """Return the codes of remedies for a rule's finding; none for a methodology's condition."""
     return rules()[name].needs if name in rules() else ()
 
 

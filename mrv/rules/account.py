@@ -1,13 +1,14 @@
 """
-Emission account of a period: counted parameters, factors and quantities, priced by the methodology.
+Emission account of a period: counted parameters, factors and quantities, and their tonnes.
 
 Parameters start as measured (`plausible_values`).  Then effects of rules apply: fixed values,
 bounds (each if more conservative), minima from quantities, rejected factors.
 
-For a quantity on both sides, such as composted waste, a gap can have either effect.  Each part with
-missing data is priced with the lost quantity as zero and as the maximum; each year takes the lowest
-reduction of: zero for all, the maximum for the parts where it is conservative, the maximum for all.
-While a role with project emissions has no device, nothing counts on either side.
+For a quantity on both sides, such as composted waste, a gap may raise or lower the reduction.  Each
+part with missing data is calculated with the lost quantity as zero and as the maximum.  Each year
+takes the lowest reduction of three cases: zero for all parts, the maximum for the parts where it is
+conservative, the maximum for all.  While a role with project emissions has no device, nothing
+counts on either side.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def check_costed(
     project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
 ) -> None:
     """
-    Refuse a period in which emissions that are deducted lack one of their meters.
+    Refuse a period in which a role with project emissions has no meter.
 
     Raises PeriodError with the device, the time, and the roles without a device.
     """
@@ -177,7 +178,7 @@ class Account:
     """
     Emission account of a period: its reductions with given quantities, parameters and factors.
 
-    `entered`: counted quantities by device, with the measured power.
+    `entered`: counted quantities by device, with measured power in place of the entered one.
     `measured`: measured or entered parameters, bounded by earlier stages.
     `stated`: counted parameters, as listed in the statement.
     `how`: origin of each parameter not counted as entered; texts of `mrv.rules.effects`.
@@ -361,7 +362,7 @@ class Account:
     def comes_to(
         self, parameters: Inputs, book: Factors, views: Sequence[Monitored] | None = None
     ) -> Fraction:
-        """Return the reduction of the period with given parameters and factors. [tCO2e]"""
+        """Return the reduction of the period with given parameters, factors and devices. [tCO2e]"""
         meters = self.entered if views is None else views
         return added(self._reductions(self._inputs(meters, parameters, book), book)).reduction_t
 

@@ -4,9 +4,9 @@ Rule MTR-07: design capacity of a plant, its design load, and its electricity.
 A flow, mass or load reported only by the plant's own meters is limited by the documented ex-ante
 design capacity.  In each stretch of about a week, at most the capacity of its days is credited; a
 single day may exceed it, as after rain.  Water above the limit is credited in a week whose load
-does not exceed the load at capacity, as it is diluted by rain.  If less than a fifth of the
-capacity was delivered over the period, the capacity may be another plant's; then the service is
-limited by its electricity according to the design. These are tonne's own rules.
+does not exceed the load at capacity, as rain diluted it.  If less than a fifth of the capacity was
+delivered over the period, the document may describe another plant; then the service is limited by
+its electricity according to the design.  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from mrv.service_bounds import Capacity, Consumption
 from mrv.texts import Text, text
 
 _LEAST_LOAD = Fraction(1, 5)
-# shares of the design's electricity below which a load is no more than that carries, and below
-# which it is a finding: a plant that is built for storm water has stronger water when it is dry
+# shares of the load for which the electricity suffices by design: below the first the load is
+# limited, below the second it is a finding (a plant for storm water has stronger water when dry)
 _CARRIED, _SURE = Fraction(2, 3), Fraction(19, 20)
 _DAY_US = 24 * HOUR_US
 _LONGEST_YEAR = 366
-# beyond a register: of a week by its service (MTR-05), of the period by its own power (MTR-04)
+# charges above a register: by a week's service (MTR-05), by the period's own power (MTR-04)
 CHARGES = (Kind.CONSUMPTION, Kind.SERVICE)
 
 
@@ -74,7 +74,7 @@ def at_capacity(there: Sequence[Monitored], capacity: Capacity, parameters: Inpu
 
 
 def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -> frozenset[str]:
-    """Return the capacities that set no limit, since less than a fifth of them was delivered."""
+    """Return the capacities that set no limit, as less than a fifth of each was delivered."""
     result = set()
     for capacity in facts.methodology.capacities:
         there = serving(facts.views, capacity)
@@ -90,7 +90,7 @@ def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -
 
 
 def _below_fifth(methodology: Methodology, capacity: Capacity, rate: Fraction) -> Text:
-    """Return the text on a capacity that is no limit, since less than a fifth was delivered."""
+    """Return the text on a capacity that is no limit, as less than a fifth was delivered."""
     unit = methodology.parameters[capacity.parameter].unit
     return text("MTR-07.below_fifth", value=figure(rate), unit=unit, parameter=capacity.parameter)
 
@@ -102,8 +102,8 @@ def used_of(
     """
     Return a meter's use in a run of weeks, with charges for lost time and by service. [base units]
 
-    Where a plant's meter is missing for less than half of the time, its mean rate applies to that
-    time, as its highest rate would allow any service.
+    If a plant's meter lacks data for less than half of the time, its mean rate applies to that
+    time: its highest rate would allow any service.
     """
     stretches, rate = meter.stretches[first:last], meter.rate or Fraction(0)
     time, lost, value = (sum(s.time_us for s in stretches), sum(s.lost_us for s in stretches),
@@ -208,7 +208,7 @@ def design_capacity(facts: Facts) -> Iterator[Judged]:
         severity: Severity | None = None
         if not texts and delivered < _LEAST_LOAD * whole:
             texts.append(_below_fifth(facts.methodology, item, capacity * delivered / whole))
-            severity = "CL"  # a plant may be used little
+            severity = "CL"  # a plant may operate far below its capacity
         severity = "observation" if texts and all(covered.values()) else severity
         yield RuleReport(not texts, tuple(texts or diluted), severity)
 
@@ -226,10 +226,10 @@ def _thinned(
         return False
     laboratory = means(facts.supporting.samples, facts.methodology)
     if laboratory.get(strong, channel.value) < channel.value:
-        # weak water would be paid by other samples' strength
+        # its weak water would be credited with the strength of other samples
         return False
     begin, end = facts.span_us(week, week + 1)
-    # a day counts in the stretch that holds its middle
+    # a day belongs to the stretch that contains its middle
     within = [begin <= (d.from_us + d.to_us) // 2 < end for d in channel.days]
     inside = _strength(d for d, there in zip(channel.days, within, strict=True) if there)
     outside = _strength(d for d, there in zip(channel.days, within, strict=True) if not there)
@@ -297,7 +297,7 @@ def design_load(facts: Facts) -> Iterator[Judged]:
 
 
 def _beyond_severity(facts: Facts, capacity: Capacity, texts: list[Text]) -> Severity | None:
-    """Return the severity where a plant is used little, or uses less than its design."""
+    """Return the severity if a plant operates far below capacity, or below its design use."""
     taken, codes = consumption_of(facts.methodology, capacity), {each.code for each in texts}
     if codes == {"MTR-07.below_fifth"}:
         return "CL"
@@ -313,8 +313,8 @@ def _powered(
     """
     Return inputs with a load limited by the electricity for it, and texts.
 
-    Rain dilutes the inflow without increasing load or electricity.  A stronger load in a
-    laboratory's results counts as long as the pumps moved it.
+    Rain dilutes the inflow without increasing load or electricity.  A higher load by a laboratory's
+    results counts if the electricity suffices to pump the water.
     """
     method = facts.methodology
     taken = consumption_of(method, capacity)

@@ -62,7 +62,7 @@ from mrv.rules.published import compared_kinds, stating
 from mrv.rules.values import apply_required_grades
 from mrv.texts import text
 
-# consumption by unit of service that no such project has
+# rule of a specific consumption outside the plausible range
 PLAUSIBLE = "MTR-05"
 
 
@@ -94,7 +94,7 @@ def close(
     """
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
-    # by every value that is tried, too: who closes again needs all factors that were looked at
+    # also factors of tried values: a recalculation needs every factor that was compared
     looked = Ledger(within(factors, grid_of(project)))
     engine = Engine(project, fleet, calibrations, rows, (from_us, to_us), looked)
     closing = _Closing(engine, carried_ug)
@@ -125,7 +125,7 @@ class _Closing:
         self._known: dict[str, Passed] = {}
 
     def _passed(self, project: Project, supporting: SupportingData) -> Passed:
-        """Return the evaluation of the rules with given values, each calculated once."""
+        """Return the evaluation of the rules with given values; calculated once for each."""
         key = repr((
             sorted(project.parameters.items()),
             [(b.device, b.role, sorted(b.params.items())) for b in project.devices],
@@ -140,10 +140,10 @@ class _Closing:
         return self._passed(project, supporting).account.net_gross_ug
 
     def chosen(self, project: Project, supporting: SupportingData) -> tuple[Passed, list[Finding]]:
-        """Return a pass with the most conservative registered, issued and entered values."""
+        """Return the evaluation with the most conservative values: registered, issued, entered."""
         period_us, result = self._engine.period_us, list[Finding]()
         if supporting.fixed and supporting.accounting > FIRST:
-            # an issued bound of a value that is out of range still, was no change of the value
+            # an issued bound of a value that is still out of range is no change of the value
             bounded, _, _ = keep_plausible(project, supporting, period_us, self._net_gross_ug)
             supporting = replace(supporting, fixed=differing(supporting.fixed, bounded))
         if supporting.fixed or supporting.late:
@@ -212,7 +212,7 @@ class _Closing:
                 *silent_days(supporting, stated, account.as_read(stated), read, account.reduced),
             ),
             deductions=tuple(d for m in views for d in deductions(m, pricing, first=first)),
-            # after what the meters cost, which asks for factors too
+            # last, as the effects of the meters also use factors
             factors=tuple(factor_use(f, names) for f in _by_id(*account.ledger.used(), *named)),
             parameters=(
                 *parameter_uses(method, account.stated, views, first=first),

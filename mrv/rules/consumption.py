@@ -1,18 +1,19 @@
 """
 Rules MTR-05 and MTR-06: plausible consumption of a service, and the service that it allows.
 
-MTR-05: each week is evaluated separately.  Below the plausible range its upper
-end is charged, as either the service or the consumption may be wrong.  If a meter does not advance
-while others do, the project's highest specific use is charged.
+MTR-05: each week is evaluated separately.  If its specific use is below the plausible range, the
+upper end of the range is charged, as either the service or the consumption may be wrong.  If a
+meter does not advance while others do, the project's highest specific use is charged.
 
 MTR-06: within the range a distance, flow or mass may still be too high.  Its specific use is
 compared with the earlier one (issued statements of the last year, earlier parts of the period), and
-with type approval or design.  A part of about four weeks below a share of the higher of both counts
-only the service that its use allows at that rate, and is not added to the history.  The share is
-nine tenths for vehicles and half for a plant, as storm water dilutes the inflow.  If invoices agree
-with the use, a type approval (a test cycle) does not contradict a calibrated odometer: then all
-counts and is reported, down to four fifths of it; the history still applies.  A part with a
-multiple of that use is also reported.  These are tonne's own rules.
+with type approval or design.  A part of about four weeks below a share of the higher of both is
+credited only with the service that its use allows at that rate, and is not added to the history.
+The share is nine tenths for vehicles and half for a plant, as storm water dilutes the inflow.  If
+invoices agree with the use, a type approval (a test cycle) does not contradict a calibrated
+odometer: down to four fifths of the approved use, the whole service is credited and reported; the
+history still applies.  A part with a multiple of that use is also reported.  These are tonne's own
+rules.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ from mrv.rules.facts import Facts, node
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, text
 
-# batteries and tanks carry over from week to week; the whole range is asked of a period
+# lower end for a single week, as batteries and tanks carry over; a period has the whole range
 _STORED = Fraction(4, 5)
-# a part of which more than a tenth of its meters' time is lost says nothing of what is usual
+# maximum lost share of the meters' time, for a part to be added to the history
 _LOST = Fraction(1, 10)
 _Span = tuple[Fraction, Fraction]
 
@@ -89,7 +90,7 @@ def specific_consumption(facts: Facts) -> Iterator[Judged]:
                     facts.in_time(of.uses, *run, text("MTR-05.still", device=_names(facts, week)))
                 )
             if span is not None and specific > span[1]:
-                # the higher consumption is charged as it was measured: no finding
+                # a consumption above the range is charged as measured: no finding
                 above = {"value": figure(specific), "unit": of.unit, "most": figure(span[1])}
                 high.append(facts.in_time(of.uses, *run, text("MTR-05.above_range", **above)))
         if weeks:
@@ -147,7 +148,7 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """Return the minimum specific use of a week; the next week may record part of its use."""
+    """Return the minimum specific use of a week; part of its use may be recorded a week later."""
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -163,7 +164,7 @@ def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
-    """Return the charged device and part: one at standstill, else the year's first."""
+    """Return the device and part to be charged: a device at standstill, else the year's first."""
     year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
     users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
     ordered = [*(i for i in week.still if i in users), *users]
@@ -240,13 +241,13 @@ def _carried(
     used = Fraction(sum(u.used for u in facts.supporting.history))
     served = Fraction(sum(u.served for u in facts.supporting.history))
     devices = facts.of_role(*of.serves)
-    # what invoices state was delivered, whatever the design says that it takes
+    # an invoiced delivery is accepted, whatever its use by design
     settled = bool(devices) and all(facts.invoiced(facts.views[i]) for i in devices)
     invoiced = _invoiced_use(facts, of)
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
         usual = used / served if served and of.lowest else Fraction(0)
-        # a device without a value takes nothing of it: the others' bound it no less
+        # a device without a value counts as zero use, so that the bound by the others remains
         model = sum(
             (
                 models.get(m.device.id, Fraction(0)) * s.value / part.served
@@ -295,7 +296,7 @@ def _least_rate(
     """
     Return the minimum specific use, the rate applied below it, and whether both are historical.
 
-    With invoices of the use, history precedes the type approval, which is of a test cycle.
+    If the use is invoiced, the history has precedence over the type approval, a test cycle.
     """
     by_past, by_model = of.lowest * usual, (of.driven if invoiced else closer) * model
     if invoiced:
@@ -306,9 +307,9 @@ def _least_rate(
 
 def _invoiced_use(facts: Facts, of: Consumption) -> bool:
     """
-    Return whether invoices agree with the use of vehicles, and calibrated meters measured the rest.
+    Return whether the use of vehicles agrees with invoices, or is measured by calibrated meters.
 
-    A plant's delivery requires its own invoices, as it is sold or designed.
+    A plant's delivery requires invoices of its own, as it is sold or designed.
     """
     uses, serves = facts.of_role(*of.uses), facts.of_role(*of.serves)
     return (

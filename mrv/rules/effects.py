@@ -1,9 +1,9 @@
 """
 Effects of rules (bounds, parameter values, findings), and the quantities that satisfy them.
 
-Bounds are maxima (baseline side) or minima (project side), solved in one pass from intervals
-upwards, in the order of `Level`: at each node the tightest applies, and its parts are reduced in
-proportion. The result does not depend on the order of the bounds.
+Bounds are maxima (baseline side) or minima (project side).  They are solved in one pass from
+intervals upwards, in the order of `Level`: at each node the tightest applies, and its parts are
+reduced in proportion.  The result does not depend on the order of the bounds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mrv.rules.metering import Metered
 from mrv.texts import Text, Texts, text
 
 ZERO = Fraction(0)
-# how a parameter was come by that counts otherwise than entered
+# origin of a parameter that is not counted as entered
 LABORATORY, CHANNELS = text("how.laboratory"), text("how.channels")
 LOWER, CONSTANT = text("how.lower"), text("how.constant")
 UNMEASURED, UNSHOWN = text("how.unmeasured"), text("how.not_corroborated")
@@ -49,8 +49,8 @@ class Node(NamedTuple):
     """
     Quantities limited together by one cap.
 
-    `of`, `weeks`: indices of the devices in `Facts.metered`; run of weeks (end excluded), below
-    `PERIOD`.
+    `of`: indices of the devices in `Facts.metered`.
+    `weeks`: run of weeks, end excluded, for levels below `PERIOD`.
     """
 
     level: Level
@@ -63,9 +63,9 @@ class Cap:
     """
     Upper limit of a node on the baseline side, and the reason. [base units]
 
-    `moves_weeks` False: the sums of weeks that other rules use do not include this limit, such as
-    hours of dimmed lamps. `share`: minimum share of the metered quantity within other limits that
-    this one leaves.
+    `moves_weeks`: whether the weekly sums that other rules use include this limit (not for hours of
+    dimmed lamps).
+    `share`: minimum share of the quantity within other limits that remains after this limit.
     """
 
     node: Node
@@ -98,7 +98,7 @@ class Exclude:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetAside:
-    """Energy of each interval certified by another scheme. [Wh]"""
+    """Energy certified by another scheme, by interval. [Wh]"""
 
     of: int
     certificate: str
@@ -114,7 +114,7 @@ class Floor:
 
     `part`: index of the part among the device's parts.
     `week`: for that week only; None: the whole part.
-    `invoiced`: invoiced quantity beyond the counted one, including gaps and errors.
+    `invoiced`: whether it is an invoiced quantity above the counted one, gaps and errors included.
     `span_us`: its time. [us UTC]
     """
 
@@ -139,7 +139,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Value of a parameter, applied if it gives the lower reduction."""
+    """Value of a parameter, applied if it gives a lower reduction."""
 
     parameter: str
     value: Fraction
@@ -168,7 +168,7 @@ class NoReduction:
 
 
 _OfDevice = CapEach | Exclude | SetAside | Floor
-# each takes the id of its rule (`Ruled.add`), which the statement names
+# `Ruled.add` sets the id of the rule of each, which the statement names
 Bounding = Cap | _OfDevice
 Effect = Bounding | Fix | Bound | Least | Withheld | NoReduction
 
@@ -196,7 +196,7 @@ def reported(
         yield RuleReport(False, said, severity, priced)
 
 
-# what a rule yields; a text alone is of a requirement that is not met
+# results of a rule; a text alone reports a requirement that is not met
 Judged = Effect | RuleReport | Text
 # ex-ante cap of a role's counted quantity, by role and calendar year [base units]
 Design = Mapping[tuple[str, int], Fraction]
@@ -244,7 +244,7 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
             mine[effect.of].append(effect)
     devices = [_Device(metered, mine[i]) for i, metered in enumerate(metered)]
     seen: list[list[Fraction]] = []
-    # weeks that other rules read first, then what does not move them
+    # first the limits of weeks that other rules use, then the other limits
     for still in (False, True):
         for node, cap in caps:
             if cap.moves_weeks is not still:
@@ -256,7 +256,7 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
     for (role, year), maximum in design.items():
         of = [(i, j) for i, j, p in parts if views[i].bound.role == role and p.year == year]
         _cap_counted(views, of, maximum)
-    # what a share is of is the same for all, whichever is taken off first
+    # all shares refer to the same quantity, in any order of deductions
     counted = [
         replace(b, at_most=max(b.at_most, b.share * sum(views[i].counts for i in b.node.of)))
         for b in bounds if b.node.level > Level.PERIOD
@@ -289,7 +289,7 @@ class _Device:
     ) -> None:
         self.metered = metered
         self.kept = metered.whole.value
-        # what bounds of intervals take off
+        # deductions by limits of intervals
         self.above: list[tuple[Exclude | CapEach, Int64]] = []
         out = [e for e in mine if isinstance(e, Exclude)]
         self.excluded = min(out, key=lambda e: e.reason) if out else None

@@ -4,9 +4,9 @@ Evaluation of the rules: rows are read once, each rule is evaluated once, stage 
 A rule uses the results of earlier stages only, so the rules of a stage can be evaluated in any
 order.  The account is priced only if a rule or its deduction needs it.
 
-Users of a common meter (MTR-02): together they count no more on the baseline side, and no less on
-the project side, than the common meter measured, each in proportion to its own meter.  In time with
-a missing meter the ratio of the known time applies.
+Users of a common meter (MTR-02): their sum counts at most the common meter's quantity on the
+baseline side, and at least that on the project side, each in proportion to its own meter.  If a
+meter lacks data, the ratio of the time with data applies.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from mrv.rules.plausible_values import sampled
 from mrv.rules.service_evidence import built_for
 from mrv.texts import Text, devices_of, lines, text, texts_of
 
-# of the time that all have to know
+# minimum share of the time in which all meters have data
 _KNOWN = Fraction(95, 100)
 _DAYS = 3
 
@@ -88,7 +88,7 @@ def _apportioned(
 
 
 def _main(common: Common) -> Text | str:
-    """Return the common meter; of joint readings with a note that they are these."""
+    """Return the common meter, with a note if it is a joint reading."""
     return text("MTR-02.joint", main=common.main) if common.joint else common.main
 
 
@@ -159,11 +159,11 @@ JUDGES = (
     Judging("EVD-07", "check", service_evidence.project_fuel),
     Judging("EVD-07", "check", service_evidence.project_electricity),
 )
-# stages whose rules move quantities, in order
+# stages whose rules change quantities, in order
 _BOUNDS: tuple[Stage, ...] = ("registry", "meter", "use", "service", "evidence")
 
 
-# what no such meter can have measured, or another one has: no figure at all
+# rules of quantities that the meter cannot have measured, or that another meter measured
 IMPOSSIBLE = frozenset(judge.rule for judge in JUDGES if judge.stage in {"registry", "meter"})
 
 
@@ -278,7 +278,7 @@ class Engine:
             for judge in _of(stage, supporting, judges):
                 ruled.add(judge, seen)
             if ruled.effects != before:
-                # what was priced before has other effects of a rule of two stages
+                # earlier prices lack the later effects of a rule with two stages
                 prices.forget()
         return prices, ruled, prices.without_earning(ruled.effects, IMPOSSIBLE)
 
@@ -346,7 +346,7 @@ def _finding(
         cost, severity = Cost(Fraction(0), Fraction(0)), severity or "observation"
     texts = texts_of(report.texts)
     reported = (*lines(texts), *((text("text.not_applied"),) if idle else ()))
-    # of a severity of its own nothing is applied, but where the rule says so
+    # a report with its own severity has no tonnes, unless the rule states otherwise
     priced = report.severity is None if report.priced is None else report.priced
     return Finding(
         judge.rule, report.holds, reported, severity,

@@ -38,9 +38,9 @@ from mrv.texts import Text, text
 ROOM = Fraction(5, 100)
 _S_PER_HOUR = 3600
 _WH_PER_KWH = 1000
-# part of the efficiency entered from which on a data sheet may be right
+# minimum measured share of the entered efficiency, above which a data sheet may be correct
 LEAST = Fraction(2, 3)
-# part of the electricity that is to be compared
+# minimum share of the electricity in the compared time
 _KNOWN = Fraction(1, 2)
 _DAY = 24 * HOUR_US // INTERVAL_US
 _SCALE = 10**9
@@ -61,7 +61,7 @@ def watts(monitored: Monitored) -> Fraction:
 
 
 def unknown_time(monitored: Monitored, number: Int64, begin: int, end: int) -> int:
-    """Return the time of operation in intervals [begin, end) that are none of `number`. [s]"""
+    """Return the time of operation in intervals [begin, end) that are not in `number`. [s]"""
     at = np.arange(monitored.service.first, monitored.service.first + len(monitored.service.value))
     beside = (at >= begin) & (at < end) & ~np.isin(at, number)
     return exact_sum(monitored.service.value[beside]) if beside.any() else 0
@@ -85,9 +85,9 @@ class _Part:
     """
     Part of about four weeks of a device: its electricity and, by group, its time of operation.
 
-    `measured` is its electricity, `burning` that of intervals in which a group was on, in the time
-    in which hours and electricity are known. [Wh]  `counted` is the counted time, `known` its part
-    with known electricity. [s]
+    `measured`: electricity in the time in which hours and electricity are known; `burning`: its
+    part in intervals with a group on. [Wh]
+    `counted`: counted time of operation; `known`: its part with known electricity. [s]
     """
 
     begin: int
@@ -122,7 +122,7 @@ def _compared(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) 
     """Return the groups of a device with their power by its electricity."""
     parts = [*_parts(meters, energy, edges)]
     entered = any(watts(meter) for meter in meters)
-    # a power of 0 says nothing of how the groups share it: their pieces do
+    # an entered power of 0 gives no weights: the numbers of pieces are used
     weights = [watts(meter) if entered else _pieces(meter) for meter in meters]
     by_s = Fraction(int(entered), _S_PER_HOUR)
     more = [Fraction(0) for _ in meters]
@@ -148,10 +148,10 @@ def _compared(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) 
 
 def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
     """
-    Return the electricity per weighted second, in the time in which it is known. [Wh]
+    Return the electricity per weighted second of operation, in the time in which it is known. [Wh]
 
-    If less than half of the hours are known, only electricity during operation is used, as standby
-    of many days would be divided by few hours.
+    If the electricity of less than half of the hours is known, standby is left out: the standby of
+    many days would be divided by few hours.
     """
     counted, known = (
         sum(_weighed(t, weights) for t in times)
@@ -206,7 +206,7 @@ def _weighed(times: Sequence[int], weights: Sequence[Fraction]) -> Fraction:
 
 
 def _pieces(monitored: Monitored) -> Fraction:
-    """Return the number of pieces in a group, by which its power is multiplied."""
+    """Return the number of pieces in a group; its power is that of a piece times this number."""
     _, names = monitored.needs.draws or ("", ())
     return prod((Fraction(monitored.params[n]) for n in names[:-1]), start=Fraction(1))
 

@@ -2,7 +2,8 @@
 Inputs of a rule, and accounts of a period under the effects of some rules.
 
 A rule uses evidence of the period, metered quantities, and results of earlier stages.  Rules that
-limit values are evaluated with the quantities left by the other rules, again for each set of rules.
+limit values are evaluated with the quantities that remain after the other rules, for each set of
+rules anew.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ from mrv.rules.effects import (
 from mrv.rules.metering import Metered, months
 from mrv.texts import Text, Value, text
 
-# share of the reduction below which an effect is an observation and no request
+# share of the reduction below which an effect is an observation, and not a request
 MATERIAL = Fraction(5, 1000)
-# by rule
+# effects by id of the rule
 Effects = dict[str, list[Effect]]
 
 
 class _Unpriced(Pricing):
-    """Prices of 0, for comparisons that are priced later."""
+    """Prices of 0, for comparisons whose tonnes are calculated later."""
 
     def __init__(self) -> None:
         """Create facts without a methodology."""
@@ -85,7 +86,7 @@ class Facts:
     solved: Solved
     pricer: Callable[[], Account]
     compared: dict[str, list[CrossCheck]] = field(default_factory=dict)
-    # of the devices before any rule, and so the same at each stage
+    # pairs of the devices before any rule, equal at each stage
     paired: dict[str, list[tuple[str, str, Twins]]] = field(default_factory=dict)
 
     @property
@@ -181,8 +182,8 @@ class Cost(NamedTuple):
     """
     Deduction of a rule. [tCO2e]
 
-    `alone`: deduction with this rule only; `beside`: increase of the reduction if this rule alone
-    is resolved; 0 for both if two rules limit one quantity.
+    `alone`: deduction if only this rule applied.  `beside`: increase of the reduction if this rule
+    alone is resolved; 0 for each of two rules that limit one quantity.
     """
 
     alone: Fraction
@@ -229,7 +230,7 @@ class Priced(NamedTuple):
 @dataclass
 class Prices:
     """
-    Emission reduction of a period with the effects of chosen rules only, for the cost of each.
+    Emission reduction of a period with chosen rules only, from which the cost of each follows.
 
     `valuing`: rules that bound values.
     """

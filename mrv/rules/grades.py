@@ -1,10 +1,10 @@
 """
 Grades of evidence of each meter and entered value, and the emissions that depend on it.
 
-Grades (`mrv/rules/words`): A signed by a key other than the claimant's, B a third party's document
-with the hash of its file, C an instrument under valid calibration not contradicted by another
-source, D the claimant's own statement, or any other instrument.  The share at a grade or below is
-the larger of the share of its meters and the sum of its entered values.
+Grades (`mrv/rules/words`): A: signed by a key other than the claimant's.  B: a third party's
+document with the hash of its file.  C: an instrument under valid calibration that no other source
+contradicts.  D: the claimant's own statement, or any other instrument.  The share of the reduction
+at a grade or below is that of its meters or that of its entered values, whichever is larger.
 
 A meter on the project side is weighted as if it ran at its highest plausible rate throughout, at
 most the whole reduction.
@@ -27,8 +27,7 @@ from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, length, name
 from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
 from mrv.countries import country_of
 from mrv.errors import MrvError
-from mrv.parameters import Inputs, ParameterSpec
-from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
+from mrv.parameters import GRADES, Grade, Inputs, ParameterSpec, of_parameter, of_role, region_of
 from mrv.registry import Sample
 from mrv.registry.project import Document
 from mrv.rounding import six_places
@@ -40,7 +39,7 @@ from mrv.rules.invoices import ALIKE, invoiced_sums
 from mrv.rules.operation import alone_by, most_own_use
 from mrv.rules.published import published_of
 
-# of a value that has no account at 0: its effect at a hundredth less, a hundred times
+# for a value that cannot be 0: its effect is 100 times that of a decrease by 1 %
 _LESS = Fraction(99, 100)
 
 
@@ -108,7 +107,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
     for place in reversed(range(len(GRADES))):
         worst = GRADES[place:]
         metered = sum((Fraction(o.tonnes) for o in meters if o.grade in worst), start=ZERO)
-        share = metered / whole if whole else Fraction(1)  # what rests on no meter has no evidence
+        share = metered / whole if whole else Fraction(1)  # without a meter there is no evidence
         if reduction_t > 0:
             entered = sum((Fraction(o.tonnes) for o in values if o.grade in worst), start=ZERO)
             share = max(share, entered / reduction_t)
@@ -134,12 +133,12 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             signed = evidence.signed()
             grade: Grade = "A" if signed.invoiced(view) else "B"
             of = signed if grade == "A" else evidence
-            # the first one counts on where it is that of more use
+            # a first invoice of more use still applies
             first = {name_of(new): name_of(old) for old, new, _ in facts.supporting.replaced}
             showing = (c.against for c in (*of.showing(view), *of.more(view)))
             invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(view):
-                grade = "C"  # the others' calibrated meters
+                grade = "C"  # calibrated meters of the other consumers
             alone = max(
                 _beyond_invoices(facts, view),
                 _by_readings_outside(facts, of, view),
@@ -181,9 +180,9 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
     """
     Return the share of a meter's quantity that depends on its readings outside the period.
 
-    An invoice that reaches beyond the period states a total.  By itself it shows what remains of it
-    if the meter ran at its highest rate outside; on the project side, if it stood there, or as far
-    as it ran at that rate within.
+    An invoice that reaches beyond the period states a total.  Alone it corroborates the remainder
+    if the meter ran at its highest rate outside; on the project side, the remainder if the meter
+    stood still there, or ran at that rate within the period.
     """
     within = apart = ZERO
     baseline = meter.needs.side == "baseline"
@@ -192,7 +191,7 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
         inside_us = max(0, end - begin)
         beyond_us = check.to_us - check.from_us - inside_us
         mine = Fraction(check.theirs_within)
-        # what may have been moved, and for what there was room
+        # quantity that may have been moved, and the quantity that the time could hold
         moved, there = (mine, check.outside) if baseline else (Fraction(check.outside), mine)
         rates = [view.rate for view in facts.views if view.device.id in check.devices]
         if None not in rates:
@@ -223,7 +222,7 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
 
 
 def _by_own_use(facts: Facts, meter: Monitored) -> Fraction:
-    """Return the share of a meter's quantity that own use may take, if no invoices cover that."""
+    """Return the share of a meter's quantity that own use may take, if no invoices cover it."""
     if not meter.needs.less or not meter.counts:
         return ZERO
     own = replace(meter, needs=replace(meter.needs, quantity=meter.needs.less, side="project"))
@@ -236,7 +235,7 @@ def _by_replacements(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the share of a meter's quantity, or of its time if larger, that replacement rows state.
 
-    It is that of the steps from the reading before each row to the one after it.
+    It is the share of the steps from the reading before each row to the reading after it.
     """
     swapped, name = facts.supporting.swapped, meter.device.id
     steps = (step for q in meter.needs.quantities for step in swapped.get((name, q), ()))
@@ -293,8 +292,8 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
     for entered in _entered(facts, account):
         grade, shown_by = _grade(facts, account, entered)
         if entered.name in facts.supporting.lit:
-            grade = max(grade, "C")  # by which hours it counts, the plant's own detector shows
-        # neither a case nor a year is an amount: it carries what the least favourable one takes
+            grade = max(grade, "C")  # the plant's own detector determines the hours
+        # a choice or a year is no amount: its effect is that of the most conservative one
         amount = not (entered.spec.choices or entered.is_year)
         effects = [abs(_effect(account, entered))] if amount else []
         if grade > "B" or entered.is_year:
@@ -330,7 +329,7 @@ def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Seq
     supporting, codes, name = facts.supporting, of_parameter(entered.name).by, entered.name
     if name in supporting.at_published:
         return "B", []
-    # a survey is the project participant's own, unless a document or report states its result
+    # grade D for a survey by the project participant, unless a document or report states its result
     surveyed = any(survey.parameter == name for survey in supporting.surveys)
     if not entered.role:
         reports = [s for s in supporting.samples if s.parameter == name and s.sha256]
@@ -340,7 +339,8 @@ def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Seq
         if changed and not surveyed:
             if account.how.get(name) == LABORATORY:
                 return "D", []  # its report is missing
-            # a published or conservative value counts, or what the plant's own analyser measured
+            # a published or conservative value applies, or the measurement of the plant's own
+            # analyser
             return _of_analyser(account, name) if name in supporting.channels else ("B", [])
     documents = _documents(facts, name, entered.devices[0] if entered.devices else None)
     if documents:
@@ -369,7 +369,7 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
         last = date.max  # a publication may be of any day
     if undocumented(name, values, supporting.documents, last) is not None:
         return []
-    # a value that no document states is the operator's word
+    # a value without a document is the operator's own statement
     documents = [d for d in supporting.documents if d.parameter == name]
     return [d for d in documents if d.stated(device) is not None]
 
@@ -378,7 +378,7 @@ def _published(facts: Facts, account: Account, entered: Entered) -> list[str] | 
     """
     Return the ids of published factors that corroborate a value; None if there is none.
 
-    Of a list only the factor of the project's region.  A value that is no better than the most
+    From a list, only the factor of the project's region.  A value that is no better than the most
     conservative published one needs no other evidence.
     """
     now, equal = account.reduced(account.parameters), list[str]()
@@ -412,7 +412,7 @@ def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
     ranges = declared.ranges_in(country_of(facts.project)) or plausible
     result: list[Fraction] = []
     if ranges:
-        # an edge of two ranges belongs to the upper one
+        # the common edge of two ranges belongs to the upper one
         spans = [(Fraction(low), Fraction(high)) for low, high in reversed(ranges)]
         result += [*min(spans, key=lambda span: max(span[0] - value, value - span[1], ZERO))]
     result += map(Fraction, spec.choices)

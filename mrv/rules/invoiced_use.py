@@ -1,21 +1,22 @@
 """
 Rules EVD-05 and EVD-06: invoices above the project side's meters, and corrected invoices.
 
-For electricity of chargers, fans and lines, and fuel: if a supplier's invoice with its file states
-more than the counted quantity, beyond its tolerance (`tolerance_percent`, at most 5 %), the whole
-difference counts as used, less what other invoices of the same meters state less.  An invoice of
-several meters is compared as a whole.  Time without an invoice counts in the same proportion, up to
-the mean of the invoices.  An invoice that reaches beyond the period counts less the metered
-quantity outside; if that is unknown it is divided by time, if at least a week lies in the period,
-and used only if its share exceeds the counted quantity by half.
+EVD-05 covers electricity of chargers, fans and lines, and fuel.  If a supplier's invoice with its
+file states more than the counted quantity, beyond its tolerance (`tolerance_percent`, at most 5 %),
+the whole difference counts as used, less the differences of lower invoices of the same meters.  An
+invoice of several meters is compared as a whole.  Time without an invoice counts in the same
+proportion, up to the mean of the invoices.  The metered quantity outside the period is deducted
+from an invoice that reaches beyond it.  If that quantity is unknown, the invoice is divided by
+time, if at least a week lies in the period, and used only if its share exceeds the counted quantity
+by half.
 
-A gap of these meters counts no more than an invoice of its time leaves (`invoiced_gaps`).
+A gap of these meters counts at most the remainder of an invoice of its time (`invoiced_gaps`).
 
 EVD-06: since an owner may have an invoice corrected, the period is also evaluated with the first
-invoice. For the project's own use the first one counts if more conservative, for deliveries the
-correction.  A corrected amount of the same file is a typing error, which the file shows: it counts.
-A correction of number, issuer or file, or within the tolerance, has no effect.  These are tonne's
-own rules.
+invoice.  For the project's own use the first one applies if more conservative, for deliveries the
+correction.  A correction of the amount with the same file, or of an edge by up to a day, is a
+typing error, which the file proves: the correction applies.  A correction of number, issuer or
+file, or within the tolerance, has no effect.  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -43,27 +44,27 @@ from mrv.rules.metering import Metered
 from mrv.texts import Text, Value, lines, text
 
 MORE = text("invoice.more")
-# of the share by time of an invoice that reaches beyond the period
+# tolerance of an invoice that is divided by time, as it reaches beyond the period
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
+# a last day that was entered as `to`, or a time of day that was left out; some days have 25 hours
+_A_DAY_US = 25 * HOUR_US
 
 CORRECTED = "EVD-06"
 
-# the first invoice, the one that counts in its place, and the reason that was given
+# the first invoice, its correction, and the reason entered
 _Corrected = tuple[Invoice, Invoice, str]
-# device, role, first interval of its service
-_Key = tuple[str, str, int]
-# begin and end [us UTC], quantity [base units]
-_Charge = tuple[int, int, Fraction]
+_Key = tuple[str, str, int]  # device, role, first interval of its service
+_Charge = tuple[int, int, Fraction]  # begin and end [us UTC], quantity [base units]
 
 
 class _Bill(NamedTuple):
     """
     Invoice on the project side, limited to the period. [us UTC, base units]
 
-    `room` is its tolerance, `by_time` whether it is divided by time, `more` whether it exceeds its
-    meters, `narrow` whether it is of the same point as these meters, `shows` whether it
-    shows the quantity of the period, `keys`.
+    `room`: its tolerance.  `by_time`: whether it is divided by time.  `more`: whether it exceeds
+    its meters.  `narrow`: whether it is of the same point as its meters.  `shows`: whether it
+    corroborates the quantity of the period.  `keys`: its meters.
     """
 
     name: str
@@ -87,7 +88,10 @@ class _Meter:
     reported: Fraction = Fraction(0)
 
     def service(self, span: Span) -> Span:
-        """Return the part of a span in which the meter serves; empty if end is not after begin."""
+        """
+        Return the part of a span in which the meter serves; its end is at or before its begin if
+        none.
+        """
         begin, end = self.view.span_us
         return max(begin, span[0]), min(end, span[1])
 
@@ -151,7 +155,7 @@ def invoiced_use(facts: Facts) -> Iterator[Judged]:
 def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text]:
     """Add charges for invoiced use above the meters; yield a text of each."""
     remaining = _net(bills, meters)
-    # the largest first: a small one within it is met by it
+    # the largest first, as its charge includes that of a smaller one within it
     for bill in sorted(bills, key=lambda bill: (-bill.invoiced, bill.span, bill.name)):
         of = [meters[key] for key in bill.keys]
         counted = sum((m.counts(bill.span) for m in of), start=Fraction(0))
@@ -183,9 +187,8 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     Return the devices with each gap of the project side limited by its invoices; empty if no
     invoice limits a gap.
 
-    An invoice of all of a gap's time limits it to what the invoice states beyond its meters, or to
-    the meters' mean rate if it states no more than they do.  Of several invoices the largest
-    remainder applies.
+    An invoice of all of a gap's time limits the gap to the invoice's excess over its meters, or to
+    the meters' mean rate if there is no excess.  Of several invoices the largest remainder applies.
     """
     cuts = {
         (_key(one.base), cut)
@@ -226,8 +229,8 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
 
 def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Span, Fraction]]:
     """
-    Yield each invoice of one project-side meter alone: its text, its time, and what it states
-    beyond the counted quantity, at least 0. [us UTC, base units]
+    Yield each invoice of one project-side meter alone: its text, its time, and its excess over the
+    counted quantity, at least 0. [us UTC, base units]
     """
     for bill in _bills(facts, facts.evidence):
         if bill.keys == (_key(meter),) and bill.narrow and bill.shows and not bill.by_time:
@@ -249,7 +252,7 @@ def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
 
 
 def applied(facts: Facts) -> dict[str, list[Span]]:
-    """Return by device the time of invoices that exceed the meters and therefore apply. [us UTC]"""
+    """Return the time of invoices that exceed the meters and apply, by device. [us UTC]"""
     result = defaultdict[str, list[Span]](list)
     for bill in _bills(facts, facts.evidence):
         for device, *_ in bill.keys if bill.more and not bill.by_time else ():
@@ -290,7 +293,7 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         of = [m for m in facts.views
               if m.device.id in check.devices and m.needs.quantity == check.quantity]  # fmt: skip
         other = any(m.needs.side != "project" for m in of)
-        # what the meters of others took of it is known where it was compared
+        # the use of other projects' meters is known if the invoice was compared
         if other or (check.holds is None and {m.device.id for m in of} != {*check.devices}):
             continue
         whole = check.from_us, check.to_us
@@ -363,7 +366,7 @@ def keep_first(
     project: Project, supporting: SupportingData, reduction_by: Callable[[SupportingData], int]
 ) -> tuple[SupportingData, list[Finding]]:
     """
-    Return the supporting data with the first version of a corrected invoice where it is more
+    Return the supporting data with the first version of each corrected invoice that is more
     conservative, and the findings.
 
     `reduction_by`: returns the reduction of the period with given invoices. [ug CO2e]
@@ -426,17 +429,21 @@ def _changed(old: Invoice, new: Invoice) -> bool:
 
 
 def _retyped(old: Invoice, new: Invoice) -> bool:
-    """Return whether a correction states another amount of the same file, meters and time."""
+    """
+    Return whether a correction of the same file and meters states another amount, or edges of a
+    day more or less.
+    """
     same = old.sha256 is not None and old.sha256 == new.sha256
-    return same and _scope(old) == _scope(new)
+    moved_us = max(abs(old.from_us - new.from_us), abs(old.to_us - new.to_us))
+    return same and _scope(old)[:2] == _scope(new)[:2] and moved_us <= _A_DAY_US
 
 
 def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
     Return whether a corrected invoice covered use of the project that the correction omits.
 
-    A corrected amount of the same file is a typing error.  Quantities that are only invoiced
-    (`Methodology.billed`) are excluded, as a typing error would charge the whole period.
+    A typing error is not included.  Quantities that are only invoiced (`Methodology.billed`) are
+    not included either: a typing error would charge the whole period.
     """
     if _retyped(old, new):
         return False

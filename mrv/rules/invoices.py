@@ -1,14 +1,14 @@
 """
 Rules EVD-03 and EVD-04: quantities that invoices must corroborate, or that invoices limit.
 
-Electricity of a building, its weather and fuel of burners are not corroborated by another quantity;
-deliveries are reported by the plant's own meters, and its design states only a possible amount. So
-no reduction counts until invoices with the hashes of their files cover 95 % of the time of such a
-meter and differ by at most 5 %: of the delivery, or, where the design states its electricity, of
-the electricity; for weather the data of the weather service.  For lines of several kinds
-electricity covers only the sum.  CDM requires the same cross-check (TOOL03, TOOL05) [M].  A
-capacity limits what takes no electricity (steam, hours) if it is at most twice the delivered
-quantity.  Project emissions count in any case.
+No other quantity corroborates a building's electricity, its weather, or the fuel of burners.
+Deliveries are reported by the plant's own meters, and its design states only a possible amount.
+So no reduction is credited until invoices with the hashes of their files cover 95 % of the time of
+such a meter and differ from it by at most 5 %.  They are invoices of the delivery, or of its
+electricity if the design states it; for weather, the data of the weather service.  For lines of
+several kinds, electricity covers only the sum.  CDM requires the same cross-check (TOOL03, TOOL05)
+[M].  A service without electricity (steam, hours) is limited by its capacity if that is at most
+twice the delivered quantity.  Project emissions count in any case.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from mrv.texts import Text, lines, text
 
 _DAY_US = 86_400_000_000
 _DAY = timedelta(days=1)
-# two meters of class 1 (IEC 62053-21) that measure the same
+# tolerance of two meters of class 1 (IEC 62053-21) for one quantity
 ALIKE = Fraction(1, 100)
-# of a capacity that bounds what takes no electricity: twice of less would fit
+# minimum delivered share of a capacity that limits a service without electricity
 _BINDING = Fraction(1, 2)
 
 
@@ -50,11 +50,11 @@ def invoiced_quantities(facts: Facts) -> Iterator[Judged]:
     """EVD-03: yield limits on quantities that third-party invoices do not cover or contradict."""
     method, views = facts.methodology, facts.views
     asks = {*method.billed}.union(*(capacity.serves for capacity in method.capacities))
-    # values of a baseline that no role of an invoice goes with need their documents all the same
+    # baseline values without an invoiced role need documents as well
     earning = {m.bound.role for m in views if m.needs.side == "baseline"}
     required = asks or (earning if method.baseline_documents else asks)
     invoiced = {m.device.id for m in views if facts.invoiced(m)}
-    # a building whose meters all stand still would still be given its base load
+    # a building whose meters all stand still would still be credited with its base load
     needed = any(
         m.bound.role in required and (m.bound.role in method.billed or m.moved)
         for m in views
@@ -70,7 +70,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Judged]:
         yield NoReduction()
         yield RuleReport(False, (*missing, text("EVD-03.nothing_counts")))
     elif unfavourable:
-        # of two figures within the tolerance the conservative one counts: no reply is asked for
+        # within the tolerance the conservative figure applies, and no reply is requested
         bare = any(text.code == "EVD-03.days_without" for text in unfavourable)
         yield RuleReport(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif needed and not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
@@ -120,10 +120,10 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
         moved = [m for m in serving(facts.views, capacity) if m.moved]
         taken = consumption_of(method, capacity)
         users = [] if taken is None else using(facts.views, taken)
-        # a service is no better evidenced than what it takes
+        # the evidence of a service is at most that of its energy use
         false = any(map(evidence.contradicted, users))
         alone = [m for m in moved if m.device.id not in invoiced] if false else bare(moved)
-        # fuel and the like are asked for by themselves
+        # invoices of fuel are required separately
         if capacity.of or not alone or {*capacity.serves} <= {*method.billed}:
             continue
         if taken is None:
@@ -144,7 +144,7 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
     """
-    Return whether a baseline meter's quantity is zero while another meter serves, so that it needs
+    Return whether a baseline meter measured nothing while another meter served, so that it requires
     no invoice.
     """
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
@@ -155,7 +155,7 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
     """Yield a finding for each time without invoices; else for each differing invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
-        return  # `lower_invoices` and EVD-05 name these
+        return  # reported by `lower_invoices` and EVD-05
     days = dict.fromkeys(day for m in by for day in _days_without(facts, m))
     names = tuple(dict.fromkeys(m.device.id for m in by))
     if days:
@@ -199,15 +199,15 @@ def _beyond_invoices(
     for role in dict.fromkeys(m.bound.role for m in views if m.bound.role in compared):
         of = [m for m in views if m.bound.role == role]
         meters = [m for m in of if m.device.id in invoiced]
-        # of what emits all meters, or none
+        # on the project side all meters, or none
         if meters and (len(meters) == len(of) or of[0].needs.side == "baseline"):
             roles[role] = meters
     priced = [*facts.compare(facts.supporting, facts.price.pricing)]
     evidence = Corroboration(facts.supporting, priced)
     checks = (check for role in roles.values() for check in _apart(role, evidence.holding))
-    # what the reduction would be lower by by invoices in place of meters
+    # decrease of the reduction if invoices replaced the meters
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
-    # where the reduction is a difference of two large quantities, a little of one is much of it
+    # a small error of a quantity is a large one of the difference of two large quantities
     strict = lower > MATERIAL * abs(facts.price.claimed_t - lower)
     alike = Fraction(0) if strict else ALIKE
     return {role: (_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
@@ -219,8 +219,8 @@ def _by_electricity(
     """
     Yield services whose electricity is invoiced, with the service that it allows.
 
-    Time without invoice counts at the mean.  The limit is the service delivered by electricity in
-    the invoiced time, or that of MTR-06.  [base units, before errors of meters]
+    Time without an invoice counts at the mean.  The limit is the service delivered in the invoiced
+    time, or that of MTR-06. [base units, before errors of meters]
     """
     for capacity in facts.methodology.capacities:
         taken = consumption_of(facts.methodology, capacity)
@@ -237,7 +237,7 @@ def _by_electricity(
         roles = {m.bound.role for m in users}
         used = _in_time(facts, roles, ())
         if 2 * _in_time(facts, roles, bare) < used:
-            bare = []  # meters whose invoices lack by turns: what is left says little
+            bare = []  # the time with invoices of every meter is too short
         counts, (least, rate) = used * (1 - share), least_use(facts, taken)
         for role in dict.fromkeys(m.bound.role for m in there):
             carried = counts * _in_time(facts, {role}, bare) / _in_time(facts, roles, bare)
@@ -252,16 +252,16 @@ def _in_time(facts: Facts, roles: Collection[str], bare: Sequence[Span]) -> Frac
     return Fraction(sum(m.metered - sum(map(m.quantity, bare)) for m in there))
 
 
-# --- what invoices of a role come to ------------------------------------------------------
+# --- sums of a role's invoices ------------------------------------------------------------
 
 
 class Billed(NamedTuple):
     """
     Comparison of a role's meters with their invoices. [base units]
 
-    `theirs` is the invoiced quantity, `mean` the mean applied to time without invoice, `ours` the
-    metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`:
-    metered in invoiced time outside the period, not included.
+    `theirs`: invoiced quantity.  `mean`: mean applied to time without an invoice.  `ours`: metered
+    quantity of the invoiced time.  `full`: the same with lost time at the mean.  `outside`: metered
+    in invoiced time outside the period; not included in the others.
     """
 
     theirs: Fraction
@@ -277,7 +277,7 @@ def _apart(
     """
     Yield comparisons of a role's meters that count as evidence, in order of time, without overlap.
 
-    Of invoices of the same time the lowest on the baseline side, the highest on the project side.
+    For invoices of the same time: the lowest on the baseline side, the highest on the project side.
     """
     checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}.values()
     sign, reached = 1 if role[0].needs.side == "baseline" else -1, dict[str, int]()
@@ -294,13 +294,13 @@ def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
     ours, full, beside = Fraction(0), Fraction(0), Fraction(0)
-    # also of those that state more or less than a meter: the lower of the two counts
+    # also invoices that differ from a meter: the lower value applies
     for check in _apart(role, facts.evidence.showing):
         first, last = check.from_us // INTERVAL_US, check.to_us // INTERVAL_US
         for name, share in _shares(facts, check).items():
             if name in names:
                 theirs[name] += share * check.theirs_within
-                # one meter may follow another within an invoice
+                # one meter may replace another within an invoice
                 own = (m for m in role if m.device.id == name)
                 time_us[name] += served(own, first, last) * INTERVAL_US
                 ours += share * check.ours_within
@@ -313,7 +313,7 @@ def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
     for name in names:
         spans = (m.span_us for m in role if m.device.id == name)
         whole_us = sum(end - begin for begin, end in spans)
-        # a meter all of whose invoices overlap those of others has the others' mean
+        # a meter whose invoices all overlap those of other meters has their mean
         rate = theirs[name] / time_us[name] if time_us[name] else all_theirs / every_us
         mean += rate * max(0, whole_us - time_us[name])
     return Billed(all_theirs, mean, ours, full, beside)
@@ -345,12 +345,13 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
         return Fraction(0)
     counted, whole = sum((m.counts for m in role), start=Fraction(0)), billed.theirs + billed.mean
     if role[0].needs.side == "baseline":
-        # invoices that state more than their meters, as with a last day entered as `to`, show this
+        # also corroborated by invoices that state more, such as those with the last day entered as
+        # `to`
         shown = max(billed.ours, billed.theirs)
         far, uncovered = counted - whole, counted - shown - billed.mean
     else:
         far, uncovered = whole - counted, billed.mean - (counted - billed.full)
-    # what differs by less is the same; meters and invoices are compared over the invoices' time
+    # a smaller difference is ignored; meters and invoices are compared over the invoices' time
     result = far if far > alike * (whole + billed.outside) else Fraction(0)
     return max(Fraction(0), result, uncovered if billed.mean else Fraction(0))
 
@@ -373,10 +374,11 @@ def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 
 def class_mean(facts: Facts) -> Iterator[Judged]:
     """
-    EVD-04: yield limits on a mean activity above that of the class, without invoices of its use.
+    EVD-04: yield limits on a mean activity above that of the class, if its use is not invoiced.
 
-    If invoices cover part of the use, that share of the service counts, or the mean of the class if
-    that is more.  It is a share of the quantity within the limits of earlier stages (`Cap.share`).
+    If invoices cover part of the use, that share of the service is credited, or the mean of the
+    class if that is more.  The share refers to the quantity within the limits of earlier stages
+    (`Cap.share`).
     """
     above, applied = dict[str, Text](), dict[Text, None]()
     for consumption in facts.methodology.consumptions:

@@ -1,8 +1,8 @@
 """
 Rules PAR-01 and PAR-02: ex-ante values as registered now, as issued, and as before the period.
 
-A value of an issued statement applies if it gives no higher reduction (PAR-01), and so does the
-value before the period, unless a third party's document issued by its first day supports the new
+A value of an issued statement applies if it gives no higher reduction (PAR-01).  So does the value
+before the period, unless a third party's document issued by the period's first day supports the new
 one (PAR-02).  Up to four candidates are tried in every combination, as two may offset each other;
 more are tried one after the other, by name, and all together.
 """
@@ -31,7 +31,7 @@ from mrv.rules.published import is_published
 from mrv.texts import Text, lines, text, texts_of
 
 ISSUED, LATE = "PAR-01", "PAR-02"
-# 2 to the power of it passes over a period
+# maximum number of candidates tried in every combination: 2^4 evaluations of the period
 MOST_COMBINED = 4
 
 
@@ -40,10 +40,10 @@ class _Candidate:
     """
     Alternative values for registered ones: device, parameter and decimal text of each.
 
-    `name` orders candidates that are too many to combine.  `reason` returns a finding's text from
-    the difference to the other choice [tCO2e] (None if there is no account with these values), and
-    whether it applies.  `free`: it applies if the reduction is not higher; else it is only
-    reported.
+    `name`: order of candidates that are too many to combine.
+    `reason`: returns a finding's text, from the difference to the other choice [tCO2e] (None if the
+    account cannot be calculated) and whether this choice applies.
+    `free`: it applies if the reduction is not higher; else it is only reported.
     """
 
     rule: str
@@ -83,7 +83,7 @@ def choose(
             except (FactorError, MethodologyError, PeriodError):
                 if not subset:
                     raise
-                # by these values there is no account
+                # the account cannot be calculated with these values
                 known[subset] = None
         return known[subset]
 
@@ -96,7 +96,7 @@ def choose(
             difference = tonnes_text(abs(other - ours))
         result[candidate.rule] += texts_of(candidate.reason(difference, k in best))
     for late in supporting.late:
-        # one that showed nothing and is given in full is what a finding asks for
+        # an incomplete document that is now complete is the remedy of a finding
         full = late.document is not None and None not in _parts(late.document)
         if late.paper_only and not (full and filled_in(late.was, late.document)):
             result[LATE].append(_other_document(late))
@@ -129,7 +129,8 @@ def _least(
                 one_by_one |= {k}
         sets = [frozenset(), one_by_one, frozenset(free)]
     remaining = {chosen: ours for chosen in sets if (ours := by(chosen)) is not None}
-    # on a tie more values as before: a day of rest would change what counts afterwards
+    # on a tie more of the earlier values: a day without activity would otherwise change later
+    # choices
     return min(
         remaining,
         key=lambda chosen: (remaining[chosen], -len(chosen), sorted(every[k].name for k in chosen)),
@@ -171,7 +172,7 @@ def _issued(fixed: FixedBefore, project: Project, *, first_set: bool) -> _Candid
     now = _now(project, fixed.device, fixed.parameter, fixed.value)
 
     def reason(difference: str | None, counts: bool) -> Text | str:
-        if first_set:  # as release 0.1.0 worded it
+        if first_set:  # text of release 0.1.0
             return (
                 f"{fixed.parameter}{whose} = {fixed.value} of {fixed.statement} counts; by the"
                 f" value of now there would be {difference or '0.000000'} t more"
@@ -213,7 +214,7 @@ def _late(late: Iterable[ChangedLate], project: Project, first: date) -> Iterato
     specs = find(project.methodology, project.version).parameters
     for (_, parameter, before, now, changed_us, by), subset in changes.items():
         spec, change = specs.get(parameter), subset[0]
-        # the losses of a year are published after it began
+        # grid losses of a year are published after it began
         last = date.max if spec is not None and spec.by_publication else first
         lacks = _lacks(change, now, last)
         values: dict[str, str | Text] = {
@@ -232,7 +233,7 @@ def _of_change(
     difference: str | None, counts: bool,
 ) -> Text:  # fmt: skip
     if difference is None:
-        # shares that add up to one, say: the account knows them only together
+        # for example shares that add up to 1 cannot be replaced singly
         return text("PAR-02.no_account", **values)
     if lacks is None:
         named = "" if document is None else document.document
@@ -258,7 +259,7 @@ def _same(document: Document, other: Document | None) -> bool:
     if other is None:
         return False
     if document.document == other.document:
-        # another file, or what was missing, makes no other document of it
+        # another file, or an added entry, does not make it another document
         dated = (document.by, other.by), (document.issued, other.issued)
         if all(before in (None, now) for now, before in dated):
             return True

@@ -150,7 +150,7 @@ def _explained(facts: Facts, compared: Sequence[_Stated]) -> Iterator[RuleReport
         for stated in explained
     )  # fmt: skip
     cost = sum((costs[stated.check.against] for stated in explained), start=Fraction(0))
-    # what only a tolerance explains is the claimant's word: a material part of it has to be shown
+    # the tolerance is the claimant's own statement: a material difference within it needs evidence
     material = cost >= TOLERANCE * abs(facts.price.reduction_t)
     yield RuleReport(False, texts, "CL" if material else "observation")
 
@@ -197,7 +197,7 @@ def _excess(
     net = sum((stated.beyond for stated in differing), start=Fraction(0))
     metered = sum(stated.within for stated in differing)
     if metered and net > 0:
-        # of invoices that overlap, the one that costs less is of no time of its own
+        # of overlapping invoices, the one with the smaller deduction covers no time of its own
         checks = [o.check for o in compared if o in differing or not (o.less or o.more)]
         bare = [(meter, span) for meter in meters for span in _bare(meter, checks)]
         taken = sum((meter.taken(span) for meter, span in bare), start=Fraction(0))

@@ -36,16 +36,17 @@ from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
 from mrv.texts import text
 
-# stretches of about a week in a part that is compared with its energy
+# weeks in a part whose service is compared with its energy use
 WEEKS = 4
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
-# device, role and service: what a change of parameters does not move
+# device, role and service: independent of parameters
 _Key = tuple[str, str, int, int]
 
 
 def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> Fraction | None:
     """
-    Return what the design capacity leaves of the local days of a gap. [base units]
+    Return the design capacity of the local days of a gap, less the quantity metered then. [base
+    units]
 
     The quantity metered on these days is deducted; None without a capacity.
     """
@@ -186,9 +187,9 @@ class Reader:
         first, last = service_intervals(project, bound, device, needs.side)
         spans: Sequence[Span] = [period]
         if needs.side == "baseline":
-            # of a device that never counts, what it metered is stated beside
+            # the quantity of a device that never counts is stated separately
             spans = common([(first, last)], gaining) or [(period[1], period[1])]
-        # each row belongs to one of the spans: the period is cut at their begins
+        # the period is divided at the begins, so that each row belongs to one span
         begins = [period[0], *(begin for begin, _ in spans[1:]), period[1]]
         metered = []
         for span, window in zip(spans, pairwise(begins), strict=True):
@@ -275,7 +276,7 @@ def _rate(
     if needs.side == "baseline" or not ratings:
         return rate
     if needs.unit == "Wh":
-        # a rating that was lowered makes no gap cheaper
+        # a lowered rating does not lower the charge for a gap
         rate = max(rate or Fraction(0), Fraction(max(watt for _, watt in ratings)))
     fed = [watt for _, watt in ratings if watt > 0]
     if rate is None and fed and needs.quantity == FUEL:

@@ -29,12 +29,12 @@ from mrv.rules.invoiced_use import left_by_invoices
 from mrv.rules.metering import Metered
 from mrv.texts import MOST_LINES, Text, Texts, text, texts_of
 
-# an inverter may run above its rating for a while; as metering allows it
+# an inverter may exceed its rating for a while; metering has the same margin
 MARGIN_PERCENT = 110
-# up to this share of a device's energy no second source is asked for: that from which a
-# misstatement is material (Circular 38/2023/TT-BCT)
+# share of a device's energy from which a second source is required: that from which a misstatement
+# is material (Circular 38/2023/TT-BCT)
 LEAST = Fraction(5, 100)
-# from this share on a power that corroborates nothing is asked for its sign
+# uncorroborated share from which the sign of the power is questioned
 _NEXT_TO_ALL = 0.9
 
 
@@ -121,7 +121,8 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
         return whole.value
     number = np.arange(len(whole))
     rises = np.maximum.accumulate(np.where(whole.value > 0, number, -1))
-    # a register that stood, in coarse steps or behind a gateway that repeats its values, catches up
+    # a register of coarse steps, or behind a gateway that repeats values, stands still and then
+    # catches up
     since = number - np.concatenate([[-1], rises[:-1]])
     beyond: Int64 = np.maximum(
         whole.value - class_limit.per_hour * INTERVAL_US // HOUR_US * since, 0
@@ -151,8 +152,8 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
     """
     MTR-02: yield deductions of energy that the device's other channels do not corroborate.
 
-    A check meter or an invoice that agrees with the register settles it in its time; the lower
-    quantity counts.
+    In the time of a check meter or an invoice that agrees with the register, the lower of the two
+    quantities is credited instead.
     """
     texts, causes, settled = [], dict[Text, None](), []
     for i, metered in _counting(facts):
@@ -196,10 +197,11 @@ def _settling(
     facts: Facts, i: int, metered: Metered
 ) -> Iterator[tuple[CrossCheck, Fraction]]:  # fmt: skip
     """
-    Yield the check meter, or successive invoices, that agree in time of doubted energy.
+    Yield the check meter, or successive invoices, that agree with the register in time of
+    uncorroborated energy.
 
-    With each, what it does not show of the period's part of its time; it is less than the doubted
-    energy.
+    With each: the quantity within the period that it does not corroborate, which is less than the
+    uncorroborated energy of its time.
     """
     name, quantity = metered.base.device.id, metered.base.needs.quantity
     doubted = facts.supporting.uncorroborated[name, quantity]
@@ -212,14 +214,14 @@ def _settling(
             exact_sum(lay_out(metered, subset) - _outside_of([check], metered, subset))
             for subset in doubted
         )
-        # one that another one makes good agrees with it alone
+        # an offset invoice agrees only together with the others
         if check.from_us >= reached and not check.is_offset and within > unshown:
             yield check, unshown
             reached = check.to_us
 
 
 def _outside_of(checks: Sequence[CrossCheck], metered: Metered, subset: Uncorroborated) -> Int64:
-    """Return an uncorroborated quantity by interval, outside the time of given checks."""
+    """Return the uncorroborated quantity of intervals outside the time of given checks."""
     result, first = lay_out(metered, subset), metered.whole.first
     for check in checks:
         begin, end = (max(0, us // INTERVAL_US - first) for us in (check.from_us, check.to_us))
@@ -252,7 +254,7 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
 
 
 def _silent_power(facts: Facts, metered: Metered, lost: Int64) -> Iterator[Text]:
-    """Yield the days of a deduction that is mostly of intervals without power, if it is."""
+    """Yield the text with the days of a deduction, if most of it is in intervals without power."""
     at = np.flatnonzero((lost > 0) & (lost >= _NEXT_TO_ALL * metered.whole.value))
     if 2 * exact_sum(lost[at]) > exact_sum(lost):
         first, last = ((metered.whole.first + int(at[k])) * INTERVAL_US for k in (0, -1))
@@ -307,7 +309,7 @@ def unrecorded_use(facts: Facts) -> Iterator[Judged]:
         for witness, span, left in left_by_invoices(facts, facts.views[i]):
             begin, end = (max(us // INTERVAL_US - first, 0) for us in span)
             within = exact_sum(more[begin:end])
-            if within > left:  # a supplier's invoice is better than the meter's own power
+            if within > left:  # a supplier's invoice is better evidence than the meter's own power
                 more[begin:end] = np.ceil(more[begin:end] * float(left / within))
                 if not left:
                     settled.append(text("MTR-04.corroborated", device=name, witness=witness))
@@ -331,17 +333,16 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
     EVD-01: yield limits on baseline energy that depends on one register alone.
 
     Without power and DC power, or with too few values, only rating and sun limit a register, which
-    may read a third too high.  Such energy is credited if a check meter, or an invoice with its
-    file, corroborates it.
-
-    A calibrated register is credited; the finding requests the power data.
+    may then read a third too high.  Such energy is credited if a check meter, or an invoice with
+    its file, corroborates it, or if the register is calibrated; then the finding requests the power
+    data.
     """
     texts, settled, left_out, total, whole = [], [], [], 0, 0
     invoices = facts.supporting.required is not None and facts.supporting.required.quantities < "C"
     for i, metered in enumerate(facts.metered):
         name, needs, view = metered.base.device.id, metered.base.needs, facts.views[i]
         if invoices and metered.baseline and not facts.invoiced(view):
-            # the programme asks for a better grade than an instrument has
+            # the programme requires a better grade than an instrument has
             yield Exclude(i, text("EVD-01.reason_asked"))
             yield RuleReport(False, (text("EVD-01.below", device=name),))
             continue
@@ -362,7 +363,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
         if check is not None:
             settled.append(text("EVD-01.corroborated", device=name, witness=check.witness, **size))
         elif facts.invoiced(view):
-            # by several in turn, or by one that states less, and counts
+            # corroborated by several in turn, or by a lower invoice, which applies
             witness = next(facts.evidence.showing(view)).witness
             settled.append(text("EVD-01.corroborated", device=name, witness=witness, **size))
         elif facts.evidence.evidenced(view):

@@ -35,11 +35,11 @@ from mrv.rules.facts import Facts, node
 from mrv.texts import Text, Value, text
 
 _LISTED = 3
-# units that are read off meters of electricity and fuel
+# units of meters of electricity and fuel
 _USED = ("Wh", "mL")
 _S_PER_HOUR = 3600
 _WH_PER_KWH = 1000
-# of the range of a regression, beyond which it is not asked (ASHRAE Guideline 14) [M]
+# share of a regression's range by which a value may exceed it (ASHRAE Guideline 14) [M]
 _BEYOND = Fraction(1, 10)
 _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 
@@ -236,7 +236,7 @@ def alone_by(facts: Facts, meter: Monitored) -> Document | None:
 
 def most_own_use(facts: Facts, meter: Monitored) -> Fraction:
     """
-    Return what a generator may have drawn through its meter in the period. [base units]
+    Return the maximum own use of a generator through its meter in the period. [base units]
 
     It draws at its highest rate whenever it delivers nothing; alone behind its meter, at the rate
     of its class.

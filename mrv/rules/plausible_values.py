@@ -1,14 +1,14 @@
 """
 Values of parameters as measured, and within their plausible range (PAR-03 to PAR-05).
 
-A parameter starts as measured by the plant's channels or a laboratory, the more conservative if
-both did, and the conservative bound if neither did.
+A parameter starts with the value measured by the plant's channels or a laboratory: the more
+conservative if there are both, the conservative bound if there is neither.
 
 Each methodology gives a value's range with its source (PAR-03), and limits by other values: the
-efficiency of a pump by its head, the enthalpy of steam by its temperature (PAR-04).  Outside of it
-the bound applies, or the entered value if more conservative.  A value without its required dated
-document is replaced by the default that needs none; if the document states another value the more
-conservative one applies (PAR-05).  These are tonne's own rules.
+efficiency of a pump by its head, the enthalpy of steam by its temperature (PAR-04).  Outside a
+limit the limit applies, or the entered value if more conservative.  A value without its required
+dated document is replaced by the default that needs none; if the document states another value the
+more conservative one applies (PAR-05).  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from mrv.rules.effects import CHANNELS, CONSTANT, LABORATORY, LOWER, UNMEASURED
 from mrv.texts import Text, lines, text
 
 MONITORED = ("B", "C")
-# a value against its own range, against other values, without its dated document
+# rules of a value: its range, its relation to other values, its missing dated document
 RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
 _SCALE = 10**9
 
@@ -84,7 +84,7 @@ def as_measured(
         used[name] = next(iter(choices.values()), _bound(spec, used))
     for name, spec in specs.items():
         choices = known[name] or {UNMEASURED: _bound(spec, used)}
-        # what goes out is at most what comes in, whatever the registry says
+        # the outflow is at most the inflow, whatever the registry states
         if not known[name] and name in parameters and spec.unmeasured not in used:
             choices[CONSTANT] = Fraction(parameters[name])
         remaining = {origin: reduction({**used, name: value}) for origin, value in choices.items()}
@@ -177,8 +177,8 @@ def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CL", "CAR"]:
     if "PAR-05.contradicted" in codes:
         return "CAR"
     if codes == {"PAR-04.unusual"}:
-        return "CL"  # a value that is applied is not impossible
-    # a value that is rare, and within its range, is one for the verifier to look at
+        return "CL"  # an applied value is possible
+    # a rare value within its range is left to the verifier
     return "observation" if codes == {"PAR-03.rare"} else ""
 
 

@@ -32,9 +32,9 @@ from mrv.rules.facts import Facts
 from mrv.texts import Text, Value, text
 
 _OFFICIAL = (GRID, "gwp")
-# what is chosen from a published list
+# kinds whose value is chosen from a published list
 _LISTS = ("wastewater.mcf", "flare.efficiency", "tool04.phi", "tool04.mcf")
-# as release 0.1.0 worded it
+# text of release 0.1.0
 _FIRST_REMEDY = (
     "compare the value with its text and correct `certainty` in its TOML, or name the factor in"
     " parameters.accept_factors of the project, and close again"
@@ -88,7 +88,7 @@ def published_findings(facts: Facts) -> Iterator[Judged]:
         codes = {text.code for text in texts}
         severity: Severity | None = "CAR" if "FAC-01.official_applied" in codes else None
         if codes == {"FAC-01.default_applied"}:
-            severity = "observation"  # the conservative value counts, and no reply is asked for
+            severity = "observation"  # the conservative value applies, and no reply is requested
         yield RuleReport(holds, tuple(texts), severity, priced)
 
 
@@ -128,7 +128,8 @@ def published_of(
             with suppress(FactorError):
                 return "official", (book.select(kind, direction, day),)
         if kind == GRID:
-            # an entered value counts beside an official one alone; the error names the row to write
+            # an entered value needs an official one to be compared with; the error names the
+            # missing row
             return "official", (factors.select(kind, "consumed", day),)
     elif spec.factor is not None:
         return "default", (book.select(*spec.factor),)

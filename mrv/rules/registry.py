@@ -4,11 +4,12 @@ Rules on meters' identity and changes: duplicates, copies (MTR-03), replacements
 
 The baseline is credited only while each role with project emissions has a device: a day between two
 power meters excludes that day's water.  Two overlapping meters on the project side are both
-charged.  Both effects are conservative: an observation with its tonnes.
+charged.  Both effects are conservative, so they are observations with their tonnes.
 
-A register that falls, or rises more than its device can, is reported with day, both values, the
-tonnes between its two explanations, and the missing registry entry.  Cases decided by metering are
-not reported: a glitch, a rollover at the model's modulus, a registered replacement.
+A register that falls, or rises by more than its device can produce, is reported with day, both
+values, the difference in tonnes between its two explanations, and the missing registry entry.
+Metering itself decides a reading error, a rollover at the model's modulus and a registered
+replacement: these are not reported.
 
 Identical or proportional series are one meter under two ids (MTR-03).
 """
@@ -53,7 +54,7 @@ from mrv.rules.metering import Metered
 from mrv.texts import Text, Value, text
 
 _MINUTES = 15
-# above so many pairs those alone are found that are equal throughout
+# number of pairs above which only series that are equal throughout are detected
 _PAIRS = MANY * MANY // 2
 
 _Bools = NDArray[np.bool_]
@@ -66,7 +67,7 @@ def twin_series(facts: Facts) -> Iterator[Judged]:
     for i, metered in enumerate(facts.metered):
         if metered.baseline:
             counted[metered.base.device.id].append(i)
-    # the first reason of each; of many meters with one series there are very many pairs
+    # only the first reason of each device: many meters with one series give very many pairs
     excluded: dict[int, str] = {}
     for name, copy, result in _pairs(facts):
         if not result.equal:
@@ -83,7 +84,7 @@ def twin_series(facts: Facts) -> Iterator[Judged]:
         yield Exclude(i, text("MTR-03.copy", other=name))
     details = (check.detail for check in facts.checks)
     item = (detail for detail in details if isinstance(detail, Text) and detail.code == ONE_SIGNAL)
-    # identical series are impossible for two meters, proportional ones are to be clarified
+    # identical series are impossible for two meters; proportional ones require a clarification
     yield from reported([*proportional, *item], "CL")
 
 
@@ -189,7 +190,7 @@ def _overlap(
     monitored: Sequence[Monitored], pair: tuple[int, int], result: Twins, edges: tuple[int, int]
 ) -> Overlap:
     value, later = sorted(pair, key=lambda i: (monitored[i].service.first, i))
-    # by how many intervals the later one is behind
+    # lag of the later device [intervals]
     lag = result.lag if later == pair[1] else -result.lag
     whole = monitored[later]
     number = np.arange(*edges)
@@ -201,9 +202,9 @@ def _overlap(
     return Overlap(later, monitored[value].device.id, whole, both, result.equal)
 
 
-# falls to about zero on as many days in a row are those of a counter of each day
+# number of consecutive days with a fall to about zero that identify a daily counter
 _DAYS = 3
-# about zero: so small a part of where the register stood
+# about zero: at most this fraction (1/20) of the value before
 _FOOT = 20
 _DIGITS = range(3, 13)
 
@@ -291,7 +292,7 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
         fallen = facts.supporting.fallen.get((view.device.id, view.needs.quantity), ())
         causes = [*_causes(view, fallen, facts.price.pricing)] if fallen else []
         crossed = [fall for fall in fallen if fall.crossed]
-        for k in range(0, len(crossed), 2):  # from one end to the other
+        for k in range(0, len(crossed), 2):  # pairs of begin and end
             ends = crossed[k : k + 2]
             lost = [gap for falls, gaps in causes if {*falls} & {*ends} for gap in gaps]
             if lost or any(fall.entered for fall in ends):
@@ -344,14 +345,14 @@ def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
 
 
 def _kind(meter: Monitored) -> tuple[Any, ...]:
-    """Return what two meters have in common whose account is the same under either id."""
+    """Return the properties that decide a meter's account, apart from its id."""
     return meter.bound.role, meter.params, meter.device.rated_power_w
 
 
 def _causes(
     meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
-    """Yield breaks of a register's sequence that have one cause, and the unknown time by them."""
+    """Yield the breaks of a register's sequence with one cause, and the unknown time they cause."""
     subset = [(fall, gaps) for fall, gaps in _touched(meter, fallen, pricing) if gaps]
     named = list[Fallen]()
     for each in (_daily([fall for fall, _ in subset]), _rising(meter, subset)):
@@ -359,7 +360,7 @@ def _causes(
         if each:
             yield each, [gap for fall, gaps in subset if fall in each for gap in gaps]
     for fall, gaps in subset:
-        # what was counted twice and taken off is counted once, and no row of a replacement does so
+        # a quantity that metering already deducted needs no replacement row
         off = fall.brief or (fall.taken_off and meter.needs.side == "baseline")
         if fall not in named and not (off and fall.after < fall.before):
             yield [fall], gaps
@@ -369,9 +370,9 @@ def _touched(
     meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[Fallen, list[GapOutcome]]]:
     """
-    Yield each break of a register's sequence and the unknown time by it, each gap once.
+    Yield each break of a register's sequence and the unknown time it causes, each gap once.
 
-    A break before the device's service belongs to the gap with which the service begins.
+    A break before the device's service belongs to the gap at the start of its service.
     """
     gaps = [gap for gap in gap_outcomes(meter, pricing) if gap.kind == "unknown"]
     starts, done = [gap.start_us for gap in gaps], 0
@@ -401,7 +402,7 @@ def _rising(meter: Monitored, subset: Sequence[tuple[Fallen, list[GapOutcome]]])
 
 def _beyond(meter: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome]) -> bool:
     """
-    Return whether upward breaks are on several days, or of most of the time.
+    Return whether upward breaks occur on several days, or affect most of the time.
 
     No meter is replaced so often: its rated power is too low, or its unit is wrong.
     """
@@ -481,7 +482,7 @@ def _row(register: FileRegister, fall: Fallen, timezone: str) -> str:
 
 
 def _full(last: Decimal) -> int | None:
-    """Return the rollover value of a register that was nearly full; None if it was not."""
+    """Return the rollover value of a register near its highest value; else None."""
     return next((10**n for n in _DIGITS if Decimal("0.97") * 10**n <= last < 10**n), None)
 
 

@@ -46,9 +46,9 @@ from mrv.texts import Text, text
 
 UNCOUNTED, _BEFORE = text("EVD-02.uncounted"), text("EVD-02.before")
 _FUEL_METER = "fuel_meter"
-# of the reduction: what would change it by less is not asked for
+# share of the reduction below which an effect requires no evidence
 _NEGLIGIBLE = Fraction(1, 100)
-# of what was delivered: what would fit within the design besides, and is an observation
+# share of the delivery: further possible delivery below it is an observation
 _SMALL = Fraction(1, 200)
 _S_PER_HOUR = 3600
 _TIMES = 10
@@ -132,7 +132,7 @@ def _missing(facts: Facts, capacity: Capacity) -> Iterator[Text]:
             if name in too_large(facts, parameters):
                 yield text("EVD-02.no_bound", parameter=name)
         elif name == taken.by_design:
-            # several times the electricity that its design says
+            # a multiple of the design electricity
             served = sum(m.delivered for m in serving(facts.views, taken))
             used = electricity(facts.views, taken)
             rate = Fraction(parameters[name]) / taken.per_base
@@ -150,11 +150,11 @@ def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[s
     for capacity, names, _ in bare:
         strong = {c.of for c in methodology.capacities if c.of and c.serves == capacity.serves}
         taken = consumption_of(methodology, capacity)
-        # water without a known load earns nothing, and what its gas loses is still counted
+        # water of unknown load is not credited, while its methane losses are still charged
         zero |= strong
         if not strong and (taken is None or not taken.before):
             devices.update(names)
-    # what goes out is at most what comes in
+    # the outflow is at most the inflow
     zero |= {n for n, spec in methodology.parameters.items() if spec.unmeasured in zero}
     return devices, zero
 
@@ -180,7 +180,7 @@ def built_for(
     )
 
 
-# --- EVD-03, EVD-07: what invoices would show ---------------------------------------------
+# --- EVD-03, EVD-07: missing invoices -----------------------------------------------------
 
 
 def service_invoices(facts: Facts) -> Iterator[Judged]:
@@ -189,11 +189,11 @@ def service_invoices(facts: Facts) -> Iterator[Judged]:
     for taken in method.consumptions:
         users = using(views, taken)
         there = serving(views, taken)
-        # without a charger the methodology's own condition does not hold
+        # without a charger the methodology's own condition is not met
         if taken.by_model and users and any(s.value for m in there for s in m.stretches):
             yield _by_invoices(facts, users, text("EVD-03.charging", devices=_names(there)))
     for capacity in method.capacities:
-        # what takes electricity is compared with invoices of that (`invoices`)
+        # a service with electricity is compared with invoices of it (`invoices`)
         if consumption_of(method, capacity) is not None:
             continue
         there = [m for m in serving(views, capacity) if any(s.value for s in m.stretches)]
@@ -211,7 +211,7 @@ def service_invoices(facts: Facts) -> Iterator[Judged]:
 def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] | None:
     """Return texts of the evidence for a service's meters; None where evidence is missing."""
     if all(map(facts.invoiced, there)):
-        # of invoices that state less `lower_invoices` says what they take
+        # `lower_invoices` reports the deduction of invoices that state less
         less = any([*facts.evidence.less(m)] for m in there)
         return () if less else (text("invoice.cover", devices=_names(there)),)
     if all(facts.invoiced(m) or _billed_power(facts, m) for m in there):
@@ -231,7 +231,7 @@ def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] 
 def _within_design(
     there: Sequence[Monitored], capacity: Capacity, parameters: Inputs
 ) -> Iterator[RuleReport]:
-    """Yield the report of how much more the design would allow, if any."""
+    """Yield the report of the further delivery that the design would allow, if any."""
     room = at_capacity(there, capacity, parameters) / sum(m.delivered for m in there) - 1
     if room <= 0:
         return

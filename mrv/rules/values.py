@@ -9,8 +9,8 @@ PAR-05: values with a lower grade of evidence than the programme requires may to
 most the permitted share of the reduction.  If they affect more, the values with the largest effects
 are replaced by the conservative end of their published range or list.  Without a publication their
 share is not credited.  A value whose increase would lower the reduction has no conservative end
-without a range: it is applied, with a clarification request.  The same holds for a value whose
-document was issued within the period.
+without a range: it is applied, with a clarification request.  A value whose document was issued
+within the period is treated in the same way.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ from mrv.accounting.period_result import EvidenceItem, Finding
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError, MrvError
 from mrv.model import Factors
-from mrv.parameters import Inputs, ParameterSpec, exact, rounded
-from mrv.parameters.evidence import RequiredGrades, of_parameter
+from mrv.parameters import Inputs, ParameterSpec, RequiredGrades, exact, of_parameter, rounded
 from mrv.registry import Precision, of_samples, of_survey, required
 from mrv.registry.project import Project, SupportingData
 from mrv.rounding import decimal_text, plain_text, tonnes_text
@@ -76,18 +75,18 @@ def apply_required_grades(
     """
     account = facts.price
     if account.reduction_t <= 0:
-        return project, supporting, []  # nothing is claimed
+        return project, supporting, []  # there is no reduction
     maximum = required.share * abs(account.reduction_t)
     kept = _Kept(project, supporting, required, facts, reduction_by)
     texts: list[Text] = []
     graded = sorted(
-        # no year is published as a conservative one
+        # there is no published conservative year
         (o for o in graded_values(facts, account) if not o[1].is_year),
         key=lambda o: (-Fraction(o[0].tonnes), o[1].name, o[1].role, o[1].devices),
     )
 
     def lacks(item: EvidenceItem, entered: Entered) -> bool:
-        # what an analyser of the plant measured is a quantity; a flare's flame as well
+        # the analyser's measurement is a monitored quantity, and so is a flare's flame
         measured = entered.name in {*supporting.channels, *supporting.lit}
         return item.grade > (required.quantities if measured else required.parameters)
 
@@ -187,7 +186,7 @@ class _Kept:
             return None
         remaining, end, project, supporting = best
         if remaining < 0 <= ours:
-            # what is published gives no reduction: nothing counts, and no debt is made of it
+            # the published value gives no reduction: the reduction is 0, not negative
             names = (*self.supporting.uncorroborated_values, entered.name)
             self.supporting = replace(self.supporting, uncorroborated_values=names)
             return end, 0
@@ -227,7 +226,7 @@ class _Kept:
 def _source(facts: Facts, entered: Entered, end: Fraction) -> str:
     """Return the source of a published end of a value."""
     if end in map(Fraction, entered.spec.choices):
-        return facts.methodology.reference  # its own list
+        return facts.methodology.reference  # the methodology's own list
     _, others = published_of(entered.spec, facts.project, facts.factors)
     listed = [factor.id for factor in others if factor.value == end]
     plausible = entered.spec.plausible
@@ -241,7 +240,7 @@ def _percent(share: Fraction) -> str:
 
 _NAMED = 3  # samples that a finding names
 LEAKAGE = "leakage_t_per_year"
-# of a value that is 0, to see who gains by it
+# small test value for a parameter of 0, to find its conservative direction
 _A_LITTLE = Fraction(1, 1000)
 
 
@@ -264,7 +263,7 @@ def uncorroborated_values(facts: Facts) -> Iterator[Judged]:
 def agreeing_quantities(facts: Facts) -> Iterator[Judged]:
     """PAR-08: yield limits of separately measured quantities that must agree, as gas and COD."""
     price, method = facts.price, facts.methodology
-    # gas of all days against what all days brought, also those on which an analyser was silent
+    # gas and load of all days, also of days without analyser data
     years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
     for agreement in method.agreement:
         for year, of in years.items():
@@ -419,11 +418,12 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
         return text("PAR-06.months", **values, months=listed)
     if any(survey.parameter == name for survey in facts.supporting.surveys):
         return None
-    # a constant stands for what is monitored: not asked where more of it would leave as much
+    # a constant instead of a monitored value; not reported if a small value would not lower the
+    # reduction
     if _costs_nothing(name, price.stated, price.reduced):
         return None
     values |= {"methodology": facts.methodology.id, "option": spec.option or "-"}
-    # where the methodology's own source is not a laboratory, its values are entered as one's
+    # values of other sources than a laboratory are entered in the same form
     known = spec.source and "laboratory" not in spec.source
     return text("PAR-06.constant_source" if known else "PAR-06.constant", **values)
 

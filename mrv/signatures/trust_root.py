@@ -24,7 +24,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, EnrolmentError, SignatureError
-from mrv.parameters.evidence import RequiredGrades, required_of
+from mrv.parameters import RequiredGrades, required_of
 from mrv.signatures import canonical, ed25519
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.data_integrity import time_of

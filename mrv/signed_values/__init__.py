@@ -44,7 +44,7 @@ from mrv.signed_values.meter_keys import (
 from mrv.signed_values.ocmf import Reading, Record
 
 if TYPE_CHECKING:
-    from ingest.formats.cose_batch import Batch
+    from ingest.codecs.cose_sign1 import Batch
 
     _Place = tuple[str, str | None, str | None, str]
 

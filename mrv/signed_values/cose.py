@@ -1,7 +1,7 @@
 """
 Signed batches (COSE_Sign1) as text, and the registers in their messages.
 
-A batch is base64 where bytes cannot be sent; `ingest.formats.cose_batch` has its layout.  The
+A batch is base64 where bytes cannot be sent; `ingest.codecs.cose_sign1` has its layout.  The
 device's profile names the register of a message.  Needs cbor2, so it is imported where a batch is
 read: a statement without one is verified without that library.
 """
@@ -15,10 +15,9 @@ from decimal import Decimal
 
 from ingest import classes, columns, profiles
 from ingest.codecs import cose_sign1
+from ingest.codecs.cose_sign1 import Batch
 from ingest.columns import Bucket
 from ingest.errors import InputError
-from ingest.formats import cose_batch
-from ingest.formats.cose_batch import Batch
 from ingest.model import NULL, Device
 from ingest.reading import Reading, Registers, Row, Stated, time_us
 from mrv.errors import SignedValueError
@@ -33,7 +32,7 @@ def texts(data: bytes) -> list[str]:
     Raises SignedValueError if it is not CBOR.
     """
     try:
-        return [b64encode(part).decode() for part in cose_batch.split(data)]
+        return [b64encode(part).decode() for part in cose_sign1.split(data)]
     except InputError as error:
         raise SignedValueError(f"{error}; download the file again") from error
 
@@ -47,7 +46,7 @@ def read(text: str) -> Batch:
     try:
         if len(text) > _LONGEST:
             raise SignedValueError("it is larger than 1 MB; send smaller batches")
-        return cose_batch.read(b64decode(text, validate=True))
+        return cose_sign1.read(b64decode(text, validate=True))
     except (InputError, binascii.Error) as error:
         raise SignedValueError(f"not a whole signed batch: {error}; download it again") from error
 

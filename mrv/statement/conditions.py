@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from mrv.accounting.period_result import INVOICE
-from mrv.calendar import instant_us
+from mrv.calendar import instant_us, local_date
 from mrv.documents import UNSET, coded, text_in, write
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Condition, Gap, Misstatements
@@ -185,8 +186,13 @@ def _all(claims: Claims) -> Iterator[Unmet]:
                 effect=check.effect_t,
             )
             severity = OBSERVATION if lower else severity_of(rule)
-            slips = {"cross_check.unit": _slipped(check), "cross_check.last_day": _day_short(check)}
-            texts = (differs, *(text(code) for code, slipped in slips.items() if slipped))
+            slips = [text("cross_check.unit")] if _slipped(check) else []
+            if _day_short(check):
+                last = local_date(instant_us(check.to, "UTC"), claims.monitoring_period.timezone)
+                slips.append(
+                    text("cross_check.last_day", begin=str(last), end=str(last + timedelta(days=1)))
+                )
+            texts = (differs, *slips)
             yield Unmet(rule, texts, severity, check.effect_t, check.devices, needs_of(rule))
 
 

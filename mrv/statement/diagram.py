@@ -120,7 +120,8 @@ def diagram(
     Return a plan as one SVG document.
 
     `language`: language of its texts; English in packs.
-    `names`: names of roles and frequencies, as `role.NAME`; else by their names in the registry.
+    `names`: names of roles and frequencies, as `role.NAME`, and of the project, as `project.ID`;
+    else by their names in the registry.
     Raises MethodologyError if its methodology or a role of it is unknown.
     """
     project = plan.project
@@ -132,7 +133,8 @@ def diagram(
         day = drawing.day(plan.versions[-1].begins)
         title = text("diagram.plan", version=plan.versions[-1].name, begin=day)
     method = f"{project.methodology} {project.version}"
-    heads = drawing.lines(0, f"{project.name} ({project.id})", 58)
+    name = drawing.names.get(f"project.{project.id}", project.name)
+    heads = drawing.lines(0, f"{name} ({project.id})", 58)
     drawing.texts(_EDGE, 38, "h", heads)
     begin = drawing.lines(0, text("diagram.monitoring", methodology=method, plan=title), 105)
     top = 60 + 24 * (len(heads) - 1)

@@ -39,7 +39,7 @@ from mrv.documents.plan import (
     StatementFigures,
     UsageBefore,
 )
-from mrv.parameters.evidence import USUAL, RequiredGrades
+from mrv.parameters import USUAL, RequiredGrades
 from mrv.registry import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (

@@ -40,7 +40,7 @@ from mrv.documents.plan import (
     Span,
     StatementFigures,
 )
-from mrv.parameters.evidence import USUAL, RequiredGrades, required_of
+from mrv.parameters import USUAL, RequiredGrades, required_of
 from mrv.registry import Calibration, Sample, monitoring_plan
 from mrv.registry.calibration_interval import Interval, limited
 from mrv.registry.monitoring_plan import Approval, Version

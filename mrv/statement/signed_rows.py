@@ -107,11 +107,11 @@ def sign(message: bytes, key: SigningKey, *, cose: bool = False) -> str:
     if cose:
         import cbor2  # noqa: PLC0415 - for this form alone
 
-        from ingest.formats import cose_batch  # noqa: PLC0415 - loads cbor2
+        from ingest.codecs import cose_sign1  # noqa: PLC0415 - loads cbor2
 
-        head = cbor2.dumps({_ALGORITHM: cose_batch.EDDSA, _KEY_ID: key.public_multikey.encode()})
-        signature = key.sign(cose_batch.to_be_signed(head, message))
-        whole = cbor2.CBORTag(cose_batch.TAG, [head, {}, None, signature])
+        head = cbor2.dumps({_ALGORITHM: cose_sign1.EDDSA, _KEY_ID: key.public_multikey.encode()})
+        signature = key.sign(cose_sign1.to_be_signed(head, message))
+        whole = cbor2.CBORTag(cose_sign1.TAG, [head, {}, None, signature])
         return b64encode(cbor2.dumps(whole)).decode()
     header = _text64(canonical.encode({"alg": _ALGORITHMS[0], "kid": key.public_multikey}))
     return f"{header}..{_text64(key.sign(_jws_input(header, message)))}"
@@ -162,9 +162,9 @@ def _read_jws(signed: str, message: bytes) -> _Detached:
 
 
 def _read_cose(signed: str, message: bytes) -> _Detached:
-    from ingest.formats import cose_batch  # noqa: PLC0415 - loads cbor2, for this form alone
+    from ingest.codecs import cose_sign1  # noqa: PLC0415 - loads cbor2, for this form alone
 
-    result = cose_batch.read_sign1(b64decode(signed, validate=True), detached=message)
+    result = cose_sign1.read_sign1(b64decode(signed, validate=True), detached=message)
     if result.algorithm not in _COSE_ALGORITHMS:
         raise ValueError(f"its algorithm is {result.algorithm}")
     return _Detached(result.protected[_KEY_ID].decode(), result.signature, result.signed)

@@ -26,7 +26,7 @@ from mrv.errors import (
 )
 from mrv.log.witness import Policy, read_policy
 from mrv.packs.pack import FINDINGS, KEYS, SAMPLING, Pack
-from mrv.parameters.evidence import USUAL
+from mrv.parameters import USUAL
 from mrv.program import named, program, same
 from mrv.registry.project import ACCOUNTING, FIRST
 from mrv.signatures import canonical
@@ -45,8 +45,8 @@ from mrv.statement.opinion import check_opinion, materiality
 from mrv.statement.sampling import check_sampling
 from mrv.statement.states import check_other, check_project, issuer
 from mrv.verify import evidence_steps as figures
-from mrv.verify import seal_step as issuing
-from mrv.verify import seal_step as sealed
+from mrv.verify import evidence_steps as issuing
+from mrv.verify import evidence_steps as sealed
 from mrv.verify import signature_steps as people
 from mrv.verify import time_step as dates
 from mrv.verify import time_step as files

@@ -34,7 +34,7 @@ from mrv.packs.pack import (
     rows_of,
 )
 from mrv.packs.reader import is_part_of, read_file
-from mrv.parameters.evidence import USUAL, RequiredGrades
+from mrv.parameters import USUAL, RequiredGrades
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule, read_authorities
 from mrv.signatures.data_integrity import time_of

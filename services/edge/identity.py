@@ -290,11 +290,11 @@ class Signer:
     def sign(self, number: int, at_ms: int, of: Waiting, messages: bytes) -> bytes:
         """Return the signed bytes of a device's messages; `of` is one of them."""
         # cbor2, which a gateway that does not sign has no use for
-        from ingest.formats import cose_batch  # noqa: PLC0415
+        from ingest.codecs import cose_sign1  # noqa: PLC0415
 
         batch = number, at_ms, of.device, of.content_type, messages
-        algorithm = cose_batch.EDDSA if self._algorithm == EDDSA else cose_batch.ES256
-        return cose_batch.write(batch, self._gateway, algorithm, self._sign)
+        algorithm = cose_sign1.EDDSA if self._algorithm == EDDSA else cose_sign1.ES256
+        return cose_sign1.write(batch, self._gateway, algorithm, self._sign)
 
     def _sign(self, data: bytes) -> bytes:
         if isinstance(self._key, Ed25519PrivateKey):

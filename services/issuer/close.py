@@ -38,7 +38,7 @@ from mrv.statement.device_days import readings_digest
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import check_step
-from mrv.verify.seal_step import readings_root
+from mrv.verify.evidence_steps import readings_root
 from services.clock import now_us
 from services.issuer.collect_evidence import collect, correcting, evidence_of
 from services.issuer.earlier_projects import counted_elsewhere

@@ -52,7 +52,7 @@ from mrv.signatures.merkle_tree import inclusion_proof
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import valid_from
-from mrv.verify.seal_step import readings_root
+from mrv.verify.evidence_steps import readings_root
 from mrv.verify.time_step import guide
 from services.issuer import timestamps
 from services.issuer.collect_evidence import recollect

@@ -17,7 +17,8 @@ from mrv.documents.statement import Claims
 from mrv.exports import Source
 from mrv.exports.jcm import jcm
 from mrv.exports.registration import InForce, Registration
-from mrv.methodologies import find, tools
+from mrv.methodologies import _tools as tools
+from mrv.methodologies import find
 from mrv.registry.calibration_interval import after
 from mrv.report import Facts
 from mrv.signatures.organisations import stem

@@ -18,7 +18,7 @@ from mrv.documents import UNSET, coded
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.model import LINE_DIAGRAM, METER_KEYS
-from mrv.parameters.evidence import of_parameter
+from mrv.parameters import of_parameter
 from mrv.registry import Calibration, Sample
 from mrv.registry.monitoring_plan import PERMANENT
 from mrv.registry.project import Document, Excluded, Project

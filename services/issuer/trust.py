@@ -22,7 +22,7 @@ from mrv.errors import EnrolmentError
 from mrv.exports.entered import Acceptance
 from mrv.factors.ledger import factor_of
 from mrv.methodologies import find
-from mrv.parameters.evidence import USUAL, RequiredGrades
+from mrv.parameters import USUAL, RequiredGrades
 from mrv.registry.project import Project
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey, SigningKey

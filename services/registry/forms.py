@@ -20,8 +20,7 @@ from mrv.calendar import local_date
 from mrv.errors import FactorError
 from mrv.factors import GRID, FactorBook, is_of_banks, load
 from mrv.model import SOLAR, TECHNOLOGY, Candidate, CandidateDevice, Factor, Methodology, RoleNeeds
-from mrv.parameters import ParameterSpec
-from mrv.parameters.evidence import of_parameter
+from mrv.parameters import ParameterSpec, of_parameter
 from mrv.statement.conformity import GASES
 from mrv.texts import render
 from services.clock import now_us

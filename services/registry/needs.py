@@ -36,8 +36,7 @@ from mrv.model import (
     Methodology,
     RoleNeeds,
 )
-from mrv.parameters import Inputs, ParameterSpec, read
-from mrv.parameters.evidence import USUAL, of_parameter, region_of
+from mrv.parameters import USUAL, Inputs, ParameterSpec, of_parameter, read, region_of
 from mrv.rounding import decimal_text, exact_text
 from mrv.texts import Text
 from services.registry.asked_factors import unverified

@@ -24,7 +24,7 @@ from mrv.exante.pv import DC_TO_AC, HIGHEST_PV_FACTOR, HOURS_PER_YEAR
 from mrv.factors import FactorBook
 from mrv.factors.ledger import factor_of
 from mrv.methodologies import find
-from mrv.methodologies.tools import calculated
+from mrv.methodologies._tools import calculated
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, Factor
 from mrv.registry import programme_systems as systems
 from mrv.rounding import decimal_text

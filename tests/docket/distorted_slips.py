@@ -12,11 +12,17 @@ from tests.docket.world import World
 
 
 @said
-def last_day_entered(world: World, of: list[str]) -> None:
-    """Invoices state their last day, which is entered as `to`: a day too early."""
-    for one in world.invoices:
-        if set(of) & set(one["devices"]):
-            one["to"] -= timedelta(days=1)
+def last_day_entered(world: World, of: list[str], corrected: bool = False) -> None:
+    """
+    Invoices state their last day, which is entered as `to`: a day too early.
+
+    `corrected`: they are entered again with the day after it.
+    """
+    for one in [one for one in world.invoices if set(of) & set(one["devices"])]:
+        if corrected:
+            more = {"id": f"{one['id']}-2", "corrects": one["id"], "reason": "last day entered"}
+            world.invoices.append({**one, **more})
+        one["to"] -= timedelta(days=1)
 
 
 @said

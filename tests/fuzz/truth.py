@@ -16,7 +16,7 @@ from typing import Any
 
 import cbor2
 
-from ingest.formats import cose_batch
+from ingest.codecs import cose_sign1
 from tests.fuzz import registers
 
 _NUMBERS = (int, float, Decimal)
@@ -121,7 +121,7 @@ SAID: dict[str, Callable[[bytes], set[float]]] = {
     "ocpp201": lambda p: {*_scaled(document(p))},
     "sunspec": lambda p: registers.sunspec(document(p)),
     "modbus": lambda p: registers.modbus(document(p)),
-    "cose_sign1": lambda p: _inside(cose_batch.read(p).messages),
+    "cose_sign1": lambda p: _inside(cose_sign1.read(p).messages),
 }
 
 

@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 
 from ingest.model import INTERVAL_US
+from mrv import parameters
 from mrv.factors import load as factors
 from mrv.methodologies import load
-from mrv.parameters import evidence
-from mrv.parameters.evidence import (
-    GRADES,
-    USUAL,
-    RequiredGrades,
-    of_parameter,
-    of_role,
-    required_of,
-)
+from mrv.parameters import GRADES, USUAL, RequiredGrades, of_parameter, of_role, required_of
 from mrv.registry.project import ACCOUNTING, Document, SupportingData
 from mrv.rules.closing import close
 from mrv.rules.grades import shares
@@ -60,11 +53,11 @@ def test_every_parameter_and_role_declares_what_shows_it():
     roles = {role for one in methods for role in one.roles}
     names = {name for one in methods for name in one.parameters}
     names |= {name for one in methods for needs in one.roles.values() for name in needs.params}
-    assert names == evidence.parameters().keys(), names ^ evidence.parameters().keys()
-    assert roles == evidence.roles().keys(), roles ^ evidence.roles().keys()
-    assert all(one.by for one in evidence.parameters().values())
-    assert all(evidence.roles().values())
-    for name, one in evidence.parameters().items():
+    assert names == parameters.parameters().keys(), names ^ parameters.parameters().keys()
+    assert roles == parameters.roles().keys(), roles ^ parameters.roles().keys()
+    assert all(one.by for one in parameters.parameters().values())
+    assert all(parameters.roles().values())
+    for name, one in parameters.parameters().items():
         specs = [s for m in methods for n, s in _specs(m) if n == name]
         ranges = [tuple(map(Fraction, span)) for span in one.ranges]
         assert all(low < high for low, high in ranges)
@@ -85,9 +78,9 @@ def _specs(method):
 
 def test_what_is_not_declared_is_the_claimants_word(monkeypatch):
     """Evidence that no one declared would lift a value or a meter all the same."""
-    assert (of_parameter("no such"), of_role("no such")) == (evidence.Declared(), ())
+    assert (of_parameter("no such"), of_role("no such")) == (parameters.Declared(), ())
     assert {o.grade for o in closed(SURVEY).evidence if o.name == "sfc_l_per_100km"} == {"B"}
-    monkeypatch.setattr(evidence, "_table", lambda: evidence._Table({}, {}, {}))
+    monkeypatch.setattr(parameters, "_table", lambda: parameters._Table({}, {}, {}))
     bare = {o.name: o.grade for o in closed(SURVEY, required=None).evidence}
     assert {bare["sfc_l_per_100km"], bare["bus-1"], bare["ch-1"]} == {"D"}
 

@@ -262,7 +262,8 @@ def _claims(result):
         )
         for check in result.cross_checks
     ]  # fmt: skip
-    return SimpleNamespace(applicability=(), cross_checks=checks)
+    period = SimpleNamespace(timezone=result.timezone)
+    return SimpleNamespace(applicability=(), cross_checks=checks, monitoring_period=period)
 
 
 @pytest.mark.parametrize(("check", "severity"), [(9_000, "CAR"), (11_000, "observation")])
@@ -337,7 +338,7 @@ def test_a_bill_whose_last_day_was_entered_as_its_end_is_reported(days, asked):
     """A building whose bill was entered a day short earned nothing, and was asked for its unit."""
     found = closed(bill(9, 0, days, percent=1))
     said = " ".join(one.words() for one in findings(_claims(found)))
-    assert ("`to`" in said) == asked
+    assert ("`to: 2026-01-10`" in said) == asked
 
 
 def test_other_periods_are_compared_by_their_length():

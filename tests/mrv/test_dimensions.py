@@ -14,7 +14,7 @@ from functools import cache
 import pytest
 
 from mrv import methodologies
-from mrv.methodologies import tools
+from mrv.methodologies import _tools as tools
 from mrv.steps import BEFORE, CONSTANTS, FUNCTIONS, Step, _code, parsed
 
 EVERY = {**methodologies.load(), **tools.load()}

@@ -13,7 +13,7 @@ from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck, EvidenceItem
 from mrv.documents import coded
 from mrv.methodologies import find
-from mrv.parameters.evidence import GRADES
+from mrv.parameters import GRADES
 from mrv.registry.project import ProjectDevice, SupportingData
 from mrv.rules import rules
 from mrv.rules.closing import close

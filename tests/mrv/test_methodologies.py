@@ -11,7 +11,7 @@ from ingest import classes
 from mrv import factors, methodologies
 from mrv.errors import MethodologyError
 from mrv.factors.ledger import Ledger
-from mrv.methodologies import tools
+from mrv.methodologies import _tools as tools
 from mrv.model import Activity, Candidate, CandidateDevice, Tool
 from mrv.parameters import ChoiceSpec, ListSpec, MapSpec, ParameterSpec, RecordSpec, read
 from mrv.rounding import decimal_text, floor_credit

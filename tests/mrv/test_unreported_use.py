@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from ingest.model import INTERVAL_US, NULL, Device, Fleet
+from ingest.model import HOUR_US, INTERVAL_US, NULL, Device, Fleet
 from mrv import factors
 from mrv.registry.project import ACCOUNTING, FIRST, Invoice, ProjectDevice
 from mrv.statement.evidence import monitored, remeter
@@ -242,16 +242,25 @@ def test_a_fuel_meter_below_its_own_rate_counts_as_the_rate_shows():
     assert " L more than its register are applied, most of it on 2026-01-01, below" in detail(found)
 
 
-@pytest.mark.parametrize(("file", "applied"), [("c3" * 32, "correction"), ("d4" * 32, "first")])
-def test_a_typing_error_is_corrected_by_the_same_file(file, applied):
+@pytest.mark.parametrize(
+    ("file", "times", "days", "applied"),
+    [
+        ("c3" * 32, 1.4, 0, "correction"),
+        ("d4" * 32, 1.4, 0, "first"),
+        ("c3" * 32, 1.0, 1, "correction"),
+        ("d4" * 32, 1.0, 1, "first"),
+        ("c3" * 32, 1.0, 7, "first"),
+    ],
+)
+def test_a_typing_error_is_corrected_by_the_same_file(file, times, days, applied):
     """
-    An operator who typed the amount of an invoice wrongly would lose the
-    difference permanently.
+    An operator who typed an amount wrongly, or the last day of an invoice as its end, would lose
+    the difference permanently.
     """
     bare = without_power()
     wh = counted(bare)
-    typed = (bill(1.4 * wh, id="typed", sha256=file), bill(wh), "typing error")
-    found = without_power(invoices=(bill(wh),), replaced=(typed,))
+    short = bill(times * wh, id="typed", sha256=file, to_us=END - days * 24 * HOUR_US)
+    found = without_power(invoices=(bill(wh),), replaced=((short, bill(wh), "typing error"),))
     (finding,) = [f for f in found.applicability if f.rule == "EVD-06"]
     assert finding.severity == "CL"
     assert finding.detail.index("typed (") < finding.detail.index("corrected by b (")

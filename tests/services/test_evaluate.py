@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mrv import indicators, methodologies
-from mrv.methodologies import tools
+from mrv.methodologies import _tools as tools
 from services.registry.files import read_files
 from tests.every import every
 from tests.golden import of_kind

@@ -70,6 +70,7 @@ export function months(d, T, W, H, f, hidden) {
     const points = d.expected.flatMap((v, i) => (v === null ? [] : [[g.left + step * i, y(v)], [g.left + step * (i + 1), y(v)]]));
     elements.push(line(points, T.ink, 1.5));
   }
+  if (high[d.so_far]) elements.push(text(T, d.words.so_far, g.left + step * (d.so_far + 0.5), y(high[d.so_far]) - 9, { align: "center", size: 11, halo: true, fill: T.muted }));
   if (!narrow && d.last >= 0) {
     const edge = g.left + step * (last + 0.5) + half, x = Math.min(W - g.right + 14, edge + 34);
     let at = 0;
@@ -96,12 +97,14 @@ export function months(d, T, W, H, f, hidden) {
   return {
     ...base(T), grid: g, tooltip: shadow(T), graphic: { elements },
     xAxis: categoryAxis(T, d.labels.map((l, i) => (narrow && i % 2 && d.labels.length > 6 ? "" : l))), yAxis: valueAxis(T, f, s),
-    series: shown.map((a) => ({ type: "bar", name: a.name, stack: "s", barWidth: 2 * half, data: a.values, itemStyle: { color: T[a.key], borderColor: T.bg, borderWidth: 0.6 }, emphasis: { disabled: true } })),
+    series: shown.map((a) => ({ type: "bar", name: a.name, stack: "s", barWidth: 2 * half, data: a.values.map((value, i) => (i === d.so_far ? { value, itemStyle: unfinished(T, a.key) } : value)), itemStyle: { color: T[a.key], borderColor: T.bg, borderWidth: 0.6 }, emphasis: { disabled: true } })),
   };
 }
 
 // Bars over time or over places; parts on each other, what was expected as a step, the unknown hatched.
-const PART = { measured: "acc2", estimated: "gold", unknown: "crit" };
+const PART = { measured: "acc2", estimated: "gold", unknown: "crit", so_far: "acc2" };
+// of a day or month that has not ended: hollow, with its own label
+const unfinished = (T, key) => ({ color: T.bg, borderColor: T[key], borderWidth: 1.2, borderType: "dashed" });
 export function bars(d, T, W, H, f) {
   const sums = d.bars.map((b) => (b.parts ?? []).reduce((s, [, v]) => ({ up: s.up + Math.max(v, 0), down: s.down + Math.min(v, 0) }), { up: 0, down: 0 }));
   const wanted = d.bars.map((b) => b.expected ?? 0);
@@ -118,8 +121,9 @@ export function bars(d, T, W, H, f) {
       const own = (b.parts ?? []).filter(([k]) => k === kind);
       if (!own.length) return null;
       const value = own.reduce((sum, [, v]) => sum + v, 0), short = b.expected !== null && value < b.expected;
+      if (kind === "so_far") { const x = g.left + step * (d.bars.indexOf(b) + 0.13), end = x + wide(d.words.so_far, 11) > W; elements.push(text(T, d.words.so_far, end ? W - g.right : x, y(Math.max(value, 0)) - 9, { align: end ? "right" : "left", size: 11, halo: true, fill: T.muted })); }
       // below what was expected: hollow
-      return { value, itemStyle: short ? { color: T.acc3, borderColor: T[PART[kind]], borderWidth: step > 6 ? 1.2 : 0.4 } : { color: T[PART[kind]] } };
+      return { value, itemStyle: kind === "so_far" ? unfinished(T, PART[kind]) : short ? { color: T.acc3, borderColor: T[PART[kind]], borderWidth: step > 6 ? 1.2 : 0.4 } : { color: T[PART[kind]] } };
     }),
   }));
   const none = d.bars.map((b) => (b.parts === null ? s.max : null));

@@ -44,8 +44,7 @@ from mrv.report.page.basis import MOST_DAYS, Span, basis, by_day, by_month, cale
 from mrv.report.page.certificate import account, certificate, summary
 from mrv.report.page.verified import audit_file, checked, evidence, status, verified
 from mrv.report.report_data import Facts
-from mrv.report.translations import DASH, SHOWN, kind, quantity, reason, role, rule
-from mrv.report.words import Words, punctuated
+from mrv.report.words import DASH, SHOWN, Words, kind, punctuated, quantity, reason, role, rule
 from mrv.signatures import canonical
 
 

@@ -13,22 +13,23 @@ from mrv.documents.period_account import FixedParameter
 from mrv.report.blocks import Block, chapter, paragraph, part, table, together
 from mrv.report.dated_values import dated
 from mrv.report.report_data import Day, Facts
-from mrv.report.translations import (
+from mrv.report.words import (
     DASH,
     SHOWN,
+    Words,
     calculated,
     certainty,
     certificate,
     error,
     factor_kind,
     meaning,
+    percent_sign,
     quantity,
     role,
     source,
     until,
     yes_no,
 )
-from mrv.report.words import Words, percent_sign
 from mrv.rules import titled
 
 
@@ -126,7 +127,7 @@ def _factors(facts: Facts, words: Words) -> Block:
         [
             f"{factor_kind(factor.kind, words.language)}: {factor.id}", words.number(factor.value),
             factor.unit, words.get(f"direction.{factor.direction}", factor.direction),
-            " - ".join(words.day(d) if d else DASH for d in (factor.valid_from, factor.valid_to)),
+            _valid(factor.valid_from, factor.valid_to, words),
             calculated(factor, words),
             certainty(factor, words)
             + (f", {words['provisional']}" if factor.provisional else ""),
@@ -134,6 +135,13 @@ def _factors(facts: Facts, words: Words) -> Block:
         ]
         for factor in facts.subject.factors
     ])  # fmt: skip
+
+
+def _valid(begin: str | None, end: str | None, words: Words) -> str:
+    """Return the validity of a factor; a dash where it states none."""
+    if not begin and not end:
+        return DASH
+    return f" {DASH} ".join(words.day(day) if day else DASH for day in (begin, end))
 
 
 def _conditions(facts: Facts, words: Words) -> Iterator[Block]:

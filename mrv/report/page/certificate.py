@@ -17,8 +17,7 @@ from mrv.report.audit_rows import condition_rows, first_proof, state, status_url
 from mrv.report.blocks import Block, banner, chapter, note, pairs, paragraph, part, table
 from mrv.report.dated_values import designed
 from mrv.report.report_data import Facts
-from mrv.report.translations import DASH, described, methodology, period, role
-from mrv.report.words import Words
+from mrv.report.words import DASH, Words, described, methodology, period, role
 from mrv.rounding import decimal_text
 from mrv.rules import titled
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from mrv.report.blocks import Block, chapter, legible, note, paragraph, part, table
 from mrv.report.page import typeset
-from mrv.report.translations import DASH
-from mrv.report.words import Words, percent_sign
+from mrv.report.words import DASH, Words, percent_sign
 from mrv.rounding import decimal_text
 
 _NAME, _LONG, _ON_TRACK, _GRADES = 60, 120, 95, "ABCD"

@@ -31,8 +31,7 @@ from mrv.report.audit_rows import (
 from mrv.report.blocks import Block, banner, chapter, pairs, paragraph, part, sampled, table
 from mrv.report.dated_values import compared
 from mrv.report.report_data import Facts
-from mrv.report.translations import DASH, methodology, period
-from mrv.report.words import Words
+from mrv.report.words import DASH, Words, methodology, period
 from mrv.statement.diagram import diagram, in_pages, line_diagram
 
 
@@ -40,7 +39,8 @@ def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
     """Return the audit file: data flow and responsibilities."""
     yield part(words["page.audit_file"])
     yield chapter(words["page.data_flow"])
-    for drawn in in_pages(diagram(facts.plan, words.language, words.all), columns=False):
+    called = {**words.all, f"project.{facts.plan.project.id}": facts.project(words.language)}
+    for drawn in in_pages(diagram(facts.plan, words.language, called), columns=False):
         yield {"kind": "drawing", "svg": drawn, "alt": words["page.data_flow"]}
     yield chapter(words["page.line_diagram"])
     single = line_diagram(facts.plan, words.language)

@@ -50,8 +50,7 @@ from mrv.report.sheets.layout import (
     general,
     monitored_cells,
 )
-from mrv.report.translations import DASH, SHOWN, period, quantity, role
-from mrv.report.words import Words
+from mrv.report.words import DASH, SHOWN, Words, period, quantity, role
 from mrv.steps import in_symbols
 
 _ESTIMATED = 3

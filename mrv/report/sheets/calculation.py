@@ -25,8 +25,7 @@ from mrv.report.report_data import Facts, Line
 from mrv.report.sheets.equation import Block, Cell, Linked, equation
 from mrv.report.sheets.layout import FIRST, Grid
 from mrv.report.sheets.lists import QUANTITY, SUBSTITUTED, VALUE
-from mrv.report.translations import role
-from mrv.report.words import Words
+from mrv.report.words import Words, role
 from mrv.rules.account import parts_of_years
 from mrv.steps import BASELINE, LEAKAGE, PROJECT, REDUCTION
 

@@ -20,8 +20,7 @@ from mrv.report.report_data import Facts
 from mrv.report.sheets.calculation import equal
 from mrv.report.sheets.layout import FIRST, Grid
 from mrv.report.sheets.lists import edges, listed
-from mrv.report.translations import DASH, compared_quantity, detail, witness
-from mrv.report.words import Words
+from mrv.report.words import DASH, Words, compared_quantity, detail, witness
 from mrv.rounding import half_up
 
 KIND, EFFECT, HOLDS = 0, 11, 12  # columns of a check

@@ -22,8 +22,7 @@ from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell
 from mrv.model import Direction, Factor, Factors, Methodology
 from mrv.parameters import Inputs
 from mrv.report.sheets.layout import Grid
-from mrv.report.translations import described
-from mrv.report.words import Words
+from mrv.report.words import Words, described
 from mrv.steps import BEFORE, CONSTANTS, Published, Step, in_symbols, parsed
 
 _HEADS = ("year", "input", "description", "symbol", "value", "unit", "formula", "source")

@@ -33,18 +33,19 @@ from mrv.report.audit_rows import (
 )
 from mrv.report.blocks import legible
 from mrv.report.report_data import Facts
-from mrv.report.translations import (
+from mrv.report.words import (
     DASH,
     SHOWN,
+    Words,
     meaning,
     methodology,
     period,
     plain_until,
+    punctuated,
     quantity,
     role,
     source,
 )
-from mrv.report.words import Words, punctuated
 from mrv.texts import dates
 
 # the first row of a list, below title, note, empty row and head

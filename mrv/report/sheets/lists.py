@@ -28,8 +28,9 @@ from mrv.report.dated_values import HEADS, dated_rows, least_of
 from mrv.report.report_data import Facts
 from mrv.report.sheets.equation import number
 from mrv.report.sheets.layout import FIRST, MOST_ROWS, Grid, Layout
-from mrv.report.translations import (
+from mrv.report.words import (
     DASH,
+    Words,
     calculated,
     certainty,
     certificate,
@@ -45,7 +46,6 @@ from mrv.report.translations import (
     rule,
     yes_no,
 )
-from mrv.report.words import Words
 
 _HOUR_US = 3_600_000_000
 VALUE = 4  # of a day, the column that calculations add up

@@ -17,8 +17,7 @@ from xlsxwriter import Workbook
 
 from mrv.report.blocks import legible
 from mrv.report.sheets.layout import FIRST, Grid, Styles, Value
-from mrv.report.translations import DASH
-from mrv.report.words import Words
+from mrv.report.words import DASH, Words
 
 _SHEETS: dict[str, tuple[int, ...]] = {
     "systems": (24, 46, 12, 10, 10, 16, 16, 12, 60),

@@ -19,6 +19,8 @@ from services.api.console.static_charts import still, tag
 from services.api.console.translations import Words
 
 _BAR_PLACES, _LONGEST = 6, 160
+# a day or month that has not ended: neither missing nor below the expected amount
+SO_FAR = "so_far"
 
 
 def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str, t: Words) -> Markup:
@@ -77,7 +79,9 @@ def bars(items: Sequence[Bar], unit: str, alt: str, name: str, t: Words) -> Mark
     `alt`: description of the chart.
     `name`: name of downloaded files.
     """
-    figures = {"unit": unit, "bars": [bar._asdict() for bar in items]}
+    figures = {
+        "unit": unit, "bars": [bar._asdict() for bar in items], "words": {SO_FAR: t(SO_FAR)},
+    }  # fmt: skip
     return declared("bars", figures, alt, name, t)
 
 
@@ -168,7 +172,8 @@ def days_chart(
     drawn = []
     for day in days:
         label = t.short_month(day) if day.day == 1 else str(day.day)
-        drawn.append(_bar(amounts.get(day), t.day(day), label, unit, size, t))
+        bar = _bar(amounts.get(day), t.day(day), label, unit, size, t)
+        drawn.append(so_far(bar, t) if day == today else bar)
     return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "days", t)
 
 
@@ -287,6 +292,12 @@ def _bar(amount: Amount | None, message: str, label: str, unit: str, size: int, 
         f"{amount_text(value, unit, t)}, {t('kind.' + amount.kind)}",
         ((amount.kind, value),),
     )
+
+
+def so_far(bar: Bar, t: Words) -> Bar:
+    """Return the bar of a span that has not ended."""
+    parts = tuple((SO_FAR, value) for _, value in bar.parts or ())
+    return bar._replace(parts=parts, shown=f"{t(SO_FAR)}: {bar.shown}")
 
 
 def _alt(result: Collection[Amount], unit: str, size: int, name: str, t: Words) -> str:

@@ -28,8 +28,7 @@ from starlette.responses import HTMLResponse, Response
 
 from mrv import calendar
 from mrv.report.blocks import legible
-from mrv.report.translations import factor_kind
-from mrv.report.words import LANGUAGES, punctuated
+from mrv.report.words import LANGUAGES, factor_kind, punctuated
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules import titled
 from mrv.texts import form

@@ -19,7 +19,8 @@ from mrv.report.blocks import legible, steps
 from services.api.console.translations import Words
 
 _HIGH, _LABELS, _SHADES, _HOURS = 1_000, 8, 5, 24
-_PARTS = {"measured": "acc2", "estimated": "gold", "unknown": "crit"}
+_PARTS = {"measured": "acc2", "estimated": "gold", "unknown": "crit", "so_far": "acc2"}
+_HOLLOW = {"so_far": "bg"}
 _LONGEST_TEXT, _PATH = 120, 200_000
 Value = Fraction | float
 
@@ -64,7 +65,10 @@ def _bars(d: Mapping[str, Any]) -> Plot:
         columns.append(
             None
             if parts is None
-            else [("acc3" if short else _PARTS[kind], _PARTS[kind], value) for kind, value in parts]
+            else [
+                (_HOLLOW.get(kind, "acc3" if short else _PARTS[kind]), _PARTS[kind], value)
+                for kind, value in parts
+            ]
         )
     expected = [bar["expected"] for bar in d["bars"]]
     return Plot(

@@ -28,8 +28,7 @@ from typing import Any
 
 from mrv.methodologies import ams_iii_c, find
 from mrv.model import Methodology
-from mrv.parameters import ParameterSpec
-from mrv.parameters.evidence import of_parameter
+from mrv.parameters import ParameterSpec, of_parameter
 from mrv.report.words import Words
 from mrv.rounding import amount_text
 from mrv.rules.metering import WEEKS

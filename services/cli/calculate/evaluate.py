@@ -15,8 +15,8 @@ import click
 
 from mrv import exante, factors, indicators, limits, methodologies
 from mrv.errors import IndicatorError, MethodologyError
-from mrv.exante.model import Outcome
-from mrv.methodologies import tools
+from mrv.exante import Outcome
+from mrv.methodologies import _tools as tools
 from mrv.model import Indicator, Methodology, Reductions, Tool
 from mrv.parameters import read
 from mrv.registry import programme_systems as programme

@@ -35,7 +35,7 @@ from mrv.rounding import decimal_text
 from mrv.steps import Published
 
 if TYPE_CHECKING:
-    from mrv.exante.model import Estimate
+    from mrv.exante import Estimate
 
 
 _PLACES = 6

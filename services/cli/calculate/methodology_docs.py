@@ -14,7 +14,7 @@ from typing import Any
 
 from mrv import methodologies
 from mrv.method_lives import Life, lives
-from mrv.methodologies import tools
+from mrv.methodologies import _tools as tools
 from mrv.model import Methodology, Tool
 from mrv.parameters import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.steps import BEFORE, Published, Step, in_symbols

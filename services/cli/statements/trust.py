@@ -10,7 +10,7 @@ import yaml
 
 from ingest.errors import InputError
 from mrv.log.witness import read_policy
-from mrv.parameters.evidence import ASKABLE, USUAL, Grade, RequiredGrades, required_of
+from mrv.parameters import ASKABLE, USUAL, Grade, RequiredGrades, required_of
 from mrv.signatures.authorities import read_authorities
 from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keys import read_keyring

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrv.errors import LogError
-from mrv.log.tiles import Tiles, bundle_paths, files, read_bundle, tile_path
+from mrv.log import Tiles, bundle_paths, files, read_bundle, tile_path
 from mrv.signatures.merkle_tree import (
     EMPTY_ROOT,
     consistency_proof,

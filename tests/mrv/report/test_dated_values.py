@@ -17,8 +17,7 @@ from mrv.report import make
 from mrv.report.audit_rows import meter_rows
 from mrv.report.dated_values import HEADS, dated, dated_rows, least_of
 from mrv.report.page.basis import basis
-from mrv.report.translations import certificate
-from mrv.report.words import LANGUAGES, Words
+from mrv.report.words import LANGUAGES, Words, certificate
 from tests.closes import corpus
 from tests.mrv.plant import FROM, stating
 from tests.mrv.report import closed, office, sample

@@ -13,8 +13,7 @@ from ingest.classes import QUANTITIES
 from mrv import methodologies
 from mrv.registry.plan_departures import FREQUENCIES
 from mrv.report.blocks import SCALES
-from mrv.report.translations import SHOWN
-from mrv.report.words import LANGUAGES, Words, meanings, names
+from mrv.report.words import LANGUAGES, SHOWN, Words, meanings, names
 from mrv.steps import Step
 
 # what counts in a parameter's place, and what every device has

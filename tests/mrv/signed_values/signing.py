@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ingest.formats import cose_batch
+from ingest.codecs import cose_sign1
 
 METER = ec.derive_private_key(7, ec.SECP256R1())
 OTHER = ec.derive_private_key(8, ec.SECP256R1())
@@ -36,10 +36,10 @@ def batch(
     """Return a batch of messages as bytes."""
     held = number, at_ms, device, None, json.dumps(messages).encode()
     if isinstance(secret, Ed25519PrivateKey):
-        return cose_batch.write(held, signer, cose_batch.EDDSA, secret.sign)
+        return cose_sign1.write(held, signer, cose_sign1.EDDSA, secret.sign)
 
     def sign(data):
         r, s = decode_dss_signature(secret.sign(data, ec.ECDSA(SHA256())))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
-    return cose_batch.write(held, signer, cose_batch.ES256, sign)
+    return cose_sign1.write(held, signer, cose_sign1.ES256, sign)

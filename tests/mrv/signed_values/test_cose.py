@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.codecs import cose_sign1
 from ingest.errors import PayloadError
-from ingest.formats import cose_batch
 from mrv.errors import SignedValueError
 from mrv.signed_values import DatedKey, Item, check_items, read_items
 from mrv.signed_values.meter_keys import MeterKey, NotCheckedError, parse_key, verifies_cose
@@ -59,16 +59,16 @@ def test_vectors_of_the_working_group(vector):
     said, data = vector["input"]["sign0"], bytes.fromhex(vector["output"]["cbor"])
     if vector["name"] in ("sign-fail-01", "sign-pass-03"):  # another tag; none, which we ask for
         with pytest.raises(PayloadError, match="does not begin with tag 18"):
-            cose_batch.read_sign1(data)
+            cose_sign1.read_sign1(data)
         return
-    one = cose_batch.read_sign1(data)
+    one = cose_sign1.read_sign1(data)
     external = bytes.fromhex(said.get("external", ""))
     if not vector.get("fail") and not external:
         assert one.signed == bytes.fromhex(vector["intermediates"]["ToBeSign_hex"])
     if said["key"]["crv"] == "Ed448":
         return  # no key of it can be registered
     algorithm = one.algorithm if one.algorithm is not None else one.unprotected[1]
-    if not isinstance(algorithm, int) or algorithm not in cose_batch.ALGORITHMS:
+    if not isinstance(algorithm, int) or algorithm not in cose_sign1.ALGORITHMS:
         if isinstance(algorithm, int):
             with pytest.raises(NotCheckedError):
                 verifies_cose(_key(said["key"]), algorithm, one.signature, one.signed)
@@ -149,7 +149,7 @@ BAD = {
 def test_what_is_not_whole_is_refused(what):
     """A damaged batch would end a process, or count."""
     with pytest.raises(PayloadError) as told:
-        cose_batch.read(BAD[what])
+        cose_sign1.read(BAD[what])
     assert told.value.reason in ("malformed_cbor", "wrong_shape")
     assert outcomes(BAD[what]) == ["not checked" if what == "another tag" else "refused"]
 

@@ -22,8 +22,7 @@ from msgspec import structs
 
 from mrv.documents import UNSET
 from mrv.documents.monitoring import CalibrationShown
-from mrv.report.translations import plain_until, until
-from mrv.report.words import LANGUAGES, Words
+from mrv.report.words import LANGUAGES, Words, plain_until, until
 from services.registry.entries import CALIBRATION_EVERY
 from services.store.statements import statements
 from tests import registering

@@ -16,8 +16,7 @@ import pytest
 
 from mrv.documents.monitoring import CalibrationShown
 from mrv.packs.reader import read_pack
-from mrv.report.translations import certificate, error
-from mrv.report.words import LANGUAGES, Words
+from mrv.report.words import LANGUAGES, Words, certificate, error
 from mrv.rules.plausible_values import RANGE as RULE
 from mrv.verify import verify
 from services.issuer.pack import export

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from mrv.calendar import utc_text
 from mrv.documents import UNSET
 from mrv.documents.statement import claims_of
-from mrv.parameters.evidence import RequiredGrades
+from mrv.parameters import RequiredGrades
 from mrv.statement.plan_reader import read_plan
 from services.cli.__main__ import main
 from services.issuer.close import preview_period

@@ -7,7 +7,7 @@ import yaml
 
 from mrv import factors
 from mrv.factors.ledger import factor_of, from_record, to_record
-from mrv.methodologies.tools import calculated
+from mrv.methodologies._tools import calculated
 from services.registry.files import to_yaml
 from tests.docket import world
 from tests.services.registry.texts import BASE, PROJECT, messages

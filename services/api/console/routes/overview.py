@@ -19,7 +19,8 @@ from psycopg import Connection
 from starlette.responses import RedirectResponse, Response
 
 from ingest.errors import RegistryError
-from mrv.equivalents import diesel_litres
+from mrv import factors
+from mrv.methodologies import diesel_litres
 from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import System
 from mrv.texts import Text
@@ -344,7 +345,7 @@ def _sums(page_figures: PageFigures) -> Sums:
     return Sums(
         avoided,
         _target(page_figures.programme),
-        None if avoided is None else diesel_litres(Fraction(avoided)),
+        None if avoided is None else diesel_litres(Fraction(avoided), factors.load()),
     )
 
 

@@ -21,7 +21,15 @@ from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_parameters
-from services.api.console.charts import Bar, apart, bars, cumulative_chart, hours_chart, hours_title
+from services.api.console.charts import (
+    Bar,
+    apart,
+    bars,
+    cumulative_chart,
+    hours_chart,
+    hours_title,
+    so_far,
+)
 from services.api.console.maps import SHARES, month_calendar
 from services.api.console.render import Language, last_day, of_ug, render
 from services.api.console.routes.year import plan_why
@@ -141,9 +149,12 @@ def project(
         around=_around(result),
         crediting_last=result.sums.crediting_to - timedelta(days=1),
         chart=_chart(result, t),
-        missing=any(_parts(result, row) is None for row in result.rows),
+        missing=any(
+            _parts(result, row) is None and not _unfinished(result, row) for row in result.rows
+        ),
+        unfinished=any(row.avoided and _unfinished(result, row) for row in result.rows),
         reached=_reached(result),
-        apart=apart(_compared(result), t.tonnes, t),
+        apart=apart(_compared(_summed(result)), t.tonnes, t),
         lacking=_lacking(result),
         cumulative=_cumulative(result, t),
         hours=_hours(result, t),
@@ -302,7 +313,11 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
     """Return the chart of avoided and expected tonnes."""
     if not any(row.avoided is not None for row in project_row.rows):
         return None
-    drawn = []
+    drawn: dict[str, Bar] = {}
+    if project_row.kind == "month":  # also days before the first and after the last with data
+        days = (project_row.end - project_row.first).days
+        for day in (project_row.first + timedelta(days=i) for i in range(days)):
+            drawn[day.isoformat()] = Bar(str(day.day), t.day(day), "", ())
     for row in project_row.rows:
         shown = t("missing") if row.avoided is None else f"{t.brief(row.avoided)} t"
         if row.expected is not None and project_row.kind != "day":
@@ -313,63 +328,81 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
         )
         label = _label(project_row.kind, row, t)
         href = row.leads and f"?{row.leads}"
-        drawn.append(Bar(label, t.span(row.name), shown, _parts(project_row, row), wanted, href))
+        bar = Bar(label, t.span(row.name), shown, _parts(project_row, row), wanted, href)
+        drawn[row.name] = so_far(bar, t) if _unfinished(project_row, row) else bar
     known = [Fraction(row.avoided) for row in project_row.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
     alt = f"{t('avoided_in', period=t.span(project_row.name))}: {total} t"
-    return bars(
-        drawn, "t CO\N{SUBSCRIPT TWO}e", alt, f"{project_row.sums.id}-{project_row.name}", t
-    )
+    of = f"{project_row.sums.id}-{project_row.name}"
+    return bars(list(drawn.values()), "t CO\N{SUBSCRIPT TWO}e", alt, of, t)
 
 
 def _parts(project_row: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
     """Return the parts of a bar; None if missing; empty ahead or outside the crediting period."""
     if row.avoided is not None:
         return (("measured", Fraction(row.avoided)),)
-    begins = _begins(row)
-    if begins is None:
+    span = _span(row)
+    if span is None:
         return None
-    ends = begins + timedelta(days=1) if project_row.kind == "month" else _following(begins)
+    begins, ends = span
     sums = project_row.sums
     without = begins > sums.today or ends <= sums.crediting_from or begins >= sums.crediting_to
     return () if without else None
 
 
-def _compared(project_row: ProjectRow) -> list[tuple[Decimal, Decimal]]:
+def _compared(rows: Sequence[Row]) -> list[tuple[Decimal, Decimal]]:
     """Return avoided and expected tonnes of each month or day with both."""
     return [
         (row.avoided, row.expected)
-        for row in project_row.rows
+        for row in rows
         if row.leads and row.avoided is not None and row.expected
     ]
 
 
 def _reached(project_row: ProjectRow) -> tuple[int, int] | None:
     """
-    Return how many months or days reach the expected tonnes, and how many have any; None if none
-    has.
+    Return how many months or days that have ended reach the expected tonnes, and how many have any;
+    None if none has.
     """
-    pairs = _compared(project_row)
+    ended = [row for row in project_row.rows if not _unfinished(project_row, row)]
+    pairs = _compared(ended)
     return (sum(made >= wanted for made, wanted in pairs), len(pairs)) if pairs else None
 
 
 def _lacking(project_row: ProjectRow) -> tuple[int, int]:
-    """Return the number of days of a month with incomplete data, and of all days."""
-    known = [cell for week in project_row.weeks for cell in week if cell and cell.grade is not None]
+    """Return the number of days of a month before today with incomplete data, and of all."""
+    cells = (cell for week in project_row.weeks for cell in week if cell)
+    known = [c for c in cells if c.grade is not None and c.day < project_row.sums.today]
     return sum(cell.grade < len(SHARES) for cell in known), len(known)
 
 
-def _begins(row: Row) -> date | None:
-    """Return the first day of a month or day; None for an interval."""
-    return date(*(int(part) for part in (*row.name.split("-"), "1")[:3])) if row.leads else None
+def _span(row: Row) -> tuple[date, date] | None:
+    """Return the first day of a month or day, and the first day after it; None for an interval."""
+    if row.leads is None:
+        return None
+    parts = row.name.split("-")
+    begins = date(*(int(part) for part in (*parts, "1")[:3]))
+    return begins, begins + timedelta(days=1) if len(parts) > 2 else _following(begins)  # noqa: PLR2004 - with a day
+
+
+def _unfinished(project_row: ProjectRow, row: Row) -> bool:
+    """Return whether a month or day has begun and not ended."""
+    span = _span(row)
+    return span is not None and span[0] <= project_row.sums.today < span[1]
+
+
+def _summed(project_row: ProjectRow) -> list[Row]:
+    """Return the rows of running sums: all months, and the days before today."""
+    whole = project_row.kind != "month"
+    return [row for row in project_row.rows if whole or not _unfinished(project_row, row)]
 
 
 def _label(kind: str, row: Row, t: Words) -> str:
     """Return the label of a bar."""
-    begins = _begins(row)
-    if begins is None:
+    span = _span(row)
+    if span is None:
         return row.name if row.name[3:] == "00" else ""
-    return t.short_month(begins) if kind == "year" else str(begins.day)
+    return t.short_month(span[0]) if kind == "year" else str(span[0].day)
 
 
 def _total(project_row: ProjectRow, t: Words) -> tuple[str, int | None] | None:
@@ -410,7 +443,7 @@ def _cumulative(project_row: ProjectRow, t: Words) -> Markup | None:
         return None
     rows = [
         (_label(project_row.kind, row, t), t.span(row.name), row.avoided, row.expected)
-        for row in project_row.rows
+        for row in _summed(project_row)
     ]
     return cumulative_chart(
         rows, "t", t("avoided"), t, f"{project_row.sums.id}-{project_row.name}-cumulative"

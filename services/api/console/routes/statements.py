@@ -12,16 +12,16 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
-from mrv import calendar
+from mrv import calendar, factors
 from mrv.calendar import instant_us
 from mrv.documents import Issuer, read_bytes
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, SamplingList, Verification
-from mrv.equivalents import diesel_litres
+from mrv.methodologies import diesel_litres
 from mrv.report.blocks import Block, sampled
 from mrv.report.dated_values import compared, dated, designed
-from mrv.report.translations import SHOWN, certainty, described
+from mrv.report.words import SHOWN, certainty, described
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.signatures.keys import EnrolledKey
@@ -122,7 +122,7 @@ def one_tonne(ask: View, language: Language) -> Response:
         verified=(verified := _verified(opinion, keys)),
         verified_on=verified and _local_day(verified.at, claims),
         opinion=opinion and opinion.credential_subject,
-        litres=diesel_litres(Fraction(1)),
+        litres=diesel_litres(Fraction(1), factors.load()),
         emitted=_emitted(claims, t),
         now=now,
         lately=now.month_ug and t.tonnes(of_ug(now.month_ug)),

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from mrv import calendar
 from mrv.texts import Text
-from services.api.console.charts import declared
+from services.api.console.charts import SO_FAR, declared
 from services.api.console.translations import Words
 from services.store.views.alarms import SEVERITIES, Group
 from services.store.views.console import ProjectSums
@@ -401,6 +401,7 @@ def months_chart(of: Year, result: list[Action], t: Words) -> Markup | None:
         "labels": [t.short_month(first) for first in firsts],
         "long": [t.month(first) for first in firsts],
         "last": known[-1] - begin if known else -1,
+        SO_FAR: of.today.month - 1 - begin if of.year == of.today.year else None,
         "actions": [
             {
                 "key": action.key,
@@ -413,7 +414,7 @@ def months_chart(of: Year, result: list[Action], t: Words) -> Markup | None:
         ],
         "expected": [month or None for month in of.months[begin:]],
         "unit": t("unit.t_month"),
-        "words": {key: t(key) for key in ("expected", "total")},
+        "words": {key: t(key) for key in ("expected", "total", SO_FAR)},
     }
     message = "; ".join(f"{action.name}: {t.tonnes(action.avoided_t or 0)}" for action in result)
     return declared("months", figures, f"{t('months.title')} {of.year}. {message}", "months", t)

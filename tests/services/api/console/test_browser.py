@@ -9,7 +9,8 @@ from fractions import Fraction
 
 import pytest
 
-from mrv.equivalents import diesel_litres
+from mrv import factors
+from mrv.methodologies import diesel_litres
 from mrv.signatures import canonical
 from services.api.console.translations import texts
 from services.issuer.pack import export
@@ -102,7 +103,7 @@ def test_the_first_screen_says_what_was_saved_and_whether_it_is_enough(opened, s
     assert "% of the expected amount" in finding.inner_text()
     tonnes = Fraction(shown.removesuffix("\N{NO-BREAK SPACE}t"))
     litres = re.search("([0-9,]+) litres of diesel", tab.locator("main").inner_text())
-    least, most = diesel_litres(tonnes), diesel_litres(tonnes + 1)
+    least, most = (diesel_litres(t, factors.load()) for t in (tonnes, tonnes + 1))
     assert least <= int(litres[1].replace(",", "")) <= most
     for seen in (
         ".progress svg",

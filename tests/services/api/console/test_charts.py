@@ -38,7 +38,15 @@ from services.api.console.charts import (
 from services.api.console.maps import month_calendar, week_of
 from services.api.console.routes import sewers
 from services.api.console.routes.devices import _charts
-from services.api.console.routes.projects import ProjectRow, Row, _first_of, _parts
+from services.api.console.routes.projects import (
+    ProjectRow,
+    Row,
+    _chart,
+    _first_of,
+    _parts,
+    _reached,
+    _summed,
+)
 from services.api.console.routes.year import shortfalls
 from services.api.console.translations import Words
 from services.extras import shipped
@@ -146,7 +154,7 @@ def test_days_without_a_value_are_drawn_until_today():
     """A device that fell silent would look as if it were heard until the chart's end."""
     one = Amount(5_000, QUARTER_US, 0, 0)
     drawn = days_chart(
-        {date(2026, 2, 1): one, date(2026, 2, 3): one},
+        {date(2026, 2, 1): one, date(2026, 2, 3): one, date(2026, 2, 5): one},
         date(2026, 2, 5),
         "Wh",
         "energy",
@@ -157,8 +165,9 @@ def test_days_without_a_value_are_drawn_until_today():
         ("2 February 2026", "missing"),
         ("3 February 2026", "5 kWh, measured"),
         ("4 February 2026", "missing"),
-        ("5 February 2026", "missing"),
+        ("5 February 2026", "So far: 5 kWh, measured"),
     ]
+    assert figures(drawn)["bars"][4]["parts"] == [["so_far", 5.0]]
     assert [bar["label"] for bar in figures(drawn)["bars"]] == ["Feb", "2", "3", "4", "5"]
 
 
@@ -303,6 +312,27 @@ def test_a_project_opens_on_a_month_with_something_to_see(last, opened):
         crediting_from=date(2026, 1, 1), crediting_to=date(2036, 1, 1),
     )  # fmt: skip
     assert _first_of(None, sums).isoformat() == opened
+
+
+def test_the_current_day_is_neither_short_nor_missing():
+    """At noon each plant would look as if it had failed since the morning."""
+    sums = SimpleNamespace(
+        id="p", today=date(2026, 12, 2),
+        crediting_from=date(2026, 12, 1), crediting_to=date(2036, 1, 1),
+    )  # fmt: skip
+    rows = [
+        Row(f"2026-12-0{i}", f"day=2026-12-0{i}", None, None, Decimal(made), Decimal(4), 100)
+        for i, made in ((1, 4), (2, 1))
+    ]
+    month = ProjectRow(
+        sums, "month", "2026-12", date(2026, 12, 1), date(2027, 1, 1), rows, [], [], [], []
+    )
+    assert _reached(month) == (1, 1)
+    assert _summed(month) == rows[:1]
+    drawn = figures(_chart(month, Words("en")))["bars"]
+    assert [bar["parts"] for bar in drawn] == [[["measured", 4]], [["so_far", 1]], *[[]] * 29]
+    ended = SimpleNamespace(**{**vars(sums), "today": date(2026, 12, 3)})
+    assert _reached(month._replace(sums=ended)) == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ function checkIssue(issue) {
   instant(issue.since);
 }
 
-/** The grades of evidence that a programme asks for (as mrv/parameters/evidence.py). */
+/** The grades of evidence that a programme asks for (as mrv/parameters/__init__.py). */
 function checkEvidence(asked) {
   const { quantities, parameters, above_percent: above } = isObject(asked) ? asked : {};
   if (

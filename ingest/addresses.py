@@ -1,14 +1,14 @@
 """
 Access of clients to servers: hosts and ports of URLs, TLS settings, and topic names of MQTT.
 
-Every Python version parses a URL identically.  `urllib.parse.urlsplit` is not enough: since a
-security fix its releases differ in refusing brackets that do not enclose the whole address, as in a
-list with IPv6 hosts, and it silently drops line ends.  So the URL and its list of hosts are split
-first, and each host is parsed separately.
+URLs are parsed identically by every Python version.  `urllib.parse.urlsplit` is not sufficient: it
+silently drops line ends, and some releases refuse brackets that do not enclose the whole address,
+as in a list with IPv6 hosts.  So the URL is split into hosts first, and each host is parsed
+separately.
 
-paho wakes its loop by a pair of sockets that neither `disconnect` nor `loop_stop` closes, only
-`Client.__del__`; with reference cycles the garbage collector may free the pair first, with a
-ResourceWarning.  The method used is that of paho 2.1 to 2.2; pyproject limits the version.
+paho wakes its loop by a pair of sockets that only `Client.__del__` closes, not `disconnect` or
+`loop_stop`.  With reference cycles the garbage collector may free the pair first, with a
+ResourceWarning.  `close_sockets` uses a method of paho 2.1 to 2.2; pyproject limits the version.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def server_of(url: str, ports: Mapping[str, int]) -> tuple[str, int]:
 
 
 def _port(text: str, where: str) -> int:
-    # decimal digits of other scripts are numbers to int(), and to no server
+    # int() accepts decimal digits of other scripts; no server does
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= _LAST_PORT):
         raise ValueError(f"names no port from 1 to {_LAST_PORT} in {where!r}; write host:port")
     return int(text)
@@ -136,7 +136,7 @@ def status_topic(principal: str) -> str:
     return f"{PREFIX}{principal}/status"
 
 
-CA, CERTIFICATE, KEY = "ca.crt", "client.crt", "client.key"  # in what a principal is handed
+CA, CERTIFICATE, KEY = "ca.crt", "client.crt", "client.key"  # files in a principal's folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
             raise ProfileError(f"{where}: {error}") from None
         slot = Slot(channel.name, channel.kind == "register", source.unit, channel.unit)
         result |= dict.fromkeys((source.path, *source.also), slot)
-        if profile_id == profiles.OWN:  # its name in base units is read too
+        if profile_id == profiles.OWN:  # the name in base units is accepted too
             result.setdefault(channel.name, replace(slot, unit=channel.unit, unless=source.path))
     return result
 

@@ -1,11 +1,11 @@
 """
 Decoding of payloads to columns: one frame per device class.
 
-Messages of one profile with the same channels in the same order share a bucket, so that units,
-unknown and missing channels are resolved once per bucket, in columns.
+Messages of one profile with the same channels in the same order share a bucket: units, unknown and
+missing channels are resolved once per bucket, in columns.
 
-Readings of Sparkplug and similar decoders are added to the buckets.  A report-by-exception message
-without a known channel is not an error, but a birth without one is.
+Sparkplug messages are decoded before, and their readings are added to the buckets.  A message by
+exception may have no known channel, but a birth must have one.
 
 The codec of a payload is chosen by its MQTT 5 content type, or else by its first bytes.  A content
 type that names one encoding is binding.  The content types of plain JSON do not state the kind of
@@ -80,7 +80,7 @@ def by_first_bytes(payload: bytes) -> Codec:
 # the shape of each model's last plain message, by class and profile
 _shapes: dict[tuple[str, str], Shape] = {}
 
-_LAST = 1 << 60  # after all that came before in a batch
+_LAST = 1 << 60  # sorts after every other message of a batch
 _UNKNOWN = Bucket("", "", ())
 
 
@@ -256,7 +256,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
         for k in shut:
             out.codecs[k] = UNREAD
     buckets: dict[Key, Bucket] = {}
-    alike: dict[tuple[int, Names], Bucket] = {}  # of rows, whose many names are hashed once
+    alike: dict[tuple[int, Names], Bucket] = {}  # buckets of rows: their names are hashed once
     devices, seen, codecs = fleet.devices, out.seen, out.codecs
     shapes: dict[int, tuple[Callable[[bytes], Any], Bucket] | None] = {}
     plain, pack, numbers_of = json_object.decode, senml_json.decode, json_object.numbers
@@ -275,7 +275,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 and payload[0] == _OBJECT
                 and len(payload) <= MAX_PAYLOAD
             ):
-                # nearly every message: its codec needs no look-up, and its shape is mostly known
+                # most messages: no look-up of the codec, and usually a known shape
                 if index in shapes:
                     known = shapes[index]
                 else:
@@ -284,7 +284,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                     try:
                         message = known[0](payload)
                     except json_object.DIFFERS:
-                        shapes[index] = None  # in this batch; it may send now these, now those
+                        shapes[index] = None  # the device may alternate between shapes
                     else:
                         ts, into = message.ts, known[1]
                         if type(ts) is int and -MAX_MS < ts < MAX_MS:
@@ -478,7 +478,7 @@ def _drop_empty(frame: Frame, out: Decoded) -> Frame:
             return frame
     lines = {rejected.message for rejected in out.rejected}
     for k in frame.message[~known].tolist():
-        # that a metric is null Sparkplug tells in so many words, and then of nothing else
+        # a Sparkplug message may consist of null metrics only
         if k not in lines and out.codecs[k] != SPARKPLUG:
             out.rejected.append(
                 Rejected(

@@ -36,7 +36,7 @@ class ServerError(TonneError):
     """A server cannot be reached, is too old or rejects the request."""
 
 
-# what Pythons before 3.13 say at the bracket behind a comma that nothing follows
+# messages of Python before 3.13 for a closing bracket after a comma
 _BEHIND_COMMA = {
     ("Expecting property name enclosed in double quotes", "}"): "object",
     ("Expecting value", "]"): "array",
@@ -69,7 +69,7 @@ def describe_fault(error: ValueError | RecursionError) -> str:
 
 _SHOWN = 3
 _ALIKE = 0.7
-_ENOUGH = 3  # letters, of a name that was cut short
+_ENOUGH = 3  # minimum letters of an abbreviated name
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,10 +1,10 @@
 """
 Memory settings of Python and of the C library.
 
-glibc returns large freed arrays to the kernel, which must clear the pages of the next: a quarter
-of the time of `tonne verify`.  So does Arrow's own allocator, with each column that it reads.  Only
-for short-lived processes, as memory is not returned.  Source: mallopt(3), M_MMAP_THRESHOLD and
-M_TRIM_THRESHOLD; Apache Arrow, ARROW_DEFAULT_MEMORY_POOL.
+glibc returns large freed arrays to the kernel, which must clear the pages of the next one.  This
+takes a quarter of the time of `tonne verify`.  Arrow's own allocator does the same with each column
+that it reads.  `keep_freed` is only for short-lived processes, as memory is not returned.  Source:
+mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD; Apache Arrow, ARROW_DEFAULT_MEMORY_POOL.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ Light = Callable[[Int32, Int16, Int64], NDArray[np.bool_]]
 MEASURED, ESTIMATED, UNKNOWN = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000
 _SAFE = float(2**62)
-# room in a key for ingest.classes.QUANTITIES; a test holds the two together
+# room in a key for the number of ingest.classes.QUANTITIES, which a test compares
 _QUANTITIES = 16
 
 
@@ -56,9 +56,9 @@ class Marks(NamedTuple):
     """
     Register values after each reading, n rows.
 
-    `time_us` is the reading's time, `read_us` the last one of the register's sequence. `first`: a
-    register's first reading, which ends no step; `other`: four columns of a second sequence, NULL
-    without one.
+    `time_us`: time of the reading.  `read_us`: time of the last reading of the register's sequence.
+    `first`: whether it is a register's first reading, which ends no step.  `other`: four columns of
+    a second sequence; NULL without one.
     """
 
     device: Int32
@@ -135,18 +135,18 @@ class _Sums(NamedTuple):
 
 def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
     """Return the interval in which each step begins, and the steps that extend beyond it."""
-    # a step of no length ends where it begins: on the grid, in the interval before
+    # a step without duration belongs to the interval that ends with it
     first = (steps.from_us - (steps.to_us == steps.from_us)) // INTERVAL_US
     return first, np.flatnonzero(steps.to_us > (first + 1) * INTERVAL_US)
 
 
 def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     """
-    Return the steps summed by the interval in which they begin; for steps `across` intervals
-    only their parts.
+    Return the steps summed by the interval in which they begin, and the parts of steps `across`
+    intervals.
     """
     if 2 * len(across) > len(first):
-        # few are whole, as at a reading an interval: the others need not be sorted
+        # only steps across an edge are divided and sorted
         inside = np.delete(np.arange(len(first)), across)
         steps, first, across = Steps(*_at(steps, inside)), first[inside], across[:0]
     value, covered = steps.value.copy(), steps.to_us - steps.from_us

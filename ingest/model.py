@@ -25,10 +25,10 @@ Column = NDArray[np.int64] | NDArray[np.float64]
 NULL: int = int(np.iinfo(np.int64).min)
 INTERVAL_US: int = 900_000_000
 HOUR_US: int = 3_600_000_000
-POWER_GAP_US: int = 900_000_000  # between two readings of power that make an energy, at most
-# version of the rules of metering, as rows and statements name it
+POWER_GAP_US: int = 900_000_000  # maximum time between two power readings that are integrated
+# version of the metering rules, stated in rows and statements
 METERING: int = 2
-# how far back a fall of a register is held against where it stood before
+# time before a fall of a register in which its earlier values are compared
 LOOK_BACK_US: int = 7 * 86_400_000_000
 
 
@@ -37,7 +37,8 @@ class Replacement:
     """
     A meter replacement: last value of the old register, first of the new. [base units]
 
-    `same_meter`: only the register began again, as by an update; its certificate remains valid.
+    `same_meter`: whether only the register was reset, as by an update; the certificate remains
+    valid.
     """
 
     channel: str
@@ -54,7 +55,7 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Two registers of a device whose readings arrived under each other's name, half-open."""
+    """Two registers of a device whose readings arrived under each other's name in [from, to)."""
 
     channel: str
     other: str
@@ -80,9 +81,10 @@ class Device:
     """
     Field device as in the registry.
 
-    `timezone` and `country` are its site's.  `limits` names the environmental standard of a
-    station, and the requirements at its location.  `quality` are limits of the quality tests;
-    `place` is its site's latitude and longitude. [deg]
+    `timezone`, `country`: those of its site.
+    `limits`: environmental standard of a station, and the requirements at its location.
+    `quality`: limits of the quality tests.
+    `place`: latitude and longitude of its site. [deg]
     """
 
     id: str
@@ -182,7 +184,7 @@ def _with_exchanged(devices: Iterable[Device]) -> frozenset[int]:
 
 
 def others(n: int, devices: Int32) -> NDArray[np.intp]:
-    """Return the indices below n that are not among the devices' indices."""
+    """Return the fleet indices below `n` that are not in `devices`."""
     rest = np.ones(n, dtype=np.bool_)
     rest[devices] = False
     return np.flatnonzero(rest)
@@ -269,8 +271,8 @@ class IntervalRows:
     """
     Quantities of 15-minute intervals, n rows.
 
-    `measured_us` is the time within register steps up to the measured limit, `estimated_us` within
-    longer steps or integrated from power, `unknown_us` within steps of unknown size (reset,
+    `measured_us`: time within register steps of at most an hour.  `estimated_us`: time within
+    longer steps, or integrated from power.  `unknown_us`: time within steps of unknown size (reset,
     impossible).  The rest of the interval is missing.
 
     `register`, `read_us` and `changed_us` are the register's last position in the interval, its

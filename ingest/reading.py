@@ -17,7 +17,7 @@ import msgspec
 from ingest.errors import PayloadError
 
 MAX_MS = 10**14
-# not a refusal: what a meter signed, on its way to be kept beside its reading
+# no refusal: a value signed by its meter, which is stored with the reading
 SIGNED_VALUE = "signed_value"
 _MS, _SECOND = 1_000, 1_000_000
 
@@ -34,8 +34,8 @@ class Stated(Reading, gc=False):
     """
     Reading whose payload states units.
 
-    `units` is in the order of `values`, None if the payload has none; `refused` are (reason,
-    detail) of omitted values, and of signed values (`SIGNED_VALUE`).
+    `units`: in the order of `values`; None if the payload states none.  `refused`: (reason, detail)
+    of omitted values, and of signed values (`SIGNED_VALUE`).
     """
 
     units: tuple[str | None, ...] = ()
@@ -145,7 +145,7 @@ class Given(msgspec.Struct, gc=False):
     declares: Names | None = None
 
 
-ARRAY = b"[ \t\n\r\v\f"  # how a JSON array may start
+ARRAY = b"[ \t\n\r\v\f"  # possible first bytes of a JSON array
 JSON = b"{" + ARRAY
 Decode = Callable[[bytes, int], Sequence[Reading]]
 
@@ -160,8 +160,8 @@ class Codec:
     `decode`: returns the readings of a payload; the second argument is the time of receipt [us
     UTC], to which relative times refer.  Raises PayloadError.
     `starts`: possible first bytes of its payloads.
-    `recognises`: whether this encoding applies to a payload with such a first byte and no content
-    type.
+    `recognises`: returns whether a payload with such a first byte has this encoding, without
+    content type.
     `order`: encodings are tried in this order, the most certain first.
     """
 

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from ingest.model import INTERVAL_US
 
 NIGHT_DEG = -6.0  # civil twilight ends
-# from 9 to 15 h of the sun's own time it is never night below this latitude, at any season
+# latitude below which 9 to 15 h of true solar time are never night, in any season
 _EVER_NIGHT_DEG = 60.0
-# the sky turns by 3.75 degrees in an interval
+# maximum change of the sun's height in an interval: the earth turns by 3.75 degrees
 _A_QUARTER_DEG = 4.0
 _NOON_US = 3 * 3_600_000_000
 _DAY_US = 86_400_000_000
-# of a day
+# intervals of a day
 QUARTERS = 96
 _J2000_US = 946_728_000_000_000
 
@@ -83,7 +83,7 @@ def above(
     least_deg : float
         [deg]
     """
-    # above night the hours around noon are taken for light, which one place's heights need not be
+    # the shortcut around noon holds for night only, not for a greater height
     if least_deg <= NIGHT_DEG and len(time_us) and _one_place(latitude, longitude):
         first = int(time_us.min()) // INTERVAL_US
         if int(time_us.max()) // INTERVAL_US - first < len(time_us):

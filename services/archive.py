@@ -34,7 +34,7 @@ from services import vault as parts
 from services import vault_table
 from services.archived_files import Archive
 from services.clock import now_us
-from services.issuer.compared_days import compared, sealed_day, sealed_leaves
+from services.issuer.log_differences import compared, sealed_day, sealed_leaves
 from services.logs import get_logger
 from services.store import archive_catalog as archived
 from services.store.archive_catalog import Chunk, snapshot

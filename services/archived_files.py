@@ -30,7 +30,7 @@ from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
 from services import vault as parts
 from services import vault_table
-from services.issuer.compared_days import sealed_leaves
+from services.issuer.log_differences import sealed_leaves
 from services.settings import Settings
 from services.store import archive_catalog as archived
 from services.store import archived_readings as cold

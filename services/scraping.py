@@ -1,9 +1,9 @@
 """
-HTTP endpoint of a process: `/metrics` for Prometheus, and `/healthz`.
+Parts of a process that run beside its work: background threads, and its HTTP endpoint.
 
-It defines no series, so that gateways load little. Connections have a deadline, and the oldest is
-closed for a new one if there are too many. `Pulse` tracks whether each part of the process makes
-progress or waits for a server.
+The endpoint has `/metrics` for Prometheus, and `/healthz`.  It defines no series, so that gateways
+load little.  Connections have a deadline, and the oldest is closed for a new one if there are too
+many.  `Pulse` tracks whether each part of the process makes progress or waits for a server.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import Any, ClassVar, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -188,3 +188,40 @@ def _with_health(scraped: Any, pulse: Pulse) -> Callable[[Any, Any], Iterable[by
         return [f"{trouble or pulse.waiting() or 'ok'}\n".encode()]
 
     return answer
+
+
+class Background:
+    """
+    Run functions in threads of their own inside a `with` block.
+
+    `works`: functions by thread name; each ends soon after `_stopping` is set.
+    `patience_s`: longest wait for each thread at the end; None: no limit. [s]
+    """
+
+    patience_s: ClassVar[float | None] = 5
+
+    def __init__(self, works: Mapping[str, Callable[[], None]]) -> None:
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=work, name=name, daemon=True) for name, work in works.items()
+        ]
+
+    def __enter__(self) -> Self:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the threads; work that does not end in time is repeated at the next start."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=self.patience_s)
+
+    def wait(self) -> None:
+        """Block until `stop` is called."""
+        self._stopping.wait()
+
+    def stop(self) -> None:
+        """End `wait`; safe in a signal handler."""
+        self._stopping.set()

@@ -40,8 +40,8 @@ from ingest.errors import InputError, TonneError
 from mrv.report.words import names
 from services import webhook_post as addresses
 from services import webhook_post as signature
-from services.background import Background
 from services.metrics import Metrics
+from services.scraping import Background
 from services.store import alarm_contacts
 from services.store import webhooks as store
 from services.store.postgres.pool import connect

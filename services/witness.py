@@ -29,7 +29,7 @@ from mrv.log.entries import read_head
 from mrv.log.witness import Request, cosign, judge_request, parse_request
 from mrv.signatures.ed25519 import encode_base64
 from services.api.connections import share_of
-from services.api.guard import Rates, read_body
+from services.api.server import Rates, read_body
 from services.witness_state import Contradiction, State, WitnessKeys
 
 _UNAVAILABLE, _CONFLICT, _MALFORMED, _FALSE = 503, 409, 400, 422

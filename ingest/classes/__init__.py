@@ -1,5 +1,5 @@
 """
-Device classes: the canonical channels of each kind of device, limits, and factors of units.
+Device classes: channels and limits of each kind of device, and conversion factors of units.
 
 A class file defines the table `reading_<class>`: one row per reading, one column per channel, in
 the order of the file.  A register has a quantity, and may have a limit (highest plausible rate) and
@@ -27,14 +27,14 @@ from typing import Any, NamedTuple
 from ingest.errors import ProfileError
 
 MAX_FLAT_S = 604_800
-# Parts of the longest standstill, after each of which registers may corroborate a gauge that stands
-# still: one in which that fails for a lost reading or a coarse register is followed by two more.
+# Parts of the longest constant time; after each, registers may corroborate a constant gauge.  With
+# three, a lost reading or a coarse register may spoil one of them.
 FLAT_PARTS = 3
 _DAY_US = 86_400_000_000
 
 
 class UnitLevel(NamedTuple):
-    """Share of the lowest plausible peak, and the longest time below it."""
+    """Level of wrong units: share of the lowest plausible peak, and longest time below it."""
 
     share: float
     longest_us: int
@@ -42,7 +42,7 @@ class UnitLevel(NamedTuple):
 
 UNIT_LEVELS = (UnitLevel(1.0, 10 * _DAY_US), UnitLevel(1 / 6, 3 * _DAY_US))
 PAIRS = ("bound", "bound_of_rated")
-# one limit said in two ways: the one that is given takes the other's place
+# two forms of one limit: the given one replaces the other
 _EITHER = (
     ("bound", "bound_of_rated"),
     ("spike", "spike_of_rated"),
@@ -134,7 +134,7 @@ def _number(value: Any) -> bool:
 
 
 NO_LIMITS = Limits()
-# what makes the energy of a register whose output ends with the daylight
+# energy source of a register that counts only by daylight
 SUN = "sun"
 
 
@@ -166,12 +166,14 @@ class Channel:
     """
     Channel of a device class.
 
-    `limit` is `"rated_power"`, a number of base units per hour, or None if unknown.  `power` names
-    the gauge that replaces a missing register, `direction` the counted sign of that gauge, and
-    `power_up` that its energy is rounded up (a charger's use is never a claim). `made_from` is the
-    source of a register's energy, if given by the class.  `limits` are those of the quality tests;
-    `phases` are the gauges whose sum this one is.  `wire` and `moduli` are unit and possible
-    rollover values in tonne's own payload, if different from `profiles/own_payload`.
+    `limit`: `"rated_power"`, a number of base units per hour, or None if unknown.
+    `power`: gauge that replaces a missing register; `direction`: its sign that counts.
+    `power_up`: whether energy from that gauge is rounded up, as for a charger's use.
+    `made_from`: source of a register's energy, if given by the class.
+    `limits`: limits of the quality tests.
+    `phases`: gauges whose sum this one is.
+    `wire`, `moduli`: unit and possible rollover values in tonne's own payload, if different from
+    `profiles/own_payload`.
     """
 
     name: str
@@ -214,8 +216,8 @@ class DeviceClass:
     """
     Kind of device with its channels in column order; `limits` apply to its message times.
 
-    `rated_power` is the usual rating of such devices, None if a rating limits nothing.  `own_use`
-    is None if no source states it.
+    `rated_power`: usual rating of such devices; None if a rating sets no limit.
+    `own_use`: None if no source states it.
     """
 
     id: str

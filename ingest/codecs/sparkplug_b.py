@@ -46,7 +46,7 @@ class Message:
         return (m.name if m.HasField("name") else m.alias for m in self.metrics)
 
     def whole(self, name: str) -> int | None:
-        """Return the integer value of a named metric, modulo 2**63; None without it."""
+        """Return the integer value of a named metric, modulo 2**63; None if absent."""
         for metric in self.metrics:
             field = metric.WhichOneof("value")
             if metric.name == name and field in ("int_value", "long_value"):
@@ -81,7 +81,7 @@ def decode(payload: bytes) -> Message:
             "wrong_shape", f"{NAME}: the message has more than {_MAX_METRICS} metrics; split it"
         )
     for i, metric in enumerate(result.metrics):
-        if not isinstance(metric.name, str):  # the runtime leaves what is not text as bytes
+        if not isinstance(metric.name, str):  # the runtime returns invalid text as bytes
             raise _no_text(f"name of metric {i}", metric.name)
     return Message(
         result.timestamp if result.HasField("timestamp") else None,
@@ -118,7 +118,7 @@ def born(message: Message, *, requested: bool = False) -> Birth:
 
 
 def read_known_layout(payload: bytes, birth: Birth) -> sparkplug_form.Seen | None:
-    """Read a payload with a layout known from this birth; None where the layout is new."""
+    """Return the content of a payload with a known layout of this birth; None for a new layout."""
     return sparkplug_form.read(payload, birth)
 
 

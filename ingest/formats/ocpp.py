@@ -1,10 +1,10 @@
 """
 OCPP meter values to readings: the common part of versions 1.6 and 2.0.1.
 
-A sample without measurand is the import register in Wh, one without location is at the outlet.  Of
-several samples of a measurand at one time, the clock-aligned one is used.  A channel's name is the
-measurand, then `/phase` and `@location` if not the whole outlet; the state of charge has no
-location.
+A sample without a measurand is the import register in Wh; one without a location is at the outlet.
+Of several samples of a measurand at one time, the clock-aligned one is used.  A channel's name is
+the measurand, followed by `/phase` and `@location` if it is not the whole outlet.  The state of
+charge has no location.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ MEASURAND = "Energy.Active.Import.Register"
 _OUTLET = "Outlet"
 _UNITS = {"Percent": "%", "Celsius": "Cel", "Celcius": "Cel", "Fahrenheit": "degF"}
 _PREFERRED = ("Sample.Clock", "Sample.Periodic", "Transaction.End", "Transaction.Begin")
-# the register that a transaction's call itself tells, in whole Wh: samples beside it say more
+# register in the call of a transaction itself, in whole Wh; samples have precedence
 EDGE = "transaction"
 _THOUSANDS = {"kWh": 1_000, "kW": 1_000}
 
@@ -103,7 +103,7 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
         return "Wh" if (self.measurand or MEASURAND).startswith("Energy.Active.") else None
 
     def same_amount(self, other: Sample) -> bool:
-        """Return whether both are the same amount, possibly in thousands."""
+        """Return whether both are the same amount, possibly one in Wh and one in kWh."""
         mine, others = (s.value * _THOUSANDS.get(s.wire_unit or "", 1) for s in (self, other))
         units = {(s.wire_unit or "").removeprefix("k") for s in (self, other)}
         return len(units) == 1 and math.isclose(mine, others, rel_tol=1e-12)
@@ -133,7 +133,7 @@ class Signed(msgspec.Struct, gc=False, frozen=True):
         return SIGNED_VALUE, msgspec.json.encode(fields).decode()
 
 
-# a time as its charger wrote it, and what was sampled at it
+# a time in the charger's form, and its samples
 Moment = tuple[str, "Iterable[Sample | Signed | PayloadError]"]
 
 
@@ -202,8 +202,8 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
     """
     Return one reading per time, with the preferred sample of each channel.
 
-    `values` (iterable of (timestamp, samples)): an unreadable sample is replaced by its error, a
-    sample signed by its meter by the signed value.
+    `values`: times with their samples; an unreadable sample is replaced by its error, a sample that
+    its meter signed by the signed value.
     `message`: id of the call.
     Raises PayloadError: `time_invalid`.
     """
@@ -223,7 +223,7 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
 def _stated(
     us: int, chosen: dict[str, list[Sample]], refused: list[tuple[str, str]], message: str | None
 ) -> Stated:
-    """Return a moment's reading, without channels that have two equally good values."""
+    """Return the reading of a time, without channels that have two equally preferred values."""
     agreed = {}
     for name, samples in chosen.items():
         if all(sample.same_amount(samples[0]) for sample in samples):

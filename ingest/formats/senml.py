@@ -3,8 +3,8 @@ SenML packs to readings: RFC 8428, in any encoding.
 
 Base fields apply from their record on.  A time below 2**28 s is relative to the receipt, an absent
 time is the receipt.  A name with two units at one time becomes `name` and `name#unit`.  `s` is the
-sum over time, in unit times seconds: a register. It takes the record's name if that has no value,
-and `name#sum` otherwise.
+sum over time, in unit times seconds: a register.  It has the record's name if the record has no
+value, else `name#sum`.
 
 A device's JSON packs differ only in numbers.  Once one has occurred a few times, a decoder is
 created that accepts exactly its names and units; other packs are decoded normally, with the same
@@ -79,10 +79,10 @@ class _Draft:
 
     def add(self, name: str, unit: str | None, value: float) -> None:
         if name in self.values and unit != self.units[name]:
-            name = f"{name}#{unit}"  # one thing may be sent in several units: RFC 8428, 5.1.3
+            name = f"{name}#{unit}"  # a quantity may be sent in several units: RFC 8428, 5.1.3
         if name in self.values:
             if self.values[name] != value:
-                self.values[name] = None  # which of them is meant is a guess
+                self.values[name] = None  # two values are ambiguous
                 self.refuse(
                     "channel_twice", f"{name!r:.80} appears twice at one time; send it once"
                 )
@@ -123,7 +123,7 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
                 continue
         value = record.v
         if type(value) is float and record.t is None and record.s is None:
-            # nearly every record: a value at the base time
+            # most records: a value at the base time
             here = here or pack.at(pack.time)
             name, value = prefix + record.n, offset + value
             if name in here.values or not isfinite(value):
@@ -215,7 +215,7 @@ _SENDERS, _SHAPES, _RECORDS = 16_384, 1_024, 4_096
 _SEEN_BEFORE = 3
 _MS = 1_000
 _NO_VALUES: dict[str, float | None] = {}
-# what stands before the base time: the sender's name, in most packs
+# bytes before the base time: in most packs the sender's name
 _TIME, _WITHIN, _NAMED = b'"bt":', 160, 8
 
 Units = tuple[str | None, ...]
@@ -241,7 +241,7 @@ class _Next(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
     v: float
 
 
-# how the packs of a sender are read, and what all of them say
+# decoder of a sender's packs, function for their numbers, and their common names
 _Learned = tuple[Callable[[bytes], Any], Callable[[Any], Sequence[float]], Names]
 _learned: dict[bytes, _Learned] = {}
 _seen: dict[bytes, tuple[Names, int]] = {}

@@ -38,7 +38,7 @@ _ABSENT = {
     "uint32": 0xFFFFFFFF,
     "uint64": 0xFFFFFFFFFFFFFFFF,
 }
-# an accumulator's word for "not implemented" is 0; some say it as a uint32 would
+# "not implemented" of an accumulator is 0; some devices send that of a uint32
 _ABSENT_ACC = (0, 0xFFFFFFFF)
 _MAX_SCALE = 10
 

@@ -1,8 +1,8 @@
 """
 Metering rules of tonne 0.1.0 (version 1): frozen, never changed again.
 
-Data metered by these rules are verified by them: statements and evidence packs without a version,
-and interval rows of version 1.  New data are not metered by them.
+They verify the data that they metered: statements and evidence packs without a version, and
+interval rows of version 1.  New data are metered by version 2.
 
 Metering: readings to interval rows, from stored marks.
 
@@ -60,8 +60,7 @@ def energy_steps(
     direction : int
         +1 counts positive power, -1 negative power.
     up : bool
-        Round up: for energy that is only ever a project's own use, where a watt-hour
-        lost in each step would favour the claimant.
+        Round up: for a project's own use, where rounding down would favour the claimant.
 
     Returns
     -------
@@ -139,7 +138,7 @@ class Metered:
 
     `rows`: sorted by device, quantity and start; none of a device in `rewrites`.
     `rewrites`: fleet index to the time from which its rows change. [us]
-    `events`: what the registers did: reset, rollover, glitch, jitter, ...
+    `events`: register events: reset, rollover, glitch, jitter, ...
     `spread`: fleet index to the beginning of the standstill that a catch-up filled. [us]
     """
 
@@ -177,8 +176,8 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
     """
     Return the interval rows that readings create or change.
 
-    `state`: marks to start from; readings of a register not later than its mark are passed over.
-    `frames`: one a class; times unique a device.
+    `state`: marks at the start; readings of a register not later than its mark are ignored.
+    `frames`: one frame per class; times unique per device.
     Raises ValueError if a class comes twice.
     """
     if len({frame.class_id for frame in frames}) < len(frames):
@@ -228,7 +227,7 @@ def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> 
     """Return the readings of a register later than its mark; without a copy if all are."""
     held = value != NULL
     first = heads(device)
-    # times ascend, so all of a device's are later where its first one is
+    # times ascend: if a device's first reading is later, all are
     if not (time_us[first] > register.read_us[device[first]]).all():
         held &= time_us > register.read_us[device]
     if held.all():

@@ -220,8 +220,8 @@ def trace(
     """
     Return steps between successive readings, from stored marks.
 
-    `rows`: sorted by device and time, times unique a device and later than its mark.
-    `start`: remembered marks.
+    `rows`: sorted by device and time; times unique per device and later than its mark.
+    `start`: stored marks.
     """
     head = heads(rows.device)
     first, lengths = rows.device[head], np.diff(np.append(head, len(rows.device)))
@@ -233,7 +233,7 @@ def trace(
     fine = clean(rate, column.channel.tolerance, rows.time_us - read_us, rise)
     fine[head] |= new
     fine_device = np.logical_and.reduceat(fine, head) if len(head) else fine
-    # times ascend, so a device's last reading is before the swap or none is
+    # times ascend: if a device's last reading is before the replacement, all are
     fine_device &= ~start.away[first] & (rows.time_us[tail] < bounds.next_swap_us[first])
     good = np.repeat(fine_device, lengths)
     changed = _changed(rows, head, rise, start)

@@ -32,14 +32,14 @@ from ingest.model import INTERVAL_US, NULL, Int16, Int32, Int64, IntervalRows, R
 # waiting counts nothing twice; a high one becomes plausible with time, so it is decided soon
 HOLD_OFF_LOW_US = 86_400_000_000
 HOLD_OFF_HIGH_US = 3_600_000_000
-# a catch-up is spread over the standstill, but over a day at the most
+# a catch-up is distributed over the standstill, at most over a day
 SPREAD_US = 86_400_000_000
 MARGIN = 1.2
 MODULUS_SHARE = 100
 
 INF = float("inf")
 KNOWN, UNKNOWN = 0, 1
-# what a register may do besides rising
+# events of a register other than a rise
 EVENTS = ("jitter", "catch_up", "rollover", "glitch", "reset", "impossible", "replacement")
 JITTER, CATCH_UP, ROLLOVER, GLITCH, RESET, IMPOSSIBLE, REPLACEMENT = EVENTS
 AWAY = (NULL, NULL, NULL)
@@ -59,11 +59,10 @@ class Meter:
     """
     Limits of one register.
 
-    `rate`: highest plausible base units a microsecond, margin included; inf where no bound is
-    known.
+    `rate`: highest plausible base units per microsecond, margin included; inf if unknown.
     `tolerance`: a step back this small is jitter. [base units]
     `moduli`: values at which the register may wrap to zero, ascending.
-    `exact`: the first modulus is this model's own, not a candidate.
+    `exact`: whether the first modulus is this model's own, and not a candidate.
     `replacements`: meter swaps, in time order.
     """
 
@@ -259,7 +258,7 @@ def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> n
     Parameters
     ----------
     rate : float64 array, n
-        Highest plausible base units a microsecond, margin included.
+        Highest plausible base units per microsecond, margin included.
     tolerance : int
     elapsed_us, rise : int64 array, n
     """
@@ -282,7 +281,7 @@ def rates(limits: Sequence[float | None]) -> np.ndarray:
 MEASURED, ESTIMATED, UNMEASURED = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000
 _SAFE = float(2**62)
-# room in a key for ingest.classes.QUANTITIES; a test holds the two together
+# room in a key for the number of ingest.classes.QUANTITIES, which a test compares
 _QUANTITIES = 16
 
 
@@ -342,8 +341,8 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
     `marks`: sorted by device, quantity and time.  A reading on the grid belongs to the interval
     that it ends; a first reading to the one that it opens.
 
-    Returns: one row a (device, quantity, interval), in that order.  Values sum to the values of the
-    steps exactly.
+    Returns: one row per (device, quantity, interval), in that order.  Values sum to the values of
+    the steps exactly.
     """
     first, across = _places(steps)
     whole, cut = _whole(steps, first, across), _cut(steps, first, across)
@@ -374,7 +373,7 @@ class _Sums(NamedTuple):
 
 def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
     """Return the interval in which each step begins, and the steps that extend beyond it."""
-    # a step of no length ends where it begins: on the grid, in the interval before
+    # a step without duration belongs to the interval that ends with it
     first = (steps.from_us - (steps.to_us == steps.from_us)) // INTERVAL_US
     return first, np.flatnonzero(steps.to_us > (first + 1) * INTERVAL_US)
 
@@ -385,7 +384,7 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     their parts.
     """
     if 2 * len(across) > len(first):
-        # few are whole, as at a reading a quarter hour: the others need not be sorted
+        # only steps across an edge are divided and sorted
         inside = np.delete(np.arange(len(first)), across)
         steps, first, across = Steps(*_at(steps, inside)), first[inside], across[:0]
     key = _key(steps.device, steps.quantity, first)

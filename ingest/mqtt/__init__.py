@@ -1,12 +1,10 @@
 """
-MQTT: topics, message batches, the session with its acknowledgements.
+MQTT topics of tonne/v1 and of a fleet's own templates: principal and device of each message.
 
-Topics of tonne/v1 and of a fleet's own templates: principal and device of each message.
-
-`tonne/v1/<principal>/telemetry` is for a device's own readings;
-`tonne/v1/<principal>/<device>/telemetry` for a gateway's device according to the registry.
-Sparkplug's topics are mapped to these; a fleet's own topics are mapped by the registry's
-templates. Others are refused with a reason.
+`tonne/v1/<principal>/telemetry` is for a device's own readings,
+`tonne/v1/<principal>/<device>/telemetry` for those of a device behind a gateway.  The topics of
+Sparkplug are mapped to these, and a fleet's own topics by the templates in the registry.  Others
+are refused with a reason.
 
 `plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; the values of names are
 compared with the registry.  `+` is a level with any content.
@@ -120,7 +118,7 @@ __all__ = [
     "subscriptions",
 ]
 
-# births and wills, which say of now and are not kept: at most once
+# births and wills state the present and are not stored: QoS 0
 STATUS = status_topic("+")
 SUBSCRIPTIONS = (*MOST_SUBSCRIPTIONS, STATUS, *sparkplug.SUBSCRIPTIONS)
 ELSEWHERE = -1

@@ -41,7 +41,7 @@ class Inbox:
         return len(self.mids)
 
     def first(self, count: int, size: int) -> int:
-        """Return how many of the first `count` messages have `size` bytes; at least one."""
+        """Return how many of the first `count` messages have at most `size` bytes; at least one."""
         if self.size <= size:
             return min(count, len(self))
         total = 0
@@ -210,7 +210,7 @@ class BufferedClient(Client):
         Returns: whether the broker closed it, and so has read every acknowledgement; otherwise it
         may deliver acknowledged messages again.
         """
-        sock: Any = self._sock  # paho's type for it has no settimeout
+        sock: Any = self._sock  # paho's type has no settimeout
         if sock is None:
             return False
         closed = False
@@ -243,12 +243,12 @@ class BufferedClient(Client):
             length = 2 + len(name) + 1 + len(payload)
             packets += bytes([_PUBLISH]) + _packed(length)
             packets += len(name).to_bytes(2, "big") + name + b"\x00" + payload
-        # the command word only tells paho what to do once sent: nothing, for a PUBACK
+        # paho uses the command only after sending, and not for a PUBACK
         self._packet_queue(_PUBACK, packets, 0, 0)
 
 
 def _remaining(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Return start and length of the announced bytes; start -1 if incomplete, 0 if invalid."""
+    """Return start and length of a packet's content; start -1 if incomplete, 0 if invalid."""
     length, shift = 0, 0
     for i in range(at, min(at + 4, end)):
         length |= (data[i] & 0x7F) << shift

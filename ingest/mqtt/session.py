@@ -31,14 +31,14 @@ from ingest.sparkplug import host_state, state_topic
 
 KEEPALIVE_S = 60
 SESSION_EXPIRY_S = 30 * 86_400
-# the receive maximum counts messages; this bounds what large ones may hold
+# the receive maximum counts messages; this limits the bytes of large ones
 WAITING_BYTES = 33_554_432
 _TAKEN_OVER = 142
-# until a refused topic is asked for again; longer and longer where asking ends the connection
+# time until a refused topic is requested again; increases if the request ends the connection
 AGAIN_S, _LONGEST_AGAIN_S = 60.0, 3600.0
-# a connection that ends so soon after a refusal ended because of it
+# a connection that ends within this time after a refusal ended because of it
 _BECAUSE_S = 5.0
-# a broker that saves its state may stand still for many seconds
+# a broker that saves its state may not respond for many seconds
 _GOODBYE_S = 30.0
 
 
@@ -276,7 +276,7 @@ class Session:
         rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         events = ready.get(sock.fileno(), 0)
         if events & ~select.POLLOUT:
-            rc = self._client.loop_read()  # also how a broken connection is found
+            rc = self._client.loop_read()  # also detects a broken connection
         if self._client.want_write():
             self._client.loop_write()
         self._client.loop_misc()

@@ -123,7 +123,7 @@ class Metered:
     `rows`: sorted by device, quantity and start; none of a device in `rewrites`.
     `rewrites`: fleet index to the time from which its rows change. [us]
     `events`: register events: reset, rollover, glitch, jitter, ...
-    `spread`: fleet index to the begin of the constant time over which a catch-up was distributed.
+    `spread`: fleet index to the start of the standstill over which a catch-up was distributed.
     [us]
     """
 
@@ -240,7 +240,7 @@ def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> 
     """Return the readings of a register later than its mark; without a copy if all are."""
     valid = value != NULL
     first = heads(device)
-    # times ascend, so all of a device's are later where its first one is
+    # times ascend: if a device's first reading is later, all are
     if not (time_us[first] > register.seen_us(device[first])).all():
         valid &= time_us > register.seen_us(device)
     if valid.all():

@@ -22,7 +22,7 @@ from ingest.quality import gauges
 from ingest.reading import Given
 
 LIFETIME_HOURS = 87_600
-# so many times what a device can do is a slip of a unit, its own or that of its rating
+# a multiple of the device's maximum that indicates a wrong unit, of the value or of its rating
 _MANY = 10
 
 

@@ -171,15 +171,15 @@ class Flags:
         return self.take(order[new])
 
 
-# Power below which a standstill is nothing, whatever is rated: within the four hours after which
-# registers are compared (FLAT_PARTS), it moves none that counts whole kilowatt-hours.
+# Power below which a constant value is ignored: within the four hours between comparisons with
+# registers (FLAT_PARTS), it does not advance a register of whole kilowatt-hours.
 FLAT_LEAST_W = 250.0
-# A register that stands still counts as frozen only while its device surely works: above this
-# share of the rated power, and above a power that moves a register of whole kilowatt-hours within
-# the hours that its standstill may last.
+# A constant register is frozen only if its device certainly operates: above this share of the rated
+# power, and above a power that advances a register of whole kilowatt-hours within its longest
+# usual constant time.
 AT_WORK = 0.05
 AT_WORK_LEAST_W = 500.0
-# a whole and its phases may differ by this share of the rated power whatever they are
+# permitted difference between a total and its phases, as a share of the rated power
 PHASES_FLOOR = 0.002
 PHASES_LEAST_W = 10.0
 _NO_FLOOR = -1.0

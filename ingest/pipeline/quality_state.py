@@ -20,9 +20,9 @@ from ingest.model import Float64, Int32, Int64, others
 from ingest.pipeline.quality_limits import TIME, Checks
 
 _HOUR_US = 3_600_000_000
-NEAR_US = _HOUR_US  # neighbours farther apart than this are none
+NEAR_US = _HOUR_US  # maximum time between neighbours
 FLAT_GAP_US = 6 * _HOUR_US
-# a device that was at rest for longer is at work anew: rest alone freezes no register
+# a longer rest restarts the observation: a register may be constant while its device rests
 REST_US = 2 * _HOUR_US
 UNIT_GAP_US = 24 * _HOUR_US
 
@@ -50,8 +50,8 @@ class Standing:
     """
     Current run of constant values by fleet index: value, last reading, begin.
 
-    If registers can corroborate the gauge, also the first reading of the run in the last part of
-    time: its time and their counted energy. [Wh]
+    If registers can corroborate the gauge, it includes the first reading of the run in the current
+    time segment: its time, and the energy that they had counted. [Wh]
     """
 
     value: Float64

@@ -111,7 +111,7 @@ class _Judge:
             return
         whole, _ = self._with_last(TIME, times)
         marks = gauges.gaps(whole.device, whole.time_us, each(thresholds.gap_us, whole.limits))
-        marks[1:] &= whole.time_us[:-1] > runs.NEVER  # nothing came before a first reading
+        marks[1:] &= whole.time_us[:-1] > runs.NEVER  # a first reading has no predecessor
         rows = np.flatnonzero(marks)
         if len(rows) and _any(thresholds.sleep_us):
             marks[rows] = ~self._asleep(whole, rows, thresholds.sleep_us)

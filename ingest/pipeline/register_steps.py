@@ -1,10 +1,9 @@
 """
 Steps of one register column of many devices, within the limits of each register.
 
-Devices whose readings all rise within their allowance are processed in columns. Others are read one
-reading at a time by `registers.Reader`, with equal results for the first kind.
-
-Limits of each device's registers in a fleet: rates, tolerances, moduli, replacements.
+Devices whose readings all rise within their allowance are processed in columns; the others one
+reading at a time by `registers.Reader`.  Both give the same result for the former.  `Bounds` has
+the limits of each device's registers in a fleet: rates, tolerances, moduli, replacements.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _Number = TypeVar("_Number", bound=np.generic)
 RATED = "rated_power"
 SUN_QUANTITY = "energy_export"
 _FAR = int(np.iinfo(np.int64).max)
-# from so many intervals of whole days for each that is asked for on, days are not kept
+# number of intervals of whole days per requested interval from which days are not cached
 _SPARSE = 8
 
 
@@ -294,7 +293,7 @@ def trace(
     fine = clean(rate, column.channel.tolerance, rows.time_us - read_us, rise)
     fine[head] |= new
     fine_device = np.logical_and.reduceat(fine, head) if len(head) else fine
-    # times ascend, so a device's last reading is before the swap or none is
+    # times ascend: if a device's last reading is before the replacement, all are
     fine_device &= ~start.away[first] & (rows.time_us[tail] < bounds.next_swap_us[first])
     other = _others(start, first)
     if other is not None:

@@ -1,21 +1,21 @@
 """
 Profiles: names and scales of a device model for the channels of its class.
 
-One TOML file per model, without code; the profile `generic` of a class, for tonne's own payload,
-follows from the class.  `path` is the name of the value in the payload, `unit` its unit on the
-wire; for a register, `modulus` is the value at which this model wraps to zero, or `moduli` are
-candidates where the file is for a family of models with different numbers of digits.  Both in wire
-units. `also`: other names of the same value; `register`: its place in the device's Modbus map, for
-gateways that send undecoded registers; `limits` are those of the quality tests where the model's
-differ from its class's. `certainty` and `checked`: how certain a model's data are, and what they
-were compared with.
+There is one TOML file per model, without code.  The profile `generic` of a class, for tonne's own
+payload, follows from the class.  Keys of a channel:
 
-The register map of a profile has the position of each quantity in a Modbus device, the type of its
-number and the divisor to the profile's unit.  The manufacturer's codes for "not available" are
-omitted.
+`path`: name of the value in the payload; `also`: other names of it.
+`unit`: unit in the payload.
+`modulus`: value at which a register of this model wraps to zero; `moduli`: candidates, for a family
+of models with different numbers of digits. [unit of the payload]
+`register`: position in the device's Modbus map, type of the number and divisor to `unit`, for
+gateways that send undecoded registers.  The maker's codes for "not available" are omitted.
+`limits`: limits of the quality tests that differ from those of the class.
 
-Names of register channels in registry files, such as `energy_export_kwh`, not Wh, are those of the
-class's generic profile for every model, so that meter replacements are entered uniformly.
+`certainty` and `checked`: how certain a model's data are, and what they were compared with.
+
+Registry files name register channels for every model as the generic profile of the class does, such
+as `energy_export_kwh`, so that meter replacements are entered uniformly.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Register:
     """
     Position of a quantity; `address` is the protocol address, from 0.
 
-    `table` is `either` if the device answers both kinds of request alike.
+    `table` is `either` if the device answers requests for both tables alike.
     """
 
     address: int
@@ -105,7 +105,7 @@ _WIRE_OF_REGISTERS = {**_WIRE, "m": "km", "s": "h", "K s": "K d"}
 _COUNTED_BY_TIME = ("s", "K s")  # such a counter does not wrap
 _MODULI = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 OWN = "generic"
-# the maker's own document was read; others' working code agrees; nothing was at hand
+# read in the maker's document; equal to published code of others; without a source at hand
 CERTAINTIES = ("document", "code", "recalled")
 _KEYS = dict.fromkeys(
     ("id", "class", "title", "source", "certainty", "checked", "limits", "channel")
@@ -153,7 +153,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Device model: class, source and channels by payload name; `limits` apply to its times."""
+    """Device model: class, source and channels by payload name; `limits` are those of its times."""
 
     id: str
     class_id: str
@@ -317,7 +317,7 @@ def _nothing(reading: Registers, profile: Profile) -> str:
     return f"profile {profile.id} reads no register in {spans or 'no block'}"
 
 
-# of a base unit: what a value with six decimals, such as one third of an hour, may be off by
+# rounding error of a value with six decimals, such as a third of an hour [base unit]
 _ROUNDED = Decimal("0.01")
 
 

@@ -1,19 +1,19 @@
 """
-Energy of a register by 15-minute intervals: compared with another channel, and with what its device
-can physically give.
+Energy of a register by 15-minute intervals, compared with another channel and with the physical
+maximum of its device.
 
-The integral of power: power is sampled, so its integral is an estimate.  Between two samples it is
-the trapezoid; its uncertainty is a variance of a quarter of the squared difference of two samples
-times the squared step, three times that of a random walk (a twelfth). In two days of NREL's SERF
-East array, sampled every 5, 10, 15, 30 and 60 minutes instead of every minute, the error is at most
-0.14 of that product, by days and by steps.
+The integral of power: power is sampled, so its integral is an estimate, by the trapezoidal rule.
+The variance of a step is a quarter of (difference of its two samples times its duration) squared;
+that of a random walk is a twelfth.  In two days of NREL's SERF East array, sampled every 5, 10, 15,
+30 and 60 minutes instead of every minute, the variance by days and by steps is at most 0.14 of that
+square.
 
 The comparison: a register must not count more than another channel of its device allows.  It may
-lag behind its power and catch up, since it counts whole kilowatt-hours or hangs, but it must not be
-ahead of it.  So each interval is compared with the other channel plus the lag of the register; then
-a running sum of each day, and one of the whole time, in which errors of samples cancel.  Within the
-tolerance either of them may be wrong.  Beyond it the value of the other channel is applied, without
-tolerance.
+lag behind its power and catch up, as it counts whole kilowatt-hours or stops for a while, but it
+must not be ahead of it.  So each interval is compared with the other channel plus the lag of the
+register; then the running sum of each day, and that of the whole time, in which sampling errors
+cancel.  Within the tolerance either of them may be wrong.  Beyond it the value of the other channel
+is applied, without tolerance.
 
 Source: the sum check of validating, estimating and editing (VEE) of meter data, which compares a
 register with its intervals; two meters of accuracy class 2 (IEC 62053-21) differ by 4 % at most.
@@ -46,11 +46,11 @@ from ingest.model import HOUR_US, INTERVAL_US, POWER_GAP_US, Float64, Int64
 from ingest.sun import NIGHT_DEG, elevation_deg
 
 _VARIANCE = 1 / 4
-# a power that is left out for longer says nothing: its channel may be out of order
+# a power that is missing for longer has no value: its channel may be defective
 _DAY_US = 24 * HOUR_US
-# an hourly sample comes a little late
+# tolerance for late hourly samples
 _LATE = 1.1
-# intervals on either side that tell how much the power moves: two hours of weather
+# intervals on either side for the variance of power: two hours in all
 _AROUND = 4
 
 
@@ -180,7 +180,7 @@ class _Cut(NamedTuple):
 
     @staticmethod
     def of(time_us: Int64, edges: Int64) -> _Cut:
-        """Return the places of edges among the steps between times."""
+        """Return the step of each edge, by the times between which the steps lie."""
         at = (np.searchsorted(time_us, edges, side="right") - 1).clip(0, len(time_us) - 2)
         return _Cut(at, time_us[at + 1] - time_us[at], (edges - time_us[at]).clip(min=0))
 
@@ -188,7 +188,7 @@ class _Cut(NamedTuple):
         """Return the energy of steps divided at edges, in proportion to time."""
         total = np.zeros(len(of_step) + 1)
         np.cumsum(of_step, out=total[1:])
-        # as np.interp, digit by digit, which takes twice as long
+        # equal to np.interp in every digit, in half the time
         begin, end = total[self.step], total[self.step + 1]
         part = (end - begin) / self.step_us * self.past_us + begin
         upto = np.where(self.past_us < self.step_us, part, end)
@@ -208,9 +208,9 @@ def _smooth(variance: Float64) -> Float64:
     return result
 
 
-# two meters of accuracy class 2
+# tolerance of two meters of accuracy class 2
 METERS = 0.04
-# standard errors within which samples tell an integral: of a running sum, of an interval
+# permitted standard errors of an integral of samples: of a running sum, of a single interval
 SIGMAS, SIGMAS_ALONE = 3.0, 4.0
 DAY = 96
 _HOUR = 4
@@ -305,7 +305,7 @@ def _runs(estimated: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _together(value: Any, runs: list[tuple[int, int]] | None) -> Any:
-    """Return the quantity of a run at its end, where the register showed it."""
+    """Return values with the sum of each run at its last interval, where the register was read."""
     if not runs:
         return value
     result = value.copy()
@@ -315,7 +315,7 @@ def _together(value: Any, runs: list[tuple[int, int]] | None) -> Any:
 
 
 def _apart(beyond: Int64, value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
-    """Return an excess distributed over its run, in proportion."""
+    """Return an excess distributed over its run, in proportion to the values."""
     for begin, end in runs or ():
         more, whole = int(beyond[end - 1]), int(value[begin:end].sum())
         if more:
@@ -340,7 +340,8 @@ def _cut(values: Float64, days: tuple[int, int]) -> Float64:
 
 def _ahead(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
     """
-    Return by how much a running sum exceeds the measured one with its tolerance; below 0 it lags.
+    Return the excess of the register's running sum over the other channel's and the tolerance;
+    below 0 it lags.
 
     The tolerance is a share of the daily total, as at dawn the relative difference is larger.
     """
@@ -367,11 +368,11 @@ def _up(beyond: Float64, value_wh: Float64) -> Int64:
 
 MODULES_OVER_INVERTER = 1.5
 MOST_OF_RATED = 1.1
-# what a sky around sunrise and sunset gives at most, of 1000 W/m2: its beam is refracted and weak
+# maximum irradiance around sunrise and sunset, with a refracted beam [1000 W/m2]
 _TWILIGHT = 0.05
 _SUN, _SKY, _FULL = 1353.0, 1.1, 1000.0
-# share of a day's energy above what its sun can make from which on nothing of the day is
-# evidence: the share from which a misstatement is material (Circular 38/2023/TT-BCT)
+# share of a day's energy above the clear-sky maximum from which the whole day is no evidence: the
+# share from which a misstatement is material (Circular 38/2023/TT-BCT)
 FALSE_DAY = 0.05
 
 
@@ -450,11 +451,11 @@ def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarr
             beyond[begin:end] = np.maximum(beyond[begin:end], value_wh[begin:end] - kept)
 
 
-# rho g / 3600 at 4 Cel, for a millilitre and a metre of head
+# energy to lift a millilitre by a metre: rho g / 3600 at 4 Cel [Wh]
 WH_PER_ML_M = 999.97 * 9.80665 / 3600 / 1e6
-# below this nothing lifts: water runs by itself, and what friction takes is not known
+# minimum head: below it water flows by itself, and friction is unknown
 _LEAST_HEAD_M = 0.5
-# more than any river carries: that water is not bound
+# flow of a pump without a limit: more than any river [mL/h]
 _UNBOUND = 1e15
 
 

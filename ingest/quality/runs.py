@@ -1,15 +1,15 @@
 """
 Quality tests of series: constant values, comparison with other meters, and unusually low peaks.
 
-Flat lines, constant registers and low peaks are runs that last too long.  A run ends where the
+Constant values, constant registers and low peaks are runs that last too long.  A run ends where the
 value changes, where the device sent nothing for longer than `gap_us`, and where other limits begin
 to apply.
 
 The run of a gauge starts again where registers of its device corroborate it: they rose by the
-energy of the gauge.  Therefore a base load over a weekend or a fixed set point is not a fault.
-Time is divided into parts of a fixed length, counted from 1970, and the energy since the first
-reading of a part is compared at the first reading after it.  So the result does not depend on
-batches, and at most one part before a run has to be read.
+energy of the gauge.  So a base load over a weekend or a fixed set point is not a fault.  Time is
+divided into segments of a fixed length, counted from 1970.  The energy since the first reading of a
+segment is compared at the first reading after the segment.  So the result does not depend on
+batches, and at most one segment before a run has to be read.
 
 Sum check: a meter is compared with the meters downstream, with its check meter, or with its phases,
 as in validating, estimating and editing (VEE) of meter data.  Meters differ by their errors; the
@@ -34,8 +34,9 @@ from ingest.classes import FLAT_PARTS, UnitLevel
 from ingest.model import Device
 
 NEVER = -(2**62)
-# A gauge in whole kilowatts that shows 2 is off by a quarter at most.  Our own working value, wider
-# than two meters of accuracy class 2 may differ (IEC 62053-21).
+# Permitted difference between a gauge and its register: a gauge in whole kilowatts that reads 2 has
+# an error of up to a quarter.  tonne's own value, above the difference of two meters of accuracy
+# class 2 (IEC 62053-21).
 SHARE = 0.25
 _EVER_US = 2**62
 _HOUR_US = 3_600_000_000
@@ -78,8 +79,8 @@ class Counted(NamedTuple):
     """
     Quantity counted by registers, in the direction of a gauge in W.
 
-    `wh` is NaN for a reading without register, `part_us` the length of the parts of time, one row
-    per reading; a difference up to `tolerance_wh` counts as none.
+    One row per reading.  `wh`: counted energy; NaN for a reading without register.  `part_us`:
+    length of the time segments.  `tolerance_wh`: difference that is ignored.
     """
 
     wh: NDArray[np.float64]
@@ -159,7 +160,7 @@ def renewed(
     since_us, since_wh = time_us[first], counted.wh[first]
     on = ~begun[head] & (part[head] == before.time_us // counted.part_us[head])
     since_us[at[on]], since_wh[at[on]] = before.time_us[on], before.counted_wh[on]
-    # the part before each, which ends with its first reading
+    # the previous segment of each, which ends with the first reading of this one
     last_us, last_wh = np.roll(since_us, 1), np.roll(since_wh, 1)
     last_us[at], last_wh[at] = before
     ended = ~begun[first]
@@ -255,7 +256,7 @@ def sums_differ(
         return np.asarray(np.abs(whole - parts) > allowed)
 
 
-# below this share of the least plausible peak a device is off, in whatever unit
+# share of the lowest plausible peak below which a device is off, whatever its unit
 OFF = 1 / 1_200
 
 

@@ -173,19 +173,19 @@ WORTH = (
 )
 
 
-# units of one register: a reading in MWh is a thousandth of the one in kWh
+# ratio of two units of one register, such as MWh and kWh
 KILO = 1000
 
 
 @dataclass(slots=True)
 class Reader(Waiting):
     """
-    Reader of one register: decides what each reading adds to it, by its state and its second
+    Reader of one register: decides the quantity of each reading, by its state and its second
     sequences.
     """
 
     def read(self, time_us: int, value: int) -> None:
-        """Take one reading, later than all earlier ones, and update the state."""
+        """Add one reading, later than all earlier ones, and update the state."""
         self._swap_before(time_us)
         if self.mark is None:
             self.mark = Mark(value, time_us, time_us)
@@ -263,8 +263,8 @@ class Reader(Waiting):
         self.events.append(GLITCH)
         high = mark.copy()
         taken = self._take_back(before.steps)
-        # or the readings above were true, and the register was reset since the last of them, or the
-        # meter replaced after a climb
+        # the readings above may have been correct, if the register was reset or the meter replaced
+        # later
         self._doubt(sum(step.value for step in taken))
         climbed = self._rises_since(before) >= CLIMB
         if climbed or value <= self.meter.allowance(time_us - high.read_us):
@@ -275,10 +275,10 @@ class Reader(Waiting):
         self.steps += before.replaced
         self.mark = Mark(before.value, before.read_us, before.changed_us)
         if all(other.value <= high.value for other in self.left):
-            # both lines have one beginning: to rise past it is all one
+            # both sequences begin at the same value
             self._leave(Other(high.value, high.read_us, 0, since_us, at, taken, high), high.read_us)
         if not self._follow(self.mark, time_us, value):
-            # it could have risen so far, and nothing confirms it yet
+            # the rise is possible but not confirmed yet
             self._challenge(self.mark, time_us, value)
 
     def _stood_before(self, mark: Mark, time_us: int, value: int) -> Trail | None:
@@ -312,7 +312,7 @@ class Reader(Waiting):
         near = FOOT * (value - before.value) <= climb
         near &= climb <= self.meter.largest_step(before.read_us, mark.changed_us)
         if self.meter.rate == INF:
-            about_zero = FOOT * value <= mark.value  # where nothing bounds it, by its own value
+            about_zero = FOOT * value <= mark.value  # without a limit, by its own value
         else:
             about_zero = value <= self.meter.allowance(time_us - self._seen_us())
         same = value == before.value and value > self.meter.tolerance
@@ -372,8 +372,8 @@ class Reader(Waiting):
         """
         Withdraw the steps since a sequence ended, as the register is on it again.
 
-        If the other sequence was another register, its steps are doubtful.  A single stray reading
-        of the old sequence is not a return, so the other one stays stored for a day.
+        If the withdrawn sequence was another register, its steps are doubtful.  As a single stray
+        reading of the old sequence is not a return, the withdrawn one stays stored for a day.
         """
         self.events.append(GLITCH)
         if self._goes_on(mark, time_us, value):
@@ -395,7 +395,7 @@ class Reader(Waiting):
             if self._in_other_unit(mark, other, time_us, value, made):
                 self.doubt_us = 0
                 self.steps += [step._replace(value=step.value * KILO) for step in taken]
-                # thousandths are rounded, and no more counts than the register rose
+                # thousandths are rounded; at most the register's rise counts
                 rounded = max(other.value - (mark.value - made) * KILO, 0)
                 last = min(mark.value * KILO + rounded, value)
                 self.mark = Mark(last, mark.read_us, mark.changed_us)
@@ -441,7 +441,7 @@ class Reader(Waiting):
         elif value < mark.value - self.meter.tolerance and (
             line.first > mark.value or value > line.value
         ):
-            # the line that waited was none, and the register is lower than its own
+            # the waiting sequence is discarded, and the register is below its own
             self._drop(mark, line, time_us, value)
             self._on_line(mark, time_us, value)
         else:
@@ -451,8 +451,8 @@ class Reader(Waiting):
         """
         Confirm a waiting sequence, or return to the former one before it.
 
-        A fall to zero may be a false reading before a return: later readings continue the former
-        sequence, and steps in between would be counted twice.
+        A fall to zero may be a false reading: if later readings continue the former sequence, the
+        steps in between would be counted twice.
         """
         back = None
         if line.count < 0 and line.steps_at != NULL:
@@ -473,7 +473,7 @@ class Reader(Waiting):
                 continue
             mark, line = self.mark, self.waits
             rise = swap.last - mark.value
-            # a protocol in whole kilowatt-hours leaves out what the last reading showed beyond
+            # a replacement report in whole kilowatt-hours omits the fraction of the last reading
             coarse = rise < 0 and not fell(self.meter.tolerance, mark.value, swap.last)
             rise = 0 if coarse else rise
             known = 0 <= rise <= self.meter.allowance(swap.at_us - mark.changed_us)

@@ -1,10 +1,10 @@
 """
 Register sequences: the current reference value, and alternative sequences.
 
-Readings that leave the register's sequence (its mark) start another one, which waits (`Other`,
-count other than 0): its time is unknown until it is confirmed; a return withdraws it.  Each former
-sequence is stored (count 0): a return to it withdraws the quantity counted meanwhile, and its time
-becomes unknown.  After a day, a rise past the former value is treated as another register.
+Readings that leave the register's sequence (its mark) start a waiting one (`Other`, count other
+than 0).  Its time is unknown until it is confirmed; a return withdraws it.  Each former sequence is
+stored (count 0).  A return to it withdraws the quantity counted meanwhile, whose time becomes
+unknown.  After a day, a rise past the former value is treated as another register.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 
 from ingest.model import HOUR_US, LOOK_BACK_US, NULL, Int64, Replacement
 
-# a rise is believed at once up to what the device makes in this time
+# a rise is accepted at once up to the device's maximum in this time
 AT_ONCE_US = HOUR_US
-# inverters may run at 110 % of their rated power; a class's own highest rate has 20 % of room
+# margin of a rated power, as inverters may run at 110 %; margin of a class's own highest rate
 MARGIN_RATED, MARGIN = 1.1, 1.2
 INF = float("inf")
-# what a display, or a logger's second file, leaves out: a kilowatt-hour, a kilogram, a litre
+# base units of a coarse resolution, as of a display or a logger's second file: 1 kWh, 1 kg, 1 L
 WHOLE = 1000
 KNOWN, UNKNOWN = 0, 1
-# what a register may do besides rising
+# events of a register other than a rise
 EVENTS = ("jitter", "catch_up", "rollover", "glitch", "reset", "impossible", "replacement")
 JITTER, CATCH_UP, ROLLOVER, GLITCH, RESET, IMPOSSIBLE, REPLACEMENT = EVENTS
 
@@ -51,9 +51,9 @@ class Meter:
     `rate`: highest plausible base units per microsecond, including a margin; inf if unknown.
     `tolerance`: a step back this small is jitter. [base units]
     `moduli`: possible rollover values, ascending.
-    `exact`: the first modulus is this model's own, not only possible.
+    `exact`: whether the first modulus is this model's own, and not only possible.
     `replacements`: meter replacements, in time order.
-    `lit_us`: time with light between two times, for solar energy. [us]
+    `lit_us`: returns the time with light between two times, for solar energy. [us]
     """
 
     rate: float = INF
@@ -143,30 +143,31 @@ def rates(limits: Sequence[float | None], margin: float) -> np.ndarray:
     return hourly * margin / 3.6e9
 
 
-# readings farther apart than this are no run that could settle a new line; where the old one
-# cannot explain them, those of a meter that is read once a day are one
+# maximum time between readings that confirm a new sequence; the longer one, for meters that are
+# read daily, applies if the old sequence cannot explain the readings
 LINE_GAP_US, SPARSE_GAP_US = 2 * HOUR_US, 26 * HOUR_US
-# a line that was settled so long ago goes on, though the one that was left would fit too; one
-# that began at the foot of a climb is believed earlier, and the second one that began so at the
-# same time of day, as a counter of each day does, at once
+# time after its confirmation from which a sequence continues although the former one would fit too:
+# usually; after a start near the foot of a climb; for the second such start at the same time of day
+# (daily counter)
 STANDS_US, ANEW_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
 DAY_US, SAME_TIME_US = 24 * HOUR_US, HOUR_US
-# readings kept without a clock, which have the time of sending, are no further apart than this
+# maximum time between kept readings that a gateway without a clock stamped with the time of sending
 SENT_US = 60_000_000
-# a catch-up is spread over the standstill, but over a week at the most
+# a catch-up is distributed over the standstill, at most over a week
 SPREAD_US = LOOK_BACK_US
-# how long the line that was left is remembered after the new one settled
+# time for which a former sequence stays stored after the new one was confirmed
 RETIRED_US = 31 * 86_400_000_000
 CONFIRM_RISE, CONFIRM_LINE = 3, 4
-# the count of a line that begins where no reset ends, by a fall to neither zero nor the past:
-# so many readings more, and a day, settle it
+# count of a sequence that begins by a fall to neither zero nor an earlier value; number of further
+# readings, and time, that confirm it
 LOST, CONFIRM_LOST, LOST_US = -99, 8, 24 * HOUR_US
-# of a line that was read so often again and left, all of its value may have been made
+# readings after a return from which a sequence that is left again may be wholly genuine
 FEW = 3
-# a fall from a climb of so many rises is not a fault of reading where it ends so near its foot
+# rises of a climb, and fraction of its value (1/20), from which a fall to its foot is no reading
+# error
 CLIMB, FOOT = 8, 20
-# added to the count of a line that began below one that was left: no large rise from it is
-# explained by the time that passed
+# added to the count of a sequence that began below a former one: elapsed time explains no large
+# rise of it
 ASTRAY = -10
 
 
@@ -205,9 +206,9 @@ class Other:
     `value`, `read_us`: its position, and the time of reading.
     `count`: readings that agree: above 0 for a plausible rise, below 0 for an implausible sequence;
     0 for a former one.
-    `first`: its first value; of a former sequence the time of its end [us], stored below zero where
-    there are further former ones.
-    `more`: for a former sequence: whether there were others, which are unknown.
+    `first`: its first value; for a former sequence the time of its end [us], negative if there are
+    further former ones.
+    `more`: for a former sequence, whether there were others, which are unknown.
     `steps_at`: number of steps before it; NULL for a former sequence.
     `line`: its steps; for a former sequence, those withdrawn at its end.
     `mark`: mark of the former sequence, or begin and position of the waiting one.

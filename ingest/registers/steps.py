@@ -46,11 +46,11 @@ class Steps:
     """
     State of a register, and its steps so far.
 
-    `rewrites_us` is the time from which steps before the first mark would change: other results are
-    then invalid.  `spread_from_us` is the earliest time of a withdrawn or distributed step.
-    `doubt_us` is the part of the next step that stays unknown, since former sequences may have been
-    the meter's.  `dropped_us` are the beginnings of sequences that returned before they were
-    confirmed.
+    `rewrites_us`: time from which steps before the first mark would change; if set, the other
+    results are invalid.  `spread_from_us`: earliest time of a withdrawn or distributed step.
+    `doubt_us`: part of the next step's time that stays unknown, since a former sequence may have
+    been the correct one.
+    `dropped_us`: starts of sequences that were left before they were confirmed.
     """
 
     meter: Meter
@@ -100,9 +100,9 @@ class Steps:
         """
         Add a reading to the gap before it, if the gap explains it; return whether it did.
 
-        A gateway without a clock stamps the readings that it kept with the time of sending, within
-        moments of each other and of a live one: they rise faster than the meter can, and no more
-        than in the gap.  Of readings in another order the highest one counts.
+        A gateway without a clock stamps kept readings with the time of sending, within moments of
+        each other and of a live one.  They rise faster than the meter can, but by at most its
+        maximum in the gap.  If they are in another order, the highest one counts.
         """
         if time_us - mark.read_us > SENT_US:
             return False
@@ -137,8 +137,8 @@ class Steps:
         """
         Add a further possible amount to the next step. [base units]
 
-        The step may or may not include that amount: it is excluded, and the unknown time adds it on
-        the project side.
+        The step may include that amount.  It is not counted; instead time becomes unknown, for
+        which the project side is charged.
         """
         if amount > self.meter.tolerance:
             self.doubt_us += self.meter.takes_us(amount)
@@ -431,10 +431,10 @@ class Waiting(Steps):
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, KNOWN))
             self.doubt_us = line.begin_us - mark.read_us
-            if line.stands_us == DAILY_US:  # by night a solar meter counts nothing
+            if line.stands_us == DAILY_US:  # a solar meter counts nothing at night
                 self.doubt_us = self.meter.runs_us(mark.read_us, line.begin_us)
             if 0 < rise <= self.meter.allowance(LOOK_BACK_US):
-                # another meter's, or its own: read late, or too low for a while
+                # the reading may be another meter's, late, or temporarily too low
                 self.doubt_us = max(self.doubt_us, self.meter.takes_us(rise))
         first, were = self._doubted(line.begin_us - LOOK_BACK_US)
         if first < at:
@@ -453,7 +453,7 @@ class Waiting(Steps):
         at = line.steps_at
         read_us = line.read_us
         self._doubt_line(mark, line, time_us, value)
-        # what rises faster than it can from reading to reading did not stand still meanwhile
+        # a sequence that rises faster than its device can did not stand still meanwhile
         races = mark.value < line.value < value
         self._challenge(mark, time_us, value, explicable=not races)
         del self.steps[-1]

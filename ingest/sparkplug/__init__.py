@@ -129,7 +129,7 @@ class Host:
                 and node.certain_ms <= seen.sent_ms <= (received_us + _AHEAD_US) // 1000
                 and address.group == node.group
             ):
-                # nearly every message: in its turn, and of a layout that was seen before
+                # most messages: in sequence, and with a known layout
                 node.next_seq = (seen.seq + 1) % SEQ
                 node.certain_ms = seen.sent_ms
                 self._out.given.append(Given(message, address.own, (seen.line,)))

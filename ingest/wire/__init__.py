@@ -48,7 +48,7 @@ __all__ = ["SCHEMA", "Parcel", "WireError", "decode", "encode", "join", "partiti
 
 
 _LENGTH = struct.Struct(">I")
-_MOST = 256  # times as long as its LZ4 block: more cannot be
+_MOST = 256  # maximum ratio of the data to its LZ4 block
 _REGISTER, _GAUGE, _PLACE = np.dtype("<i8"), np.dtype("<f8"), np.dtype("<i4")
 
 
@@ -248,7 +248,7 @@ def _read_arrow(part: memoryview) -> Any:
 
     options = pa.ipc.IpcReadOptions(use_threads=False)  # threads cost more than such tables
     table = pa.ipc.open_stream(part, options=options).read_all()
-    table.validate(full=True)  # offsets of a foreign hand would end the whole process
+    table.validate(full=True)  # forged offsets would crash the process
     return table
 
 
@@ -323,7 +323,7 @@ def decode(record: bytes, fleet: Fleet) -> Parcel:
         NotImplementedError,
         struct.error,
     ) as error:
-        # the digest was right, so a foreign hand wrote it
+        # the digest is correct, so another program wrote it
         raise WireError("foreign_record", f"no parcel: {_line(error)}") from error
 
 

@@ -181,8 +181,8 @@ def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:
     return whole, received
 
 
-SCHEMA = 2  # what is written
-OLDEST = 1  # what is read: Arrow tables, as 0.1.0 wrote them
+SCHEMA = 2  # version written
+OLDEST = 1  # oldest version read: Arrow tables of 0.1.0
 _MAGIC = b"TONW"
 _HEAD = struct.Struct(">4sH32s")
 

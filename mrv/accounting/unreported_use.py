@@ -20,9 +20,10 @@ from ingest.quality import energy_budget
 from ingest.quality.energy_budget import DAY, METERS, SIGMAS, SIGMAS_ALONE, integral
 from mrv.accounting.evidenced_time import COVERED
 from mrv.accounting.register_scan import Key, Scan, devices_of, register_step, registers
+from mrv.calendar import utc_text
 from mrv.registry.project import Project, Uncorroborated
 from mrv.rounding import exact_sum
-from mrv.texts import text
+from mrv.texts import Text, text
 
 # by class and quantity: the gauge of its rate, and base units per unit and hour
 _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
@@ -82,6 +83,7 @@ class UnreportedUse(Scan):
                 reason = text("MTR-04.below_gauge", channel=channel.gauge)
                 if channel.gauge:
                     more, agrees = self._more(block, of, index, channel)
+                    reason = self._held(block, of, channel, more) or reason
                 hidden = np.zeros_like(none) if agrees else self._hidden(block, of, index, channel)
                 if exact_sum(hidden) > exact_sum(more):
                     more, reason = hidden, text("MTR-04.exchanged")
@@ -92,6 +94,20 @@ class UnreportedUse(Scan):
                         (self.fleet.devices[index].id, channel.quantity),
                         Unreported(result, agrees),
                     )
+
+    def _held(self, block: Frame, of: slice, channel: _Channel, more: Int64) -> Text | None:
+        """Return the reason of an excess that is mostly of one time of repeated readings."""
+        columns: Any = (block.columns[name][of] for name in (channel.gauge, channel.register))
+        gauge, register = columns
+        same = (np.diff(gauge) == 0) & (np.diff(register) == 0) & (gauge[1:] != 0)
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], same, [0]]))).reshape(-1, 2)
+        times = block.time_us[of][edges].tolist()
+        begin, end = max(times, key=lambda span: span[1] - span[0], default=(0, 0))
+        first, last = (max(us // INTERVAL_US - self.first, 0) for us in (begin, end))
+        if end - begin <= HOUR_US or 2 * exact_sum(more[first:last]) <= exact_sum(more):
+            return None
+        span = {"begin": utc_text(begin), "end": utc_text(end)}
+        return text("MTR-04.repeated", channel=channel.gauge, **span)
 
     def _hidden(self, block: Frame, of: slice, index: int, channel: _Channel) -> Int64:
         """Return the excess of readings sent under an exchanged register's name, by interval."""

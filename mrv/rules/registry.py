@@ -32,7 +32,7 @@ from ingest import profiles
 from ingest.model import HOUR_US, INTERVAL_US
 from ingest.profiles import FileRegister
 from mrv.accounting.cross_checks import ONE_SIGNAL
-from mrv.accounting.device_period import Monitored
+from mrv.accounting.device_period import Monitored, limit_of
 from mrv.accounting.device_results import Pricing, gap_outcomes
 from mrv.accounting.period_result import GapOutcome
 from mrv.accounting.register_scan import SAME_LINE
@@ -47,7 +47,7 @@ from mrv.accounting.twin_series import (
 )
 from mrv.calendar import local_date, local_span, local_text
 from mrv.registry.project import Fallen, service_intervals
-from mrv.rounding import amount, decimal_text, exact_sum, six_places
+from mrv.rounding import amount, amount_text, decimal_text, exact_sum, six_places
 from mrv.rules.effects import CapEach, Exclude, Judged, reported
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
@@ -243,7 +243,7 @@ def excluded(
 def changed(facts: Facts) -> Iterator[Judged]:
     """REG-03: yield reports of time without a meter, or with two, at a change of meters."""
     price = facts.price
-    texts = [*_between(facts, price.views, price.pricing)]
+    texts = [*_between(facts, price.views, price.pricing), *_unserved(facts, price.pricing)]
     texts += [
         text("REG-03.twice", **overlap.values(price.pricing, facts.timezone))
         for overlap in overlapping(price.views, side="project")
@@ -270,13 +270,33 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
         if not named:
             continue
         _, begin, end = max(named)
-        rate = pricing.rate(meter, meter.parts[-1].year) if meter.parts else Fraction(0)
         yield text(
-            "REG-03.between", device=meter.device.id, roles=_idle(views, begin, end),
-            cost=six_places(meter.service.outside * rate, "up"),
+            "REG-03.between", roles=_idle(views, begin, end), **_outside(meter, pricing),
             **local_span((begin * INTERVAL_US, end * INTERVAL_US), facts.timezone),
-            **amount(meter.service.outside, meter.needs.unit),
         )  # fmt: skip
+
+
+def _outside(meter: Monitored, pricing: Pricing) -> dict[str, Value]:
+    """Return what a text says of a meter's quantity outside its service."""
+    rate = pricing.rate(meter, meter.parts[-1].year) if meter.parts else Fraction(0)
+    cost = six_places(meter.service.outside * rate, "up")
+    return {
+        "device": meter.device.id, "cost": cost, **amount(meter.service.outside, meter.needs.unit)
+    }  # fmt: skip
+
+
+def _unserved(facts: Facts, pricing: Pricing) -> Iterator[Text]:
+    """Yield texts on what a baseline meter metered before its installation or after its removal."""
+    for meter in facts.price.views:
+        if meter.needs.side == "project" or 1000 * meter.service.outside <= meter.metered:
+            continue
+        edges = (("installed", meter.device.installed_us, meter.span_us[0]),
+                 ("removed", meter.device.removed_us, meter.span_us[1]))  # fmt: skip
+        for key, us, edge_us in edges:
+            within = facts.period_us[0] < edge_us < facts.period_us[1]
+            if us is not None and abs(us - edge_us) < INTERVAL_US and within:
+                yield text("REG-03.unserved", key=key, time=local_text(us, facts.timezone),
+                           **_outside(meter, pricing))  # fmt: skip
 
 
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
@@ -453,13 +473,20 @@ def _named(
         first, last = (str(local_date(fall.at_us, timezone)) for fall in (falls[0], falls[-1]))
         where |= {"first": first, "last": last, "effect": effect}
         if rises:
-            yield text("REG-03.rises_daily", count=len(_days(falls)), **where)
+            unit, limit = meter.needs.unit, limit_of(meter.device, meter.needs.quantity)
+            most = max(
+                Fraction((f.after - f.before) * HOUR_US, f.at_us - f.since_us) for f in falls
+            )
+            rates = {"most": amount_text(most, unit), "limit": amount_text(limit or 0, unit)}
+            yield text("REG-03.rises_daily", count=len(_days(falls)), **rates, **where)
         else:
             yield text("REG-03.daily", count=len(falls), **where)
         return
     rows = tuple(_row(register, fall, timezone) for fall in falls)
     moves = tuple(_move(register, fall, timezone) for fall in falls)
     yield text("REG-03.left_line", moves=moves, effect=effect, rows=rows, **where)
+    if lost and any(fall.after > fall.before for fall in falls):
+        yield text("REG-03.clock", device=meter.device.id)
     full = _full(register.to_file(falls[0].before)) if falls[0].after < falls[0].before else None
     if full is not None:
         yield text("REG-03.rollover", device=meter.device.id, register=register.name, last=full)

@@ -171,7 +171,7 @@ def _all(claims: Claims) -> Iterator[Unmet]:
         if check.holds is False:
             # what is counted already is the conservative one of the two
             lower = Decimal(check.effect_t) <= 0
-            if lower and check.against in by_rule:
+            if lower and check.against in by_rule and not _slipped(check):
                 continue  # one finding an invoice: the rule that counts by it
             rule = INVOICED if check.kind == INVOICE else AGREEING
             differs = text(

@@ -7,6 +7,7 @@ because expected values to date change then.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -18,30 +19,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
-from fastapi import FastAPI, Request
+import msgspec
+from fastapi import APIRouter, FastAPI, Request
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
-from services.api import connections, examples, problems
+from services.api import answers, connections, examples
 from services.api import schemas as shapes
 from services.api.console import render as page
 from services.api.console.maps import NONE, Base
-from services.api.console.routes import alarms as console_alarms
+from services.api.console.render import address
 from services.api.console.routes import devices as console_devices
-from services.api.console.routes import (
-    documents,
-    live,
-    overview,
-    projects,
-    reference,
-    statement_days,
-)
+from services.api.console.routes import documents, live, overview, projects, statement_days
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
 from services.api.console.routes.live import Live
-from services.api.guard import Guard, Measures, Rates
+from services.api.file_cache import has_already
 from services.api.made_files import Maker
 from services.api.reports import FileJobs
 from services.api.request_context import Api, Cursors
@@ -51,10 +46,10 @@ from services.api.routes import (
     log,
     registry,
     sensorthings,
-    series,
     statements,
     writes,
 )
+from services.api.server import Guard, Measures, Rates
 from services.issuer.requests import Desk, Runner
 from services.issuer.timestamps import Policy, no_authority
 from services.metrics import Metrics
@@ -68,6 +63,59 @@ if TYPE_CHECKING:
 
     from services.api.principals import Tokens
 
+reference_router = APIRouter(include_in_schema=False)
+_writing = threading.Lock()
+# its drawings stand in its style sheet, and it sets styles on what it draws
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>API reference - tonne</title>
+<link rel="stylesheet" href="{style}">
+<link rel="icon" href="{icon}" type="image/svg+xml">
+<script src="{program}" defer></script>
+<script type="module" src="{start}"></script>
+</head>
+<body>
+<main id="reference"></main>
+<noscript>This page needs JavaScript; the document is at <a href="/v1/openapi.json">/v1/openapi.json</a>.</noscript>
+</body>
+</html>
+"""  # noqa: E501 - a page
+
+
+@reference_router.get("/reference")
+async def reference_page() -> Response:
+    """Return the page of the API reference."""
+    text = _PAGE.format(
+        style=address("vendor/swagger-ui.css"),
+        icon=address("icon.svg"),
+        program=address("vendor/swagger-ui.js"),
+        start=address("reference.mjs"),
+    )
+    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
+    return HTMLResponse(text, headers=headers)
+
+
+@reference_router.get("/openapi.json")
+def openapi_document(request: Request) -> Response:
+    """Return the OpenAPI document, encoded once as that takes long."""
+    state = request.app.state
+    with _writing:
+        if getattr(state, "described", None) is None:
+            written = msgspec.json.encode(request.app.openapi())
+            state.described = written, f'"{hashlib.sha256(written).hexdigest()[:32]}"'
+    body, tag = state.described
+    headers = {"ETag": tag, "Cache-Control": "public, no-cache"}
+    if has_already(request.headers.get("if-none-match"), tag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
 # threads: reads, what `lanes` lets through beside them, and as many again to answer from
@@ -78,7 +126,7 @@ _ABOUT = (
     " bearer token with a role and a scope of projects."
 )
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"description": text, "content": {problems.MEDIA_TYPE: {"schema": {
+    code: {"description": text, "content": {answers.MEDIA_TYPE: {"schema": {
         "$ref": "#/components/schemas/Problem"}}}}
     for code, text in (
         (400, "Malformed"), (401, "No valid token"), (403, "Not allowed for this role"),
@@ -176,13 +224,13 @@ def make_app(
     app.state.base = choices.base
     app.state.simulated = choices.simulated
     app.state.memory, app.state.live = Memory(), Live(log_)
-    problems.install(app, log_, page_of=_error_page)
+    answers.install(app, log_, page_of=_error_page)
     app.include_router(administration.health_router)
     # each part by itself: routers within a router have their parameters worked out twice
     for router in (
         administration.router,
         registry.router,
-        series.router,
+        registry.series_router,
         statements.router,
         exports.packs_router,
         writes.router,
@@ -190,8 +238,8 @@ def make_app(
         administration.keys_router,
         log.schemas_router,
         registry.programme_router,
-        series.letters_router,
-        reference.router,
+        administration.letters_router,
+        reference_router,
         registry.sewers_router,
         writes.invoices_router,
         log.published_router,
@@ -212,7 +260,6 @@ def make_app(
         console_programme,
         console_sewers,
         console_devices,
-        console_alarms,
         documents,
     ):
         app.include_router(part.router)

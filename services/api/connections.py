@@ -20,8 +20,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mrv.report import MEDIA_TYPES
-from services.api.negotiation import STATEMENT_FORMS, Preferences, media_type
-from services.api.problems import ProblemError
+from services.api.answers import STATEMENT_FORMS, Preferences, ProblemError, media_type
 
 HEAD_S = 10.0
 HEAD_BYTES = 65_536

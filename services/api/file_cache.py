@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from mrv.calendar import instant_us
 from mrv.errors import PeriodError
-from services.api.problems import ProblemError
+from services.api.answers import ProblemError
 from services.api.request_context import Asked
 
 _ONE = re.compile(r"\s*(\d{0,18})-(\d{0,18})\s*")

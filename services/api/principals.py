@@ -27,7 +27,7 @@ from urllib.request import Request, urlopen
 import jwt
 import msgspec
 
-from services.api.problems import ProblemError
+from services.api.answers import ProblemError
 from services.store.api_keys import ApiRole
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tonne"'}

@@ -25,15 +25,21 @@ from ingest.errors import ServerError, TonneError
 from mrv.errors import PeriodError
 from mrv.report import LANGUAGES, MEDIA_TYPES, Format
 from services.api import file_cache as kept
+from services.api.answers import (
+    ACCEPTED,
+    Preferences,
+    ProblemError,
+    file_job_of,
+    language,
+    status_of,
+)
 from services.api.file_cache import size_of
 from services.api.made_files import make_pack, make_report
-from services.api.negotiation import ACCEPTED, Preferences, file_job_of, language
 from services.api.principals import PUBLIC
-from services.api.problems import ProblemError, status_of
 from services.api.request_context import Api, Asked
-from services.background import Background
 from services.issuer.timestamps import edition as pack_edition
 from services.issuer.timestamps import stamps_of
+from services.scraping import Background
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import names
 from services.store.statements import evidence, queues, statements

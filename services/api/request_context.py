@@ -31,10 +31,17 @@ from psycopg_pool import ConnectionPool
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from services.api.answers import (
+    ACCEPTED,
+    CREATED,
+    DONE,
+    Preferences,
+    ProblemError,
+    outcome,
+    status_of,
+)
 from services.api.made_files import Maker
-from services.api.negotiation import ACCEPTED, CREATED, DONE, Preferences, outcome
 from services.api.principals import CHALLENGE, PUBLIC, Principal, refuse, refuse_part
-from services.api.problems import ProblemError, status_of
 from services.issuer import requests
 from services.issuer.requests import Desk
 from services.settings import FILES_BYTES

@@ -1,20 +1,280 @@
-"""Serve the application: uvicorn, with connection limits, behind trusted proxies."""
+"""
+Server of the application: uvicorn behind trusted proxies, and the limits of every request before it
+is read: size, time, rate and number.
+
+The limits are plain ASGI, so that a rejected request costs little.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import math
 import resource
 import signal
+import time
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.errors import ServerError
-from services.api.connections import MOST, Places, PromptProtocol, networks
+from services.api.answers import problem
+from services.api.connections import (
+    MOST,
+    Lanes,
+    Places,
+    PromptProtocol,
+    networks,
+    share_of,
+    stays_open,
+    takes_files,
+)
 from services.settings import split_bind
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Measures:
+    """Counts and durations of requests."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "tonne_api_requests",
+            "Requests answered, by route and status",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "tonne_api_request_seconds",
+            "Time to answer a request",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+
+    def count(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        route = getattr(scope.get("route"), "path", "unknown")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+
+ALIVE = "/healthz"
+_BUSY = "too many requests are in progress; try again"
+LARGEST_BODY = 1_048_576
+# of files that a signed-in officer hands in; few at once, see `lanes`
+LARGEST_UPLOAD = 10 << 20
+BODY_S = 15.0
+_DIGITS = 20  # of a length; more is not a number that anybody means
+_CALLERS = 20_000
+_BURST_S = 2.0
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+
+
+class Rates:
+    """
+    Token buckets, one per caller; the longest inactive callers are dropped first.
+
+    `per_s`: requests per second and caller; two seconds' worth at once.
+    """
+
+    def __init__(self, per_s: float) -> None:
+        self._per_s = per_s
+        self._byte_limit = per_s * _BURST_S
+        self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def wait_s(self, caller: bytes) -> float:
+        """Take a token; return the waiting time, 0 if one was free."""
+        now_s = time.monotonic()
+        remaining, since_s = self._left.pop(caller, (self._byte_limit, now_s))
+        remaining = min(self._byte_limit, remaining + (now_s - since_s) * self._per_s)
+        taken = remaining >= 1
+        self._left[caller] = (remaining - 1 if taken else remaining, now_s)
+        if len(self._left) > _CALLERS:
+            self._left.popitem(last=False)
+        return 0.0 if taken else (1 - remaining) / self._per_s
+
+
+class Guard:
+    """Rejects requests that are too large, slow or frequent; limits parallel ones; counts all."""
+
+    def __init__(self, app: ASGIApp, rates: Rates, lanes: Lanes, measures: Measures) -> None:
+        self._app = app
+        self._rates = rates
+        self._lanes = lanes
+        self._measures = measures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                lines = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *map(_here, message["headers"]),
+                    *(header for header in _HEADERS if header[0] not in lines),
+                ]
+            await send(message)
+
+        try:
+            await self._serve(_as_get(scope), receive, sending)
+        finally:
+            self._measures.count(scope, status, time.perf_counter() - began_s)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == ALIVE:  # says that the process lives, however much there is to do
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        wait_s = max(self._rates.wait_s(caller) for caller in _callers(scope, headers))
+        if wait_s:
+            again = {"Retry-After": str(math.ceil(wait_s))}
+            await problem(429, "too many requests; send fewer", again)(scope, receive, send)
+            return
+        refused = _refused(scope, headers)
+        if refused is not None:
+            await refused(scope, receive, send)
+            return
+        with ExitStack() as stack:
+            for lane, turn in self._lanes.of(scope, headers):
+                if not await lane.enter(turn):
+                    await problem(503, _BUSY, {"Retry-After": "5"})(scope, receive, send)
+                    return
+                stack.callback(lane.leave, turn)
+
+            async def sending(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    stack.close()  # the work is done; how slowly it is read holds nobody up
+                await send(message)
+
+            await self._read_and_serve(scope, headers, receive, sending)
+
+    async def _read_and_serve(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
+        maximum = _byte_limit(scope["path"])
+        body = await read_body(receive, maximum) if _has_body(headers) else b""
+        if body is None:
+            await problem(408, f"the body did not arrive in {BODY_S:.0f} s")(scope, receive, send)
+        elif len(body) > maximum:
+            await _too_large(maximum)(scope, receive, send)
+        else:
+            await self._app(scope, _replay(body, receive), send)
+
+
+def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
+    """Return the rejection of invalid headers as an answer; None if they are valid."""
+    for once in (b"authorization", b"host"):
+        if sum(name == once for name, _ in scope["headers"]) > 1:
+            # which of them counts is not the same for everyone on the way here
+            return problem(400, f"send one {once.decode().title()} header, not several")
+    declared = headers.get(b"content-length", b"0")
+    if (
+        not declared.isdigit()
+        or len(declared) > _DIGITS
+        or int(declared) > _byte_limit(scope["path"])
+    ):
+        return _too_large(_byte_limit(scope["path"]))
+    if _has_body(headers) and not _is_json(scope["path"], headers):
+        return problem(415, "the body must be JSON; send it with Content-Type: application/json")
+    return None
+
+
+def _here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """
+    Return a redirect header limited to a path of this server, whatever host the request named.
+
+    The router writes an absolute URL when it adds or removes a trailing slash.
+    """
+    name, value = header
+    if name != b"location" or b"://" not in value.partition(b"?")[0]:
+        return header
+    parts = urlsplit(value)
+    # two slashes would be another host again
+    return name, urlunsplit((b"", b"", b"/" + parts.path.lstrip(b"/"), parts.query, b""))
+
+
+def _as_get(scope: Scope) -> Scope:
+    """Return the scope with HEAD replaced by GET for the routes; the server omits the body."""
+    if scope["method"] != "HEAD" or stays_open(scope["path"]):
+        return scope
+    return {**scope, "method": "GET"}
+
+
+def _callers(scope: Scope, headers: dict[bytes, bytes]) -> list[bytes]:
+    """Return the address and the token of a caller, both of which are limited."""
+    address = share_of((scope.get("client") or ("",))[0]).encode()
+    token = headers.get(b"authorization")
+    return [address] if token is None else [address, hashlib.sha256(token).digest()]
+
+
+def _byte_limit(path: str) -> int:
+    return LARGEST_UPLOAD if takes_files(path) else LARGEST_BODY
+
+
+def _has_body(headers: dict[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
+def _is_json(path: str, headers: dict[bytes, bytes]) -> bool:
+    """Return whether a body is JSON for the API, and no form of a web page."""
+    given = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    return not path.startswith("/v1/") or given == b"application/json"
+
+
+async def read_body(receive: Receive, maximum: int) -> bytes | None:
+    """Return a body, slightly longer than the maximum if too large; None if it takes too long."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while len(body) <= maximum:
+                message = await receive()
+                body += message.get("body", b"")
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        return None
+    return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a receive function that yields the body already read, then what follows."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _too_large(maximum: int) -> ASGIApp:
+    return problem(413, f"the body is larger than {maximum} bytes")
+
 
 _CLOSING_S = 15
 _FILES_BESIDE = 200  # pools, files that are sent, what libraries keep open

@@ -130,7 +130,7 @@ SECTIONS = {
         "doctor": Entry(
             "local.doctor:doctor", "Check the installation and explain how to correct it."
         ),
-        "migrate": Entry("data.columnstore:migrate", "Bring the database schema up to date."),
+        "migrate": Entry("columnstore:migrate", "Bring the database schema up to date."),
         "simulate": Entry("local.simulate:simulate", "Simulated or replayed field devices."),
     },
     "Registry": {
@@ -150,30 +150,24 @@ SECTIONS = {
         "programme": Entry("registry.programme:programme", "Targets and progress by action."),
     },
     "Pipeline": {
-        "run": Entry("pipeline.run:run", "The pipeline: MQTT to TimescaleDB."),
-        "edge": Entry("pipeline.edge:edge", "A gateway in the field: stores and forwards."),
-        "bridge": Entry("pipeline.topics:bridge", "MQTT to Kafka, for more than one machine."),
-        "worker": Entry(
-            "pipeline.worker:worker", "Kafka to TimescaleDB, for more than one machine."
-        ),
-        "topics": Entry("pipeline.topics:topics", "The Kafka topic of bridges and workers."),
-        "broker": Entry("pipeline.broker:broker", "Access rules of a broker, for devices."),
+        "run": Entry("run:run", "The pipeline: MQTT to TimescaleDB."),
+        "edge": Entry("edge:edge", "A gateway in the field: stores and forwards."),
+        "bridge": Entry("topics:bridge", "MQTT to Kafka, for more than one machine."),
+        "worker": Entry("worker:worker", "Kafka to TimescaleDB, for more than one machine."),
+        "topics": Entry("topics:topics", "The Kafka topic of bridges and workers."),
+        "broker": Entry("broker:broker", "Access rules of a broker, for devices."),
     },
     "Data": {
-        "intervals": Entry("data.quality:intervals", "Stored quantities and emissions."),
-        "indicators": Entry("data.quality:indicators", "Stored air, noise and water."),
-        "quality": Entry("data.quality:quality", "Unusual values in stored readings."),
+        "intervals": Entry("quality:intervals", "Stored quantities and emissions."),
+        "indicators": Entry("quality:indicators", "Stored air, noise and water."),
+        "quality": Entry("quality:quality", "Unusual values in stored readings."),
         "signed": Entry(
             "statements.signed:signed", "Values signed by meters; rows signed by suppliers."
         ),
-        "deadletter": Entry("data.dead_letters:deadletter", "Rejected messages and their reasons."),
-        "rebuild": Entry("data.columnstore:rebuild", "Recalculate derived rows from raw readings."),
-        "columnstore": Entry(
-            "data.columnstore:columnstore", "Compress old chunks of the database."
-        ),
-        "archive": Entry(
-            "data.archive:archive", "Archive sealed days as Parquet files, and restore."
-        ),
+        "deadletter": Entry("dead_letters:deadletter", "Rejected messages and their reasons."),
+        "rebuild": Entry("columnstore:rebuild", "Recalculate derived rows from raw readings."),
+        "columnstore": Entry("columnstore:columnstore", "Compress old chunks of the database."),
+        "archive": Entry("archive:archive", "Archive sealed days as Parquet files, and restore."),
     },
     "Statements and verification": {
         "period": Entry("statements.period:period", "Close a monitoring period."),
@@ -202,11 +196,11 @@ SECTIONS = {
         "alarms": Entry("alarms:alarms", "Alarms of the field, and their acknowledgement."),
         "webhooks": Entry("webhooks:webhooks", "Signed messages to other systems."),
         "api": Entry("api:api", "The REST API for auditors, and its keys."),
-        "signer": Entry("pipeline.run:signer", "Signs with the log's key on request."),
+        "signer": Entry("run:signer", "Signs with the log's key on request."),
         "witness": Entry(
             "statements.timestamp:witness", "Cosign the logs of other operators as a witness."
         ),
-        "watch": Entry("pipeline.run:watch", "Metrics and audits of the database, for alerts."),
+        "watch": Entry("run:watch", "Metrics and audits of the database, for alerts."),
         "words": Entry("words:words", "Languages of pages and reports: add and check."),
     },
     "Calculate": {

@@ -47,7 +47,7 @@ def _serve() -> None:
 
     settings = Settings()
     with _database():
-        pass  # a database that is away or without schema is said at once
+        pass  # an unreachable database, or one without schema, is reported at once
     log = get_logger("api")
     choices = Choices(
         settings.home.absolute(),

@@ -43,8 +43,8 @@ class Exit(IntEnum):
     INPUT = 2
     SERVER = 3
     NOT_ENOUGH = 4
-    INTERRUPTED = 130  # as shells say it after Ctrl-C
-    PIPE = 141  # the reader of our output went away, as shells say it of `yes | head`
+    INTERRUPTED = 130  # as shells after Ctrl-C
+    PIPE = 141  # as shells for `yes | head`: the reader closed the pipe
 
 
 def masked(text: str) -> str:
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     import psycopg
 
 __all__ = ["Exit", "explain"]
-_GONE = ("08", "57P")  # SQLSTATE of a connection that broke, of a server that stops or starts
+_GONE = ("08", "57P")  # SQLSTATE of a lost connection, and of a server that stops or starts
 
 
 def explain(error: BaseException) -> tuple[Exit, str] | None:
@@ -96,7 +96,7 @@ def _explain_missing(error: BaseException) -> str | None:
 
 
 def _explain_database(error: psycopg.Error) -> tuple[Exit, str] | None:
-    # here, since `tonne verify` runs without any driver
+    # imported here, as `tonne verify` runs without a database driver
     from psycopg import errors  # noqa: PLC0415
 
     reason = str(error).strip() or type(error).__name__
@@ -108,7 +108,8 @@ def _explain_database(error: psycopg.Error) -> tuple[Exit, str] | None:
             f"the database cannot be reached: {reason}\n"
             "check TONNE_DATABASE_URL, or run `tonne local up`; `tonne doctor` shows details"
         )
-    # such as a time limit, a full disk, a deadlock, or what its license does not let it read
+    # such as a time limit, a full disk, a deadlock, or data that the server's licence does not
+    # allow to be read
     if isinstance(error, errors.OperationalError | errors.FeatureNotSupported):
         return Exit.SERVER, (
             f"the database failed: {reason} (SQLSTATE {code})\n`tonne doctor` shows details"

@@ -24,7 +24,7 @@ from services.identity.principals import QUEUE_TOPICS, WATCH, is_ours
 from services.metrics import Metrics
 from services.settings import Settings
 
-# mosquitto tells what has changed every ten seconds
+# mosquitto publishes changes every ten seconds
 _KEEPALIVE_S, _AGAIN_S = 30, (1, 60)
 _NUMBERS = {topic: topic.rpartition("/")[2] for topic in QUEUE_TOPICS}
 

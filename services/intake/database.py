@@ -177,9 +177,9 @@ class Attempt:
         return self._retry.__exit__(kind, error, trace)
 
 
-_LOCK = int.from_bytes(b"one run")  # no other lock of ours may have this number
+_LOCK = int.from_bytes(b"one run")  # number of this lock; no other one may have it
 PREDECESSOR_S = 10
-SUSPENDED_S = 20  # after which a worker that stands still within a transaction loses it
+SUSPENDED_S = 20  # time after which a suspended worker loses its open transaction [s]
 _SUSPENDED = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE starts_with(application_name, 'tonne worker') AND usename = session_user

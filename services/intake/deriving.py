@@ -25,11 +25,11 @@ from services.processing.commit import Store
 from services.vault import DamagedError, VaultError
 
 PULSE = "deriving"
-# between two rounds, and at most where rounds are long
+# pause between two rounds, and its maximum after long rounds [s]
 REST_S, LONGEST_REST_S = 0.15, 0.5
-# readings that are not waited with
+# number of readings from which the pause ends early
 _MANY = 40_000
-# for so long a newer registry, or the end, waits for rows
+# maximum time that a newer registry or a stop waits for rows [s]
 _PATIENCE_S = 20.0
 
 
@@ -60,7 +60,7 @@ class Deriving:
         self._store: Store | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
-        self._turn = threading.Lock()  # a round, or a change of the store
+        self._turn = threading.Lock()  # held during a round, or a change of the store
         self._news = threading.Condition()
         self._ended = self._hurried = False
         self._looked_s = self._spans_from_s = 0.0
@@ -204,7 +204,7 @@ class Deriving:
                         self._step(connection, store, spans=True)
                     done = True
         except (DamagedError, VaultError) as error:
-            # rows of old times wait until the archive can be read
+            # rows of archived times wait until the archive can be read
             self._log.warning("archive cannot be read, rows wait", error=line(error))
         if not done:
             self._spans_from_s = time.monotonic() + CHECK_S
@@ -227,7 +227,7 @@ class Deriving:
             self._log.warning(
                 "the database rejected rows, which are written later", error=line(step.refused)
             )
-        elif spans and not step.answered:  # an import is at work
+        elif spans and not step.answered:  # an import is running
             self._spans_from_s = time.monotonic() + CHECK_S
         if step.answered and not store.behind:
             self._log.info("all rows are made", devices=len(step.answered.ended))

@@ -29,7 +29,7 @@ from services.store.principal_status import Status
 
 # time and number of a reading, as its payload states them
 Stated = tuple[int | str, int | str | None]
-# of a batch: a device that sends nothing else tells itself of these, and shows the rest to nobody
+# maximum readings of a batch in receipts to one device, as the list must fit into its memory
 _MOST = 2_000
 
 
@@ -95,7 +95,8 @@ class Bell:
 
     def ring(self) -> None:
         """Wake the waiting thread; safe in a signal handler."""
-        with contextlib.suppress(BlockingIOError):  # full of earlier calls, which do as well
+        # the pipe is full of earlier rings, which wake as well
+        with contextlib.suppress(BlockingIOError):
             if self._rung is not None:
                 os.write(self._rung, b"w")
 
@@ -144,7 +145,7 @@ class Handover:
         """Close the descriptors that wake the threads, after both threads have ended."""
         self.bell.close()
 
-    # the receiving thread
+    # called by the receiving thread
 
     def full(self) -> bool:
         """Return whether the maximum number of batches is waiting."""
@@ -186,7 +187,7 @@ class Handover:
         """Return the messages to send to devices: topics and payloads."""
         return _all(self._told)
 
-    # the storing thread
+    # called by the storing thread
 
     def take(self) -> tuple[Inbox, Read] | None:
         """

@@ -24,15 +24,15 @@ from services.environment import TOKEN, KafkaAccess
 
 T = TypeVar("T")
 
-MAX_RECORD = 900_000  # bytes of a record of ours
-LARGEST = MAX_RECORD + 65_536  # with what Kafka puts around it
+MAX_RECORD = 900_000  # maximum bytes of a record
+LARGEST = MAX_RECORD + 65_536  # maximum with Kafka's overhead
 _TOKEN_TIMEOUT_S, _TOKEN_BYTES = 10.0, 262_144
 _TURNS = 4
-_LOOK_S = 2.0  # for a broker to say why it closed a connection
+_LOOK_S = 2.0  # time for a broker to state why it closed a connection [s]
 _OUT_OF_TIME = (9, 10)  # OpenSSL: not yet valid, has expired
-_SPENT = 0.8  # of a token's life, after which another is asked for
+_SPENT = 0.8  # share of a token's validity after which a new one is requested
 _ACCESS = "; `tonne topics access` prints what each user needs, --apply sets it"
-# What a refusal means, and what to do about it, by Kafka's own name of it.
+# meaning and remedy of a refusal, by the name of Kafka's error
 _WORDS: dict[type[BaseException], str] = {
     errors.NotEnoughReplicasError: "the partition has fewer copies in sync than"
     " min.insync.replicas requires; start the other brokers",
@@ -52,7 +52,8 @@ _NOT_BELIEVED = (
     "the broker rejected the token; check that the audience and issuer of tokens from"
     " TONNE_KAFKA_TOKEN_URL are those that it expects"
 )
-_REFUSED = (  # of a topic, of a group; of the cluster where a producer may write to no topic at all
+# refusals of a topic, of a group, and of the cluster if a producer may write to no topic
+_REFUSED = (
     errors.TopicAuthorizationFailedError,
     errors.GroupAuthorizationFailedError,
     errors.ClusterAuthorizationFailedError,
@@ -139,7 +140,7 @@ def without_leader(client: Any, topic: str) -> str | None:
 def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this") -> ServerError:
     """Return the error for a broker that cannot be reached, or refuses, with the remedy."""
     servers = ", ".join(access.bootstrap)
-    if isinstance(error, _REFUSED):  # it was reached
+    if isinstance(error, _REFUSED):  # the broker was reached
         return ServerError(f"Kafka {servers}: {words(error, doing)}")
     return ServerError(
         f"Kafka {servers}: {words(error, doing)}; check TONNE_KAFKA_URL, "
@@ -315,11 +316,11 @@ class Connections:
         for transport in self._transports:
             transport.abort()
         self._transports.clear()
-        # the loop closes an aborted socket in its next turn, by TLS in the one after it
+        # the loop closes an aborted socket in its next turn, a TLS socket in the following one
         for _ in range(_TURNS):
             await asyncio.sleep(0)
 
 
 def _open(transport: Any) -> bool:
-    socket_ = transport.get_extra_info("socket")  # by TLS none, once it is closed
+    socket_ = transport.get_extra_info("socket")  # a closed TLS transport has none
     return socket_ is not None and socket_.fileno() >= 0

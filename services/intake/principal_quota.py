@@ -25,9 +25,9 @@ from services.settings import Settings
 REASON = "rate"
 MESSAGES_A_MINUTE, BYTES_A_MINUTE = 60_000, 60_000_000
 MINUTE_S, HOUR_S = 60.0, 3_600.0
-# a batch that takes longer is one that the database held up
+# a batch that takes longer was delayed by the database
 STALLED_S = 5.0
-# a broker keeps no session for longer
+# maximum time for which a broker keeps a session
 _MOST_AWAY_S = 720 * HOUR_S
 _REMEMBERED = 100_000
 _LONG = 256
@@ -86,7 +86,7 @@ class PrincipalQuota:
         now_s = self._clock()
         more_s = HOUR_S if seconds is None else max(seconds, 0.0)
         self._away_s = min(self._credit_s(now_s) + more_s, _MOST_AWAY_S)
-        # what has waited is fetched in less time than it took to gather
+        # waiting messages are fetched in less time than they took to gather
         self._away_until_s = now_s + self._away_s + MINUTE_S
 
     def stored(self, seconds: float) -> None:

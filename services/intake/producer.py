@@ -31,8 +31,8 @@ from services.intake.kafka_client import (
     words,
 )
 
-DEADLINE_S = 10.0  # without an acknowledgement, until the producer is dropped
-STOPPING_S = 3.0  # the same once the process is told to stop
+DEADLINE_S = 10.0  # time without an acknowledgement after which the producer is dropped [s]
+STOPPING_S = 3.0  # the same during a stop [s]
 _LOOK_S = 0.5
 _TIMEOUT_MS = 10_000
 _T = TypeVar("_T")
@@ -107,7 +107,7 @@ class Producer:
 
     def close(self) -> None:
         """Disconnect and end the thread."""
-        self.drop()  # `send` leaves nothing unsent
+        self.drop()  # `send` has left no record unsent
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
@@ -182,7 +182,10 @@ class Producer:
 
 
 def _seen(answer: asyncio.Future[Any]) -> None:
-    """Retrieve a record's result, since of several errors only one is raised."""
+    """
+    Retrieve the result of a record, so that asyncio does not warn of an error that nothing
+    raised.
+    """
     if not answer.cancelled():
         answer.exception()
 

@@ -124,14 +124,14 @@ def part_statuses(inbox: Inbox) -> list[Status]:
 
 
 BATCH = 20_000
-# twenty thousand plain messages of twelve channels; a message may hold thousands of readings
+# 20,000 plain messages of twelve channels; a single message may contain thousands of readings
 BATCH_BYTES = 8_388_608
 LINGER_S, _IDLE_S = 0.01, 0.25
-# while messages gather, the network is read no oftener than this, unless much comes: a broker
-# writes each message by itself, and waking for each costs more than reading a hundred
+# while messages gather, the network is read at most this often, unless much arrives: waking for
+# each message costs more than reading a hundred
 _READ_S, _MUCH_BYTES = 0.005, 16_384
 _RETRY_S = 1.0
-_AWAY_S = 0.1  # without a connection, until the next try
+_AWAY_S = 0.1  # pause between attempts to connect [s]
 
 
 class Receive:
@@ -289,12 +289,13 @@ class Receive:
 
 
 GATHER_S = 0.5
-# so many of a device are not kept waiting: a gateway with a backlog sends on by its receipt
+# number of readings of one device whose receipt is not delayed: a gateway with a backlog waits for
+# it
 _MANY = 100
 _LISTED = 1_000
 _NONE_MS = -(1 << 62)
 _AHEAD_MS = 300_000
-# of one receipt, so that a small device can take it: refusals, readings and characters of each
+# limits of one receipt, for small devices: refusals, and readings and characters of each
 _REFUSED, _NAMED, _DETAIL = 20, 20, 200
 
 
@@ -341,7 +342,7 @@ class Receipts:
     ) -> None:
         """Add durable readings: stored ones, and rejected ones with reason."""
         devices = fleet.devices
-        # a time ahead of ours was refused: it must not vouch for what is still to come
+        # a time ahead of this clock was rejected, and must not confirm readings still to come
         latest = now_us() // 1000 + _AHEAD_MS
         entries: dict[int, _Stored] = {}
         for index, ts, number in zip(seen.device, seen.ts, seen.id, strict=True):

@@ -133,8 +133,8 @@ def take_turns_often() -> None:
     """
     Let a thread continue soon after a server's answer, although another thread is reading messages.
 
-    Storing a batch takes some twenty answers of the database: at the default interval, each may
-    wait 5 ms for the interpreter.
+    Storing a batch needs some twenty answers of the database.  At the default switch interval each
+    of them may wait 5 ms for the interpreter.
     """
     sys.setswitchinterval(_TURN_S)
 
@@ -179,7 +179,7 @@ def _is_away(error: BaseException) -> bool:
     cause = error.__cause__
     if isinstance(cause, psycopg.Error):
         return verdict(cause) is Verdict.WAIT
-    # a lock that another process holds has no cause; a socket that was never opened has one
+    # a lock held by another process has no cause; a failed connection has one
     return cause is not None
 
 

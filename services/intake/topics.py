@@ -32,9 +32,10 @@ TOPIC = "tonne-parcels"
 DEAD = "-dead"
 _HOUR_MS = 3_600_000
 _TIMEOUT_MS = 10_000
-_LOOKS, _PAUSE_S = 200, 0.05  # for a new topic to be known to brokers
-_ASK_MS = 5_000  # a process that is told to stop while it asks ends no sooner
-_OF_TOPIC = 1  # Kafka's number of a setting's source: the topic itself
+# number of checks, and pause between them, until brokers know a new topic
+_LOOKS, _PAUSE_S = 200, 0.05
+_ASK_MS = 5_000  # a stopping process waits at most this long for the answer
+_OF_TOPIC = 1  # Kafka's number for settings of the topic itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ async def _brokers(access: KafkaAccess) -> int:
 
 async def _partitions(access: KafkaAccess, name: str) -> int:
     async with administering(access, _ASK_MS, doing=f"look at topic {name!r}") as admin:
-        # asking for a topic by name would make it on a broker that makes topics by itself
+        # a query by name would create the topic on a broker that creates topics automatically
         if name not in await admin.list_topics():
             known = access.user is not None or access.tls.cert is not None
             unseen = "; or let our user see it, `tonne topics access`" if known else ""
@@ -293,7 +294,7 @@ def _difference(
     return Difference(wanted.name, what, str(result), str(value), how, alterable)
 
 
-# Kafka's own numbers of them
+# Kafka's numbers of resource types
 RESOURCES = {"topic": 2, "group": 3}
 OPERATIONS = {
     "Read": 3, "Write": 4, "Create": 5, "Alter": 7, "Describe": 8, "DescribeConfigs": 10,
@@ -337,7 +338,7 @@ def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list
         for name in (topic, spoiled)
         for administer in administers
     ]
-    # `tonne doctor`, a replay, and dead letters that are sent again
+    # for `tonne doctor`, replays, and dead letters that are sent again
     grants += [Grant(admin, operation, "topic", topic) for operation in ("Read", "Write")]
     grants.append(Grant(admin, "Describe", "group", group))
     return grants

@@ -26,16 +26,17 @@ from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.issuer import sealed_contents as records
-from services.issuer.audit_statements import Walk, standing
-from services.issuer.compared_days import (
+from services.issuer.further_evidence import changed
+from services.issuer.log_differences import (
     Compared,
     Registry,
     SealedDay,
+    Walk,
     compared,
     sealed_day,
+    standing,
     underived,
 )
-from services.issuer.outside_period import changed
 from services.issuer.seal import arrival_of
 from services.issuer.sealed_contents import Job, ended, overdue, together
 from services.store.archive_catalog import snapshot
@@ -74,7 +75,10 @@ def entries(walk: Walk) -> str:
 
 
 def heads(walk: Walk) -> str:
-    """Check that each signed head covers exactly the entries below it, and the last one all."""
+    """
+    Check that each signed head covers exactly the log entries up to it, and the last
+    head all.
+    """
     keys = [_note_key(e.key) for e in enrolled.load(walk.conn) if e.key.role == "log"]
     leaves = [entry.leaf for entry in walk.entries]
     rows = walk.conn.execute("SELECT size, root, note FROM log_checkpoint ORDER BY size").fetchall()
@@ -117,7 +121,7 @@ def _head(
 
 
 def witnesses(walk: Walk) -> str:
-    """Check that each cosignature is by an enrolled witness, over the right head."""
+    """Check that each cosignature is by an enrolled witness, over the log's head of that size."""
     known = {
         enrolment.key.multikey: _note_key(enrolment.key)
         for enrolment in enrolled.load(walk.conn)
@@ -224,13 +228,13 @@ def sealed_days(walk: Walk) -> str:
 def _look(
     walk: Walk, of: Registry, run: Sequence[SealedDay], jobs: Mapping[tuple[str, date], Job]
 ) -> None:
-    """Compare days with their last seals, in one snapshot."""
+    """Compare the days of `run` with their last seals, in one snapshot."""
     with snapshot(walk.conn), walk.conn.cursor() as cursor:
         fleet = of.of_snapshot()
         last = seals.last_of(walk.conn, run[0].seal.project, [day.seal.day for day in run])
         runs = [run]
         if any(last[day.seal.day] != day.seal for day in run):
-            # sealed again since they were read: maybe with other devices
+            # a day sealed again since it was read may have other devices
             runs = [[sealed_day(walk.conn, last[day.seal.day], jobs)] for day in run]
         for days in runs:
             for now in compared(cursor, fleet, days):
@@ -238,7 +242,7 @@ def _look(
 
 
 def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
-    """Add a day's differences from its seal to the report."""
+    """Add a day's differences from its seal to the report of the audit."""
     job, body, changes = now.day.job, now.day.body, now.found
     walk.breaks += [f"{job}: {what}" for what in changes.by_hand]
     if now.joined:
@@ -284,7 +288,7 @@ def _seal_rows(walk: Walk) -> Iterator[str]:
         int(index): (project, day.isoformat(), int(sequence))
         for project, day, sequence, index in walk.conn.execute(
             "SELECT project_id, day, sequence, index FROM data_seal WHERE index < %s",
-            [len(walk.entries)],  # a sealer may have gone on since the log was read
+            [len(walk.entries)],  # a sealer may have added entries since the log was read
         )
     }
     for index in sorted(logged.keys() | stored.keys()):
@@ -316,7 +320,7 @@ def published_factors(walk: Walk) -> str:
         walk.notes.append("factors are not in the log yet; run `tonne log seal`")
         return "none"
     own, published = (canonical.parse_object(b) for b in (records.factors_entry(), last.body))
-    # the book only grows: what an older tonne published is in it, without what came since
+    # the book of factors only grows: it contains what an older version published
     before = canonical.parse_object(records.factors_entry(centres(factors.load())))
     if published == before:
         walk.notes.append("factors were added since; `tonne log seal` enters them")
@@ -372,7 +376,7 @@ def audit(conn: Connection, now_us: int, archived: tuple[str, ...] = ()) -> Audi
     """
     walk = Walk(conn, now_us, archived)
     every = iter(enumerate(STEPS, 1))
-    with snapshot(conn):  # the log and what it names as they are at one moment
+    with snapshot(conn):  # one snapshot for the log and the rows that it names
         log = [_take(number, *step, walk) for number, step in islice(every, _OF_THE_LOG)]
     steps = (*log, *(_take(number, *step, walk) for number, step in every))
     return AuditReport(walk.origin, len(walk.entries), steps)
@@ -402,5 +406,6 @@ STEPS = (
     ("sealed days", sealed_days),
     ("lateness", lateness),
 )
-# the first ones; rows are compared a few days at a time, each in a snapshot of its own
+# number of first steps that read the log only; rows are compared a few days at a time, each in a
+# snapshot of its own
 _OF_THE_LOG = 4

@@ -171,7 +171,7 @@ def close_period(
     check_over(conn, load_project, from_us, to_us, now_us())
     at = iter(enumerate(STEPS, 1))
     begun(*next(at))
-    # before the snapshot, so that it sees what the one before us wrote
+    # lock before the snapshot, so that the snapshot contains what an earlier close wrote
     with statements.closing(conn, project), snapshot(conn):
         last = statements.latest(conn, project, from_us, to_us)
         label = _label(last, supersedes, reason)
@@ -181,7 +181,7 @@ def close_period(
         check_costed(case.plan.project, case.fleet, (from_us, to_us), case.book)
         case.check_counted()
         if last is not None and last.state in _COUNTS:
-            # what older rules closed stays, where nothing but the rules is other than it was
+            # a period closed by older rules keeps them, if only the rules have changed
             older = (last.claims.accounting or FIRST) == FIRST
             plan = case.plan.by_first_rules() if older else case.plan
             item = case if plan is case.plan else replace(case, plan=plan)
@@ -199,7 +199,7 @@ def close_period(
         begun(*next(at))
         document = compose(case, Label(sequence, program(), supersedes, reason))
         statement = _claims_not_counted_elsewhere(conn, document).statement
-        # the pack can be made of these again, whatever changes in the registry
+        # from these parts the pack can be made again, whatever changes in the registry
         parts = {"plan": case.plan.to_json(), "factors": case.factor_records}
         detail = {**parts, "leaves": case.leaves()}
         statements.insert(conn, case.result, _local(case), document, detail)
@@ -281,7 +281,10 @@ def _check_name(conn: Connection, case: Case, sequence: int) -> None:
 
 
 def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> Label:
-    """Return the label of a period's statement; the last one's unless it is to be replaced."""
+    """
+    Return the label of a period's statement: that of the last statement, unless it is to be
+    replaced.
+    """
     if last is None:
         return Label(1, program(), supersedes, reason)
     replaced = last.claims.supersedes
@@ -383,6 +386,6 @@ def _other_readings(conn: Connection, stored: Stored, indices: list[int]) -> boo
     claims = stored.claims
     with snapshot(conn):
         frames = evidence_of(conn, plan.fleet(), claims, whole=True)
-    # leaves that tonne 0.1.0 made are of UTC's days, and no seal is: they are made again
+    # tonne 0.1.0 made digests of UTC days, which no seal has: calculate them again
     again = readings_digest(plan.fleet(), frames, "UTC").root
     return bool(again != claims.digests.readings)

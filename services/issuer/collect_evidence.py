@@ -32,10 +32,9 @@ from mrv.statement.plan_extract import MonitoringPlan, Point
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.signed_rows import counted
 from services.issuer.earlier_projects import before_elsewhere, changed_late
-from services.issuer.outside_period import metered_outside, with_common
+from services.issuer.further_evidence import metered_outside, open_actions, signed_of, with_common
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import by_operator, design, judged, samples_of
-from services.issuer.signed_evidence import open_actions, signed_of
 from services.issuer.trust import factors_accepted, required_grades, third_parties
 from services.registry.entries import Device as Entry
 from services.registry.ratings import rated_powers
@@ -122,7 +121,7 @@ def plan_of(
     period, zone = (from_us, to_us), project.timezone
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = replace(project, devices=bound, expected=_by_months(conn, project))
-    # what holds for the devices where the project itself issued nothing yet
+    # another project's issued statement binds until this project has issued one
     fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     facts = registry_facts(conn, now, (from_us, to_us))
@@ -253,7 +252,10 @@ def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> A
 
 
 def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dict[str, Clocked]:
-    """Return the devices whose clock counted more hours than elapsed while readings arrived."""
+    """
+    Return the devices whose clock counted more hours than passed while their readings
+    arrived.
+    """
     roles = find(project.methodology, project.version).roles
     ids = sorted({d.device for d in project.devices if roles[d.role].unit == "s"})
     if not ids:
@@ -261,7 +263,8 @@ def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dic
     with conn.cursor() as cursor:
         result = not_on_time(cursor, ids, from_us, to_us, LATE_US)
     spare = LATE_US // HOUR_US
-    # what came at once is not a clock's doing, and is counted as such (`mrv.statement.device_days`)
+    # readings that arrived in one batch say nothing about a clock; `mrv.statement.device_days`
+    # counts them
     return {
         name: Clocked(reported_h, passed + spare)
         for name, (reported_h, passed) in result.items()
@@ -274,13 +277,13 @@ def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -
     if supersedes is None:
         return replace(plan, corrected=None)
     claims = statements.find(conn, supersedes).claims
-    # what was fixed ex ante is fixed for a correction too
+    # ex-ante parameters fixed for the statement remain fixed for its correction
     also = changed(claims, plan.project)
     before = read_plan(statements.detail(conn, supersedes)["plan"])
     return replace(
         plan,
         corrected=figures(claims, by_device=True, registry=registry_inputs(before)),
-        # each once: the statement that is replaced goes before the one of the period before
+        # each parameter once: the replaced statement precedes the statement of the previous period
         fixed=tuple(
             {
                 (fixed.device, fixed.parameter, fixed.value): fixed
@@ -333,7 +336,10 @@ def _enough(
     from_us: int,
     to_us: int,
 ) -> list[Frame]:
-    """Return the readings of the shortest time from which metering gives the stored intervals."""
+    """
+    Return the readings of the shortest time span from which metering gives the stored
+    intervals.
+    """
     every = {d for d, _ in pairs}
     todo = set(every)
     frames: list[Frame] = []
@@ -430,7 +436,7 @@ def evidence_of(
     conn: Connection, fleet: Fleet, claims: Claims, *, whole: bool = False
 ) -> list[Frame]:
     """
-    Return the stored readings in the time ranges that a statement states for its evidence.
+    Return the stored readings in the time ranges that a statement names for its evidence.
 
     `whole`: also all other readings of its period.
     """

@@ -42,9 +42,9 @@ from mrv.log.witness import (
 )
 from mrv.signatures.keys import read_keyring
 from mrv.signatures.merkle_tree import consistency_proof
-from services.background import Background
 from services.clock import now_us
 from services.issuer.documents import Signer
+from services.scraping import Background
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
@@ -279,7 +279,7 @@ def have_cosigned(conn: Connection, whom: Witnesses) -> Round:
     """
     done = _once(conn, whom)
     newest = log.newest(conn)
-    # another process signed a larger head meanwhile, and had it cosigned: no contradiction
+    # another process had a larger head cosigned meanwhile: no contradiction
     if done.contradicting and newest is not None and newest.size > done.size:
         return _once(conn, whom)
     return done
@@ -385,7 +385,8 @@ class Cosigning(Background):
         self._show(done)
 
     def _show(self, done: Round) -> None:
-        # who had signed this head before is not asked, and neither away nor against it
+        # witnesses that signed this head before are not asked, so they are neither away nor
+        # contradicting
         states = [outcome.state for outcome in done.outcomes.values()]
         self._metrics.witnesses_away.set(sum(state != "cosigned" for state in states))
         self._metrics.witnesses_contradicting.set(states.count("contradicts"))

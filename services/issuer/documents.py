@@ -29,7 +29,7 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 
-# how far another machine's clock may be ahead, as for readings
+# maximum difference of another machine's clock, as for readings
 _AHEAD = timedelta(minutes=5)
 
 
@@ -123,7 +123,7 @@ def signer_of(
 def _check_times(document: Mapping[str, Any], now: datetime) -> None:
     """Refuse a document that is dated in the future; SignatureError."""
     times = {"proof created": proofs_of(document)[0]["created"]}
-    if document.get("type") != list(TYPES):  # a statement's validFrom is its period's end
+    if document.get("type") != list(TYPES):  # validFrom of a statement is the end of its period
         times["validFrom"] = document.get("validFrom")
     for name, text in times.items():
         if time_of(text, name) > now + _AHEAD:
@@ -149,7 +149,7 @@ def take(
             multikey=holder.multikey, document=data, principal=principal,
         )  # fmt: skip
     except (errors.CheckViolation, errors.UniqueViolation) as error:
-        # somebody took the step between our look and our write
+        # another process took the step between the check and this write
         reason = " ".join(str(error).split())
         raise StatementStateError(f"{reason}; see `tonne statement show {statement}`") from error
 

@@ -70,7 +70,10 @@ class Invoices:
 
     @cached_property
     def touching(self) -> tuple[Invoice, ...]:
-        """Return the invoices of the period: valid ones, and corrections by another issuer."""
+        """
+        Return the invoices with time in the period: valid ones, and corrections by
+        another issuer.
+        """
         counting, foreign = self._standing
         return tuple(i for i in (*counting, *(new for new, _ in foreign)) if self._touches(i))
 
@@ -113,7 +116,7 @@ class Invoices:
         return any(_by(issuer, key) for key in self.operators)
 
     def doubted(self) -> tuple[Invoice, ...]:
-        """Return the period's invoices by id, with the reason where they are no evidence."""
+        """Return the period's invoices by id; those that are no evidence have the reason."""
         doubts: dict[str, Doubt] = {new.id: "other_issuer" for new, _ in self.foreign}
         for cited in self.shared.values():
             doubts |= {c.name: "one_file" for c in cited
@@ -230,7 +233,7 @@ def same_file(mine: Sequence[Cited], others: Sequence[Cited]) -> dict[str, list[
 
 
 def _first(cited: Cited, other: Cited) -> bool:
-    """Return whether a document was registered before another project's."""
+    """Return whether a document was registered before the other project's document."""
     if other.kind == "document":
         return False
     if cited.imported is None:
@@ -270,7 +273,7 @@ def _of_documents(registry: Registry, project: str) -> Iterator[Cited]:
 
 
 def _by(issuer: str, key: EnrolledKey) -> bool:
-    """Return whether a key's holder issued an invoice; names must match as a whole."""
+    """Return whether a key's holder issued an invoice; both names must be equal as a whole."""
     if key.bounds.organisation is None:
         return stem(issuer) == stem(organisation_of(key))
     return affiliated(issuer, key.bounds.organisation)

@@ -42,12 +42,12 @@ from services.store.timeseries.measured_energy import year_sums
 # device and quantity; begin and end [us UTC]
 _Counted = tuple[str, str]
 _Span = tuple[int, int]
-# device, None of the whole project; parameter
+# device (None for the whole project) and parameter
 _Key = tuple[str | None, str]
 _SHOWN = 5
-# between the end of a service and the beginning of the one that takes its place
+# maximum time between the end of a device's service and the start of its successor's
 _AROUND = timedelta(days=31)
-# part of what a project measures that makes it the one that had the devices before
+# minimum part (1/2) of a project's measured quantity for it to continue another project
 _HALF = 2
 
 
@@ -89,7 +89,7 @@ def before_elsewhere(
     if last is None or last.claims.methodology.id != project.methodology:
         return None
     had = {p.device for p in last.claims.monitored_parameters} & {*meters}
-    # the project's own ids of the meters that were there
+    # the project's own ids of meters that the other project had
     here = mine & {*one_meter(conn, had)}
     return last if here and TakenOver(conn, project, period_us).of(here) else None
 
@@ -115,7 +115,7 @@ class TakenOver:
     def __init__(self, conn: Connection, project: Project, period_us: tuple[int, int]) -> None:
         self._devices = {bound.device for bound in project.devices}
         methodology = find(project.methodology, project.version)
-        # by side and quantity, by device
+        # by side and quantity: quantity by device
         self._reported: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
         roles = [
             (role_needs(methodology, bound, f"device {bound.device}"), bound.device)
@@ -218,7 +218,7 @@ def _changes(
     every: Sequence[_Import], specs: Iterable[_Key], from_us: int
 ) -> Iterator[ChangedLate]:
     before = [record for record in every if record.version.imported_us < from_us]
-    # the last one before the period, and those after it
+    # the last version before the period, and those after it
     since = every[max(0, len(before) - 1) :]
     now = since[-1]
     places = replaced(since[0].version.entry, now.version.entry, since[0].holders)
@@ -227,10 +227,11 @@ def _changes(
         device, name = key
         has = now.values.get(key, frozenset())
         olds = sorted(places.get(device or "", ()))
-        # in the place of others: theirs
+        # a device that replaces others has their parameters
         keys: list[_Key] = [*((old, name) for old in olds)] or [key]
         first = since[0]
-        if not before or not (olds or device in first.holders):  # registered later: first value
+        # registered later: the first value is binding
+        if not before or not (olds or device in first.holders):
             first = next(
                 (record for record in since if any(k in record.values for k in keys)), first
             )
@@ -259,7 +260,10 @@ def _changes(
 
 
 def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
-    """Return who changed a value; and the other project or device that had the earlier value."""
+    """
+    Return the author of a changed value, and the other project or device with the
+    earlier value.
+    """
     before = first.version.entry["id"]
     where = [] if when.entry["id"] == before else [f"before in {before}"]
     if olds:
@@ -269,7 +273,7 @@ def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
 
 
 def _last(since: Sequence[_Import], contents: Sequence[Any]) -> ProjectVersion:
-    """Return the import that introduced the last content."""
+    """Return the import that introduced the last of several contents."""
     others = [i for i, text in enumerate(contents) if text != contents[-1]]
     return since[others[-1] + 1 if others else 0].version
 
@@ -292,7 +296,7 @@ def _imported(
     documents = {
         name: document_of(name, entered) for name, entered in entry.get("documents", {}).items()
     }
-    # what its operator wrote shows nothing
+    # a document written by the operator is no evidence
     documents = {n: p for n, p in documents.items() if p.by is None or stem(p.by) not in operators_}
     return _Import(version, parameters.keys(), values, documents)
 
@@ -306,7 +310,7 @@ def _text(spec: ParameterSpec, parameters: Mapping[str, Any], name: str) -> str 
         return None
     try:
         return exact_text(exact(value, name))
-    except MethodologyError:  # an older methodology may have asked for something else
+    except MethodologyError:  # an older methodology may have had other parameters
         return None
 
 
@@ -339,7 +343,7 @@ def replaced(
 
 def _gone(new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield devices of the same role that served the project before and are no longer assigned."""
-    if was["id"] != now["id"]:  # devices that stay in another project
+    if was["id"] != now["id"]:  # devices that stay are in another project
         return
     remaining = {bound["device"] for bound in now["devices"]}
     begin = _edges(new, now)[0]

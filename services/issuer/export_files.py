@@ -52,10 +52,9 @@ from mrv.report.submission import Line, lines, signed_share
 from mrv.report.words import Words
 from mrv.signatures import canonical
 from mrv.signatures.trust_root import Trust
-from services.issuer import registration_checks
+from services.issuer import report as statement_report
 from services.issuer.documents import documents
-from services.issuer.registration_checks import JCM
-from services.issuer.report import facts_of
+from services.issuer.report import JCM, facts_of
 from services.registry.authority import entered_records
 from services.store.registry import programme
 from services.store.registry.entries_from_rows import load_registry
@@ -137,7 +136,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = format(value, "f") if isinstance(value, Decimal) else str(value)
-    # a spreadsheet takes a text that begins so for a formula
+    # a spreadsheet reads a text with such a beginning as a formula
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
@@ -175,7 +174,7 @@ class ExportFiles(NamedTuple):
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in order of time, checked against each other and the entered data.
+    Return statements in order of time, after checking them against each other and entered data.
 
     Raises ExportError naming the violated rule.
     """
@@ -282,7 +281,7 @@ def inventory_files(
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     writer.writerows([_cell(row[name]) for name in COLUMNS] for row in made.rows)
-    # numbers as decimal text, exact
+    # numbers are exact decimal text
     encoded = msgspec.json.encode({"inventory": made.values, "sources": made.rows})
     day = date(made.values["year"], 12, 31)
     files = {
@@ -322,10 +321,10 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     )
     registered, words = next(result, None) or Registration(project=project), Words(language)
     fields = {
-        "form": tuple(registration_checks.form(facts, registered)),
-        "engaged": tuple(registration_checks.engaged(facts, registered)),
-        "claimed": tuple(registration_checks.claimed(facts, registered)),
-        "registered": tuple(registration_checks.registered(facts, registered)),
+        "form": tuple(statement_report.form(facts, registered)),
+        "engaged": tuple(statement_report.engaged(facts, registered)),
+        "claimed": tuple(statement_report.claimed(facts, registered)),
+        "registered": tuple(statement_report.registered(facts, registered)),
         "backed": tuple(signed_share(facts, words, registered.signed_percent)),
     }
     return facts, lines(facts, words, fields)

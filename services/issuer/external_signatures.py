@@ -55,17 +55,17 @@ from mrv.verify.evidence_steps import first_difference
 from services.issuer import documents as steps
 from services.issuer.collect_evidence import collect
 from services.issuer.documents import Documents
-from services.issuer.signed_evidence import by_name, files, fitting
+from services.issuer.further_evidence import by_name, files, fitting
 from services.store.archive_catalog import snapshot
 from services.store.registry import load as registry
 from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 
-# what goes on while a verification, or a sampling list, is taken
+# steps of a verification, and of drawing a sampling list, for progress reports
 VERIFYING = ("signature", "plan, readings and intervals", "figures", "evidence")
 SAMPLING = (*VERIFYING[:3], "list")
 _ENDED = ("superseded", "revoked")
-# a list says from when it holds, which is when it was signed
+# tolerance between a status list's start and its time of signature
 _APART = timedelta(minutes=5)
 
 
@@ -145,7 +145,7 @@ def verification(
                 f"findings: {where}; get both again and sign again"
             )
         if wanted == "verified":
-            # kept now: readings that come later must not change what was verified
+            # stored now, since later readings must not change what was verified
             case = recompute(conn, have.stored, go_on)
             go_on()
             reused = fitting(conn, case)
@@ -173,7 +173,7 @@ def _verifier(
 
 
 def _through(names: Sequence[str], begun: Callable[[int, str], None]) -> Callable[[], None]:
-    """Return a function that reports the start of the next step at each call."""
+    """Return a function that reports the start of the next of `names` at each call."""
     at = iter(enumerate(names, 1))
     return lambda: begun(*next(at))
 

@@ -55,7 +55,7 @@ from services.store.statements import transparency_log as log
 
 _WAIT_S = 30
 _MOST_SAID = 300
-# how PKCS #11 names the curve, and how it writes a point of it
+# PKCS #11 name of the curve; prefix of an encoded point
 _EDWARDS25519 = b"\x13\x0cedwards25519"
 _POINT = b"\x04\x20"
 _KEY_BYTES = 32
@@ -148,7 +148,7 @@ def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
 
 
 def _following(name: str) -> tuple[str, int]:
-    """Return base and number of the name after one: `plant-2` follows `plant`."""
+    """Return base and number of the name that follows a name: `plant-2` follows `plant`."""
     match = _NUMBERED.fullmatch(name)
     return (match[1], int(match[2]) + 1) if match else (name, 2)
 
@@ -161,7 +161,7 @@ def _make(session: Any, label: str) -> None:
     curve = session.create_domain_parameters(
         pkcs11.KeyType.EC_EDWARDS, {pkcs11.Attribute.EC_PARAMS: _EDWARDS25519}, local=True
     )
-    # neither to be read nor to be copied out of the token
+    # the secret cannot be read nor copied out of the token
     kept = {pkcs11.Attribute.SENSITIVE: True, pkcs11.Attribute.EXTRACTABLE: False}
     curve.generate_keypair(
         mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
@@ -204,11 +204,11 @@ def _session(where: Mapping[str, str], *, write: bool = False) -> Iterator[Any]:
         ) from error
 
 
-LOG_KEY = "tonne-log"  # unless another name is given
-# Also the name of a file, and of a log in its signed heads.
+LOG_KEY = "tonne-log"  # default name
+# name of a key, its file, and the log in its signed heads
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OTHERS = 0o077
-# no document begins so: a signature over it counts for nothing
+# no document begins with this text, so a signature over it proves nothing else
 _TRY = b"tonne tries whether this key signs\n"
 
 
@@ -229,7 +229,8 @@ def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> 
 
 def adopt(home: Path, holder: EnrolledKey, signer: Mapping[str, Any]) -> EnrolledKey:
     """
-    Store the reference to an externally held key, after a test signature; return the public entry.
+    Store a reference to a key outside this machine, after a test signature; return its public
+    entry.
 
     Raises InputError, ServerError or SignatureError if the signer does not answer, or its signature
     is not by that key.
@@ -340,7 +341,7 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
         if old.valid_until is None:
             enrolled.revoke(conn, name, now)
         following = "{}-{}".format(*_following(name))
-        # one that was made before, as in a token, is taken
+        # a key created before, as in a token, is used
         made = load(home, following)[1] if following in names(home) else _made(home, old, following)
         enrolled.enroll(conn, made)
         if head is not None:

@@ -1,9 +1,9 @@
 """
-Meters at a project's sites that are outside its account, and when they are.
+Meters at a project's sites that are outside its account, with the times when they are.
 
 These are meters of the sites, former ones, and those that an earlier import assigned to the
 project; also meters of another project without a closed statement for that time.  Example: a third
-charger excluded as "for the cars of the office". The reason is the owner's free text, so the
+charger excluded as "for the cars of the office".  The reason is the owner's free text, so the
 meter's quantity is reported.
 """
 
@@ -162,7 +162,7 @@ def unserved(
         if not near or not counts:
             continue
         installed, removed = _lifetime(device)
-        # of another project it lowers what this one's meters import all the same
+        # a meter of another project can still lower what this project's meters import
         theirs = () if lowers else served[name]
         edges = [_common(span, (installed, removed)) for span in theirs]
         spans = tuple(remaining(edges, *period_us))
@@ -210,7 +210,7 @@ def _unclosed(
 
     That project has the same methodology, or meters that an import removed from this one.
     """
-    devices = registry.devices  # made anew at each call
+    devices = registry.devices  # the registry makes this mapping anew at each call
     for entry in registry.projects.values():
         zone = ratings.timezone(entry, registry)
         if entry.id == project.id or zone is None:
@@ -235,7 +235,7 @@ def _unclosed(
 def unbound(
     conn: Connection, registry: Registry, project: Project, period_us: Span
 ) -> Iterator[Device]:
-    """Yield meters of the sites that could be of the project's side, and are in no project."""
+    """Yield meters of the sites that could have a project emissions role, but are in no project."""
     method = find(project.methodology, project.version)
     kinds = {c for need in method.roles.values() if need.side == "project" for c in need.classes}
     mine = {d.device for d in project.devices}

@@ -1,12 +1,12 @@
 """
 Quantities and emissions of meters excluded from a project's account (BND-01).
 
-Where the energy is unknown, the rise of registers in the readings is used; where a rated power was
-too low, the refused messages.  Emissions are those of the project's role with the highest factor.
+If the energy is unknown, the rise of registers in the readings is used; if a rated power is too
+low, the rejected messages.  Emissions are those of the project role with the highest factor.
 
-A meter named as upstream of the project's meters is confirmed by readings: in each hour it measures
-no less than they do together, and it follows their steps.  A parallel meter does not, unless it
-measures several times as much; the operator's statement is then used.
+Readings confirm that a meter is upstream of the project's meters: in each hour it measures no less
+than they do together, and it follows their steps.  A parallel meter does not, unless it measures
+several times as much; then the operator's statement is used.
 """
 
 from __future__ import annotations
@@ -49,11 +49,13 @@ from services.store.registry import load as registry_rows
 from services.store.timeseries import readings
 from services.store.timeseries.interval_rows import intervals_of
 
-# part of what meters took by which the one upstream may be below them: two of class 2, and clocks
+# tolerance by which an upstream meter may measure less than those downstream: two meters of class
+# 2, and clock differences [1]
 _BELOW = 0.05
-# how much of their steps it shows at the least: other loads may move against them
+# minimum share of the downstream steps in the upstream meter; other loads may move the other way
+# [1]
 _SHOWN = 0.5
-# standard errors of that share
+# number of standard errors of that share
 _SURE = 3
 
 
@@ -61,10 +63,10 @@ class Beneath(NamedTuple):
     """
     Upstream meter compared with those downstream, in hours with complete data. [base units]
 
-    `quantity`: common quantity of both.
-    `measured`, `took`: quantity of the upstream meter, and of the downstream ones together.
-    `below`: deficit of the upstream meter, in hours with one.
-    `steps`: whether it follows the steps of those downstream, as far as visible.
+    `quantity`: common quantity of both. `measured`, `took`: quantity of the upstream meter, and of
+    the downstream ones together. `below`: missing quantity of the upstream meter, summed over the
+    hours in which it measured less. `steps`: whether it follows the steps of those downstream, as
+    far as visible.
     """
 
     quantity: str
@@ -75,7 +77,10 @@ class Beneath(NamedTuple):
 
     @property
     def covers(self) -> bool:
-        """Return whether the upstream meter measured at least the sum downstream, by tolerance."""
+        """
+        Return whether the upstream meter measured at least the downstream sum, within the
+        tolerance.
+        """
         return self.below <= _BELOW * self.took
 
     @property
@@ -97,13 +102,13 @@ def beneath(
             continue
         both = np.isin(under.start_us, main.start_us)
         hours, place = np.unique(main.start_us // HOUR_US, return_inverse=True)
-        # an interval in which nothing of those beneath came says nothing of the meter
+        # an interval without downstream data says nothing about the upstream meter
         compared = np.isin(main.start_us, under.start_us)
         ours = np.bincount(place[compared], main.value[compared], len(hours))
         at = np.searchsorted(hours, under.start_us[both] // HOUR_US)
         theirs = np.bincount(at, under.value[both], len(hours))
         below = np.maximum(theirs - ours, 0).sum()
-        # whether it can contain their steps, by regression of its own on these
+        # whether its steps contain the downstream steps: regression of the former on the latter
         share, error = _share(*(np.diff(sums).astype(np.float64) for sums in (ours, theirs)))
         beneaths.append(
             Beneath(
@@ -118,7 +123,10 @@ def beneath(
 
 
 def _share(mine: Float64, steps: Float64) -> tuple[float, float]:
-    """Return the part of others' steps in a meter's own, and its standard error; 1 without any."""
+    """
+    Return the share of other meters' steps in a meter's steps, and its standard error; 1 without
+    steps.
+    """
     squares = float(np.dot(steps, steps))
     if not squares:
         return 1.0, 0.0
@@ -130,11 +138,10 @@ def _lowering(
     conn: Connection, fleet: Fleet, registry: Registry, project: Project, period_us: Span
 ) -> dict[str, str]:
     """
-    Return the meters that lower what a project's meter imports, by their readings, and the
-    quantity.
+    Return the meters whose readings lower the import of the project's meters: quantity by meter.
 
-    Only the deviation from the mean of each hour of the day is compared: such a meter and the
-    import deviate in opposite directions.
+    The hourly deviations from the mean of each hour of the day are compared: those of such a meter
+    and those of the import have opposite signs.
     """
     there = [one for one in may_lower(registry, project) if one[0] in fleet.by_id]
     mine = [name for name in importing(project) if name in fleet.by_id]
@@ -154,7 +161,7 @@ def _lowering(
 
 
 def _unusual(rows: IntervalRows, device: int, quantity: str, period_us: Span) -> Float64:
-    """Return the hourly steps of a meter, less the mean step of the hour of the day."""
+    """Return the hourly steps of a meter minus the mean step of the same hour of the day."""
     number = next(i for i, known in enumerate(QUANTITIES) if known.name == quantity)
     own = rows.take((rows.device == device) & (rows.quantity == number))
     first, days = period_us[0] // HOUR_US, (period_us[1] - period_us[0]) // _DAY_US
@@ -165,17 +172,20 @@ def _unusual(rows: IntervalRows, device: int, quantity: str, period_us: Span) ->
     return steps.astype(np.float64)
 
 
-# why a rating that is too low refuses what a meter reports
+# reason of rejection if the rated power is too low
 _REFUSED = "implausible_register"
-# part by which the days of a check meter and of its main meter may differ in sum
+# maximum relative difference between the daily sums of a check meter and its main meter [1]
 _AGREES = 0.05
 _DAY_US = 24 * HOUR_US
-# a reading and its neighbour on each side
+# number of compared readings: a reading and one neighbour on each side
 _BESIDE = 3
 
 
 class Refused(NamedTuple):
-    """Number of refused messages, and the rise from lowest to highest value. [base units]"""
+    """
+    Number of rejected messages, and the rise from their lowest to their highest value.
+    [base units]
+    """
 
     messages: int
     rise: dict[str, int]
@@ -238,7 +248,7 @@ def left_out(
         apart = [span for begin, end in item.spans for span in remaining(near, begin, end)]
         at_edges = measured and not _measured(rows, index, apart, wanted)[0]
         if at_edges and unknown_us < HOUR_US:
-            continue  # what was read a moment before its service began, or after it ended
+            continue  # a reading just before the service began, or after it ended
         rise, number, refused = dict[str, int](), 0, Refused(0, {})
         if unknown_us >= HOUR_US or not measured:
             rise, number = _rise(conn, fleet, index, item.spans, wanted)
@@ -323,7 +333,7 @@ def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -
 def _refused(
     conn: Connection, device: str, class_id: str, from_us: int, wanted: frozenset[str]
 ) -> Refused:
-    """Return the readings refused since a period began as exceeding the rated power."""
+    """Return the readings rejected since a period began as exceeding the rated power."""
     since = datetime.fromisoformat(utc_text(from_us))
     letters = list_letters(conn, Filter(device=device, reason=_REFUSED, received_from=since))
     messages, rise = 0, dict[str, int]()
@@ -376,7 +386,7 @@ def reported(
     of_all: dict[str, Value] = {"device": of.device, "why": why, "measured": tuple(texts)}
     if drawn is not None:
         return text("BND-01.drawn", document=named(drawn), **of_all)
-    # a diagram of before the period shows it at the project
+    # a line diagram issued before the period shows the meter at the project
     return text("BND-01.left_early" if of.served else "BND-01.left_out", **of_all)
 
 
@@ -436,7 +446,7 @@ def _why(item: Unserved) -> list[Text]:
 def _priced(
     project: Project, factors: Factors, year: int, of: Unserved, measured: Mapping[str, int]
 ) -> list[dict[str, Value]]:
-    """Return the emissions by quantity, in the project's role that emits most. [tCO2e]"""
+    """Return the emissions by quantity, with the project role of the highest emissions. [tCO2e]"""
     method = find(project.methodology, project.version)
     parameters = parameters_of(method, project.parameters, f"project {project.id}")
     params = {bound.role: bound.params for bound in project.devices}

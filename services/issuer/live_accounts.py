@@ -53,7 +53,7 @@ from services.store.statements.account_spans import Span
 from services.store.statements.statements import Stored
 
 _LOCK = "hashtextextended('tonne live accounts', 0)"
-# of statements that older releases made, so that a round ends
+# maximum number of older releases' statements per round
 _STATEMENTS = 200
 
 
@@ -87,7 +87,7 @@ def of_project(conn: Connection, project: Project, touched: int) -> int:
     """
     wanted, there = list(_wanted(conn, project, touched)), spans.open_spans(conn, project.id)
     made = [(span, *_attempted(conn, project, span)) for span in wanted if span not in there]
-    with conn.transaction():  # what is there is shown until the new is
+    with conn.transaction():  # old rows are visible until the new ones are committed
         spans.forget(conn, project.id, [span for span in there if span not in wanted])
         for span, days, before_ug, problem in made:
             spans.write(
@@ -133,7 +133,7 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
         begin, end = max(begin, project.from_us), min(end, project.to_us)
         for from_us, to_us in remaining(closed, begin, end):
             first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
-            # of today the end tells what is new
+            # today's sums are left out of the key: the end of the span shows progress
             sums = [metered_days[day] for day in month if first <= day <= last and day < today]
             key = " ".join(str(sum(parts)) for parts in zip(*sums, strict=True))
             yield Span(from_us, to_us, f"{rest} {key}")
@@ -187,7 +187,7 @@ def _statement(conn: Connection, name: str) -> int:
     return 1
 
 
-# What still counts, or may come to count.
+# states of statements that count, or may come to count
 _LIVE = ("draft", "submitted", "under_verification", "verified", "issued")
 
 
@@ -229,7 +229,7 @@ def affected(conn: Connection, book: Factors) -> Iterator[Affected]:
 
 
 class _Asker:
-    """Calculates the reduction of a base unit of each device, to find the factors used."""
+    """Calculates the reduction of a base unit of each device, to record the factors used."""
 
     def __init__(self, project: Project) -> None:
         self._project = project

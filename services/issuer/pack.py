@@ -57,8 +57,8 @@ from mrv.verify.time_step import guide
 from services.issuer import timestamps
 from services.issuer.collect_evidence import recollect
 from services.issuer.documents import Documents, documents
-from services.issuer.signed_evidence import by_name, fitting
-from services.issuer.signed_evidence import files as case_files
+from services.issuer.further_evidence import by_name, fitting
+from services.issuer.further_evidence import files as case_files
 from services.store import dead_letter_query as dead_letters
 from services.store.archive_catalog import snapshot
 from services.store.registry import signing_keys as enrolled
@@ -135,7 +135,7 @@ def _as_first_released(conn: Connection, have: Documents) -> dict[str, bytes]:
         "A statement that supersedes it has a pack that later versions verify.\n"
     )
     logs = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
-    # that version's keys had no times of validity, and it takes none
+    # keys of version 0.1.0 had no times of validity, and its verifier accepts none
     keys = [EnrolledKey(key.name, key.role, key.multikey) for key in (*have.signers, *logs[:1])]
     return {KEYS: write_keyring(keys), README: text.encode()}
 
@@ -203,7 +203,7 @@ def complete(
     return {**result, MANIFEST: manifest_of(hashes, at)}
 
 
-# Documents that stand in the statement's steps already.
+# documents that are steps of the statement already
 SIGNED = (STATEMENT, VERIFICATION)
 _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
@@ -215,7 +215,7 @@ def _keys(
     every = [enrolment.key for enrolment in enrolled.load(conn)]
     more = [key for key in every if key.did in issuers and key not in signers]
     log_keys = [key for key in every if key.role == "log"]
-    # the last one signs the head under which the statement enters the log
+    # the last log key signs the head with which the statement enters the log
     return [*signers, *more, *(log_keys[-1:] if logged else [])]
 
 

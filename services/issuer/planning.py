@@ -33,7 +33,7 @@ from mrv.statement.diagram import diagram, line_diagram
 from mrv.texts import Text, render
 from services.clock import now_us
 from services.issuer.collect_evidence import plan_of
-from services.issuer.signed_evidence import open_actions
+from services.issuer.further_evidence import open_actions
 from services.registry import entries
 from services.registry.entries import Registry
 from services.registry.files import KEPT, document
@@ -53,7 +53,7 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 State = Literal["overdue", "open", "soon", "later"]
 SOON = timedelta(days=60)
-# who comes next in each state of a statement that is not issued yet
+# next step in each state of a statement that is not issued yet, and its role
 _NEXT: dict[str, tuple[Kind, str]] = {
     "draft": ("statement", "operator"),
     "submitted": ("verification", "verifier"),
@@ -203,7 +203,10 @@ def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
 
 
 def _end_of_next(first: date, begin: date) -> date:
-    """Return the end of the period that follows [first, begin), of as many months or else days."""
+    """
+    Return the end of the period after [first, begin): of as many whole months, else of as many
+    days.
+    """
     months = (begin.year - first.year) * 12 + begin.month - first.month
     return after(begin, months) if months and begin.day == first.day else begin + (begin - first)
 
@@ -286,7 +289,7 @@ def draft_of(conn: Connection, project_id: str) -> str:
 
     Raises RegistryError if the project is unknown.
     """
-    registry.load_project(conn, project_id)  # says which there are, where this one is not
+    registry.load_project(conn, project_id)  # raises an error that names known projects
     stored = load_registry(conn)
     project = stored.projects[project_id]
     known = document(project)

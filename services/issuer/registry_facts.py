@@ -69,13 +69,14 @@ from services.store.statements.account_spans import owed_at_site
 from services.store.statements.units import beside, certified
 from services.store.timeseries.measured_energy import Beyond, all_series, beyond_rating
 
-# by which part days of a copy under noise differ: 4 % in an interval leave less than 2 %
+# maximum relative difference of a copy's days: noise of 4 % per interval leaves less than 2 % per
+# day
 _NEAR = 2.5e-2
-# so many pairs are looked at in their intervals, whatever their days are: a second or two
+# maximum number of pairs whose intervals are compared, whatever their days: a second or two
 _PAIRS = 2_000
 # series whose days are compared in any order at once: a few megabytes
 _TOGETHER = 100
-# days of which intervals are looked at
+# number of days whose intervals are compared; microseconds of a day
 _DAYS, _DAY_US = 62, 86_400_000_000
 
 
@@ -149,7 +150,7 @@ def _in_any_order(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
 
 def _under_noise(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
     """Yield meters with nearly equal days whose intervals differ by uniform noise."""
-    if np.count_nonzero(others.pairs) <= _PAIRS:  # each of them is looked at
+    if np.count_nonzero(others.pairs) <= _PAIRS:  # few enough pairs: compare each
         near = others.pairs
     else:
         near = near_days(own, others.sums, _NEAR)
@@ -160,7 +161,8 @@ def _under_noise(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
         return
     span_us = _span(at, own)
     names = [at.names[i] for i in mine], [others.names[j] for j in theirs]
-    every = {name: k for k, name in enumerate(sorted({*names[0], *names[1]}))}  # each read once
+    # each device is read once
+    every = {name: k for k, name in enumerate(sorted({*names[0], *names[1]}))}
     read = all_series(at.energy.conn, [*every], at.quantity, span_us)
     own_read, read = (read[[every[name] for name in some]] for some in names)
     for item, i in zip(own_read, mine, strict=True):
@@ -173,7 +175,10 @@ def _under_noise(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
 
 
 def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
-    """Yield, for meters that agree under noise: index, noise, whether shifted or reordered."""
+    """
+    Yield, for meters that agree under noise: index, noise, and whether days are shifted or
+    reordered.
+    """
     remaining = np.arange(len(others))
     for moved in (others, in_step(item, others)):
         for k in remaining[likely_noisy(item, moved[remaining])].tolist():
@@ -196,9 +201,10 @@ def _span(at: Looked, own: Int64) -> tuple[int, int]:
     return begin_us, begin_us + min(_DAYS, (end_us - begin_us) // _DAY_US) * _DAY_US
 
 
-# rated powers of a device, each with when it was recorded, in order
+# rated powers of a device in order of time, each with its time of entry
 Ratings = list[tuple[Rating, datetime]]
-# a methodology in the programme that registered the project, and the registration's day
+# validity of a methodology in the programme that registered the project, and the day of
+# registration
 Lived = tuple[Life, date | None]
 
 
@@ -293,7 +299,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
     """
     registry, recorded = load_registry(conn), load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
-    every = registry.devices  # made anew at each look
+    every = registry.devices  # the registry makes this mapping anew at each access
     since = {name: rows[0][1] for name, rows in recorded.items() if rows}
     energy = Energy(conn, registry, project, period_us, since)
     same = same_elsewhere(energy)
@@ -385,7 +391,11 @@ def listed(
     most: int | None = MOST_LINES,
     severity: Severity | None = None,
 ) -> Iterator[RuleReport]:
-    """Yield one finding with the texts, of the rule's severity or another; none without texts."""
+    """
+    Yield one finding with the texts, with the rule's or another severity; none without texts.
+
+    `holds`: the condition is met.  `most`: maximum number of texts; the rest is counted.
+    """
     result = tuple(texts)
     if result:
         yield RuleReport(holds, result if most is None else lines(result, most), severity)

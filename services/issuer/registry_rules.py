@@ -36,7 +36,7 @@ from services.registry.declared import document_of
 from services.registry.entries import CALIBRATION_EVERY, Device, calibration_every
 
 LIFE = "PLN-03"
-_DIGITS = 12  # of a hash that is named
+_DIGITS = 12  # of a printed hash
 
 
 class Outcome(NamedTuple):
@@ -176,7 +176,7 @@ def replacements(facts: RegistryFacts) -> Iterator[Judged]:
     ]
     elsewhere, renamed = _moved(facts)
     yield from listed([*bare, *elsewhere])
-    # the same circuit by another name is to be explained, and doubts no reading
+    # a renamed circuit is to be explained; its readings are not in doubt
     yield from listed(renamed, severity="observation")
     if not (bare or elsewhere or renamed):
         yield from listed(_same_meters(facts), holds=True)
@@ -261,7 +261,7 @@ def copies_inside(facts: RegistryFacts) -> Iterator[Judged]:
 def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-02: yield meters that duplicate another project's meter, or an earlier time."""
     yield from _copies(copy for copy in facts.copies if copy.project or copy.days_before)
-    # a registry may have issued units for them, and they may be sold
+    # the registry of a revoked statement may have issued and sold units
     revoked = (text("CLM-02.revoked", **statement._asdict()) for statement in facts.revoked)
     yield from listed(revoked, severity="CL")
 
@@ -272,7 +272,7 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     yield from (Barred(name, copy.reason) for name, copy in excluded.items())
     remaining = [copy for copy in result if copy.device not in excluded]
     yield from listed(copy.alike for copy in remaining if copy.equal)
-    # of a proportional one, or one under noise, nothing is taken off: it is to be clarified
+    # a proportional or noisy copy is not deducted: the operator must explain it
     yield from listed((copy.alike for copy in remaining if not copy.equal), severity="CL")
 
 
@@ -299,7 +299,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
     texts = [
         text("PAR-07.no_document", parameter=name)
         for name, spec in typed.items()
-        # of what has to be dated, or is a default's, the close says what it lacks
+        # `close` reports constants that must be dated, or are defaults
         if not (
             spec.option
             or spec.published
@@ -469,7 +469,7 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
             for item in certified
         ),
         holds=True,
-        most=None,  # the database looks for each
+        most=None,  # the database compares each of them
     )  # fmt: skip
 
 
@@ -477,7 +477,7 @@ def _us(moment: datetime) -> int:
     return round(moment.timestamp()) * 1_000_000
 
 
-# in the order in which their findings are printed
+# in the order in which findings are printed
 JUDGES: tuple[tuple[str, Callable[[RegistryFacts], Iterator[Judged]]], ...] = (
     ("REG-01", known_meters),
     ("REG-02", certificates),

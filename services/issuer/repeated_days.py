@@ -24,27 +24,29 @@ from mrv.calendar import local_date
 from services.issuer.same_series import UNREPEATED, Agreeing, Copy, Energy, Same
 from services.store.timeseries.measured_energy import day_sums
 
-# part of a meter's days that have to agree, and how many at least
+# minimum share of a meter's days that must agree, and minimum number of days
 SHARE, LEAST = 0.7, 10
-# days by size that have to agree, and how many places apart
+# minimum share of days sorted by size that must agree, and maximum shift of places
 _BY_SIZE, _PLACES = 0.55, 3
-# days that are looked at first, and how many of them at least have to agree
+# days compared first, and how many of them must agree for a full comparison
 _LOOK, _LEAST_LOOKED = 16, 6
-# of the days that agree, the best tenth is above the poorest one by so many levels, and they have
-# so many of two per cent: an engine that runs by the week has one or two
+# agreeing days must vary: the best tenth exceeds the lowest day by 12.5 levels, and they have 6
+# levels of 2 %; an engine with a weekly schedule has one or two
 _VARIED, _LEVELS, _LEVEL = 12.5, 6, 0.02
-# steps of its register in a meter's day: small plants that count whole kilowatt hours are equal
+# minimum register steps of a meter's day: small plants with whole kilowatt hours are often equal
 _STEPS = 300
-# by which part ratios of days may differ: of meters under one sky, under another, at another time
+# maximum relative difference of daily ratios: of meters under one sky, under another sky, at
+# another time
 _ONE_SKY, _APART, _EARLIER = 1e-4, 2.5e-3, 5e-3
-# the same days sent again agree so nearly that levels of two thousandths tell them from others
+# repeated days agree within the first tolerance; levels of the second one distinguish them from
+# other days
 _AGAIN, _FINE = 2e-4, 2e-3
-# about a kilometre, in degrees of latitude
+# about a kilometre [degrees of latitude]
 _ONE_SKY_DEG = 0.01
-# days before: as far as a meter's own are looked at, and those that are looked at of others
+# number of earlier days compared, of a meter itself and of others
 _OWN_BACK = 800
 _OTHERS_BACK = (364, 365, 366)
-# days of a period that are looked at, and devices of other projects at once
+# maximum days of a period, and other projects' devices at once
 _MOST_DAYS, _AT_ONCE = 62, 2_000
 _OWN_AT_ONCE = 50
 
@@ -59,7 +61,7 @@ class Looked:
     first: date
     end: date
     days: NDArray[np.intp]
-    # numbers of those that count nothing
+    # indices of the meters that counted nothing
     done: set[int] = field(default_factory=set)
 
     @classmethod
@@ -72,7 +74,10 @@ class Looked:
         return cls(energy, names, quantity, first, last + timedelta(days=1), days)
 
     def sums(self, devices: Sequence[str], back: Sequence[int]) -> Int64:
-        """Return the daily sums at each lag in days. [array of device, lag, day; base unit]"""
+        """
+        Return the daily sums of devices at each lag, in days before the period. [array of device,
+        lag, day; base unit]
+        """
         far, near = max(back), min(back)
         edges = (self.first - timedelta(days=far), self.end - timedelta(days=near))
         sums = day_sums(self.energy.conn, devices, self.quantity, *edges)
@@ -81,7 +86,8 @@ class Looked:
     def places(self, devices: Sequence[str]) -> NDArray[np.float64]:
         """Return latitude and longitude of devices. [devices x 2, degrees]"""
         registry = self.energy.registry
-        every, known = registry.devices, registry.sites  # made anew at each look
+        # the registry makes these mappings anew at each access
+        every, known = registry.devices, registry.sites
         sites = [known[every[name].site] for name in devices]
         return np.array([(s.latitude, s.longitude) for s in sites]).reshape(len(sites), 2)
 
@@ -101,7 +107,8 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST:
             continue
-        # what is driven, pumped or weighed is compared with its own past alone
+        # quantities without weather (distance, water, mass) are compared with the meter's own past
+        # only
         for copy in chain(_earlier(at, own), _alike(at, own) if quantity in of_energy else ()):
             name, other = copy.device, copy.other
             if copy.equal:
@@ -120,7 +127,7 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
 
 
 class Others(NamedTuple):
-    """Meters, their daily sums, and which pairs with the project's meters are compared."""
+    """Meters with their daily sums, and the mask of pairs with the project's meters to compare."""
 
     names: Sequence[str]
     sums: Int64
@@ -178,7 +185,7 @@ def _alike(at: Looked, own: Int64) -> Iterator[Copy]:
 
 
 def _now(at: Looked, own: Int64, others: Others) -> Iterator[Repeated]:
-    """Yield pairs with equal days; of neighbours under one sky only nearly identical ones."""
+    """Yield pairs with equal days; neighbours under one sky must have nearly identical ones."""
     places = [at.places(devices) for devices in (at.names, others.names)]
     near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
     sums = others.sums[:, None]
@@ -230,9 +237,9 @@ def repeated_days(
     pairs : bool array, n x m, optional
         Pairs to compare; all by default.
     done : collection of int
-        Meters of the n to skip; it may grow meanwhile.
+        Indices of meters to skip; the caller may add to it meanwhile.
     level : float
-        Relative difference from which on two days differ. [1]
+        Relative difference above which two days count as different. [1]
     """
     if pairs is not None and not pairs.any():
         return
@@ -283,7 +290,7 @@ def _mask(own: Int64, others: Int64, need: Int64, nearly: float) -> NDArray[np.b
 
 
 def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
-    """Return, per meter, the number of days that must have one ratio."""
+    """Return the number of days of each meter that must have one ratio."""
     many = np.ceil(share * np.count_nonzero(own > 0, axis=1)).astype(np.int64)
     needed: Int64 = np.maximum(many, least)
     return needed

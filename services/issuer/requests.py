@@ -32,7 +32,6 @@ from mrv.errors import EnrolmentError, StatementStateError, VerificationError
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.states import check_step
-from services.background import Background
 from services.issuer import close, keys, timestamps
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept
@@ -45,7 +44,7 @@ from services.issuer.timestamps import Policy
 from services.metrics import Metrics
 from services.processing.registry_import import import_registry
 from services.registry.files import read_bytes
-from services.scraping import Pulse
+from services.scraping import Background, Pulse
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import queues, statements
@@ -103,13 +102,11 @@ class Desk(NamedTuple):
     """
     Settings for the execution of requests.
 
-    `home`: folder with the log's key.
-    `strict`: refuse statements that use an unverified factor not accepted by name.
-    `log_key`: name of the log's key.
-    `stamps`: returns the time-stamp policy of an issue; None for no time stamps.
-    `waits`: issue nothing while too few witnesses have cosigned the log's last head.
-    `begun`: called at the start of each step of a request: its id, the step's number from 1, the
-    number of steps, the step's name.
+    `home`: folder with the log's key. `strict`: refuse statements that use an unverified factor not
+    accepted by name. `log_key`: name of the log's key. `stamps`: returns the time-stamp policy of
+    an issue; None for no time stamps. `waits`: an issue is refused while too few witnesses have
+    cosigned the log's last head. `begun`: called at the start of each step of a request: its id,
+    the step's number from 1, the number of steps, the step's name.
     """
 
     home: Path
@@ -217,7 +214,7 @@ def _issue(task: _Task) -> dict[str, Any]:
     notes: list[str] = []
     policy = task.desk.stamps()
     if policy is not None:
-        try:  # the log's head is stamped by the sealer: here the log may still be locked
+        try:  # the sealer has the head time-stamped; here the log may still be locked
             notes = stamped(task.conn, task.subject, policy).sentences
         except ServerError as error:
             raise StatementStateError(str(error)) from error
@@ -265,13 +262,13 @@ _HOW: dict[str, Callable[[_Task], dict[str, Any]]] = {
     "registry": _registry,
 }
 KINDS = tuple(_HOW)
-# these create nothing: they change what is there
+# requests that change something and create nothing
 CHANGING = ("issue", "revoke")
-# computed from readings: seconds to minutes
+# calculated from readings: seconds to minutes
 LONG = ("close", "supersede", "sample", "verify")
-# a draft is the same however often its period is closed: these keep their own transactions
+# closing a period again gives the same draft, so these kinds use transactions of their own
 REPEATABLE = ("close", "supersede")
-# these see one state of the database throughout
+# these kinds read one snapshot of the database
 SNAPSHOT = ("sample", "verify")
 
 _ERRORS: dict[str, type[Exception]] = {
@@ -306,7 +303,7 @@ def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
 
 
 def elsewhere(conn: Connection, home: Path, name: str = LOG_KEY) -> bool:
-    """Return whether the log's key is enrolled but not stored here, so that a signer has it."""
+    """Return whether the log's key is enrolled but stored on another machine, the signer's."""
     logs = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     here = keys.names(home)
     return bool(logs) and logs[-1].name not in here and name not in here
@@ -329,7 +326,7 @@ _MOST_ATTEMPTS = 5
 _AGAIN = (
     ServerError,
     psycopg.OperationalError,
-    psycopg.errors.UniqueViolation,  # somebody did another step between
+    psycopg.errors.UniqueViolation,  # another process did a step in the meantime
 )
 STEPS = "steps"
 LANES = {STEPS: tuple(kind for kind in KINDS if kind not in LONG), "accounts": LONG}
@@ -343,7 +340,7 @@ class Runner(Background):
     that does nothing else.
     """
 
-    patience_s = None  # the current request is answered
+    patience_s = None  # no time limit: the current request is still answered
 
     def __init__(
         self,
@@ -359,7 +356,7 @@ class Runner(Background):
         self._log, self._pulse = log, pulse
         for kind in KINDS:
             for result in ("done", "refused", "failed", "again"):
-                metrics.signer_requests.labels(kind, result)  # told of from the start, as 0
+                metrics.signer_requests.labels(kind, result)  # published from the start, with 0
         super().__init__({name: partial(self._serve, name, of) for name, of in LANES.items()})
 
     def _serve(self, name: str, of: Sequence[str]) -> None:
@@ -379,7 +376,7 @@ class Runner(Background):
             self._beat(name)
             while not self._stopping.is_set() and self.once(conn, of):
                 self._beat(name)
-            # told of at once; looked for all the same
+            # a notification wakes at once; requests are looked for even without one
             for _ in conn.notifies(timeout=_LOOK_S / 5, stop_after=1):
                 pass
 
@@ -392,7 +389,7 @@ class Runner(Background):
             self._log.warning("progress not stored", error=" ".join(str(error).split())[:300])
 
     def _beat(self, name: str) -> None:
-        # a close may take minutes: that is not standstill
+        # a close may take minutes: each step counts as progress
         if self._pulse is not None and name == STEPS:
             self._pulse.beat(name)
 

@@ -3,8 +3,8 @@ Meters with the same 15-minute intervals as another meter: one meter under two i
 
 Within a project `mrv.accounting.twin_series.twins` compares each pair of up to 200 meters.  Here
 the project's meters are compared with all others that agree in the strongest intervals, also
-shifted by up to two hours.  The meter in an issued statement counts, otherwise the one registered
-first.
+shifted by up to two hours.  Of two equal meters the one in an issued statement counts, otherwise
+the one registered first.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from services.registry.entries import Registry
 from services.store.statements import statements
 from services.store.timeseries.measured_energy import all_series, peaks, values_at
 
-# ratios of so many days' strongest intervals are looked at, and so many are to be one: of
-# copies with half a percent of noise 999 in 1,000 agree, of meters whose ratio varies by 1.4 %
-# 2 in 100
+# the ratios of the strongest intervals of 10 days are compared, and 7 must be equal: 999 of 1,000
+# copies with noise of 0.5 % agree, and 2 of 100 meters whose ratio varies by 1.4 %
 _DAYS, _AGREE = 10, 7
-# two values of one ratio: more than a register's own step, or a little noise, of them
+# maximum difference of equal ratios: more than a register's step, or a little noise [1]
 _RATIO = 8e-3
-# looks at meters that were silent in the strongest intervals of the others
+# number of comparisons for meters without data in the strongest intervals of others
 _LOOKS = 4
-# devices of other projects that are looked at at once: some 20 MB
+# number of other projects' devices compared at once: some 20 MB
 _AT_ONCE = 10_000
-# series that are kept at once: some 50 MB
+# number of series in the cache: some 50 MB
 _KEPT = 4_096
-# units of quantities that never repeat by themselves
+# units of quantities that do not repeat by themselves
 UNREPEATED = (*MEASURED, "1", "K s")
-# intervals before the strongest ones that are looked at too
+# number of intervals before the strongest ones that are compared too
 _BEFORE = 10
-# a series of less than this part of another one may not be seen from there
+# a series with less than this share of another one's intervals may not be found from the other side
+# [1]
 _SHORTER = 0.9
 _MONTH_US = 31 * 86_400_000_000
 
@@ -171,14 +171,17 @@ class Energy:
         return result
 
     def came_later(self, *pair: str) -> bool:
-        """Return whether the first of a pair was registered after the other one."""
+        """Return whether the first meter of a pair was registered after the second."""
         name, other = ((str(self.registered.get(device, "9")), device) for device in pair)
         return name > other
 
     def is_second(self, *pair: str) -> bool:
-        """Return whether a meter is not counted: the other of the pair is claimed or came first."""
+        """
+        Return whether a meter is not counted, since the other of the pair is claimed or
+        came first.
+        """
         other = pair[1]
-        if other not in self.claimed:  # a meter that many are like is asked of once
+        if other not in self.claimed:  # one query for a meter that resembles many
             self.claimed[other] = bool(
                 statements.claimed_of_devices(self.conn, self.project.id, [other], *self.period_us)
             )
@@ -188,7 +191,7 @@ class Energy:
 def same_elsewhere(energy: Energy) -> Same:
     """Return duplicates among a project's meters and those of all projects."""
     result, conn, span_us = Same([], set()), energy.conn, energy.span_us
-    # meters that are all alike come again and again
+    # meters that are all alike are read many times
     kept = lru_cache(_KEPT)(lambda name, quantity: all_series(conn, [name], quantity, span_us)[0])
     for quantity, names in energy.meters():
         beside = energy.others(quantity, names)
@@ -199,12 +202,12 @@ def same_elsewhere(energy: Energy) -> Same:
             if other in beside and name not in result.excluded():
                 there = kept(other, quantity)
                 own = series[name]
-                # else over the whole period, by the accounting's test
+                # if the intervals differ, compare the whole period by the accounting's test
                 same = copied(own, there) or next(twins([own, there]), None)
                 if same is not None:
                     result.pairs.add((name, other))
                     second = same.equal and energy.is_second(name, other)
-                    # the other one's close may not see that it is the same
+                    # the close of the other project may not find this pair
                     short = np.count_nonzero(own) < _SHORTER * np.count_nonzero(there)
                     if not same.equal or second or short:
                         result.copies.append(
@@ -249,7 +252,7 @@ def _baseline(project: Project | Entry, units: Collection[str]) -> dict[str, lis
         needs = roles.get(item.role)
         if needs is not None and needs.side == "baseline" and needs.unit in units:
             subset = result.setdefault(needs.quantity, [])
-            if item.device not in subset:  # it may be bound for two times
+            if item.device not in subset:  # a device may be assigned in two time spans
                 subset.append(item.device)
     return result
 
@@ -277,7 +280,7 @@ def _near(
         here = (known >= min(_AGREE, len(at))) | (look == _LOOKS - 1)
         subset = [name for name, now in zip(remaining, here, strict=True) if now]
         strong = _agreeing(conn, subset, own[here], at, others, quantity)
-        # inverters that reach their limit agree at noon and differ in the morning
+        # inverters at their power limit agree at noon and differ in the morning
         also = [name for name in subset if name in {device for device, _ in strong}]
         slope = [number - _BEFORE for number in at]
         before = values_at(conn, also, quantity, slope)

@@ -29,14 +29,14 @@ from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures.day_digests import Digest
 from mrv.statement.device_days import LATE_US, Arrived, rows_of
-from services.background import Background
 from services.clock import now_us
 from services.clock import now_us as clock_us
 from services.issuer import sealed_contents as records
 from services.issuer import timestamps
 from services.issuer import transitions as life
 from services.issuer.close import open_corrections
-from services.issuer.compared_days import (
+from services.issuer.documents import Signer
+from services.issuer.log_differences import (
     Changes,
     Compared,
     Registry,
@@ -47,10 +47,9 @@ from services.issuer.compared_days import (
     sealed_day,
     underived,
 )
-from services.issuer.documents import Signer
 from services.issuer.sealed_contents import PROMISED_US, SETTLE_US, Job, ended, parts_of, together
 from services.metrics import Metrics
-from services.scraping import Pulse
+from services.scraping import Background, Pulse
 from services.store.archive_catalog import snapshot
 from services.store.postgres.pool import connect
 from services.store.statements import late_readings
@@ -153,7 +152,7 @@ def seal(
 
 @contextmanager
 def _alone(conn: Connection) -> Iterator[None]:
-    """Context that waits until no other sealer works on this database."""
+    """Context that begins when no other sealer works on this database, and keeps others waiting."""
     conn.execute(f"SELECT pg_advisory_lock({_SEALER})")
     try:
         yield
@@ -247,7 +246,7 @@ def _prepared(
 
 
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
-    """Return when a day's readings arrived, and the time of the seal, for its log entry."""
+    """Return the arrival times of a day's readings and the time of the seal, for the log entry."""
     span = job.from_us, job.to_us
     arrived = {
         summed.device: Arrived(*summed[2:])
@@ -273,13 +272,16 @@ def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
 
 
 def _refused(run: _Run, job: Job, changes: Changes) -> bool:
-    """Return whether a day waits for rebuilt rows or was changed manually; add it to the report."""
+    """
+    Return whether a day must not be sealed: it waits for rebuilt rows or was changed manually. The
+    report gets an entry.
+    """
     conn, of, report = run.conn, run.of, run.report
     wrong = underived(conn, of, job, changes)
     with conn.cursor() as cursor:
         pending = sorted(to_make(cursor, sorted({d.device for d in changes.derived}), job.to_us))
     if wrong and pending and not changes.by_hand:
-        # rows that `tonne run` has not made yet, of late readings or since an import
+        # rows that `tonne run` has not derived yet: after late readings or an import
         rest = [difference for difference in changes.derived if difference.device not in pending]
         if not underived(conn, of, job, changes._replace(derived=rest)):
             report.waiting += [name for name in pending if name not in report.waiting]
@@ -314,7 +316,7 @@ def _append(run: _Run, made: Sequence[Prepared]) -> None:
 
 
 EVERY_S = 3_600
-# a pipeline that starts has better things to do first
+# a pipeline that starts has more urgent work
 FIRST_S = 600
 PULSE = "sealing"
 
@@ -355,7 +357,7 @@ class Sealer(Background):
         self.run()
 
     def run(self) -> None:
-        """Seal now and then at intervals, until stopped."""
+        """Seal at intervals until stopped."""
         while not self._stopping.is_set():
             self.once()
             if self._pulse is not None:

@@ -43,10 +43,10 @@ from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import intervals_of
 
 HOUR_US = 3_600_000_000
-# stragglers of a day have until then; what comes later is sealed as late
+# readings that arrive within this time are sealed with their day; later ones are sealed as late
 SETTLE_US = 24 * HOUR_US
 PROMISED_US = 36 * HOUR_US
-_DEVICES_AT_ONCE = 100  # of a day
+_DEVICES_AT_ONCE = 100  # of one day
 T = TypeVar("T")
 
 

@@ -111,8 +111,8 @@ def _used(
 
 def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
     """
-    Return the first head that one authority stamped after an entry, then the first that two
-    stamped, and so on.
+    Return the first head after an entry that one authority stamped, the first that two stamped, and
+    so on.
     """
     result: list[int] = []
     maximum = 0
@@ -187,7 +187,7 @@ def _away(url: str, why: str) -> ServerError:
     return ServerError(f"time-stamp authority {without_login(url)} is not available: {why}")
 
 
-# how far this machine's clock and an authority's may be apart
+# tolerance between this machine's clock and an authority's
 _APART = timedelta(minutes=5)
 _AT_ONCE = 100
 
@@ -386,7 +386,7 @@ def request_missing(conn: Connection, policy: Policy) -> Stamped:
         report.got += done.got
         report.owed += done.owed
         if done.owed and not done.got:
-            break  # nobody is there: the next one would wait as long
+            break  # the authority does not answer; the next request would wait as long
     return report
 
 

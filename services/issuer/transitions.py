@@ -47,7 +47,6 @@ from mrv.statement.states import (
 from services.clock import now_us
 from services.issuer import external_signatures as accept
 from services.issuer import keys, pack
-from services.issuer.compared_days import why_other
 from services.issuer.documents import (
     Documents,
     Signer,
@@ -58,6 +57,7 @@ from services.issuer.documents import (
 )
 from services.issuer.documents import approvers as approvers_of
 from services.issuer.earlier_projects import counted_elsewhere
+from services.issuer.log_differences import why_other
 from services.issuer.registry_facts import lives_of
 from services.issuer.registry_rules import LIFE, expired
 from services.store.archive_catalog import snapshot
@@ -84,7 +84,7 @@ def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = F
     check_step(statement, stored.state, "submitted")
     now = may_sign(conn, signer.holder, "operator", statement)
     body = canonical.parse_object(stored.body)
-    # said before anything is signed: a signature on such a draft must not even exist
+    # checked before anything is signed: no signature on such a draft may exist
     accept.check_body(statement, body, strict=strict)
     signed = sign_statement(body, *signer, now)
     return accept.statement(conn, statement, signed, strict=strict)
@@ -157,8 +157,8 @@ def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey 
         except errors.CheckViolation as error:
             raise StatementStateError(str(error.diag.message_primary)) from error
         except (errors.DeadlockDetected, errors.SerializationFailure):
-            # two that want overlapping periods may each wait for the other:
-            # whoever comes second finds the claim of the first
+            # two issues with overlapping periods may wait for each other: the second one finds the
+            # first one's claim
             time.sleep(_PAUSE_S * (attempt + 1))
     raise StatementStateError(
         f"statement {statement} could not be issued because other statements are being issued; "
@@ -211,7 +211,7 @@ def _still_valid(conn: Connection, have: Documents) -> None:
     """Refuse to issue under an expired methodology, unless the statement reports it."""
     claims = have.claims
     if any(condition.name == LIFE and not condition.holds for condition in claims.applicability):
-        return  # the verifier concluded over it
+        return  # the verifier has given an opinion in spite of it
     project = registry.load_project(conn, claims.project.id)
     to_us = instant_us(claims.monitoring_period.to, "UTC")
     for text in expired(lives_of(load_registry(conn), project), project, to_us):
@@ -222,14 +222,17 @@ def _still_valid(conn: Connection, have: Documents) -> None:
 
 
 def _wanted(conn: Connection, have: Documents) -> int:
-    """Return the approvals required: the larger of the statement's and the programme's."""
+    """
+    Return the number of required approvals: the larger of the statement's and the
+    programme's.
+    """
     stated = have.claims.issue_signatures
     required = max(1 if stated is UNSET else stated, issue_signatures(conn))
     return required if required > 1 else 0
 
 
 def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None:
-    """Refuse a signer whose key has ended, as the log could not prove an earlier signature."""
+    """Refuse a signer whose key has ended: the log could not prove that the signature is older."""
     try:
         enrolled.require(conn, signer, datetime.fromtimestamp(now_us() / 1e6, UTC))
     except EnrolmentError as error:
@@ -240,7 +243,7 @@ def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None
 
 
 def _nothing_more_owed(conn: Connection, have: Documents) -> None:
-    """Refuse a statement if more negative reduction is owed now than at its close."""
+    """Refuse a statement if more negative reduction must be deducted now than at its close."""
     stored = have.stored
     took = int(have.claims.carried.in_ug)
     devices = {p.device for p in have.claims.monitored_parameters}

@@ -26,14 +26,13 @@ from prometheus_client.registry import Collector
 from psycopg import Connection
 
 from ingest.errors import TonneError
-from services.background import Background
 from services.clock import now_us
 from services.issuer import live_accounts
 from services.issuer.audit import AuditReport, audit
 from services.metrics import Metrics
 from services.processing import pv_outlook
 from services.processing.rebuild import rebuild
-from services.scraping import Pulse
+from services.scraping import Background, Pulse
 from services.settings import Settings, local_urls
 from services.settle import Plan
 from services.store import webhooks
@@ -55,20 +54,20 @@ if TYPE_CHECKING:
 
 LOOK_S = 30.0
 DAYS_S = 300.0
-# days are added up each minute while that is quick, at the latest after DAYS_S
+# minimum time between two updates of daily sums; the maximum is DAYS_S
 _MINUTE_S = 60.0
-# at most a twentieth of the time goes into sums, however large the fleet
+# daily sums take at most a twentieth of the time, however large the fleet
 _DAYS_SHARE = 20
 AUDIT_S = 21_600.0
 COMPRESS_S = 3_600.0
 EXPIRE_S = 21_600.0
-# whole histories are metered again, so that a round of all devices takes some days
+# devices per round: their whole history is metered again, so all devices take some days
 _COMPARED = 5
 _WEEK_US = 7 * 86_400_000_000
-# a look that hangs is a database that is down
+# a query without an answer in this time counts as an unreachable database
 _PATIENCE = b"SET statement_timeout = '20s'"
 _LONG = b"SET statement_timeout = '15min'"
-# a chunk is compressed whole or not at all
+# a chunk is compressed completely or not at all
 _WHOLE_CHUNK = b"SET statement_timeout = '6h'"
 PULSE = "watching"
 
@@ -272,7 +271,7 @@ class Watcher(Background):
 
     @_round("arrivals not packed")
     def pack(self, conn: Connection) -> None:
-        """Store by day when readings of completed days arrived."""
+        """Store the readings' times of arrival by day, for completed days."""
         before = datetime.now(UTC).date() - timedelta(days=last_seen.HOURS_KEPT_DAYS)
         last_seen.pack(conn, before)
 
@@ -286,19 +285,20 @@ class Watcher(Background):
         self._compare(conn)
 
     def _compare(self, conn: Connection) -> None:
-        # registry, rows and what waits are of one moment: an import, and the pipeline that makes
-        # rows again after it, may commit meanwhile
+        # registry, rows and requests in one snapshot: an import, and the pipeline's new rows after
+        # it, may be committed meanwhile
         with snapshot(conn):
             plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
             if not (size := len(plan.fleet)):
                 return
-            # rows that are about to be made, of new readings or another registry, may differ
+            # rows of new readings or another registry version that are still to be derived may
+            # differ
             subset = sorted({(self._next + j) % size for j in range(_COMPARED)})
             with conn.cursor() as cursor:
                 requested = remake_requests.without(cursor, plan.fleet.ids(subset))
             chosen = [k for k in subset if plan.fleet.devices[k].id in requested]
             self._next = (self._next + _COMPARED) % size
-            # the open interval is still being written
+            # the current interval is still being written
             end = now_us() // 900_000_000 * 900_000_000
             differences = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
             with conn.cursor() as cursor:
@@ -374,7 +374,7 @@ class Looked(Collector):
         for project, ratio in gauges.coverage.items():
             self._metrics.coverage_ratio.labels(project).set(ratio)
         for state, count in gauges.statements.items():
-            # counted since the first statement ever, so that a restart takes nothing back
+            # counted since the first statement, so that a restart does not decrease the counter
             self._metrics.statements.labels(state).inc(count - self._counted.get(state, 0))
         self._counted = dict(gauges.statements)
         self._values["tonne_fleet_dark_devices"] = gauges.dark_devices
@@ -433,7 +433,7 @@ class Looked(Collector):
         """Yield the current values for a scrape."""
         known = dict(self._values)
         for name, text in _TEXTS.items():
-            # a name without a value is told of all the same: rules look for it
+            # a gauge without a value is published too, since alert rules refer to it
             yield GaugeMetricFamily(name, text, known.get(name))
         yield _family(
             "tonne_log_audit_breaks",

@@ -31,10 +31,17 @@ from ingest.decode import Rejected
 from ingest.model import Fleet, Frame, Int32, Int64
 from ingest.pipeline.quality_state import NEVER
 from services.clock import now_us
-from services.processing.batch import Answered, Batch, Committed, in_parts
+from services.processing.batch import (
+    Answered,
+    Arrived,
+    Batch,
+    Committed,
+    Signatures,
+    in_parts,
+    store_readings,
+)
 from services.processing.deriver import Deriver, Made, Note
-from services.processing.quality_pass import Changed
-from services.processing.store_readings import Arrived, Signatures, store_readings
+from services.processing.flags_and_indicators import Changed
 from services.settle import Plan
 from services.store import archive_catalog as archived
 from services.store import archived_readings as cold
@@ -238,7 +245,7 @@ class Store:
         if devices is None:
             self._seen.forget()
             self._committed = []
-            # what the server did not answer may be committed all the same
+            # a transaction without an answer may be committed
             self.deriver.notes.lost = True
         if not self.behind_commits:
             self.deriver.forget(devices)
@@ -272,7 +279,7 @@ class Store:
         spans = arrived.spans() if self.behind_commits or self._homes is not None else {}
         if not self.behind_commits:
             if self._homes is not None and spans:
-                # what the partitions' holders are just making of them fails by that
+                # makes the current work of the partitions' holders on these devices fail
                 remake_requests.fold(cursor, np.unique(self._homes[list(spans)]).tolist())
             return self.deriver.make(cursor, arrived), None
         if not spans:
@@ -316,7 +323,7 @@ class Store:
         committed = self._committed
         self.forget()
         if connection.info.transaction_status is not TransactionStatus.IDLE:
-            self._committed = committed  # parts of a transaction that goes on
+            self._committed = committed  # successful parts of a transaction that continues
         if isinstance(error, UniqueViolation) and batch.trust:
             return replace(batch, trust=False)
         if isinstance(error, DamagedError | VaultError):

@@ -28,13 +28,11 @@ from psycopg import Connection, Cursor
 from ingest.model import INTERVAL_US, METERING, NULL, Fleet, Int64, IntervalRows
 from ingest.pipeline import FROM_START, LOOK_BACK_US, POWER_GAP_US, SPREAD_US, MeterState
 from ingest.pipeline.quality_state import NEAR_US
+from services.processing import flags_and_indicators as stations
 from services.processing import reprocess as late
-from services.processing import station_indicators as stations
-from services.processing.batch import Answered
-from services.processing.quality_pass import Changed, Judging, reaches
+from services.processing.batch import Answered, Arrived
+from services.processing.flags_and_indicators import Changed, Judging, Touched, reaches
 from services.processing.reprocess import Remade, Span, spans
-from services.processing.station_indicators import Touched
-from services.processing.store_readings import Arrived
 from services.settle import Plan
 from services.store import archive_catalog as archived
 from services.store.postgres.binary_copy import Words
@@ -55,8 +53,8 @@ _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
 class _Sought(NamedTuple):
     """
-    Requested device: the reading after which rows are made, and the end of the metered time.
-    [us UTC]
+    Requested device: the reading after which rows are derived, and the end of the metered time. [us
+    UTC]
     """
 
     last_us: int
@@ -113,7 +111,7 @@ def _of_device(
     rows = rows.take(rows.device == device)
     stored = _take(stored_rows, stored_rows.device == device)
     if (stored.metering != METERING).any():
-        return None  # rows of older rules are not what would be made now
+        return None  # rows of older rules differ from what would be derived now
     quantities = {*rows.quantity.tolist(), *stored.quantity.tolist(), *later}
     ends = [
         _of_register(
@@ -141,7 +139,7 @@ def _of_register(
     read = rows.read_us != NULL
     marked = stored.read_us != NULL
     if not read.any() and not marked.any() and not read_later:
-        # from power: a gap parts what follows from what came before
+        # rows from power: a gap of readings separates later rows from earlier ones
         return _floor(sought.last_us + POWER_GAP_US) + 2 * INTERVAL_US
     rows, stored = rows.take(read), _take(stored, marked)
     _, mine, theirs = np.intersect1d(rows.start_us, stored.start_us, return_indices=True)
@@ -152,7 +150,7 @@ def _of_register(
         & (rows.other_read_us[mine] == NULL)
         & ~stored.other[theirs]
         & (stored.read_us[theirs] > sought.last_us)
-        # the step after it ends before what was metered does
+        # the following step ends before the last metered reading
         & (stored.read_us[theirs] < rows.read_us.max(initial=NULL))
     )
     for k in theirs[same].tolist():
@@ -166,7 +164,7 @@ def _calm(stored: StoredRows, at: int, sought: _Sought) -> bool:
     week = int(stored.read_us[at]) + LOOK_BACK_US
     end = int(np.searchsorted(stored.read_us, week, side="right"))
     if end == len(stored.read_us) and sought.newest_us > sought.until_us + LOOK_BACK_US:
-        return False  # a silence: the reading that ends it is not seen
+        return False  # a gap of readings: the reading that ends it is not included
     return not stored.other[at : end + 1].any()
 
 
@@ -278,13 +276,13 @@ class Rows:
         begins = {d: span.from_us for d, span in cut.items()}
         whole = {d for d in cut if requests[d].whole}
         made = late.remake(cursor, self.plan, self._scratch, begins, until, whole, bare)
-        # rows made from power go, where the register was shown after them: in spans from the start
+        # rows derived from power must go if the register appeared after them: derive from the start
         restart = {
             d
             for d, begin, _ in made.spans()
             if begin == FROM_START and d in until and begins[d] != FROM_START
         }
-        # rows before this span were made by the one before, and would agree with themselves
+        # rows before this span belong to the previous one, and would agree with themselves
         last = {
             d: max(requests[d].last_us, begins[d] - 1)
             for d in until
@@ -354,9 +352,9 @@ class Backlog:
         self._rows = rows
         self._queue: dict[int, str] = {}
         self._postponed: set[int] = set()
-        self._silent: set[int] = set()  # never heard when they were looked up
-        self._gone: list[str] = []  # ids that the registry no longer holds
-        self._alone = 0  # so many spans are of one device each
+        self._silent: set[int] = set()  # devices without readings at the last look-up
+        self._gone: list[str] = []  # ids that are no longer in the registry
+        self._alone = 0  # number of next spans with one device each
         self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
 
     def __len__(self) -> int:
@@ -381,7 +379,7 @@ class Backlog:
         mine = [name for name in result if ours(fleet, name)]
         self._gone = [name for name in mine if name not in fleet.by_id]
         arguments = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
-        # those that wait already keep their turn
+        # devices that already wait keep their place
         self._queue = {d: name for d, name in self._queue.items() if d in arguments} | arguments
         self._silent = set(self._queue)
         if self._silent:
@@ -426,7 +424,7 @@ class Backlog:
                 answered = self._answer(cursor, ids, last_us)
         except BaseException as error:
             if not (isinstance(error, psycopg.Error) and verdict(error) is Verdict.AGAIN):
-                # what the server refuses of one device holds up no other
+                # an error of the server for one device must not delay the others
                 self._alone = requests.AT_ONCE
                 for device in subset:
                     self._queue[device] = self._queue.pop(device)
@@ -455,7 +453,7 @@ class Backlog:
             self._queue.pop(device, None)
             self._postponed.discard(device)
         for device in set(subset) - set(answered.ended):
-            self._queue[device] = self._queue.pop(device)  # the others are next
+            self._queue[device] = self._queue.pop(device)  # the other devices come next
 
     def _answer(self, cursor: Cursor, ids: Sequence[str], last_us: Int64) -> Answered:
         fleet, out = self._rows.plan.fleet, Answered()

@@ -25,12 +25,10 @@ from ingest.pipeline.quality_state import NEAR_US
 from ingest.pipeline.quality_tests import Judged
 from services.clock import now_us
 from services.processing import reprocess
-from services.processing.batch import Answered, Committed, tried
+from services.processing.batch import Answered, Arrived, Committed, joined, tried, without
 from services.processing.derive import Backlog, Derived, Rows
-from services.processing.quality_pass import Changed, Quality, reaches
+from services.processing.flags_and_indicators import Changed, Quality, Touched, reaches
 from services.processing.reprocess import expected
-from services.processing.station_indicators import Touched
-from services.processing.store_readings import Arrived, joined, without
 from services.settle import Plan, Settled, settle
 from services.store import archive_catalog as archived
 from services.store.postgres.binary_copy import Words
@@ -46,16 +44,16 @@ from services.store.timeseries.last_seen import heard
 from services.store.timeseries.readings import Ahead
 from services.store.timeseries.remake_requests import Request
 
-# readings that wait in memory; beyond it those who store wait
+# maximum readings waiting in memory; beyond it the storing thread waits
 MOST_READINGS = 100_000
-# for so long, then what waits is left to the database alone
+# maximum waiting time; then the waiting readings remain in the database only
 _PATIENCE_S = 5.0
 
 
 class Note(NamedTuple):
     """
-    Readings of a commit that wait for their rows, and the numbers
-    of their notes in the database.
+    Readings of a commit that wait for their derived rows, and the numbers of their notes in the
+    database.
     """
 
     numbers: tuple[int, ...]
@@ -155,14 +153,14 @@ class Made:
 
 
 class _Requested(NamedTuple):
-    """Requests for stored rows, and devices that have only readings in order."""
+    """Requests to derive rows from stored readings, and the devices with readings in order only."""
 
     requests: dict[int, Request]
     near: set[int]
 
 
 class _GoneError(Exception):
-    """Another process has taken the notes: the cached state is invalid."""
+    """Another process has taken the notes of readings to derive: the cached state is invalid."""
 
 
 class Step(NamedTuple):
@@ -185,14 +183,14 @@ class Deriver:
         self._rows = Rows(plan, ids)
         self._backlog = Backlog(self._rows)
         self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
-        # partitions whose notes are ours; all notes, if None
+        # partitions whose notes this process takes; None: all notes
         self.homes: Callable[[], Collection[int] | None] = lambda: None
 
     def take_over(self, before: Deriver, here: Int32, there: Int32) -> None:
         """Take over the state of devices from an earlier version, by index `here` and `there`."""
         self.state.take_over(before.state, here, there)
         self._quality.take_over(before._quality, here, there)
-        # what it has not made waits in the database
+        # what the earlier version has not derived is noted in the database
         self.notes.lost = bool(before.notes)
 
     def forget(self, devices: Int32 | None = None) -> None:
@@ -264,7 +262,8 @@ class Deriver:
                 self._fold(connection)
             taken: list[Note] = []
             return tried(lambda: self._step(connection, taken, spans=spans))
-        except (_GoneError, UniqueViolation):  # of the latter another has made rows, too
+        # UniqueViolation: another process has derived rows too
+        except (_GoneError, UniqueViolation):
             self.state.forget()
             self.notes.lost = True
             return Step(0, Committed(), Answered(), None)
@@ -276,7 +275,7 @@ class Deriver:
     def _fold(self, connection: Connection) -> None:
         """Convert all notes into requests, as after a restart."""
         with self.notes.gate:
-            self.notes.clear()  # what is lost from here on is folded the next time
+            self.notes.clear()  # notes lost from here on are converted the next time
             with connection.transaction(), connection.cursor() as cursor:
                 requests.fold(cursor, self.homes())
         self.state.forget()
@@ -285,13 +284,13 @@ class Deriver:
     def _step(self, connection: Connection, taken: list[Note], *, spans: bool) -> Step:
         old = spans and self.behind > 0
         while True:
-            # taken before the snapshot: what is dropped while we wait would be in neither place
+            # lock before the snapshot: a chunk dropped while waiting would be in neither place
             guard = archived.guarded(connection) if old else nullcontext()
             with guard, connection.transaction(), connection.cursor() as cursor:
                 with self.notes.gate:
-                    cursor.execute("SELECT 1")  # from here on the snapshot stands
+                    cursor.execute("SELECT 1")  # the snapshot begins here
                     if self.notes.lost:
-                        raise _GoneError  # since we looked
+                        raise _GoneError  # taken since they were read
                     taken += self.notes.take()
                 stored = [note.arrived for note in taken]
                 arrived = Arrived.together(stored, self.plan.fleet, self.state.last_us)
@@ -394,7 +393,7 @@ class Deriver:
         bare = marks.bare(fleet, state, [d for d in again if not self._backlog.waits(d)])
         for quantity, ends in settled.metered.ends:
             for device in bare.keys() & set(ends.device.tolist()):
-                bare[device].discard(quantity)  # it is shown just now
+                bare[device].discard(quantity)  # the register has a reading now
         for device, us in settled.metered.rewrites.items():
             again[device] = Request(us, FAR_US, whole=False).joined(again.get(device))
             known.pop(device, None)

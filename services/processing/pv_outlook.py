@@ -38,7 +38,7 @@ from services.store.registry import load as registry
 from services.store.registry.load import load_book
 
 _BACK_D = 35
-# of one round each: about ten seconds at most
+# maximum per round: about ten seconds
 _SKIES, _TRENDS = 100, 100
 _MISSING = """
 SELECT w.site, w.tilt, w.azimuth, w.latitude, w.longitude, min(d.day), max(d.day)
@@ -82,7 +82,8 @@ WHERE d.class = 'pv_inverter' AND days.last - days.first >= %(least)s
 ORDER BY t.made NULLS FIRST, d.id LIMIT %(most)s
 """
 _RATIOS = (
-    # of dust neither standstill nor clipping is a sign; a day that it mostly stood tells nothing
+    # a soiling trend needs days without standstill or clipping; a day of mostly standstill says
+    # nothing
     "SELECT device_id, day, performance_ratio_25, CASE WHEN standing_kwh < 0.5 * expected_kwh"
     " THEN energy_kwh / (expected_kwh - standing_kwh) END, insolation_kwh_m2 FROM v_day_pv"
     " WHERE device_id = ANY (%s) AND performance_ratio_25 IS NOT NULL ORDER BY device_id, day"
@@ -128,7 +129,7 @@ def _skies(conn: Connection) -> int:
     wanted = conn.execute(_MISSING, {"back": _BACK_D, "most": _SKIES}).fetchall()
     if not wanted:
         return 0
-    # pvlib and pandas would stay in this process, with 150 MB
+    # a separate process, since pvlib and pandas would keep 150 MB
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
             made = apart.submit(_planes, wanted).result()
@@ -193,7 +194,7 @@ def _row(device: str, rows: list[tuple[Any, ...]]) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-# of one round: about ten seconds at most
+# maximum per round: about ten seconds
 _MOST = 50
 _WANTED = """
 SELECT m.project_id::text AS project_id,
@@ -233,7 +234,7 @@ def refresh_months(conn: Connection) -> int:
     due = conn.execute(_MONTHS_DUE, [_MOST]).fetchall()
     if not due or find_spec("pvlib") is None:
         return 0
-    # pvlib and pandas would stay in this process, with 150 MB
+    # a separate process, since pvlib and pandas would keep 150 MB
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
             made = apart.submit(_all, [roofs for _, roofs in due]).result()
@@ -262,12 +263,12 @@ _FRESH = (
     "SELECT FROM silence_rate_made WHERE registry = %s AND version = %s"
     " AND made > now() - INTERVAL '1 day'"
 )
-# the last one of each time: a row corrects the one before it
+# the last row of each time counts, as it corrects earlier ones
 _RATED = (
     "SELECT device_id, max(rated_power_w) FROM (SELECT DISTINCT ON (device_id, begins) device_id,"
     " rated_power_w FROM device_rating ORDER BY device_id, begins, recorded DESC) r GROUP BY 1"
 )
-# of devices that nothing rates alone; each by its key
+# devices without a rated power of their own, each by its key
 _LARGEST = (
     "SELECT m.device_id, q.quantity, q.value FROM project_device m"
     " CROSS JOIN LATERAL (SELECT quantity, max(value) AS value FROM interval_quantity i"
@@ -323,7 +324,7 @@ def _of_project(
 ) -> Iterator[SilenceRate]:
     year = datetime.now(UTC).astimezone(zone(project.timezone)).year
     try:
-        # of a device that comes and goes once more, one row
+        # one row for a device with several service times
         named = {
             silence_rate.device: silence_rate
             for silence_rate in silence_rates(project, fleet, seen, factors, year)

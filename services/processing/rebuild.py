@@ -26,9 +26,9 @@ from mrv.accounting.live_emissions import segments
 from mrv.calendar import utc_text
 from mrv.environment import KINDS, Values
 from mrv.statement.evidence import FIRST, meter_of
+from services.processing import flags_and_indicators as stations
 from services.processing import reprocess as late
-from services.processing import station_indicators as stations
-from services.processing.quality_pass import Judging
+from services.processing.flags_and_indicators import Judging
 from services.settle import Part, Plan
 from services.store import archive_catalog as archived
 from services.store.postgres.binary_copy import Words
@@ -41,7 +41,7 @@ from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import BindingWords
 
 AT_ONCE = 20
-# how often rows that a pipeline is behind with are looked at, and how long between
+# number of looks at rows that a pipeline has not derived yet, and the pause between them
 _LOOKS, _PAUSE_S = 20, 0.3
 EMISSIONS = "interval_emission"
 Key = tuple[str, ...]
@@ -96,14 +96,14 @@ def _compared(
         lift_limit(conn)
     with conn.transaction(), conn.cursor() as cursor:
         if replace:
-            # what a running pipeline writes comes before our look, or after our commit
+            # a running pipeline writes before this comparison, or after its commit
             cursor.execute(
                 "LOCK TABLE interval_quantity, interval_emission, indicator_value, quality_flag"
                 " IN SHARE ROW EXCLUSIVE MODE"
             )
         elif fresh:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        archived.guard(cursor)  # what is seen is not dropped meanwhile
+        archived.guard(cursor)  # no chunk is dropped meanwhile
         computed = _computed(cursor, plan, devices, from_us, to_us)
         ids = plan.fleet.ids(list(devices))
         older = derived.older_rows(cursor, ids, from_us, to_us) is not None

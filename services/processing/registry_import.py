@@ -61,7 +61,7 @@ def import_registry(
     Nothing was written if it is `refused`.
     """
     with conn.transaction():
-        # one import at a time; readers go on
+        # one import at a time; readers are not blocked
         conn.execute("LOCK TABLE registry_version IN EXCLUSIVE MODE")
         stored, planned = _planned(conn, incoming, strict=strict)
         if shown is not None and _outcome(planned, stored).digest != shown:

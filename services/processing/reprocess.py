@@ -43,7 +43,7 @@ from services.store.timeseries.interval_rows import BindingWords
 from services.store.timeseries.register_checkpoints import NONE, Bare, by_class
 from services.store.timeseries.remake_requests import Request
 
-# rows of which it is worth a look which are later than all that are stored
+# minimum number of rows for which it is worth finding those later than all stored ones
 _MANY = 1_000
 
 
@@ -81,7 +81,7 @@ class Piece:
 
 @dataclass(slots=True)
 class Remade:
-    """Recalculated rows: for each device the rows from its own interval on."""
+    """Recalculated rows: of each device from its own interval on."""
 
     pieces: list[Piece] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Remade:
         return Remade([p.only(devices) for p in self.pieces], self.events)
 
     def shortened(self, to_us: Mapping[int, int]) -> Remade:
-        """Return it with other ends for some devices."""
+        """Return the rows with other ends for some devices."""
         return Remade([p.shortened(to_us) for p in self.pieces], self.events)
 
     def within(self, from_us: int, to_us: int) -> Remade:
@@ -140,11 +140,10 @@ def remake(
     """
     Return derived rows recalculated from stored readings, from each device's own time on.
 
-    `scratch`: state of the fleet's size, without state of these devices.
-    `from_us`: fleet index to the time from which readings changed; FROM_START for all.
-    `until_us`: end of the readings used, on the grid; none for other devices.
-    `whole`: devices whose rows are all recalculated, span by span.
-    `bare`: registers without stored marks, which are not looked up.
+    `scratch`: metering state of the fleet's size, without state of these devices. `from_us`: fleet
+    index to the time from which readings changed; FROM_START for all. `until_us`: end of the
+    readings used, on the grid; none for other devices. `whole`: devices whose rows are all
+    recalculated, span by span. `bare`: registers without stored marks, which are not looked up.
     """
     out = Remade()
     until = dict(until_us or {})
@@ -190,7 +189,7 @@ def _first_registers(
 
 
 def _keep_only(metered: Metered, rows: IntervalRows, devices: set[int]) -> None:
-    """Remove the ends of devices that are metered again."""
+    """Remove the ends of spans of devices that are metered again."""
     metered.rows = rows
     index = np.array(sorted(devices), dtype=np.int32)
     metered.ends = [(q, e.of(index)) for q, e in metered.ends]
@@ -225,11 +224,11 @@ def _begin(
     limited = {d: us for d, us in from_us.items() if us > FROM_START}
     replaced = {d: floor(us - POWER_GAP_US) for d, us in limited.items()}
     for mark in marks.last(cursor, plan.fleet, read_before=limited, bare=bare):
-        # rows that hold a catch-up over the mark's standstill may lose it
+        # rows with a catch-up over the mark's standstill may lose it
         still = max(mark.changed_us, limited[mark.device] - SPREAD_US)
         replaced[mark.device] = min(replaced[mark.device], floor(min(mark.since_us, still)))
     for device, us in marks.departed(cursor, plan.fleet, limited, bare).items():
-        # a fall, a return or a settlement after the change reaches as far back
+        # a fall, return or settlement of the register after the change affects rows this far back
         replaced[device] = min(replaced[device], floor(us - LOOK_BACK_US))
     after = {d: us - POWER_GAP_US - 1 for d, us in replaced.items()}
     for mark in marks.last(cursor, plan.fleet, start_before=replaced, bare=bare):
@@ -240,7 +239,7 @@ def _begin(
 
 
 def _note_shown(cursor: Cursor, plan: Plan, scratch: MeterState, devices: list[int]) -> None:
-    """Record devices with a register that had no readings before."""
+    """Record devices whose register has its first readings."""
     for class_id, members in marks.by_class(plan.fleet, devices).items():
         for column in plan.bounds.columns(class_id):
             register = scratch.registers[column.quantity]
@@ -311,13 +310,13 @@ def write(
     return written
 
 
-# derived rows that a commit holds, about 60 MB of memory
+# maximum derived rows per commit, about 60 MB of memory
 MOST_ROWS = 60_000
-# readings that a span of one device, or of several together, begins with
+# number of readings with which a span begins, of one device or several together
 MOST_READINGS = 60_000
-# time that a catch-up may reach back, and what it takes to see the next readings
+# time that a catch-up may reach back, plus the time to include the next readings
 AHEAD_US = SPREAD_US + 2 * HOUR_US
-# what is archived is not counted before it is read
+# archived readings are not counted before they are read
 _ARCHIVED_US = 8 * 86_400_000_000
 
 
@@ -440,7 +439,7 @@ def _span(fleet: Fleet, device: int, request: Request, ahead: readings.Ahead) ->
     kinds = max(registers(fleet, device), 1)
     until = _ceil(begin + MOST_ROWS // kinds * INTERVAL_US)
     if request.last_us < FAR_US:
-        # rows may agree soon after the last change; the longer they do not, the farther
+        # rows may agree soon after the last change; otherwise the look-ahead grows
         beyond = max(begin - request.last_us, 0)
         until = min(until, _ceil(max(begin, request.last_us) + AHEAD_US + 3 * beyond))
     first = _ceil(ahead.first_us)
@@ -448,7 +447,7 @@ def _span(fleet: Fleet, device: int, request: Request, ahead: readings.Ahead) ->
         until = min(until, _ceil(max(begin, ahead.first_us)) + _ARCHIVED_US)
     elif ahead.number == MOST_READINGS // 4:
         until = min(until, _ceil(ahead.last_us))
-    until = max(until, first)  # a step over a long silence is not cut
+    until = max(until, first)  # a step over a long gap of readings is not divided
     last = until >= ahead.newest_us
     rows = rows_between(fleet, device, begin, min(until, ahead.newest_us))
     return Span(from_us, None if last else until, ahead.newest_us, rows, ahead.number)

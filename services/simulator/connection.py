@@ -31,8 +31,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from ingest.addresses import CA, CERTIFICATE, Tls
 from ingest.errors import ServerError
 from services.identity.principals import PASSWORD
-from services.simulator import Outgoing, SimulatorError
-from services.simulator.sparkplug import EdgeNode
+from services.simulator import EdgeNode, Outgoing, SimulatorError
 
 MOST = 500  # connections at once: each principal needs one of its own
 _READ_BYTES = 65_536

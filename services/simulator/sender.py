@@ -30,9 +30,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from ingest.addresses import Tls
-from services.simulator import Block, Device, Outgoing, Register, SimulatorError
+from services.simulator import Block, Device, EdgeNode, Outgoing, Register, SimulatorError
 from services.simulator.connection import MOST, Connection, Identities, Identity, Outbox
-from services.simulator.sparkplug import EdgeNode
 
 _AT_ONCE = 500
 _POLL_S = 0.05

@@ -11,7 +11,7 @@ from psycopg import Connection, errors
 from ingest.errors import InputError, RegistryError
 from services.store import webhooks
 
-# status of a message that was not for its contact
+# status of an event that was not for this contact
 LEFT = 0
 SEVERITIES = ("critical", "major", "minor")
 
@@ -177,7 +177,7 @@ def verdict(
 
     A message is omitted if its severity is not the contact's, if it neither raises nor clears an
     alarm, if another contact is on duty, or if the alarm is over.  The end of an alarm is sent to
-    those who got its start.
+    those who received its start.
     """
     data: dict[str, Any] = event.data
     step = event.type.rpartition(".")[2]

@@ -23,7 +23,8 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ID_LENGTH = 12
 _TOKEN = re.compile(rf"{PREFIX}_[a-z0-9]{{{_ID_LENGTH}}}_[A-Za-z0-9_-]{{1,100}}")
 _LAST_YEAR = 9000
-# a later time, which nobody may give any more, is the year 10000 in some zone and cannot be read
+# an end in the last year is the year 10000 in some time zone, which cannot be read; no new key may
+# have it
 _COLUMNS = (
     "id, name, role, projects, created, created_by,"
     f" least(expires, timestamptz '{_LAST_YEAR}-01-01 00:00+00'), revoked"
@@ -149,7 +150,7 @@ def _key(row: TupleRow) -> ApiKey:
 
 
 LASTS_S = 12 * 3600
-_SESSIONS_KEPT = "1 day"  # after the end, for audits of sign-ins
+_SESSIONS_KEPT = "1 day"  # time after their end, for audits of sign-ins
 _LIVES = (
     "s.ended IS NULL AND s.until > now() AND k.revoked IS NULL"
     " AND (k.expires IS NULL OR k.expires > now())"

@@ -17,7 +17,7 @@ from services.settings import Settings
 from services.store.postgres.pool import stamp
 from services.vault import Day, Part, Place
 
-# shared by whoever reads or writes old rows, alone for whoever drops them
+# shared lock for reading and writing old rows, exclusive lock for dropping them
 _LOCK = "hashtextextended('tonne archived readings', 0)"
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _PART = (

@@ -102,7 +102,7 @@ def overlay(frames: Sequence[Frame]) -> Frame:
     """
     device = np.concatenate([f.device for f in frames])
     time_us = np.concatenate([f.time_us for f in frames])
-    order = np.lexsort((time_us, device))  # stable: earlier frames come first
+    order = np.lexsort((time_us, device))  # a stable sort: earlier frames come first
     device, time_us = device[order], time_us[order]
     again = np.zeros(len(order), dtype=np.bool_)
     again[1:] = (device[1:] == device[:-1]) & (time_us[1:] == time_us[:-1])
@@ -182,7 +182,8 @@ def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
     for device in whose:
         times = np.sort(frame.time_us[frame.device == device])
         times = times[times <= last.get(ids[device], -FAR_US)]
-        # runs of neighbours: a day is read once, and a lone straggler reads no year
+        # runs of neighbouring rows: each day is read once, and a single late reading does not make
+        # a year be read
         edges = np.flatnonzero(np.diff(times) > _DAY_US) + 1
         spans += [
             ReadingSpan(ids[device], device, int(run[0]), int(run[-1]) + 1)

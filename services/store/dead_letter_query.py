@@ -285,7 +285,8 @@ REASONS = (
 )
 
 
-_NEWEST = 200_000  # letters looked through: a flood must not make the list a scan of all
+# number of newest letters examined, so that a flood does not make the list scan all
+_NEWEST = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +352,7 @@ def claims(conn: Connection) -> list[Claim]:
             continue
         speaker = fleet.devices[fleet.by_id[device]].gateway or device
         if principal == speaker:
-            continue  # the registry was mended since
+            continue  # the registry was corrected since
         claim = Claim(device, principal, speaker, count, first, last)
         newer = result.get((principal, device), replace(claim, messages=0))
         result[principal, device] = replace(
@@ -361,7 +362,10 @@ def claims(conn: Connection) -> list[Claim]:
 
 
 def _refused_as(conn: Connection, reason: str) -> list[TupleRow]:
-    """Return principal, topic, count, first, last and newest letter of a reason, newest first."""
+    """
+    Return the topics with letters of a reason, newest first: principal, topic, count, first and
+    last time of receipt, newest letter.
+    """
     return conn.execute(
         "SELECT principal, topic, count(*), min(received), max(received), max(id) FROM ("
         " SELECT principal, topic, received, id FROM dead_letter WHERE reason = %s"

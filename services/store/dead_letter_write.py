@@ -27,11 +27,12 @@ from services.store.postgres.pool import stamp
 if TYPE_CHECKING:
     from ingest.decode import Rejected
 
-# of one principal, kept in a day: its messages and what is said of them
+# daily quota of a principal for messages and their descriptions [bytes]
 DAY_BYTES = 20_000_000
-# all principals together have the room of so many
+# quota of all principals together, as a multiple of one
 PRINCIPALS = 100
-# stands for all of them, where that is used up: then one row a principal would be without end
+# row of all principals together once their quota is used up, since rows per principal would have no
+# limit
 ALL = "*"
 _ROW_BYTES = 300
 _BEGINNING = 1_000
@@ -185,7 +186,7 @@ def _newest_days(
     keys: Sequence[tuple[str, date]], added: Mapping[tuple[str, date], int]
 ) -> tuple[list[str], list[date], list[int]]:
     """Return the newest day of each principal with its bytes, as three lists."""
-    last = dict(keys)  # ascending, so the newest day stays
+    last = dict(keys)  # rows are ascending, so the newest day remains
     pairs = list(last.items())
     return list(last), list(last.values()), [added[pair] for pair in pairs]
 

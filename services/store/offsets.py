@@ -55,7 +55,7 @@ def grow(connection: Connection, seen: Source) -> int:
 
 
 def _fill(connection: Connection, source: Source) -> None:
-    """Create a row per partition for locking; existing ones count a visit."""
+    """Create a row per partition for locking; for existing rows count a visit (`visit`)."""
     connection.execute(
         'INSERT INTO stream_offset (topic, partition, "offset")'
         " SELECT %s, p, 0 FROM generate_series(0, %s - 1) AS p ORDER BY p"

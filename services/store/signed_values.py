@@ -29,9 +29,9 @@ _COLUMNS = (
     "payload, sha256"
 )
 
-# of a day, from either end: one that does not verify must not hide the next
+# per day, the first and last few: an invalid value must not hide the next one
 _FEW = 8
-# a signed batch is its message
+# the data of a signed batch are its message
 _DATA = (
     "CASE WHEN v.data = '' THEN replace(encode(v.payload, 'base64'), E'\\n', '') ELSE v.data END"
 )
@@ -153,7 +153,7 @@ def candidates(
     """
     if not days:
         return []
-    # by the index, a day's ends at a time: a gateway may sign each minute
+    # uses the index for each day's first and last values, as a gateway may sign each minute
     kind = "device_id = d.name AND (method LIKE 'COSE%%') = k.cose"
     of_day = (
         f"SELECT id, time FROM signed_value WHERE {kind} AND time >= e.begin AND time < e.until"

@@ -153,7 +153,7 @@ def by_id(conn: Connection, id_: str) -> Webhook:
 
 def end(conn: Connection, id_: str, reason: str) -> None:
     """End a webhook permanently: pending events are no longer sent."""
-    # one statement: a sender's threads share a connection
+    # one statement, since a sender's threads share a connection
     conn.execute(
         "WITH over AS (UPDATE webhook SET ended = now(), reason = %(r)s"
         "  WHERE id = %(w)s AND ended IS NULL)"
@@ -214,7 +214,7 @@ def replay(
     Raises InputError if the webhook has ended, or a named event was deleted or does not match it.
     """
     with conn.transaction():
-        # what removes old events holds it alone: by then they are gone, or stay
+        # the deletion of old events locks exclusively: events are either gone by now, or stay
         conn.execute("SELECT pg_advisory_xact_lock_shared(2291, 2)")
         if by_id(conn, id_).ended is not None:
             raise InputError(f"webhook {id_!r} was removed; add a new one and replay events to it")

@@ -1,12 +1,13 @@
 """
-`tonne worker`: from Kafka to TimescaleDB with Faust; here step 2, Kafka records to frames. No I/O.
+`tonne worker`: from Kafka to TimescaleDB with Faust; here step 2, Kafka records to frames, without
+input or output.
 
 Bridges that share a subscription each get only part of a node's messages, so they pass Sparkplug
 messages on undecoded.  All records of a node are in one partition, whose worker decodes them with
 the session state from the database.
 
 Unreadable records are written to the dead-letter topic, for observers of Kafka, and then to the
-table `dead_letter`. They may occur twice in the topic: the key has partition and offset.
+table `dead_letter`.  They may occur twice in the topic: the key has partition and offset.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ from services.store.offsets import Position
 
 class Homes:
     """
-    Partition of each device, by fleet index; it is that of the principal.
+    Partition of each device, by fleet index: that of the device's principal.
 
-    A record has devices of its own partition only, unless it is from before the number of
-    partitions changed.
+    A record has devices of its own partition only, unless it is older than a change of the number
+    of partitions.
     """
 
     def __init__(self, homes: Int32, partitions: int) -> None:
@@ -311,7 +312,7 @@ class DeadTopic:
 def _outgoing(record: Spoiled) -> Outgoing:
     whole = len(record.value) <= MAX_RECORD
     return Outgoing(
-        record.value if whole else b"",  # the table has it whole
+        record.value if whole else b"",  # the table has the whole record
         key=f"{record.topic}:{record.partition}:{record.offset}".encode(),
         headers=(
             ("topic", record.topic.encode()),

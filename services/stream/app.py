@@ -31,7 +31,7 @@ from services.environment import TOKEN, KafkaAccess
 from services.intake.kafka_client import Tokens
 from services.stream import Record
 from services.stream.chain import StreamChain
-from services.stream.topic_view import FRESH_MS, AwayError, Sharing
+from services.stream.partitions import FRESH_MS, AwayError, Sharing
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -94,7 +94,7 @@ class Storing:
         self._chain.close()
 
 
-_QUIET = 5  # turns of the loop without another event, until what is there is taken
+_QUIET = 5  # turns of the event loop without a new event before a list is complete
 
 
 async def gathered(stream: Any, maximum: int) -> AsyncIterator[list[Any]]:
@@ -129,7 +129,7 @@ async def gathered(stream: Any, maximum: int) -> AsyncIterator[list[Any]]:
                 events = list(stored)
                 stored.clear()
                 yield events
-                if stored:  # it was on its way while others were stored
+                if stored:  # these events arrived while others were stored
                     came.set()
         if stored:
             yield list(stored)
@@ -157,7 +157,7 @@ _AGAIN_S = 1.0
 
 
 class _SharedAnewError(Exception):
-    """The group reassigned partitions meanwhile."""
+    """The group reassigned its partitions meanwhile."""
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -172,7 +172,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        # Faust passes a number and an assignor of its own
+        # Faust sets a fixed number, and an assignor of its own
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
         consumer._partition_assignment_strategy = [self.sharing]  # noqa: SLF001
         self.sharing.joined_by(self._join_again)
@@ -218,7 +218,7 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
             thread.sharing = sharing
             return thread
 
-        _sharing = 0  # how often partitions were shared among the group
+        _sharing = 0  # number of assignments of partitions in the group
 
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """
@@ -241,7 +241,7 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
             return {}
 
         async def _taken(self, assigned: Mapping[int, Any]) -> Mapping[Any, int]:
-            if not assigned:  # what was ours is another's now
+            if not assigned:  # other workers have the partitions now
                 await take_over({}, 0)
                 return {}
             seen = max(self.topic_partitions(tp.topic) or 0 for tp in assigned.values())
@@ -289,7 +289,7 @@ def build_app(
     `session_s`: time without a heartbeat after which a worker is considered failed. [s]
     `instance`: name kept across restarts: a restart within the session causes no reassignment.
     """
-    data = home / "worker"  # Faust wants a folder, though nothing of ours is in it
+    data = home / "worker"  # Faust requires a folder; tonne stores nothing in it
     data.mkdir(parents=True, exist_ok=True)
     brokers = [f"kafka://{server}" for server in kafka.bootstrap]
     options = _options(data, session_s, instance)
@@ -328,21 +328,22 @@ def _options(data: Path, session_s: float, instance: str | None) -> dict[str, An
         "store": "memory://",
         "topic_allow_declare": False,
         "topic_disable_leader": True,
-        "table_standby_replicas": 0,  # without tables, Kafka's own assignor does
+        "table_standby_replicas": 0,  # without tables Kafka's own assignor is sufficient
         "consumer_auto_offset_reset": "earliest",
-        "consumer_metadata_max_age_ms": FRESH_MS,  # how soon a leader sees new partitions
-        "consumer_group_instance_id": instance,  # an empty name would be one name for all
+        "consumer_metadata_max_age_ms": FRESH_MS,  # time until a leader sees new partitions
+        "consumer_group_instance_id": instance,  # an empty name would be one name for all workers
         "broker_session_timeout": session_s,
-        # a group waits no longer for a member to join again than for a sign of life
+        # the group waits for a rejoin as long as for a heartbeat
         "broker_rebalance_timeout": session_s,
         "broker_heartbeat_interval": session_s / 6,
         "broker_max_poll_interval": 600,
         "broker_commit_interval": 1.0,
-        "stream_buffer_maxsize": RECORDS,  # a worker stores all of it before it lets go
+        # a worker stores all buffered events before it releases partitions
+        "stream_buffer_maxsize": RECORDS,
         "stream_wait_empty": True,
         "processing_guarantee": "at_least_once",
         "agent_supervisor": "mode.CrashingSupervisor",
-        "web_enabled": False,  # our own exporter has the metrics
+        "web_enabled": False,  # tonne's own exporter has the metrics
     }
 
 

@@ -33,7 +33,7 @@ from services.store import offsets
 from services.store.postgres.pool import connect
 from services.stream.app import Storing, build_app
 from services.stream.chain import StreamChain
-from services.stream.topic_view import AwayError, Sharing, TopicView
+from services.stream.partitions import AwayError, Sharing, TopicView
 
 ASK_S = 10.0
 
@@ -177,8 +177,9 @@ class Continuity:
 
 
 EVERY_S = 5.0
-ASK_AGAIN_S = 20.0  # a rebalance takes a few seconds, and a leader's view may be ten old
-OLDER_LEADS_S = 60.0  # the same where an older worker leads, and longer with each time
+# a rebalance takes a few seconds, and a leader's view may be ten seconds old [s]
+ASK_AGAIN_S = 20.0
+OLDER_LEADS_S = 60.0  # the same under an older worker as leader, doubled each time [s]
 TELL_S = 30.0
 KAFKA = "kafka"
 
@@ -257,7 +258,8 @@ class Lag:
         self._metrics.unassigned.set(left_out)
         now_s = asyncio.get_running_loop().time()
         if self._sharing.by_older and now_s - self._asked_s >= self._older_leads_s:
-            # made before an update: no restart of named workers has the group share anew
+            # an assignment by a worker of an older release: a restart of named workers does not
+            # change it
             self._asked_s, self._older_leads_s = now_s, self._older_leads_s * 2
             self._sharing.anew()
         elif left_out and now_s - self._asked_s >= ASK_AGAIN_S:
@@ -270,7 +272,7 @@ class Lag:
     def _lost(self, error: AwayError) -> None:
         pulse, now_s = self._metrics.pulse, asyncio.get_running_loop().time()
         pulse.lost(KAFKA)
-        pulse.beat(PULSE)  # a server that is waited for is not standstill of ours
+        pulse.beat(PULSE)  # waiting for a server is no standstill of this process
         if now_s - self._said_s >= TELL_S:
             self._said_s = now_s
             self._log.warning(

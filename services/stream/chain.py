@@ -55,9 +55,9 @@ from services.stream import (
     swept,
     together,
 )
-from services.stream.own_partitions import OwnPartitions, Version, answer_requests
+from services.stream.partitions import OwnPartitions, Version, answer_requests
 
-# where a partition stands, the next record after a batch, SHA-256 of the batch's last record
+# position of a partition, the next record after a batch, SHA-256 of the batch's last record
 Step = tuple[Position, int, bytes | None]
 
 
@@ -106,7 +106,7 @@ def write(
         return committed
 
     committed = in_parts(batch, commit, partial(store.around, connection))
-    for to, visits in moves:  # only now is it durable
+    for to, visits in moves:  # the batch is durable now
         own.moved(to, visits)
     turn.keep()
     return committed
@@ -122,10 +122,10 @@ def _move(cursor: Cursor, steps: Sequence[Step], theirs: list[int]) -> dict[int,
     return offsets.visit(cursor, topic, theirs) if theirs else {}
 
 
-# so long rows that devices wait for are worked on before the next records
+# time for rows of requests before the next records [s]
 _AT_ONCE_S = 1.0
-# A suspended worker must not hold its partition; a successor that waited so long connects again,
-# which ends the suspended one's sessions (`end_suspended`).
+# a suspended worker must not keep its partition: a successor that waited this long reconnects,
+# which ends the suspended worker's sessions (`end_suspended`)
 LIMITS = (
     f"idle_in_transaction_session_timeout={SUSPENDED_S}s",
     f"lock_timeout={SUSPENDED_S}s",
@@ -210,7 +210,7 @@ class StreamChain:
         self._held = None
         self._version(connection)
         self._deriving.start()
-        self._deriving.settle(_AT_ONCE_S)  # what the worker before left comes before new readings
+        self._deriving.settle(_AT_ONCE_S)  # notes of the previous worker precede new readings
         result = self.positions()
         self._log.info(
             "partitions", topic=self._own.topic, offsets={str(k): v for k, v in result.items()}
@@ -290,7 +290,7 @@ class StreamChain:
         version = self._version(connection)
         position = self._own.positions.get(partition)
         if position is None:
-            return  # it was taken from us while its records waited; its new worker reads them
+            return  # the partition was lost while its records waited; its new worker reads them
         todo = self._own.following.of(position, records)
         if not todo:
             return
@@ -368,7 +368,8 @@ class StreamChain:
         if not self._unsure:
             return
         self._nodes.forget()
-        self._deriving.settle(_AT_ONCE_S)  # then only what others noted waits by device
+        # afterwards only other processes' notes remain as requests
+        self._deriving.settle(_AT_ONCE_S)
         self._agree(self._own.read_again(connection))
         if self._held is not None:
             self._held.store.forget()
@@ -387,7 +388,7 @@ class StreamChain:
         Unless it `waits`, a newer one is prepared while storing continues.
         """
         if self._held is None:
-            # what was prepared from a version before is dropped: others may have written since
+            # a version prepared before is dropped: other processes may have written since
             self._watch.newer(connection, None)
             see(connection)
             return self._take_up(connection, self._newer.now(connection, None))

@@ -44,7 +44,7 @@ from services.stream import (
     refusals,
 )
 from services.stream.chain import LIMITS
-from services.stream.own_partitions import Version
+from services.stream.partitions import Version
 
 _WAIT_MS = 1_000
 
@@ -216,7 +216,7 @@ class Replayer:
         """Store records of a partition, waiting for the database if necessary."""
         for portion in portions(records):
             while not self._tried(partition, portion):
-                pass  # the database was lost, and is back
+                pass  # the database was lost, and is reachable again
             self.done.records += len(portion)
 
     def _tried(self, partition: int, records: Sequence[Record]) -> bool:
@@ -235,7 +235,7 @@ class Replayer:
             version = self._refreshed(connection)
             result = read_records(version.fleet, self._topic, partition, records, turn)
         parcel, letters = joined(result, repeated=True)
-        # a birth before the first record is not known here, and was when they first came
+        # a birth before the replayed records is unknown here; it was known when they first arrived
         parcel.rejected = [r for r in parcel.rejected if r.reason not in MISSING]
         homes = version.homes.all(parcel.frames)
         version.store.forget()

@@ -30,13 +30,14 @@ from services.stream import DeadTopic
 from services.stream.app import GROUP, SESSION_S, Storing
 from services.stream.assembly import Member, Parts, Progress
 from services.stream.chain import StreamChain
-from services.stream.own_partitions import MissingError
+from services.stream.partitions import MissingError
 
 _T = TypeVar("_T")
 IDLE_S = 2.0
-STOP_S = 5.0  # Faust's end waits for Kafka; whoever stops us does not for long
+# maximum waiting time for Kafka at the stop, as service managers wait little longer [s]
+STOP_S = 5.0
+START_S = 700.0  # longer than a busy member may keep the group waiting [s]
 _LEFT = "stopped without leaving the group; the group detects it"
-START_S = 700.0  # longer than a member that is busy may keep the group waiting
 
 
 async def work(

@@ -13,7 +13,7 @@ from mrv.statement.evidence_case import Case
 from mrv.verify import verify
 from services.issuer import pack
 from services.issuer.collect_evidence import plan_of
-from services.issuer.signed_evidence import files as case_files
+from services.issuer.further_evidence import files as case_files
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.load import load_book

@@ -29,7 +29,7 @@ from services.intake.topics import (
     settle,
 )
 from services.logs import get_logger
-from services.stream.topic_view import assigned, topic_state
+from services.stream.partitions import assigned, topic_state
 from tests import commands
 from tests.apache_kafka import APACHE, WHY, options
 from tests.bench.load import Publisher

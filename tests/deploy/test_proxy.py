@@ -8,7 +8,7 @@ import subprocess
 import jsonschema_rs
 import pytest
 
-from services.api import connections, guard
+from services.api import connections, server
 from tests.deploy.files import DEPLOY, PINNED, read, unknown_settings
 from tests.deploy.test_compose import SCHEMA
 
@@ -49,9 +49,9 @@ def test_its_limits_are_within_those_of_the_api():
         return int(re.search(pattern, text)[1])
 
     assert said(r"large_client_header_buffers 4 (\d+)k") * 1024 == connections.LINE_BYTES
-    assert said(r"client_max_body_size (\d+)m") * 2**20 == guard.LARGEST_UPLOAD
+    assert said(r"client_max_body_size (\d+)m") * 2**20 == server.LARGEST_UPLOAD
     assert said(r"client_header_timeout (\d+)s") == connections.HEAD_S
-    assert said(r"client_body_timeout (\d+)s") == guard.BODY_S
+    assert said(r"client_body_timeout (\d+)s") == server.BODY_S
     assert said(r"limit_conn connections (\d+)") <= connections.MOST_OF_ADDRESS
 
 

@@ -16,7 +16,7 @@ from services.environment import KafkaAccess
 from services.intake.kafka_client import run_once
 from services.intake.topics import Topic, administering, apply, dead
 from services.local import is_free
-from services.stream.topic_view import topic_state
+from services.stream.partitions import topic_state
 from tests.apache_kafka import APACHE, WHY
 from tests.bench.load import Publisher
 from tests.faults.killing import report

@@ -13,7 +13,7 @@ from ingest.pipeline import FROM_START, MeterState, meter
 from mrv import environment, factors
 from mrv.environment import KINDS, Values
 from mrv.environment.kinds import day_of
-from services.processing import station_indicators as stations
+from services.processing import flags_and_indicators as stations
 from services.processing.commit import Store
 from services.processing.rebuild import rebuild
 from services.settle import Plan

@@ -175,8 +175,20 @@ def test_a_rated_power_that_is_too_low_is_told_what_it_is():
     shown = {"active_power_w": sun()}
     reading = frame(Fleet(small), "inv-1", GENERATION, generated(), TIMES, shown)
     said = detail(closed(PV, small, [reading]))
-    assert re.search(r"energy_export_kwh rises on \d+ days from .* rated power allows", said)
+    assert re.search(r"energy_export_kwh rises on \d+ days from .* by up to 4.28 kWh an hour", said)
+    assert "rated power allows (0.1 kWh an hour)" in said
     assert "replacements" not in said
+
+
+@pytest.mark.parametrize(("key", "days"), [("installed_us", 8), ("removed_us", 21), ("", 0)])
+def test_what_was_metered_outside_the_time_in_service_is_reported(key, days):
+    """An operator who typed the day of the entry as `installed` would lose a week silently."""
+    at = {key: plant.FROM + days * DAY * INTERVAL_US} if key else {}
+    devices = (replace(PANELS[0], **at),)
+    shown = {"active_power_w": sun()}
+    found = closed(PV, devices, [frame(Fleet(devices), "inv-1", GENERATION, generated(), TIMES,
+                                       shown)])  # fmt: skip
+    assert (f"correct `{key[:-3]}`" in detail(found)) == bool(key)
 
 
 @pytest.mark.parametrize("length", [1, 2, 40])

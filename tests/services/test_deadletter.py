@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from ingest.addresses import close_sockets
 from ingest.decode import Rejected
 from ingest.model import Fleet
-from services.cli.data.payload_text import dump, legible, partial
 from services.cli.local.doctor_checks import quota
+from services.cli.payload_text import dump, legible, partial
 from services.issuer.watcher import Keep, Watcher
 from services.logs import get_logger
 from services.metrics import Metrics

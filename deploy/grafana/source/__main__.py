@@ -16,7 +16,6 @@ from grafana_foundation_sdk.models import dashboard as model
 from deploy.grafana.source import (
     WORDS,
     english,
-    ev,
     fleet,
     languages,
     marked,
@@ -34,7 +33,7 @@ BOARDS = (
     overview.dashboard,
     pv.dashboard,
     works.wind_dashboard,
-    ev.dashboard,
+    pv.ev_dashboard,
     water.air_dashboard,
     water.dashboard,
     works.factories_dashboard,

@@ -33,7 +33,7 @@ from ingest.errors import PayloadError
 from ingest.reading import SIGNED_VALUE, Codec, Reading, Stated
 
 TAG = 18
-FIRST = b"\xd2"  # the tag, as each of them begins
+FIRST = b"\xd2"  # first byte: the tag
 NAME = "cose_sign1"
 CONTENT_TYPE = 'application/cose; cose-type="cose-sign1"'
 EDDSA, ES256 = -8, -7
@@ -219,7 +219,7 @@ def write(
 def _loads(data: bytes) -> Any:
     source = BytesIO(data)
     result = _decoded(lambda: cbor2.CBORDecoder(source, read_size=1).decode())
-    if source.tell() != len(data):  # the library passes over what follows
+    if source.tell() != len(data):  # the library ignores trailing bytes
         _refuse("further bytes follow its end")
     return result
 
@@ -254,7 +254,7 @@ def _refuse(what: str) -> NoReturn:
     raise PayloadError("wrong_shape", f"{NAME}: {what}")
 
 
-# in the order in which they are asked otherwise; plain JSON looks like all JSON
+# in the usual order of trial; plain JSON is last, as it accepts any JSON
 _INSIDE: tuple[Codec, ...] = (
     senml_cbor.CODEC,
     senml_json.CODEC,
@@ -276,7 +276,7 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     batch = read(payload)
     result = readings(batch, received_us)
     kept = ((SIGNED_VALUE, batch.note(result[-1].ts)),)
-    # with the last id, so that a receipt vouches for nothing beside the readings
+    # with the last id, so that the receipt confirms only the readings
     return (*result, Stated(result[-1].ts, {}, result[-1].id, (), kept))
 
 

@@ -5,11 +5,9 @@ Codec of JSON objects and arrays: `{"ts": ..., "id": ..., "values": {channel: nu
 optional, returned in the receipt.  A value that is not a number (a numeric string) is rejected;
 the other numbers are kept.
 
-Fast decoding of plain messages with known names: their numbers in order, without a dictionary each.
-
-The devices of a model send the same names again and again.  A decoder that expects exactly these
-names takes half the time.  A message that it does not accept is read by `decode`, with the same
-result.
+Plain messages with known names are decoded faster: the devices of a model always send the same
+names, and a decoder that expects exactly these takes half the time.  Any other message is read by
+`decode`, with the same result.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ import msgspec
 from ingest.errors import PayloadError, describe_fault
 from ingest.reading import JSON, Codec, Reading, Stated, timeless
 
-_FRAME = re.compile(rb"\s*\[\s*\d+\s*,")  # a numbered frame holds no readings of ours
+_FRAME = re.compile(rb"\s*\[\s*\d+\s*,")  # a numbered frame is no message of this form
 _BRACE = ord("{")
 _MAX_WHOLE = 2**1023
 
@@ -44,7 +42,7 @@ _loose_decoder = msgspec.json.Decoder(_Loose | list[_Loose])
 
 def decode(payload: bytes) -> Sequence[Reading]:
     """
-    Return the readings of one payload, in order; only values that are no numbers are refused.
+    Return the readings of one payload, in order; values that are not numbers are refused singly.
 
     Raises PayloadError with reason `empty_payload`, `invalid_utf8`, `malformed_json`, `not_finite`,
     `time_missing` or `wrong_shape`.
@@ -69,8 +67,9 @@ def _text(payload: bytes) -> str:
 
 def _salvage(payload: bytes, error: PayloadError) -> list[Stated]:
     """
-    Return the readings without values that are no numbers; raise the error if it has another
-    cause.
+    Return the readings, without the values that are not numbers.
+
+    Raises `error` if such values are not its cause.
     """
     if error.reason != "not_a_number":
         raise error
@@ -96,7 +95,7 @@ def _numbers(loose: _Loose) -> Stated:
 
 
 def _explain(payload: bytes, error: str) -> PayloadError:
-    """Return the most helpful reason of an error, determined only after a failure."""
+    """Return the error of a payload that could not be decoded, with its reason."""
     if not payload:
         return PayloadError("empty_payload", "json: 0 bytes; send {'ts': .., 'values': {..}}")
     text = _text(payload)
@@ -138,9 +137,9 @@ CODEC = Codec(
 )
 
 
-# what a decoder raises for a payload of another shape
+# exceptions of a decoder for a payload of another shape
 DIFFERS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-# different sets of names, and names of one: an endless supply of them must not fill the memory
+# maximum number of name sets, and of names in one, to limit memory
 _MOST, _MOST_NAMES = 256, 64
 
 numbers = msgspec.structs.astuple

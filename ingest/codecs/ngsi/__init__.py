@@ -102,14 +102,14 @@ def _attribute(name: str, attribute: Any) -> _Attribute:
     code = attribute.get("unitCode")
     if code is None and isinstance(attribute.get("metadata"), dict):
         code = _plain(attribute["metadata"].get("unitCode"))
-    # whatever it is, it is not the profile's unit unless we know so
+    # an unknown code is kept: it is not assumed to be the profile's unit
     unit = None if code is None else _UNITS.get(str(code), str(code))
     value, at = attribute.get("value"), attribute.get("observedAt")
     return _Attribute(name, _number(value), unit, at if isinstance(at, str) else None)
 
 
 def _instance(attributes: list[Any]) -> Any:
-    """Return the default of several instances, which has no `datasetId`."""
+    """Return the default instance of an attribute: the one without `datasetId`."""
     plain = [
         attribute
         for attribute in attributes

@@ -52,8 +52,8 @@ def decode(payload: bytes) -> Sequence[Stated]:
     """
     Return the readings of one call, one per time.
 
-    Signed samples are stored as evidence, without a number.  Values that are no numbers are refused
-    individually.
+    Signed samples are stored as evidence, without a number.  Values that are not numbers are
+    refused singly.
 
     Raises PayloadError with a reason of `ingest.formats.ocpp`.
     """

@@ -3,11 +3,9 @@ Codec of SenML in CBOR, RFC 8428 section 6: an array of maps with integer labels
 
 Labels of later extensions may be text; those ending in "_" must be understood.
 
-Fast decoding of SenML CBOR packs by a layout learned from earlier packs of the same sender.
-
-Floats have a fixed width in CBOR, so packs of a sender differ only at the positions of numbers.
-Once a layout has occurred a few times, numbers are unpacked at these positions if all other bytes
-are equal; anything else is decoded normally.
+Packs of a known layout are decoded faster.  Floats have a fixed width in CBOR, so packs of a sender
+differ only at the positions of numbers.  Once a layout has occurred a few times, the numbers are
+unpacked at these positions if all other bytes are equal; other packs are decoded normally.
 """
 
 from __future__ import annotations
@@ -81,7 +79,7 @@ def learn(payload: bytes, row: Row) -> None:
         _seen.clear()
         _known.clear()
     _seen[sender] = times + 1
-    if times < _SEEN_BEFORE or times & (times - 1):  # at 4, 8, 16: an odd pack costs ever less
+    if times < _SEEN_BEFORE or times & (times - 1):  # at 4, 8, 16: rarer for irregular packs
         return
     places = _places(payload)
     if places is None or len(places) != len(row.numbers) + 1:
@@ -197,7 +195,7 @@ def _plain(items: list[Any]) -> Row | None:
         first = items[0]
         base, seconds, unit = first.get(_BN, ""), first[_BT], first.get(_BU, "")
         units: list[str | None] = [None] * len(items)
-        if entries > 2 * len(items) + len(first) - 2:  # more than a name and a value in some
+        if entries > 2 * len(items) + len(first) - 2:  # a record has more fields
             units = _units(items)
         entries -= (_BN in first) + (_BU in first) + 1 + len(items) - units.count(None)
     except (KeyError, IndexError, TypeError, AttributeError):
@@ -259,7 +257,7 @@ def _unknown(i: int, label: Any) -> None:
 
 
 def _number(value: Any) -> Number:
-    """Return a float, or the name of a wrong type, which `resolve` rejects."""
+    """Return a float; for another type its name, which `resolve` rejects."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return f"a {type(value).__name__}"
     if isinstance(value, int) and abs(value) >= _MAX_NUMBER:

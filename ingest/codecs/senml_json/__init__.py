@@ -19,7 +19,7 @@ class _Known(Record, gc=False, forbid_unknown_fields=True):
 
 
 _START = re.compile(rb'\s*\[\s*\{\s*"(?:bn|bt|bu|bv|bs|bver|n|u|v|vs|vb|vd|s|t|ut)"\s*:')
-# how most packs begin, recognised without the pattern
+# begin of most packs, recognised without the pattern
 PACK = (b'[{"bn":', b'[{"bt":', b'[{"n":')
 _known_decoder = msgspec.json.Decoder(list[_Known])
 _decoder = msgspec.json.Decoder(list[Record])
@@ -30,7 +30,7 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
     Return the readings of one pack, one per time.
 
-    `received_us`: when it was received, which relative times count from. [us UTC]
+    `received_us`: time of receipt, to which relative times refer. [us UTC]
     Raises PayloadError with reason `malformed_json`, `wrong_shape`, `label_unknown`, or one of
     `ingest.formats.senml.resolve`.
     """

@@ -10,8 +10,7 @@ from functools import cache
 from mrv import calendar
 from mrv.report.words import LANGUAGES, Numbers, names, percent_sign
 from mrv.texts import dates, filled, form
-from services.api.negotiation import language
-from services.api.problems import ProblemError
+from services.api.answers import ProblemError, language
 
 # as people write a unit of the classes
 _UNITS = (

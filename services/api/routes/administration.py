@@ -1,5 +1,6 @@
 """
-Identity of the caller, keys and their use, health, webhooks with their deliveries, and alarms.
+Identity of the caller, keys and their use, health, webhooks with their deliveries, alarms, and
+rejected messages.
 
 Operators acknowledge alarms of visible projects, and comment on them.
 """
@@ -17,15 +18,15 @@ from starlette.responses import Response
 
 from services import webhook_post
 from services.api import schemas as shapes
+from services.api.answers import ProblemError
 from services.api.file_cache import Cursor, Limit, current, page
-from services.api.problems import ProblemError
 from services.api.request_context import Admin, Ask, Asked, Operator, Reader
 from services.api.routes.writes import WRITE
 from services.store import api_keys
 from services.store import webhooks as store
 from services.store.postgres import migrate
 from services.store.registry import signing_keys as enrolled
-from services.store.views import alarms
+from services.store.views import alarms, listing
 
 router = APIRouter(tags=["access"])
 KeyId = Annotated[str, Path(pattern="^[a-z0-9]{12}$")]
@@ -323,3 +324,29 @@ def comment(ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark) -> Response
 
 def _unknown(alarm: int) -> ProblemError:
     return ProblemError(404, f"there is no alarm {alarm} that you may see")
+
+
+letters_router = APIRouter(tags=["dead letters"])
+
+
+@letters_router.get("/deadletters", response_model=shapes.pages(shapes.Letter))
+def letters(
+    ask: Reader,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    reason: Annotated[str | None, Query(max_length=64, pattern="^[a-z_0-9]+$")] = None,
+    device: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
+) -> Response:
+    """
+    List rejected messages, newest first, without their bytes.
+
+    `device` also matches unregistered devices: by principal, or by a part of the topic.
+    """
+    with ask.reading() as conn:
+        of: tuple[object, ...] = ("letters", ask.who.id, reason)
+        if device is not None:  # marks of before there was a choice of device go on
+            of = (*of, device)
+        after = ask.api.cursors.read(of, cursor)
+        before = None if after is None else int(after[0])
+        rows = listing.letters(conn, ask.who.projects, before, limit + 1, reason, device)
+        return page(ask, of, limit, rows, lambda row: [row["id"]])

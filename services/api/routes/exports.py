@@ -16,9 +16,8 @@ from mrv.exports.entered import Authority
 from mrv.report import Format, make
 from mrv.report.words import Words
 from services.api import schemas as shapes
+from services.api.answers import ACCEPTED_FILE, DONE, Preferred, ProblemError, file_job_of, job_of
 from services.api.file_cache import current
-from services.api.negotiation import ACCEPTED_FILE, DONE, Preferred, file_job_of, job_of
-from services.api.problems import ProblemError
 from services.api.reports import Lang, later, may_wait, send_pack, send_report, spoken_language
 from services.api.request_context import Ask, Asked, Reader, WholeReader
 from services.api.routes.registry import unknown

@@ -15,8 +15,7 @@ from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
 from mrv.signatures.merkle_tree import consistency_proof, inclusion_proof, root_hash
 from services.api import schemas as shapes
-from services.api.negotiation import ACCEPTED_STEP
-from services.api.problems import ProblemError
+from services.api.answers import ACCEPTED_STEP, ProblemError
 from services.api.request_context import Ask, Operator
 from services.api.routes.registry import unknown
 from services.api.routes.statements import conditional

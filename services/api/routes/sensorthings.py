@@ -20,10 +20,10 @@ from starlette.responses import PlainTextResponse, Response
 from ingest import classes
 from ingest.errors import InputError
 from services.api import odata
+from services.api.answers import ProblemError
 from services.api.file_cache import current
-from services.api.problems import ProblemError
 from services.api.request_context import Ask, Asked
-from services.store.views.sensorthings import SETS, Navigation, Reader, kind_of
+from services.store.views.listing import SETS, Navigation, Reader, kind_of
 
 router = APIRouter(tags=["sensorthings"])
 ROOT = "/v1/sensorthings/v1.1"

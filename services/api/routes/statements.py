@@ -14,10 +14,16 @@ from starlette.responses import Response
 from mrv.calendar import utc_text
 from mrv.report import MEDIA_TYPES
 from services.api import schemas as shapes
+from services.api.answers import (
+    ACCEPTED_FILE,
+    STATEMENT_FORMS,
+    VC,
+    Preferred,
+    ProblemError,
+    media_type,
+)
 from services.api.file_cache import Cursor, Limit, has_already, page
-from services.api.negotiation import ACCEPTED_FILE, STATEMENT_FORMS, VC, Preferred, media_type
 from services.api.principals import Principal, refuse
-from services.api.problems import ProblemError
 from services.api.reports import Lang, report
 from services.api.request_context import READERS, Ask, Asked, Reader
 from services.api.routes.registry import unknown

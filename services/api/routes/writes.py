@@ -22,10 +22,9 @@ from mrv.signatures import canonical
 from mrv.statement.conditions import check_reason
 from mrv.statement.findings import SIGNED_BY
 from services.api import schemas as shapes
+from services.api.answers import ACCEPTED_STEP, Preferred, ProblemError
 from services.api.file_cache import Cursor, Limit, current, page, span_us
-from services.api.negotiation import ACCEPTED_STEP, Preferred
 from services.api.principals import refuse
-from services.api.problems import ProblemError
 from services.api.request_context import Ask, Operator, Party, Reader, Verifier
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, conditional, own, owned, visible

@@ -38,12 +38,12 @@ from services.registry.files import read_files
 FINDINGS, TESTS = Path("docs/findings.tsv"), Path("tests")
 RETURNED = Path("services/issuer/returned.toml")
 NEITHER = "neither"
-# how the page says each verdict of the table
+# verdict in the table -> word on the page
 _VERDICTS = {"prevented": "prevented", "shown": "reported", NEITHER: "not detected"}
 _CERTAINTY = {
     "R": "original", "T": "transcription", "r": "secondary source", "M": "not compared",
 }  # fmt: skip
-# a page of the threat model, whose links to tests are refreshed
+# page of the threat model, whose links to tests are updated
 THREATS = Path("docs/threat-model.md")
 _TEST_LINK = re.compile(r"\[[^\]]*\]\(\.\./(tests/[\w/]+\.py)(#\w+)?\)")
 _ADDRESS = re.compile(r"(?:cdm\.unfccc\.int)?(/(?:IRCheck|CCheck|Projects|reviews)/[^\s|,;)]+)")
@@ -72,7 +72,7 @@ def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
     taken = {(_key(row["address"]), test) for row in rows for test in row["tests"]}
     for row in rows:
         key = _key(row["address"])
-        # a test of this very fault says more than one of the mechanism behind it
+        # a test of this fault precedes one of the mechanism behind it
         row["tests"] = tried.get((key, row["issue"])) or row["tests"]
         if not row["tests"]:
             names = dict.fromkeys(named.get(key, ()))
@@ -288,7 +288,7 @@ def write_conformity() -> None:
         THREATS.write_text(refreshed(THREATS.read_text("utf-8")), encoding="utf-8")
 
 
-# parameters of a device of which the most in a day is asked for
+# parameters of a device for which the maximum per day is calculated
 _LIQUID = {"density_kg_per_m3": 540}
 
 

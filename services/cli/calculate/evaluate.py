@@ -275,7 +275,7 @@ def _all() -> Iterator[tuple[str, Methodology | Tool]]:
         yield "factor", tool
 
 
-# Nine of ten years reach the mean less so many standard deviations.
+# nine of ten years exceed the mean minus this many standard deviations
 _P90 = Fraction("1.2816")
 _BELOW_ZERO = "the project would emit more than its baseline"
 

@@ -112,7 +112,7 @@ def _number_text(value: Fraction) -> str:
     return "0.0" if text == "-0.0" else text
 
 
-# an input's word in the kind of a factor
+# key of an input within the kind of a factor
 _NAMED = re.compile(r"\{\w+\}")
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -255,7 +255,7 @@ def _number(spec: ParameterSpec) -> dict[str, Any]:
         factor = factors.load().select(*spec.factor)
         schema |= {"default": _plain(factor.text), "default_factor": _factor(factor)}
     if spec.published == factors.GRID:
-        schema["of_country"] = True  # the factor of the project's country
+        schema["of_country"] = True  # the grid factor of the project's country
     elif spec.published:
         schema["published"] = [*map(_factor, _begin_with(spec.published))]
     return schema
@@ -286,7 +286,7 @@ def _is_used(
 
 
 def _begin_with(*kinds: str) -> list[Factor]:
-    book = factors.load().within(None)  # what each country has of its own is not listed
+    book = factors.load().within(None)  # factors of single countries are not listed
     return [factor for factor in book if factor.kind.startswith(kinds)]
 
 

@@ -35,7 +35,7 @@ _COUNTRY = (
     " --kind grid.de` shows those of Germany. [another-city.md](../another-city.md) explains how to"
     " add the factors of another country."
 )
-# a factor's `direction`, as the page states it
+# a factor's `direction` -> words on the page
 _APPLIED_TO = {"avoided": "baseline emissions", "consumed": "project emissions", "either": "both"}
 _FOR = (
     "Applied to: the emissions for which the value is conservative. In a project's file and a"
@@ -48,7 +48,7 @@ _FOR = (
     " as an official combined margin, is listed in its statement as a project value."
 )
 _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
-# symbol and unit to our names, and to the methodologies that have it
+# symbol and unit -> names in tonne, and the methodologies that use it
 _Rows = dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]]
 _NOTE = "Written by `make pages`."
 _LEGEND = (

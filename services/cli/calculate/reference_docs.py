@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from ingest.addresses import Tls
 from mrv.documents import verification
 from mrv.signatures.canonical import legible
-from services.api.guard import Measures
+from services.api.server import Measures
 from services.edge.metrics import COUNTERS, GAUGES
 from services.intake.broker_queue import BrokerQueue, Room
 from services.issuer.watcher import Looked
@@ -185,7 +185,7 @@ def metrics_rows() -> dict[str, list[Row]]:
 
 
 def _metric_rows(registry: CollectorRegistry) -> list[Row]:
-    # labels stand in the collector until a first value has them
+    # the collector has labels only before the first value
     labels: dict[str, tuple[str, ...]] = {}
     for collector in registry._collector_to_names:  # noqa: SLF001
         for family in collector.collect():

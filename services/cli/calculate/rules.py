@@ -120,7 +120,7 @@ def _document(row: Rule, language: str) -> dict[str, Any]:
 
 PAGE, FOLDER = Path("docs/rules.md"), Path("docs/rules")
 _BEGIN = "<!-- rules: begin, `make pages` -->"
-# title of each page, and the groups that stand on it; a group may be parted by stages
+# title of each page, and the groups on it; a group may be divided by stages
 _TITLES = {
     "metering": "Rules of meters",
     "services": "Rules of services and consumption",
@@ -164,7 +164,7 @@ def _always(method: Methodology) -> bool:
     return True
 
 
-# by what a row asks for, and by a rule that asks for more than its row says
+# requirement in a rule's row -> whether a methodology meets it; then rules that require more
 _ASKED: Mapping[str, Callable[[Methodology], bool]] = {
     "baseline_meter": lambda m: bool(_roles(m, "baseline")),
     "common_meter": _metered,

@@ -27,13 +27,13 @@ from services.cli.output import Exit, masked
 from services.local.grafana import grafana_home
 from services.settings import Settings
 
-# project, first local day, first local day after
+# project, first local day, day after the last one
 REAL = ("nrel-pv", "2022-01-02", "2022-01-07")
-SIMULATED = ("nck-pv", "cat-ba-ebus")  # of the month that ends the day before yesterday
-_REFUSAL = 3  # lines
+SIMULATED = ("nck-pv", "cat-ba-ebus")  # statements of the month that ends the day before yesterday
+_REFUSAL = 3  # number of printed lines of a refusal
 DUTY = timedelta(weeks=52)
 KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
-# whose the keys are, and what they may sign
+# holders of the keys, and their permissions
 BOUNDS = {
     "operator": (
         *("--organisation", "Demo Energy JSC"),
@@ -42,7 +42,8 @@ BOUNDS = {
     "verifier": ("--organisation", "Demo Verification Ltd", "--accreditation", "DEMO-1"),
 }
 OPINION = ("--opinion", "unqualified", "--assurance", "reasonable")
-# what the verifier writes into the template; no reason: it is refused where a finding is open
+# the verifier's entries in the template; without a justification, which is refused while a finding
+# is open
 WORDS = {
     "means": "demonstration: readings computed again, certificates and documents compared",
     "opinion": "demonstration: what is stated agrees with the readings and the documents",
@@ -50,8 +51,7 @@ WORDS = {
 }
 RING = "keys.json"
 _ADDRESS = re.compile(r"  public_url: .*\n?")
-# What a statement of version 0.1.0 lacks: it was verified without a written reason, and
-# no day had to be sealed before.
+# what a statement of version 0.1.0 lacks: a written justification, and seals of its days
 OF_0_1_0 = ("--accept", "unmet-conditions", "--accept", "unsealed-days")
 
 
@@ -63,7 +63,7 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     A statement issued by an earlier run is kept and verified again.
     """
     ensure_keys(stage)
-    stage.quiet = project != REAL[0]  # the others go the same way
+    stage.quiet = project != REAL[0]  # all other projects take the same steps
     click.secho(f"{project}, {first} to {end}", fg="green")
     listed = stage.json("statement", "list", visible=False)
     issued = [s["statement"] for s in listed if (s["project"], s["state"]) == (project, "issued")]
@@ -86,7 +86,7 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     stage.tonne(
         "statement", "status-list", project, "--key", KEYS["operator"], "--out", str(status)
     )
-    # the ring keeps the lists of all projects so far: it alone is enough to verify by
+    # the ring keeps the status lists of all earlier projects, so that it alone is sufficient
     lists = [
         word
         for path in sorted(stage.packs.glob("status-*.json"))
@@ -111,7 +111,7 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
 
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
     """Return the id of a period's statement after it was signed, verified and issued."""
-    # the sealer of `tonne run` would come to it within the hour
+    # `tonne run` would seal within the hour
     brief(stage.tonne("log", "seal", "--project", project, "--to", end))
     closed = stage.json("period", "close", project, "--from", first, "--to", end)
     name: str = closed["statement"]

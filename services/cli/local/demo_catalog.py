@@ -33,7 +33,7 @@ from services.simulator.fleet import read_fleet
 from services.simulator.flow import truth
 
 CADENCE_S, SEED = 900, 1
-REPLAY = "replay.yaml"  # what was recorded stays when it was recorded
+REPLAY = "replay.yaml"  # recordings keep their dates
 ZONE = "Asia/Ho_Chi_Minh"
 _US_PER_S = 1_000_000
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -71,7 +71,7 @@ class Supply(NamedTuple):
     digits: int
 
 
-# by role; what other roles count rests on calibrated meters alone, and no rule asks for more
+# by role; for other roles no rule requires an invoice beside a calibrated meter
 SUPPLIES = {
     "fuel": Supply("Example Fuel Trading", "diesel delivered, by the level of the tank at both"
                    " ends of the month", "fuel_total_l", "flow", "L", 2),
@@ -82,7 +82,7 @@ SUPPLIES = {
     "equipment": Supply("Example Lighting Service", "burning hours of the street lamps",
                         "operating_h", "operating_time", "h", 0),
 }  # fmt: skip
-_METHODS = {"equipment": "ams-ii-c"}  # of which alone a role's meters are invoiced
+_METHODS = {"equipment": "ams-ii-c"}  # roles with invoices under one methodology only
 
 _DOCUMENT = re.compile(
     r"(\{document: \"?(?P<title>[^\"{}]*?)\"?, by: (?P<by>[^{}]*?),"
@@ -212,7 +212,7 @@ def _invoiced(
     names = {device for _, device, _ in wanted}
     fleet = [device for device in read_fleet(city, CADENCE_S) if device.id in names]
     begin_us, end_us = period_us(month.first, month.end, ZONE)
-    # with the reading that ends the month
+    # including the reading that ends the month
     true = truth(fleet, begin_us, end_us - begin_us + CADENCE_S * _US_PER_S, SEED)
     for project, device, supply in wanted:
         rise = Decimal(true[device].registers[supply.register].rise)

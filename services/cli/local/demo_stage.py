@@ -121,7 +121,7 @@ def _as_tonne(words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     except SystemExit as ended:
         code = ended.code or 0
     finally:
-        if sys.exc_info()[0] is not None:  # the end below would hide it
+        if sys.exc_info()[0] is not None:  # `os._exit` below would hide the error
             traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -154,7 +154,7 @@ def _has_logged(log: Path, event: str) -> bool:
             if json.loads(line)["event"] == event:
                 return True
         except (ValueError, KeyError, TypeError):
-            continue  # a line that is still being written, or no log line
+            continue  # an unfinished line, or none of the log's form
     return False
 
 
@@ -170,7 +170,7 @@ class Stage:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.packs = home / "demo"
-        self.quiet = False  # commands run without being shown
+        self.quiet = False  # commands run without being printed
         self.listening: dict[str, str] = {}
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
@@ -241,7 +241,7 @@ class Stage:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait()  # what it has begun to store it stores, however slow the machine is
+            process.wait()  # it stores what it has begun, however slow the machine
 
 
 def brief(text: str, lines: int = 1) -> None:
@@ -250,7 +250,7 @@ def brief(text: str, lines: int = 1) -> None:
         click.echo(f"  {line.strip()}")
 
 
-# energy alone: an account of all projects takes as long as the messages of some days
+# energy only: a sum over all accounts takes as long as the messages of some days
 _SUM = "SELECT coalesce(sum(value), 0) FROM interval_quantity WHERE quantity = 'energy_export'"
 _LAST = "SELECT max(start) FROM interval_quantity WHERE start >= %s AND start < %s"
 _DAY_S = 86_400
@@ -258,18 +258,18 @@ CATALOG = shipped("catalog/haiphong")
 RECORDING = shipped("data/nrel_rsf2_inverter_15min.csv")
 REPLAYED = "nrel-rsf2-inv2"
 FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
-# when the recording, its noon moved to Hai Phong's, begins and ends
+# start and end of the recording, with its noon shifted to that of Hai Phong
 REPLAY_SPAN = ("2022-01-01T22:00:00+07:00", "2022-01-06T22:00:00+07:00")
-# the simulated days end yesterday; a day is sealed 24 hours after its end, so that the last of
-# them is not in the statements yet
+# the simulated days end yesterday; a day is sealed 24 hours after its end, so the last one is not
+# in the statements yet
 DAYS = 31
-# what breaks, and how many days before today: a charger whose buses are charged elsewhere, and a
-# chiller of which nothing is heard any more
+# faulty devices, and how many days ago the fault began: a charger whose buses charge elsewhere, and
+# a chiller that stops sending
 STUCK, SILENT = ("hp-charger-3", 9), ("hp-chiller-2", 2)
-# a register that comes back later would stand for every interval between: rows in millions
+# a register that returns later would give millions of interval rows
 _LONGEST_STEP = timedelta(days=7)
 _LOOK_S = 5.0
-# the machine may be slow: a batch of ten thousand messages is one commit, and then come receipts
+# time for a slow machine: a batch of ten thousand messages is one commit, followed by receipts
 _SILENT_MIN = 15
 
 
@@ -277,7 +277,7 @@ class Fleet(NamedTuple):
     """The demo's catalog with shifted dates, and its devices."""
 
     registry: Path
-    month: Month  # that the statements are of
+    month: Month  # month of the statements
 
     @property
     def today(self) -> date:
@@ -418,7 +418,8 @@ def send_one(
                     break
                 looked = time.monotonic()
                 show()
-                pause_s = max(0.5, 9 * (time.monotonic() - looked))  # a tenth of the time at most
+                # the query takes a tenth of the time at most
+                pause_s = max(0.5, 9 * (time.monotonic() - looked))
                 if pipeline.poll() is not None:
                     sending.terminate()
                     raise ServerError(f"tonne run stopped; see {stage.packs / 'run.log'}")

@@ -118,7 +118,7 @@ def _columnstore(conn: Connection) -> Finding:
 
 _ARCHIVE_FIX = "see the output of `tonne archive run`, and check that it runs once a day"
 _DAY_US = 86_400_000_000
-# a run a day, and one that failed
+# one run a day, and one that failed
 _ARCHIVE_DAYS = 3
 
 
@@ -237,7 +237,7 @@ def retention(conn: Connection, settings: Settings) -> Finding:
     return Finding("retention", "ok", f"kept: {kept}")
 
 
-# rows follow readings within a second; by then no process makes them
+# rows follow readings within a second; after this time no process derives them
 _LONG_S = 60.0
 
 
@@ -292,7 +292,7 @@ def greet_broker(url: str, tls: Tls) -> str | None:
                 with tls.context().wrap_socket(plain, server_hostname=parts.hostname) as secure:
                     try:
                         answered = greets(secure)
-                    except OSError:  # by TLS 1.3 a client learns of it only now
+                    except OSError:  # by TLS 1.3 a client gets a refusal only now
                         return (
                             f"{_place(url)}: it closes the connection after the client certificate "
                             "is presented"
@@ -382,12 +382,13 @@ def pipeline(bind: str) -> Iterator[Finding]:
     host, port = split_bind(bind)
     host = LOOPBACK if host in _ANYWHERE else host
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    # past any proxy, which could not reach it; one that stands still answers 503, and tells too
+    # without a proxy, which could not reach it; a process that stands still answers 503 with text
     connection = HTTPConnection(host, port, timeout=_PATIENCE_S)
     try:
         connection.request("GET", "/healthz")
         answer = connection.getresponse().read(10_000).decode("utf-8", "replace").strip()
-    except (OSError, HTTPException):  # no process, or one that does not move: not ours to tell
+    # no process, or one that stands still: another check reports that
+    except (OSError, HTTPException):
         return
     finally:
         connection.close()
@@ -427,7 +428,7 @@ def _workers(
 ) -> Iterator[Finding]:
     """Yield findings on the lag of each partition and on partitions without a worker."""
     try:
-        state = load_kafka("services.stream.topic_view", "topic_state")(kafka, topic, stored, group)
+        state = load_kafka("services.stream.partitions", "topic_state")(kafka, topic, stored, group)
     except ServerError as error:
         yield Finding("Kafka workers", "wrong", str(error), "check Kafka first")
         return

@@ -32,7 +32,7 @@ from services.simulator.simulated import broken, gauges_only, todays_sources
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DAY_MS = 86_400_000
 NOT_SAFE = "messages have no receipt: not stored yet"
-_QUIET_S = 10.0  # without any receipt: somebody forgot to start the pipeline
+_QUIET_S = 10.0  # time without any receipt: the pipeline may not be running
 
 
 class Start(click.ParamType):
@@ -296,7 +296,7 @@ def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int,
         now = now_us()
         sources, start_ms = todays_sources(fleet, now, duration, options.seed, options.start)
         return sources, (start_ms, (now + (duration or 0)) // 1_000), now, duration is None
-    # As if it had been running: what is not sent in real time ends now, not in the future.
+    # unless sent in real time, the readings end now and not in the future
     past = duration if duration and options.speed != 1 else 0
     start = options.start if options.start is not None else now_us() - past
     sources = fleet_sources(fleet, start, duration, options.seed)

@@ -19,8 +19,8 @@ from ingest.errors import TonneError
 from services import enrolment
 from services import est as self_enrolment
 from services.cli import json_option
+from services.cli.broker import carry_to_broker, ours, tell_broker
 from services.cli.output import bar, print_json, print_result, print_secret, table, time_text
-from services.cli.pipeline.broker import carry_to_broker, ours, tell_broker
 from services.cli.server_options import database_url, identity_folder
 from services.enrolment import Result
 from services.environment import split_bind
@@ -102,7 +102,7 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     settings, log, url = Settings(), get_logger("est"), database_url()
     folder = identity_folder(settings)
     with connect(url, role="tonne_enrol", name="tonne est"):
-        pass  # a database that is away or without schema is said at once
+        pass  # an unreachable database, or one without schema, is reported at once
     telling = threading.Lock()
 
     def tell() -> None:
@@ -205,7 +205,7 @@ def issue_credentials(
                 conn, folder, names, wish, author or getpass.getuser(), progress.advance
             )
     _show(done, as_json=as_json)
-    if apply:  # also where nothing is new: a broker secured since does not know them
+    if apply:  # even without new credentials: a broker secured since then lacks them
         tell_broker(settings, changed=any(result.result != "unchanged" for result in done))
 
 

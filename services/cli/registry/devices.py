@@ -12,8 +12,8 @@ from psycopg import Connection
 from ingest.errors import InputError, did_you_mean
 from mrv.calendar import instant_us, utc_text
 from services.cli import Choice, Group, json_option
-from services.cli.data.payload_text import legible
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text
+from services.cli.payload_text import legible
 from services.cli.registry.devices_show import show, watch
 from services.cli.registry.registry import show_plan
 from services.cli.server_options import METAVAR, database_url
@@ -261,7 +261,7 @@ def _incoming(device: str, given: dict[str, str | None]) -> Incoming:
     return Incoming(Registry.of([entry]), {key: "accept:1"})
 
 
-# as 0.1.0 called it
+# the command's name in 0.1.0
 _former = copy(unknown)
 _former.hidden = True
 devices.add_command(_former, "knocks")

@@ -112,7 +112,7 @@ def schema_(*, as_json: bool) -> None:
     Example:
       tonne registry schema > registry.schema.json
     """
-    del as_json  # it is JSON in any case
+    del as_json  # the output is JSON in any case
     print_json(schemas.schema())
 
 

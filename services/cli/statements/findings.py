@@ -23,7 +23,7 @@ from mrv.statement.states import check_role
 from services.cli import Choice, Group, json_option, pack_budget
 from services.cli.output import print_result, table, time_text
 from services.cli.server_options import database_url
-from services.cli.statements import offline_signing as apart
+from services.cli.statements import statement_signing as apart
 from services.cli.statements.report import write_whole
 from services.issuer import documents as steps
 from services.issuer import external_signatures as accept

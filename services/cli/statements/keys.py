@@ -197,7 +197,7 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
             "its operator"
         )
     except EnrolmentError:
-        # a key that cannot count here is not kept
+        # a key that cannot be enrolled is deleted
         (home / "keys" / f"{made.name}.json").unlink()
         raise
     return "enrolled"
@@ -300,7 +300,7 @@ def rotate(name: str, *, as_json: bool) -> None:
                 f"key is stored: `tonne keys revoke {name}`, then `tonne keys create` "
                 "with another --name"
             )
-        # first, so that a token that refuses leaves the old key as it is
+        # first, so that the old key is unchanged if the token refuses
         following = None if token is None else key_files.next_in_token(token)
         ended = enrolled.revoke(conn, name, at)
         aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -258,7 +258,7 @@ def _lines(closed: Closed) -> list[str]:
     return lines
 
 
-# a gateway sends, and the pipeline commits, several times in it
+# time in which a gateway sends, and the pipeline commits, several times [s]
 _LOOK_S = 3.0
 _DEVICES_SHOWN = 3
 

@@ -139,7 +139,7 @@ def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedK
     keys: dict[str, list[DatedKey]] = {}
     for text in texts:
         serial, gap, rest = text.partition("=")
-        if not gap or not rest.strip("="):  # the padding of base64
+        if not gap or not rest.strip("="):  # base64 padding may follow
             serial, rest = _only(items), text
         named = Path(rest)
         content = named.read_text(encoding="utf-8") if _is_file(named) else rest
@@ -150,7 +150,7 @@ def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedK
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a key in hex is longer than a file's name may be
+    except OSError:  # a hexadecimal key is longer than a file name may be
         return False
 
 
@@ -177,7 +177,7 @@ def _stored(device: str | None, begin: str | None, end: str | None) -> list[tupl
         zone_of = device if device in names(conn, "device") else None
         rows = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), None)
         registry = load_registry(conn)
-    # as they came: a number or page that stands twice is refused where it came later
+    # in order of arrival, so that the later of two equal numbers or pages is refused
     rows.sort(key=lambda row: row.id)
     items = [Item(plain(row.data), received=row.received) for row in rows]
     checked = check_items(items, by_name(registry))

@@ -181,7 +181,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
         index, name, _ = _enter(conn, id_, log_key, operator, reason)
         _publish(conn, id_, operator)
         whom = Witnesses.by(Settings())
-        # a revocation never waits: what counts no more must be known at once
+        # a revocation does not wait, since an invalid statement must be known at once
         warn_of(None if whom is None else have_cosigned(conn, whom))
     done = {"statement": id_, "state": "revoked", "entry": index, "log": name}
     print_result(done, f"{id_} is revoked, entry {index} of log {name}", as_json=as_json)

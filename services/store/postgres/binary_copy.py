@@ -195,9 +195,10 @@ def encode(fields: Sequence[Field], rows: int) -> bytes:
     return HEADER + out[keep].tobytes() + TRAILER
 
 
-# PostgreSQL type -> how its binary form stands in the stream
+# PostgreSQL type -> numpy type of its binary form
 _TYPES = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8"}
-_NUMBER = struct.Struct(">hii")  # fields of the row, bytes of the first, the first: an int4
+# number of the row's fields, and the first field, an int4, with its length in bytes
+_NUMBER = struct.Struct(">hii")
 _LENGTH_WORD = struct.Struct(">i")
 _ARRAY = struct.Struct(">iiiii")
 _NONE = {"int8": np.int64(NULL), "float8": np.float64("nan")}

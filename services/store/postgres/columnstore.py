@@ -44,14 +44,15 @@ class Verdict(Enum):
 
 
 _WAIT = (
-    "0800",  # connection exceptions; what is malformed (08P01) the server refuses again
+    "0800",  # connection exceptions; not 08P01, as the server refuses malformed data again
     "57P0",  # shutdown, crash, cannot connect now, database dropped, session timeout
     "53100",  # disk full
     "53200",  # out of memory
     "53300",  # too many connections
-    "25P03",  # idle in transaction for too long: we stood still, and were thrown out
+    # idle in transaction for too long: this process stood still, and was disconnected
+    "25P03",
     "25P04",  # transaction for too long: the same
-    "25006",  # read only: another server has become the one that writes
+    "25006",  # read only: another server is now the primary
 )
 _AGAIN = (
     "40001",  # serialization failure
@@ -65,7 +66,7 @@ def verdict(error: psycopg.Error) -> Verdict:
     """Return the action after an error."""
     code = error.sqlstate
     if code is None:
-        # psycopg's own: the connection is gone, or it could not even send what it was given
+        # an error of psycopg itself: the connection is gone, or the data could not be sent
         away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return Verdict.WAIT if away else Verdict.REFUSED
     if code.startswith(_WAIT) or error.diag.severity_nonlocalized in ("FATAL", "PANIC"):
@@ -82,7 +83,7 @@ def words(error: psycopg.Error) -> str:
 
 # late data of a gateway that was away comes within days; the archive takes over after months
 AFTER_DAYS = 30
-# a chunk that is this much older and still rows is a fault
+# age at which a chunk that is not compressed yet is a fault [days]
 OVERDUE_DAYS = AFTER_DAYS + 3
 NONE = (
     "timescaledb.license is {}: the Apache edition has no columnstore, readings, intervals and"
@@ -100,8 +101,8 @@ _OURS = (
     " OR h.hypertable_name IN ('interval_quantity', 'interval_emission'))"
 )
 _LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
-_FIRST_JOB = 1000  # of those that somebody added
-_PARTIAL = 8  # of `status`: rows came into a compressed chunk
+_FIRST_JOB = 1000  # lowest number of a job that a user added
+_PARTIAL = 8  # bit of `status`: rows were added to a compressed chunk
 _IN_USE = "other processes write to it: the server did not compress it, or only in part"
 
 
@@ -144,7 +145,7 @@ def locked(conn: Connection) -> int:
 
 
 def why_not(conn: Connection) -> str:
-    """Return why the server has no columnstore, and the consequence; empty where it has one."""
+    """Return why the server has no columnstore, and the consequence; empty text if it has one."""
     if available(conn):
         return ""
     name = licence(conn) or "not set"
@@ -172,7 +173,7 @@ def switch_on(conn: Connection) -> str:
                 conn.execute("SET LOCAL ROLE tonne_owner")
                 _lay_out(conn, name)
     except psycopg.Error as error:
-        # the licence may be set where the library behind it is missing
+        # the licence may be set although the library is missing
         return f"all data remain rows: the server rejects the columnstore: {words(error)}"
     return (
         f"columnstore: chunks older than {AFTER_DAYS} days are compressed by `tonne run`,"
@@ -243,7 +244,8 @@ def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
                 raise
             done.failed.append((chunk, words(error)))
         else:
-            # where several write to a chunk, TimescaleDB leaves it with a warning
+            # if several transactions write to a chunk, TimescaleDB only warns and leaves it as it
+            # is
             if _is_whole(conn, chunk):
                 done.compressed.append(chunk)
             else:
@@ -373,7 +375,7 @@ def table_ddl(device_class: DeviceClass) -> Iterator[str]:
     for when, each, function in _RULES:
         yield f"CREATE TRIGGER {when} ON {name} FOR EACH {each} EXECUTE FUNCTION {function}()"
     yield f"GRANT SELECT ON {name} TO {READERS}"
-    # UPDATE is what the trigger leaves of it: filling empty channels
+    # a trigger permits UPDATE only to fill empty channels
     yield f"GRANT INSERT, UPDATE ON {name} TO tonne_ingest"
 
 

@@ -34,9 +34,9 @@ from services.store.postgres.columnstore import Length
 from services.store.postgres.pool import connect, without_login
 
 OWNER = "tonne_owner"
-# functions that act as another role: what alone may delete
+# functions that run with the rights of another role, which alone may delete
 _OTHERS = {"tonne_expire_dead_letters(timestamp with time zone,text)": "tonne_retention"}
-# but for the table of migrations, which is the login's that made it
+# except the table of migrations, which belongs to the login that created it
 _THEIRS = """
     WITH part AS (
         SELECT 'pg_class'::regclass AS kind, oid, relowner AS owner, oid::regclass::text AS name,
@@ -83,7 +83,7 @@ def give_back(conn: Connection) -> str:
     if row is None or row[0] == OWNER:
         return ""
     parts = conn.execute(_THEIRS, row).fetchall()
-    # who is not a superuser may give a function only to a role that could make it
+    # a login that is no superuser may give a function only to a role that could create it
     conn.execute("GRANT CREATE ON SCHEMA public TO tonne_retention")
     for what, name in parts:
         conn.execute(f"ALTER {what} {name} OWNER TO {_OTHERS.get(name, OWNER)}".encode())
@@ -127,7 +127,7 @@ def make_extensions(conn: Connection, where: str) -> None:
         )
     versions = _versions(conn)
     check_versions(versions, where)
-    # Making the extension without its library would end the connection.
+    # creating the extension without its library would end the connection
     if conn.execute("SELECT current_setting('timescaledb.disable_load', true)").fetchone() in (
         None,
         (None,),
@@ -176,8 +176,8 @@ def _versions(conn: Connection) -> dict[str, str]:
 
 LOCK = 0x746F6E6E65  # "tonne"
 FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
-BASE = 100  # files up to this number make the schema of 0.1.0
-# What 0.1.0 wrote down of its files: the first one, and all 51 as lines "NNNN_name sha256".
+BASE = 100  # files up to this number create the schema of 0.1.0
+# checksums in 0.1.0's history: of its first file, and of all 51 as lines "NNNN_name sha256"
 FIRST_OF_0_1_0 = "2ed7ba382e10152e411ff5a702e920098d6af19608ffbd22a2b5276e5a5ba66e"
 ALL_OF_0_1_0 = "851b7b8bc967b0490f0e35a5a5af3322c8b220be98581460401cd238ebb481e5"
 

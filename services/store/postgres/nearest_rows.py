@@ -23,7 +23,7 @@ from psycopg.rows import TupleRow
 from ingest.model import Fleet, Int32
 from services.store.postgres.pool import FAR_US, stamp
 
-# over a night and a weekend
+# span searched first: covers a night and a weekend
 LOOK_US = 3 * 86_400_000_000
 
 Span = tuple[int, int]
@@ -113,7 +113,10 @@ def within(column: str, since_us: int, until_us: int) -> str:
 
 
 def _whole(span_us: Span, *, onward: bool) -> Span:
-    """Return a span extended to the end of the history, or back to its beginning."""
+    """
+    Return a span extended to the end of the history, or back to its beginning if not
+    `onward`.
+    """
     since, until = span_us
     return (since, max(until, FAR_US)) if onward else (min(since, -FAR_US), until)
 
@@ -138,10 +141,11 @@ def _look(
     return cursor.execute(statement, (list(numbers), *values), prepare=False).fetchall()
 
 
-# what the server gathers before it sends: a second's readings of eight days are 100 MB
+# length of a run, which the server gathers before sending it: eight days of readings per second are
+# 100 MB
 _RUN_US = 8 * 86_400_000_000
 _LONGEST_US = 20 * 366 * 86_400_000_000
-# as `Weeks.arguments` gives them
+# columns as in `Weeks.arguments`
 SELECTED = "unnest(%s::int[], %s::text[], %s::timestamptz[], %s::timestamptz[])"
 NAMED = "(number, id, since, until)"
 

@@ -74,7 +74,7 @@ def without_login(url: str) -> str:
     return f"{','.join(parts.hosts) or 'local socket'}{path}"
 
 
-# before and after all
+# later than all times; its negative is earlier than all
 FAR_US = 2**62
 _BEYOND = 2**61
 

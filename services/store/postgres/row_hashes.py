@@ -16,12 +16,12 @@ from psycopg import Connection
 
 from mrv.log.entries import RowHash
 
-# The log itself, and what it holds in a form of its own.
+# the log itself, and data that it contains in a form of its own
 OF_THE_LOG = frozenset({"log_entry", "log_checkpoint", "log_detail", "data_seal"})
-# Sealed by day with their readings, or made again from them.
+# tables sealed by day with their readings, or derived from them
 MEASURED = ("reading_", "interval_")
-# Tables that are not sealed, by the reason.  A new table is sealed, as append-only or as one of
-# STATES, unless it is listed here.
+# tables that are not sealed, with the reason; any other new table is sealed, as append-only or as
+# one of STATES
 _UNSEALED = {
     "calculated from the log's own entries and policy, and compared with them": (
         "claim", "witness_quorum",
@@ -64,8 +64,8 @@ STATES = {
     "plan": ("project", "project_device"),
     "keys": ("enrolled_key",),
 }  # fmt: skip
-# When a row of an append-only table was written, by its own word.  A transaction
-# may take a while to commit, so its rows may be a little older than a digest.
+# column with the time of writing of a row of an append-only table; a transaction may take a while
+# to commit, so rows may be a little older than a digest
 WRITTEN = {
     "dead_letter": "received",
     "dead_letter_replay": "replayed",
@@ -100,9 +100,9 @@ WRITTEN = {
     "energy_certified": "recorded",
 }
 PATIENCE = "10 minutes"
-# Append-only by grant alone: no process may change it.
+# append-only by its grants: no process may change a row
 GROWING = ("registry_version",)
-# Changed by imports alone, and each import is a new registry version.
+# changed by imports only; each import is a new registry version
 IMPORTED = ("registry", "calibration", "plan")
 
 

@@ -15,7 +15,7 @@ from psycopg import Connection
 from ingest.errors import RegistryError, did_you_mean
 from mrv.countries import country_at
 
-# sites where some devices stand, whatever ids they have: within about a hundred metres
+# sites at the location of the devices (within about 100 m), whatever their ids
 AT_PLACE: LiteralString = """
 SELECT n.id FROM device o JOIN site s ON s.id = o.site JOIN site n
     ON abs(n.latitude - s.latitude) < 0.001

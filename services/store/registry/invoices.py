@@ -1,4 +1,4 @@
-"""Invoices and files of documents as stored, each once."""
+"""Stored invoices, and files of documents; each file is stored once, by its SHA-256."""
 
 from __future__ import annotations
 

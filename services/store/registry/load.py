@@ -62,7 +62,7 @@ _SERVICES = (
     "FROM project_device WHERE %(ids)s::text[] IS NULL OR project_id = ANY(%(ids)s)"
     " ORDER BY project_id, position"
 )
-# more changes than these are read as quickly with everything
+# for more changes it is as quick to load everything
 _FEW = 1_000
 
 

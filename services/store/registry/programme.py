@@ -1,8 +1,8 @@
 """
 The programme's accounts, and data of authorities and registries with submissions as filed.
 
-The city's has targets and reported values, the projects' monitored reductions and issued credits.
-No query adds them.
+The city's account has targets and reported values; the projects' account has monitored reductions
+and issued credits.  No query adds the two.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def _lives(enrolment: Enrolment) -> bool:
 
 
 def _bounds(key: EnrolledKey) -> Jsonb | None:
-    content = replace(key.bounds, ends_at=None).to_json()  # where it ended follows from the log
+    content = replace(key.bounds, ends_at=None).to_json()  # the log states when it ended
     return Jsonb(content) if content else None
 
 

@@ -1,8 +1,8 @@
 """
 Accounts of time spans by local day, and negative balances carried over.
 
-Usually it is the balance of the previous period.  If periods are issued out of order or corrected
-later, the next period closed takes over what remains.
+A period usually carries over the balance of the previous period.  If periods are issued out of
+order or corrected later, the next period closed takes over what remains.
 
 The balance stays with the meters: a project that counts a meter of another project's statement
 takes over that statement's whole balance, since otherwise a new name would cancel it.  Meters are
@@ -166,7 +166,7 @@ def inputs_key(conn: Connection, project: str) -> str:
 
 # project and period of a claim
 _Place = tuple[str, str]
-# between names of statements, where several left something
+# separator of statement names, if several left a balance
 _AND = ", "
 _CLAIMS = """
 SELECT c.statement_id, c.project_id, c.period::text, upper(c.period) <= %(from)s::timestamptz,
@@ -191,7 +191,10 @@ class Owed(NamedTuple):
 
 
 class _Claim(NamedTuple):
-    """Balance of an issued statement; whether its period precedes the given one, or equals it."""
+    """
+    Balance of an issued statement, and whether its period precedes the given one or
+    equals it.
+    """
 
     statement: str
     project: str
@@ -290,7 +293,7 @@ def _owing(
     )
 
 
-# an id of a project has no space
+# prefix that no project id has, as ids have no space
 _OF_DEVICE = "device "
 
 
@@ -327,7 +330,7 @@ def one_meter(conn: Connection, devices: Iterable[str]) -> list[str]:
 
 
 def _places(conn: Connection, names: list[str]) -> dict[str, _Place]:
-    """Return the period of each statement; a superseded one has its successor's balance."""
+    """Return the period of each statement; a superseded statement's balance is its successor's."""
     rows = conn.execute(
         "SELECT id, project_id, period::text FROM statement WHERE id = ANY(%s)", [names]
     )

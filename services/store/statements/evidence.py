@@ -90,7 +90,7 @@ def digests(conn: Connection, statement: str) -> dict[str, str]:
 
 
 _FAR = 2**62
-# Two hold-offs of a departed register, and the interval that it ends in.
+# two hold-offs of a register without readings, and the interval in which it ends
 _SETTLED_US = 3 * HOUR_US
 
 
@@ -166,7 +166,7 @@ def _span(cursor: Cursor, fleet: Fleet, device: int, reach: Reach) -> tuple[int,
     return max(since, first), min(until, last + 1)
 
 
-# of a public version
+# maximum size of a public version
 LARGEST_BYTES = 33_554_432
 _ISSUED = (
     "EXISTS (SELECT FROM statement_event e WHERE e.statement_id = s.id AND e.state = 'issued')"

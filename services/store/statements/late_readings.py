@@ -23,7 +23,7 @@ from ingest.model import Fleet, Frame, Int32, Int64
 from services.store.postgres.pool import stamp
 
 _DAY_US = 86_400_000_000
-_LOCK = "hashtextextended('tonne sealing', 0)"  # as tonne_sealing_until() takes it
+_LOCK = "hashtextextended('tonne sealing', 0)"  # as in tonne_sealing_until()
 _COMMITS = (
     "SELECT l.virtualtransaction, l.pid, a.application_name FROM pg_locks l"
     " LEFT JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted"

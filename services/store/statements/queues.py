@@ -1,15 +1,12 @@
 """
-Queues: report and pack files made in the background, and requests to the signer.
+Queues: files made in the background, and requests to the signer.
 
-Queue of report and pack files made in the background, with their progress.
+A process of the API takes the job of a report or pack, makes the file and records the result.  A
+job without progress for `STALE_S` is given to another process.
 
-A process of the API takes a job, makes the file and records the result.  A job without progress for
-`STALE_S` is given to another process.
-
-Queue of requests to the signer, with answers; rows are only added.
-
-A request is taken under a session lock, so that it is free again when its process ends.  The answer
-is written in the transaction of the work, under the request's id: each request is executed once.
+Requests to the signer, and its answers, are only added.  A request is taken under a session lock,
+so that it is free again when its process ends.  The answer is written in the transaction of the
+work, under the request's id: each request is executed once.
 """
 
 from __future__ import annotations
@@ -27,7 +24,7 @@ from psycopg.types.json import Jsonb
 
 KEPT_S = 86_400.0
 STALE_S = 900.0
-# unfinished ones of one principal
+# maximum of unfinished jobs of one principal
 MOST_A_PRINCIPAL = 20
 MOST_ATTEMPTS = 3
 DONE = 200
@@ -202,7 +199,7 @@ def progress_of(conn: Connection, job: UUID) -> Progress | None:
 
 
 CHANNEL = "tonne_signer"
-# a request whose process ended, or whose server was away, is tried again after 5, 10, 15 s
+# after its process ended or its server was unreachable, a request is tried again after 5, 10, 15 s
 PAUSE_S = 5.0
 _AT_A_GLANCE = 20
 
@@ -286,7 +283,7 @@ def taken(conn: Connection, kinds: Collection[str]) -> Iterator[Request | None]:
         (candidate for candidate in _candidates(conn, kinds) if _lock(conn, candidate)), None
     )
     try:
-        # it may have been answered between the look and the lock
+        # another process may have answered it between the look and the lock
         yield None if request is None or answer_of(conn, request.id) is not None else request
     finally:
         if request is not None and not conn.closed:

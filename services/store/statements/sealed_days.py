@@ -16,7 +16,7 @@ from ingest.model import Fleet, Int64
 from services.store import archive_catalog as archived
 from services.store.postgres.pool import stamp
 
-# younger than the youngest day that is sealed, and much more so than what is archived
+# younger than any sealed or archived day
 YOUNG_US = 86_400_000_000
 _LAST = (
     "SELECT DISTINCT ON (project_id, day) project_id, day, sequence, index, from_time, to_time"
@@ -149,7 +149,7 @@ def emissions_of(
 
 
 _COLUMNS = "digest, size, statement_id, authority, signer, url, time, token, chain, received"
-# entries that only a head seals: days, and statements that were issued
+# entries that need a seal by a head: days, and issued statements
 _SEALING = ("data", "issued")
 
 

@@ -219,7 +219,10 @@ def certified(
 def beside(
     conn: Connection, devices: Sequence[str], from_us: int, to_us: int
 ) -> list[tuple[str, str]]:
-    """Return certificates in [from, to) of other meters at the same location, with these meters."""
+    """
+    Return certificates in [from, to) of other meters at the same location, as (certificate,
+    meter).
+    """
     rows = conn.execute(
         "SELECT DISTINCT c.certificate_id, c.device_id FROM energy_certified c"
         " JOIN device d ON d.id = c.device_id"

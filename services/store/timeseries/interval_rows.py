@@ -51,7 +51,7 @@ EMISSION_COLUMNS = (
 _MARK_TIMES = ("register_read", "register_changed", "other_read")
 _HELD = INTERVAL_COLUMNS[3:-1]
 _MARKS = 7
-KEY = 3  # columns of either table's key come first
+KEY = 3  # the key columns of both tables come first
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def _incoming(cursor: Cursor, table: Table, data: bytes) -> None:
 def _upsert(cursor: Cursor, table: Table) -> None:
     """Store the rows of the temporary table, and empty it."""
     sets = ", ".join(f"{c} = excluded.{c}" for c in table.columns[KEY:])
-    # one statement, and a prepared one: planned each time it would cost as much as its rows
+    # one prepared statement: planning it each time would cost as much as its rows
     cursor.execute(
         f"WITH rows AS (DELETE FROM {table.incoming} RETURNING {table.names})"
         f" INSERT INTO {table.name} ({table.names}) SELECT {table.names} FROM rows"
@@ -176,7 +176,7 @@ def beyond(
     """Return a mask of rows that are later than any stored row of their device and quantity."""
     last = np.full((len(fleet), len(QUANTITIES)), -FAR_US, dtype=np.int64)
     quantities = np.unique(rows.quantity).tolist()
-    # a row before all of these is before each of them: it need not be found
+    # a row before all of these is before each of them, and need not be searched
     begin_us = int(rows.start_us.min(initial=FAR_US))
     cursor.execute(
         "SELECT d.index, q.number, (extract(epoch FROM i.start) * 1000000)::bigint"
@@ -261,7 +261,7 @@ def _replace(
 def _delete(cursor: Cursor, table: Table, stored: Sequence[TupleRow]) -> int:
     """Delete rows by device, other key columns, and starts; return their number."""
     for device, other, *starts in stored:
-        # values in the statement itself: by them the server finds what it must decompress
+        # values in the statement text let the server find the chunks to decompress
         item = sql.SQL(
             "DELETE FROM {} WHERE device_id = {} AND {} = {} AND start = ANY({}::timestamptz[])"
             " AND start >= {}::timestamptz AND start <= {}::timestamptz"
@@ -293,8 +293,8 @@ def intervals_of(
     device = np.array([fleet.by_id[name] for name in device_ids], dtype=np.int32)
     parts = []
     for edges in list(near.weeks(from_us, to_us)) or [(from_us, to_us)]:
-        # a device at a time by its key, in a span that the server knows: joined at once, or by
-        # spans of a join, whole chunks would be read for a few devices
+        # one device at a time by its key, in a span that the planner knows: a join would read whole
+        # chunks for a few devices
         runs = binary_copy.fetch_runs(
             cursor,
             "SELECT d.number, r.* FROM unnest(%s::int[], %s::text[]) AS d (number, id)"

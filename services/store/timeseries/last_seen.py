@@ -31,7 +31,7 @@ from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import of_ids, of_numbers, stamp
 
 EVERY_S = 10.0
-QUARTERS = 100  # of a day that is an hour longer; the last stands for all that are beyond it
+QUARTERS = 100  # quarter-hours of a 25-hour day; the last one includes all beyond
 _NEVER = -1
 _WRITE = (
     "INSERT INTO device_seen AS s (device_id, last_reading, received, day, quarters)"
@@ -72,7 +72,7 @@ class Seen:
         for name in ("_last", "_stored", "_received"):
             getattr(self, name)[here] = getattr(before, name)[there]
         self._days.turn(now_us)
-        # intervals of another day, or in another zone, are others
+        # intervals of another day or time zone do not count
         same = self._days.midnight_us[here] == before._days.midnight_us[there]
         self._quarters[here[same]] = before._quarters[there[same]]
         self._written_s = before._written_s
@@ -90,7 +90,7 @@ class Seen:
             np.maximum.at(self._last, frame.device, frame.time_us)
             np.maximum.at(self._received, frame.device, received)
             fresh[self._add_quarters(frame)] = True
-        # a device's first word is written at once, whatever day it is of
+        # the first reading of a device is written at once, whatever its day
         fresh |= (self._stored == _NEVER) & (self._last != _NEVER)
         whole = time.monotonic() - self._written_s > EVERY_S
         if whole:
@@ -277,9 +277,9 @@ def _least(frame: Frame, messages: Letters) -> tuple[Int32, Int64, Int64]:
     return device[new], day[new], lag[order][new]
 
 
-# what is older is kept by day
+# older rows are kept by day
 HOURS_KEPT_DAYS = 7
-_AT_ONCE = 500  # devices in one transaction
+_AT_ONCE = 500  # devices per transaction
 _NOTE = (
     "INSERT INTO arrival_count AS a (device_id, made, arrived, readings)"
     " SELECT d.id, to_timestamp(d.made * 3600), to_timestamp(d.arrived * 3600), d.readings"

@@ -1,4 +1,4 @@
-"""Energy of devices: by local day and year, in the same intervals, and above the rated power."""
+"""Energy of devices: by local day and year, by interval, and above the rated power."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mrv.texts import Text, text
 from services.store.postgres import binary_copy
 from services.store.postgres.pool import stamp
 
-# a local day begins at most so long before or after the day of UTC
+# maximum difference between the start of a local day and that of the UTC day
 _EDGE = timedelta(days=1)
-# NULL where no day is made yet that ends so late
+# NULL if no day that ends so late is summed yet
 _WAITING = """
 SELECT DISTINCT device_id FROM v_day_mark
 WHERE begins < %s::date AND ends > %s::date AND device_id = ANY(%s)
@@ -128,8 +128,8 @@ SELECT d.number, r.* FROM unnest(%s::int4[], %s::text[]) AS d (number, id)
 CROSS JOIN LATERAL (SELECT array_agg(at), array_agg(value) FROM ({}) i) r (at, value)
 WHERE r.at IS NOT NULL
 """
-# a device at a time by its key, and a message a device: rows by themselves cost most of a close,
-# and the exact decimals of extract() as much again
+# one device at a time by its key, one array per device: single rows, and the exact decimals of
+# extract(), would each cost most of a close
 _AT = _OF.format("""
 SELECT (a.number - 1)::int4 AS at, i.value FROM interval_quantity i
 JOIN unnest(%s::timestamptz[]) WITH ORDINALITY a (start, number) ON a.start = i.start
@@ -184,11 +184,12 @@ def all_series(
     return result
 
 
-# nothing but a slip of a unit makes a register rise so many times faster, quarter by quarter
+# only a wrong unit makes a register rise so many times faster in one quarter of an hour after
+# another
 _TIMES = 10
 _KILO = 1000
-# Where most of the time has no known energy, the median of the register's own rises: what it
-# stood at last is the line that waits, where one does.
+# if most of the time has no known energy, the median of the register's own rises is used, from the
+# sequence with the last reading
 _RISING = """
 WITH doubted AS (
     SELECT q.device_id, q.quantity, d.rated_power_w

@@ -102,8 +102,8 @@ def stored(cursor: Cursor, fleet: Fleet, devices: Sequence[int], from_us: int, t
     )
 
 
-# a run mostly breaks at once, and is read back along the index until then; what is
-# sorted first is read whole
+# a run mostly ends soon, so the readings are read back along the index; a sort would read all of
+# them
 _FOR_LOOKING_BACK = ("enable_sort", "enable_bitmapscan", "jit")
 _BACK_ALONG_THE_INDEX = "; ".join(f"SET LOCAL {name} = off" for name in _FOR_LOOKING_BACK)
 _AS_USUAL = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in _FOR_LOOKING_BACK)
@@ -128,7 +128,7 @@ def load(
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
         known = [d for d in members if d in heard]
         source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
-        # one device that is a year late has the others' look-ups read no year
+        # a device that is a year late must not make the other devices' queries read a year
         looks = [
             _Look(cursor, checks, watched, (class_id, source), [known[k] for k in group], heard)
             for group in near.together_in_time([heard[d] for d in known])
@@ -153,7 +153,7 @@ def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[in
     """Return SQL for a class's readings, including archived ones as far back as any test needs."""
     channels = classes.load()[class_id].channels.values()
     reach = [w.reach_us for c in channels for w in runs_of(checks, class_id, c)]
-    # a run is looked for from its last reading on, which may itself lie a gap back
+    # a run is searched from its last reading back, which may itself be a gap earlier
     back = max(2 * NEAR_US, 2 * max(reach, default=0))
     spans_ = [
         ReadingSpan(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()
@@ -299,7 +299,7 @@ class _Look:
             thresholds = self._checks.of(self._class, channel.name)
             version = self._checks.version(self._members, self._before - 1)
             peak = np.nan if thresholds is None else thresholds.peak[version]
-            # NaN is above all numbers in SQL, as no value reaches it in numpy
+            # NaN is above all numbers in SQL; in numpy no value reaches it
             key = f"CASE WHEN {name} >= d.least THEN 0.0 ELSE 1.0 END"
             return level.share * np.asarray(peak), key, f"{name} IS NOT NULL"
         least: Float64 = self._checks.at_work[self._members]

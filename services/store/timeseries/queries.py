@@ -203,7 +203,7 @@ def clock_of(conn: Connection, device: str) -> str | None:
     if row is None:
         return None
     clock, offset_s, drift, day = row
-    if offset_s is None:  # readings that came late, as those of a file, say nothing of a clock
+    if offset_s is None:  # late readings, as from a file, say nothing about the clock
         return str(clock)
     off = f"{offset_s:+.1f} s" if abs(offset_s) < _HOUR_S else f"{offset_s / _HOUR_S:+,.0f} h"
     moves = f", {drift:+.1f} s a day" if clock == "drifting" else ""
@@ -235,7 +235,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A message that was refused."""
+    """Rejected message of a device."""
 
     id: int
     received: datetime
@@ -275,7 +275,10 @@ def last_letter(conn: Connection) -> int:
 
 
 def refusals(conn: Connection, device: str, after: int) -> list[Refusal]:
-    """Return later rejections of a device, including those of topics that only name it."""
+    """
+    Return rejections of a device after a dead letter's number, including topics that only
+    name it.
+    """
     rows = conn.execute(
         "SELECT id, received, reason, detail FROM dead_letter WHERE id > %s"
         " AND (device_id = %s OR principal = %s OR %s = ANY(string_to_array(topic, '/')))"

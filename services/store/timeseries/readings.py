@@ -140,8 +140,8 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
         )
         result += cursor.fetchall()
     conflicts = [row for row, differs, _ in result if differs]
-    # what is stored already, and adds nothing, is not a row to insert: beside a compressed
-    # chunk the server would decompress what stands around it
+    # stored rows that add nothing are left out: an insert beside a compressed chunk makes the
+    # server decompress rows around it
     known = [row for row, differs, more in result if differs or not more]
     if len(known) == len(frame):
         return Merged([], conflicts, {})
@@ -183,7 +183,7 @@ def fetch(
         query = (
             " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
             " AS d (id, index, since, until)"
-            # a device at a time by its key: joined at once, the columnstore would give all rows
+            # one device at a time by its key: a join would read all rows of the columnstore
             f" CROSS JOIN LATERAL (SELECT * FROM reading_{class_id} WHERE device_id = d.id"
             " AND time >= d.since AND time < d.until"
             f"{near.within('time', min(begins), max(ends))} OFFSET 0) r"
@@ -224,7 +224,7 @@ def months(
         f"SELECT d.number, r.* FROM {near.SELECTED} AS d {near.NAMED} CROSS JOIN LATERAL"
         f" (SELECT array_agg(time) AS times, {', '.join(arrays)} FROM (SELECT * FROM"
         f" reading_{class_id} WHERE device_id = d.id AND time >= d.since AND time < d.until"
-        # said once more as two values: chunks outside of them are not even planned
+        # the bounds once more as two values, so that chunks outside are not even planned
         " AND time >= %s AND time < %s ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
         (
             *runs.arguments,
@@ -264,7 +264,10 @@ def within(
 def said_of(
     cursor: Cursor, class_id: str, ids: Sequence[str], from_us: int, to_us: int
 ) -> dict[tuple[str, int], str]:
-    """Return arrival notes of stored and archived readings in [from, to), by device id and time."""
+    """
+    Return the arrival notes of readings in [from, to), stored and archived, by device id
+    and time.
+    """
     cursor.execute(
         f"SELECT device_id, {_us('time')}, flags::text FROM reading_{class_id}"
         " WHERE device_id = ANY(%s) AND time >= %s AND time < %s AND flags IS NOT NULL",

@@ -27,7 +27,7 @@ from services.store.postgres import nearest_rows as near
 from services.store.postgres.pool import FAR_US, stamp
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
-# fleet index -> quantities of registers that no stored row shows
+# fleet index -> quantities of registers without stored rows
 Bare = Mapping[int, Collection[int]]
 NONE: Bare = {}
 
@@ -52,7 +52,7 @@ class Checkpoint(NamedTuple):
     @property
     def since_us(self) -> int:
         """
-        Return the time from which later readings may change rows: the last break of its
+        Return the time from which later readings may change rows: the last break of the register
         sequence.
         """
         return self.read_us if self.other is None else min(self.read_us, self.other[1])
@@ -91,7 +91,7 @@ def load(
     for mark in _marks(cursor, fleet, dict.fromkeys(devices, FAR_US), "start", newest):
         register = state.registers[mark.quantity]
         mark.set(register)
-        # a newer reading that left no mark: the register is away, or was not in it
+        # a newer reading without a mark: the register is not in it
         register.away[mark.device] = state.last_us[mark.device] > mark.seen_us
     _load_power(cursor, fleet, state, devices)
     state.loaded[list(devices)] = True
@@ -160,7 +160,7 @@ def departed(
             prepare=False,
         )
         rows += cursor.fetchall()
-    # a silence may hide the reading that the week ends with
+    # a gap of readings may hide the reading with which the week ends
     pairs = _Pairs.of(fleet, list(spans), bare)
     until = [spans[d][1] for d in pairs.device]
     result = near.nearest(
@@ -265,11 +265,11 @@ def newest(
 
 
 def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Channel) -> list[int]:
-    """Return the devices of a class that ever had a register's reading."""
+    """Return the devices of a class that ever had a reading of a register's channel."""
     class_id = fleet.devices[devices[0]].class_id
     cursor.execute(
         "SELECT d.index FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
-        # in order of time, by the key: a scan would read all rows before those of the device
+        # in order of time by the key: a scan would read all rows before those of the device
         " WHERE coalesce((SELECT true FROM interval_quantity WHERE device_id = d.id"
         " AND quantity = %s AND register_read IS NOT NULL ORDER BY start DESC LIMIT 1),"
         f" (SELECT true FROM reading_{class_id} WHERE device_id = d.id"

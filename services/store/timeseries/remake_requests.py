@@ -1,5 +1,5 @@
 """
-What is to be derived: requests, notes of a commit's readings, marks of changed days.
+Rows still to be derived: requests by device, notes of a commit's readings, marks of changed days.
 
 The registry requests a whole device when the meaning of its readings changed; the pipeline
 postpones more than a commit can hold.  A request is executed in spans, each in a commit that also
@@ -9,10 +9,9 @@ Derived rows are marked by triggers; the pipeline marks its own rows in bulk, as
 for many devices.  Tables of readings have no triggers: the code that stores readings of inverters
 marks their days.
 
-With workers it is a row per commit and partition.
-
-The transaction that writes the derived rows deletes the note.  Notes left by an interrupted
-process become `remake_request` rows, executed in spans that one transaction can hold.
+A commit notes the readings whose rows are not derived yet, with workers one note per partition. The
+transaction that writes the derived rows deletes the note.  Notes left by an interrupted process
+become `remake_request` rows, executed in spans that one transaction can hold.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from ingest.model import Fleet, Frame, Int32, Int64
 from services.clock import now_us
 from services.store.postgres.pool import FAR_US, of_ids, of_numbers, stamp
 
-# devices of which the next spans are cut together
+# devices whose next spans are determined together
 AT_ONCE = 20
-# the same where nothing was heard of them yet: each is looked for in the whole history
+# the same for devices without readings so far: each is searched in its whole history
 SILENT_AT_ONCE = 2_000
-# no time that can be counted is as far as an infinity
+# SQL of each time in microseconds; infinity becomes the farthest time
 _TIMES = ", ".join(
     f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint END"
     for name in ("from_time", "last_time")
@@ -75,8 +74,8 @@ class Request:
 
 def waiting(connection: Connection) -> dict[str, bool]:
     """
-    Return the ids of devices with a request, oldest first, and whether each is only stored
-    for now.
+    Return the ids of devices with a request, oldest first, and whether their readings are only
+    stored for now.
     """
     rows = connection.execute(
         "SELECT device_id, held FROM remake_request ORDER BY requested, device_id"
@@ -140,7 +139,7 @@ def put_off(cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]) -> No
         " %s::boolean[]) AS d (id, first, last, whole, unjudged)"
         " ON CONFLICT (device_id) DO UPDATE SET"
         " from_time = least(r.from_time, excluded.from_time),"
-        # up to where rows are made already, they say nothing of those after
+        # a request up to derived rows does not concern later ones
         " last_time = greatest(r.last_time, excluded.last_time, r.from_time),"
         " whole = r.whole OR excluded.whole, held = true,"
         " unjudged = r.unjudged OR excluded.unjudged",
@@ -178,9 +177,9 @@ def end(cursor: Cursor, ids: Iterable[str]) -> None:
 _CLASS = "pv_inverter"
 _DAY_US = 86_400_000_000
 _HOUR_US = 3_600_000_000
-# rows of the last hour need no mark (migration 0400); half of it is left for clocks that differ
+# rows of the last hour need no mark (migration 0400); half of it allows for clock differences
 _YOUNG_US = 1_800_000_000
-# so many devices of a site on one day are marked as the site
+# number of devices of a site on one day from which the site is marked instead
 _MANY = 8
 _MARK = (
     "SELECT tonne_mark_days(%s, %s::timestamptz[], %s::timestamptz[]),"
@@ -227,7 +226,7 @@ def _mark(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]], rea
     names, number = np.unique(
         [fleet.devices[d].site for d in spans.device.tolist()], return_inverse=True
     )
-    # a site's spans of a day
+    # combines a site's spans of a day
     _, of, count = np.unique(number * 2**32 + spans.day, return_inverse=True, return_counts=True)
     many = count[of] >= _MANY
     places = _Spans.of(number[many], spans.first_us[many], spans.last_us[many])

@@ -23,7 +23,7 @@ from mrv.errors import StatementStateError
 from services.registry.limits import kinds
 from services.store.views.coverage import added
 
-# where docs/alarms.md says what to do, and that in a sentence
+# section of docs/alarms.md for each cause, and the remedy as a sentence
 TO_DO = {
     "removed": ("", "No action: the registry lists the device as removed."),
     "unknown": (
@@ -60,7 +60,8 @@ TO_DO = {
     ),
     "": ("", ""),
 }
-# the newest letter that names the device or came in its name, against the newest that was stored
+# compares the newest dead letter that names the device or came in its name with the newest stored
+# reading
 _CAUSES = """
 SELECT d.id, CASE
     WHEN greatest(
@@ -92,7 +93,7 @@ NAMES = (
     "cleared", "acknowledged", "acknowledged_by", "timezone",
 )  # fmt: skip
 _FIGURES = ("devices", "cost_t_per_day")
-# of its site, or of the project that it is of
+# time zone of the alarm's site or project
 _ZONE = (
     "coalesce((SELECT s.timezone FROM site s WHERE s.id = v_alarm.site),"
     " (SELECT p.timezone FROM project p WHERE p.id = v_alarm.subject"
@@ -110,7 +111,7 @@ _COLUMNS = ", ".join(
     for name in NAMES
 )
 _SEEN = "(%(scope)s::text[] IS NULL OR projects && %(scope)s)"
-# the newest first: a mark of a page is an id
+# newest first: a page begins below an id
 _LIST = (
     f"SELECT {_COLUMNS} FROM v_alarm WHERE {_SEEN}"
     " AND (%(states)s::text[] IS NULL OR state = ANY (%(states)s))"
@@ -120,7 +121,7 @@ _LIST = (
     " AND (%(before)s::bigint IS NULL OR id < %(before)s)"
     " ORDER BY id DESC LIMIT %(limit)s"
 )
-# the gravest first, then the dearest; a cost that is not shown orders nothing
+# by severity, then by cost; a hidden cost has no effect on the order
 _STANDING = (
     f"FROM v_alarm WHERE {_SEEN} AND cleared IS NULL"
     " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
@@ -141,7 +142,7 @@ _SAY = (
 )
 _MOST_TEXT = 2_000
 _QUARTER_S, _DAY_S = 900, 86_400
-# what a standard's verdict found too high: newest of the times that the alarm is of
+# value that exceeded a standard's limit: the newest within the alarm's time
 _EXCEEDED = """
 SELECT a.id, i.standard, i.exceeded
 FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS a (id, device, part)
@@ -156,7 +157,7 @@ CROSS JOIN LATERAL (
     ORDER BY v.start DESC LIMIT 1
 ) i WHERE i.exceeded IS NOT NULL
 """
-# raised for want of readings: why there are none may have become another
+# alarms of missing readings, whose cause may change
 _SILENT = ("device_silent", "gateway_silent")
 
 
@@ -329,9 +330,9 @@ def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, 
     over = _exceeded(conn, limits) if limits else {}
     for item in result:
         if item["id"] in over:
-            # the verdict's own value is 1: over
+            # the verdict's own value is only 1: exceeded
             item["detail"] = {**over[item["id"]], "period": item["detail"].get("period")}
-        kind = kinds().get(item["kind"])  # a later version may have dropped it
+        kind = kinds().get(item["kind"])  # a later version may lack this kind of alarm
         standing = item["kind"] in _SILENT and item["cleared"] is None
         item["cause_now"] = now.get(item["subject"]) if standing else None
         if item["cause_now"] is not None:

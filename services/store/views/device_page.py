@@ -87,7 +87,7 @@ def not_commissioned(conn: Connection, scope: Sequence[str] | None) -> list[NotC
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
-# state needs the whole fleet, for a gateway is dark by what is behind it: it is read once
+# read once for the whole fleet, since a gateway's state depends on the devices behind it
 _HEALTH = (
     "WITH fleet AS MATERIALIZED (SELECT device_id, gateway, state, gateway_dark, last_reading,"
     "   received, expected_s, said, said_at, firmware, completeness_today, spoke, expected_since"
@@ -107,7 +107,7 @@ _HEALTH_NAMES = (
     "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
     "reported", "expected_since", "gateway_heard", "devices", "online", "spoke",
 )  # fmt: skip
-# asked of silent devices alone: a cost is known with those of the whole project, and of no other
+# only for silent devices: the cost is known with those of the whole project
 _COST = (
     "SELECT cost_t, cost_t_per_day, side FROM v_silence_cost"
     " WHERE device_id = %s AND project_id = %s"
@@ -149,7 +149,7 @@ _TODAY = (
     " AND start >= tonne_clock(%(zone)s, tonne_clock(%(zone)s, now())::date::timestamp)"
     " AND measured_us + estimated_us + unknown_us > 0 ORDER BY 2, 1"
 )
-# of an inverter: its modules as they are now, its last days, how they change from year to year
+# of an inverter: current modules, its last days, and the yearly trend
 _ARRAY = (
     "SELECT dc_power_w, tilt, azimuth, temperature_coefficient_percent, begins"
     " FROM v_device_array WHERE device_id = %s AND begins <= now() AND ends > now()"
@@ -173,7 +173,7 @@ _SOILING = (
     " FROM pv_trend WHERE device_id = %s"
 )
 _SOILING_NAMES = ("percent", "low", "high", "intervals", "missing")
-# no trend is made of an inverter before it has a year of days
+# an inverter has no trend before a year of days
 _NO_SOILING = dict.fromkeys(_SOILING_NAMES) | {"missing": "short"}
 _AGAINST = (
     "SELECT mine.h / nullif(typical.h, 0) - 1 FROM ("
@@ -189,7 +189,7 @@ _FLAGS = (
     "SELECT channel, test, count(*), max(time) FROM quality_flag WHERE device_id = %s"
     f" AND time > now() - INTERVAL '{_FLAG_DAYS} days' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
 )
-# of a device that nobody registered the letters carry no id: its principal or topic names it
+# letters of an unregistered device have no id: the principal or topic names it
 _LETTER = "SELECT id, received, reason, detail, topic, principal FROM dead_letter"
 _REFUSED = (
     "SELECT * FROM ("
@@ -232,7 +232,7 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     cause, since = _cause(known, health, refused, credentials)
     del health["reported"], health["expected_since"]
     if cause == "never heard" and spoke is not None:
-        # a gateway that only relays speaks by the devices behind it
+        # a gateway without own readings is heard through the devices behind it
         cause, since = "silence", spoke
     runbook, to_do = TO_DO[cause]
     if cause in {"will", "silence"} and behind["devices"] and not behind["online"]:
@@ -310,12 +310,12 @@ def _cause(
         return "gateway", health["gateway_heard"] or heard
     own = _own_cause(health, refused, credentials)
     new = health["state"] == "not commissioned"
-    # whoever sent the readings of past days hung up: the device lost no connection
+    # a disconnection of the sender of past days' readings is not one of the device
     if own is not None and not (new and heard is not None and own[0] == "will"):
         return own
     if new:
         return "not commissioned", None
-    # what came late was heard as well
+    # late readings count as contact too
     begins = health["expected_since"]
     late = heard is not None and begins is not None and heard >= begins
     return ("silence", heard) if health["reported"] or late else ("never heard", begins)
@@ -346,7 +346,7 @@ def _pv(conn: Connection, id_: str) -> dict[str, Any]:
     return {
         "array": _row(conn, _ARRAY, [id_], _ARRAY_NAMES),
         "days": _rows(conn, _PV_DAYS, [id_], _PV_NAMES),
-        # median inverter of the same plant, by yield of the last week
+        # compared with the median inverter of the same plant, by yield of the last week
         "against_site": None if against is None else against[0],
         "trend": _row(conn, _TREND, [id_], _TREND_NAMES),
         "soiling": _row(conn, _SOILING, [id_], _SOILING_NAMES) or _NO_SOILING,

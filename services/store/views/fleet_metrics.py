@@ -107,7 +107,7 @@ ORDER BY project_id, local_to DESC, id DESC
 """
 _STATEMENTS = "SELECT state, count(*) FROM statement_event GROUP BY state"
 _CALIBRATIONS = "SELECT project_id, state, count(*) FROM v_calibration_due GROUP BY 1, 2"
-# after which tonne_refresh_days() ends, done or not
+# time after which tonne_refresh_days() ends, even if unfinished [s]
 _ROUND_S = 60.0
 
 
@@ -161,7 +161,7 @@ def refresh_days(conn: Connection) -> int:
             return made
 
 
-# the column from which a row's age is calculated
+# column with the time from which a row's age is calculated
 _AGED_BY = {"dead_letter": "received", "webhook_event": "at", "clear_sky_day": "day"}
 
 
@@ -263,7 +263,8 @@ WITH found AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM raised), (SELECT count(*) FROM kept WHERE cleared IS NOT NULL)
 """
-# so many at once, and plans that were made by the count of before are slow
+# number of rows changed at once after which the planner's statistics are updated, as old plans are
+# slow
 _BURST = 200
 _COUNTS = (
     "SELECT kind, severity, state, count(*) FROM v_alarm WHERE cleared IS NULL GROUP BY 1, 2, 3"

@@ -19,7 +19,7 @@ from psycopg import Connection
 
 from ingest.errors import RegistryError
 
-# currencies whose amounts have no smaller unit in use (ISO 4217: exponent 0, and IDR by habit)
+# currencies whose amounts have no smaller unit in use (ISO 4217: exponent 0, and IDR by custom)
 _WHOLE = frozenset(
     [
         "BIF",
@@ -98,7 +98,7 @@ def _money(
     )  # fmt: skip
 
 
-# What is counted, in which unit it is shown, and base units in one of it.
+# counted quantity -> unit for display, and base units in one of it
 UNITS = {
     "energy": ("kWh", 1_000),
     "heat": ("kWh", 1_000),
@@ -111,7 +111,7 @@ _QUANTITIES = {
     "water": ("flow",),
     "waste": ("mass",),
 }
-# Made where it stands: what such a device exports, not what it draws.
+# classes whose export is generated on site; their import is their own use
 _MAKERS = ("pv_inverter", "wind_turbine", "waste_heat_turbine")
 Sums = dict[str, int | None]
 
@@ -255,7 +255,7 @@ def _amount_texts(of: str, values: Sums) -> dict[str, str | None]:
     return {**amounts, "unit": UNITS[of][0]}
 
 
-# projects whose devices all stand at the sites
+# projects whose devices are all at the sites
 _WITHIN = (
     "SELECT m.project_id FROM project_device m JOIN device d ON d.id = m.device_id"
     " GROUP BY m.project_id HAVING bool_and(d.site = ANY(%(sites)s))"

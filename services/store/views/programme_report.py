@@ -208,7 +208,7 @@ WHERE (v.vintage ->> 'year')::integer = %(year)s AND (v.vintage ->> 'credited_t'
 GROUP BY s.id, p.name ORDER BY s.period DESC, s.id
 """
 _MOST_ALARMS = 500
-# What a day of each kind of station comes to.
+# indicator that summarises a day of each kind of station
 _LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
 
@@ -225,14 +225,14 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
     called = registered_names(conn)
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
-    # as the first screen counts them
+    # numbers as on the front page
     devices = {of: (s.devices, s.heard) for of, s in console.system_sums(conn, []).items()}
     begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     result = [_system(conn, s, projects, indicators, devices) for s in systems.load().values()]
     return {
         **progress,
         "year": year,
-        # a city shows the systems that it has, not those of another
+        # only systems that the city has
         "systems": [
             {**item, "fields": [f for f in fields if f["system"] == item["system"]]}
             for item in result
@@ -336,7 +336,7 @@ def _system(
         "reason": system.reason,
         "devices": count,
         "devices_heard": heard,
-        # null where nothing counts it or nothing was measured, never 0
+        # null if there is no methodology or no measurement, never 0
         "tCO2": f"{sum(monitored):f}" if monitored else None,
         "expected_t": _added(p["expected_t_so_far"] for p in own),
         "issued_credits_t": sum(p["issued_credits_t"] for p in own) if system.methods else None,
@@ -425,7 +425,7 @@ def _indicators(conn: Connection, year: int) -> list[dict[str, Any]]:
             "system": system,
             "indicator": indicator,
             "days": days,
-            # a day that could not be judged is not within its limits
+            # a day without a verdict is not within its limits
             "days_judged": judged,
             "days_exceeded": exceeded if judged and indicator in _LIMITED else None,
             "mean": None if mean is None else round(mean, 1),

@@ -216,5 +216,5 @@ def test_partitions_are_stable():
 
 def test_run_never_loads_arrow():
     """`tonne run` on a small gateway should not pay for what only Kafka needs."""
-    probe = "import sys, ingest.wire, services.cli.pipeline.run; sys.exit('pyarrow' in sys.modules)"
+    probe = "import sys, ingest.wire, services.cli.run; sys.exit('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0

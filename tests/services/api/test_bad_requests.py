@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.api import guard
-from services.api.guard import Rates
+from services.api import server
+from services.api.server import Rates
 from services.local import POSTGRES_BIN
 from services.store import api_keys
 from services.store.postgres.pool import connect
@@ -114,7 +114,7 @@ def test_other_content_types_are_refused(served):
 def test_a_huge_body_is_not_read(served):
     """One caller could fill the memory."""
     found = served.ask(
-        "/v1/projects/pv/periods", "operator", "POST", content=b"x" * (guard.LARGEST_BODY + 1)
+        "/v1/projects/pv/periods", "operator", "POST", content=b"x" * (server.LARGEST_BODY + 1)
     )
     is_problem(found, 413)
 
@@ -221,7 +221,7 @@ def test_a_key_with_an_unfit_name_is_not_made(served, name):
 def test_a_caller_who_asks_too_often_waits(monkeypatch):
     """One caller could take the API from all others."""
     # all within one moment, however slow the machine is
-    monkeypatch.setattr(guard, "time", SimpleNamespace(monotonic=lambda: 1_000.0))
+    monkeypatch.setattr(server, "time", SimpleNamespace(monotonic=lambda: 1_000.0))
     rates = Rates(10)
     waits = [rates.wait_s(b"one") for _ in range(25)]
     assert waits[:20] == [0.0] * 20

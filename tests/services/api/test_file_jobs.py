@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from starlette.requests import Request
 
+from services.api.answers import ProblemError, problem
 from services.api.file_cache import Room, made, sent
-from services.api.problems import ProblemError, problem
 from services.store.postgres.pool import connect
 from services.store.statements import queues as jobs
 from services.store.statements.queues import Progress, Wanted

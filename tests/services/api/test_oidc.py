@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
 from services.api import principals
+from services.api.answers import ProblemError
 from services.api.principals import Tokens
-from services.api.problems import ProblemError
 from tests.services.api.hostile import forged_token, hanging_provider, knocks
 
 ISSUER, AUDIENCE = "https://id.example.vn", "tonne"

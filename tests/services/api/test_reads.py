@@ -23,7 +23,7 @@ from fastapi import FastAPI
 
 from mrv.signatures import canonical
 from mrv.signatures.merkle_tree import verify_consistency, verify_inclusion
-from services.api import problems
+from services.api import answers
 from services.issuer import keys
 from services.issuer import transitions as life
 from services.registry.files import document
@@ -76,7 +76,7 @@ def test_a_damaged_archive_is_no_mistake_of_the_caller(served, archived):
 def test_an_archive_that_is_away_is_not_called_the_database():
     """Anyone who is called at night would restart the wrong server."""
     app = FastAPI()
-    problems.install(app, structlog.get_logger(), lambda _request, answer, _detail: answer)
+    answers.install(app, structlog.get_logger(), lambda _request, answer, _detail: answer)
 
     @app.get("/evidence")
     def evidence():

@@ -7,8 +7,7 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from mrv.report import LANGUAGES, MEDIA_TYPES, make
-from services.api.negotiation import language, media_type
-from services.api.problems import ProblemError
+from services.api.answers import ProblemError, language, media_type
 from services.issuer.report import facts_of
 from services.store.postgres.pool import connect
 from tests.services.api.test_bad_requests import is_problem

@@ -9,15 +9,8 @@ import runpy
 import httpx
 import pytest
 
-from services.api.console.routes import (
-    live,
-    overview,
-    programme,
-    projects,
-    reference,
-    sewers,
-    statements,
-)
+from services.api import app
+from services.api.console.routes import live, overview, programme, projects, sewers, statements
 from services.store.postgres.pool import connect
 from tests.deploy.files import DEPLOY, ROOT
 from tests.services.api import plain
@@ -67,8 +60,11 @@ PUBLIC_PAGES = {
 }  # fmt: skip
 PAGES = sorted(
     route.path
-    for part in (live, overview, programme, projects, reference, sewers, statements)
-    for route in part.router.routes
+    for router in (
+        *(part.router for part in (live, overview, programme, projects, sewers, statements)),
+        app.reference_router,
+    )
+    for route in router.routes
     if "GET" in route.methods
 )
 

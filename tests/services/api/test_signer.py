@@ -17,7 +17,7 @@ from structlog import get_logger
 from mrv.signatures import canonical
 from mrv.statement.credentials import sign_statement, sign_verification
 from mrv.statement.sampling import Size, sign_sampling
-from services.api.negotiation import Preferences, outcome
+from services.api.answers import Preferences, outcome
 from services.issuer import external_signatures as accept
 from services.issuer import keys
 from services.issuer import transitions as life

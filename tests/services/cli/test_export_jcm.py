@@ -20,7 +20,7 @@ from mrv.report.words import Words
 from mrv.signatures.keys import write_keyring
 from services.cli.output import Exit
 from services.issuer.export_files import jcm_files
-from services.issuer.registration_checks import JCM
+from services.issuer.report import JCM
 from tests.invoked import tonne
 from tests.mrv import packs
 from tests.mrv.exports.entries import whole

@@ -174,7 +174,7 @@ def test_two_sources_of_one_broker_both_listen(pipeline, tmp_path):
 
 def test_a_gateway_loads_nothing_of_the_pipeline():
     """A gateway has 80 MB of memory, of which one unneeded module took 25 MB."""
-    told = "import sys, services.cli.pipeline.edge, services.edge.gateway; print(*sys.modules)"
+    told = "import sys, services.cli.edge, services.edge.gateway; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert not {"numpy", "pydantic", "google.protobuf", "cbor2"} & set(done.stdout.split())
 

@@ -23,7 +23,7 @@ from mrv.exports.registration import Registration, Validation
 from mrv.program import program
 from services.issuer import transitions as life
 from services.issuer.export_files import submission
-from services.issuer.registration_checks import registered
+from services.issuer.report import registered
 from tests import registering
 from tests.opinions import concluded
 from tests.services.issuer import logged, plant

@@ -32,7 +32,7 @@ from mrv.exports.registration import (
 from mrv.report import submission as list_of_checks
 from mrv.statement.opinion import requirements
 from services.issuer.export_files import submission
-from services.issuer.registration_checks import _begun, claimed, engaged
+from services.issuer.report import _begun, claimed, engaged
 from services.registry.entries import Registry
 from services.registry.files import read_files
 from services.registry.plan import plan

@@ -7,7 +7,7 @@ import pytest
 from structlog import get_logger
 
 from services.cli.local import doctor
-from services.issuer import compared_days, keys, seal
+from services.issuer import keys, log_differences, seal
 from services.issuer.audit import audit
 from services.issuer.sealed_contents import (
     HOUR_US,
@@ -200,7 +200,7 @@ def test_rows_changed_of_many_devices_are_named_a_few_at_a_time(database_url, wh
     logged.seal_now(database_url, who)
     _execute(database_url, "UPDATE interval_quantity SET value = value + 1")
     breaks = str(_audit(database_url).to_json())
-    monkeypatch.setattr(compared_days, "MOST_ROWS", 1)
+    monkeypatch.setattr(log_differences, "MOST_ROWS", 1)
     assert str(_audit(database_url).to_json()) == breaks
     for device in ("inv-1", "inv-2"):
         assert f"{device} energy_export 2026-03-02T05:00:00Z does not follow" in breaks

@@ -6,11 +6,10 @@ import threading
 import pytest
 
 from ingest.sparkplug import rebirth
-from services.simulator import SimulatorError
+from services.simulator import EdgeNode, SimulatorError
 from services.simulator.fleet import Group
 from services.simulator.flow import NO_FAULTS, fleet_sources, outgoing
 from services.simulator.sender import Pace, Sender
-from services.simulator.sparkplug import EdgeNode
 from tests.ingest.sparkplug_host import NOW_US, Memory
 from tests.integration.field import client
 from tests.waiting import until

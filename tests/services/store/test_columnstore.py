@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from psycopg import sql
 
-from services.cli.data.columnstore import columnstore as command
+from services.cli.columnstore import columnstore as command
 from services.cli.local.doctor_checks import storage
 from services.intake.database import Database
 from services.logs import get_logger

@@ -6,7 +6,7 @@ import pytest
 from services.intake import database as writers
 from services.store.offsets import FencedError
 from services.stream import Record, chain
-from services.stream.own_partitions import MissingError
+from services.stream.partitions import MissingError
 from tests.derived import derived
 from tests.services.poison import COLLISIONS, REFUSALS, refuse
 from tests.services.stream.records import (
@@ -124,7 +124,7 @@ def test_records_that_come_before_their_turn_wait_for_it(database_url, committer
     worker.store(0, sent)
     assert minutes(database_url) == [0, 2, 3, 4, 5]
     worker.store(0, [record(9, [9])])
-    monkeypatch.setattr("services.stream.own_partitions.AHEAD_S", 0.0)
+    monkeypatch.setattr("services.stream.partitions.AHEAD_S", 0.0)
     with pytest.raises(MissingError, match="record 6 of partition 0"):
         worker.store(0, [record(9, [9])])
     assert worker.take_over({0: 8}, 1) == {0: 8}  # what Kafka no longer has cannot come

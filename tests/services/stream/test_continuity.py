@@ -12,7 +12,7 @@ from services.environment import KafkaAccess
 from services.intake.topics import Topic, apply
 from services.logs import get_logger
 from services.stream.assembly import Continuity
-from services.stream.topic_view import AwayError, TopicView
+from services.stream.partitions import AwayError, TopicView
 from tests.integration.kafka_path import put
 from tests.ports import free_port
 

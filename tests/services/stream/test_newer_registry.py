@@ -16,7 +16,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 
 from ingest.model import Device, Fleet
 from services.stream import Homes
-from services.stream.topic_view import Sharing
+from services.stream.partitions import Sharing
 from tests.derived import derived
 from tests.services.stream.records import letters, minutes, record
 

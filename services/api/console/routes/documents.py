@@ -26,11 +26,9 @@ from starlette.responses import Response
 from ingest.errors import RegistryError
 from mrv import countries, methodologies
 from mrv.signatures import canonical
-from services.api.console.render import Language, render
-from services.api.console.session import View, refuse_foreign, signed_in_for_all
-from services.api.negotiation import ACCEPTED
+from services.api.answers import ACCEPTED, ProblemError
+from services.api.console.render import Language, View, refuse_foreign, render, signed_in_for_all
 from services.api.principals import refuse
-from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.processing import registry_import
 from services.processing.registry_import import Outcome, try_out

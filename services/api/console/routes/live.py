@@ -27,11 +27,10 @@ from starlette.responses import Response, StreamingResponse
 from ingest import classes
 from mrv import calendar
 from mrv.report.blocks import legible
-from services.api.console.render import Language, names_in, render
-from services.api.console.session import View, signed_in
+from services.api.answers import ProblemError
+from services.api.console.render import Language, View, names_in, render, signed_in
 from services.api.console.translations import texts, unit
 from services.api.principals import Principal
-from services.api.problems import ProblemError
 from services.store import api_keys
 from services.store.dead_letter_query import UnknownDevice, unknown_devices
 from services.store.views import alarms, console

@@ -24,9 +24,21 @@ from mrv.methodologies import diesel_litres
 from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import System
 from mrv.texts import Text
+from services.api.answers import ProblemError
 from services.api.console.charts import declared, sparkline
 from services.api.console.maps import Map, plain, sites_map
-from services.api.console.render import Language, language_of, namer, render
+from services.api.console.render import (
+    Language,
+    View,
+    close_session,
+    language_of,
+    namer,
+    open_session,
+    own,
+    principal,
+    refuse_foreign,
+    render,
+)
 from services.api.console.routes.year import (
     Fault,
     Year,
@@ -43,17 +55,8 @@ from services.api.console.routes.year import (
     short_name,
     shortfalls,
 )
-from services.api.console.session import (
-    View,
-    close_session,
-    open_session,
-    own,
-    principal,
-    refuse_foreign,
-)
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC
-from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.issuer.planning import unfit_plans
 from services.store import api_keys

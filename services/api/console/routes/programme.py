@@ -11,14 +11,13 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
+from services.api.answers import ProblemError
 from services.api.console.charts import Flow
 from services.api.console.charts import flows as flow_chart
-from services.api.console.render import Language, namer, render
+from services.api.console.render import Language, View, namer, render, signed_in_for_all
 from services.api.console.routes.year import Finding, judged, short_name
-from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
 from services.api.console.translations import unit as written
-from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.registry import IdPath, Pages, Workbook, report_file, unknown
 from services.issuer.planning import programme_report

@@ -21,6 +21,7 @@ from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_parameters
+from services.api.answers import ProblemError
 from services.api.console.charts import (
     Bar,
     apart,
@@ -31,11 +32,9 @@ from services.api.console.charts import (
     so_far,
 )
 from services.api.console.maps import SHARES, month_calendar
-from services.api.console.render import Language, last_day, of_ug, render
+from services.api.console.render import Language, View, last_day, of_ug, render
 from services.api.console.routes.year import plan_why
-from services.api.console.session import View
 from services.api.console.translations import Words
-from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.registry import IdPath, due_of, unknown
 from services.issuer.planning import unfit_plans

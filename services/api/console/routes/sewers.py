@@ -16,8 +16,7 @@ from psycopg import Connection
 from starlette.responses import Response
 
 from services.api.console.maps import NONE, Base, Place, Points, within
-from services.api.console.render import Language, render
-from services.api.console.session import View, signed_in_for_all
+from services.api.console.render import Language, View, render, signed_in_for_all
 from services.api.request_context import Asked
 from services.api.routes.registry import Window, unknown, window
 from services.registry.sewer_files import properties

@@ -20,13 +20,11 @@ from mrv.documents.statement import Claims
 from mrv.report.words import Words as ReportWords
 from mrv.statement.diagram import line_diagram
 from mrv.statement.plan_reader import read_plan
+from services.api.answers import DONE, ProblemError, file_job_of
 from services.api.console.charts import KINDS, QUARTER_US, Amount, day_chart, hours_title
-from services.api.console.render import Language, render
-from services.api.console.session import View, signed_in
+from services.api.console.render import Language, View, render, signed_in
 from services.api.console.translations import Words
-from services.api.negotiation import DONE, file_job_of
 from services.api.principals import PUBLIC
-from services.api.problems import ProblemError
 from services.api.reports import later, pack_place, report_place, send_pack, send_report
 from services.api.request_context import Asked
 from services.api.routes.exports import JobId, jcm_zip, own_job, project_zip, send_file

@@ -29,13 +29,12 @@ from mrv.statement.conditions import Unmet, reasons_of, unanswered, unmet
 from services.api.console.charts import Drawn, Step, qr
 from services.api.console.charts import steps as drawn_steps
 from services.api.console.maps import month_calendar
-from services.api.console.render import Language, language_of, of_ug, render
-from services.api.console.session import View
+from services.api.console.render import Language, View, language_of, of_ug, render
 from services.api.console.translations import Words
 from services.api.request_context import Asked
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
-from services.issuer.registration_checks import JCM
+from services.issuer.report import JCM
 from services.issuer.timestamps import stamps_of
 from services.store.registry import programme, signing_keys
 from services.store.statements import evidence, statements

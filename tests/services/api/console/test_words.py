@@ -17,9 +17,9 @@ from mrv.report.words import LANGUAGES, punctuated
 from services.api.app import Memory
 from services.api.console import render as page
 from services.api.console.maps import sites_map, within
+from services.api.console.render import own
 from services.api.console.routes import live, overview
 from services.api.console.routes.statement_days import _sums
-from services.api.console.session import own
 from services.api.console.translations import Words, preferred, texts
 from services.store.views.console import Site
 from services.store.views.programme_report import DAILY

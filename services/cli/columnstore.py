@@ -50,7 +50,7 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
       tonne rebuild --from 2026-01-01 --to 2026-02-01 --check
       tonne rebuild --from 2026-01-01 --to 2026-02-01 --device inv-001
     """
-    span_us(begin, end, "UTC")  # what is not a span is said before any work
+    span_us(begin, end, "UTC")  # an invalid span is reported before any work
     keep_freed()
     url = database_url()
     with connect(url, role="tonne_ingest", name="tonne rebuild", autocommit=True) as conn:

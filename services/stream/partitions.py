@@ -1,12 +1,16 @@
 """
-Queries on the topic in Kafka over a separate connection, and assignment of its partitions.
+Partitions of the Kafka topic: their assignment to workers, and the state of a worker's own ones.
 
-Faust's own connection answers nothing while it waits for Kafka.
+Queries on the topic use a separate connection, since Faust's own one answers nothing while it waits
+for Kafka.
 
 Kafka lets one member, the leader, assign the partitions.  A leader restarted under its name
 (`--instance`) is readmitted without learning that it is the leader, and no longer checks the number
-of partitions. So each assignment states its number of partitions; a worker that sees more in Kafka
+of partitions.  So each assignment states its number of partitions; a worker that sees more in Kafka
 rejoins with changed metadata, which makes Kafka request a new assignment.
+
+A worker keeps for each of its partitions the stored offset, the sequence of records and the
+registry version.
 """
 
 from __future__ import annotations
@@ -15,8 +19,8 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from secrets import token_bytes
 from typing import Any, TypeVar
@@ -34,12 +38,21 @@ from aiokafka.errors import (
     UnsupportedVersionError,
     for_code,
 )
+from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
-from ingest.errors import ServerError
+from ingest.errors import ServerError, TonneError
+from ingest.model import Fleet
+from ingest.wire import partition_of
 from services.environment import KafkaAccess
 from services.intake.kafka_client import Reasons, client_options, run_once, without_leader, words
 from services.intake.topics import administering
-from services.stream import MAX_BYTES
+from services.processing.batch import Committed
+from services.processing.commit import Store
+from services.store import offsets
+from services.store import offsets as source
+from services.store.offsets import Position, Source
+from services.stream import MAX_BYTES, Homes, Record, in_sequence
 
 _MARK = 8
 
@@ -94,7 +107,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
 _T = TypeVar("_T")
 
 ANSWER_S = 10.0
-FRESH_MS = 10_000  # how old what is known of partitions may be
+FRESH_MS = 10_000  # maximum age of the known partitions [ms]
 
 
 class AwayError(Exception):
@@ -119,7 +132,7 @@ class TopicView:
     def __init__(self, kafka: KafkaAccess, topic: str) -> None:
         self._kafka, self.topic = kafka, topic
         self._consumer: Any = None
-        self._lock = asyncio.Lock()  # one question at a time
+        self._lock = asyncio.Lock()  # one query at a time
 
     async def partitions(self) -> list[int]:
         """Return the topic's partitions; empty if it does not exist."""
@@ -183,7 +196,7 @@ class TopicView:
 
     async def _partitions(self) -> list[int]:
         consumer = await self._connected()
-        with contextlib.suppress(KafkaError):  # asked for once, it is looked after from then on
+        with contextlib.suppress(KafkaError):  # a partition is polled from its first query on
             await consumer.end_offsets([TopicPartition(self.topic, 0)])
         return sorted(consumer.partitions_for_topic(self.topic) or ())
 
@@ -226,7 +239,7 @@ async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
     for code, _name, _state, _type, _protocol, members, *_ in answer.groups:
         if code:
             raise ServerError(words(for_code(code)(), f"look at group {group!r}"))
-        for member in members:  # id, client, host, metadata, share
+        for member in members:  # fields: id, client, host, metadata, assignment
             share = member[4]
             if share:
                 taken = ConsumerProtocolMemberAssignment.decode(share)
@@ -284,3 +297,186 @@ async def _state(
     except ServerError as error:
         return TopicState(lag, oldest_s, cut, None, str(error))
     return TopicState(lag, oldest_s, cut, tuple(sorted(ends.keys() - taken)))
+
+
+AHEAD_S = 30.0
+
+
+class MissingError(TonneError):
+    """Later records arrive, but the next one is missing; the worker has skipped none."""
+
+
+class Following:
+    """
+    Accepts records in sequence, and waits for missing ones.
+
+    `topic`: topic, for the error text of a missing record.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._ahead_since_s: dict[int, float] = {}
+
+    def forget(self) -> None:
+        """Reset after a change of partitions."""
+        self._ahead_since_s = {}
+
+    def of(self, position: Position, records: Sequence[Record]) -> list[Record]:
+        """
+        Return the next records without a gap.
+
+        Earlier ones are stored already.  Later ones may be left over from before a reassignment;
+        they come again, and storing them now would skip others.
+
+        Raises MissingError when only later ones have arrived for a while.
+        """
+        todo, ahead = in_sequence(records, position.offset)
+        if todo or not ahead:
+            self._ahead_since_s.pop(position.partition, None)
+            return todo
+        since_s = self._ahead_since_s.setdefault(position.partition, time.monotonic())
+        if time.monotonic() - since_s > AHEAD_S:
+            raise MissingError(
+                f"record {position.offset} of partition {position.partition} of {self._topic!r} "
+                "is missing; only later records arrived. Restart this worker: it requests the "
+                "record from Kafka"
+            )
+        return todo
+
+
+def begin(
+    connection: Connection, position: Position, first: int, log: FilteringBoundLogger
+) -> Position:
+    """
+    Return the position at Kafka's first available record; skipped ones are logged as an
+    error.
+    """
+    if first <= position.offset:
+        return position
+    log.error(
+        "records missing: Kafka no longer had them",
+        partition=position.partition,
+        first=position.offset,
+        count=first - position.offset,
+    )
+    with connection.transaction(), connection.cursor() as cursor:
+        offsets.advance(cursor, position, first, None)
+    return replace(position, offset=first, digest=None)
+
+
+class OwnPartitions:
+    """
+    Own partitions, as last read from the database.
+
+    `seen`: the topic with its number of partitions in Kafka, which determines each device's
+    partition.
+    """
+
+    def __init__(self, seen: Source) -> None:
+        self.topic, self.count = seen.topic, seen.partitions
+        self.positions: dict[int, Position] = {}
+        self.following = Following(seen.topic)
+
+    @property
+    def source(self) -> Source:
+        """Return the topic, and its known number of partitions."""
+        return Source(self.topic, self.count)
+
+    def none(self) -> None:
+        """Release all partitions, which may now belong to another worker."""
+        self.positions = {}
+        self.following.forget()
+
+    def take_over(
+        self,
+        connection: Connection,
+        begins: Mapping[int, int],
+        seen: int,
+        log: FilteringBoundLogger,
+    ) -> None:
+        """Take over these partitions, from Kafka's first available record of each."""
+        if seen > self.count:
+            self.count = source.grow(connection, Source(self.topic, seen))
+        taken = offsets.take_over(connection, self.topic, begins)
+        self.positions = {
+            position.partition: begin(connection, position, begins[position.partition], log)
+            for position in taken
+        }
+
+    def read_again(self, connection: Connection) -> int:
+        """Reload the offsets of own partitions; return the topic's number of partitions."""
+        self.positions = {k: offsets.reread(connection, p) for k, p in self.positions.items()}
+        return source.grow(connection, self.source)
+
+    def visited(self, connection: Connection) -> bool:
+        """Return whether another process wrote for own devices, so that rows must be derived."""
+        return offsets.visited(connection, self.topic, self.positions.values())
+
+    def next_offsets(self) -> dict[int, int]:
+        """Return the next record to store of each partition; safe from any thread."""
+        return {p.partition: p.offset for p in self.positions.values()}
+
+    def last_records(self) -> dict[int, tuple[int, bytes | None]]:
+        """Return each partition's next record with the SHA-256 of the previous one, if known."""
+        return {p.partition: (p.offset, p.digest) for p in self.positions.values()}
+
+    def home_of(self, principal: str) -> int:
+        """Return the partition of a principal."""
+        return partition_of(principal, self.count)
+
+    def answer_for(self, fleet: Fleet, device_id: str) -> bool:
+        """Return whether a device belongs to an own partition."""
+        index = fleet.by_id.get(device_id)
+        gateway = None if index is None else fleet.devices[index].gateway
+        return self.home_of(gateway or device_id) in self.positions
+
+    def moved(
+        self, steps: Sequence[tuple[Position, int, bytes | None]], visits: Mapping[int, int]
+    ) -> None:
+        """
+        Record the effect of an own transaction: offsets and visits.
+
+        The process's own visit is ignored, unless another process made one as well.
+        """
+        for position, offset, digest in steps:
+            position_ = self.positions[position.partition]
+            self.positions[position.partition] = replace(position_, offset=offset, digest=digest)
+        for partition, count in visits.items():
+            visited = self.positions.get(partition)
+            if visited is not None and visited.visits + 1 == count:
+                self.positions[partition] = replace(visited, visits=count)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The store of a registry version, and the partition of each device."""
+
+    store: Store
+    homes: Homes
+
+    @property
+    def fleet(self) -> Fleet:
+        """Return the fleet of this version."""
+        return self.store.plan.fleet
+
+
+def answer_requests(
+    connection: Connection, store: Store, own: OwnPartitions, most_s: float
+) -> Committed:
+    """
+    Derive requested rows of own devices for a limited time; return the rows written.
+
+    Requests of other devices wait for their workers.
+
+    Raises FencedError when another worker has a partition.
+    Raises VisitedError when another process wrote for the devices of one.
+    """
+    until_s, out = time.monotonic() + most_s, Committed()
+    while store.behind and time.monotonic() < until_s:
+        answered = store.catch_up(
+            connection, lambda cursor: offsets.confirm(cursor, list(own.positions.values()))
+        )
+        if not answered:
+            break
+        out.add(answered.committed)
+    return out

@@ -22,7 +22,8 @@ from ingest import sparkplug
 from ingest.errors import InputError, did_you_mean
 from services.cli import Choice, Group, json_option
 from services.cli import json_option as json_
-from services.cli.data.payload_text import (
+from services.cli.output import bar, counted, print_json, print_result, table, time_text
+from services.cli.payload_text import (
     PREFIX,
     Redeliverer,
     Republisher,
@@ -31,7 +32,6 @@ from services.cli.data.payload_text import (
     metrics,
     partial,
 )
-from services.cli.output import bar, counted, print_json, print_result, table, time_text
 from services.cli.server_options import database_url, maybe_span, operator_tls
 from services.cli.server_options import maybe_begin_option as begin_
 from services.cli.server_options import maybe_end_option as end_

@@ -1,5 +1,5 @@
 """
-Differences of sealed days from their seals: by late readings, manual changes, or recalculated rows.
+Differences of the database from the log: of sealed days from their seals, and of statements.
 
 Rows, notes of late readings and the seal are read in one snapshot.  A day is compared with the
 devices it was sealed with. A device that joined since is left out if other seals show that its
@@ -8,11 +8,15 @@ readings of the whole day are unchanged.
 Each late reading was noted when it was stored: without late readings a day must equal its seal.
 Any remaining difference is a manual change, which the audit reports.  Derived rows may change with
 readings or registry, as long as they follow from them.
+
+Of a statement the documents, steps, claims, figures and evidence are compared.  `Walk` is the state
+shared by all audit steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -20,32 +24,37 @@ from typing import Any, NamedTuple
 import numpy as np
 from psycopg import Connection, Cursor
 
+from ingest.errors import InputError
 from ingest.model import NULL, Fleet, Frame
 from mrv.accounting.coverage import remaining
 from mrv.calendar import instant_us
 from mrv.errors import LogError
 from mrv.log.entries import PARTS
+from mrv.packs.pack import MANIFEST, STATEMENT, VERIFICATION, issued_at, manifest_of
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Difference, Digest, differences, digest_leaves
 from mrv.statement import device_days
 from mrv.statement.device_days import reading_leaves
+from services.issuer.documents import Documents, documents
 from services.issuer.sealed_contents import Job, parts_of
 from services.processing.rebuild import rebuild
 from services.processing.reprocess import MOST_ROWS, rows_between
 from services.settle import Plan
 from services.store.registry import load as registry
 from services.store.registry.load import load_book
-from services.store.statements import late_readings
+from services.store.statements import evidence, late_readings, statements
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.statements.late_readings import Late, Notes
 from services.store.statements.sealed_days import Seal
+from services.store.statements.statements import Stored
+from services.store.statements.transparency_log import Entry
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
 
 
 def noted(cursor: Cursor, job: Job) -> Notes:
-    """Return the notes of a day's late readings that its last seal does not include."""
+    """Return the notes on late readings of a day that its last seal does not include."""
     name = late_readings.name_of(job.project, job.day)
     return late_readings.of_day(cursor, name, job.devices, job.from_us, job.to_us)
 
@@ -153,7 +162,7 @@ def compare(
 
 
 class Registry:
-    """The registry in force, compiled at first need, as a large fleet takes long."""
+    """The registry in force, compiled only when needed, as a large fleet takes long."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn, self.fleet = conn, registry.load_fleet(conn)
@@ -172,7 +181,10 @@ class Registry:
 
 
 class SealedDay(NamedTuple):
-    """Sealed day: its last seal, its log entry, and the leaves below it."""
+    """
+    Sealed day: its last seal, its log entry, and the Merkle leaves of its readings and derived
+    rows.
+    """
 
     job: Job
     seal: Seal
@@ -184,10 +196,8 @@ class Compared(NamedTuple):
     """
     Current state of a sealed day.
 
-    `found`: differences from its seal.
-    `joined`: devices assigned to the day since.
-    `parts`: digests of its current contents.
-    `notes`: notes of late readings for its next seal.
+    `found`: differences from its seal. `joined`: devices assigned to the day since. `parts`:
+    digests of its current contents. `notes`: notes on late readings for its next seal.
     """
 
     day: SealedDay
@@ -250,7 +260,10 @@ def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
 
 
 def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) -> set[str]:
-    """Return the devices added to a day since, whose readings other seals cover without change."""
+    """
+    Return the devices added to a day since its seal, whose readings other seals cover
+    unchanged.
+    """
     job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
     others = {difference.device for difference in changes.by_hand} - known
     if not others:
@@ -262,7 +275,7 @@ def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) ->
 def _held_elsewhere(
     conn: Connection, fleet: Fleet, over: Collection[Seal], job: Job, device: str
 ) -> bool:
-    """Return whether other seals cover a device's day without change, late readings aside."""
+    """Return whether other seals cover a device's day unchanged, except for late readings."""
     spans = []
     for seal in over:
         entry, detail = log.at(conn, seal.entry)
@@ -299,13 +312,16 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
-    """Return derived rows that differ from their seal and not by readings or registry."""
+    """
+    Return the derived rows that differ from their seal for another reason than readings or
+    registry.
+    """
     names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
         return []
     begin, end = job.from_us, job.to_us
-    # what is compared at once is held in memory: no more than a commit of the pipeline holds
+    # rows compared at once stay in memory: no more than a commit of the pipeline
     rows = max(rows_between(of.fleet, device, begin, end) for device in index)
     most = max(MOST_ROWS // max(rows, 1), 1)
     return [
@@ -335,3 +351,134 @@ def why_other(conn: Connection, project: str, day: date) -> str:
         " late readings were sealed after the period was closed, or the evidence was changed; close"
         " the period again and have the statement verified"
     )
+
+
+@dataclass
+class Walk:
+    """State shared by the audit steps: connection, log entries, report."""
+
+    conn: Connection
+    now_us: int
+    held: tuple[str, ...] = ()
+    entries: list[Entry] = field(default_factory=list)
+    origin: str = ""
+    ended: list[Job] = field(default_factory=list)
+    breaks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+_STATES = ("issued", "superseded", "revoked")
+_LOGGED = (*_STATES, "evidence")
+
+
+def standing(conn: Connection, entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield statements whose state differs from the log."""
+    logged: dict[str, dict[str, dict[str, Any]]] = {}
+    # version 0.1.0 entered no manifests; an entry of another kind comes from a later version
+    since = min((e.index for e in entries if e.kind not in _STATES), default=0)
+    without = {e.statement for e in entries if e.kind == "issued" and e.index < since}
+    for entry in entries:
+        if entry.kind in _LOGGED and entry.statement is not None:
+            body = canonical.parse_object(entry.body)
+            if entry.kind in logged.setdefault(entry.statement, {}):
+                yield f"statement {entry.statement} is entered as {entry.kind} twice"
+            logged[entry.statement][entry.kind] = body
+    stored = {stored.id: stored for stored in statements.all_of(conn)}
+    for name in sorted(logged.keys() - stored.keys()):
+        yield f"statement {name} is in the log, but not in the table of statements"
+    for name, item in sorted(stored.items()):
+        try:
+            yield from _statement_faults(
+                conn, item, logged.get(name, {}), manifest=name not in without
+            )
+        except InputError as error:
+            yield f"statement {name}: {error}"
+    yield from _claims(conn, logged)
+
+
+def _statement_faults(
+    conn: Connection, stored: Stored, logged: dict[str, dict[str, Any]], *, manifest: bool
+) -> Iterator[str]:
+    have = documents(conn, stored.id)
+    issued = logged.get("issued")
+    steps = [event.state for event in statements.events(conn, stored.id)]
+    for state in _STATES:
+        if (state in steps) != (state in logged):
+            where = "in the log, but not in" if state in logged else "not in the log, but in"
+            yield f"statement {stored.id}: the step {state} is {where} the database"
+    if steps[:1] != ["draft"]:
+        yield f"statement {stored.id}: its steps do not begin with draft"
+    yield from _figures(conn, stored)
+    if issued is None:
+        return
+    for key, document in (
+        ("statementSha256", have.statement),
+        ("verificationSha256", have.verification),
+    ):
+        if canonical.sha256_hex(canonical.encode(document)) != issued[key]:
+            yield f"statement {stored.id}: its document differs from the {key} in the log"
+    if manifest or "evidence" in logged:
+        yield from _evidence(conn, stored, have, logged.get("evidence"))
+
+
+def _evidence(
+    conn: Connection, stored: Stored, have: Documents, manifest: dict[str, Any] | None
+) -> Iterator[str]:
+    """Yield a finding if the files of a statement's pack differ from its manifest in the log."""
+    kept = evidence.digests(conn, stored.id)
+    if manifest is None:
+        yield f"statement {stored.id}: the log has no manifest of its evidence"
+        return
+    signed = {STATEMENT: have.statement, VERIFICATION: have.verification}
+    hashes = {n: canonical.sha256_hex(canonical.encode(value)) for n, value in signed.items()}
+    same = kept.get(MANIFEST) == manifest["manifestSha256"]
+    if same:
+        data = evidence.kept(conn, stored.id, (MANIFEST,))[MANIFEST]
+        same = data == manifest_of(hashes | kept, issued_at(data))
+    if not same:
+        yield f"statement {stored.id}: its evidence differs from the manifest in the log"
+
+
+def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
+    """Yield figures of the closed period that differ from the signed document."""
+    claims = stored.claims
+    period = claims.monitoring_period
+    row = conn.execute(
+        "SELECT s.document = convert_from(s.body, 'UTF8')::jsonb, p.project_id,"
+        " p.period = s.period, p.baseline_ug::text, p.project_ug::text,"
+        " p.leakage_ug::text, p.reduction_ug::text, p.credit_t, p.coverage::text FROM statement s"
+        " LEFT JOIN monitoring_period p ON p.id = s.period_id WHERE s.id = %s",
+        [stored.id],
+    ).fetchone()
+    emissions = claims.emissions
+    expected = (
+        True, claims.project.id, True,
+        emissions.baseline.ug, emissions.project.ug, emissions.leakage.ug, emissions.reduction.ug,
+        int(claims.credited.t), claims.coverage,
+    )  # fmt: skip
+    if row != expected:
+        yield f"statement {stored.id}: its period or its document states {row}, not {expected}"
+    own = (stored.id, stored.project, stored.from_us, stored.to_us, stored.credit_t)
+    body = (
+        claims.statement,
+        claims.project.id,
+        *(instant_us(edge, "UTC") for edge in (period.from_, period.to)),
+        int(claims.credited.t),
+    )
+    if own != body:
+        yield f"statement {stored.id}: its columns state {own}, its document {body}"
+
+
+def _claims(conn: Connection, logged: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
+    """Yield claims of periods that are missing, or that belong to no issued, valid statement."""
+    rows = conn.execute(
+        "SELECT c.statement_id, s.project_id = c.project_id AND s.period = c.period"
+        " FROM claim c LEFT JOIN statement s ON s.id = c.statement_id"
+    ).fetchall()
+    claimed = {name for name, _ in rows}
+    count = {name for name, events in logged.items() if events.keys() & set(_STATES) == {"issued"}}
+    for name in sorted(claimed ^ count):
+        yield f"statement {name}: {'claims' if name in claimed else 'does not claim'} its period"
+    for name, same in rows:
+        if not same:
+            yield f"statement {name}: its claim is of another project or period"

@@ -29,7 +29,7 @@ from services.logs import get_logger
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d[\d.eE+-]*|"(?:[^"\\]|\\.)*"|true|false|null)')
 _BYTES_SHOWN, _LINE, _AROUND = 20, 16, 2
 _CBOR_ARRAYS, _CBOR_BREAK = range(0x80, 0xA0), b"\xff"
-# how many bytes of length follow the head of a longer array
+# CBOR head of a longer array -> number of length bytes
 _CBOR_LENGTHS = {0x98: 1, 0x99: 2, 0x9A: 4, 0x9B: 8}
 _PRINTABLE = range(0x20, 0x7F)
 _SHOWN = 20

@@ -32,7 +32,7 @@ from services.store.postgres.pool import connect
 
 _DAY_US = 86_400_000_000
 _SHOWN = 20
-# whatever else this machine does comes first
+# all other work of this machine takes precedence
 _NICE = 10
 _devices = click.option(
     "--device", "devices", multiple=True, metavar="ID", help="Only this device."

@@ -1,1 +1,0 @@
-"""Commands of stored data: intervals, quality, rebuild, archive, dead letters, migrate."""

@@ -1,1 +1,0 @@
-"""Commands of the pipeline: run, bridge, worker, edge, broker, watch."""

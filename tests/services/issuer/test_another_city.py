@@ -168,7 +168,14 @@ def test_each_report_names_the_factor_behind_a_typed_value(database_url, tmp_pat
     words = Words("en")
     tables = [block for block in basis(facts, words) if block["kind"] == "table"]
     printed = json.dumps([block for block in tables if "ifi-2021-grid.ke" in str(block)])
-    said = ("0.274", "tCO2/MWh", "1 January 2021 - 1 January 2022", "IFI TWG", "Provisional", "T: ")
+    said = (
+        "0.274",
+        "tCO2/MWh",
+        "1 January 2021 \\u2013 1 January 2022",
+        "IFI TWG",
+        "Provisional",
+        "T: ",
+    )
     for text in said:
         assert text in printed, (text, printed)
     sheet = load_workbook(BytesIO(make(facts, "xlsx", "en")))["Factors"]

@@ -347,7 +347,7 @@ def _contradicts(head: Checkpoint, earlier: Checkpoint, tiles: Tiles) -> str | N
     if root == earlier.root:
         return None
     return (
-        f"two heads are signed that are not of one history: over {earlier.size} and over"
+        f"two signed heads belong to different histories: over {earlier.size} and over"
         f" {head.size} entries"
     )
 

@@ -103,7 +103,7 @@ class Cosigner:
         if head.size == seen.head.size and head.root != seen.head.root:
             why = f"two heads over {head.size} entries"
         elif error.status == _FALSE:
-            why = f"no proof that {seen.head.size} entries lead on to {head.size}"
+            why = f"no proof that the log of {head.size} entries extends that of {seen.head.size}"
         else:
             return
         self.state.keep_contradiction(
@@ -157,7 +157,9 @@ class Witness:
             return _text(429, "too many requests; slow down\n", again)
         allowed = ("POST",) if path == "/add-checkpoint" else ("GET", "HEAD")
         if method not in allowed:
-            return _text(405, f"{', '.join(allowed)} here\n", {"Allow": ", ".join(allowed)})
+            return _text(
+                405, f"allowed here: {', '.join(allowed)}\n", {"Allow": ", ".join(allowed)}
+            )
         if "POST" in allowed:
             return await self._bounded(scope, receive)
         return await self._read(path)

@@ -222,7 +222,7 @@ class Fields:
             self._draft.lacks(
                 self._table,
                 name,
-                f"{value!r} is not in the known part of the closed list; compare it "
+                f"{value!r} is not in the part of the closed list that tonne has; compare it "
                 "with the owner's list",
             )
         return self

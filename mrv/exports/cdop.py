@@ -77,7 +77,7 @@ def _approach(draft: Draft, source: Source, entered: Registration) -> dict[str, 
     version = draft.row(table).need(
         "methodology",
         lists.cdop_lists()["methodology"].get(method.id),
-        f"{method.id} is in no list of the protocol; ask its owner for a word",
+        f"{method.id} is in no list of the protocol; ask the protocol's owner for a term",
     )
     version.put(version=method.version, is_current=True, document=entered.methodology_link)
     developer = draft.row(table)

@@ -246,8 +246,8 @@ def read_authority(record: object, name: str) -> Authority:
         return msgspec.convert(record, Authority)
     except msgspec.ValidationError as error:
         raise ExportError(
-            f"{name}: {error}; docs/registries.md lists the keys; write a number "
-            "that is a name in quotes"
+            f"{name}: {error}; docs/registries.md lists the keys; write an id "
+            "that consists of digits in quotes"
         ) from error
 
 

@@ -141,8 +141,8 @@ def _row(
         draft.lacks(
             supply.id,
             "CH4 and N2O",
-            "the factor book has no factor for burnt fuel; enter a source of line "
-            "fuel with its document",
+            "tonne has no CH4 and N2O factors for burnt fuel; enter a source with `line: fuel` "
+            "and its document",
         )
     if "provisional" in str(row["factor_source"] or ""):
         draft.lacks(

@@ -180,7 +180,7 @@ _GENERATION = ParameterSpec(
 )
 _BUILD = ParameterSpec(
     unit="tCO2/MWh",
-    meaning="build margin, of the newest plants; else the newest that is published of the country",
+    meaning="build margin of the newest plants; if absent, the last published one of the country",
     required=False,
     maximum="2",
     source="statistics of the grid's operator",

@@ -274,7 +274,7 @@ METHODOLOGY = Methodology(
             "The electricity applied for a group is at least the electricity that its controller"
             " measures (MTR-12)."
         ),
-        "A reduction requires dated documents of number and power of the lamps (EVD-03).",
+        "A reduction requires dated documents of the number and power of the lamps (EVD-03).",
         (
             "If hours and numbers are sampled, the baseline is calculated with the lower bound"
             " of their confidence interval."

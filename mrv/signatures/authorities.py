@@ -66,7 +66,7 @@ class Authority:
                     f"policy {policy!r} of authority {self.name!r} is not an object identifier; "
                     "write it like 1.3.6.1.4.1.601.10.3.1"
                 )
-        _check_moment(self.until, f"until of authority {self.name!r}")
+        _check_moment(self.until, f"`until` of authority {self.name!r}")
 
     @cached_property
     def loaded(self) -> tuple[x509.Certificate, ...]:
@@ -92,16 +92,16 @@ class Authority:
         """Return the value from `to_json`; EnrolmentError names the fault."""
         if not isinstance(record, dict) or not _FIELDS <= record.keys() <= _FIELDS | _MAY:
             raise EnrolmentError(
-                "a time-stamp authority has name and certificates, and may have policies and "
-                "until; remove other keys"
+                "a time-stamp authority has `name` and `certificates`, and may have `policies` "
+                "and `until`; remove other keys"
             )
         name, until = record["name"], record.get("until")
         if not isinstance(name, str) or not (until is None or isinstance(until, str)):
             raise EnrolmentError(
-                "name and until of a time-stamp authority are texts; write them in quotes"
+                "`name` and `until` of a time-stamp authority are texts; write them in quotes"
             )
-        certificates = _texts(record["certificates"], f"certificates of authority {name!r}")
-        policies = _texts(record.get("policies", []), f"policies of authority {name!r}")
+        certificates = _texts(record["certificates"], f"`certificates` of authority {name!r}")
+        policies = _texts(record.get("policies", []), f"`policies` of authority {name!r}")
         return cls(name, certificates, policies, until)
 
 
@@ -118,7 +118,7 @@ class StampRule:
     since: str = ALWAYS
 
     def __post_init__(self) -> None:
-        _check_moment(self.since, "since of the time-stamp authorities")
+        _check_moment(self.since, "`since` of the time-stamp authorities")
         count = len(self.authorities)
         if not 1 <= self.threshold <= count <= _MOST:
             raise EnrolmentError(
@@ -148,13 +148,15 @@ class StampRule:
         wanted = {"threshold", "authorities"}
         if not wanted <= record.keys() <= wanted | {"since"}:
             raise EnrolmentError(
-                "time-stamp authorities are given with threshold and authorities, and "
-                f"may have since; given: {', '.join(sorted(record))}"
+                "time-stamp authorities are given with `threshold` and `authorities`, and "
+                f"may have `since`; given: {', '.join(sorted(record))}"
             )
         threshold, since = record["threshold"], record.get("since", ALWAYS)
         listed = record["authorities"]
         if type(threshold) is not int or not isinstance(listed, list) or not isinstance(since, str):
-            raise EnrolmentError("threshold must be a number, authorities a list, since a time")
+            raise EnrolmentError(
+                "`threshold` must be a number, `authorities` a list, `since` a time"
+            )
         return cls(threshold, tuple(map(Authority.from_json, listed)), since)
 
 

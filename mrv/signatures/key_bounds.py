@@ -44,7 +44,7 @@ class Accreditation:
         may = {"id", "scope", "validFrom", "validUntil"}
         if not isinstance(record, dict) or not {"id"} <= record.keys() <= may:
             raise EnrolmentError(
-                f"accreditation is {record!r}; it must have id, and may have {may}"
+                f"accreditation is {record!r}; it must have `id`, and may have {may}"
             )
         return cls(
             _text(record["id"], "accreditation id"),

@@ -82,12 +82,12 @@ class TrustRoot:
             raise EnrolmentError(
                 "a trust root needs a programme, and a version from 1 on; enter both"
             )
-        time_of(self.expires, "expires of the trust root")
+        time_of(self.expires, "`expires` of the trust root")
         for multikey in self.root_keys:
             decode_multikey(multikey)
         keyring(self.keys)
         if self.issue is not None:
-            time_of(self.issue.since, "since of the trust root's issue")
+            time_of(self.issue.since, "`since` of `issue` in the trust root")
             if self.issue.threshold < 2:  # noqa: PLR2004 - one is what holds without it
                 raise EnrolmentError(
                     "the field `issue` of a trust root must require at least 2 people"
@@ -164,7 +164,7 @@ def read_root(data: bytes, at: datetime) -> TrustRoot:
     Raises EnrolmentError if too few of them signed it, it has another form, or it has expired.
     """
     root = read_pinned(data)
-    if at >= time_of(root.expires, "expires of the trust root"):
+    if at >= time_of(root.expires, "`expires` of the trust root"):
         raise EnrolmentError(
             f"version {root.version} of the trust root of {root.programme} expired "
             f"at {root.expires}; get the newest version, and store it with `tonne "
@@ -269,7 +269,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
 def _issue(record: dict[str, Any]) -> IssueRule:
     if record.keys() != {"threshold", "since"}:
         raise EnrolmentError(
-            "the field `issue` of a trust root must have threshold and since; download it again"
+            "`issue` of a trust root must have `threshold` and `since`; download it again"
         )
     return IssueRule(_number(record["threshold"]), record["since"])
 

@@ -42,7 +42,7 @@ country_option = click.option(
     "--country",
     metavar="CODE",
     callback=_grid,
-    help=f"{_HELP}; ID.jamali where it has several grids.",
+    help=f"{_HELP}; CODE.GRID, such as ID.jamali, if the country has several grids.",
 )
 needed_country = click.option(
     "--country", metavar="CODE", callback=_known, required=True, help=f"{_HELP}."

@@ -90,7 +90,7 @@ def broker() -> None:
 @click.option(
     "--services-into",
     type=click.Path(path_type=Path),
-    help="Also copy the credentials of `tonne` and each --service to this folder, by name.",
+    help="Also copy the credentials of `tonne` and each --service to subfolders of this folder.",
 )
 @json_option
 def config(

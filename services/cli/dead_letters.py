@@ -352,7 +352,7 @@ def _tell_groups(
         )
         for group in groups_
     ]
-    head = ("refused", "not sent again", *by, "last", "such as")
+    head = ("rejected", "not sent again", *by, "last", "such as")
     print_result(groups_, table(head, rows, empty=_NONE), as_json=as_json)
 
 
@@ -379,7 +379,7 @@ def count(
         (c.refused, c.waiting, c.reason, c.device, time_text(c.last, zones[c.device]))
         for c in counts
     ]
-    head = ("refused", "not sent again", "reason", "device", "last")
+    head = ("rejected", "not sent again", "reason", "device", "last")
     print_result(counts, table(head, rows, empty=_NONE), as_json=as_json)
 
 

@@ -139,9 +139,9 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     Count devices, statements and calibrations, update daily totals, and audit the log at intervals.
 
     `tonne run` counts too, but leaves audits to `tonne watch`, as they use much processor time. One
-    `tonne watch` per database is enough; its login needs tonne_watch, and tonne_mrv with --seal.
-    Metrics are served at TONNE_METRICS_BIND. If TONNE_MQTT_URL names mosquitto, it also reports the
-    messages waiting there, as the service `tonne-watch`.
+    `tonne watch` per database is enough; its database login needs the role tonne_watch, with --seal
+    also tonne_mrv. Metrics are served at TONNE_METRICS_BIND. If TONNE_MQTT_URL names mosquitto, it
+    also reports the messages waiting there, as the service `tonne-watch`.
 
     \b
     Example:
@@ -186,7 +186,8 @@ def signer(log_key: str, *, seal: bool) -> None:
 
     If the login of `tonne api` has only the role tonne_api, requests are queued in the database and
     this process carries them out. It opens no port except TONNE_METRICS_BIND, for Prometheus. Its
-    login needs tonne_mrv, and TONNE_HOME/keys the log's key. Two signers may run at the same time.
+    database login needs the role tonne_mrv, and TONNE_HOME/keys must contain the log's key. Two
+    signers may run at the same time.
 
     \b
     Example:

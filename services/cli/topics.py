@@ -151,8 +151,8 @@ def access(
     Show the access rights that each Kafka user needs, and those that the broker has.
 
     The bridge writes the topic. The worker reads it, writes its dead-letter topic and uses its
-    consumer group. The administrator creates topics, resends dead letters and inspects. No other
-    rights are needed.
+    consumer group. The administrator creates topics, resends dead letters and reads settings. No
+    other rights are needed.
 
     \b
     Example:

@@ -234,8 +234,8 @@ def send(*, once: bool, as_json: bool) -> None:
     """
     Send events in a separate process, instead of in `tonne watch`.
 
-    Its login needs tonne_events, the only role that reads secrets. Non-public addresses are refused
-    unless listed in TONNE_WEBHOOK_NETWORKS.
+    Its database login needs the role tonne_events, the only one that reads secrets. Non-public
+    addresses are rejected unless listed in TONNE_WEBHOOK_NETWORKS.
 
     \b
     Example:

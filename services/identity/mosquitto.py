@@ -26,15 +26,15 @@ PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"  # path in De
 SECURITY = "dynamic-security.json"
 CONTROL = "$CONTROL/dynamic-security/v1"
 _CONFIG = """\
-# Written by tonne for mosquitto 2.0.  Files are looked for in the folder where
-# mosquitto is started.
+# Written by tonne for mosquitto 2.0.  Paths are relative to the folder where mosquitto is
+# started.
 
-# Options below hold for all listeners, and who may do what is one file for all.
+# The options below apply to all listeners; all share one file of access rights.
 per_listener_settings false
-# No client without an identity.
+# Each client must identify itself.
 allow_anonymous false
-# Who may do what.  It checks SUBSCRIBE too, which acl_file does not: with that, a device
-# could take half of all readings by joining a shared subscription.
+# Access rights.  The plugin also checks SUBSCRIBE, which acl_file does not: with acl_file, a
+# device could receive half of all readings by joining a shared subscription.
 plugin {plugin}
 plugin_opt_config_file {security}
 
@@ -47,41 +47,41 @@ keyfile server.key
 # Revoked certificates; read again on SIGHUP.
 crlfile ca.crl
 require_certificate true
-# The certificate's common name is who it is, whatever user name it gives.
+# The certificate's common name is the user name; a user name that the client sends is ignored.
 use_identity_as_username true
-# Its client id is forced to that name too: by another's id a device could wipe that
-# one's session, with all that waits in it.
+# The client id is set to the same name: with the client id of another device, a device could
+# delete that device's session and its queued messages.
 use_username_as_clientid true
 tls_version tlsv1.2
 max_connections {connections}
-# QoS 2 costs two more packets and promises no more than receipts do.
+# QoS 2 needs two more packets and guarantees no more than receipts do.
 max_qos 1
 {passwords}
-# A client without an id gets none made up.
+# A client without an id is rejected, not given a generated one.
 allow_zero_length_clientid false
-# A longer packet ends the connection, which its sender notices; message_size_limit would
-# acknowledge what it drops.
+# A longer packet ends the connection, which its sender detects; message_size_limit would
+# acknowledge messages that it drops.
 max_packet_size {packet}
-# Above every client's own: 2.0.21 wrongly expires clients whose keep-alive equals this.
+# Above the keep-alive of each client: 2.0.21 wrongly expires clients whose keep-alive equals this.
 max_keepalive 600
-# How much tonne may hold unacknowledged.
+# Messages that tonne may hold unacknowledged.
 max_inflight_messages 60000
-# What is kept for a client that is away.  All that waits is written to disk at each autosave,
-# and nothing is acknowledged meanwhile: more than this would be too slow for devices.  A full
-# queue drops what it has acknowledged, in silence; devices send it again until its receipt.
-# 0 for "unlimited" has a bug in 2.0.21 that disconnects a client whose publish is refused.
+# Queue of a disconnected client.  All queues are written to disk at each autosave, during which
+# nothing is acknowledged: longer queues would delay devices too much.  A full queue drops
+# acknowledged messages without notice; devices send them again until they have the receipt.
+# 0 for "unlimited" has a bug in 2.0.21 that disconnects a client whose publish is rejected.
 max_queued_messages {queue_messages}
 max_queued_bytes {queue_bytes}
-# Births and wills say of now; they need not wait for anyone.
+# Births and wills state the present condition and are not queued.
 queue_qos0_messages false
 # {retain_why}
 retain_available {retain}
-# A session is kept for this long without its client.
+# A session is kept for this time while its client is disconnected.
 persistent_client_expiration 30d
 
 persistence true
 persistence_location {data}
-# What a crash of the broker loses since the last one is sent again until its receipt.
+# Messages that a crash of the broker loses since the last autosave are sent again by devices.
 autosave_interval {autosave}
 autosave_on_changes false
 
@@ -89,12 +89,12 @@ log_dest {log}
 log_type error
 log_type warning
 log_type notice
-# Who came and who was turned away; `tonne devices unknown` reads it.
+# Accepted and rejected connections; `tonne devices unknown` reads them.
 connection_messages true
 log_timestamp_format %Y-%m-%dT%H:%M:%SZ
 """
 _PASSWORDS = """
-# By user name and password, for devices that can hold no certificate; over TLS all the same.
+# Login by user name and password, also over TLS, for devices that cannot store a certificate.
 listener {port} {host}
 protocol mqtt
 certfile server.crt
@@ -104,7 +104,7 @@ tls_version tlsv1.2
 max_connections {connections}
 max_qos 1
 """
-_NO_RETAIN = "tonne retains no messages; a device's would be delivered each time."
+_NO_RETAIN = "tonne retains no messages; a device's would be delivered at each connection."
 _RETAIN = "A Sparkplug host's STATE is retained."
 
 
@@ -207,7 +207,7 @@ def _acl(kind: str, topic: str) -> dict[str, Any]:
 PLUGINS = b"[rabbitmq_mqtt].\n"
 DEFINITIONS = "definitions.json"
 _RABBITMQ_CONFIG = """\
-# Written by tonne for RabbitMQ 4 with the plugin rabbitmq_mqtt.  the files are in {folder}.
+# Written by tonne for RabbitMQ 4 with the plugin rabbitmq_mqtt.  Its files are in {folder}.
 
 # No AMQP and no MQTT without TLS.
 listeners.tcp = none
@@ -221,27 +221,27 @@ ssl_options.verify     = verify_peer
 ssl_options.fail_if_no_peer_cert = {require}
 ssl_options.versions.1 = tlsv1.3
 ssl_options.versions.2 = tlsv1.2
-# The certificate's common name is who it is.
+# The certificate's common name is the user name.
 ssl_cert_login_from = common_name
 mqtt.ssl_cert_login = true
-# Its client id must be its DNS name, which is the same: by another's id a device could
-# take over that one's session.
+# The client id must be the certificate's DNS name, which is the same: with the client id of
+# another device, a device could take over that device's session.
 mqtt.ssl_cert_client_id_from = subject_alternative_name
 mqtt.ssl_cert_login_san_type = dns
 mqtt.allow_anonymous = false
 # Raft, flushed to disk before PUBACK: acknowledged means durable.
 mqtt.durable_queue_type = quorum
-# A session is kept for 30 days without its client.
+# A session is kept for 30 days while its client is disconnected.
 mqtt.max_session_expiry_interval_seconds = 2592000
-# How much tonne may hold unacknowledged.
+# Messages that tonne may hold unacknowledged.
 mqtt.prefetch = 1000
 mqtt.max_packet_size_authenticated = {packet}
 mqtt.max_packet_size_unauthenticated = 4096
-# Who there is and who may do what; read at each start.
+# Users and their access rights; read at each start.
 load_definitions = {folder}/definitions.json
 """
-_ALL_CERTS = "No client without a certificate of ours."
-_SOME_PASSWORDS = "Some log in by password; who shows a certificate must show a good one."
+_ALL_CERTS = "Each client needs a certificate of tonne's authority."
+_SOME_PASSWORDS = "Some clients log in with a password; a certificate, if shown, must be valid."
 
 
 def rabbitmq_config(at: Listening, folder: str) -> str:

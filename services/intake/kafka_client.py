@@ -49,8 +49,8 @@ _WORDS: dict[type[BaseException], str] = {
     errors.NodeNotReadyError: "no Kafka broker answers",
 }
 _NOT_BELIEVED = (
-    "the broker's answer is that to a rejected token; check that the audience and issuer of"
-    " tokens from TONNE_KAFKA_TOKEN_URL are those that it expects"
+    "the broker rejected the token; check that the audience and issuer of tokens from"
+    " TONNE_KAFKA_TOKEN_URL are those that it expects"
 )
 # refusals of a topic, of a group, and of the cluster if a producer may write to no topic
 _REFUSED = (

@@ -266,7 +266,7 @@ def differences(
         how = (
             "a change moves devices between partitions; docs/scaling.md has the procedure"
             if more
-            else "partitions cannot be taken away"
+            else "the number of partitions cannot be reduced"
         )
         out.append(
             _difference(wanted, "partitions", len(result), wanted.partitions, how, alterable=more)
@@ -278,7 +278,7 @@ def differences(
     for key, value in wanted.configs.items():
         has = configs.get(key)
         if has is not None and not _does(key, has.value, value):
-            how = "ask for that, or change it with --alter"
+            how = "pass the topic's value, or change the topic with --alter"
             out.append(_difference(wanted, key, has.value, value, how, alterable=True))
     return out
 

@@ -91,7 +91,7 @@ def heads(walk: Walk) -> str:
         if ends and place + 1 not in sizes:
             walk.breaks.append(f"no signed head over the first {place + 1} entries")
     if rows and max(sizes) > len(leaves):
-        walk.breaks.append(f"a head is over {max(sizes)} entries, there are {len(leaves)}")
+        walk.breaks.append(f"a head covers {max(sizes)} entries, but the log has {len(leaves)}")
     for note in walk.held:
         _head(walk, keys, leaves, note, None)
     return f"{len(rows)} signed heads, {len(walk.held)} of your own"
@@ -138,18 +138,18 @@ def witnesses(walk: Walk) -> str:
                 f"head {size} is countersigned by {multikey}, which is not a witness"
             )
         elif note is None:
-            walk.breaks.append(f"{key.name} countersigned head {size}, which is not there")
+            walk.breaks.append(f"{key.name} countersigned head {size}, which the log does not have")
         elif [c.line for c in cosignatures(note + line, key)] != [line]:
-            walk.breaks.append(f"the countersignature of {key.name} is not of head {size}")
+            walk.breaks.append(f"the countersignature of {key.name} does not belong to head {size}")
     cosigned = walk.conn.execute(
         "SELECT size, vkey, time_s, note, line FROM witness_cosignature"
         " LEFT JOIN log_checkpoint USING (size) ORDER BY size, vkey"
     ).fetchall()
     for size, vkey, time_s, note, line in cosigned:
         if note is None:
-            walk.breaks.append(f"head {size} is cosigned by {_name(vkey)}, and is not there")
+            walk.breaks.append(f"{_name(vkey)} cosigned head {size}, which the log does not have")
         elif not _cosigned(note + line, vkey, time_s, line):
-            walk.breaks.append(f"the cosignature of {_name(vkey)} is not of head {size}")
+            walk.breaks.append(f"the cosignature of {_name(vkey)} does not belong to head {size}")
     return f"{len(rows) + len(cosigned)} countersignatures"
 
 

@@ -406,8 +406,8 @@ def _statement_faults(
     steps = [event.state for event in statements.events(conn, stored.id)]
     for state in _STATES:
         if (state in steps) != (state in logged):
-            where = "in the log and not among" if state in logged else "not in the log but among"
-            yield f"statement {stored.id}: {state} stands {where} its steps"
+            where = "in the log, but not in" if state in logged else "not in the log, but in"
+            yield f"statement {stored.id}: the step {state} is {where} the database"
     if steps[:1] != ["draft"]:
         yield f"statement {stored.id}: its steps do not begin with draft"
     yield from _figures(conn, stored)

@@ -364,7 +364,10 @@ def claimed(facts: Facts, registration: Registration) -> Iterator[str]:
         if other.since <= last and (other.until is None or first <= other.until):
             name = " ".join(filter(None, (other.programme, other.project_id)))
             until = "" if other.until is None else f" to {other.until}"
-            yield f"{ask}.other_programmes: {name} has it from {other.since}{until}, too"
+            yield (
+                f"{ask}.other_programmes: the project is also registered under {name} from"
+                f" {other.since}{until}"
+            )
 
 
 def registered(facts: Facts, registration: Registration) -> Iterator[str]:

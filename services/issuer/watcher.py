@@ -227,7 +227,7 @@ class Watcher(Background):
         pv_outlook.refresh_months(conn)
         seen = pv_outlook.refresh_outlook(conn)
         if seen.skies or seen.trends:
-            self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
+            self._log.debug("PV checked", skies=seen.skies, trends=seen.trends)
 
     @_round("open period not calculated", pause_s=_shared)
     def account(self, conn: Connection) -> None:

@@ -210,22 +210,22 @@ allow_anonymous true
 
 persistence true
 persistence_location ./
-# as `tonne broker config` has it: all that waits is written each time, and nothing acknowledged
+# as in `tonne broker config`: all queues are written each time; meanwhile nothing is acknowledged
 autosave_interval {autosave}
 autosave_on_changes false
 persistent_client_expiration 30d
 
-# a full queue loses acknowledged messages in silence; 0 for "unlimited" has a bug in
+# a full queue drops acknowledged messages without notice; 0 for "unlimited" has a bug in
 # 2.0.21 that disconnects publishers
 max_queued_messages {messages}
 max_queued_bytes {bytes}
 max_inflight_messages 60000
 queue_qos0_messages false
-# a Sparkplug host's STATE is retained; nothing else of tonne's is, nor asked for
+# only a Sparkplug host's STATE is retained
 retain_available true
-# a device that sends more is cut off, which it notices
+# a longer packet ends the connection, which the device detects
 max_packet_size 2097152
-# 2.0.21 wrongly expires clients whose own value equals this one
+# 2.0.21 wrongly expires clients whose keep-alive equals this
 max_keepalive 600
 
 log_dest file mosquitto.log

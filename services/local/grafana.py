@@ -48,7 +48,7 @@ http_port = {port}
 [security]
 admin_password = $__file{{{here}/admin.password}}
 
-# any local client may read, as it may speak for any device
+# any local client may read: locally, it may also send as any device
 [auth.anonymous]
 enabled = true
 org_role = Viewer
@@ -59,7 +59,7 @@ default_home_dashboard_path = {here}/dashboards/tonne-overview.json
 [log]
 mode = console
 
-# nothing is sent outside, and nothing is fetched from there
+# nothing is sent to, or fetched from, the Internet
 [analytics]
 reporting_enabled = false
 check_for_updates = false

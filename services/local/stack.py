@@ -50,7 +50,7 @@ shared_buffers = 256MB
 maintenance_work_mem = 128MB
 max_wal_size = 2GB
 wal_compression = on
-# queries over many chunks look costly and take milliseconds; compiling them takes longer
+# queries of many chunks have a high estimated cost but take milliseconds; compiling takes longer
 jit = off
 checkpoint_completion_target = 0.9
 timescaledb.max_background_workers = 4
@@ -60,7 +60,7 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C.UTF-8'
 
-# a file a weekday, overwritten a week later; statements and values stay out of it
+# one file for each weekday, overwritten after a week, without SQL statements and values
 logging_collector = on
 log_directory = 'log'
 log_filename = 'postgres-%a.log'

@@ -210,13 +210,13 @@ def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
         elif device.site != facility.site:
             yield f"{where} is at {device.site}; name a meter of the facility"
         elif device.check_of is not None:
-            yield f"{where} checks {device.check_of}, which measures the same; name that meter"
+            yield f"{where} is a check meter of {device.check_of}; name that meter"
         else:
             counted = {str(r.quantity) for r in classes.load()[device.class_id].registers}
             if supply.quantity not in counted:
                 yield (
-                    f"supplies[{supply.id}].quantity: {supply.device} counts no {supply.quantity};"
-                    " it counts"
+                    f"supplies[{supply.id}].quantity: {supply.device} measures no"
+                    f" {supply.quantity}; it measures"
                     f" {', '.join(sorted(counted)) or 'nothing'}"
                 )
 

@@ -72,11 +72,11 @@ def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -
     for name, count in (("population", population), ("n", n)):
         total = sum(getattr(stratum, name) for stratum in strata)
         if total != count:
-            yield f"have {name} {total} together, and the survey {count}"
+            yield f"their {name} is {total} in total, but the survey states {count}"
     whole = sum(stratum.population for stratum in strata)
     weighed = sum((s.population * s.mean for s in strata), start=Decimal(0)) / (whole or 1)
     if abs(weighed - mean) * _ROUNDED > max(mean, weighed):
-        yield f"have the mean {weighed:.6g}, weighted by population, and the survey {mean}"
+        yield (f"their mean is {weighed:.6g}, weighted by population, but the survey states {mean}")
 
 
 def event(row: Row, item: Event) -> None:
@@ -200,7 +200,7 @@ def check_declared(project: Project, devices: Mapping[str, Device]) -> Iterator[
     for item in project.surveys or ():
         if item.parameter not in specs:
             known = ", ".join(specs)
-            what = f"{item.parameter!r} is not a number of {project.methodology}"
+            what = f"{item.parameter!r} is not a numeric parameter of {project.methodology}"
             text = f"surveys: {what}; known: {known}"
             yield Finding(project.kind, project.id, text)
     for shared in project.shared_meters or ():

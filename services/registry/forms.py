@@ -274,7 +274,7 @@ def _factor_notes(method: Methodology, book: FactorBook) -> Iterator[str]:
         yield (
             f"Grid factor: {grid.id} = {grid.text} {grid.unit}, a default of development banks. If"
             " the country's authority publishes one, enter it under `factors`, with its document,"
-            f" and use its value; else the programme accepts: {KEY}: [{grid.id}]"
+            f" and use its value; if the programme accepts the default, enter {KEY}: [{grid.id}]"
         )
     used = [factor for factor in book if factor.kind.startswith(method.uses)] if method.uses else []
     if unaccepted(used, frozenset()):

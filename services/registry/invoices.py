@@ -236,7 +236,7 @@ def _devices(row: Row) -> tuple[str, ...]:
     )
     result = [str(name) for name in names if isinstance(name, str)]
     if not result or len(result) != len(names) or len(set(result)) != len(result):
-        row.problem("devices", "must name the meters that it is about, each once")
+        row.problem("devices", "must name the meters that the invoice covers, each once")
     return tuple(sorted(result))
 
 

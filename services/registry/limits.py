@@ -54,7 +54,7 @@ def _estimate(row: Row) -> dict[str, Any]:
 def _phase(row: Row) -> dict[str, Any]:
     """Return the design's expected amounts from a day on, such as of a phase."""
     row.only("from", "capacity_kw", *_ESTIMATED, "by_month")
-    begins = row.required("from", row.day("from"), "the first local day that it is of")
+    begins = row.required("from", row.day("from"), "the first local day to which it applies")
     capacity = row.number("capacity_kw", 0, MAX_EXPECTED)
     result = _estimate(row)
     if not row.problems and not result.keys() & set(_ESTIMATED):
@@ -107,7 +107,7 @@ def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
         elif isinstance(value, dict):
             result[key] = _read(row, key, value, known=(*DOCUMENT, STATED, SIGNED, UNTIL))
         else:
-            row.problem("documents", f"{key} = {value!r} must be text: number and place of it")
+            row.problem("documents", f"{key} = {value!r} must be text: its title and number")
     return result
 
 
@@ -234,7 +234,7 @@ def _misplaced(name: str, channel: Channel | None) -> str | None:
             f"is a limit of {'channels' if channel is None else 'the channel time'}; move it there"
         )
     if channel is not None and channel.kind == "register" and name in _GAUGES_ONLY:
-        return "is for gauges; what a register may do follows from its rated power"
+        return "is for gauges; the limit of a register follows from the rated power"
     if channel is not None and name == "phases_share" and not channel.phases:
         return "is for a channel that is the sum of phases"
     return None

@@ -252,8 +252,8 @@ def outlasting(
                     project,
                     f"{name}: certificate {calibration.certificate} ({calibration.performed} to"
                     f" {calibration.valid_until}) exceeds {every.months} months"
-                    f" ({every.source or CALIBRATION_EVERY}); from {due.valid_until} on it counts"
-                    " as expired; enter the calibrations in between",
+                    f" ({every.source or CALIBRATION_EVERY}); from {due.valid_until} on it is"
+                    " treated as expired; enter the calibrations in between",
                 )
 
 

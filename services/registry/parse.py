@@ -373,7 +373,7 @@ def _share(row: Row) -> Decimal | int:
 
 def _days(row: Row) -> tuple[Any, Any]:
     first = row.required("from", row.day("from"), "a local date")
-    end = row.required("to", row.day("to"), "a local date, the first that no longer counts")
+    end = row.required("to", row.day("to"), "a local date, the first day after it")
     if not row.problems and first >= end:
         row.problem("to", f"{end} is not after {first}; `to` is the first day after the period")
     return first, end

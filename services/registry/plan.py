@@ -146,8 +146,8 @@ def _other_country(
     ends = [closed[d.device] for d in project.devices if d.device in closed]
     if before != after and ends:
         text = (
-            f"country, grid: {before} cannot become {after}, since closed periods count by it, up"
-            f" to {max(ends)}; keep it, or register the site under an id of its own"
+            f"country, grid: {before} cannot become {after}, since closed periods up to"
+            f" {max(ends)} were calculated with it; keep it, or register the site under another id"
         )
         yield (project.kind, project.id), text
 

@@ -96,7 +96,7 @@ def _system(project: Project) -> Iterator[Finding]:
     elif project.methodology not in system.methods:
         methods = ", ".join(system.methods) or f"none, because {system.reason}"
         text = (
-            f"system: {system.title} is counted by {methods}, not by {project.methodology};"
+            f"system: {system.title} is calculated by {methods}, not by {project.methodology};"
             " choose one of them, or another system"
         )
         yield Finding(project.kind, project.id, text, warning=bool(system.methods))
@@ -248,13 +248,13 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
         whose = grid[:2] if grid is not None and what in _MAX else None
         if factor.kind not in kinds and whose not in countries.known():
             near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
-            text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
+            text = f"kind: no equation uses {factor.kind!r}; did you mean {near}?"
             findings.append(Finding(entry.kind, entry.id, text))
         elif factor.id in own:
             same = factor.text == own[factor.id].text
             text = (
                 f"id: tonne publishes {factor.id!r} itself, as {own[factor.id].text}, and its"
-                f" value counts{'' if same else ', not ' + factor.text}"
+                f" value is applied{'' if same else ', not ' + factor.text}"
             )
             findings.append(Finding(entry.kind, entry.id, text, warning=same))
         elif whose is not None and (wrong := _unstated(factor, whose, kinds)) is not None:
@@ -362,7 +362,7 @@ def _far(factor: Factor, book: FactorBook) -> str | None:
     return (
         f"{factor.text} is less than {float(low):g} or more than {float(high):g} times"
         f" {last.id} = {last.text} {last.unit}; compare it with its source, {factor.source}, and"
-        " take a tonne that publishes it if it is right"
+        " use a release of tonne that contains it if it is right"
     )
 
 

@@ -122,12 +122,12 @@ def _country(site: Site) -> Iterator[Finding]:
     if site.country is None and own is None:
         text = (
             f"country: is missing, and time zone {site.timezone} is of no country; enter its two"
-            " letters of ISO 3166-1, such as DE: no factor of a grid counts until then"
+            " letters of ISO 3166-1, such as DE: no grid factor is applied until then"
         )
     elif site.country is None:
         text = (
-            f"country: is missing; {own} counts, as time zone {site.timezone} is of it. Write"
-            f" `country: {own}`, or the country that it is in"
+            f"country: is missing; {own} is applied, the country of time zone {site.timezone}."
+            f" Write `country: {own}`, or the country where the site is"
         )
     elif own not in (site.country, None):
         text = f"country: {site.country}, but time zone {site.timezone} is of {own}; correct one"
@@ -147,7 +147,7 @@ def _daylight(site: Site) -> Iterator[Finding]:
     apart = abs((site.longitude / 15 - clock.total_seconds() / 3600 + 12) % 24 - 12)
     if apart > _FROM_THE_SUN:
         text = (
-            f"longitude: {site.longitude:g} is {apart:.1f} hours of the sun from time zone"
+            f"longitude: {site.longitude:g} is {apart:.1f} hours of solar time from time zone"
             f" {site.timezone}; correct longitude, `timezone` or `country`"
         )
         yield Finding(site.kind, site.id, text, warning=True)
@@ -250,7 +250,7 @@ def _check_meter(device: Device, devices: dict[str, Device]) -> Iterator[str]:
     elif main.check_of is not None:
         yield f"{main.id} is a check meter itself, of {main.check_of}; name the main meter"
     elif not _counted(device) & _counted(main):
-        yield f"{main.id} counts nothing that {device.id} counts; name a meter that does"
+        yield f"{main.id} measures no quantity of {device.id}; name a meter that does"
 
 
 def _counted(device: Device) -> set[str]:

@@ -431,7 +431,11 @@ def _project_lines(device_class: DeviceClass, method: Methodology, role: str) ->
         yield "    documents:  # documents of the design and the baseline, dated before the period"
     for key in method.designed:
         whole = key in method.baseline_documents
-        lost = "no reduction is credited" if whole else "a meter without valid calibration is 0"
+        lost = (
+            "no reduction is credited"
+            if whole
+            else "a meter without valid calibration is not credited"
+        )
         yield f"      {key}:  # without this document, {lost}"
         yield f"        document: {PLACEHOLDER}TITLE-AND-NUMBER"
         yield f"        by: {PLACEHOLDER}ISSUER  # issuer of the document, not the operator"

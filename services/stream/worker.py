@@ -37,6 +37,7 @@ IDLE_S = 2.0
 # maximum waiting time for Kafka at the stop, as service managers wait little longer [s]
 STOP_S = 5.0
 START_S = 700.0  # longer than a busy member may keep the group waiting [s]
+_LEFT = "stopped without leaving the group; the group detects it"
 
 
 async def work(
@@ -208,9 +209,9 @@ async def _end(app: faust.App, storing: Storing, log: FilteringBoundLogger) -> N
     try:
         await asyncio.wait_for(app.stop(), STOP_S)
     except TimeoutError:
-        log.warning("left without the group's goodbye; it will notice", after_s=STOP_S)
+        log.warning(_LEFT, after_s=STOP_S)
     except Exception as error:  # noqa: BLE001 (what ended the storing is told already)
-        log.warning("left without the group's goodbye; it will notice", error=repr(error)[:300])
+        log.warning(_LEFT, error=repr(error)[:300])
     await asyncio.to_thread(storing.close)
 
 

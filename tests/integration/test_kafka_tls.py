@@ -337,7 +337,7 @@ def test_fault_of_a_token_is_named(secure_kafka, authority, provider, monkeypatc
         assert "wrong" not in str(found.value)
         del found  # which holds that connection
         monkeypatch.setattr(provider, "audience", "another")
-        with pytest.raises(ServerError, match="rejected token"):
+        with pytest.raises(ServerError, match="rejected the token"):
             partitions(token_access(authority, at, tokens), "any")
         for answer in ((200, b"<html>"), (200, b'{"token": 1}'), (500, b""), (302, b"")):
             monkeypatch.setattr(provider, "answer", answer)

@@ -141,7 +141,7 @@ def test_authorities_that_say_two_things_are_refused(made):
     with pytest.raises(EnrolmentError, match="is a root"):
         Authority("x", (pem(made["east"].between),))
     for what, data in {
-        "may have since": b'{"threshold": 1}',
+        "may have `since`": b'{"threshold": 1}',
         "not an object identifier": canonical.encode(
             {"threshold": 1, "authorities": [east.to_json() | {"policies": ["x"]}]}
         ),

@@ -74,7 +74,7 @@ RIGHT = ("20.5, longitude: 106.5", "d", "wind", "1", 5, 2)
     [
         (1, "gone", 7, "'gone' is not registered"),
         (2, "windy", 7, "'windy' is not a system; known: household-waste"),
-        (2, "tay-nam-canal", 7, "counted by none, because its result is water quality"),
+        (2, "tay-nam-canal", 7, "calculated by none, because its result is water quality"),
         (3, "9", 7, "action: '9' is not in the programme; known: 1, 1-01"),
         (4, 6, 17, "target_kt: 6 kt, but the actions' targets sum to 5 = 5 kt"),
         (5, 9, 17, "its parts 1-01 add up to 9 kt, more than its own 5"),

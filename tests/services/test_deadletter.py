@@ -118,7 +118,7 @@ def test_letters_are_counted_by_reason_and_device(tonne, heard):
     ]
     assert rows[0]["last"].endswith("Z")
     head, row = tonne("count", "--reason", "unknown_device").stdout.splitlines()
-    assert head.split()[:4] == ["REFUSED", "NOT", "SENT", "AGAIN"]
+    assert head.split()[:4] == ["REJECTED", "NOT", "SENT", "AGAIN"]
     assert row.split()[:3] == ["1", "1", "unknown_device"]
 
 

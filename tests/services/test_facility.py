@@ -168,7 +168,7 @@ def test_an_official_form_is_filled_and_kept(run, tmp_path):
         ({"supplies": [{"id": "a", "line": "electricity", "device": "ch-9", "quantity": "x"}]},
          "is not registered"),
         ({"supplies": [{"id": "a", "line": "electricity", "device": "ch-1", "quantity": "flow"}]},
-         "counts no flow"),
+         "measures no flow"),
         ({"supplies": [FACILITY["supplies"][0], FACILITY["supplies"][0] | {"id": "b"}]},
          "counted only once"),
         ({"supplies": [{"id": "a", "line": "waste", "entered": [

@@ -101,7 +101,7 @@ def test_a_rewritten_log_is_told_with_its_evidence(tmp_path, size):
     home = tmp_path / "home"
     go(put(tmp_path / "a", ENTRIES[:size]), home)
     report = go(put(tmp_path / "b", OTHERS), home)
-    assert "not of one history" in report.contradiction
+    assert "belong to different histories" in report.contradiction
     assert {one.read_text() for one in report.evidence} == {head(ENTRIES[:size]), head(OTHERS)}
     # what was seen first stays: the next round says so again
     assert go(tmp_path / "b", home).contradiction

@@ -141,7 +141,10 @@ def test_only_what_leads_on_is_cosigned(served, run):
     shown = json.loads(run("show", "--json").output)
     assert [(one["origin"], one["size"]) for one in shown["logs"]] == [(LOG.name, 20)]
     against = {one["why"] for one in shown["contradictions"]}
-    assert {"two heads over 5 entries", "no proof that 5 entries lead on to 12"} <= against
+    assert {
+        "two heads over 5 entries",
+        "no proof that the log of 12 entries extends that of 5",
+    } <= against
     for one in shown["contradictions"]:
         assert one["held"].startswith(LOG.name)
         assert one["shown"].startswith(LOG.name)

@@ -97,7 +97,7 @@ HEADINGS = {
     "acknowledged_by": "acknowledged by",
     "against_site": "difference from its site",
     "avoided_t": "avoided",
-    "before_t": "before evidence",
+    "before_t": "with all evidence",
     "avoided_t_per_day": "avoided per day",
     "baseline_t": "baseline",
     "capacity_factor": "capacity factor",

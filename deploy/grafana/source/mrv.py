@@ -70,7 +70,7 @@ WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
 SELECT project_id, reduction_t, source, statement_id, first_day::text AS first_day, last_day::text AS last_day, before_t, problem
 FROM v_account_source WHERE {_MINE} ORDER BY first_day DESC, project_id LIMIT 300
 """, "Parts of each account: statements, open time calculated like a closed period, live 15-minute intervals before deductions."
-                      " Before evidence: the reduction if every missing document and invoice were provided.",
+                      " With all evidence: the reduction if every missing document and invoice were provided.",
                       units={"reduction_t": "suffix: t", "before_t": "suffix: t"}, decimals={"reduction_t": 3, "before_t": 3},
                       links={"project_id": console("projects/${__value.raw}")}, span=24),
                 table("Gaps and deductions, highest first", f"""

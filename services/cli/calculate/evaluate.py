@@ -56,7 +56,7 @@ def indicator(
     compact: bool,
 ) -> None:
     """
-    Compute one indicator of air, water or noise from INPUTS, a JSON file.
+    Calculate one indicator of air, water or noise from INPUTS, a JSON file.
 
     Indicators are not carbon figures. The limits of the 2025 standards are not included: give them
     with --limits, otherwise no comparison with limits is made.
@@ -150,7 +150,7 @@ def evaluate(
     compact: bool,
 ) -> None:
     """
-    Compute one methodology from INPUTS, a JSON file (- for standard input).
+    Calculate one methodology from INPUTS, a JSON file (- for standard input).
 
     Prints tonnes with six decimals and the whole tonnes to credit, rounded down. A negative
     reduction is printed as it is and credits 0. Tools (tool04, tool07) print the factors they

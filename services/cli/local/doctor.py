@@ -370,7 +370,7 @@ def signer(conn: Connection) -> Finding:
         return Finding(
             "signer",
             "wrong",
-            "the login tonne_service, of the web process, can account and enrol keys",
+            "the login tonne_service, of `tonne api`, may calculate statements and enrol keys",
             "run deploy/timescaledb/logins.sql again (compose: the service `logins`)",
         )
     last = queue.answered_last(conn)

@@ -90,8 +90,8 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
 
     A device authenticates first with a one-time token (`tonne registry enrol-token`), later with
     its certificate. The fleet's certificate authority is in TONNE_HOME/identity: run this process
-    on a machine without web services. Its login needs tonne_enrol. If tonne-admin's identity is
-    available the broker is updated immediately.
+    on a machine without web services. Its database login needs the role tonne_enrol. If
+    tonne-admin's identity is available the broker is updated immediately.
 
     \b
     Example:

@@ -38,7 +38,7 @@ _FEW = 3
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
     """
-    Show the incoming data of a device live: values with units, flags, refusals.
+    Show the incoming data of a device live: values with units, flags, rejections.
 
     Also lists channels of its profile that have not arrived.  With --for exit status 1 if nothing
     was stored.
@@ -183,7 +183,7 @@ _CAUSES = {
 @json_option
 def show(device: str, *, as_json: bool) -> None:
     """
-    Show one device: state and cause, registers, days, flags, refused messages, credentials.
+    Show one device: state and cause, registers, days, flags, rejected messages, credentials.
 
     For an unregistered device its rejected messages are shown.
 

@@ -86,8 +86,8 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     Check files of sewers; without files, the registered network.
 
     Reports, with file and line: missing nodes, uphill flow, dead ends, no path to an outfall, pipes
-    that end off or below their node, duplicates.  Exit status 2 for a missing node, 1 for any other
-    fault.
+    whose end differs from, or lies below, their node, duplicates.  Exit status 2 for a missing
+    node, 1 for any other fault.
 
     \b
     Example:

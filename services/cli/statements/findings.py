@@ -226,11 +226,12 @@ def add(
 
     \b
     Example:
-      tonne statement finding add TN-.. --kind CL --key auditor --text "which meter is main?"
+      tonne statement finding add TN-.. --kind CL --key auditor \\
+        --text "which of the two is the main meter?"
       tonne statement finding add TN-.. --kind CAR --key auditor --device inv-2 \\
-        --begins 2026-03-02 --ends 2026-03-04 --text "the register stood still in the sun"
+        --begins 2026-03-02 --ends 2026-03-04 --text "the register did not advance in daylight"
       tonne statement finding add pack/ --kind CL --key auditor \\
-        --text "which meter is main?" --out event.json
+        --text "which of the two is the main meter?" --out event.json
     """
     about = About(devices=devices, from_=begin or UNSET, to=end or UNSET)
     named = about if devices or begin or end else UNSET

@@ -122,7 +122,7 @@ def create(
     Create a signing key; the secret is written to TONNE_HOME/keys, readable only by you.
 
     Organisation, projects and accreditation are part of the keyring entry, and `tonne verify`
-    checks signatures against them: operator and verifier of one organisation are refused, and a key
+    checks signatures against them: operator and verifier must not be of one organisation, and a key
     signs only for its projects. With TONNE_KEY_PASSPHRASE (or TONNE_KEY_PASSPHRASE_FILE) the secret
     is encrypted.
 
@@ -426,7 +426,7 @@ def public(name: str, out: Path | None) -> None:
     Write the public part of a key created on this machine, without a database.
 
     The operator of the database enrols it with `tonne keys enroll FILE`. Send them the key's text
-    by a second way (telephone, printed page) for comparison.
+    through a separate channel (telephone, printed page) for comparison.
 
     \b
     Example:

@@ -173,8 +173,8 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
         click.echo(what)
     if report.waiting:
         click.echo(
-            f"days of {', '.join(report.waiting)} wait until rows are made again "
-            "after an import; `tonne run` does this, then seal again"
+            f"days of {', '.join(report.waiting)} are sealed after their intervals are "
+            "recalculated, which an import requires; `tonne run` does this, then seal again"
         )
     for what in report.refused:
         click.echo(f"NOT SEALED, changed manually: {what}")

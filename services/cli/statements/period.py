@@ -120,7 +120,7 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
     Close a monitoring period of PROJECT and create its draft statement.
 
-    A day is a local day of the project, never of UTC, and that of --to is not included:
+    A day is a local day of the project, not of UTC; the day of --to is not included:
     January is --from 2026-01-01 --to 2026-02-01. Times must be multiples of 15 minutes. Stored
     intervals are compared with the raw readings first. If readings of the period still
     arrive, a warning says so.

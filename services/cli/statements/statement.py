@@ -165,7 +165,7 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
 @json_option
 def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json: bool) -> None:
     """
-    Revoke an issued statement permanently; its period becomes free, and the log records the reason.
+    Revoke an issued statement permanently; its period can be claimed again. The log has the reason.
 
     With --key the project's status list is signed and published again; otherwise run `statement
     status-list` afterwards. To replace a statement by a corrected one use `supersede`.

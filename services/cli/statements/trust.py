@@ -77,7 +77,9 @@ def trust() -> None:
     help="Number of operators who must approve an issue; default: one.",
 )
 @click.option(
-    "--issue-since", metavar="TIME", help="Only for periods that end after this time (RFC 3339)."
+    "--issue-since",
+    metavar="TIME",
+    help="Require these approvals only for periods that end after this time (RFC 3339).",
 )
 @click.option(
     "--timestamps",

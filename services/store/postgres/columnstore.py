@@ -101,7 +101,7 @@ _OURS = (
 _LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
 _FIRST_JOB = 1000  # lowest number of a job that a user added
 _PARTIAL = 8  # bit of `status`: rows were added to a compressed chunk
-_IN_USE = "others write to it: the server compressed it not, or not wholly"
+_IN_USE = "other processes write to it: the server did not compress it, or only in part"
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def test_time_past_the_interval_costs_the_permissible_error(url, tmp_path):
     assert none == []
     said = _import(url, tmp_path, plant.REGISTRY.replace(VALID, LONG))
     assert "certificate C-1 (2019-12-20 to 2031-12-20) exceeds 72 months" in said
-    assert "from 2025-12-20 on it counts as expired" in said
+    assert "from 2025-12-20 on it is treated as expired" in said
     claims = subject(url, *SPAN)
     one, why = _of(claims)
     assert Fraction(one["counted"]) == Fraction(before["counted"]) * (1 - Fraction("0.005"))

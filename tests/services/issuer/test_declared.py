@@ -244,11 +244,11 @@ TRIPS = (
         (f"{EVENT}to: 2026-03-01, what: outage, found: x}}]", "is not after"),
         (f"{EVENT}what: outage, found: x, devices: [inv-9]}}]", "'inv-9' is not registered"),
         (f"    design: {{document: D, version: '1', sha256: {SHA}}}", "date"),
-        (f"{TRIPS}n: 4, sd: 1}}]", "'trip_km' is not a number of jcm-vn-am007"),
+        (f"{TRIPS}n: 4, sd: 1}}]", "'trip_km' is not a numeric parameter of jcm-vn-am007"),
         (f"{TRIPS}n: 12, sd: 1}}]", "12 is above the population, 9"),
         (f"{TRIPS}n: 4}}]", "only a share has none"),
-        (f"{TRIPS}n: 4, strata: [{STRATUM}9, n: 3, mean: 8, sd: 1}}]}}]", "have n 3 together"),
-        (f"{TRIPS}n: 4, strata: [{STRATUM}9, n: 4, mean: 7, sd: 1}}]}}]", "have the mean 7"),
+        (f"{TRIPS}n: 4, strata: [{STRATUM}9, n: 3, mean: 8, sd: 1}}]}}]", "their n is 3 in total"),
+        (f"{TRIPS}n: 4, strata: [{STRATUM}9, n: 4, mean: 7, sd: 1}}]}}]", "their mean is 7,"),
     ],
 )
 def test_what_cannot_be_is_refused(url, tmp_path, design, wrong):

@@ -102,7 +102,7 @@ def problems(document: dict[str, Any], folder: Path) -> list[str]:
         return str(error).splitlines()
     said = (text for one in results for text in one.messages if not text.startswith("warning"))
     # a row of a laboratory or of a survey needs a methodology that asks for it
-    none = "is not a parameter of jcm-vn-am007", "is not a number of jcm-vn-am007"
+    none = "is not a parameter of jcm-vn-am007", "is not a numeric parameter of jcm-vn-am007"
     return [text for text in said if not any(one in text for one in none)]
 
 

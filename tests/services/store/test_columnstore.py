@@ -95,7 +95,7 @@ def test_a_chunk_that_others_write_to_is_told_of(database_url, connection, monke
         one.execute(late, ["one"])
         other.execute(late, ["other"])
         beside = CliRunner().invoke(command, ["run"])
-    assert "others write to it" in str(beside.exception)
+    assert "other processes write to it" in str(beside.exception)
     assert "0 chunks compressed" in beside.output
     assert "1 chunk compressed" in CliRunner().invoke(command, ["run"]).output
     assert columnstore.waiting(connection) == []

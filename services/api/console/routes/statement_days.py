@@ -282,7 +282,7 @@ def job_page(ask: Asked, language: Language, wanted: Wanted) -> Response:
 @router.get("/console/{language}/jobs/{job}")
 def page(ask: View, language: Language, job: JobId) -> Response:
     """Return the page of a file job's progress."""
-    signed_in(ask, "what is being made")
+    signed_in(ask, "the progress of the file")
     with ask.reading() as conn:
         file_job = own_job(ask, conn, job)
         steps = queues.progress_of(conn, job)
@@ -296,7 +296,7 @@ def page(ask: View, language: Language, job: JobId) -> Response:
 @router.get("/console/{language}/jobs/{job}/file")
 def file(ask: View, language: Language, job: JobId) -> Response:
     """Return the file; redirect to its page while it is not made."""
-    signed_in(ask, "what was made")
+    signed_in(ask, "the file")
     with ask.reading() as conn:
         file_job = own_job(ask, conn, job)
     if file_job.status != DONE:

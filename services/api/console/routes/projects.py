@@ -8,30 +8,32 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from markupsafe import Markup
 from psycopg import Connection
 from starlette.responses import Response
 
-from mrv import calendar
 from mrv.calendar import local_date, local_text, period_us
 from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_parameters
 from services.api.answers import ProblemError
-from services.api.console.charts import (
-    Bar,
-    apart,
-    bars,
-    cumulative_chart,
-    hours_chart,
-    hours_title,
-    so_far,
-)
+from services.api.console.charts import apart, hours_title
 from services.api.console.maps import SHARES, month_calendar
+from services.api.console.project_charts import (
+    ProjectRow,
+    Row,
+    avoided_chart,
+    hours_of_month,
+    local_hours,
+    month_after,
+    parts_of_bar,
+    running_sums,
+    summed,
+    unfinished,
+)
 from services.api.console.render import Language, View, last_day, of_ug, render
 from services.api.console.routes.year import plan_why
 from services.api.console.translations import Words
@@ -54,38 +56,6 @@ _SPANS = {
 }
 # in months of more devices, intervals are read only for a chosen day
 _MAX_GAPS, _MAX_DEVICES, _FEW_DEVICES, _FEW_DAYS = 50, 500, 500, 7
-
-
-class Row(NamedTuple):
-    """
-    A year's month, a month's day, or a day's interval. [t CO2e]
-
-    `leads` is the query of the span's page, None for an interval.  `coverage` is in whole per cent,
-    for days.
-    """
-
-    name: str
-    leads: str | None
-    baseline: Decimal | None
-    project: Decimal | None
-    avoided: Decimal | None
-    expected: Decimal | None
-    coverage: int | None
-
-
-class ProjectRow(NamedTuple):
-    """Project in a time span: `kind` is year, month or day, and `name` its address."""
-
-    sums: ProjectSums
-    kind: str
-    name: str
-    first: date
-    end: date
-    rows: list[Row]
-    weeks: list[Any]
-    sites: list[str]
-    known: list[int]
-    hours: list[tuple[datetime, Decimal]]
 
 
 Asking = Annotated[str | None, Query(max_length=10)]
@@ -147,17 +117,17 @@ def project(
         title=methodology(result.sums.methodology, result.sums.version).title,
         around=_around(result),
         crediting_last=result.sums.crediting_to - timedelta(days=1),
-        chart=_chart(result, t),
+        chart=avoided_chart(result, t),
         missing=any(
-            _parts(result, row) is None and not _unfinished(result, row) for row in result.rows
+            parts_of_bar(result, row) is None and not unfinished(result, row) for row in result.rows
         ),
-        unfinished=any(row.avoided and _unfinished(result, row) for row in result.rows),
+        unfinished=any(row.avoided and unfinished(result, row) for row in result.rows),
         reached=_reached(result),
-        apart=apart(_compared(_summed(result)), t.tonnes, t),
+        apart=apart(_compared(summed(result)), t.tonnes, t),
         lacking=_lacking(result),
-        cumulative=_cumulative(result, t),
-        hours=_hours(result, t),
-        hours_title=hours_title(_local_hours(result), t),
+        cumulative=running_sums(result, t),
+        hours=hours_of_month(result, t),
+        hours_title=hours_title(local_hours(result), t),
         hours_apart=result.kind == "month" and not by_hour and result.sums.devices > _FEW_DEVICES,
         total=_total(result, t),
         months=_picker(result, t),
@@ -226,7 +196,7 @@ def _of_year(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
 def _of_month(
     conn: Connection, sums: ProjectSums, first: date, *, by_hour: bool = False
 ) -> ProjectRow:
-    name, zone, end = sums.id, sums.timezone, _following(first)
+    name, zone, end = sums.id, sums.timezone, month_after(first)
     emissions = console.account_days(conn, name, first, end)
     pairs = sorted(monitored_parameters(registry.load_project(conn, name)))
     coverage = coverage_days(conn, name, zone, pairs, first, end)
@@ -308,50 +278,6 @@ def _first_of(month: str | None, sums: ProjectSums) -> date:
     return _first_day("month", month)
 
 
-def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
-    """Return the chart of avoided and expected tonnes."""
-    if not any(row.avoided is not None for row in project_row.rows):
-        return None
-    drawn: dict[str, Bar] = {}
-    if project_row.kind == "month":  # also days before the first and after the last with data
-        days = (project_row.end - project_row.first).days
-        for day in (project_row.first + timedelta(days=i) for i in range(days)):
-            drawn[day.isoformat()] = Bar(str(day.day), t.day(day), "", ())
-    for row in project_row.rows:
-        shown = t("missing") if row.avoided is None else f"{t.brief(row.avoided)} t"
-        if row.expected is not None and project_row.kind != "day":
-            shown += f"; {t('expected')} {t.brief(row.expected)} t"
-        # the expected amount of a day has no course over the day
-        wanted = (
-            None if row.expected is None or project_row.kind == "day" else Fraction(row.expected)
-        )
-        label = _label(project_row.kind, row, t)
-        href = row.leads and f"?{row.leads}"
-        bar = Bar(label, t.span(row.name), shown, _parts(project_row, row), wanted, href)
-        drawn[row.name] = so_far(bar, t) if _unfinished(project_row, row) else bar
-    known = [Fraction(row.avoided) for row in project_row.rows if row.avoided is not None]
-    total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
-    alt = f"{t('avoided_in', period=t.span(project_row.name))}: {total} t"
-    of = f"{project_row.sums.id}-{project_row.name}"
-    return bars(list(drawn.values()), "t CO\N{SUBSCRIPT TWO}e", alt, of, t)
-
-
-def _parts(project_row: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
-    """
-    Return the parts of a bar: None for missing data; empty in the future or outside the crediting
-    period.
-    """
-    if row.avoided is not None:
-        return (("measured", Fraction(row.avoided)),)
-    span = _span(row)
-    if span is None:
-        return None
-    begins, ends = span
-    sums = project_row.sums
-    without = begins > sums.today or ends <= sums.crediting_from or begins >= sums.crediting_to
-    return () if without else None
-
-
 def _compared(rows: Sequence[Row]) -> list[tuple[Decimal, Decimal]]:
     """Return avoided and expected tonnes of each month or day with both."""
     return [
@@ -366,7 +292,7 @@ def _reached(project_row: ProjectRow) -> tuple[int, int] | None:
     Return how many months or days that have ended reach the expected tonnes, and how many have any;
     None if none has.
     """
-    ended = [row for row in project_row.rows if not _unfinished(project_row, row)]
+    ended = [row for row in project_row.rows if not unfinished(project_row, row)]
     pairs = _compared(ended)
     return (sum(made >= wanted for made, wanted in pairs), len(pairs)) if pairs else None
 
@@ -379,35 +305,6 @@ def _lacking(project_row: ProjectRow) -> tuple[int, int]:
     cells = (cell for week in project_row.weeks for cell in week if cell)
     known = [c for c in cells if c.grade is not None and c.day < project_row.sums.today]
     return sum(cell.grade < len(SHARES) for cell in known), len(known)
-
-
-def _span(row: Row) -> tuple[date, date] | None:
-    """Return the first day of a month or day, and the first day after it; None for an interval."""
-    if row.leads is None:
-        return None
-    parts = row.name.split("-")
-    begins = date(*(int(part) for part in (*parts, "1")[:3]))
-    return begins, begins + timedelta(days=1) if len(parts) > 2 else _following(begins)  # noqa: PLR2004 - with a day
-
-
-def _unfinished(project_row: ProjectRow, row: Row) -> bool:
-    """Return whether a month or day has begun and not ended."""
-    span = _span(row)
-    return span is not None and span[0] <= project_row.sums.today < span[1]
-
-
-def _summed(project_row: ProjectRow) -> list[Row]:
-    """Return the rows of running sums: all months, and the days before today."""
-    whole = project_row.kind != "month"
-    return [row for row in project_row.rows if whole or not _unfinished(project_row, row)]
-
-
-def _label(kind: str, row: Row, t: Words) -> str:
-    """Return the label of a bar."""
-    span = _span(row)
-    if span is None:
-        return row.name if row.name[3:] == "00" else ""
-    return t.short_month(span[0]) if kind == "year" else str(span[0].day)
 
 
 def _total(project_row: ProjectRow, t: Words) -> tuple[str, int | None] | None:
@@ -440,44 +337,6 @@ def _stale(project_row: ProjectRow) -> date | None:
     """Return the last day with data, if it is before the current month."""
     last = _local(project_row.sums.last, project_row.sums.timezone)
     return None if last is None or last >= project_row.sums.today.replace(day=1) else last
-
-
-def _cumulative(project_row: ProjectRow, t: Words) -> Markup | None:
-    """Return the chart of avoided and expected running sums over the span."""
-    if project_row.kind == "day":
-        return None
-    rows = [
-        (_label(project_row.kind, row, t), t.span(row.name), row.avoided, row.expected)
-        for row in _summed(project_row)
-    ]
-    return cumulative_chart(
-        rows, "t", t("avoided"), t, f"{project_row.sums.id}-{project_row.name}-cumulative"
-    )
-
-
-def _hours(project_row: ProjectRow, t: Words) -> Markup | None:
-    """Return the chart of each hour of each day of a month."""
-    if not project_row.hours:
-        return None
-    days = [
-        project_row.first + timedelta(days=i)
-        for i in range((project_row.end - project_row.first).days)
-    ]
-    words = t("hours.title", period=t.span(project_row.name)), t("avoided")
-    return hours_chart(
-        _local_hours(project_row), days, "kg", words, t,
-        f"{project_row.sums.id}-{project_row.name}-hours",
-    )  # fmt: skip
-
-
-def _local_hours(project_row: ProjectRow) -> list[tuple[datetime, Decimal]]:
-    """Return local hours and their kilograms."""
-    zone = calendar.zone(project_row.sums.timezone)
-    return [(at.astimezone(zone), tonnes_ * 1000) for at, tonnes_ in project_row.hours]
-
-
-def _following(first: date) -> date:
-    return (first + timedelta(days=32)).replace(day=1)
 
 
 def _grams(value: Decimal | None) -> Decimal | None:

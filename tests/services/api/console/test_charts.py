@@ -36,17 +36,10 @@ from services.api.console.charts import (
     steps,
 )
 from services.api.console.maps import month_calendar, week_of
+from services.api.console.project_charts import ProjectRow, Row, avoided_chart, parts_of_bar, summed
 from services.api.console.routes import sewers
 from services.api.console.routes.devices import _charts
-from services.api.console.routes.projects import (
-    ProjectRow,
-    Row,
-    _chart,
-    _first_of,
-    _parts,
-    _reached,
-    _summed,
-)
+from services.api.console.routes.projects import _first_of, _reached
 from services.api.console.routes.year import shortfalls
 from services.api.console.translations import Words
 from services.extras import shipped
@@ -241,7 +234,7 @@ def test_nothing_is_missing_where_nothing_is_asked_for(kind, name, shown):
     )
     found = ProjectRow(sums, kind, "", sums.today, sums.today, [], [], [], [], [])
     leads = None if kind == "day" else "?"
-    assert _parts(found, Row(name, leads, None, None, None, "0.1", None)) == shown
+    assert parts_of_bar(found, Row(name, leads, None, None, None, "0.1", None)) == shown
 
 
 def test_what_is_near_its_expected_amount_is_no_fault():
@@ -328,8 +321,8 @@ def test_the_current_day_is_neither_short_nor_missing():
         sums, "month", "2026-12", date(2026, 12, 1), date(2027, 1, 1), rows, [], [], [], []
     )
     assert _reached(month) == (1, 1)
-    assert _summed(month) == rows[:1]
-    drawn = figures(_chart(month, Words("en")))["bars"]
+    assert summed(month) == rows[:1]
+    drawn = figures(avoided_chart(month, Words("en")))["bars"]
     assert [bar["parts"] for bar in drawn] == [[["measured", 4]], [["so_far", 1]], *[[]] * 29]
     ended = SimpleNamespace(**{**vars(sums), "today": date(2026, 12, 3)})
     assert _reached(month._replace(sums=ended)) == (1, 2)

@@ -1,14 +1,13 @@
 """
 Conversion between local dates of a site and microseconds UTC, with time zones that may change.
 
-Times are in microseconds UTC; crediting periods, vintages and calibrations are local dates of the
-site, whose begin follows from the time zone database.
+Times are in microseconds UTC.  Crediting periods, vintages and calibrations are local dates of the
+site; the time zone database determines when a date begins.
 
 `timezone` is an IANA name, or several names with the first local date of each later one:
 `Asia/Kolkata, from 2026-07-01 Asia/Kathmandu`.  A local date belongs to one zone and begins at its
-midnight.  Therefore a change of zone makes the date before it longer or shorter, and each instant
-is in exactly one date.  If that date becomes longer than 24 hours, its last hours still belong to
-it.
+midnight.  So a change of zone lengthens or shortens the date before it, and each instant is in
+exactly one date.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ def narrowed(timezone: str, from_us: int, to_us: int) -> str:
     every = zones(timezone)
     begin, last = every.index(_at(from_us, timezone)), local_date(to_us - 1, timezone)
     later = [(z.first, z.name) for z in every[begin + 1 :] if z.first is not None]
-    # the date before a change ends with it
+    # a change ends the date before it
     return joined(every[begin].name, ((day, name) for day, name in later if day - _DAY <= last))
 
 
@@ -131,8 +130,7 @@ def midnight_us(day: date, timezone: str) -> int:
     """
     Return the instant at which a local day begins. [us UTC]
 
-    Where the clock skips midnight the day begins at the skip, where midnight
-    comes twice at the first.
+    If the clock skips midnight, the day begins at the skip; if midnight comes twice, at the first.
     """
     return _midnight_us(day, _of_day(day, timezone))
 
@@ -213,8 +211,8 @@ def part_of_year(
     """
     Return the share of a year's expected amount that falls in [from_us, to_us).
 
-    `by_month` are twelve numbers, January first, of which only the proportions count; without
-    them a year is even and has 365 days.
+    `by_month`: twelve numbers, January first, of which only the proportions count; without them the
+    amount is distributed evenly over 365 days.
     """
     if by_month is None:
         return Fraction(to_us - from_us, _YEAR_US)

@@ -5,23 +5,24 @@ TonneError
 `-- InputError
     `-- MrvError
         |-- CanonicalError         a value has no canonical bytes, or bytes are not canonical data
-        |   `-- PackFormatError    a pack is whole, and of another version's form
-        |-- PackTooLargeError      a pack holds more than is read, so that nothing is said of it
+        |   `-- PackFormatError    a pack has the format of another version
+        |-- PackTooLargeError      a pack exceeds the size limits; its validity is not assessed
         |-- SignatureError         a key, proof or signed note is malformed or does not verify
-        |-- SignedValueError       a value that a meter signed, or its key, cannot be read
+        |-- SignedValueError       a value signed by a meter, or the meter's key, cannot be read
         |-- LogError               a Merkle proof, checkpoint or receipt is not valid
         |   `-- WitnessRefusedError    a witness does not cosign a checkpoint
         |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
         |-- MethodologyError       a methodology is unknown, or its inputs do not suit it
         |-- RuleError              a rule is not in the catalogue
         |-- IndicatorError         an indicator is unknown, or its limits or inputs do not suit it
-        |-- FactorError            no emission factor of that direction is valid then
-        |   `-- CountryFactorError the grid of the project's country has none
-        |-- PeriodError            a monitoring period cannot be closed as asked
-        |-- StatementStateError    a statement cannot make that step of its life
-        |-- ReportError            a report cannot be made as asked
-        |-- ExportError            an export cannot be made, or what was entered contradicts
-        `-- VerificationError      a numbered step of verification found something false
+        |-- FactorError            no emission factor of that kind and direction is valid at that
+        time
+        |   `-- CountryFactorError the grid of the project's country has no factor at that time
+        |-- PeriodError            a monitoring period cannot be closed
+        |-- StatementStateError    a statement cannot change to that state
+        |-- ReportError            a report cannot be made
+        |-- ExportError            an export cannot be made, or entries contradict each other
+        `-- VerificationError      a step of the verification failed
 """
 
 from ingest.errors import InputError
@@ -104,7 +105,7 @@ class FactorError(MrvError):
 
 
 class CountryFactorError(FactorError):
-    """The grid of the project's country has no factor at that time; no other grid's is accepted."""
+    """The project's grid has no factor at that time; a factor of another grid is not accepted."""
 
 
 class PeriodError(MrvError):

@@ -20,26 +20,25 @@ from mrv.service_bounds import Capacity, Consumption, Range, Related
 from mrv.steps import BASELINE, LEAKAGE, PROJECT, REDUCTION, Steps
 from mrv.texts import Text
 
-# Which way an error of the factor would hurt: a factor for electricity that the
-# project keeps from being generated is chosen low, one for electricity that it
-# uses is chosen high.  Physical properties serve both.
+# Conservative direction of a factor: a factor of avoided electricity is chosen low, one of consumed
+# electricity high.  Physical properties are for both.
 Direction = Literal["avoided", "consumed", "either"]
 Side = Literal["baseline", "project"]
-# Begin of the name of what a device's own meter shows of a parameter, in place of a typed value
+# Prefix of a parameter measured by a device's own meter, in place of an entered value
 MEASURED = "measured_"
-# The role of what goes by time alone: its value is the part of a year. [1]
+# Role of emissions that depend on time alone: its value is the part of a year. [1]
 PERIOD = "period"
-# Its parameter: the part of the year in which everything that costs is metered. [1]
+# Its parameter: the part of the year in which all project emissions are metered. [1]
 GAINING = "gaining"
-# Its parameter, and that of every role, where a methodology goes by months: which one. [1-12]
+# Its parameter, and that of every role, if a methodology accounts by months: the month. [1-12]
 MONTH = "month"
-# Its parameter there: the part of the year that the month is. [1]
+# Its parameter then: the length of the month as a part of the year. [1]
 LENGTH = "length"
-# What makes the energy of a role is what its device's parameter tells, 1 being the sun.
+# The energy source of a role is in the parameter of its device; 1 is the sun.
 DECLARED = "declared"
 TECHNOLOGY = "technology"
 SOLAR, WATER = 1, 2
-# Key of a project's `documents` for the diagram that shows where each meter measures.
+# key of a project's `documents` for the diagram with each meter's place
 LINE_DIAGRAM = "line_diagram"
 # a third party's list of the public keys of meters, or record of their labels
 METER_KEYS = "meter_keys"
@@ -131,11 +130,12 @@ class RoleNeeds:
 
     `less`: another quantity of the device that is deducted, such as a plant's import.
     `cap`: parameter of the yearly maximum of all devices of the role, and base units per its unit.
-    `costs`: set where the quantity also emits in the project: a lost quantity then counts as 0 or
-    at its maximum, whichever is conservative; the maximum without a class limit. [base units/h]
+    `costs`: for a quantity that also causes project emissions: its maximum rate without a class
+    limit [base units/h].  A lost quantity then counts as 0 or at its maximum, whichever is
+    conservative.
     `class_limit`: maximum of a device of the role by the project's parameters; more is a fault.
-    `draws`: energy quantity of the same device, used in its operating time, and the parameters
-    whose product is its power [kW]; the last is the power of one piece, the others their number.
+    `draws`: energy quantity of the same device, used during operation, and the parameters whose
+    product is its power [kW]; the last is the power of one piece, the others are numbers of pieces.
     `delivers`: energy that the device delivers for its electricity, the parameter of its
     efficiency, and that of the reference.
     `made_from`: energy source of a role of the baseline: `SUN`, "heat", or `DECLARED` for the
@@ -201,7 +201,8 @@ class CandidateDevice:
     """
     A project's device as input of an applicability check.
 
-    `nets`: its `less` is metered; `technology`: the declared energy source.
+    `nets`: whether the quantity `less` of its role is metered.  `technology`: declared energy
+    source.
     """
 
     id: str
@@ -228,8 +229,8 @@ class Check:
     """
     One applicability condition: `test` returns None, or the unmet condition.
 
-    `clause`: its id in documents, titled `clause.CLAUSE` in the word files; `refuses`: a project
-    that does not meet it is outside the methodology; otherwise it can be corrected.
+    `clause`: its id in documents, titled `clause.CLAUSE` in the word files.  `refuses`: whether a
+    project that does not meet it is outside the methodology; otherwise it can be corrected.
     """
 
     clause: str
@@ -244,7 +245,7 @@ class Condition:
     One condition for the inputs of the methodology.
 
     `test` takes inputs and results, and returns None, or the unmet condition and its remedy.
-    `first`: applies in rule set 1 only; `severity`: CL where evidence must be clarified.
+    `first`: whether it applies in rule set 1 only.  `severity`: CL if evidence must be clarified.
     """
 
     clause: str
@@ -287,26 +288,31 @@ class Methodology:
     else they are a live view, rounded conservatively.
     `roles`: roles of devices; empty for a methodology that is evaluated and not accounted live.
     `inputs_of`: inputs of `steps` from a calendar year's activities.
-    `plausible`, `odd`: `plausible` refuses implausible inputs that raise the reduction; `odd` those
-    that do not (under the first rules alone; later a warning).
-    `timed`, `monthly`, `by_time`: whether a close has an activity of the role `PERIOD`; whether
-    activities are by local month; whether most of the baseline depends on time alone.
-    `rules`, `uses`: conservative rules and caps; prefixes of its kinds of factors.
+    `plausible`: refuses implausible inputs that raise the reduction.
+    `odd`: refuses implausible inputs that do not (in rule set 1 only; later a warning).
+    `timed`: whether a close has an activity of the role `PERIOD`.
+    `monthly`: whether activities are by local month.
+    `by_time`: whether most of the baseline depends on time alone.
+    `rules`: conservative rules and caps.
+    `uses`: prefixes of its kinds of factors.
     `consumptions`, `capacities`: energy use of its services; their design capacities.
-    `lower_limits`, `agreement`: lower limits of parameters by metered quantities; quantities that
-    have to agree.
+    `lower_limits`: lower limits of parameters by metered quantities.
+    `agreement`: quantities that have to agree.
     `uncredited`: parameters of time before the crediting period, which count 0, by its first year.
-    `billed`: roles that are only corroborated by invoices; no reduction without these.
-    `ranges`, `related`: ranges of the variables of a regressed baseline; limits of a parameter by
-    others.
-    `baseline_documents`, `dated`: baseline parameters without whose document nothing is reduced;
-    those of a condition.
+    `billed`: roles that only invoices corroborate; without invoices there is no reduction.
+    `ranges`: ranges of the variables of a regressed baseline.
+    `related`: limits of a parameter by others.
+    `baseline_documents`: baseline parameters without whose document there is no reduction.
+    `dated`: parameters whose dated documents a condition requires.
     `apart`: pairs of roles that may claim the same energy twice, unless a dated `LINE_DIAGRAM`
     exists.
-    `asks`: subjects that a verifier describes: equipment `replaced`, sludge and other `residues`.
+    `asks`: subjects that the verifier has to describe: equipment `replaced`, sludge and other
+    `residues`.
     `implied`: parameters that apply without an entry, such as a country's: value, meaning and
     source.
     `draw_meters`: optional role that measures the own use of a plant, by role of the baseline.
+    `drained`: role and channel of the water level of fields; the parameters of the project's and
+    the baseline's water regime.
     """
 
     id: str
@@ -340,6 +346,7 @@ class Methodology:
     related: tuple[Related, ...] = ()
     apart: tuple[tuple[str, str], ...] = ()
     draw_meters: Mapping[str, str] = field(default_factory=dict)
+    drained: tuple[str, str, str, str] | None = None
     asks: tuple[str, ...] = ()
     implied: Callable[[Inputs, Factors], Mapping[str, tuple[int, str, str]]] = lambda *_: {}
     lower_limits: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)

@@ -17,10 +17,10 @@ from mrv.exante.sun import Roof, load_pvlib
 QUARTERS = 96
 _MIDDLE = np.timedelta64(450, "s")
 YEAR_D = 365
-# a day that is missing a year ago is stood for by one of the eight before it
+# a day missing a year ago is replaced by the latest of the eight days before it
 _DAY, _MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 _TOLERANCE_D = 8
-# values this far below the largest are standstill, not a level
+# ratio to the largest value below which a value is a standstill
 _SMALL = 1000
 _DRAWS = 1000
 _INTERVAL_PERCENT = (2.5, 97.5)
@@ -130,7 +130,8 @@ _MAX_RELATIVE_ERROR = 5.0
 _MAX_FALL = 0.05
 
 _PERCENTILES = (50.0, 2.5, 97.5)
-# below these shares rdtools warns that the figure is not to be relied on, or most days are made up
+# minimum shares, below which rdtools warns that the figure is unreliable, or most days are filled
+# in
 _LEAST_VALID = 0.8
 _LEAST_DAYS = 0.5
 

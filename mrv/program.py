@@ -16,7 +16,7 @@ from importlib.resources.abc import Traversable
 
 PACKAGES = ("ingest", "mrv")
 _LEFT_OUT = (".pyc", ".md")
-# not shipped: examples that tests read (pyproject.toml)
+# folders of examples for tests, which are not shipped (pyproject.toml)
 _CASES = "cases"
 _DIGITS = 16
 
@@ -26,7 +26,7 @@ def program() -> str:
     """Return the program named in a statement: `tonne VERSION sha256:DIGEST`."""
     try:
         name = f"tonne {version('tonne')}"
-    except PackageNotFoundError:  # a copy of the files alone: an auditor's folder
+    except PackageNotFoundError:  # the files alone, without an installation
         name = "tonne"
     return f"{name} sha256:{digest(map(resources.files, PACKAGES))}"
 

@@ -1,8 +1,8 @@
 """
 Rounding: once, and conservatively; quantities as text in usual units: kWh, not Wh.
 
-All calculation before it is exact, in `Fraction` or whole micrograms.  Claimed amounts are rounded
-down, owed amounts up; displays half to even, and figures printed by a standard half up.
+All calculation before it is exact, in `Fraction` or whole micrograms.  Credited amounts are rounded
+down, deducted amounts up; displays half to even, and figures printed by a standard half up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Int64 = NDArray[np.int64]
 Mode = Literal["down", "up", "half_even", "half_up"]
 
 UG_PER_T = 10**12
-# Two such numbers still add up without leaving int64.
+# the sum of two numbers below this limit fits in int64
 LIMIT = 2**62
 _MOST_PLACES = 60
 _WRITTEN = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?")
@@ -140,9 +140,8 @@ class Rates:
     """
     Multiplication of many whole numbers by exact rates.
 
-    `n * rate` is `n * whole + n * rest / denominator`, which int64 holds for
-    every n up to `limit`; beyond it Python integers take over, so that the
-    result is exact everywhere.
+    `n * rate` is `n * whole + n * rest / denominator`, which fits in int64 for every n up to
+    `limit`.  For larger n Python integers are used, so that every result is exact.
 
     `rates`: not negative.
     """
@@ -170,8 +169,8 @@ class Rates:
         """
         Return each value times the rate of its index, rounded to a whole number.
 
-        A result beyond int64 is not a measurement: 0 when rounding down (claimed), 2**62 when
-        rounding up (owed).
+        A result beyond int64 cannot be a measurement: it becomes 0 when rounding down (credited),
+        and 2**62 when rounding up (deducted).
 
         Parameters
         ----------

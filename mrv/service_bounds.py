@@ -31,15 +31,15 @@ class Consumption:
     comparison from the first day on; empty if none.
     `by_design`: parameter of the project: specific consumption of the design [unit], for the same
     comparison.
-    `lowest`, `highest`: shares of the earlier, type-approved or design specific consumption: below
-    `lowest` only the service that the consumption allows counts, above `highest` that figure is in
-    doubt.  `lowest` 0: the earlier value is not comparable, as for a line with more passengers than
-    before.
+    `lowest`, `highest`: shares of the earlier, type-approved or design specific consumption.  Below
+    `lowest` only the service that the consumption allows is credited; above `highest` the figure is
+    questioned.  `lowest` 0: the earlier value is not comparable, as for a line with more passengers
+    than before.
     `closer`: share of the design value used in place of `lowest`.
     `driven`: share of the type-approved value used in place of `lowest` where invoices agree with
     the consumption.
-    `sure`: share of the design value below which a condition is not met, though the service counts;
-    0: none.
+    `sure`: share of the design value below which a condition is not met, though the service is
+    credited; 0: none.
     `before`: parameter of the project: specific consumption before the project [unit], at which the
     reduction is 0.
     """
@@ -56,7 +56,7 @@ class Consumption:
     by_model: str = ""
     by_design: str = ""
     lowest: Fraction = Fraction(9, 10)
-    # in service a vehicle takes up to half more than its approval says; twice that is another one
+    # in service a vehicle uses up to half more than its type approval states; twice is implausible
     highest: Fraction = Fraction(2)
     closer: Fraction | None = None
     driven: Fraction = Fraction(0)
@@ -113,7 +113,8 @@ class Related:
     `test`: returns the lowest and highest value from the other parameters and the measured ones;
     None if undetermined. [unit of the parameter]
     `source`: reason and source.
-    `usual`: share of the highest value above which a condition is not met, though the value counts.
+    `usual`: share of the highest value above which a condition is not met, though the value is
+    applied.
     """
 
     parameter: str

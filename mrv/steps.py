@@ -5,9 +5,8 @@ A formula names inputs, published factors and earlier steps.  Python evaluates i
 (`Steps.values`), the workbook writes it into a cell, and the pages print it with the symbols of
 the methodology: none of them has arithmetic of its own.
 
-Powers and exponentials are the only inexact numbers:
-
-decimals of fifty digits, correctly rounded and therefore equal on every machine.
+Powers and exponentials are the only inexact numbers: decimals of fifty digits, correctly rounded
+and therefore equal on every machine.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def _decimal(number: Fraction) -> Decimal:
 
 
 ZERO = Fraction(0)
-# Numbers that a formula may name: conversions of units, and ratios of molar masses.
+# Constants of formulas: conversions of units, and ratios of molar masses.
 CONSTANTS: Mapping[str, Fraction] = MappingProxyType({
     "KG_PER_T": Fraction(1000), "G_PER_T": Fraction(10**6), "KWH_PER_MWH": Fraction(1000),
     "KW_PER_MW": Fraction(1000), "W_PER_MW": Fraction(10**6), "H_PER_D": Fraction(24),
@@ -52,7 +51,7 @@ CONSTANTS: Mapping[str, Fraction] = MappingProxyType({
     "G_PER_KM": Fraction(10), "MONTHS_PER_YEAR": Fraction(12), "N2O_PER_N": Fraction(44, 28),
     "CH4_PER_C": Fraction(16, 12), "RESERVOIR_W_PER_M2": Fraction(10),
 })  # fmt: skip
-# The value of the same step in the row before it; 0 in the first.
+# name in a formula for the same step's value in the previous row; 0 in the first
 BEFORE = "before"
 BASELINE, PROJECT, LEAKAGE, REDUCTION = "baseline_t", "project_t", "leakage_t", "reduction_t"
 
@@ -65,7 +64,7 @@ class Published:
     `kind`, `direction`: kind and direction selected from the factor book; `{key}` in the kind is
     replaced by an input.
     `of`: its quantity.  If that is zero, the factor is selected in the direction `zero`; without
-    one it is 0 and not listed.
+    `zero` it is 0 and not listed.
     `over`: the list whose rows have a factor each.
     """
 
@@ -93,8 +92,8 @@ class Step:
     results of the methodology.
     `source`: source: document and equation.
     `over`: the list whose rows have a value each.
-    `when`: the input with which it applies; of steps of the same name, the first that applies
-    counts. A step whose name is given as an input is not calculated.
+    `when`: input that must be given for it to apply; of several steps with the same name, the first
+    that applies is used.  A step whose name is given as an input is not calculated.
     """
 
     name: str
@@ -142,7 +141,7 @@ class _Symbols(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         """Return the symbol of a name, or the number of a conversion constant."""
         number = str(CONSTANTS[node.id]) if node.id in CONSTANTS else node.id
-        # of two names the first; a sum as one
+        # the first of two symbols; a sum as one symbol
         symbol = self._symbols.get(node.id, number).partition(", ")[0]
         return ast.Name(f"({symbol})" if " " in symbol else symbol, ast.Load())
 
@@ -178,7 +177,7 @@ class Steps:
 
     `lists`: lists of rows, and the formula for the number of rows used; empty: all.
     `defaults`: inputs that may be left out.
-    `functions`: functions of this methodology alone, such as a regression; no workbook has it.
+    `functions`: functions of this methodology alone, such as a regression; not in the workbook.
     `extra`: steps reported in addition to the emissions.
     """
 
@@ -292,7 +291,7 @@ class Steps:
         return known
 
     def _evaluated(self, code: CodeType, scope: Mapping[str, Any]) -> Any:
-        # our own formulas, compiled once; no text of a user gets here
+        # tonne's own formulas, compiled once; never a user's text
         result = eval(code, self._functions, scope)  # noqa: S307
         return Fraction(result) if isinstance(result, int) else result
 
@@ -303,7 +302,7 @@ def reduction(baseline: Amount, project: Amount, leakage: Amount) -> Amount:
 
     ER = BE - PE - LE, of fractions [tCO2e] or of int64 arrays [ug].
     """
-    # our own formula
+    # tonne's own formula
     whole: Amount = eval(_LEFT_CODE, {BASELINE: baseline, PROJECT: project, LEAKAGE: leakage})  # noqa: S307
     return whole
 

@@ -157,9 +157,8 @@ class TokenSummary(NamedTuple):
 
 def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]:
     """
-    Return the authorities and times of a statement's time stamps, earliest first, unverified.
-
-    Nothing is verified here: the values are as stated in the tokens.
+    Return the authorities and times of a statement's time stamps, as stated in the tokens, earliest
+    first; nothing is verified.
 
     `data`: `timestamps.json`.
     `index`: entry of the statement's issue in the log.
@@ -180,5 +179,5 @@ def _legible(data: bytes, index: int | None) -> Iterator[TokenSummary]:
         try:
             stamp = said(token)
         except TimestampError:
-            continue  # `tonne verify` names it; a page shows what can be read
+            continue  # skipped here; `tonne verify` reports it
         yield TokenSummary(stamp.signer, stamp.time.strftime("%Y-%m-%dT%H:%M:%SZ"))

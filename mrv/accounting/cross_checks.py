@@ -343,7 +343,7 @@ class _Bench(NamedTuple):
         why: Text | str,
         beside: _Outside = _Outside(),  # noqa: B008 - a tuple
     ) -> CrossCheck:
-        """Return the check of two sums (meter, other source) over `compared` of all intervals."""
+        """Return the check of two sums: of the meters, and of the other source. [base units]"""
         ours, theirs = sums
         off = Fraction((ours - theirs) * 100, theirs) if theirs else None
         holds = None if why else abs(ours - theirs) * 100 <= percent * abs(theirs)

@@ -317,6 +317,13 @@ class Corroboration:
         covered, whole = self.shown_us(meter), end - begin
         return covered >= max(COVERED * (whole - self._ends_us(meter)), _COVERED_AT_LEAST * whole)
 
+    def provided(self, meter: Monitored) -> bool:
+        """Return whether invoices with files cover nine tenths of its time."""
+        files = {name_of(invoice) for invoice in self.supporting.invoices if invoice.sha256}
+        spans = _spans(check for check in self.of(meter) if check.against in files)
+        begin, end = meter.span_us
+        return length(spans, begin, end) >= _COVERED_AT_LEAST * (end - begin)
+
     def evidenced(self, meter: Monitored) -> bool:
         """
         Return whether a quantity has the grade of evidence that the programme requires.

@@ -263,6 +263,8 @@ class FallenRegisters:
         first = int(np.searchsorted(time_us[places + 1], self.from_us))
         places = places[max(first - 1, 0) :]
         since = np.searchsorted(time_us, time_us[places + 1] - _HALF_DAY_US)
+        moved = np.append(-1, np.flatnonzero(rise))
+        stood = time_us[places + 1] - time_us[moved[np.searchsorted(moved, places) - 1] + 1]
         return tuple(
             Fallen(
                 channel.name,
@@ -272,8 +274,9 @@ class FallenRegisters:
                 int(value[k + 1]),
                 brief=bool((value[max(k - _FEW, 0) : k] <= value[k + 1] + channel.tolerance).any()),
                 taken_off=bool((value[day:k] <= value[k + 1] + channel.tolerance).any()),
+                stood_us=int(us),
             )
-            for k, day in zip(places, since, strict=True)
+            for k, day, us in zip(places, since, stood, strict=True)
         )
 
     def _at_exchanges(

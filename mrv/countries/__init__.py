@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from mrv.calendar import zones
 
-# of what release 0.1.0 wrote, whose account knew the grid of one country
+# country of records of release 0.1.0, which had only one country's grid
 FIRST_COUNTRY = "VN"
 
 

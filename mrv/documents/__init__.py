@@ -1,19 +1,16 @@
 """
 The signed documents and the plan extract as types, with required and optional fields.
 
-Here are reading, writing, JSON Schemas and common parts; `statement`, `verification`, `monitoring`,
-`period_account` and `plan` hold the types.  Digests and proofs are calculated from the JSON as
-read, never from a type written again.
+This file has reading, writing and the parts common to all signed documents: issuer, proof,
+reference to another document, and texts (a code and its values, rendered in the reader's language).
+`statement`, `verification`, `monitoring`, `period_account` and `plan` have the types.  Digests and
+proofs are calculated from the JSON as read, never from a type written again.
 
 The types are msgspec structs: reading refuses missing, unknown or wrongly typed fields with their
 path, and the JSON Schema follows from the same definition.
 
 A field that statements of an earlier version do not have is `UNSET` there and is not written; its
 comment states the version.  An optional value is None, written as null.
-
-Common parts of all signed documents: issuer, proof, and reference to another document.
-
-Texts of a document: a code and its values, rendered in the reader's language.
 """
 
 from __future__ import annotations
@@ -65,7 +62,7 @@ LocalTime = Annotated[
 ]
 Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="A SHA-256 digest in hex.")]
 
-# what a name may end in stays behind an underscore, as `reduction_t` and `forgoneAtMost_t`
+# units that stay after an underscore at the end of a name, as in `forgoneAtMost_t`
 _UNITS = {"t", "ug", "s", "percent"}
 
 
@@ -77,7 +74,7 @@ def _wire_name(name: str) -> str:
 
 
 class _FormType(msgspec.StructMeta):
-    """Metaclass of documents: all fields by name alone, which msgspec does not inherit."""
+    """Metaclass of documents: all fields are keyword-only; msgspec does not inherit that option."""
 
     def __new__(
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any
@@ -94,7 +91,7 @@ T = TypeVar("T", bound=Form)
 
 
 def copied(kind: type[T], source: object, /, **others: Any) -> T:
-    """Return a document type: the fields that a source has by the same name, and others."""
+    """Return a document type from the fields of a source with equal names, and given others."""
     same = (name for name in kind.__struct_fields__ if name not in others)
     return kind(**{n: getattr(source, n) for n in same if hasattr(source, n)}, **others)
 
@@ -124,7 +121,7 @@ def read_bytes(kind: type[T], data: bytes, name: str) -> T:
 
 def write(document: Form) -> dict[str, Any]:
     """Return the JSON value of a type for `canonical.encode`; `UNSET` fields are omitted."""
-    # through JSON text, so that lists are lists, as they are in a document that was read
+    # through JSON text, so that tuples become lists, as in a document that was read
     result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
     return result
 

@@ -27,8 +27,8 @@ class PlanVersion(Form):
     """
     A version of the project's monitoring plan in force, with its digest.
 
-    `to` is the first day after a temporary deviation, `differs` its differences from the previous
-    version; all fields but the oldest four are absent in tonne 0.1.0.
+    `to`: first day after a temporary deviation.  `differs`: differences from the previous version.
+    All fields but the oldest four are absent in tonne 0.1.0.
     """
 
     version: str
@@ -61,9 +61,9 @@ class Meter(Form):
     """
     The meter of a device: class, profile, serial number and accuracy class.
 
-    `ratings` are its rated powers in order of time, the first for all time before.
-    `calibration_every` is the longest time from one calibration to the next, `point` its place in
-    the plant, `feeds` its loads, `gas_basis` whether it measures gas `dry` or `wet`.
+    `ratings`: rated powers in order of time; the first applies to all time before.
+    `calibration_every`: longest time from one calibration to the next.  `point`: monitoring point.
+    `feeds`: its loads.  `gas_basis`: whether it measures gas `dry` or `wet`.
     """
 
     class_: str
@@ -84,10 +84,10 @@ class CalibrationShown(Form):
     """
     A calibration certificate, as listed in a statement.
 
-    `due`: first day not covered, where the calibration interval ends before `valid_until`;
-    `channel`: the instrument, where the device has several; `found_error_percent`: the error before
-    adjustment. A `last_test` of a removed meter covers no time.  `laboratory` calibrated it, with
-    its number of `accreditation` (ISO/IEC 17025).
+    `due`: first day not covered, if the calibration interval ends before `valid_until`.  `channel`:
+    the instrument, if the device has several.  `found_error_percent`: error before adjustment.
+    `last_test`: test of a removed meter, which covers no time.  `laboratory`, `accreditation`: who
+    calibrated it, and the number of its accreditation (ISO/IEC 17025).
     """
 
     certificate: str
@@ -101,7 +101,7 @@ class CalibrationShown(Form):
     found_error_percent: str | UnsetType = field(default=UNSET, name="foundErrorPercent")
     last_test: Literal[True] | UnsetType = UNSET
     laboratory: str | UnsetType = UNSET
-    # the verifier's own accreditation stays in a public version, this one is hidden with its name
+    # hidden in a public version with the laboratory's name, unlike the verifier's own accreditation
     accreditation: str | UnsetType = field(default=UNSET, name="laboratory_accreditation")
 
 
@@ -109,7 +109,7 @@ class Planned(Form):
     """
     Line of the newest version of the monitoring plan for a device in a role.
 
-    `error_percent` is by how much the plan corrects the reading, in the conservative direction.
+    `error_percent`: correction of the reading by the plan, in the conservative direction.
     """
 
     version: str
@@ -185,8 +185,8 @@ class CrossCheck(Form):
     """
     Meters compared with a check meter or an invoice of the same energy.
 
-    `effect_t`: overstatement of the reduction if the other value is right; `holds`: None where
-    nothing could be compared; `detail`: the reason.
+    `effect_t`: overstatement of the reduction if the other value is correct.  `holds`: whether they
+    agree; None if they could not be compared, with the reason in `detail`.
     """
 
     kind: str
@@ -234,7 +234,7 @@ class UnusualReadings(Form):
 
 
 class LaboratoryResult(Form):
-    """Laboratory result of a sample, in the parameter's unit; `signed` by the laboratory."""
+    """Laboratory result of a sample, in the parameter's unit; `signed`: by the laboratory."""
 
     parameter: str
     sample: str
@@ -307,7 +307,7 @@ class FactorAccepted(Form):
 
 class Arrival(Form):
     """
-    Hour of arrival of the period's readings, as counted by tonne.
+    Arrival of the period's readings, as counted by tonne.
 
     `late`: readings that arrived 36 hours or more after the end of their day; `at_once_days`:
     device-days with readings of six hours or more that arrived within two; `not_noted`: readings of

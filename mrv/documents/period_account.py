@@ -51,7 +51,7 @@ class Carried(Form):
 
 
 class Vintage(Form):
-    """The part of a local calendar year."""
+    """Reduction and credit of a local calendar year within the period."""
 
     year: int
     reduction_t: Number
@@ -85,8 +85,8 @@ class FactorUsed(Form):
     """
     An emission factor used in the account.
 
-    `provisional`: its year has no official value yet.  `accepted_by_project`: the project
-    accepts by name a factor of certainty M (unverified); None for any other.
+    `provisional`: its year has no official value yet.  `accepted_by_project`: whether the project
+    accepts this factor of certainty M (unverified) by name; None for any other factor.
     """
 
     id: str
@@ -127,8 +127,10 @@ class MeasuredDay(Form):
 
 class FixedParameter(Form):
     """
-    A parameter fixed ex ante, or measured or surveyed by its option; `device` None: of the whole
-    project.  `days`: the days of an analyser, of which a measured value is the mean.
+    A parameter fixed ex ante, or measured or surveyed according to its monitoring option.
+
+    `device`: None for a parameter of the whole project.  `days`: days of an analyser whose mean is
+    the value.
     """
 
     device: str | None
@@ -201,13 +203,14 @@ class Condition(Form):
     """
     Finding of a rule or of a methodology's condition, and whether it is met.
 
-    `rule` is an id of the catalogue of rules, or the clause of the methodology's condition.
-    `texts` are codes with values, to be shown in the reader's language.  `severity` is that of a
-    requirement that is not met: observation, CL (clarification request) or CAR (corrective action
-    request); `tonnes` is its rule's `returnsIfResolved_t`, or
-    `deductedAlone_t` where that is 0. [tCO2e]  `remedy` are codes of the evidence or entries that
-    settle it; the texts of a methodology's condition state its remedy instead.  tonne 0.1.0 wrote
-    words: `clause` and `detail`.
+    `rule`: id in the catalogue of rules, or the clause of the methodology's condition.
+    `texts`: codes with values, rendered in the reader's language.
+    `severity`: of a requirement that is not met: observation, CL (clarification request) or CAR
+    (corrective action request).
+    `tonnes`: `returnsIfResolved_t` of its rule, or `deductedAlone_t` if that is 0. [tCO2e]
+    `remedy`: codes of the evidence or entries that resolve it; the texts of a methodology's
+    condition state its remedy instead.
+    tonne 0.1.0 wrote words: `clause` and `detail`.
     """
 
     rule: str | UnsetType = UNSET
@@ -236,9 +239,9 @@ class RuleEffect(Form):
     """
     Deduction of a rule. [tCO2e]
 
-    `deductedAlone_t`: with this rule and no other; `returnsIfResolved_t`: by how much the
-    reduction rises if this rule alone is resolved.
-    `applied` is false for a rule that would raise the reduction.
+    `deductedAlone_t`: deduction if no other rule applied.  `returnsIfResolved_t`: increase of the
+    reduction if this rule alone is resolved.  `applied`: false for a rule that would raise the
+    reduction.
     """
 
     rule: str
@@ -292,7 +295,7 @@ class Evidence(Form):
 
 class Comparison(Form):
     """
-    Expected amount, pro rata of the period's length, and actual amount.
+    Expected amount, in proportion to the period's length, and actual amount.
 
     `roles`: roles of the energy; absent for all metered energy.
     """

@@ -52,7 +52,7 @@ class ProjectExtract(Form):
     expected: Parameters
     action: str | None
     devices: tuple[BoundDevice, ...]
-    # since 0.2.0
+    # added in 0.2.0
     country: str | UnsetType = UNSET
     grid: str | UnsetType = UNSET
 
@@ -61,8 +61,7 @@ class MeterReplaced(Form):
     """
     A meter replacement: last value of the old register, first of the new. [base units]
 
-    `same_meter`: the meter stayed and only its register began again, so that its certificate
-    remains valid.
+    `same_meter`: whether only the register was reset; the certificate then remains valid.
     """
 
     channel: str
@@ -73,7 +72,7 @@ class MeterReplaced(Form):
 
 
 class ChannelsExchanged(Form):
-    """Two registers of a device whose readings arrived under each other's name, half-open."""
+    """Two registers of a device whose readings arrived under each other's name in [from, to)."""
 
     channel: str
     with_: str
@@ -115,9 +114,9 @@ class DeviceExtract(Form):
     A device as in the registry, with certificates and meter replacements.
 
     Its location gives the position of the sun, used from metering version 2 on.
-    `calibration_every`: its calibration interval in the registry; if lengthened after the period
-    began, the shorter one [months].  `point`: its place in the plant; `feeds`: its loads (devices,
-    bus bars, consumers, the grid); `gas_basis`: whether it measures gas `dry` or `wet`.
+    `calibration_every`: calibration interval in the registry; the shorter one if it was lengthened
+    after the period began [months].  `point`: monitoring point.  `feeds`: loads (devices, bus bars,
+    consumers, the grid).  `gas_basis`: whether it measures gas `dry` or `wet`.
     """
 
     id: str
@@ -162,7 +161,7 @@ class PlanLine(Form):
     """
     A version of the monitoring plan for one parameter.
 
-    `error_percent` is by how much the plan corrects the reading, in the conservative direction.
+    `error_percent`: correction of the reading by the plan, in the conservative direction.
     """
 
     parameter: str
@@ -180,8 +179,8 @@ class PlanVersionWhole(Form):
     """
     A version of the project's monitoring plan, in force from a local day.
 
-    `kind` is absent of the plan as registered; `to` is the first day after a temporary
-    deviation, `entered` when the registry took the version.
+    `kind`: absent for the plan as registered.  `to`: first day after a temporary deviation.
+    `entered`: when the version was entered in the registry.
     """
 
     version: str
@@ -197,7 +196,7 @@ class PlanVersionWhole(Form):
 
 
 class InvoiceNamed(Form):
-    """Quantity bought or sold according to a document. [base units]"""
+    """An invoice: quantity bought or sold in a time span. [base units]"""
 
     id: str
     issuer: str
@@ -225,7 +224,7 @@ class DeviceFigure(Form):
 
 
 class StatementFigures(Form):
-    """Figures of another statement; the last three only of one that is corrected."""
+    """Figures of another statement; the last three fields only for one that is corrected."""
 
     statement: str
     from_: Time
@@ -409,8 +408,8 @@ class SignedExtract(Form):
     """
     Signed values of a period, with the keys for verification.
 
-    `stored`: the number that the operator stores; listed are the first and last of each device's
-    local day, which limit its energy.
+    `stored`: number of values that the operator stores.  Only the first and last value of each
+    device's local day are listed, as these limit its energy.
     """
 
     keys: tuple[SigningKeyNamed, ...]
@@ -430,9 +429,11 @@ class CommonMetered(Form):
     """
     Quantities of a common meter and all its users in intervals known for all.
 
-    `days_above`: local days on which the sum of the users exceeds it by more than `lost_percent`;
-    `joint`: by joint meter readings, which may reach beyond the period; `comparedShare`: the share
-    of the period that they cover; `point` and `feeds` are those of the common meter.
+    `days_above`: local days on which the sum of the users exceeds it by more than `lost_percent`.
+    `joint`: whether the quantities are from joint meter readings, which may reach beyond the
+    period;
+    `comparedShare`: share of the period that these cover.  `point`, `feeds`: those of the common
+    meter.
     """
 
     main: str

@@ -94,7 +94,7 @@ class Difference(Form):
     inputs: tuple[InputDifference, ...] | UnsetType = UNSET
 
 
-# findings by which another value counts than the one that was entered, for want of its evidence
+# findings that replace an entered value because evidence is missing
 _BELOW_GRADE = {"PAR-05.asked_applied", "PAR-05.asked_negative", "PAR-05.asked_nothing"}
 
 
@@ -147,8 +147,8 @@ class Claims(Form):
     """
     Claims of a statement for its period: the credential's subject.
 
-    `accounting`: version of the accounting rules, 1 if absent.  `arrival` and `signed_energy` are
-    absent in older statements; `issue_signatures`: number of required approvals, 1 if absent.
+    `accounting`: version of the accounting rules; 1 if absent.  `arrival`, `signed_energy`: absent
+    in older statements.  `issue_signatures`: number of required approvals; 1 if absent.
     `declared`: surveys, events and the registered design, as entered by the operator.
     """
 
@@ -203,8 +203,8 @@ def fixed_ex_ante(claims: Claims | FixedExAnte) -> Iterator[tuple[str | None, st
     """
     Yield the values fixed ex ante: device (None: whole project), parameter and value.
 
-    Where a programme does not accept a value for want of evidence, the original value is yielded,
-    not the one that replaces it in the account.
+    If a programme does not accept a value because evidence is missing, the original value is
+    yielded, not the one that replaces it in the account.
     """
     awaiting: dict[tuple[object, object], str] = {}
     for item in (text for condition in claims.applicability for text in condition.texts or ()):

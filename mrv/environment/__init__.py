@@ -1,16 +1,16 @@
 """
 Indicators from station data: hourly values, indices and daily figures.
 
-Values are a pure function of stored readings and the registry.  An hour counts where three quarters
-of it are covered; a reading is valid until the next one, at most 15 minutes (an hour for a field).
-An index or a day follows from hourly values alone.
+Values are a pure function of stored readings and the registry.  An hour counts if three quarters of
+it are covered; a reading is valid until the next one, at most 15 minutes (an hour for a field).
+Indices and daily figures follow from hourly values alone.
 
-Water: daily figures of wastewater, surface water and rice fields.
+Daily figures of water:
 
-Wastewater: the load of a day is its mean concentration times its flow; the flow needs intervals
-without gaps for three quarters of the day.
-Surface water: the quality index follows from the means of a day with three quarters of its hours.
-Rice fields under alternate wetting and drying: the lowest and highest water level of a day.
+- wastewater: the load is the mean concentration times the flow, which requires intervals without
+  gaps for three quarters of the day;
+- surface water: the quality index follows from the means of a day with three quarters of its hours;
+- rice fields under alternate wetting and drying: the lowest and highest water level.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _index(means: dict[str, float], day: Day) -> Row:
     try:
         result = indicators.evaluate(indicators.find(_SURFACE_INDEX), measured, _SURFACE_INDEX)
     except (IndicatorError, MethodologyError) as error:
-        # a probe in the sun, or a station that measures too little, stops nothing
+        # an invalid value, or a missing one, prevents only this index
         return Row(_SURFACE_INDEX, day.begin_us, None, None, "not judged", {"reason": str(error)})
     grade = limits.load("vn_wqi").band(result["wqi"]).name
     groups = {key: exact_text(value) for key, value in result.items() if key != "wqi"}
@@ -143,7 +143,7 @@ class Season(NamedTuple):
     """
     Water levels of a rice field over a season, as numbers of days.
 
-    `days`, `dry_days`: days that are known, and those that reached 15 cm below ground.
+    `days`: known days.  `dry_days`: days on which the level reached 15 cm below ground.
     `dry_downs`: falls to 15 cm below ground after which the field was flooded again.
     `lowest_cm`: the lowest hour.
     """
@@ -186,7 +186,7 @@ def season(days: Iterable[tuple[float, float]]) -> Season:
         lowest = low if lowest is None else min(lowest, low)
         if fallen and high >= WET_CM:
             down, fallen = down + 1, False
-        # a field that was never seen under water may just lie fallow
+        # a field that was never flooded may be fallow
         flooded = flooded or high >= WET_CM
         if low <= DRY_CM:
             dry += 1

@@ -10,8 +10,8 @@ A night consists of the night hours of one calendar day: those before the mornin
 the evening.
 
 A reading is valid until the next one, but for at most 15 minutes (an hour for a field's water
-level); therefore the last reading of an hour may cover the beginning of the next.  An hour is
-complete if three quarters of it are covered.  Means have three decimals.
+level); so the last reading of an hour may cover the beginning of the next.  An hour is complete if
+three quarters of it are covered.  Means have three decimals.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
     try:
         index = vn_aqi.hourly({"pm_12h_latest_first_ug_m3": dust, "gas_1h_ug_m3": gases}, table)
     except IndicatorError:
-        return  # no dust, no index
+        return  # without dust there is no index
     yield _index("vn-aqi-hourly", start_us, None, index, table)
 
 
@@ -286,7 +286,7 @@ def starts(devices: Sequence[Device], device: Int32, time_us: Int64) -> Int64:
 
 
 def _complete(frame: Frame, measured: NDArray[np.bool_], start_us: Int64) -> _Hours:
-    """Return the hours of which readings with a value cover three quarters."""
+    """Return the hours with three quarters covered by readings with a value."""
     device, time_us, start_us = frame.device[measured], frame.time_us[measured], start_us[measured]
     n = len(time_us)
     if not n:

@@ -80,7 +80,7 @@ class Kind(NamedTuple):
 DUST = ("pm2_5", "pm10")
 GASES = ("so2", "no2", "co", "o3")
 LEVELS = (10, 50, 90)
-# What a plant discharges: the substance, and the channel that measures it.
+# Substances that a plant discharges, and the channel that measures each.
 DISCHARGED = {
     "cod": "cod_out_mg_l",
     "bod5": "bod5_mg_l",
@@ -90,7 +90,7 @@ DISCHARGED = {
     "nh4_n": "nh4_n_mg_l",
 }
 _WATER = ("cod_in_mg_l", *DISCHARGED.values())
-# What a station in a canal, river or lake measures, and what the index makes of.
+# Channels of a station in a canal, river or lake, from which the index follows.
 SURFACE = (
     "do_mg_l",
     "bod5_mg_l",
@@ -108,7 +108,7 @@ def _hour_of(channel: str) -> str:
     return f"{name}_1h_{channel[len(name) + 1 : -len(unit)]}{unit}"
 
 
-# Channel of a class, and the hourly kind of its mean.
+# By class and channel: the hourly kind of its mean.
 MEANS: Mapping[str, Mapping[str, str]] = {
     "air_station": {f"{x}_ug_m3": f"{x}_1h_ug_m3" for x in (*DUST, *GASES)},
     "noise_station": {},
@@ -159,7 +159,7 @@ def _between(first: str, last: str) -> tuple[Kind, ...]:
     return KINDS[KIND_INDEX[first] : KIND_INDEX[last] + 1]
 
 
-# What is stored of a station of each class.
+# Kinds of values stored of a station, by class.
 KINDS_OF: Mapping[str, tuple[Kind, ...]] = {
     "air_station": (*_between("pm2_5_1h_ug_m3", "qcvn-05-2023"), KINDS[KIND_INDEX["limits"]]),
     "noise_station": _between("leq_1h_dba", "leq_night_dba"),
@@ -247,7 +247,7 @@ class Values:
 
 
 _PLACES = 3
-# Three quarters of the hours; the rule for an hour, for want of another: [M].
+# Minimum share of the hours; no source states one, so it is that for an hour. [M]
 _NEEDED = Fraction(3, 4)
 
 
@@ -289,7 +289,7 @@ def verdict(
     """
     rules = dict(device.limits)
     name, text = str(rules.pop("standard", "")), rules.pop("table", None)
-    rules.pop("day_hours", None)  # of noise: which hours the standard calls the day
+    rules.pop("day_hours", None)  # for noise: the hours that the standard calls day
     if not name or not parameters:
         return []
     try:

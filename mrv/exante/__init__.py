@@ -57,10 +57,9 @@ class Outcome:
     """
     Result for one year of the planned system.
 
-    `energy_kwh` is None where the system generates no electricity, or an unknown amount;
-    `reductions` is None with it.  `uncertainty_percent` is one standard deviation.  `withheld`: why
-    it cannot be used as `expected`. `figures`: further results of the model, with the unit in the
-    name.
+    `energy_kwh`: None if the system generates no electricity, or an unknown amount.  `reductions`:
+    None if that amount is unknown.  `uncertainty_percent`: one standard deviation.  `withheld`: why
+    the result cannot be used as `expected`.  `figures`: further results, with the unit in the name.
     """
 
     method: str
@@ -86,12 +85,12 @@ class Estimate:
 
 
 def assumptions(spec: Spec, inputs: Inputs, values: set[str]) -> Iterator[Assumption]:
-    """Return every simple input with the value used; `given` are the keys not by default."""
+    """Yield every simple input with the value used; `values` are the keys given by the user."""
     for key, item in spec.items():
         if key not in inputs:
             continue
         if isinstance(item, ParameterSpec):
-            # how sure a default is, its source says; a value from the plan is the planner's
+            # a default has the certainty of its source; a value from the plan is the planner's
             certainty = "" if key in values else item.certainty.strip("[]")
             yield Assumption(key, inputs[key], item.unit, key in values, item.source, certainty)
         elif isinstance(item, ChoiceSpec):

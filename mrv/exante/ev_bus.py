@@ -25,7 +25,7 @@ _OF_METHOD = (
 )
 _DAYS = 365
 _HOURS = 24
-# Part of a battery that a timetable may use: it ages, and cold days come. [M]
+# Share of a battery that a timetable may use, with room for ageing and cold days. [M]
 _USABLE = Fraction(4, 5)
 
 

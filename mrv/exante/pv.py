@@ -26,11 +26,11 @@ from mrv.parameters import ChoiceSpec, Inputs, NumbersSpec, ParameterSpec, Recor
 
 _PVWATTS = "PVWatts version 5, NREL"
 HOURS_PER_YEAR = 8760
-# The sunniest fixed roofs on earth stay below; Viet Nam's are at 0.13 to 0.19.
+# Upper limit of the capacity factor of fixed roofs anywhere; those in Viet Nam have 0.13 to 0.19.
 HIGHEST_PV_FACTOR = Decimal("0.30")
-# Modules to inverters: planners oversize the modules, by half at most.
+# Range of the ratio of module power to inverter power: modules are oversized by half at most.
 DC_TO_AC = (Decimal("0.8"), Decimal("1.5"))
-# The best modules on the market convert a quarter of 1 kW/m2. [M]
+# The best available modules convert a quarter of 1 kW/m2. [M]
 _HIGHEST_KW_PER_M2 = Fraction(1, 4)
 
 
@@ -211,15 +211,15 @@ def rounded_up(declared_t: Fraction, exact_t: Fraction) -> Iterator[Flag]:
     )
 
 
-# by country; elsewhere with the factor of the country's grid
+# methodology by country; elsewhere AMS-I.D with the factor of the country's grid
 _METHODS = {"VN": "jcm-vn-am007"}
 _ELSEWHERE = "ams-i-d"
 _KWH_PER_MWH = 1000
-# Without clouds, losses and heat: what no plant there exceeds.
+# Inverter efficiency of the upper limit, without clouds, losses and heat.
 _IDEAL_INVERTER = 0.99
 _COLD_C = -10.0
-# One standard deviation in per cent. [M]  Irradiation by its source; then the step
-# from the horizontal to the modules, the years' own ups and downs, the losses.
+# One standard deviation in per cent. [M]  Irradiation by its source; then the conversion from the
+# horizontal to the modules, the variation between years, the losses.
 _OF_SOURCE = {"station": 3, "satellite": 5, "map": 6, "not_stated": 10}
 _OF_MODEL = (4, 4, 3)
 
@@ -317,7 +317,7 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         figures={
             "azimuth_deg": round(azimuth),
             **_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
-            # of a year in one number the months are not known
+            # from a single yearly number the months do not follow
             **({"kwh_by_month": _by_month(sky, peak)} if known and known[1:] else {}),
         },
     )
@@ -346,7 +346,7 @@ def _plant(inputs: Inputs, peak: Fraction, rated: Fraction) -> Plant:
         losses=float(inputs["losses"]),
         inverter_efficiency=float(inputs["inverter_efficiency"]),
         temperature_coefficient=-float(inputs["power_loss_per_k"]),
-        # a ratio that cannot be meant must not cut the modules' output
+        # an implausible ratio must not limit the modules' output
         dc_to_ac=float(result) if low <= result <= high else 1.0,
         air_c=float(inputs.get("air_c", _COLD_C)),
     )

@@ -8,7 +8,7 @@ Fresnel equations; module temperature after Faiman (2008); direct current, losse
 PVWatts (NREL, version 5).  Even scaling of hours removes part of the variability of the sky, which
 is within the model uncertainty.
 
-Distribution of a PV plant's year over months, where no design states it.
+`typical_months`: distribution of a PV plant's year over months, if no design states it.
 
 The clear-sky irradiation of any location is known, its cloud cover is not.  So the irradiation of a
 month is its clear-sky value times a clearness that increases with it: in temperate zones winter is
@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from mrv.errors import MethodologyError
 
 _HOURS = 8760
-# Angle at which reflection treats an even sky alike (Brandemuehl and Beckman, 1980). [deg]
+# Angle of incidence with the reflection of a uniform sky (Brandemuehl and Beckman, 1980). [deg]
 _DIFFUSE_ANGLE = 60.0
 _WH_PER_KWH = 1000.0
 _WIND_M_S = 1.0
@@ -116,14 +116,14 @@ class _Sky(NamedTuple):
     month: Any
 
 
-@lru_cache(maxsize=8)  # an estimate asks for each orientation of the modules, and for two skies
+@lru_cache(maxsize=8)  # an estimate requests each orientation of the modules, and two skies
 def _sky(latitude: float, longitude: float) -> _Sky:
     pvlib = load_pvlib()
     import pandas as pd  # noqa: PLC0415 - comes with pvlib
 
     times = pd.date_range("2025-01-01T00:30", periods=_HOURS, freq="h", tz="UTC")
     sun = pvlib.solarposition.get_solarposition(times, latitude, longitude)
-    # by day number: pandas is about to rename what pvlib would ask the index for
+    # by day number: pandas will rename the attribute that pvlib reads from the index
     extra = pvlib.irradiance.get_extra_radiation(times.day_of_year.to_numpy())
     turbidity = pvlib.clearsky.lookup_linke_turbidity(
         times, latitude, longitude, interp_turbidity=False
@@ -131,7 +131,7 @@ def _sky(latitude: float, longitude: float) -> _Sky:
     zenith = sun["apparent_zenith"]
     mass = pvlib.atmosphere.get_absolute_airmass(pvlib.atmosphere.get_relative_airmass(zenith))
     clear = pvlib.clearsky.ineichen(zenith, mass, turbidity, dni_extra=extra)["ghi"]
-    # the site's own months: a longitude of 106 degrees is seven hours ahead
+    # local months: a longitude of 106 degrees is seven hours ahead
     month = (times + pd.Timedelta(hours=round(longitude / 15))).month
     return _Sky(times, sun, extra, clear, month)
 

@@ -2,10 +2,8 @@
 Export files for registries and ministries, from issued statements.
 
 Each field is calculated from a statement, entered by an authority (`entered`), or reported as
-missing. No value is invented; only credited whole tonnes are written.
-
-Common input of all exports: issued statements, rows with missing fields, and lists of the
-formats.
+missing.  No value is invented; only credited whole tonnes are written.  This file has the common
+parts of all exports: issued statements, rows with missing fields, and lists of the formats.
 """
 
 from __future__ import annotations

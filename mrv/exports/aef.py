@@ -1,8 +1,8 @@
 """
 Agreed electronic format of Article 6.2 (Decision 4/CMA.6, Annex II): tables T1 to T5.
 
-A version of a year contains what was reported up to its own day, so that a filed version never
-changes; omitted data are entered with the version that reports them (`reported_in`).  Review
+A version of a year contains the events reported up to its own day, so that a filed version never
+changes; events omitted then are entered with the version that reports them (`reported_in`).  Review
 status, consistency results and links to reviews belong to the CARP and are never written.
 """
 
@@ -73,7 +73,7 @@ def aef(
 
 
 def otherwise(submission: Submission, made: Draft) -> str | None:
-    """Return how a filed submission would now differ; None if it does not."""
+    """Return the text of how a filed submission would now differ; None if it would not."""
     if submission.filed is None or digest(made) == submission.filed:
         return None
     return (
@@ -216,7 +216,7 @@ def _row(
             table, "quantity", f"also pass the issued statement {units.statement}, or its pack"
         )
     if units.unit_first is not None and span != (units.first, units.last):
-        # the serials were entered for the whole range, and no part of them is guessed
+        # serial numbers were entered for the whole range; those of a part are not guessed
         draft.lacks(table, "unitFirstId", f"enter {span[0]} to {span[1]} as a separate range")
     row = draft.row(table).put(
         cooperativeApproachId=authorization.approach,
@@ -301,7 +301,7 @@ def workbook(draft: Draft, only: str | None = None) -> bytes:
 
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})
-    # the submission's day, which every copy has in common
+    # the day of the submission, equal in every copy
     day = datetime.fromisoformat(draft.tables["T1"][0]["submissionDate"])
     book.set_properties({"title": "Agreed electronic format, Article 6.2", "created": day})
     head = book.add_format({"bold": True, "text_wrap": True})

@@ -117,7 +117,7 @@ def _location(draft: Draft, entered: Registration) -> dict[str, Any]:
     region = lists.cdop_lists()["region"].get(place.region)
     row.need("geographical_region_name", region, _ask(entered, "place.region"))
     row.put(
-        # the schema takes nothing but its own instruction here
+        # the schema accepts only its own instruction text here
         country_subdivision_code=lists.cdop_lists()["subdivision_code"],
         country_subdivision_name=lists.cdop_lists()["subdivision_name"],
         alternative_address=place.subdivision,

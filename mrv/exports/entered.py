@@ -3,7 +3,7 @@ Data entered by an authority or registry, and holdings of ITMOs by range.
 
 Absent data are reported as missing by the export that needs them.
 
-A range is split where an action concerns part of it.  Used or cancelled units have no holder and
+A range is split if an action concerns a part of it.  Used or cancelled units have no holder and
 permit no further action.
 """
 
@@ -54,7 +54,7 @@ class Action(Entry, frozen=True, kw_only=True):
     """
     Action on a range of ITMOs, with day and document.
 
-    `reported_in` is the version of that year's submission which reports it first.
+    `reported_in`: version of that year's submission that reports it first.
     """
 
     date: Day
@@ -110,8 +110,7 @@ class Submission(Entry, frozen=True, kw_only=True):
     """
     Version of a Party's annual submission.
 
-    `filed` is the SHA-256 given by the export when it was filed; from then on its contents cannot
-    change.
+    `filed`: SHA-256 by the export when it was filed; from then on its contents cannot change.
     """
 
     party: str
@@ -362,7 +361,7 @@ def _holder(item: Holding, action: Action) -> str | None:
             "earlier; correct the range"
         )
     giver = action.from_party
-    # an acquisition is the other side of a transfer that may stand here as well
+    # an acquisition is the other side of a transfer, which may also be entered
     received = action.type == "Acquisition" and item.holder == action.to_party
     if giver is not None and giver != item.holder and not received:
         raise ExportError(

@@ -176,7 +176,7 @@ def _emissions(
         gigagrams = litres * density.value / 10**6
     else:
         return None
-    # an inventory takes the centre, where a project's account takes the bound that costs it
+    # an inventory uses the central value, a project's account the conservative bound
     heat = factors.select(f"{supply.fuel}.ncv", "either", middle)
     carbon = factors.select(f"{supply.fuel}.co2", "either", middle)
     row |= _factor_cells(carbon)

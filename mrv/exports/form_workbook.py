@@ -256,7 +256,7 @@ def _put(book: Workbook, form: CellMap, sheet: str, at: str, value: Any) -> None
         )
     cell.value = float(value) if isinstance(value, Decimal) else value
     if isinstance(value, str):
-        cell.data_type = "s"  # text that begins with = is not a formula
+        cell.data_type = "s"  # a text that begins with = is no formula
 
 
 def _table(

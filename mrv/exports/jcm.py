@@ -134,10 +134,7 @@ def _fits(factor: FactorUsed, amount: Decimal, unit: str, emissions: Decimal) ->
 def _allocation(
     draft: Draft, registration: Registration, credited: int, ask: str
 ) -> list[dict[str, Any]]:
-    """
-    Return the whole tonnes of each participant, rounded down; the remainder is left to a
-    person.
-    """
+    """Return the whole tonnes of each participant, rounded down; the remainder is not allocated."""
     rows: list[dict[str, Any]] = []
     remaining = credited
     for participant in registration.participants:
@@ -217,7 +214,7 @@ def _planned(source: Source) -> dict[str, Any]:
     """Return the design data of the project: crediting period and expected figures."""
     project = source.plan.project
     first, end = (instant_us(edge, "UTC") for edge in (project.from_, project.to))
-    # beside a year's figures the registry may state its months
+    # yearly figures only; the registry may also state months
     yearly = {
         name: number_of(project.expected[name])
         for name in ("reduction_t_per_year", "energy_kwh_per_year")

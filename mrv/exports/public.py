@@ -1,11 +1,12 @@
 """
 Public version of a statement: confidential texts are hidden, the rest can be verified.
 
-The operator's proof covers the whole statement, so a part cannot be removed under it.  Each hidden
-text is replaced by a mark, and its salted digest is listed as in RFC 9901 (SD-JWT): base64url of
-SHA-256 over the base64url of `[salt, path, text]`.  The public version names the digest of the
-original. With the disclosures the original is restored byte for byte and compared with that digest.
-The value of the operator's proof is hidden too, as it would allow guessing short hidden texts.
+The operator's proof covers the whole statement, so no part can be removed without breaking it.
+Each hidden text is therefore replaced by a mark, and its salted digest is listed as in RFC 9901
+(SD-JWT): base64url of SHA-256 over the base64url of `[salt, path, text]`.  The public version names
+the digest of the original.  With the disclosures, the original is restored byte for byte and
+compared with that digest.  The value of the operator's proof is hidden too, as it would allow
+guessing short hidden texts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from mrv.errors import ExportError, SignatureError
 from mrv.signatures import canonical
 
 TYPE = "PublicStatement"
-# what is hidden, by category: the fields whose texts are secrets
+# fields whose texts are hidden, by category
 CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "meter": ("device", "devices", "gateway", "main", "meter", "of", "users"),
     "serial": ("serial",),
@@ -41,7 +42,7 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _FIELDS = {name for names in CATEGORIES.values() for name in names}
-# lists of things whose own id is a secret, by category; a text in their place counts them
+# lists of items whose id is hidden, by category; elsewhere the same name is a number of items
 _LISTED = {"devices": "meter", "invoices": "document"}
 _SIGNATURE = re.compile(r"/proof(/[0-9]+)?/proofValue$")
 _FIGURE = re.compile(r"^[-+0-9.,:TZ/ ]+$")
@@ -164,7 +165,7 @@ def hide(documents: Mapping[str, Any], marks: Mapping[str, str], salt: Callable[
             if label != text:
                 hidden.append(Hidden(name, path, text, salt()))
                 put(label)
-        # a document that is changed has no proof of its own any more
+        # a changed document no longer has a proof of its own
         made[name] = changed
     return Twin(made, hidden)
 
@@ -212,7 +213,7 @@ def _own(path: str) -> bool:
 
 
 def _pattern(marks: Mapping[str, str]) -> re.Pattern[str]:
-    # a number of few digits is a secret in its own field alone
+    # a number of few digits is hidden only in its own field
     words = sorted((t for t in marks if not (t.isdigit() and len(t) < _SHORT)), key=len)[::-1]
     any_ = "|".join(re.escape(word) for word in words) or r"(?!)"
     return re.compile(rf"(?<![\w-])(?:{any_})(?![\w-])")

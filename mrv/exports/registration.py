@@ -252,11 +252,10 @@ class Registration(Entry, frozen=True, kw_only=True):
     """
     Registration of a project in a registry.
 
-    `signed_percent` is the share of the energy that its programme asks to be signed.
-    `methodologies` and `designs` are the versions that the programme registered: a statement's
-    methodology, and the version of its design, are those in force on each day of its period.
-    `other_programmes` is `none` where the participants declare that there is none,
-    and so is `grievances`.
+    `signed_percent`: share of the energy that its programme requires to be signed.
+    `methodologies`, `designs`: versions that the programme registered.  A statement has to use the
+    versions in force on each day of its period.
+    `other_programmes`, `grievances`: `none` if the participants declare that there are none.
     """
 
     project: str

@@ -94,7 +94,7 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
 
 
 def _given_way(rows: list[InForce]) -> list[InForce]:
-    """Return the rows without overlaps between rows of registry files and tonne's rows."""
+    """Return the rows, shortened where rows of registry files and tonne's rows overlap."""
     ours = [row for row in rows if not row.factor.brought]
     theirs = [row for row in rows if row.factor.brought]
     for brought in theirs:
@@ -134,10 +134,10 @@ _TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
 _BOUNDS = ("lower", "upper")
 _KEYS = {*_TEXTS, "valid_from", "valid_to", "verified", "bound", "supersedes", "document",
          "calculation"}  # fmt: skip
-# kinds of which each country has its own: what the grid emits, its losses, its build margin
+# kinds with a value per country: emissions of the grid, its losses, its build margin
 GRID, LOSSES, BUILD = NATIONAL = ("grid", "grid.losses", "grid.build")
 UNITS = {GRID: "tCO2/MWh", LOSSES: "1", BUILD: "tCO2/MWh"}
-# `area` is the name of one of a country's grids
+# `area`: name of one of a country's grids
 _OF_A_GRID = re.compile(
     rf"(?P<what>{'|'.join(map(re.escape, NATIONAL))})"
     r"\.(?P<country>[a-z]{2})(?P<area>(\.[a-z0-9-]+)?)"
@@ -160,7 +160,7 @@ class FactorBook:
         self._by_kind: dict[str, list[Factor]] = {}
         for factor in factors:
             self._by_kind.setdefault(factor.kind, []).append(factor)
-        # what counts when, by kind and direction: what was superseded ends there
+        # factors and their days of validity, by kind and direction; a superseded one ends
         self._valid: dict[tuple[str, Direction], list[InForce]] = {}
         for kind in self._by_kind:
             self._order(kind)
@@ -260,7 +260,7 @@ class FactorBook:
         if group is None:
             known = ", ".join(sorted(self._by_kind))
             raise FactorError(f"no factor of kind {kind!r}; known kinds: {known}")
-        # what is published for one direction goes before what serves both
+        # a factor for one direction has precedence over one for both
         right = self._valid.get((kind, direction)) or self._valid.get((kind, "either"))
         if not right:
             raise FactorError(
@@ -393,7 +393,7 @@ def _stated(value: object, where: str) -> Stated | None:
 
 
 def kinds_in(kind: str, grid: str | None) -> list[str]:
-    """Return the different kinds of a factor: for a grid, for its country, and in general."""
+    """Return the kinds to look up for a factor: of the grid, of its country, and in general."""
     if kind not in NATIONAL or grid is None:
         return [kind]
     return [f"{kind}.{area.lower()}" for area in dict.fromkeys((grid, grid[:2]))]
@@ -468,7 +468,7 @@ def _valid(kind: str, group: list[InForce], at: date) -> Factor:
     latest = group[-1]
     if len(group) > 1 and at >= latest.end:
         return replace(latest.factor, provisional=True)
-    # a country's last value goes on into each year of which none is known
+    # a country's last value applies to each later year without one
     before = [force.factor for force in group if force.end <= at] if country_of(kind) else []
     if before:
         return replace(before[-1], provisional=True)

@@ -1,10 +1,10 @@
 """
 Factor books derived from the published one, and their records.
 
-An owner's factor of a registry file counts only where it is more conservative than the published
-one: lower for avoided emissions, higher for consumed energy; for both, where it gives the lower
-reduction of the account.  A factor stated in a third party's document counts like a published one.
-A newer book is compared with an older one where an official value replaces a provisional one.
+A project participant's factor in a registry file is used only if it is more conservative than the
+published one: lower for avoided emissions, higher for consumed energy; for both, if it gives the
+lower reduction.  A factor stated in a third party's document is used like a published one.  A newer
+book is compared with an older one if an official value replaces a provisional one.
 
 A pack contains all factors of each kind used, so that the selection (year, provisional or not) can
 be repeated from the pack alone.
@@ -124,7 +124,7 @@ class Choice(NamedTuple):
     """
     A factor from a registry file, with the reductions it and the alternatives give. [tCO2e]
 
-    `counts`: it is used in the account; `others`: the factors that would be used without it.
+    `counts`: whether it is used in the account.  `others`: factors that would be used without it.
     """
 
     factor: Factor
@@ -136,7 +136,7 @@ class Choice(NamedTuple):
 
 def published(book: Iterable[Factor]) -> FactorBook:
     """Return the factor book without registry files' factors that no third party states."""
-    while isinstance(book, Ledger):  # what is compared is not recorded as used
+    while isinstance(book, Ledger):  # a compared factor is not recorded as used
         book = book.book
     return (book if isinstance(book, FactorBook) else FactorBook(book)).published
 
@@ -146,7 +146,7 @@ def without(book: Factors, withheld: Collection[str]) -> FactorBook:
     counted = published(book)
     for factor in book:
         if factor.brought and factor.id not in withheld:
-            with suppress(FactorError):  # it supersedes one that does not count
+            with suppress(FactorError):  # it supersedes a factor that is not accepted
                 counted = counted.with_factor(factor)
     return counted
 
@@ -170,14 +170,14 @@ def bounded(
         try:
             more = counted.with_factor(factor)
             with_it, ours = _account(more, reduction)
-        except FactorError:  # it supersedes one that does not count, or is of a day of another
+        except FactorError:  # it supersedes a factor that is not accepted, or overlaps another
             continue
         if factor.id not in with_it:
             counted = more
             continue
         try:
             without_it, theirs = _account(counted, reduction)
-        except FactorError:  # no other is published, so there is nothing to compare it with
+        except FactorError:  # no published factor to compare it with
             counted = more
             choices.append(Choice(factor, (), ours, ours, counts=True))
             continue
@@ -201,9 +201,9 @@ def _account(
 
 _DATES = ("valid_from", "valid_to")
 _NUMBERS = ("value", "unit", "direction", *_DATES)
-# fields that most factors do not have
+# optional fields of a factor
 _MORE = ("bound", "supersedes")
-# whose it is and whose its document, which no hash of a factor covers
+# owner of a factor, and issuer of its document; not covered by the factor's hash
 _MARKS = ("brought", "documented")
 
 

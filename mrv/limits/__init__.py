@@ -2,9 +2,8 @@
 Environmental standards: limits, curves and bands, one TOML file each.
 
 Standards are in the folder of their country, such as `mrv/countries/vn/limits/qcvn_05_2023.toml`.
-
 Values are decimal text.  Each file states its source and certainty.  A standard whose table was not
-available has no file; an owner of the table can write one in the same form.
+available has no file; a user with the table can write one in the same form.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Limit:
     One limit: not above `value`, and not below `lowest` if given.
 
     `select`: conditions such as column, averaging time or time of day; dates are half-open.
-    `flow_up_to` is the largest plant that it is for, None any. [m3/d]
+    `flow_up_to`: flow of the largest plant to which it applies; None for any plant. [m3/d]
     """
 
     parameter: str
@@ -101,10 +100,10 @@ class Table:
         flow: Fraction | None = None,
     ) -> Limit | None:
         """
-        Return the limit of a parameter, None where the standard has none.
+        Return the limit of a parameter; None if the standard has none.
 
-        `on` None: the limit without an end date; with `flow`: the limit of the narrowest flow band
-        that contains it. [m3/d]
+        `on`: day; None for the limit without an end date.  `flow`: flow of the plant, for the
+        narrowest band that contains it. [m3/d]
         """
         limits = [
             limit

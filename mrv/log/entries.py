@@ -1,17 +1,17 @@
 """
 Entries of the log, and receipts: proof that the log contains a document.
 
-    data        a project's local day: Merkle roots over the device-days of its
-                readings, intervals and emissions (see mrv/signatures/day_digests), and
-                in which hours its readings arrived (see mrv/statement/device_days)
+        data        a project's local day: Merkle roots over the device-days of its
+                    readings, intervals and emissions (see mrv/signatures/day_digests), and
+                    the hours of arrival of its readings (see mrv/statement/device_days)
     registry, plan, calibration, keys, claims
                 digests of the tables of that kind, after each change
-    records     rows that append-only tables got since the entry before
+        records     new rows of append-only tables since the previous entry
     factors     the factors that this version of the program publishes
     evidence    the manifest of an issued statement's evidence pack
 
-A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key. The data below the
-roots are stored next to the entry, and are verified by them.
+A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key.  The data below the
+roots are stored next to the entry, and verified by the roots.
 
     c2sp.org/tlog-proof@v1
     index N

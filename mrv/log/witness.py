@@ -1,18 +1,16 @@
 """
-Witnesses of the log: requests, cosignatures, and the policy that requires them (c2sp.org/tlog-
-policy).
+Witnesses of the log: cosignatures, requests for them, and the policy that requires them.
 
-Cosignature of a checkpoint by a witness (c2sp.org/tlog-cosignature).
-
-A witness confirms that it saw this head at a time, consistent with every earlier head of the log.
-Two readers with heads of the same witness cannot have been given different logs.
+Cosignature of a checkpoint (c2sp.org/tlog-cosignature): a witness confirms that it saw this head at
+a time, consistent with every earlier head of the log.  So two readers with heads that the same
+witness cosigned have the same log.
 
     — witness name base64(key id || time, 8 bytes big-endian || signature)
 
 Ed25519 signs `cosignature/v1`, `time N` and the checkpoint's text; ML-DSA-44 signs a
 structure of the witness's name, the time, and the log's origin, size and root.
 
-Request of a log to a witness (c2sp.org/tlog-witness, add-checkpoint).
+Request of a log to a witness (c2sp.org/tlog-witness, add-checkpoint):
 
     old N
     base64 hashes: the consistency proof from N entries to the head's size
@@ -21,10 +19,9 @@ Request of a log to a witness (c2sp.org/tlog-witness, add-checkpoint).
 
 A witness signs only heads consistent with the last one that it signed.
 
-Accepted logs, and required witnesses (c2sp.org/tlog-policy).
-
-A group has cosigned a checkpoint once K of its members have; a member is a witness or a group
-defined above.  The log and its readers use one file: the log sends its requests to the URLs of the
+Policy: accepted logs and required witnesses (c2sp.org/tlog-policy).  A group has cosigned a
+checkpoint once K of its members have; a member is a witness, or a group defined earlier in the
+file.  The log and its readers use one file: the log sends its requests to the URLs of the
 witnesses, a reader counts their cosignatures.
 """
 

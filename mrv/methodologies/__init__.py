@@ -23,7 +23,7 @@ from mrv.model import Activity, Factor, Factors, Methodology, Reductions
 from mrv.parameters import Inputs, ParameterSpec, Spec, read
 from mrv.steps import reduction, steps
 
-# Kinds of factors of the grid: what it emits, and the low references for what is avoided.
+# Kinds of grid factors: its emissions, and the low references for avoided generation.
 GRID = "grid"
 REFERENCE = "jcm-vn-am007."
 DIRECTION = "direction of factors"

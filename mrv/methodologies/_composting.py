@@ -46,7 +46,7 @@ from mrv.steps import Published, Step
 from mrv.texts import Text, text
 
 CONDITIONS = (TYPE_III,)
-# climates of whole countries
+# default climates of whole countries
 _DEFAULT = (
     (
         "climate of the country, as none was entered: 1 tropical and wet, 2 tropical and dry,"
@@ -277,7 +277,7 @@ FIRST_YEAR = ParameterSpec(
     side="baseline",
 )
 _PER_HOUR = 1_000 * G_PER_T
-# a lorry of 50 t every three minutes
+# hourly maximum: a lorry of 50 t every three minutes [g]
 _CLASS_LIMIT = ClassLimit(_PER_HOUR, 24 * _PER_HOUR, "tonne [M]")
 ROLES = {
     "waste": RoleNeeds(
@@ -286,14 +286,14 @@ ROLES = {
         "baseline",
         symbol="W_j,x",
         source="weighbridge of the composting plant",
-        # more than any bridge weighs
+        # more than any weighbridge measures
         costs=_PER_HOUR,
         class_limit=lambda _: _CLASS_LIMIT,
     ),
     "power": POWER_ROLE,
     "fuel": FUEL_ROLE,
 }
-# Windrows are turned and aerated with metered energy; no source states how much it needs.
+# Windrows are turned and aerated with metered energy; no source states the minimum.
 CONSUMPTIONS = (
     Consumption(
         ("power",),

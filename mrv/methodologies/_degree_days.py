@@ -9,18 +9,19 @@ from math import sqrt
 
 from mrv.errors import MethodologyError
 
-# Both ends of the interval leave out one part in forty: 95 % lies between.
+# quantile of the upper end of a two-sided 95 % interval
 _TAIL = 0.975
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """
-    E = a + b * CDD for a month, by least squares.
+    Regression of a month's energy E = a + b * CDD, by least squares.
 
-    `intercept` a and `residual` s, the scatter of a month [MWh]; `slope` b
-    [MWh/(K d)]; `of_*` their standard errors; `months` N; `mean_days` the mean
-    degree days of a month [K d]; `student` the t value of 95 % at N - 2.
+    `intercept`: a [MWh].  `slope`: b [MWh/(K d)].  `residual`: s, standard deviation of a month
+    [MWh].
+    `of_intercept`, `of_slope`: standard errors.  `months`: N.  `mean_days`: mean degree days of a
+    month [K d].  `student`: t value of 95 % at N - 2 degrees of freedom.
     """
 
     months: int
@@ -36,7 +37,7 @@ class Line:
 
     @property
     def slope_t(self) -> float:
-        """Return the slope divided by its standard error; below 2 the weather explains nothing."""
+        """Return the slope divided by its standard error; below 2 it is not significant. [1]"""
         return self.slope / self.of_slope if self.of_slope else float("inf")
 
 

@@ -225,7 +225,7 @@ TYPE_II = Condition("type II limit, 60 GWh saved a year", _saved_power)
 TYPE_III = Condition("type III limit, 60 kt CO2e a year", _reduced)
 
 
-# what all polymers share
+# factors and steps common to all polymers
 PLASTIC = (
     Published("net_to_gross", "L", "1", "recycling.net-to-gross", "avoided"),
     Published("gas_co2", "EF_ff", "tCO2/TJ", "natural_gas.co2", "either"),
@@ -316,7 +316,7 @@ EF_BOTH = replace(
 )
 LOSSES_LIVE = replace(LOSSES, meaning=f"{LOSSES.meaning}; the default of TOOL05 where absent")
 
-# what a plant was built for, from its licence or design; none is part of a methodology's equations
+# design values of a plant, from its licence or design; not part of any equation
 _LICENCE = "environmental licence or design report"
 DESIGN_FLOW = ParameterSpec(
     unit="m3/d",
@@ -354,9 +354,9 @@ DESIGN_PER_T = replace(
 
 DESIGN_PIECES = replace(DESIGN_FLOW, unit="1/d", symbol="N_design")
 DESIGN_PER_PIECE = replace(DESIGN_PER_M3, unit="kWh", minimum="0.0001", maximum="1000")
-# of the design electricity: below it, mass or electricity may be wrong, and which is unknown
+# share of the design electricity below which either mass or electricity must be wrong
 CLOSER = Fraction(9, 10)
-# from which a misstatement is material (Circular 38/2023/TT-BCT)
+# 1 less the share from which a misstatement is material (Circular 38/2023/TT-BCT)
 SURE = Fraction(19, 20)
 
 

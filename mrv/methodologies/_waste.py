@@ -32,7 +32,7 @@ from mrv.service_bounds import Capacity, Consumption
 from mrv.steps import BEFORE, Part, Published, Step
 
 DEGRADABLE = ("food", "garden", "paper", "textile", "wood")
-# of TOOL04's table of decay rates; the last decays most slowly
+# climates of TOOL04's table of decay rates; decay is slowest in the last
 CLIMATES = ("tropical-wet", "tropical-dry", "temperate-wet", "temperate-dry")
 MOST_YEARS = 100
 DECAY = ("tool04.ox", "tool04.f", "tool04.doc", "tool04.k.")
@@ -222,7 +222,7 @@ def treatment(least: str, source: str) -> Consumption:
         per_input=1000,
         span=lambda _: (Fraction(least), Fraction(3)),
         source=source,
-        # half of what it takes when dry: rain thins the inflow; a fifth of its load takes as much
+        # half of the dry-weather electricity, as rain dilutes the inflow
         by_history=True,
         by_design="design_kwh_per_m3",
         lowest=Fraction(1, 2),

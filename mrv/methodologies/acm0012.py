@@ -43,10 +43,10 @@ from mrv.steps import Published, Step, steps
 from mrv.texts import Text, text
 
 SOURCE = "IAPWS-IF97 [M]"
-# [Cel, kJ/kg]
+# enthalpy of low-pressure steam by temperature [Cel, kJ/kg]
 _LOW_PRESSURE = ((50, 2593), (100, 2688), (150, 2784), (200, 2880), (250, 2978), (300, 3077),
                  (400, 3280), (500, 3490), (600, 3707), (700, 3930), (1000, 4645))  # fmt: skip
-# the highest of saturated steam, at 235 Cel [kJ/kg]
+# highest enthalpy of saturated steam, at 235 Cel [kJ/kg]
 _SATURATED = 2804
 _TEMPERATURE = "steam_cel"
 TEMPERATURE = {
@@ -345,7 +345,7 @@ METHODOLOGY = Methodology(
     applicability=(
         Check("ACM0012 monitoring: power or steam is metered", something_is_recovered, True),
         Check("ACM0012 heat: enthalpy of the feedwater", feedwater_is_known, True),
-        # quiet, since statements from before it was asked stay as they are
+        # quiet, so that statements from before this check are unchanged
         Check("ACM0012 monitoring: import of the generator", import_is_metered, quiet=True),
     ),
     apart=(("turbine", "steam"),),

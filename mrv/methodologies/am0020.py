@@ -114,9 +114,9 @@ def _specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
     return least, max(inputs["kwh_per_m3_baseline"], least)
 
 
-# wire to water; a pump below it is out of service, or its head is another
+# minimum wire-to-water efficiency; below it a pump is out of service, or its head is wrong
 _WORST = Fraction(3, 10)
-# of what the new pumps take: 40 % are saved, and more than a fourth is rare
+# maximum former consumption, relative to the new pumps: savings of 40 %; more than 25 % is rare
 _MOST_BEFORE = Fraction(5, 3)
 
 
@@ -124,8 +124,8 @@ def _by_head(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
     """
-    Return the range from the head and the least efficient pump in operation; None without a head.
-    [kWh/m3]
+    Return the range of specific consumption, from the head and the least efficient pump in
+    operation; None without a head. [kWh/m3]
     """
     del measured
     least = hydraulic_minimum(parameters["head_m"])
@@ -135,7 +135,7 @@ def _by_head(
 def _by_design(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range by design of the replaced pumps; None without a design. [kWh/m3]"""
+    """Return the range of the former consumption by design; None without a design. [kWh/m3]"""
     del measured
     if "design_kwh_per_m3" not in parameters:
         return None
@@ -238,10 +238,10 @@ METHODOLOGY = Methodology(
             source="physics of lifting; at most what was used before the project",
             by_history=True,
             by_design="design_kwh_per_m3",
-            # the same pumps at the same head; the rest is what the head varies by
+            # the same pumps at the same head; 20 % for the variation of the head
             lowest=Fraction(4, 5),
             closer=SURE,
-            # a twentieth more of the water is a quarter more of what is saved
+            # 5 % more water gives 25 % more savings
             sure=Fraction(99, 100),
             before="kwh_per_m3_baseline",
         ),

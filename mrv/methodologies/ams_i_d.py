@@ -49,7 +49,7 @@ VERSION = "18.0"
 ADDITIVE = True
 
 _LIMIT_MWH = 15 * 8784
-# Whole micrograms a watt-hour, so that rows add up to the period exactly.
+# six decimals: whole micrograms per watt-hour, so that rows add up to the period exactly
 _EF_EX_ANTE = replace(EF_GRID, places=6, meaning="combined margin of the grid", side="baseline")
 
 
@@ -90,7 +90,7 @@ _CAPACITY = ParameterSpec(
     symbol="Cap_PJ",
     side="baseline",
 )
-# of a plant with a reservoir; what was there before is 0 where it is not entered
+# parameters of a plant with a reservoir; former values are 0 if not entered
 _RESERVOIR = {
     "reservoir_m2": _AREA,
     "reservoir_before_m2": replace(
@@ -105,7 +105,7 @@ _RESERVOIR = {
         symbol="Cap_BL",
     ),
 }
-# [W/m2]
+# power densities: minimum for eligibility, maximum with emissions [W/m2]
 _ELIGIBLE, _EMITTING = 4, 10
 
 

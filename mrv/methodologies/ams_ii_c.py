@@ -51,7 +51,7 @@ def inputs_of(
             parameters, "technical_losses", factors, ("ams-ii-c.losses", "avoided"), year
         ),
         "ef_grid_t_per_mwh": parameters["ef_grid_t_per_mwh"],
-        # lamps hold none; what cools has a methodology of its own, VN_AM003
+        # lamps contain no refrigerant; cooling equipment has its own methodology, VN_AM003
         "refrigerant_kg": NOTHING,
         "refrigerant_gwp": NOTHING,
     }
@@ -107,7 +107,7 @@ def plausible(inputs: Inputs) -> None:
         )
 
 
-# luminous efficacy: 40 lm/W of a mercury lamp with its ballast, 200 lm/W of the best LED
+# maximum ratio of luminous efficacies: 200 lm/W of the best LED, 40 lm/W of a mercury lamp
 _MOST_BETTER = 5
 
 

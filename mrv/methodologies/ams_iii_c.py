@@ -86,7 +86,7 @@ def class_limit(inputs: Inputs) -> ClassLimit:
     )
 
 
-# 1 kWh/km is 1 Wh/m, and 1000 of it are 1 MWh/km
+# in kWh/km, which is Wh/m
 CONSUMPTION = Consumption(
     uses=("charging",),
     serves=("vehicle",),
@@ -101,12 +101,12 @@ CONSUMPTION = Consumption(
     # the same buses took 15 % less on a suburban line than in the city: measured over two years
     # (Vepsalainen et al., Energies 11 (2018) 3267, abstract [r]); some more is left for drivers
     driven=Fraction(4, 5),
-    # the approval leaves out air conditioning and losses of charging: less by a material part
-    # (Circular 38/2023/TT-BCT) is asked about
+    # the approval excludes air conditioning and charging losses: a consumption below it by a
+    # material share (Circular 38/2023/TT-BCT) is questioned
     sure=Fraction(19, 20),
 )
-# what a vehicle takes in service at the charger's input is no less: losses of charging and
-# the air conditioning come on top of what is measured for the approval
+# minimum consumption in service at the charger's input: charging losses and air conditioning are in
+# addition to the approved consumption
 MODEL = {
     CONSUMPTION.by_model: ParameterSpec(
         unit="kWh/km",
@@ -129,7 +129,7 @@ _WH_PER_MWH = 10**6
 _M_PER_KM = 1000
 _NOTHING = Fraction(0)
 _TYPE_III_LIMIT_T = 60_000
-# From a light van to an articulated bus in winter, with room on both sides.
+# Plausible range: from a light van to an articulated bus in winter, with a margin.
 _PLAUSIBLE_KWH_PER_KM = (Fraction(1, 20), Fraction(20))
 
 _FUEL = ParameterSpec(
@@ -204,7 +204,7 @@ def inputs_of(
         "ef_grid_t_per_mwh": factors.select("grid", "consumed", begin).value,
         "tdl": losses,
         "biofuel_share": parameters.get("biofuel_share", _NOTHING),
-        # neither has a meter, or a part in an interval
+        # not metered, and not attributable to an interval
         "project_diesel_l": _NOTHING,
         "leakage_t": _NOTHING,
     }

@@ -146,7 +146,7 @@ STEPS = steps(
         "a rule of tonne, for time in which the COD was not measured",
         "emissions of methane lost, for the least COD",
     ),
-    # Nothing is claimed of COD that was not measured; zero COD beside gas of it is not a bound
+    # Unmeasured COD is not credited; zero COD with gas from it is no limit
     Step(
         "treatment_t",
         "PE_treatment",
@@ -226,7 +226,8 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fract
     return text("PAR-08.methane_cod", **values), {"cod_in_kg_per_m3": from_gas}
 
 
-# [M]: dissolved methane and sludge take up to half; above 1 by the classes of the meters
+# range of methane formed from COD [M]: up to half is lost to sludge and dissolved methane; above 1
+# by the errors of the meters
 _LEAST_FORMED, _MOST_FORMED = Fraction(2, 5), Fraction(11, 10)
 _GAS = Agreement(_gas_of_cod)
 
@@ -294,7 +295,7 @@ _FIXED = {
         symbol="FE, eta_flare",
         side="both",
         published="flare.efficiency",
-        # that of an open flare, for which TOOL06 asks for no temperature, but for a flame
+        # value of an open flare, for which TOOL06 requires a flame, but no temperature
         unmeasured="0.5",
         lit=("biogas", (("flare_temperature_c", "500", _HOTTEST), ("flare_flame", "1", ""))),
     ),
@@ -336,7 +337,7 @@ METHODOLOGY = Methodology(
             "baseline",
             symbol="BG_burnt",
             source="gas meter at the flare, normalised",
-            # what the flare lets through: less gas shown is less of that, too
+            # methane not destroyed by the flare: less measured gas also lowers this emission
             costs=0,
         ),
         "power": POWER_ROLE,

@@ -157,7 +157,7 @@ _ACCESS = replace(
     symbol="PE_access",
 )
 _MODES = ("motorcycle", "car", "bus")
-# A mode that the survey did not find.
+# A mode that does not occur in the survey.
 _ABSENT = {"share": "0", "ef_g_per_km": "0", "occupancy": "1"}
 _TRIP = ParameterSpec(
     unit="km",
@@ -210,7 +210,7 @@ _OF_MODE = {
     ),
 }
 
-# A full metro uses the least for a passenger's kilometre, an empty bus the most. [kWh]
+# Range of the electricity per passenger-kilometre, from a full metro to an empty bus. [kWh]
 _KWH_PER_PKM = (Fraction("0.005"), Fraction("0.5"))
 
 
@@ -314,7 +314,7 @@ METHODOLOGY = Methodology(
             source="0.005 to 0.5 kWh a passenger's kilometre, metro to bus [M]",
             by_history=True,
             by_design="design_kwh_per_passenger",
-            # the same trains carry more people than a year before
+            # 0, as the same trains may carry more passengers than a year before
             lowest=Fraction(0),
             highest=Fraction(5),
             closer=CLOSER,

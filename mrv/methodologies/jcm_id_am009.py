@@ -50,15 +50,15 @@ ID = "jcm-id-am009"
 VERSION = "1.0"
 ADDITIVE = False
 
-# Fuels that a meter counts by volume, each a role: what is weighed comes by invoices.
+# Fuels metered by volume, one role each; weighed fuels are entered from invoices.
 METERED = ("diesel", "fuel_oil", "gasoline", "lpg", "natural_gas")
 _ML_PER_M3 = 10**6
 _KG_PER_T = 1000
 _KWH_PER_MWH = 1000
-# of the fans of burners; those of regenerative ones take one or two
+# minimum electricity of the burners' fans; those of regenerative burners use one or two
 _LEAST_KWH_PER_GJ = Fraction(1, 5)
 _LIQUID = Plausible((("800", "900"),), "EN 590: 820 to 845 at 15 Cel [M]")
-# by fuel; what is metered at other conditions is a gas meter's that does not correct them
+# range of densities by fuel; another density indicates a gas meter without correction
 _DENSITIES = {
     "diesel": _LIQUID,
     "fuel_oil": Plausible((("820", "1010"),), "ISO 8217: distillates, and residues to 1010 [M]"),
@@ -72,13 +72,14 @@ _DENSITIES = {
     ),
     "natural_gas": Plausible((("0.65", "0.85"),), "standard conditions; ISO 6976, GIIGNL [M]"),
 }
-# lighter than any liquid fuel
+# density below that of any liquid fuel [kg/m3]
 _GAS_BELOW = 100
-# 50 MW of burners on one meter, at full load for 20 h
+# maximum: burners of 50 MW on one meter, per day at full load for 20 h
 _LIQUID_ML_PER_H = 5 * _ML_PER_M3
 _LIQUID_ML_PER_D = 20 * _LIQUID_ML_PER_H
 _EFFICIENCIES = "BREF Non-Ferrous Metals 2017; US DOE, Process Heating Sourcebook [M]"
-# available heat with air of 20 Cel and of 900 Cel: 40 % are saved, and more than a third is rare
+# maximum ratio of efficiencies, by available heat with air of 20 Cel and 900 Cel: savings of 40 %;
+# more than a third is rare
 _MOST_BETTER = Fraction(5, 3)
 _AVAILABLE = (
     "regenerative burners save at most 40 %: available heat with exhaust of 1,100 Cel and air of"
@@ -127,7 +128,7 @@ def _liquid_limit(parameters: Inputs) -> ClassLimit | None:
     """
     if exact(parameters["density_kg_per_m3"], "density_kg_per_m3") < _GAS_BELOW:
         return None
-    # 50 MW of burners; a meter that passes more is one of gas, whose fuel and density are others
+    # burners of 50 MW; a larger flow is that of a gas meter, with another fuel and density
     return ClassLimit(_LIQUID_ML_PER_H, _LIQUID_ML_PER_D, "tonne [M]")
 
 
@@ -243,12 +244,12 @@ METHODOLOGY = Methodology(
                 required=False,
                 params={
                     "density_kg_per_m3": replace(
-                        # a density of no such fuel says nothing of what was burnt
+                        # the density must be that of the fuel
                         _DENSITY,
                         plausible=replace(_DENSITIES[fuel], either=True),
                     )
                 },
-                # what burners use counts on both sides, and more on the baseline's
+                # the burners' fuel counts on both sides, and more on the baseline side
                 costs=0,
                 class_limit=_liquid_limit,
                 symbol="FC_PJ,p",
@@ -265,7 +266,7 @@ METHODOLOGY = Methodology(
         "eta_reference": _EFFICIENCY,
         "eta_project": _REACHED,
     },
-    # fans stand still only while no fuel burns; no source states how much they need
+    # fans stop only while no fuel burns; no source states their consumption
     consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000)),),
     billed=METERED,
     baseline_documents=("eta_reference", "eta_project", "density_kg_per_m3"),
@@ -295,7 +296,7 @@ METHODOLOGY = Methodology(
         Check("ID_AM009 monitoring: one fuel, metered", one_fuel),
         Check("ID_AM009 eligibility: above the reference", better_than_reference, True),
     ),
-    # the check beside it says the same of today's projects
+    # for today's projects the check above has the same effect
     conditions=(
         Condition("ID_AM009 eligibility, efficiency above the reference", _better, first=True),
     ),

@@ -100,7 +100,7 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     asks=("replaced",),
     additive=ADDITIVE,
-    # More consumption means more reduction, so that a gap must count nothing.
+    # More consumption gives more reduction, so a gap counts zero.
     roles={
         "equipment": RoleNeeds(
             ("energy_meter", "chiller"),

@@ -326,6 +326,7 @@ METHODOLOGY = Methodology(
     uses=("rice.sf-o-exponent", "rice.ef1.", "diesel."),
     plausible=plausible,
     odd=odd,
+    drained=("field", "level_cm", "sf_w_project", "sf_w_baseline"),
     conditions=(TYPE_III,),
     rules=(
         "15 % of the methane reduction is deducted if default values of the IPCC are used.",
@@ -337,6 +338,10 @@ METHODOLOGY = Methodology(
         (
             "The dry hours of a water tube are at most the time for which its readings arrived"
             " in time (MTR-08)."
+        ),
+        (
+            "The water level of the fields is at or below the ground for at least a tenth of the"
+            " time in which it is read (PAR-06)."
         ),
     ),
 )

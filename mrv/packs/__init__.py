@@ -6,8 +6,8 @@ or a zip file, `tables` reads and writes the Parquet files with the columns of `
 
 A forged pack can have a valid manifest of another key, so hashes and signatures do not limit its
 size.  Bytes, values and digits of documents, and rows and pages of tables, are counted before
-reading.  Tables are read in batches; `docs/verify.md` has the same figures.  Every command loads
-this, so that it loads no numpy.
+reading.  Tables are read in batches; `docs/verify.md` has the same figures.  As every command loads
+this file, it does not load numpy.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dataclasses import astuple, dataclass
 from ingest.errors import InputError
 from mrv.errors import PackTooLargeError
 
-MOST_FILES = 20_000  # a year of days of some classes and sites, as the archive has them
-# bytes that a value takes in memory beside its text, by the mark that comes with it
+MOST_FILES = 20_000  # daily archive files of a year, for several classes and sites
+# bytes of memory of a value in addition to its text, by the character that precedes it
 _MARKS = {b"{": 160, b"[": 88, b",": 32, b'"': 24, b":": 96}
 _MOST_DIGITS = 128
 _LONG = re.compile(rb"(?<![0-9])[0-9]{%d,}" % (_MOST_DIGITS + 1))
 _AS_ZERO, _ALL_DIGITS = bytes.maketrans(b"123456789", b"0" * 9), b"0" * (_MOST_DIGITS + 1)
 _MB = 1_000_000
-# of a monitoring period, and of readings before and after it: more days than any has are none
+# maximum length of a monitoring period, and of readings before and after it [years]
 MOST_YEARS = 20
 
 
@@ -57,7 +57,7 @@ class Budget:
 
 
 USUAL = Budget()
-# of a pack whose maker the reader knows, on a machine that has the memory
+# limits for a pack whose author the reader knows, on a machine with sufficient memory
 LARGE = Budget(*(20 * maximum for maximum in astuple(USUAL)))
 LARGER = (
     "if you know who made it, read it with `tonne verify --large` (in other "
@@ -73,7 +73,7 @@ def weight(data: bytes) -> int:
 
 def check_numbers(data: bytes) -> None:
     """Refuse a document with a number longer than the maximum; InputError."""
-    # a document of digests is mostly digits: what none has is seen faster than searched
+    # a fast check first, as a document of digests consists mostly of digits
     if _ALL_DIGITS in data.translate(_AS_ZERO) and (match := _LONG.search(data)):
         raise InputError(
             f"it contains a number of {len(match[0])} digits; {_MOST_DIGITS} is the maximum"

@@ -1,14 +1,13 @@
 """
-Parquet columns of readings, and a check of page headers before reading.
+Parquet columns of a class's readings, in evidence packs and in the archive alike, and a check of
+page headers before reading.
 
-Readings of a class as Parquet columns, in evidence packs and in the archive alike.
+pyarrow is imported where it is used: it takes longer to load than most commands take to run, and
+`tonne run` rarely needs it.
 
-pyarrow is imported where it is used: it takes longer to load than most
-commands take to run, and `tonne run` rarely needs it.
-
-Page headers are read before any page is unpacked, as sizes in the footer cannot be trusted: a page
-that would unpack to more than tonne writes, or has an encoding in which a few bytes expand to many,
-is refused.  Heads are Thrift structs in the compact protocol (Apache Parquet format 2.x,
+Page headers are read before any page is unpacked, as sizes in the footer cannot be trusted.  A page
+is refused if it would unpack to more than tonne writes, or has an encoding in which a few bytes
+expand to many.  Headers are Thrift structs in the compact protocol (Apache Parquet format 2.x,
 parquet.thrift).
 """
 
@@ -23,13 +22,13 @@ from ingest import classes
 from ingest.errors import InputError
 from ingest.model import NULL
 
-# pages of tonne have 1 MB and a row more, its column chunks a few pages; the most are 131,072
-# refused messages with a thousand characters each
+# tonne writes pages of 1 MB and a few pages per column chunk; the largest chunk has 131,072 refused
+# messages of a thousand characters
 MOST_PAGE_BYTES, MOST_CHUNK_BYTES, MOST_PAGES = 16_777_216, 134_217_728, 1_024
-_HEAD = 65_536  # with the least and greatest values of a page
+_HEAD = 65_536  # includes the minimum and maximum of a page
 _DEEPEST, _MOST_BITS = 8, 64
-# plain, dictionary, RLE, DELTA_BINARY_PACKED, BYTE_STREAM_SPLIT; not those in which each text is
-# the one before it with a few letters more
+# plain, dictionary, RLE, DELTA_BINARY_PACKED, BYTE_STREAM_SPLIT; without the encodings of a text by
+# its difference from the previous text
 _ENCODINGS = {0, 2, 3, 5, 8, 9}
 # fields of PageHeader, and of the struct of each kind of page: values and their encoding
 _UNPACKED, _PACKED = 2, 3
@@ -78,7 +77,7 @@ def numbers(column: Any) -> Any:
     """
     Return numbers of an Arrow column without nulls, as a read-only numpy array.
 
-    Arrow's own `to_numpy` loads pandas wherever it is installed, a quarter of a second.
+    Arrow's own `to_numpy` loads pandas if it is installed, which takes a quarter of a second.
     """
     import pyarrow as pa  # noqa: PLC0415
 
@@ -108,7 +107,7 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
     """
     Return whether a column chunk can contain a value, from the headers of its pages.
 
-    None can if all pages use an empty dictionary.
+    It cannot if all pages use an empty dictionary.
 
     `chunk`: metadata of the chunk.
     `most_rows`: maximum number of values in a page.
@@ -116,7 +115,7 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
     """
     name = chunk.path_in_schema
     if not chunk.num_values:
-        return False  # no page of it is read
+        return False  # none of its pages is read
     at = chunk.data_page_offset
     if chunk.has_dictionary_page and 0 < (first := chunk.dictionary_page_offset) < at:
         at = first

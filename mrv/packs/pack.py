@@ -56,7 +56,7 @@ FORMAT = 2
 _MOST_US = MOST_YEARS * 366 * 86_400_000_000
 README = "README.txt"  # only in packs of tonne 0.1.0
 READINGS, INTERVALS, DEAD_LETTERS = "readings", "intervals", "dead_letters"
-# What no manifest can hold: itself, and what comes after it.
+# files not listed in a manifest: itself, and later files
 UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT, TIMESTAMPS)
 
 
@@ -91,7 +91,7 @@ class Pack:
     Contents of an evidence pack, or of a statement's file alone.
 
     `files`: documents by name; a statement alone has only `statement.json`.
-    `readings`: by device class; read as they are iterated, all rows of a device in one.
+    `readings`: by device class; read during iteration, all rows of a device in one table.
     `intervals`: or a reader of it, on demand.
     `budget`: size limits.
     `letters`: checks the rejected messages; InputError if invalid.
@@ -117,7 +117,7 @@ class PackReadings:
     """
     The readings of a pack in the form of the pipeline, a few devices at a time.
 
-    Each iteration reads the files again; nothing is kept.
+    Each iteration reads the files again.
 
     Raises CanonicalError while iterating: for an unknown device, or rows that are not by device and
     time, each once, or too far from the period.

@@ -1,9 +1,8 @@
 """
 A pack, or a statement alone, read from a folder, a file or a downloaded zip file.
 
-Documents are read at once, within the size budget; tables are hashed at once and read on demand.
-
-A pack as a downloaded zip file, unpacked temporarily while it is read.
+Documents are read at once, within the size budget; tables are hashed at once and read on demand.  A
+zip file is unpacked temporarily while it is read.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ from mrv.packs.pack import (
 )
 from mrv.packs.tables import ReadingsFile
 
-# as many rows are worked through at once as stay in the processor's cache
+# number of rows processed at once, so that they stay in the processor's cache
 _ROWS = 65_536
 _READ = {
     STATEMENT, VERIFICATION, FINDINGS, SAMPLING, APPROVALS, RECEIPT, MANIFEST_RECEIPT, TIMESTAMPS,
@@ -216,7 +215,7 @@ class _FolderContents:
 
     def take(self, name: str, file: Path) -> None:
         """Add the table of a file; InputError if it is not of the expected form."""
-        self.hashes[name] = ""  # no file that was written hashes to this
+        self.hashes[name] = ""  # differs from the hash of any file
         budget = self.budget
         folder, _, stem = name.removesuffix(".parquet").rpartition("/")
         if name in _READ:
@@ -237,7 +236,7 @@ class _FolderContents:
             letters.check()
             self.letters = letters.read
         else:
-            return  # the manifest does not list it, whatever it holds
+            return  # not listed in the manifest
         with file.open("rb") as source:
             self.hashes[name] = hashlib.file_digest(source, "sha256").hexdigest()
 
@@ -283,7 +282,7 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
     """
     file = Path(file)
     size = file.stat().st_size
-    # a pipe tells no size, and a device has no end
+    # a pipe has no size, and a device no end
     limit = (size if file.is_file() else budget.documents) + 1
     data = b""
     if size <= budget.documents:
@@ -298,11 +297,10 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
 
 _ALWAYS_BYTES = 64 * 1024**2
 _CHUNK = 1024 * 1024
-# parts of a zip file (APPNOTE 6.3): heads before contents and in the directory, and its end, with
-# and without that of ZIP64
+# sizes of parts of a zip file (APPNOTE 6.3): local header, directory entry, end, end with ZIP64
 _LOCAL, _CENTRAL, _END, _MOST_END = 30, 46, 22, 98
 _END_MARK, _DESCRIPTOR, _DESCRIBED_BEHIND = b"PK\x05\x06", b"PK\x07\x08", 8
-# what a spoiled zip file raises, by where in it the damage is
+# exceptions of a damaged zip file, depending on the place of the damage
 _SPOILED = (
     zipfile.BadZipFile, zlib.error, LZMAError, NotImplementedError, RuntimeError, OSError,
     EOFError, ValueError, IndexError, struct.error,

@@ -32,9 +32,9 @@ from mrv.packs.columns import (
 from mrv.packs.pack import Table
 from mrv.statement.device_days import FIELDS
 
-# what is read at once stays small in any file
+# number of rows in a row group, which is read at once
 ROW_GROUP = 131_072
-LETTER_GROUP = 8_192  # their texts are long
+LETTER_GROUP = 8_192  # smaller, as messages are long
 MOST_AT_ONCE = 1_048_576
 _FOOTER_BYTES, _FOOTER_PARTS, _TAIL = 16_777_216, 100_000, 8
 _BUFFER_BYTES = 1_048_576
@@ -110,7 +110,7 @@ class LettersFile(NamedTuple):
             if file.metadata.num_rows > self.most_rows:
                 raise too_much("rejected messages", file.metadata.num_rows, self.most_rows)
             _filled(self.path, file, schema.names)
-            # a column at a time: their texts are long
+            # one column at a time, as messages are long
             for name, group in product(schema.names, range(file.num_row_groups)):
                 for part in _parts(file, [name], group):
                     with _legible():
@@ -146,7 +146,7 @@ class ReadingsFile:
         self._path, self._schema = path, reading_schema(class_id)
         flags = pa.field("flags", pa.string())
         self._whole = self._schema.append(flags) if archived else self._schema
-        # many of the archive's files are held at once
+        # smaller for the archive, of which many files are read together
         self._group_rows = 2 * ROW_GROUP if archived else MOST_AT_ONCE
         with _opened(path, self._whole, self._group_rows) as file:
             names = set(file.schema_arrow.names)
@@ -163,7 +163,7 @@ class ReadingsFile:
 
         kept, about, names = None, None, self._names
         for group in range(self._groups):
-            # a year of days is a year of files: none stays open while others are read
+            # a year may have a file per day: no file stays open while others are read
             with _opened(self._path, self._whole, self._group_rows, about) as file:
                 if about is None:
                     about, names = file.metadata, _filled(self._path, file, self._names)
@@ -236,8 +236,8 @@ def _write(out: BinaryIO, columns: Iterable[Any], schema: Any, rows: int = ROW_G
 
     table = pa.Table.from_arrays(list(columns), schema=schema)
     whole = {f.name for f in schema if pa.types.is_timestamp(f.type) or f.type == pa.int64()}
-    # differences of times and registers are a tenth of the bytes, read in half of the time; a
-    # column without values has an empty dictionary, so that readers know it from its pages
+    # differences of times and registers take a tenth of the bytes and half of the time to read; a
+    # column without values has an empty dictionary, which readers recognise from its pages
     delta = [name for name in schema.names if name in whole and table[name].null_count < len(table)]
     parquet.write_table(
         table,

@@ -25,9 +25,9 @@ import msgspec
 
 from mrv.errors import MethodologyError
 
-# published values; another one applies only if it gives the lower reduction
+# prefixes of published values that another value replaces only if it gives the lower reduction
 _OFFICIAL = ("grid", "gwp")
-# published lists beside which a national or measured value may be documented
+# prefix of published lists that a documented national or measured value may replace
 _OPEN = "rice."
 
 
@@ -62,11 +62,11 @@ class ParameterSpec:
     `frequency`, `side`: monitoring frequency, and side of the account.
     `certainty`: of the reference: [R] primary text, [T] transcription, [r] second-hand, [B]
     back-solved, [M] unverified.
-    `channels`, `per`: role and channels that measure it, by the mean over `per`; of two channels,
-    the share of the first that the second leaves.
+    `channels`, `per`: role and channels that measure it, by the mean over `per`; for two channels,
+    the share of the first that is removed before the second.
     `unmeasured`: value without measurement: a number, or the name of another parameter.
-    `lower_of`: whether the entered value applies where it is below the measured one.
-    `plausible`: outside of it, the limit with the lower reduction applies.
+    `lower_of`: whether the entered value applies if it is below the measured one.
+    `plausible`: range of plausible values; outside it, the limit with the lower reduction applies.
     `undocumented`: value that applies without a dated document.
     `lit`: role and channels that show a flame, each with its lowest reading and the parameter of
     its highest: the value applies to the flow with a flame, 0 to the rest.
@@ -171,9 +171,9 @@ AnySpec = ParameterSpec | ListSpec | NumbersSpec | RecordSpec | MapSpec | Choice
 Spec = Mapping[str, AnySpec]
 
 
-# No quantity of this field comes near; a longer exponent would only cost memory.
+# maximum digits, beyond any quantity of this field, to limit memory
 _DIGITS = 30
-# of a mean that is not a decimal number
+# decimal places of a rounded mean
 _SCALE = 10**9
 
 
@@ -372,7 +372,7 @@ Code = Literal["signature", "invoice", "document", "laboratory", "published", "r
 CODES: tuple[Code, ...] = get_args(Code)
 Grade = Literal["A", "B", "C", "D"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
-# few meters, suppliers and laboratories sign: no programme can ask for it
+# grades that a programme may require; not A, as few meters, suppliers and laboratories sign
 ASKABLE: tuple[Grade, ...] = ("B", "C", "D")
 
 
@@ -463,7 +463,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _NOTHING = Declared()
-# what is asked for where a programme says nothing
+# default of a programme that states no requirements
 USUAL = RequiredGrades()
 
 

@@ -19,7 +19,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import Annotated, Literal, NamedTuple
 
-# the most that an annual amount may be
+# maximum of an annual amount
 MAX_EXPECTED = 10**15
 MAX_WATT = 10**12
 YEARS = 1990, 2200
@@ -30,13 +30,13 @@ class Key(NamedTuple):
     """
     Annotation of a field: its key in files, and what a file may give.
 
-    `name`: key, where it is not the name of the field.
-    `lacks`: what to give, where a required value is missing.
+    `name`: key, if it is not the name of the field.
+    `lacks`: text that states what to enter if a required value is missing.
     `low`, `high`: limits of a number, inclusive.
     `form`: form of a text or date; `flat` for a mapping whose keys are listed with those of the
     other fields, `derived` for a field that a file does not have.
-    `order`: fields by which rows of a list are sorted; no two rows can be equal in all of them.
-    `column`: column in the database, where it is not the name of the field.
+    `order`: fields by which rows of a list are sorted; two rows cannot be equal in all of them.
+    `column`: column in the database, if it is not the name of the field.
     """
 
     name: str = ""
@@ -116,8 +116,9 @@ class Event:
     """
     An event at a plant, with its first day and the first day after it (None if it continues).
 
-    `increase` explains a reduction above the design estimate, `moved` meters at another point,
-    `anomaly` unusual readings.  `by` investigated it; `resolved` is the day on which it ended.
+    Kinds: `increase` explains a reduction above the design estimate, `moved` meters at another
+    point,
+    `anomaly` unusual readings.  `by`: investigator.  `resolved`: day on which it was resolved.
     """
 
     begins: Annotated[date, Key("from", "the first local day")]
@@ -292,11 +293,13 @@ class Calibration:
     A calibration certificate of a device's meter, valid from `performed` to its due date.
 
     The due date, `valid_until`, is the first local day that it does not cover.
-    `max_error_percent` is None where the certificate names only a class.  `serial` is the
-    meter that it names, `channel` the instrument of a device that has several; without it the
-    certificate is of all.  `found_error_percent` is the error as it was found, before adjustment;
-    a `last_test` is of a meter that was removed, and covers nothing.  `laboratory` calibrated it,
-    with its number of `accreditation` (ISO/IEC 17025).
+    `max_error_percent`: None if the certificate states only a class.
+    `serial`: serial number of the meter in the certificate.
+    `channel`: instrument of a device with several; without it the certificate covers all.
+    `found_error_percent`: error found before adjustment.
+    `last_test`: test of a removed meter, which covers no time.
+    `laboratory`, `accreditation`: who calibrated it, and the number of its accreditation
+    (ISO/IEC 17025).
     """
 
     performed: Annotated[date, Key(lacks="a date")]
@@ -336,7 +339,7 @@ class Sample:
     signed: str | None = None
 
 
-# required at least: confidence and precision [%]
+# minimum confidence and precision, of small-scale and large-scale projects [%]
 SMALL, LARGE = (90, 10), (95, 10)
 # t of 1 to 30 degrees of freedom, then of more than 30, 40, 60 and 120 (Fisher and Yates)
 _T = {
@@ -378,7 +381,7 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     """
     Return the precision of a survey; a stricter requirement of the plan applies.
 
-    In a cluster sample each cluster counts as one unit, as its units may be alike.
+    In a cluster sample each cluster counts as one unit, as its units may be correlated.
     """
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))

@@ -45,9 +45,9 @@ _CLASS_PERCENT = {
     "B": "1",
     "A": "2",
 }
-# Where neither certificate nor class is known, [%].  Certainty [M]: class 2 for
-# electricity, the usual tolerance of an odometer, of a flow meter; class 3 for heat;
-# several times what a verified scale, counter, clock or thermometer may be off by.
+# Maximum permissible error without certificate and class, [%].  Certainty [M]: class 2 for
+# electricity, the usual tolerance of an odometer and of a flow meter; class 3 for heat; a multiple
+# of the error of a verified scale, counter, clock or thermometer.
 _DEFAULT_PERCENT = {
     "energy_export": "2",
     "energy_import": "2",
@@ -123,7 +123,7 @@ def uncovered(
 def by_plan(
     versions: Sequence[Version], role: str, device: str, timezone: str, first: int, last: int
 ) -> list[Uncovered]:
-    """Return the parts of grid intervals that a plan corrects, and by how much."""
+    """Return the parts of grid intervals that a plan corrects, with the error applied."""
     edges = {
         midnight_us(day, timezone) // INTERVAL_US
         for version in versions
@@ -213,7 +213,8 @@ def of_meter(
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
     certificates = tuple(calibrations)
-    # the registry may still have the serial of the meter that left; another's certificate says not
+    # the registry may still have the serial number of a removed meter; a later certificate corrects
+    # it
     changed = any(
         calibration.serial not in (None, serial)
         and (calibration.last_test or calibration.performed < day)
@@ -232,7 +233,7 @@ def of_meter(
         if changed and serial is not None and certificate.serial == serial:
             begin = max(certificate.performed, days[-1])
             if begin < certificate.valid_until:
-                # what was found of it before it was mounted is of no reading here
+                # an error found before the meter was mounted concerns no reading of this device
                 measured = (
                     certificate.found_error_percent if begin == certificate.performed else None
                 )
@@ -310,7 +311,7 @@ def class_percent(accuracy_class: str | None) -> Fraction | None:
     if named is not None:
         return Fraction(named)
     written = _PERCENT.fullmatch((accuracy_class or "").strip())
-    # of a range the worse end
+    # the higher end of a range
     result = [Fraction(number) for number in written.groups() if number] if written else []
     return max((number for number in result if number <= _WHOLE_PERCENT), default=None)
 

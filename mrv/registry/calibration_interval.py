@@ -1,6 +1,5 @@
 """
-Calibration interval: how long a calibration is valid at most, even if its certificate states a
-later end.
+Calibration interval: maximum validity of a calibration, even if its certificate states a later end.
 
 The registry states a meter's interval (`attributes.calibration_every`).  A methodology's programme
 or a country states a longest interval (`calibration_intervals.toml`); the same file has one for all
@@ -24,7 +23,7 @@ from mrv.model import RoleNeeds
 from mrv.registry import Calibration
 from mrv.registry.project import Project
 
-# the longest interval that the registry takes, and the last year that a date has
+# longest interval accepted by the registry, and last year of a date
 MAX_MONTHS = 240
 _LAST_YEAR = 9999
 
@@ -37,7 +36,7 @@ class Interval(NamedTuple):
 
 
 class Lengthened(NamedTuple):
-    """An interval that was made longer, or removed, after a period began. [us UTC]"""
+    """A calibration interval that was lengthened, or removed, after a period began. [us UTC]"""
 
     before: int
     now: int | None
@@ -186,6 +185,6 @@ def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengt
     now = every[-1][1]
     if first is None or (now is not None and now <= first):
         return None
-    # the import from which on it reads as it does now
+    # the import since which the value is the present one
     same = takewhile(lambda entry: entry[1] == now, reversed(every))
     return Lengthened(first, now, min(us for us, _ in same))

@@ -21,7 +21,8 @@ from mrv.texts import Text, text
 Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 REGISTERED, CORRECTION, PERMANENT, DEVIATION = KINDS
-# what a plan describes beside its lines (CDM monitoring report form, section C; JCM PMS)
+# procedures described by a plan in addition to its lines (CDM monitoring report form, section C;
+# JCM PMS)
 PROCEDURES = ("organisation", "data flow", "emergency", "missing data", "retention")
 SAMPLING = "sampling"
 

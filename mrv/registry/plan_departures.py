@@ -22,10 +22,10 @@ from mrv.registry.monitoring_plan import Line, Version
 from mrv.texts import Text, text
 
 OPTIONS = ("A", "B", "C")
-# From the finest on; a plan may be finer than its methodology asks for, never coarser.
+# From the finest; a plan may be finer than its methodology requires, never coarser.
 FREQUENCIES = ("continuous", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly", "once")
 _MONTHS = {"weekly": 0, "monthly": 1, "quarterly": 3, "yearly": 12}
-# AMS-III.U asks for a survey every second year; where nothing else is said, that is the longest
+# default maximum time between surveys: AMS-III.U requires one every second year
 SURVEY_MONTHS = 24
 _WORD = re.compile("|".join(FREQUENCIES))
 Bound = tuple[str, str]  # device and role
@@ -56,7 +56,7 @@ def departures(
     try:
         method = find(*methodology)
     except MethodologyError:
-        return  # said elsewhere
+        return  # reported elsewhere
     for index, line in enumerate(version.lines):
         for wrong in _line(line, method, bound, meters):
             yield text("PLN-01.line", index=index, parameter=line.parameter, wrong=wrong)
@@ -128,7 +128,7 @@ def imprecise(
     """Return instruments certified with a larger error than the plan's class allows."""
     specs = find(*methodology).parameters
     lines = [(device, "", version.line(role, device)) for device, role in bound]
-    # what a gauge measures has a line of the parameter, without a device
+    # a parameter measured by a gauge has a line without a device
     lines += [
         (device, channel, line)
         for line in version.lines
@@ -151,7 +151,7 @@ def imprecise(
             )
             for calibration in meters[device].calibrations
             if (not channel or calibration.channel == channel)
-            and not calibration.last_test  # it attests a found error, no class
+            and not calibration.last_test  # states a found error, not a class
             and error_percent(calibration, channel or "energy_export") > maximum
         ]
     return texts

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mrv.model import Side
 
 
-# Versions of the rules of accounting, one of each release that changed them: 1 of 0.1.0, 2 of
-# 0.2.0.  A plan names the one that its period is closed by; one that names none was closed before
-# they had numbers, by the first.  What was signed by a version can be computed for ever.
+# Versions of the accounting rules, one per release that changed them: 1 of 0.1.0, 2 of 0.2.0.  A
+# plan names the version of its period; without one it is the first.  Every version stays
+# calculable.
 FIRST, ACCOUNTING = VERSIONS = (1, 2)
 
 
@@ -119,7 +119,7 @@ class Earlier:
     """
     Contents of another statement of the project, for comparison.
 
-    `energy_wh`: of its energy meters, or of the roles compared (`SupportingData.energy`). [Wh]
+    `energy_wh`: energy of its meters, or of the compared roles (`SupportingData.energy`). [Wh]
     """
 
     statement: str
@@ -283,9 +283,11 @@ class Fallen(NamedTuple):
     """
     A fall of a cumulative register: readings before and after. [us UTC, base units]
 
-    `brief`: it returned to the earlier value within a few readings; `taken_off`: within half a day.
-    `crossed`: register of the same device that went on from its values, and it from that one's;
-    `entered` if that is so only by an entered exchange of the two, which begins or ends there.
+    `brief`: whether it returned to the earlier value within a few readings; `taken_off`: within
+    half a day.  `crossed`: register of the same device with which it exchanged values; `entered`:
+    whether only an entered exchange of the two, which begins or ends there, has this effect.
+    `stood_us`: time for which the register had not advanced before the fall, as far as readings
+    show.
     """
 
     channel: str
@@ -297,6 +299,7 @@ class Fallen(NamedTuple):
     taken_off: bool = False
     crossed: str = ""
     entered: bool = False
+    stood_us: int = 0
 
 
 class MeteredOutside(NamedTuple):
@@ -339,7 +342,8 @@ class Measured:
 
     `hours`, `of`: hours with a reading, and hours of the period.
     `silent`: days with flow and without readings.
-    `read`, `most`: mean of the other days; the value if the missing days equal the best of these.
+    `read`: mean of the days with readings.  `most`: value if the missing days equalled the best
+    day.
     `days`: flow and load of each day.
     `off`: values at the permissible errors of uncertified channels, in either direction.
     `uncovered`: the uncertified times.
@@ -361,8 +365,9 @@ class Common(NamedTuple):
     """
     Quantities of a common meter and all its users in intervals known for all. [base units]
 
-    `share`: share of these intervals in the period; `lost`: tolerance [%]; `days_above`: days on
-    which the users exceed the common meter by more; `joint`: by joint readings.
+    `share`: share of these intervals in the period.  `lost`: tolerance [%].  `days_above`: days on
+    which the users exceed the common meter by more than that.  `joint`: whether from joint
+    readings.
     """
 
     main: str
@@ -377,7 +382,7 @@ class Common(NamedTuple):
 
 
 class Lit(NamedTuple):
-    """Flow to a flare, and the part of it with a detected flame."""
+    """Flow to a flare, and its part with a flame; of fields the time read, and its dry part."""
 
     flow: int
     with_flame: int
@@ -389,8 +394,8 @@ class Loaded:
     """
     A local day [us UTC], its flow, and the flow times the mean concentration. [base units]
 
-    `error` is the part of the load by the permissible error of a channel without a certificate;
-    `left` and `left_error` are those of a second channel, at the outlet.
+    `error`: part of the load by the permissible error of a channel without a certificate.
+    `left`, `left_error`: load and error of a second channel, at the outlet.
     """
 
     from_us: int
@@ -403,7 +408,7 @@ class Loaded:
 
 
 class Silent(NamedTuple):
-    """Consecutive days without data of a device's analyser [us UTC], and their flow."""
+    """Consecutive days with flow but without data of a device's analyser. [us UTC, base units]"""
 
     device: str
     from_us: int

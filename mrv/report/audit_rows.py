@@ -378,7 +378,7 @@ def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | Non
         yield words["misstatement_net"], _error(*net, words)
         yield words["misstatement_absolute"], _error(*absolute, words)
         yield words["material"], words["yes" if errors.material else "no"]
-    # tonne 0.1.0 wrote this procedure itself; no person stated it
+    # not the procedure that tonne 0.1.0 generated itself
     if conclusion.procedure and conclusion.unmet is not UNSET:
         yield words["procedure"], conclusion.procedure
 

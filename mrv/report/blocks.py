@@ -29,7 +29,7 @@ def legible(text: str, maximum: int = MOST) -> str:
     A mark that changes the writing direction could reverse a figure next to it; U+202E becomes its
     number in brackets.
     """
-    label = text  # nearly always: no character of these categories counts as printable
+    label = text  # usual case, without a control or direction mark
     if not text.isprintable():
         label = "".join(_named(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
     return label if len(label) <= maximum else f"{label[: maximum - 1]}\N{HORIZONTAL ELLIPSIS}"
@@ -55,8 +55,7 @@ def _covered() -> frozenset[int]:
 
 
 _STEPS = 4
-# base unit: units for people, small to large, and how many base units each is; 1000 is written
-# in the reader's way, since "1,000 km" is one km beside decimal commas
+# by base unit: display units, small to large, with their size in base units
 SCALES: dict[str, tuple[tuple[str, int], ...]] = {
     "Wh": (("Wh", 1), ("kWh", 10**3), ("MWh", 10**6), ("GWh", 10**9)),
     "m": (("m", 1), ("km", 10**3), ("1000 km", 10**6)),
@@ -99,13 +98,13 @@ def steps(low: Fraction, high: Fraction) -> list[Fraction]:
 
 
 Block = dict[str, Any]
-# rows of a table on paper; the workbook has all
+# maximum rows of a table on paper; the workbook has all rows
 MOST_ROWS = 200
 _TOGETHER = 12
 
 
 def together(rows: Iterable[Sequence[str]]) -> list[list[str]]:
-    """Return successive rows that differ in their first cell alone as one, at most twelve each."""
+    """Return rows, with up to twelve successive ones joined if only their first cells differ."""
     result: list[list[str]] = []
     for rest, same in groupby(rows, key=lambda row: list(row[1:])):
         names = [row[0] for row in same]

@@ -30,7 +30,7 @@ from mrv.report.words import (
 )
 from mrv.rounding import plain_text
 
-# of the columns: whose it is, what, from, value, unit, source
+# keys of the column headings
 HEADS = ("device", "parameter", "from", "value", "unit", "source")
 _SHARES = (("l", 1.2), ("l", 1.6), ("l", 1.2), ("r", 0), ("l", 0), ("l", 1.8))
 
@@ -171,7 +171,7 @@ def _unusual(event: Event, subject: Claims) -> int:
 
 
 def _meets(event: Event, gap: Gap, subject: Claims) -> bool:
-    """Return whether a gap is of an event's devices and days."""
+    """Return whether a gap concerns an event's devices and days."""
     zone = subject.monitoring_period.timezone
     first, last = (local_date(instant_us(us, "UTC"), zone) for us in (gap.from_, gap.to))
     return event.covers(gap.device, first, last)

@@ -102,7 +102,7 @@ def _of_one(
         yield Day(place, day, begin, end, value if known else None, *times)
 
 
-# what is taken off over all of a device's service names its year, by tonne 0.1.0 in words
+# a deduction over all of a device's service states its year; in tonne 0.1.0 in words
 _NAMED = re.compile(r"above the design of ([0-9]{4}):|of the same meter in ([0-9]{4}),")
 
 
@@ -116,7 +116,7 @@ def _year_named(entry: Gap | Deduction) -> int | None:
     return int(match[1] or match[2]) if match else None
 
 
-# year, month (0 for none), place of the parameter
+# year, month (0 for none), index of the parameter
 _Key = tuple[int, int, int]
 
 
@@ -156,8 +156,9 @@ class Facts:
     `stamps`: authorities and times of its time stamps, as in the tokens.
     `sampling`: the verifier's signed list of device-days, if one was drawn.
     `organisations`: organisation of an enrolled key, by did:key.
-    `names`: name of the project in the registry, by language; the statement has one name alone.
-    `twin`: the public version of the report, if it is one: all texts are as it shows them.
+    `names`: name of the project in the registry, by language; the statement has one name only.
+    `twin`: the public version of the statement, if the report is of one; its hidden texts stay
+    hidden.
     `issued`: time of issue, UTC, as in the manifest that the log signs.
     """
 
@@ -292,7 +293,7 @@ class Facts:
         result: dict[_Key, list[int]] = {}
         for place, day in enumerate(self.days):
             result.setdefault((*self._when(day.day), day.parameter), []).append(place)
-        # roles together, so that a sum of one is a span
+        # ordered by role, so that the sum of a role is one range of cells
         order = sorted(result, key=lambda key: (*key[:2], self.parameters[key[2]].role, key[2]))
         deductions = self._by_line(self.subject.deductions)
         gaps = self._by_line(self.subject.gaps)

@@ -32,19 +32,19 @@ from mrv.statement.opinion import Words as VerifiersWords
 
 Part = Literal["completeness", "information"]
 _WHOLE = "1.000000"
-# its rule: a value fixed ex ante without the dated document of a third party
+# rule on a value fixed ex ante without the dated document of a third party
 DOCUMENTED = "PAR-07"
-# of an analyser or gauge without a valid certificate on some days
+# text on an analyser or gauge without a valid certificate on some days
 GAUGE = "PAR-06.gauge"
 _ASKED = ("CAR", "CL")
-# what a methodology that replaces equipment asks of a verifier
+# subject that the verifier describes if the methodology replaces equipment
 REPLACES = "replaced"
-# kinds of published factors of which a supplier's or a measured value comes first (TOOL03)
+# suffixes of factors for which a supplier's or a measured value has precedence (TOOL03)
 _OF_FUEL = (".ncv", ".co2")
 _WEIGHTS = {1: "solar", "pv_inverter": "solar", 4: "wind", "wind_turbine": "wind"}
 _HOUR_S, _DAY_S = 3600, 86_400
-# longest time between readings of a frequency, with a tenth of room; a register that counts
-# continuously is recorded hourly [s]
+# longest time between readings of each frequency, with a margin of a tenth; a continuous register
+# is recorded hourly [s]
 _LONGEST_S = {
     name: Fraction(11 * seconds, 10)
     for name, seconds in {
@@ -82,7 +82,7 @@ def lines(facts: Facts, words: Words, reasons: Mapping[str, Sequence[str]]) -> t
     result = []
     for part, check, chapter, asks in CHECKS:
         lacking = tuple(reasons[check] if asks is None else asks(facts, words))
-        # a chapter of the verification is not there before it
+        # before the verification, its chapters do not exist
         heading = words[chapter] if words[chapter] in pages else words["page.conclusion"]
         result.append(Line(part, check, lacking, heading, pages.get(heading)))
     return tuple(result)
@@ -234,7 +234,7 @@ def _factors(facts: Facts, words: Words) -> Iterator[str]:
     del words
     by_programme = {acceptance.factor for acceptance in facts.subject.accepted_factors or ()}
     for factor in facts.subject.factors:
-        # one that the project accepts by name is not a finding either (FAC-02)
+        # a factor that the project accepts by name is no finding (FAC-02)
         if factor.certainty == "M" and not factor.accepted and factor.id not in by_programme:
             yield factor.id
 
@@ -281,7 +281,7 @@ def _defaults(facts: Facts, words: Words) -> Iterator[str]:
     known = {default.factor for default in _declared(facts).defaults}
     brought = {factor.id for factor in facts.factors if factor.brought}
     used = (factor.kind for factor in facts.subject.factors if factor.id not in brought)
-    # the two bounds of a property are of one kind
+    # each kind once, as the two bounds of a property have one kind
     yield from dict.fromkeys(k for k in used if k.endswith(_OF_FUEL) and k not in known)
 
 
@@ -291,7 +291,7 @@ def _calculated(facts: Facts, words: Words) -> Iterator[str]:
     method, devices = facts.subject.methodology, {d.id: d.class_id for d in facts.plan.devices}
     roles = find(method.id, method.version).roles
     entered = {Fraction(fixed.value) for fixed in facts.subject.fixed_parameters or ()}
-    # of TOOL07: wind and sun have weights of their own
+    # weights of TOOL07: wind and sun have their own
     sources = {
         _WEIGHTS.get(bound.params.get(TECHNOLOGY, devices.get(bound.device)))
         for bound in facts.plan.project.devices
@@ -319,7 +319,7 @@ def _sources(facts: Facts, words: Words) -> Iterator[str]:
         yield f"projects[{facts.plan.project.id}].design.sources"
         return
     water = any(bound.params.get(TECHNOLOGY) == WATER for bound in facts.plan.project.devices)
-    # of low power density a reservoir has project emissions, which AMS-I.D takes from ACM0002 [M]
+    # a reservoir of low power density has project emissions, by ACM0002 (AMS-I.D refers to it) [M]
     if water and all(source.gas != "CH4" for source in design.sources):
         yield words["submission.reservoir"]
     for source in design.sources:
@@ -419,7 +419,7 @@ def _reviewed(facts: Facts, words: Words) -> Iterator[str]:
 
 def _visited(facts: Facts, words: Words) -> Iterator[str]:
     conclusion = None if facts.opinion is None else facts.opinion.credential_subject
-    # where nobody went, the procedure says why
+    # without a site visit, the procedure states the reason
     if conclusion is None or not (conclusion.site_visits or conclusion.procedure):
         yield words["site_visits"]
     serving = {device.device for device in facts.plan.project.devices}
@@ -436,7 +436,7 @@ def _sampled(facts: Facts, words: Words) -> Iterator[str]:
         yield words["page.no_sample"]
 
 
-# part, code, heading of the chapter, what asks; where none does, the registration decides
+# part, code, heading of the chapter, and function of the missing items; None: from the registration
 CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("completeness", "signed", "page.general", _signed),
     ("completeness", "verified", "page.conclusion", _verified),

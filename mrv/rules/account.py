@@ -345,6 +345,11 @@ class Account:
         """Return the reduction of the period, if no rule set it to 0. [tCO2e]"""
         return added(self.claimed).reduction_t
 
+    @property
+    def is_difference(self) -> bool:
+        """Return whether the project emits more than the reduction, so that 1 % of it is more."""
+        return 0 < self.total.reduction_t < self.total.project_t
+
     @cached_property
     def pricing(self) -> Pricing:
         """Return the calculation of tonnes from quantities."""

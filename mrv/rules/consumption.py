@@ -207,7 +207,7 @@ def service_by_energy(facts: Facts) -> Iterator[Judged]:
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
-    """Return the design values that apply without margin, as their capacity sets no limit."""
+    """Return design values that apply without a margin, because no capacity limits the service."""
     method, large = facts.methodology, too_large(facts, facts.parameters)
     return frozenset(
         taken.by_design

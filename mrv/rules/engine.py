@@ -141,6 +141,7 @@ JUDGES = (
     Judging("PAR-06", "values", values.least_by_quantities),
     Judging("PAR-06", "values", values.gauge_errors),
     Judging("PAR-06", "values", values.flare),
+    Judging("PAR-06", "values", values.water_regime),
     Judging("PAR-06", "values", values.sampled_values),
     Judging("PAR-08", "values", values.agreeing_quantities),
     Judging("FAC-01", "values", published.published_values),

@@ -229,7 +229,7 @@ def line_diagram(facts: Facts) -> Document | None:
 
 
 def alone_by(facts: Facts, meter: Monitored) -> Document | None:
-    """Return the line diagram by which a meter's own use is at most that of its class, if any."""
+    """Return the line diagram that limits a meter's own use to that of its class; None without."""
     own_use = classes.load()[meter.device.class_id].own_use
     return line_diagram(facts) if own_use and meter.needs.less else None
 

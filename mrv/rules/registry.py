@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import profiles
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import HOUR_US, INTERVAL_US, LOOK_BACK_US
 from ingest.profiles import FileRegister
 from mrv.accounting.cross_checks import ONE_SIGNAL
 from mrv.accounting.device_period import Monitored, limit_of
@@ -323,6 +323,20 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
                 continue
             yield from _named(view, named, gaps, facts.timezone)
             yield from _exchanged(view, falls[0], facts)
+        if view.needs.side == "baseline" and not facts.invoiced(view):
+            yield from _caught_up(view, fallen, facts)
+
+
+def _caught_up(meter: Monitored, fallen: Sequence[Fallen], facts: Facts) -> Iterator[Text]:
+    """Yield rises after more than a week without any, which metering distributes over a week."""
+    for fall in fallen:
+        if fall.stood_us > LOOK_BACK_US and fall.after > fall.before:
+            times = fall.at_us - fall.stood_us, fall.at_us
+            yield text(
+                "REG-03.caught_up", device=meter.device.id, role=meter.bound.role,
+                **local_span(times, facts.timezone),
+                **amount(fall.after - fall.before, meter.needs.unit),
+            )  # fmt: skip
 
 
 def _crossed(

@@ -193,8 +193,9 @@ def service_invoices(facts: Facts) -> Iterator[Judged]:
         if taken.by_model and users and any(s.value for m in there for s in m.stretches):
             yield _by_invoices(facts, users, text("EVD-03.charging", devices=_names(there)))
     for capacity in method.capacities:
-        # a service with electricity is compared with invoices of it (`invoices`)
-        if consumption_of(method, capacity) is not None:
+        # a service with electricity is compared with invoices of it (`invoices`), with some room
+        powered = consumption_of(method, capacity) is not None
+        if powered and not facts.price.is_difference:
             continue
         there = [m for m in serving(views, capacity) if any(s.value for s in m.stretches)]
         if capacity.of or not there or capacity.parameter not in parameters:
@@ -202,9 +203,11 @@ def service_invoices(facts: Facts) -> Iterator[Judged]:
         if {*capacity.serves} <= {*method.billed}:
             continue
         texts = _corroborated(facts, there)
-        if texts is None:
+        if texts is None and powered:
+            yield from _by_difference(facts, there)
+        elif texts is None:
             yield from _within_design(there, capacity, parameters)
-        elif texts:
+        elif texts and not powered:
             yield RuleReport(True, texts)
 
 
@@ -226,6 +229,18 @@ def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] 
         else:
             return None
     return tuple(texts)
+
+
+def _by_difference(facts: Facts, there: Sequence[Monitored]) -> Iterator[RuleReport]:
+    """Yield the report of a service without invoices, 1 % of which is more of the reduction."""
+    lacking = [m for m in there if not facts.evidence.provided(m)]
+    if not lacking:
+        return
+    rate, reduction_t = facts.price.pricing.rate, facts.price.reduction_t
+    carried = (part.counted * rate(m, part.year) for m in lacking for part in m.parts)
+    share = sum(carried, start=Fraction(0)) / reduction_t / 100
+    means = text("EVD-03.difference", percent=percent(share))
+    yield RuleReport(False, (*facts.evidence.uncorroborated(lacking), means))
 
 
 def _within_design(
@@ -348,8 +363,10 @@ def _witness(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]
     check = facts.evidence.agreeing(meter)
     if check is not None:
         return text("EVD-07.witness", device=name, witness=check.witness)
+    # of a difference of two large quantities invoices are asked for too, even if they differ
+    enough = not facts.price.is_difference or facts.evidence.provided(meter)
     gauged = (name, meter.needs.quantity) in facts.supporting.gauged
-    return text("EVD-07.power", device=name) if gauged else None
+    return text("EVD-07.power", device=name) if gauged and enough else None
 
 
 def _applied(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]) -> bool:

@@ -78,7 +78,7 @@ def parse(data: bytes, *, allow_floats: bool = False) -> Any:
         raise CanonicalError(
             f"not JSON: {describe_fault(error)}; correct the text there"
         ) from error
-    # decoded text holds half a surrogate pair only where an escape names it
+    # a lone surrogate can only come from an escape
     if b"\\u" in data or not _is_plain(value):
         _check_depth_safe(value, allow_floats=allow_floats)
     return value

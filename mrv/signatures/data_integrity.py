@@ -6,7 +6,7 @@ Data Integrity proofs with cryptosuite eddsa-jcs-2022 (W3C vc-di-eddsa, section 
     proofValue     = z + base58btc of the Ed25519 signature of the hash data
 
 Each line is a function of its own, so that each can be compared with the official vectors.
-Verification never looks anything up: a proof counts only if one of the enrolled keys made it.  A
+Verification never uses the network: a proof is accepted only from one of the enrolled keys.  A
 set of proofs is refused, as it does not state the required signers, and so is a chain
 (`previousProof`), which implementations handle differently.
 """
@@ -25,7 +25,7 @@ CRYPTOSUITE = "eddsa-jcs-2022"
 PROOF_TYPE = "DataIntegrityProof"
 
 _REQUIRED = ("type", "cryptosuite", "created", "verificationMethod", "proofPurpose", "proofValue")
-# A field that is not understood here might restrict the proof, so it is refused, not skipped.
+# An unknown field might restrict the proof, so it is refused.
 _UNDERSTOOD = {*_REQUIRED, "id", "@context"}
 _DATE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"

@@ -9,9 +9,9 @@ device-day that differs, and one device-day can be proved without disclosing the
 where `sha256` is of the day's canonical bytes.  Leaves ascend by device, day and table, compared as
 UTF-8 bytes; the root is that of RFC 6962.
 
-Canonical bytes of a day's rows are equal on every machine.  A statement fixes the readings it rests
-on by their hash, so the bytes must not depend on a database, a file format, a processor or the
-order of a query.  All numbers are little-endian; n is the number of rows:
+The canonical bytes of a day's rows are equal on every machine.  A statement identifies its readings
+by their hash, so the bytes must not depend on a database, a file format, a processor or the order
+of a query.  All numbers are little-endian; n is the number of rows:
 
     magic      8 bytes  b"tonne-r1"
     n          uint64
@@ -25,10 +25,10 @@ order of a query.  All numbers are little-endian; n is the number of rows:
     values     "i", "f": n times 8 bytes, 0 where there is no value
                "s": n uint32 lengths in bytes, then the UTF-8 texts without gaps
 
-Rules that make it one: NaN is not a value; -0.0 is written as 0.0; booleans and
-smaller integers are "i", smaller floats "f"; a column without any value is
-left out (a channel that a class gains later does not change old days); rows
-ascend by time and, at one time, by their columns in name order, no value first.
+Rules for a unique form: NaN is not a value.  -0.0 is written as 0.0.  Booleans and smaller integers
+are "i", smaller floats "f".  A column without any value is omitted, so that a channel added to a
+class later does not change old days.  Rows ascend by time and, at one time, by their columns in
+name order, a missing value first.
 """
 
 from __future__ import annotations
@@ -308,7 +308,7 @@ class DayLeaf(NamedTuple):
     def hash(self) -> bytes:
         """Return the hash of the leaf in the tree."""
         if _PLAIN.fullmatch(self.device) and _PLAIN.fullmatch(self.table):
-            # what canonical.encode writes for such names, without walking the value
+            # the bytes of canonical.encode for such names, without its time
             return leaf_hash(
                 f'{{"day":"{self.day}","device":"{self.device}","rows":{self.rows},'
                 f'"sha256":"{self.sha256}","table":"{self.table}"}}'.encode()

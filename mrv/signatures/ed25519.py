@@ -1,11 +1,10 @@
 """
 Ed25519 with unambiguous keys (RFC 8032), and bytes as text in a strict encoding.
 
-OpenSSL verifies with any 32 bytes as a key, also with points of small order,
-for which one signature fits many messages.  A key is therefore looked at
-before it is trusted: canonical encoding, on the curve, and of the prime order
-L.  With such a key OpenSSL's check, which recomputes R and compares its bytes,
-leaves no second form of a signature.
+OpenSSL accepts any 32 bytes as a key, also points of small order, for which one signature is valid
+for many messages.  A key is therefore checked before it is trusted: canonical encoding, on the
+curve, and of the prime order L.  With such a key, OpenSSL's check, which recomputes R and compares
+its bytes, accepts only one form of a signature.
 
 Tolerant decoders (blanks, unused bits that are not zero) accept two texts for one signature.  Here
 a decoded text always encodes to the same text.  Base58btc is the alphabet of draft-msporny-base58;
@@ -46,7 +45,7 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
-@lru_cache(maxsize=4_096)  # the same few keys stand in every document, and one takes 3 ms
+@lru_cache(maxsize=4_096)  # documents have the same few keys, and a check takes 3 ms
 def check_public_key(public: bytes) -> None:
     """
     Raise SignatureError for a weak or malformed public key.

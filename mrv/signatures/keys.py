@@ -1,10 +1,10 @@
 """
 Keys of people: holder, role, encoding and files.
 
-A key travels as a Multikey (W3C Controlled Identifiers): multibase text of two
-bytes that name Ed25519 and whether it is secret, then 32 bytes.  Its holder is
-named by `did:key`, which is the key itself, so nothing is ever looked up.
-Only enrolled keys are trusted, and enrolling one checks it.
+The form of a key is a Multikey (W3C Controlled Identifiers): multibase text of two bytes, which
+state Ed25519 and whether it is secret, then 32 bytes.  Its holder is named by `did:key`, which
+contains the key itself, so that no look-up is needed.  Only enrolled keys are trusted; enrolling
+checks a key.
 
 Key files: JSON bytes of a secret key, and of trusted keys.
 
@@ -290,7 +290,7 @@ def encode_multikey(public: bytes) -> str:
     return encode_base58(_PUBLIC + public)
 
 
-# The curve check costs milliseconds, and the same few keys verify everything.
+# The curve check takes milliseconds, and the same few keys are used for everything.
 @lru_cache(maxsize=256)
 def decode_multikey(multikey: str) -> bytes:
     """

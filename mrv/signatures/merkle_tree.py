@@ -182,7 +182,7 @@ def consistency_proof(earlier: int, leaves: Sequence[bytes]) -> list[bytes]:
     """
     check_sizes(earlier, len(leaves))
     path: list[bytes] = []
-    whole = True  # the part looked at is still the whole earlier tree, whose root is known
+    whole = True  # the part is still the whole earlier tree, whose root is known
     while earlier != len(leaves):
         split = _split(len(leaves))
         remaining, right = leaves[:split], leaves[split:]
@@ -216,7 +216,7 @@ def verify_consistency(
             )
         return
     _check_hashes([earlier_root, later_root, *proof])
-    # A perfect earlier tree is itself the first node, and left out of the proof.
+    # A perfect earlier tree is itself the first node, and omitted from the proof.
     path = [earlier_root, *proof] if earlier.bit_count() == 1 else list(proof)
     if not path or _fold(earlier, later, path) != (earlier_root, later_root):
         raise LogError(

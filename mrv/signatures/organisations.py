@@ -1,7 +1,7 @@
 """
 Organisations of keys, and comparison of their names in any spelling.
 
-A verifier must not belong to the preparer's organisation.  Register ids decide where both are of
+A verifier must not belong to the preparer's organisation.  Register ids decide if both are of
 one legal entity; otherwise names are compared without case, accents, punctuation and legal form.
 """
 
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mrv.signatures.keys import EnrolledKey
 
-# Letters that no decomposition turns into the one that they look like, or are written as
-# without accents; services/api/console/static/check/bounds.mjs has the same.
+# Letters that look like another one, or have a form without accents, but no Unicode decomposition;
+# services/api/console/static/check/bounds.mjs has the same list.
 _ALIKE = str.maketrans(
     {
         "đ": "d", "ð": "d", "ø": "o", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe",
@@ -27,7 +27,7 @@ _ALIKE = str.maketrans(
         "ν": "v", "ο": "o", "ρ": "p", "τ": "t", "υ": "y", "χ": "x", "ς": "σ",
     }
 )  # fmt: skip
-# the same for those that stand for one another within Latin: I, l and 1, O and 0
+# the same for similar Latin shapes: I, l and 1, O and 0
 _SHAPES = (("i", "l"), ("1", "l"), ("0", "o"), ("rn", "m"), ("vv", "w"))
 _LEGAL_FORMS = {
     "limited": "ltd",
@@ -40,7 +40,7 @@ _FORM_WORDS = {
     "ltd", "co", "corp", "inc", "jsc", "llc", "plc", "llp", "gmbh", "ag", "sa", "spa", "srl", "bv",
     "nv", "ab", "oy", "kk", "tnhh", "ctcp", "mtv", "pte", "pty", "sdn", "bhd", "株", "有",
 }  # fmt: skip
-# written without a blank before the name, or behind it
+# legal forms written without a blank before or after the name
 _ATTACHED = ("株式会社", "有限会社", "合同会社")
 _FORM_PHRASES = (
     "cong ty cp",
@@ -59,12 +59,12 @@ _FORM_PHRASES = (
 _LABEL = re.compile(r"(?:[^\W\d_]{1,4} )*(?:(?![oil]+[0-9])[^\W\d_]{2,4})? ?(?=[0-9oil])")
 _DIGITS = str.maketrans("oil", "011")
 _NUMBER = re.compile("t?[0-9]+")  # T before the number of a company in Japan
-# The number of a branch is its entity's with a group of digits behind it: 10-3 in Viet Nam
+# The number of a branch is its entity's number followed by a group of digits: 10-3 in Viet Nam
 # (Circular 86/2024/TT-BTC, article 5), 9-3 for VAT in the United Kingdom, 9-5 in France (SIRET)
 # and Germany (W-IdNr).  Without a separator the Vietnamese one is known by its first digit, which
 # no number of 13 digits has in Japan.
 _BRANCH = re.compile(r"([0-9]{9,10}) [0-9]{3,5}|(0[0-9]{9})[0-9]{3}")
-# Words of many names, which tell none apart: trades, kinds of bodies, countries.
+# Common words, which do not distinguish names: trades, kinds of bodies, countries.
 _TRADES = """
 power energy electric electricity gas water waterworks wastewater waste solar wind heat
 environment environmental urban transport bus construction development investment trade trading
@@ -103,7 +103,7 @@ def _words(name: str) -> list[str]:
 
 def _letters(text: str) -> Iterator[str]:
     for char in text:
-        # a dot in an abbreviation, a mark and an invisible character part no words
+        # a dot in an abbreviation, a mark and an invisible character do not separate words
         if char not in ".'\N{RIGHT SINGLE QUOTATION MARK}" and unicodedata.category(char)[0] != "M":
             yield char if char.isalnum() else " "
 
@@ -158,7 +158,7 @@ def _names(key: EnrolledKey, written: Callable[[str], str]) -> set[str]:
 
 
 _COMMON = frozenset(map(shape, _TRADES.split()))
-# A body that is named for its place alone: "X City", "City of X", "Thanh pho X"
+# Words of a body named only after its place: "X City", "City of X", "Thanh pho X"
 _KINDS = "city province prefecture district commune ward town municipality committee"
 _BODIES = frozenset(map(shape, _KINDS.split()))
 _BODIES_BEFORE = tuple(
@@ -184,7 +184,7 @@ _PLACES = tuple(
         "tuyen quang", "vinh long", "vinh phuc", "yen bai", "kitakyushu",
     )
 )  # fmt: skip
-# of a name that is written without blanks
+# minimum length of a common part of names written without blanks
 _SHORTEST = 3
 
 

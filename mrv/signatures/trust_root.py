@@ -10,9 +10,9 @@ The programme's root keys sign the canonical bytes of `signed`.  A reader obtain
 independently and keeps it; each next version is accepted only if a threshold of the old and of the
 new root keys signed it.
 
-python-tuf is not used: its snapshot, timestamp and targets roles serve repositories of
-many files, its signatures are over another canonical JSON with another form of key, and
-what is left of it for one file are the rules below.
+python-tuf is not used: its snapshot, timestamp and targets roles are for repositories of many
+files, and its signatures are over another canonical JSON with another form of key.  For one file
+only the rules below remain.
 """
 
 from __future__ import annotations

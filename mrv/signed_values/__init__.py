@@ -1,7 +1,7 @@
 """
-Values signed by their meter: reading, keys of meters, and verification.
+Values signed by their meter: their file formats, keys of meters, and verification.
 
-Signed values: their file formats, and the result of a check (verified, refused, or not checked).
+The check of a value:
 
 1. The text is read as OCMF, or as a batch of readings (COSE_Sign1).
 2. The signer is a meter or a gateway; its key comes from the registry or the verifier, never from
@@ -11,9 +11,9 @@ Signed values: their file formats, and the result of a check (verified, refused,
 5. The page number of a meter, or the batch number of a signer, identifies one payload: another
    payload with the same number is refused.  Missing numbers are reported.
 
-`not checked` means that the result is unknown; it never counts as verified.
+The result is `verified`, `refused` or `not checked`; the last means unknown, and never verified.
 
-File formats of signed values, unpacked to the text of each value.
+File formats, unpacked to the text of each value:
 
     XML    files of the S.A.F.E. transparency software: values/value, each with
            signedData or encodedData and often a publicKey
@@ -70,8 +70,8 @@ class DatedKey(NamedTuple):
     `key`: None: no key from this time until the next one begins.
     `begins`: start of its validity.
     `holder`: meter or gateway that owns it.
-    `speaks`: names (id, serial number) of the devices for which a gateway may sign, to their ids;
-    None where the registry does not state any.
+    `speaks`: ids of the devices for which a gateway may sign, by their names (id, serial number);
+    None if the registry does not state any.
     """
 
     key: MeterKey | None
@@ -129,7 +129,9 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
         return Checked(REFUSED, str(error))
     notes = tuple(dict.fromkeys(note for reading in record.readings for note in _notes(reading)))
     last = record.readings[-1]
-    at = None if last.clock == "U" else last.time  # its time picks no key
+    at = (
+        None if last.clock == "U" else last.time
+    )  # an unsynchronised time does not determine the key
     stored = next((keys[n] for n in (record.meter, record.gateway) if n and keys.get(n)), ())
     known, ended = _known(stored, at, item.received)
     if known:
@@ -140,7 +142,7 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
 
 
 def _check_batch(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
-    # cbor2, which a reader of other values need not have
+    # needs cbor2, which other values do not
     from mrv.signed_values import cose  # noqa: PLC0415
 
     try:
@@ -274,7 +276,7 @@ def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
     item = checked.record or checked.batch
     if item is None or checked.outcome == REFUSED:
         return checked
-    # by outcome: a value that was not checked must not lower a verified one
+    # grouped by outcome: a value that was not checked must not affect a verified one
     if checked.record is not None:
         record = checked.record
         place: _Place = checked.outcome, record.gateway, record.meter, record.page

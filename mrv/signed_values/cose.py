@@ -2,8 +2,8 @@
 Signed batches (COSE_Sign1) as text, and the registers in their messages.
 
 A batch is base64 where bytes cannot be sent; `ingest.codecs.cose_sign1` has its layout.  The
-device's profile names the register of a message.  Needs cbor2, so it is imported where a batch is
-read: a statement without one is verified without that library.
+device's profile names the register of a message.  This file needs cbor2, so it is imported only
+when a batch is read: a statement without a batch is verified without that library.
 """
 
 from __future__ import annotations

@@ -2,18 +2,17 @@
 Public keys of meters and gateways, and their signatures (ECDSA with SHA-256, Ed25519).
 
 A key is a DER SubjectPublicKeyInfo or a bare point (SEC 1, section 2.3.3), written in hex, base64
-or PEM.  The curve of a bare point follows from the algorithm of the value. Curves are those of OCMF
-table 22 that `cryptography` has.  Those of 192 bits are not relied on (96 bits of security; NIST SP
-800-186 dropped them), and secp192k1 is in no library here: values signed on them are not checked.
+or PEM.  The curve of a bare point follows from the algorithm of the value.  Curves are those of
+OCMF table 22 that `cryptography` has.  Values signed on curves of 192 bits are not checked: they
+have 96 bits of security (NIST SP 800-186 dropped them), and no library here has secp192k1.
 
-COSE (RFC 9053) has EdDSA with Ed25519, and ES256 on P-256 with both numbers of the signature behind
-each other.  No COSE library is used: pycose depends on unmaintained packages, and cwt requires an
+COSE (RFC 9053) has EdDSA with Ed25519, and ES256 on P-256 with both numbers of the signature
+concatenated.  No COSE library is used: pycose depends on unmaintained packages, and cwt requires an
 older cbor2.
 
-A reader can give keys of meters and gateways, from labels or a manufacturer's list.
-
-The file has one line per key, `NAME KEY`: the device's id or serial number, then the public key in
-hex or base64 (DER or a point).  Text after `#` is a comment.
+A reader can supply keys of meters and gateways, from labels or a manufacturer's list, in a file
+with one line per key, `NAME KEY`: the device's id or serial number, then the public key in hex or
+base64 (DER or a point).  Text after `#` is a comment.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _OURS = {curve.name: name for name, curve in _CURVES.items()}
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----(.*)-----END PUBLIC KEY-----", re.DOTALL)
 _POINT, _SEQUENCE = (2, 3, 4), 0x30
 _LONGEST = 4_096
-_EDDSA, _ES256 = (-8, -19), (-7, -9)  # the second ones of RFC 9864
+_EDDSA, _ES256 = (-8, -19), (-7, -9)  # the second number of each is of RFC 9864
 _HALF = 32
 
 

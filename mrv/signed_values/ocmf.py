@@ -25,14 +25,14 @@ from mrv.errors import SignedValueError
 HEADER = "OCMF|"
 DEFAULT_ALGORITHM = "ECDSA-secp256r1-SHA256"
 GOOD = "G"
-# table 19: what a meter says of its clock
+# table 19: reliability of the meter's clock
 TIMES = {
     "U": "not synchronised",
     "I": "informative, from an unchecked clock",
     "S": "synchronised",
     "R": "relative, based on an informative clock",
 }
-# table 10: what a meter says of itself
+# table 10: state of the meter
 STATES = {
     "N": "meter not present", "G": "good", "T": "timeout", "D": "disconnected",
     "R": "meter removed", "M": "manipulation detected", "X": "meter exchanged",
@@ -42,7 +42,7 @@ STATES = {
 _LONGEST = 1_000_000
 _VERSION = re.compile(r"1\.[0-9]{1,4}(\.[0-9]{1,4})?")
 _PAGE = re.compile(r"([TF])([0-9]{1,18})")
-# the colon in the offset is not of the format, and some makers write it
+# some makers write a colon in the offset, which the format does not have
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[,.](\d{1,6}))?(Z|[+-]\d\d:?\d\d) ([UISR])", re.ASCII
 )
@@ -176,7 +176,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-# numbers stay texts: 2935.60 says more than 2935.6
+# numbers stay texts, to keep the resolution of 2935.60
 _JSON = json.JSONDecoder(
     object_pairs_hook=_once, parse_float=str, parse_int=str, parse_constant=str
 )

@@ -2,10 +2,10 @@
 Values of a parameter from a plant's analysers in a period: COD, methane content.
 
 Days are weighted by flow, as methodologies need loads.  A day with flow but without readings counts
-at the conservative value: zero if the parameter raises the reduction, else the highest day. A
-removal share uses the days on which the inflow was measured.  Days without a valid certificate also
-have the permissible error: `Measured.off`. This is tonne's own rule, like that on missing data
-(mrv/accounting).
+at the conservative value: zero if the parameter raises the reduction, else the value of the highest
+day.  A removal share uses the days on which the inflow was measured.  For days without a valid
+certificate the permissible error is applied (`Measured.off`).  This is tonne's own rule, like that
+on missing data (mrv/accounting).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mrv.rounding import plain_text
 from mrv.texts import Text, text
 
 Floats = NDArray[np.float64]
-# readings are summed as whole thousandths of their unit
+# readings are summed in whole thousandths of their unit
 _SCALE = 1000
 ZERO = Fraction(0)
 
@@ -50,8 +50,8 @@ class Gauged(NamedTuple):
     """
     Readings of a device's channel by local day: sum in thousandths, and number.
 
-    `hours` are the hours of the period with a reading, since 1970; `lowest` and `highest` are the
-    lowest and highest reading of each interval of the period, for a channel that shows a flame.
+    `hours`: hours of the period with a reading, since 1970.  `lowest`, `highest`: lowest and
+    highest reading of each interval of the period, for a channel that detects a flame.
     """
 
     total: Int64
@@ -78,6 +78,10 @@ def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
     for role, levels in _flames(project).values():
         add(result, role, [channel for channel, *_ in levels])
         add(lit, role, [channel for channel, *_ in levels])
+    drained = find(project.methodology, project.version).drained
+    if drained is not None:
+        add(result, drained[0], drained[1:2])
+        add(lit, drained[0], drained[1:2])
     ends = [min(end, to_us) for _, _, end in days(from_us, to_us, project.timezone)]
     return Wanted(result, np.array([from_us, *ends], dtype=np.int64), lit)
 
@@ -136,9 +140,13 @@ def flames(
     """
     Return flow to a flare, and flow with a flame, by parameter. [base units]
 
-    An interval has a flame if every reading is at the required level or above, and not above the
-    manufacturer's maximum, if known.  An interval without a reading takes the last one of the hour
-    before.  Without a valid certificate the levels are tightened by the permissible error.
+    An interval has a flame if every reading is at least the required level, and at most the
+    manufacturer's maximum, if known.  For an interval without a reading, the last reading of the
+    hour before is used.  Without a valid certificate the levels are tightened by the permissible
+    error.
+
+    For fields, also return, by the channel of their level: time with a reading, and time with the
+    level not above the ground. [s]
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -171,7 +179,23 @@ def flames(
             with_flame += int(value[inside][burning[number[inside] - first]].sum())
         if flow:
             lit[name] = Lit(flow, with_flame, tuple(known))
-    return lit
+    drained = find(project.methodology, project.version).drained
+    return lit if drained is None else lit | {drained[1]: _drained(bench, *drained[:2])}
+
+
+def _drained(bench: _Bench, role: str, channel: str) -> Lit:
+    """Return the time in which the level of fields was read, and was not above the ground. [s]"""
+    first, last = (int(us) // INTERVAL_US for us in (bench.edges[0], bench.edges[-1]))
+    read = below = 0
+    for device in _serving(bench.project, role):
+        item = bench.gauged.get((bench.fleet.by_id[device], channel))
+        if item is not None and item.highest is not None:
+            number, value = bench.flowed(device, role)
+            inside = (number >= first) & (number < last)
+            level, value = item.highest[number[inside] - first], value[inside]
+            read += int(value[np.isfinite(level)].sum())
+            below += int(value[level <= 0].sum())
+    return Lit(read, below, (channel,))
 
 
 def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]:
@@ -230,7 +254,7 @@ class _Bench:
             read_flow += int(both.sum())
             compared = by_day if len(seen) == 1 else np.where(seen[0].number > 0, by_day, 0)
             for k, gauged in enumerate(seen):
-                # what is removed gains by what comes in, and loses by what goes out
+                # removal increases with the inflow and decreases with the outflow
                 each = _loads(compared, gauged, low=gains == (k == 0))
                 daily[k] = [a + b for a, b in zip(daily[k], each, strict=True)]
                 best[k] += _load(compared, gauged, low=gains != (k == 0))
@@ -329,8 +353,8 @@ def daily_means(
     """
     Yield channel, day, mean and error of each day with flow, channel after channel.
 
-    The mean is in the parameter's unit, of two channels in theirs; the error is that of time
-    without a certificate. [%]
+    The mean is in the parameter's unit; for two channels, in the channels' unit.  The error is that
+    of time without a certificate. [%]
     """
     for k, channel in enumerate(spec.channels[1:]):
         for day in measured.days if measured else ():
@@ -346,7 +370,7 @@ def daily_means(
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
     """
-    Yield the channels' loads shifted by their errors; of two, the second in the other
+    Yield the channels' loads shifted by their errors; for two channels, the second in the other
     direction.
     """
     for sign in (-1, 1):
@@ -357,7 +381,7 @@ def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[
 
 
 def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction:
-    """Return the mean of a parameter by the loads of its channels; of two channels, the removal."""
+    """Return the mean of a parameter from its channels' loads; for two channels, the removal."""
     if len(loads) > 1:
         return max(Fraction(0), 1 - loads[1] / loads[0])
     return loads[0] / flow / _SCALE / spec.per

@@ -1,14 +1,13 @@
 """
 Composition of a period's statement: one function for the close and for every check.
 
-A W3C Verifiable Credential (VC data model 2.0) without issuer and proof, which the signature adds.
+A statement is a W3C Verifiable Credential (VC data model 2.0); the signature adds issuer and proof.
 The same evidence gives the same bytes.  Quantities are decimal text in the unit of their name;
 times are RFC 3339; shares have six places, rounded down.
 
-Graded evidence of a statement: shares by grade, and the worklist of meters and values.
-
-A value signed by a meter has grade A only if a third party's document shows its key, since the
-operator enters the key in the registry and may hold it.
+It includes the evidence by grade, in total and by meter and value.  A value signed by a meter has
+grade A only if a third party's document states the meter's key, since the operator enters the key
+in the registry and may hold its secret part.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.states import CONTEXT, URN, status_entry
 from mrv.texts import signed_by_0_1_0
 
-# what 0.1.0 wrote of its rules
+# clauses of rules in 0.1.0
 _CLAUSES = {"FAC-02": signed_by_0_1_0("factor"), "PLN-01": signed_by_0_1_0("plan")}
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
@@ -96,7 +95,7 @@ GWP = wire_account.WarmingPotentials(set="IPCC AR5 GWP-100", co2="1")
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Data that distinguish statements of the same evidence: number, program, predecessor."""
+    """Data that distinguish statements with the same evidence: number, program, predecessor."""
 
     sequence: int
     code_version: str
@@ -115,7 +114,7 @@ def label_of(claims: wire.Claims) -> Label:
 def compose(case: Case, label: Label) -> dict[str, Any]:
     """Return the statement of a case as the JSON to be signed; errors as of a close."""
     result = write(composed(case, label))
-    # a type does not look at what it is made of; whoever reads the statement does
+    # creating a type does not check its fields; reading does
     read(wire.Statement, result, "the statement that was composed")
     return result
 
@@ -149,7 +148,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         methodology=_methodology(result),
         monitoring_period=_period(result.from_us, result.to_us, result.timezone),
-        # the first versions of both had no number
+        # the first versions of both rules had no number
         metering=case.metering if case.metering > FIRST_METERING else UNSET,
         accounting=case.plan.accounting if case.plan.accounting > FIRST else UNSET,
         emissions=_totals(result.net),
@@ -415,7 +414,7 @@ def _adjusted(outcome: DeviceOutcome) -> str:
 
 
 def _coverage(coverage: Coverage, side: str) -> wire_monitoring.CoverageShown:
-    # on the project side all that is not known has something put in for it
+    # on the project side all unknown and missing time is substituted
     substituted = coverage.unknown_us + coverage.missing_us if side == "project" else 0
     return copied(
         wire_monitoring.CoverageShown,
@@ -458,7 +457,7 @@ def evidence_out(case: Case) -> wire_account.Evidence:
 
 
 def _keys_shown(case: Case) -> bool:
-    """Return whether a third party's document, by the period's end, shows the meters' keys."""
+    """Return whether a third party's document states the meters' keys, by the period's end."""
     last = local_date(case.to_us - 1, case.plan.project.timezone)
     return undocumented(METER_KEYS, {METER_KEYS: ""}, case.plan.documents, last) is None
 

@@ -30,8 +30,8 @@ from mrv.rounding import six_places
 from mrv.rules import Remedy, code_words, needs_of, remedy_of, severity_of, titled
 from mrv.texts import Text, joined, plain, text
 
-# 5 % are tonne's own default; Viet Nam asks for them (Circular 38/2023/TT-BCT).  No programme takes
-# more than 10 %, which the CDM takes for projects of microscale (Decision 9/CMP.7).
+# materiality thresholds: 5 % is tonne's default, and required in Viet Nam (Circular
+# 38/2023/TT-BCT); 10 %, of the CDM for microscale projects (Decision 9/CMP.7), is the highest
 USUAL_PERCENT, MOST_PERCENT = "5", 10
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 
@@ -110,12 +110,12 @@ def decimal(text: object, name: str) -> Fraction:
     return Fraction(text)
 
 
-# rules of comparisons that do not hold: with an invoice, with a check meter
+# rules of failed comparisons: with an invoice, with a check meter
 INVOICED, AGREEING = "EVD-03", "PAR-08"
-# what needs no reply: its effect is small, or the conservative value is applied already
+# severity without a reply: the effect is small, or the conservative value is already applied
 OBSERVATION = "observation"
 
-# in any script: Japanese says in these what English says in many more
+# minimum length of a justification, in any script: Japanese needs few characters
 _LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
 _SHOWN = 40
 _LISTED = 5
@@ -143,16 +143,16 @@ class Unmet(NamedTuple):
         return joined(self.texts, language, tonnes=self.tonnes or "0")
 
     def remedy_words(self, language: str = "en") -> str:
-        """Return the remedy of its rule, and what settles it; empty for a methodology's."""
+        """Return remedy and required evidence of its rule; empty for a methodology."""
         listed = "; ".join(code_words("needs", code, language) for code in self.remedy)
         label = code_words("label", "needs", language)
         settled = f"{label[0].upper()}{label[1:]}: {listed}." if listed else ""
         return f"{remedy_of(self.rule, language)} {settled}".strip()
 
 
-# units of one quantity are a thousand apart, and what they measure differs by less than this
+# factor between two units of one quantity, and minimum agreement of the values after conversion
 _UNIT, _NEARLY = 1000, Decimal("0.8")
-# what one more day is of a mean day
+# a difference of one day's quantity: range, as a share of a mean day
 _DAY_US, _A_DAY = 86_400_000_000, (Fraction(1, 2), Fraction(2))
 
 
@@ -169,10 +169,10 @@ def _all(claims: Claims) -> Iterator[Unmet]:
     }
     for check in claims.cross_checks or ():
         if check.holds is False:
-            # what is counted already is the conservative one of the two
+            # the conservative of the two values is already applied
             lower = Decimal(check.effect_t) <= 0
             if lower and check.against in by_rule and not _slipped(check):
-                continue  # one finding an invoice: the rule that counts by it
+                continue  # one finding per invoice: that of the rule which applies it
             rule = INVOICED if check.kind == INVOICE else AGREEING
             differs = text(
                 "cross_check.of_zero"
@@ -271,7 +271,7 @@ def effects(claims: Claims) -> Iterator[str]:
 
 
 def gap_lines(claims: Claims) -> Iterator[str]:
-    """Yield the gaps of a statement by device and cause: number, hours, deduction; from 0.2.0."""
+    """Yield gaps by device and cause: number, hours, deduction; none before 0.2.0."""
     by_cause: dict[tuple[str, str], list[Gap]] = {}
     for gap in claims.gaps:
         if gap.cause is not UNSET:
@@ -301,7 +301,7 @@ def credential_conditions(
 
 
 def reasons_of(conclusion: Conclusion) -> dict[tuple[str, tuple[Text, ...]], str]:
-    """Return the verifier's worded justifications, by rule and texts of the finding closed."""
+    """Return the verifier's justifications, by rule and texts of the closed finding."""
     return {
         (condition.rule, tuple(map(text_in, condition.texts))): condition.reason
         for condition in conclusion.unmet or ()

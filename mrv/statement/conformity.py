@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
 
 
-# a shorter period has its season, up to so much above the mean of the year [%, M]
+# a shorter period is seasonal, up to this share above the mean of the year [%, M]
 _YEAR_US = 350 * 86_400_000_000
 _SEASON = 50
-# by how much the rated power may be off that of an estimate [%, M]
+# tolerance of the rated power against that of an estimate [%, M]
 _OFF_CAPACITY = 10
 # a site's coordinates are read from a map [km, M]; the earth's mean radius [km]
 _SAME_PLACE_KM, _EARTH_KM = 1, 6_371
-# quantities of gas at normal conditions, and the bases on which meters count them
+# quantities of gas at normal conditions
 GASES = ("biogas",)
-# fields of a plan's line that say how a parameter is measured
+# fields of a plan's line that determine how a parameter is measured
 _MEASURED = ("channel", "option", "frequency", "accuracy_class", "error_percent")
 GAS_BASES = (DRY, _) = ("dry", "wet")
 # full-load hours of a year: of PV in the sunniest places with trackers [M], of anything
@@ -152,9 +152,9 @@ def uncorrected(versions: Sequence[Version], earlier: Sequence[Version]) -> Iter
     """
     Yield corrections of a plan that change how a quantity is measured.
 
-    A correction may only state what is already done; another channel, option, frequency or device
-    class, or a removed line, is a change of the plan (CDM project standard, post-registration
-    changes [M]).
+    A correction may only document the existing practice; another channel, option, frequency or
+    device class, or a removed line, is a change of the plan (CDM project standard,
+    post-registration changes [M]).
     """
     for version in versions:
         every = [*earlier, *(version for version in versions if version not in earlier)]
@@ -328,12 +328,12 @@ def _above(result: PeriodResult) -> Iterator[Text]:
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
 FIXED = "PAR-01"
-# of an estimate or an answered sample, which change no tonne
+# findings on an estimate or an answered sample, which have no effect on tonnes
 _ESTIMATES = (
     "PLN-01.full_load", "PLN-01.capacity", "PLN-01.above_share", "PLN-01.replaced_units",
     "PLN-01.surveyed_again", "PLN-01.not_installed",
 )  # fmt: skip
-_SAID = 500  # characters of a request that a finding repeats
+_SAID = 500  # maximum length of a request repeated in a finding
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
@@ -379,11 +379,11 @@ def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
 
 
 def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Text]:
-    """Yield findings on a version without approval, timely entry, or procedures."""
+    """Yield findings on a version without approval or procedures, or entered late."""
     counts = max(first, version.begins)
     if version.approval is None:
         yield text("PLN-01.not_approved", version=version.name, kind=called(version.kind))
-    # a date alone is typed at any time; the hash names the document that shows it
+    # a date alone may be entered at any time; the hash identifies the document
     approval = version.approval
     approved = approval is not None and bool(approval.sha256) and approval.day <= counts
     if version.entered is not None and not approved:
@@ -398,10 +398,10 @@ def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Te
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
     """
-    Yield findings on time since earlier statements without one, open forward actions, and
-    changes.
+    Yield findings on time without a statement since the earlier ones, on open forward action
+    requests, and on changes.
     """
-    # the close names what an issued statement had, with what it comes to
+    # the close names the values of the issued statement, with their effect
     if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
     spans = [
@@ -412,7 +412,7 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
         yield Finding(CONSECUTIVE, False, _as_0_1_0(plan.unclaimed))
     elif spans:
         yield Finding(CONSECUTIVE, False, (*lines(spans), text("PLN-02.close")))
-    # each by itself: a verifier closes it with a reason of its own
+    # singly, so that the verifier closes each with its own justification
     for action in plan.forward:
         yield Finding(
             CONSECUTIVE,

@@ -53,7 +53,7 @@ class Finding:
     are read as the first two.
     `assurance`: 'reasonable' or 'limited'.
     `materiality_percent`: largest error that would not change the opinion, as decimal text. [%]
-    `findings`: remarks in addition to the findings.
+    `findings`: remarks, in addition to the signed findings.
     `words`: descriptions of each parameter, requirement and open finding.
     `procedure`: procedure in the verifier's words.
     `reviewer`: reviewer of the verification, not a member of the team.

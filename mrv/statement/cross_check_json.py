@@ -47,7 +47,7 @@ from mrv.texts import Text, text
 
 # entered events that explain a gap
 _STANDSTILLS = ("outage", "overhaul", "accident")
-# what the statement itself tells of a device
+# fields of a device in the statement itself
 _SHOWN = ("id", "serial", "maker", "model", "ratings", "calibrations")
 _LISTS = {
     "laboratory": "sample",
@@ -129,7 +129,7 @@ def seconds(us: int) -> str:
 
 
 def _cause(gap: GapOutcome, case: Case) -> Text:
-    """Return what is known of a gap's cause, and the event that was entered for its days."""
+    """Return the known cause of a gap, with the event entered for its days."""
     device, zone = case.fleet.devices[case.fleet.by_id[gap.device]], case.plan.project.timezone
     registers = classes.load()[device.class_id].registers
     if gap.parameters:
@@ -181,7 +181,7 @@ def _runs(case: Case, unusual: Unusual) -> Iterator[UnusualDays]:
     edges = [begin for _, begin, _ in every]
     place = np.searchsorted(edges, unusual.interval * INTERVAL_US, side="right") - 1
     cells, count = np.unique(np.stack([unusual.device, place]), axis=1, return_counts=True)
-    # a run ends where the device changes or a day is left out
+    # a run ends where the device changes or a day is missing
     ends = np.flatnonzero((np.diff(cells[0]) != 0) | (np.diff(cells[1]) != 1)) + 1
     for first, last in pairwise([0, *ends.tolist(), cells.shape[1]]):
         device, begin = cells[:, first].tolist()
@@ -208,8 +208,8 @@ def _metered(case: Case, outcome: DeviceOutcome, unusual: Unusual, key: Int64) -
     return exact_sum(rows.value[begin:end][inside])
 
 
-# From which share of the reduction on a misstatement is material, unless the
-# verifier says otherwise: tonne's own, and Viet Nam's (Circular 38/2023/TT-BCT). [%]
+# Share of the reduction from which a misstatement is material, unless the verifier states another:
+# tonne's default, and that of Viet Nam (Circular 38/2023/TT-BCT). [%]
 MATERIAL_PERCENT = 5
 
 
@@ -246,7 +246,7 @@ def indicated(result: PeriodResult) -> Materiality:
     """
     Return the potential overstatement of failed cross-checks, net and absolute.
 
-    Check meters and invoices may concern the same energy, so the kind with the larger effect
+    Check meters and invoices may concern the same energy: only the kind with the larger effect
     counts.
     """
     by_kind = [

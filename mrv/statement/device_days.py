@@ -3,10 +3,10 @@ Digests of readings, intervals and emissions by device and local day, and arriva
 
 Days are in the project's time zone, so that statement and seal have the same leaves.
 
-Readings that arrive late, or for many hours at once, can be honest (a failed line) or invented. So
-arrivals are counted in the day's seal, in the statement, and in the weights of the sampling list:
-by whole hours; late from 36 hours after the day's end on; at once if readings of six or more hours
-arrived within two.
+Readings that arrive late, or for many hours at once, can be genuine (a failed line) or invented.
+So the day's seal, the statement and the weights of the sampling list count arrivals, by whole
+hours: late from 36 hours after the day's end on; at once if readings of six or more hours arrived
+within two.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from mrv.signatures.day_digests import (
 
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"
-# where a row's register stood is not evidence: it follows from the readings
+# without the register's position, which follows from the readings
 FIELDS = ("value", "measured_us", "estimated_us", "unknown_us")
 
 
@@ -49,8 +49,8 @@ def blocks(frame: Frame) -> Iterator[Frame]:
     """
     Yield a frame in blocks of whole devices, each by device and time.
 
-    Arrays that stay in the processor's cache are worked through several times
-    faster than those of a whole file, and memory stays bounded.
+    Arrays that fit in the processor's cache are processed several times faster than those of a
+    whole file, and memory stays limited.
     """
     frame = ordered(frame)
     heads = np.flatnonzero(np.append(True, frame.device[1:] != frame.device[:-1]))
@@ -246,7 +246,7 @@ def leaves(
     )
     edges = np.unique(np.concatenate([*of_devices, [len(device)]]))
     day = np.searchsorted(begins, time_us[edges[:-1]], side="right") - 1
-    # rows of one time (several quantities) have an order of their own
+    # days with several rows at one time (several quantities) are encoded in an order of their own
     tied = np.flatnonzero((time_us[1:] == time_us[:-1]) & (device[1:] == device[:-1]))
     own_order = set((np.searchsorted(edges, tied, side="right") - 1).tolist())
     rows = Rows(time_us, columns, valid)

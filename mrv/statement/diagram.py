@@ -1,13 +1,14 @@
 """
 Diagrams as SVG: monitoring (meters to account), and single-line (supplies and loads).
 
-Drawn only from the plan extract, so that a pack's diagram can be drawn again and compared byte for
-byte.  Texts come from registry files: they are escaped, wrapped in their box (cut by 0.1.0), and
-freed of control characters.  If a role has too many meters, the first ones and their number are
-drawn.  A drawing is as wide as a printed page, where its letters have 8 points.
+Diagrams are drawn from the plan extract only, so that a pack's diagram can be drawn again and
+compared byte for byte.  Texts come from registry files: they are escaped, wrapped in their box (cut
+in 0.1.0), and control characters are removed.  If a role has too many meters, only the first ones
+are drawn, with the number of all.  A drawing has the width of a printed page, with letters of 8
+points.
 
-In the single-line diagram meters name what they feed: a meter, a bus bar, a consumer, the grid;
-each column is fed by those before it (longest path, as in Sugiyama's first step).
+The single-line diagram uses the loads of meters: a meter, a bus bar, a consumer, the grid.  Each
+column is fed by the columns before it (longest path, as in Sugiyama's first step).
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from mrv.registry.project import FIRST, CheckMeter
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.texts import Text, render, signed_by_0_1_0, text
 
-_SHOWN = 6  # meters drawn a role
+_SHOWN = 6  # maximum meters drawn per role
 _HEIGHT, _GAP_Y, _EDGE = 80, 18, 24
-# of a box: width, distance to the next, font size, and characters that fit by font size
+# layout of a box: width, distance to the next, font size, and characters that fit by font size
 _Layout = tuple[int, int, int, dict[int, int]]
 _LAYOUT: _Layout = (324, 42, 12, {15: 35, 12: 47})
 _LAYOUT_0_1_0: _Layout = (300, 90, 11, {15: 32, 11: 47})
@@ -62,7 +63,7 @@ class _Drawing:
         return self.names.get(f"{kind}.{name}", name)
 
     def day(self, day: date) -> str:
-        """Return a day for readers; in packs as in files."""
+        """Return a day in the reader's form; in packs in ISO form."""
         if not self.names:
             return day.isoformat()
         from mrv.texts import dates  # noqa: PLC0415 - a verifier draws without its library
@@ -219,7 +220,7 @@ def _about(
 
 def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]], y: int) -> None:
     """Draw the part after the meters: stream, store, account, responsible persons."""
-    first = plan.accounting == FIRST  # as tonne 0.1.0 drew it
+    first = plan.accounting == FIRST  # layout of tonne 0.1.0
     x = _EDGE + (2 if plan.checks and first else 1) * sum(drawing.layout[:2])
     gateways = sorted({d.gateway for d in plan.devices if d.gateway})
     how = text("diagram.sent_itself")
@@ -266,7 +267,7 @@ def wrapped(message: str, columns: int) -> list[str]:
 
 def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
     """
-    Return a drawing in parts that a printed page has room for; no box is cut.
+    Return a drawing in parts that fit on a printed page; no box is cut.
 
     The last column of a part is the first one of the next; without `columns` a drawing is not
     divided.
@@ -294,7 +295,7 @@ def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
         begin = rows[-1][1]
         reach = begin + _PAGE_H
         end = max((y for y in free if begin < y <= reach), default=reach)
-        # columns that end at different heights: what would be cut is drawn again
+        # columns end at different heights: a box that would be cut is drawn on the next part
         rows.append((end, min((a - 4 for a, b in tall if begin + 4 < a < end < b), default=end)))
     edges = [(begin, end) for (_, begin), (end, _) in pairwise([*rows, (height, height)])]
     wide = min(width, _PAGE_W) if len(lefts) > 1 else width
@@ -335,13 +336,13 @@ def _page(drawing: _Drawing, title: str) -> str:
 
 
 _LINE_GAP_Y, _MARGIN, _LINE_TOP = 20, 24, 60
-# of boxes: at most and at least, and the distance between two, three and more columns
+# widths of boxes: maximum and minimum; distances: of two columns, of three or more
 _WIDEST, _NARROWEST, _WIDE_GAP, _GAP = 250, 106, 80, 40
 _LINE, _HEAD, _ABOVE = 15, 24, 8
 _CHARACTER = 6.4
 _PLACED = re.compile(r'<text class="[^"]*" x="(\d+)" y="(\d+)">.*</text>')
-_MOST = 24  # meters that feed the same
-_ELSE = 200  # characters of a name
+_MOST = 24  # maximum meters with the same load
+_ELSE = 200  # maximum characters of a name
 
 
 def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
@@ -358,7 +359,7 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
     wide = max(_NARROWEST, min(_WIDEST, room))
     boxes: dict[str, tuple[int, int, int]] = {}
     parts: list[str] = []
-    # lines past a column run above all boxes, one for each target
+    # lines that skip a column run above all boxes, one per target
     far = sorted({to for a, each in drawn.items() for to in each if level[to] != level[a] + 1})
     bottom = top = _LINE_TOP + _ABOVE * len(far)
     for column in range(count):
@@ -416,7 +417,7 @@ def _limited(
 
 
 def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str, int]:
-    """Return the column of each name, after all that feed it; a ring ends somewhere."""
+    """Return the column of each name, after all that feed it; a ring is broken at any place."""
     level = dict.fromkeys(names, 0)
     for _ in names:
         moved = False
@@ -434,7 +435,7 @@ def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str,
 def _lanes(
     feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int], gap: int
 ) -> dict[str, int]:
-    """Return where the line of each meter bends behind its box; one lane for equal feeds."""
+    """Return the position at which each meter's line bends; one lane for equal loads."""
     lanes: dict[str, int] = {}
     for column in set(level.values()):
         kinds = sorted({to for name, to in feeds.items() if level[name] == column})

@@ -26,7 +26,7 @@ from mrv.registry.project import FixedBefore, Project, Usage
 from mrv.rounding import UG_PER_T, exact_text
 
 _KNOWN = Fraction(9, 10)
-# kinds of deductions that leave the service plausible; others are rules, by their id
+# kinds of deductions that do not question the service; others are ids of rules
 _PLAUSIBLE = {Kind.CALIBRATION, Kind.OWN_USE, Kind.DESIGN, "CLM-01"}
 
 
@@ -65,7 +65,7 @@ def _implausible(claims: Claims, roles: Iterable[str]) -> Fraction:
     )
 
 
-# device, None of the whole project; parameter
+# device (None: the whole project), and parameter
 _Key = tuple[str | None, str]
 
 
@@ -153,7 +153,7 @@ def _values(
             yield (device, name), exact_text(Fraction(values[name]))
 
 
-# the plan's digest is left out: it holds what is corrected, so it always changes
+# without the plan's digest, which every correction changes
 _MEASURED = ("readings", "intervals", "factors")
 
 
@@ -202,7 +202,7 @@ def inputs(claims: Claims) -> dict[str, str]:
     result = {"methodology": f"{claims.methodology.id} {claims.methodology.version}"}
     for fixed_parameter in claims.fixed_parameters or ():
         if fixed_parameter.parameter == "rated_power_w":
-            continue  # named with its meter
+            continue  # listed with its meter
         whose = (
             fixed_parameter.parameter
             if fixed_parameter.device is None

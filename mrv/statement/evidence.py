@@ -1,11 +1,11 @@
 """
 Evidence of a period, and the functions of each version of the metering rules.
 
-Metering the period again needs readings outside it: the step across an edge, and the last rise of
-each register.  So a device's evidence begins with the reading at which its register last rose
-before the period and ends with the first reading at or after its end.  Metering from a reading
-with a rise gives the same rows as metering the whole history, so no stored state is needed.  In
-other cases (a break or standstill across an edge, a meter replacement) the evidence reaches
+To meter the period again, readings outside it are needed: for the step across an edge, and for the
+last rise of each register.  So a device's evidence begins with the reading at which its register
+last rose before the period, and ends with the first reading at or after its end.  Metering from a
+reading with a rise gives the same rows as metering the whole history, so no stored state is needed.
+In other cases (a break or standstill across an edge, a meter replacement) the evidence reaches
 further, up to the whole history; the operator's close checks that it is sufficient.
 
 A statement names the metering version of its intervals; version 1 if absent.  Old versions never
@@ -143,7 +143,7 @@ def _is_of(rows: IntervalRows, pairs: set[tuple[int, int]]) -> NDArray[np.bool_]
 
 
 def unmarked(rows: IntervalRows) -> IntervalRows:
-    """Return rows without their register marks: these are no evidence and fill half the memory."""
+    """Return rows without register marks, which are no evidence and take half of the memory."""
     marks: dict[str, Any] = dict.fromkeys(MARK_FIELDS, absent(len(rows)))
     return replace(rows, **marks)
 
@@ -169,7 +169,7 @@ def in_order(rows: IntervalRows) -> IntervalRows:
 
 
 def found_again(rows: IntervalRows, part: IntervalRows) -> IntervalRows:
-    """Return the part as a slice of a larger set if consecutive there, else the part itself."""
+    """Return the part as a slice of `rows` if it is consecutive there, else the part itself."""
     if not len(part):
         return part
     begin, end = np.searchsorted(rows.device, [part.device[0], part.device[-1] + 1])
@@ -190,9 +190,9 @@ def same(interval_rows: IntervalRows, other: IntervalRows) -> bool:
 
 
 FIRST = 1
-# Rules of metering and accounting that were replaced count for periods that end by then: a
-# statement names its rules itself, and could else choose those that credit more for ever.  The
-# year has ended everywhere by that hour.
+# End of the last period for which replaced rules of metering and accounting are accepted: a
+# statement names its rules itself, and could otherwise always choose those that credit more.  At
+# this hour the year has ended everywhere.
 OLDER_UNTIL = "2027-01-01T12:00:00Z"
 
 

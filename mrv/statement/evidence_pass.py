@@ -4,9 +4,9 @@ One pass over the readings of a period: digests, metering, counts, and register 
 Blocks of devices pass through all steps while in the processor's cache, so memory is limited by
 the largest device.
 
-A rise beyond a meter's limits is charged at those limits. If these are wrong (a charger of 60 kW
-registered with 60 W) the charge would be less than the actual use, so the certain part of the rise
-itself is compared.
+A rise beyond a meter's limits is charged at those limits.  If the limits are wrong (a charger of 60
+kW registered with 60 W), the charge is less than the actual use.  So it is compared with the
+certain part of the rise itself.
 
 The pipeline's quality tests are repeated on the readings and limits in the pack, so that every
 verifier gets the same flags.  A constant run is flagged from its begin on, as its end is known
@@ -68,7 +68,7 @@ class Unusual:
         names = Unusual.__slots__
         columns = [np.concatenate([getattr(p, name) for p in parts]) for name in names]
         if (columns[0][1:] >= columns[0][:-1]).all():
-            return Unusual(*columns)  # blocks of whole devices, each in order
+            return Unusual(*columns)  # blocks contain whole devices, in order
         order = np.lexsort((columns[2], columns[1], columns[0]))
         return Unusual(*(column[order] for column in columns))
 
@@ -106,7 +106,7 @@ class Judge:
         flags = flags.take(inside)
         if not len(flags):
             return Unusual.concat([])
-        # a reading counts once a test, whichever of its channels are unusual
+        # a reading counts once per test, for any number of channels
         reading = np.stack([flags.device, flags.test, flags.time_us]).astype(np.int64)
         device, test, time_us = np.unique(reading, axis=1)
         quarter = np.stack([device, test, time_us // INTERVAL_US])
@@ -116,7 +116,7 @@ class Judge:
         )
 
 
-# as many readings must agree on where a register stood, so that one glitch says nothing
+# minimum number of readings that agree on a register's position, so that a single error is ignored
 _AGREE = 3
 
 
@@ -267,7 +267,7 @@ class Recheck(NamedTuple):
     Expected results of a pass over the readings.
 
     `pairs`: device and quantity that are metered again.
-    `rows`: expected rows; returned themselves if equal, so that no copy is held.
+    `rows`: expected rows, returned themselves if equal, so that no copy is stored.
     `check`: called with the leaves of each block; raises where they differ from the signed ones.
     """
 
@@ -280,9 +280,9 @@ class ReadingChecks(NamedTuple):
     """
     Checks that the accounting rules make on readings; none under the first rules.
 
-    `analysers` are the channels that measure a parameter, `signed` signed registers, `drawn`
-    devices and quantities metered outside the account, `unrecorded` registers of the project's
-    side, `fallen` registers of either side.
+    `analysers`: channels that measure a parameter.  `signed`: signed registers.  `drawn`: devices
+    and quantities metered outside the account.  `unrecorded`: registers of the project's side.
+    `fallen`: registers of either side.
     """
 
     energy: CorroboratedEnergy
@@ -332,7 +332,7 @@ def scan(
     fitting: set[int] = set()
     meter = meter_of(metering, fleet)
     beside = set() if checks is None else {*checks.drawn}
-    # what is among the rows of the account is taken from these
+    # rows that are also in the account are taken from there
     more = beside if pairs is None else beside - pairs
     for frame in frames:
         for block in device_days.blocks(frame):

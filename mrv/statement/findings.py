@@ -55,7 +55,7 @@ __all__ = [
     "read_events",
     "sign_event",
 ]
-# Kinds of findings that must be closed before an opinion without reservation.
+# kinds of findings that must be closed before an unqualified opinion
 BLOCKING = ("CAR", "CL")
 TYPES = ("VerifiableCredential", "FindingEvent")
 SIGNED_BY: dict[str, Role] = {"raised": "verifier", "answered": "operator", "closed": "verifier"}
@@ -69,7 +69,7 @@ class Event:
 
     `finding`: such as `CAR-1`.
     `number`: number among the events of the finding, from 1.
-    `effect_t`: overstatement of the reduction, negative for an understatement; of a closing event
+    `effect_t`: overstatement of the reduction, negative for an understatement; for a closing event,
     the remaining one. [t CO2e]
     `sha256`: hash of the signed document's canonical bytes.
     """
@@ -134,9 +134,9 @@ def sign_event(
 
     `statement`: statement with the operator's proof.
     `before`: the statement's findings so far.
-    `event`: what happened, finding (a kind alone, such as `CAR`, for a new one), text, and effect
+    `event`: kind of event, finding (a kind alone, such as `CAR`, for a new one), text, and effect
     as decimal text. [t CO2e]
-    `about_what`: devices and days of the statement, of a finding that is raised.
+    `about_what`: devices and days that a raised finding concerns.
     """
     what, name, text, effect = event
     if len(text.strip()) > MOST_CHARACTERS:

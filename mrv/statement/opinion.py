@@ -1,14 +1,13 @@
 """
 Opinion of a verifier, level of assurance, and obstacles to an unqualified opinion.
 
-The words are those of the JCM's verification report and of ISO 14064-3's older
-edition; `unmodified` and `modified`, its newer ones, are read as well.
+The words are those of the JCM's verification report and of the older edition of ISO 14064-3; those
+of the newer edition, `unmodified` and `modified`, are read as well.
 
-A verifier's descriptions of monitored parameters, requirements and open findings.
-
-Parameters are those of the statement: metered values, and values from documents or invoices.  A
-row without a device covers all devices of its parameter without a row of their own. An unqualified
-opinion needs all descriptions; `known` has the data to start from.
+A verifier describes monitored parameters, requirements and open findings (`Words`).  Parameters are
+those of the statement: metered values, and values from documents or invoices.  A row without a
+device covers all devices of its parameter that have no row of their own.  An unqualified opinion
+requires all descriptions; `known` returns a template with the known data.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ __all__ = [
 ]
 _OLDER: dict[str, Opinion] = {"unmodified": "unqualified", "modified": "qualified"}
 _FILE = "the file of `tonne statement template`"
-# With these a statement ends: nobody vouches for it.
+# opinions that reject a statement
 REJECTING = ("adverse", "disclaimer")
 
 
@@ -164,7 +163,7 @@ def check_words(opinion: Opinion, claims: Claims, words: Words) -> None:
 
 REQUIREMENTS: tuple[Requirement, ...] = get_args(Requirement)
 Subject = tuple[str, str | None]  # parameter and device
-# more devices of a parameter than these have one row in a template
+# number of devices of a parameter above which a template has one row for all
 _ROWS = 20
 _LETTERS = 2
 
@@ -202,7 +201,7 @@ def _of_methodology(claims: Claims) -> tuple[str, ...]:
     """Return the methodology's own requirements; none of a version that is not included."""
     try:
         return find(claims.methodology.id, claims.methodology.version).asks
-    except MethodologyError:  # verification reports it
+    except MethodologyError:  # the verification reports it
         return ()
 
 

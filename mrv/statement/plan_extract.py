@@ -79,7 +79,7 @@ from mrv.statement.plan_writer import (
     version_out,
 )
 
-# how inputs that only the plan holds are named (mrv/statement/registry_inputs)
+# prefix of inputs that are in the plan only (`cross_check_json.registry_inputs`)
 PREFIX = "registry: "
 
 Point = tuple[str | None, tuple[str, ...]]
@@ -113,7 +113,7 @@ class MonitoringPlan:
     `history`: consumption and service in the project's issued statements of the last year.
     `fixed`: values fixed ex ante that differ from the present ones.
     `arrivals`: by device and local day; None where not recorded.
-    `signed`: signed values of the period and keys of who signed; None where not examined.
+    `signed`: signed values of the period and the signers' keys; None if not examined.
     `issue_signatures`: number of operators that must approve the issue; 1: the preparer's signature
     is sufficient.
     `public_url`: public address of the statement's status.

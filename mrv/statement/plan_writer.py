@@ -61,7 +61,7 @@ from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.device_days import Arrivals, Arrived
 
 _DECIMAL = "$decimal"
-# how the text of a document is read, by the type of the entry's field
+# reader of a document's text, by the type of the entry's field
 _READ: dict[type, Callable[[str], Any]] = {
     date: date.fromisoformat, Fraction: Fraction, Decimal: decimal_of, int: int,
 }  # fmt: skip
@@ -127,10 +127,11 @@ def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
 
 def shown(kind: type[T], entry: object, /, **others: Any) -> T:
     """
-    Return an entry of the registry as its document type: the fields of the same names, and others.
+    Return an entry of the registry as its document type: the fields of equal names, and given
+    others.
 
-    Days, numbers and times are text; `from_us` of the entry is `from_` of the document.  Of fields
-    that a document omits, nothing, empty and false are omitted.
+    Days, numbers and times become text; `from_us` of the entry is `from_` of the document.  In
+    fields that a document may omit, None, empty and false values are omitted.
     """
     return kind(**dict(_shown(kind, entry, others)), **others)
 
@@ -166,9 +167,9 @@ def _text(value: Any) -> Any:
 
 def registered(kind: type[E], document: Form, /, **others: Any) -> E:
     """
-    Return the entry of the registry from `shown`, by the types of its fields, and others.
+    Return the entry of the registry from `shown`, by the types of its fields, and given others.
 
-    Raises ValueError or InvalidOperation for a day or a number that is none.
+    Raises ValueError or InvalidOperation for an invalid day or number.
     """
     return kind(**dict(_registered(kind, document, others)), **others)
 

@@ -1,7 +1,7 @@
 """
 Share of a period's energy that is signed by a meter or gateway.
 
-Two signed registers bound the energy between them.  So a chain of signed registers supports the
+Two signed registers limit the energy between them.  So a chain of signed registers corroborates the
 intervals completely within it, up to its total rise.  A chain ends where
 
 - the register decreases, or another one is signed,
@@ -40,11 +40,11 @@ COSE_METER: Final = "cose-meter"
 COSE_GATEWAY: Final = "cose-gateway"
 NONE: Final = "none"
 Kind = Literal["ocmf", "cose-meter", "cose-gateway"]
-# what a meter signed itself goes before what a gateway saw
+# in order of precedence: signed by the meter itself, then by a gateway
 KINDS: tuple[Kind, ...] = (OCMF, COSE_METER, COSE_GATEWAY)
 OF_METERS = frozenset({OCMF, COSE_METER})
 ENERGY = ("energy_export", "energy_import")
-# readings beside a signed register may have fewer digits than it
+# tolerance for neighbouring readings, which may have fewer digits than a signed register
 TOLERANCE_WH = 100
 
 
@@ -106,7 +106,7 @@ class RegisterComparison:
                 register = self._registers[place]
                 values = block.columns.get(register.channel)
                 if values is None or values.dtype != np.int64:
-                    continue  # no register of its class
+                    continue  # its class has no such register
                 readings = values[begin:end].astype(np.int64, copy=False)
                 if _between(block.time_us[begin:end], readings, register):
                     result.add(place)
@@ -206,7 +206,7 @@ def _of_device(chains: Sequence[list[Register]], start_us: Int64, value: Int64) 
             first, last = chain[0], chain[-1]
             inside = (start_us >= first.time_us) & (start_us + INTERVAL_US <= last.time_us)
             rest = int(value[inside & free].sum())
-            # what a better kind took of the chain's energy is not there twice
+            # without the chain's energy that already has a better kind
             maximum = int(last.value - first.value) - int(value[inside & ~free].sum())
             result[kind] += max(0, min(rest, maximum))
             free &= ~inside
@@ -231,7 +231,7 @@ def _percent(hundredths: int) -> str:
 RegisterValue = tuple[int, str, Decimal]  # time [us UTC], channel, value [Wh]
 
 ENDED = "ended"
-# energy in total, by EDIS and by the codes that OCMF keeps for itself (its table 25)
+# codes of total energy, of EDIS and reserved by OCMF (its table 25)
 _OBIS = re.compile(
     r"(?:[0-9]{1,2}-[0-9b]{1,2}:)?"
     r"(?:0?(?P<way>[12])\.0?8\.(?:0+|e)|(?P<code>[BC][01])\.0?8\.0+)"
@@ -240,7 +240,7 @@ _OBIS = re.compile(
 _WAY = {"1": "energy_import", "2": "energy_export", "B": "energy_import", "C": "energy_export"}
 _SYNCHRONISED = "S"
 _APART_US = 300_000_000
-_YEARS = 1_970, 9_999  # that UTC has, whatever the offset
+_YEARS = 1_970, 9_999  # years valid in UTC with any offset
 
 
 def keys_of(
@@ -286,7 +286,7 @@ def energy_registers(checked: Checked, device: Device) -> Iterator[RegisterValue
         from mrv.signed_values import cose  # noqa: PLC0415 - cbor2, for batches alone
 
         names = {channel_of(device, quantity) for quantity in ENERGY}
-        # what was signed before it was read was never read
+        # a register cannot be signed before it was read
         until = checked.batch.at_ms * 1_000 + _APART_US
         every = cose.registers(checked.batch, device)
         yield from (register for register in every if register[1] in names and register[0] <= until)

@@ -40,7 +40,7 @@ ROLE: Literal["third-party"] = "third-party"
 _ALGORITHMS = "EdDSA", "Ed25519"  # RFC 8037, RFC 9864
 _COSE_ALGORITHMS = -8, -19
 _ALGORITHM, _KEY_ID = 1, 4
-# of the signature, or of the registry's doubt about the row: not what the issuer states
+# fields that the issuer does not state: signature, and the registry's doubt about the row
 _NOT_STATED = "signed", "doubt"
 
 
@@ -52,8 +52,8 @@ class SignedRow(NamedTuple):
     """
     Row with a signature.
 
-    `name` is for messages, `issuer` its organisation, `day` its date (None without), `message` the
-    signed bytes.
+    `name`: for messages.  `issuer`: its organisation.  `day`: its date, None if it has none.
+    `message`: the signed bytes.
     """
 
     name: str
@@ -185,7 +185,7 @@ def _bytes64(text: str) -> bytes:
     return result
 
 
-# --- whose signature counts ---------------------------------------------------------------
+# --- accepted signatures ------------------------------------------------------------------
 
 
 def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
@@ -296,7 +296,7 @@ def check_kept(
 
 
 def check_named(project: str, rows: Iterable[AnyRow], keys: Sequence[EnrolledKey] | None) -> None:
-    """Refuse rows signed by a key with other limits in the reader's own keys, as `check`."""
+    """Refuse rows whose key has other limits in the reader's own keys; errors as `check`."""
     known = {key.multikey for key in keys or ()}
     for row in filter(None, map(partial(signed_row, project), rows)):
         if key_of(row.signed) in known:

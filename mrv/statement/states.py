@@ -4,16 +4,16 @@ States of a statement with their transitions, approvals of its issue, and its st
     draft -> submitted -> (under_verification) -> verified -> issued -> superseded
                                               `-> rejected          `-> revoked
 
-The first finding puts a statement under verification; without findings that state is skipped. A
+The first finding puts a statement under verification; without findings that state is skipped.  A
 database trigger enforces the same transitions; here the error texts state the remedy.
 
-Each signs a credential over the signed statement and its verification, with an operator's key.
-The log entry of the issue names all of them, so that none can be removed or added later.
+Each approving operator signs a credential over the signed statement and its verification.  The log
+entry of the issue names all approvals, so that none can be removed or added later.
 
 The validity of a statement is a bit of a status list (W3C Bitstring Status List v1.0).  The
 operator signs one list per project, with one bit per statement, set permanently when it is
 superseded or revoked.  A statement's index is derived from its name; a list in which two statements
-share an index is refused, which is very unlikely.  A bit shows only the present state; the log has
+share an index is refused, which is very unlikely.  A bit states only the present state; the log has
 the time.
 """
 
@@ -38,7 +38,7 @@ from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
 from mrv.signatures.organisations import normalised, organisation_of, same_organisation
 
-# The second context gives meaning to words that the first does not define.
+# The second context defines terms that the first does not contain.
 CONTEXT = (
     "https://www.w3.org/ns/credentials/v2",
     "https://www.w3.org/ns/credentials/undefined-terms/v2",
@@ -302,8 +302,8 @@ def _digest(document: Mapping[str, Any]) -> str:
 _LIST_CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
 _LIST_TYPES = ("VerifiableCredential", "BitstringStatusListCredential")
 PURPOSE = "revocation"
-# No list is believed for longer, whatever end it says, or none as tonne 0.1.0 wrote them:
-# an owner could sign one for ever, and show that after the statement ended.
+# Maximum validity of a list, whatever end it states (in tonne 0.1.0 none): otherwise an owner could
+# present a list without end after the statement was revoked.
 LIFE_DAYS = 31
 _BITS = 2**24
 _URN = "urn:tonne:status:"

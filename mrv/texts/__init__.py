@@ -21,13 +21,13 @@ from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
 _GROUP = 3
-# what a language is called, and the forms of its numbers and dates; no text
+# table with a language's name, and the forms of its numbers and dates
 _LANGUAGE = "language"
-# a language of its own: English as tonne 0.1.0 signed it
+# a separate language: English texts signed by tonne 0.1.0
 RELEASE_0_1_0 = "release_0_1_0"
-# lines of one finding; how many more there are is one line
+# maximum lines of a finding; one more line states the number of further ones
 MOST_LINES = 5
-# no link of Markdown
+# marks of certainty, but not links in Markdown
 _CERTAINTY = re.compile(r"(?<![:,\s]) \[M\]|(?:(?<=[:,])(\s))?\[([MrTBR])\](?!\()")
 
 
@@ -86,7 +86,7 @@ def plain(words: str) -> tuple[Text, ...]:
     return (text("text.plain", words=words),) if words else ()
 
 
-# what a finding is made with: `str` is a text that has no code yet
+# texts of a finding; `str` is a text without a code
 Texts = tuple[Text, ...] | Text | str
 
 
@@ -233,7 +233,7 @@ class _Formatter(string.Formatter):
 
 
 ENGLISH = "en"
-# what a file is named after: `de`, `pt-BR`; a file of any other name is not a language
+# names of word files, such as `de`, `pt-BR`; other files are not languages
 TAG = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 Words = Mapping[str, Any]
 

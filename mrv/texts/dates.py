@@ -86,7 +86,7 @@ def week_begins(country: str | None) -> int:
     """Return the first weekday in a country by CLDR; 0 is Monday, the most common."""
     try:
         return int(Locale.parse(f"und_{country}").first_week_day) if country else 0
-    except UnknownLocaleError:  # a country without residents
+    except UnknownLocaleError:  # Babel has no locale for uninhabited territories
         return 0
 
 

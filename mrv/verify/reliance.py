@@ -15,7 +15,7 @@ from mrv.statement.states import unnamed
 from mrv.verify.report import Rules
 from mrv.verify.subject import Subject, a
 
-# Words of `--accept` beside the states.
+# values of `--accept` in addition to the states
 WAIVERS = (
     "unmet-conditions",
     "unsealed-days",
@@ -25,7 +25,7 @@ WAIVERS = (
     "unbound-keys",
 )
 _KEYS = "pass your file of trusted keys with --keys FILE"
-# from which state on a reader needs the key of a role
+# state from which a reader needs the key of a role
 _ROLES = {"operator": "submitted", "verifier": "verified", "log": "issued"}
 _STEPS = {
     "submitted": ("signature", "the operator's signature", "`tonne statement submit`"),
@@ -79,7 +79,7 @@ def _note_keys(subject: Subject) -> None:
 def _note_unnamed(subject: Subject) -> None:
     """Note keys without an organisation or accreditation in the reader's key ring."""
     if of_first_release(subject.claims):
-        return  # its keyrings said none of it
+        return  # its keyrings did not state organisations
     signed = {("operator", _issuer(subject.statement))}
     if subject.verification is not None:
         signed.add(("verifier", _issuer(subject.verification)))
@@ -99,7 +99,7 @@ def _note_unnamed(subject: Subject) -> None:
 def _note_unbound(subject: Subject) -> None:
     """Note operators' keys without the projects that they may sign for, if there are several."""
     operators = [key for key in subject.trusted or () if key.role == "operator"]
-    # of keys whose holders' organisations nobody wrote down, nobody can tell
+    # the operators' keys have no organisation to compare
     if not any(key.bounds.organisation or key.bounds.organisation_id for key in operators):
         return
     if all(same_organisation(operators[0], other) for other in operators):
@@ -136,7 +136,7 @@ def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
     if subject.trusted is not None:
         named = "; ".join(map(_key, subject.trusted)) or "none"
         yield f"keys, by {subject.source}: {named}"
-    # a log and a list that only the pack's own keys vouch for are nobody's ground
+    # a log and a list signed only by the pack's own keys are not relied on
     head = None if subject.trusted is None else subject.head
     if head is not None:
         seen = [f"{w.witness.name} at {_moment(w.time_s)}" for w in subject.witnesses]

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 Outcome = Literal["ok", "failed", "not applicable", "not checked", "not reached"]
-# How far a reader wants a statement to be; each one asks for what the earlier ones ask, too.
+# states that a reader may require; each includes the requirements of the earlier ones
 STATES = ("draft", "submitted", "verified", "issued")
 RELIABLE, FALSE, NOT_ENOUGH = 0, 1, 4
 FORMAT = 1
 _DAYS_SHOWN = 3
-_MOST_CHARACTERS = 4_000  # of a line: what a pack says has no end of its own
+_MOST_CHARACTERS = 4_000  # maximum length of a line from a pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class SealedArrival(NamedTuple):
 
     @property
     def striking(self) -> bool:
-        """Return whether an auditor should ask about the day: late, or all within two hours."""
+        """Return whether an auditor should examine the day: late, or all within two hours."""
         return bool(self.late) or (0 < self.hours <= 2)  # noqa: PLR2004 - as mrv.statement.device_days
 
 

@@ -55,7 +55,7 @@ from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import counted
 
 _KEY_ID_BYTES = 4
-# how far another machine's clock may be ahead, as for readings
+# maximum lead of another machine's clock, as for readings
 AHEAD = timedelta(minutes=5)
 
 
@@ -118,7 +118,7 @@ def _exactly_listed(subject: Subject) -> None:
             f"{', '.join(map(repr, added))}: not a file of this pack; remove it, or get the "
             "pack again"
         )
-    # tables are read in bounded parts, so that readings and intervals can name a device-day
+    # tables are compared later, in parts, so that the error can name a device-day
     changed = [name for name in sorted(there & subject.pack.files.keys())
                if listed[name] != subject.pack.hashes[name]]  # fmt: skip
     if changed:
@@ -350,7 +350,7 @@ def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:
 
 
 def _threshold(subject: Subject, conclusion: Conclusion) -> None:
-    """Check that the materiality threshold is not above the programme's; not under tonne 0.1.0."""
+    """Check that the materiality threshold is at most the programme's; not for tonne 0.1.0."""
     if beyond(conclusion.materiality_percent) and not of_first_release(subject.claims):
         subject.lack(
             "materiality",
@@ -411,10 +411,10 @@ def status(subject: Subject) -> str:
         )
     subject.needs_keys("operator")
     made = [_listed(subject, where, document) for where, document in subject.named_lists]
-    # a list of later says nothing about the time for which the reader asks
+    # a list made later does not concern the reader's time of verification
     past = [item for item in made if item.at - AHEAD <= subject.at] or made
     project, name = subject.claims.project.id, subject.claims.statement
-    # an end is for good, so that any list that names it outweighs a newer one that does not
+    # an end is permanent: any list that states it prevails over a newer list without it
     for item in past:
         if not counts(item.document, project, name):
             raise SignatureError(
@@ -438,7 +438,7 @@ class _List(NamedTuple):
 
 
 def _by_an_ended_key(subject: Subject, item: _List) -> None:
-    """Raise an error for a list signed by an ended key, which could have signed any date."""
+    """Raise an error for a list signed by an ended key, as its stated date is not reliable."""
     subject.lack(
         "status-key",
         "issued",

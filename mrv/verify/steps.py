@@ -1,8 +1,8 @@
 """
 The verification: its numbered steps in order, and the outcome of each.
 
-Also the steps on findings and sampling, and the result of a statement of older rules under today's
-rules.  Old rules are frozen, so that old statements can always be recalculated.
+This file also has the steps on findings and sampling, and the result of an older statement under
+today's rules.  Old rules are frozen, so that old statements can always be recalculated.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Figures, Report, Rules, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
-# what a plan of older rules may lack for today's
+# errors of a plan by older rules that lacks data for today's rules
 _UNFIT = (InputError, KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
 
 
@@ -173,7 +173,7 @@ def _same(
     stated: Conclusion,
     subject: Subject,
 ) -> None:
-    if stated.misstatements is UNSET:  # written before findings were signed
+    if stated.misstatements is UNSET:  # of a version in which findings were not signed
         if records:
             raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
         return
@@ -387,7 +387,7 @@ def _take(number: int, step: Step, subject: Subject) -> StepResult:
             number, step.name, "failed", plain(str(error)), _remedy(subject, step.remedy)
         )
     except _MALFORMED as error:
-        # a document of the right kind with a field that is not of its type
+        # a document of the correct kind with a field of a wrong type
         detail = f"a field is missing or malformed ({type(error).__name__}: {error})"
         return StepResult(number, step.name, "failed", detail, _remedy(subject, step.remedy))
 

@@ -1,4 +1,4 @@
-"""Data common to the steps of a verification: what was asked, and documents read so far."""
+"""Data common to the steps of a verification: inputs of the reader, and documents read so far."""
 
 from __future__ import annotations
 
@@ -65,13 +65,21 @@ class Subject:
     """
     A pack under verification.
 
-    Inputs: `trusted`: the reader's keys, None if not given; `source`: their origin; `at`: time of
-    verification; `status` and `status_lists`: status lists, given and stored with the keys;
-    `required_grades` and `issue_rule`: the programme's grades of evidence and number of approvals;
-    `authorities`: trusted time-stamp authorities; `policies`: required witnesses; `meter_keys`: the
-    reader's keys of meters and gateways; `roots`: the programme's own keys.  Results of steps:
-    `ring`: verified keys; `arrived`: arrival of readings by the seals; `lacking`: missing evidence;
-    `stamped` and `stamped_days`: time stamps.
+    Inputs:
+    `trusted`: the reader's keys, None if not given; `source`: their origin.
+    `at`: time of verification.
+    `status`, `status_lists`: status lists, given and stored with the keys.
+    `required_grades`, `issue_rule`: the programme's grades of evidence and number of approvals.
+    `authorities`: trusted time-stamp authorities.
+    `policies`: required witnesses.
+    `meter_keys`: the reader's keys of meters and gateways.
+    `roots`: the programme's own keys.
+
+    Results of steps:
+    `ring`: verified keys.
+    `arrived`: arrival of readings by the seals.
+    `lacking`: missing evidence.
+    `stamped`, `stamped_days`: time stamps.
     """
 
     pack: Pack
@@ -266,7 +274,7 @@ class Subject:
             raise NotApplicableError("a statement without its evidence pack")
 
     def needs_keys(self, *roles: Role) -> None:
-        """Raise NotCheckedError where the reader trusts no key of a role."""
+        """Raise NotCheckedError if the reader trusts no key of a required role."""
         have = {key.role for key in self.ring}
         lacks = [role for role in roles if role not in have]
         if lacks:
@@ -298,7 +306,7 @@ def a(role: str) -> str:
     return f"an {role}" if role == "operator" else f"a {role}"
 
 
-# how far the clock of another reader may be ahead of this machine's
+# maximum lead of another reader's clock
 _AHEAD = timedelta(minutes=5)
 
 

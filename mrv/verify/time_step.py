@@ -8,9 +8,7 @@ end.
 
 The other steps check that a pack is complete (exactly the files of its manifest, and the manifest
 in the log), and verify again values signed by meters and gateways, and rows signed by suppliers,
-laboratories and manufacturers.
-
-The module also has the text of VERIFY.md, the page with which an evidence pack begins.
+laboratories and manufacturers.  `guide` returns VERIFY.md, the first page of an evidence pack.
 """
 
 from __future__ import annotations
@@ -58,7 +56,7 @@ from mrv.verify.signature_steps import AHEAD, log_holder, log_key
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import seen_before
 
-# The wording of now, and the one that packs of 0.1.0 hold.
+# the present guide page, and that in packs of 0.1.0
 _WORDINGS = ("guide.md", "guide_0_1_0.md")
 
 
@@ -169,14 +167,15 @@ def _rows(subject: Subject) -> str:
 
 
 def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
-    """Verify values again with the reader's own keys; record signers without one."""
+    """Verify values again with the reader's own keys; record signers without such a key."""
     extract = plan.signed
     if extract is None:
         return
     for signer in sorted({value.signer for value in extract.values}):
         serial = next((key.serial for key in extract.keys if key.device == signer), None)
         named = f"{signer} (serial {serial})" if serial else signer
-        # a serial number stands on the label; an id is the operator's choice, and may be another's
+        # a serial number is on the meter's label; an id is chosen by the operator, and may be
+        # another's
         mine = own.get(serial or "") or own.get(signer, ())
         if not mine:
             subject.lack(
@@ -349,10 +348,7 @@ def _signers(subject: Subject) -> set[EnrolledKey]:
 
 
 def _key_counted(subject: Subject, key: EnrolledKey) -> None:
-    """
-    Raise an error for log entries after a key's end; record entries
-    whose order is not proved.
-    """
+    """Raise an error for log entries after a key's end; record entries of unproved order."""
     place, until = key.bounds.ends_at, key.valid_until
     if place is None and not key.has_ended(subject.at):
         return

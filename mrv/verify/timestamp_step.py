@@ -1,8 +1,8 @@
 """
 Verification step on time stamps of authorities that the reader trusts.
 
-A token proves that its bytes existed at its time: of a statement, that it was signed by then; of a
-log head, the same of all entries under it, such as seals of days.
+A token proves that its bytes existed at its time: for a statement, that it was signed by then; for
+a log head, that all entries under it were made by then, such as seals of days.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mrv.verify.report import StampedDay, StampedStatement
 from mrv.verify.signature_steps import AHEAD, log_key
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
-# a day is sealed within 36 hours of its end, and stamped with the round that sealed it
+# a day is sealed within 36 hours of its end, and its seal is stamped in the same run
 _DUE = timedelta(hours=36)
 _OPTION = "--authorities FILE"
 
@@ -159,7 +159,7 @@ def _over(
         try:
             _under(subject, stored_tokens, place, index, entry)
         except NotCheckedError:
-            continue  # a log before this one, whose key the reader does not have
+            continue  # an earlier log, whose key the reader does not have
         stamps += heads[place.head]
     return stamps
 

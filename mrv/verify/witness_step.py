@@ -1,9 +1,9 @@
 """
 Verification step on witnesses: cosignatures of trusted ones on the log's head.
 
-A witness signs only consistent heads of a log, so that two readers cannot be given different logs,
-and its time is independent of the operator.  The reader's policy (c2sp.org/tlog-policy) states who
-must have signed.
+A witness signs only consistent heads of a log, so that two readers cannot be given different logs.
+Its time is independent of the operator.  The reader's policy (c2sp.org/tlog-policy) states which
+witnesses must have signed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _cosignatures(note: str, keys: Iterable[Vkey]) -> tuple[list[Cosignature], l
 
 
 def _timely(subject: Subject, result: Iterable[Cosignature]) -> list[Cosignature]:
-    # one without a time says nothing of what was seen last, and may be of any head
+    # a cosignature without a time may be of any head
     last_s = subject.at.timestamp() + _AHEAD_S
     return [cosignature for cosignature in result if 0 < cosignature.time_s <= last_s]
 

@@ -9,7 +9,7 @@ Costs that increase as fleet and history grow: commit, late reading, queries, cl
     # filled once
     python -m tests.bench.growth 10000x1 --home FOLDER --keep --parts sums days
 
-Each point is a number of devices and of months, or of days, in chunks of 30 days, or of a number of
+Each point is a number of devices and of months, or of days, in chunks of a week, or of a number of
 hours.  A few devices are stored as `tonne run` stores them, for a month at least; all others are
 rows of the same width, so that tables, indexes and chunks are as large as those of a real fleet.
 Sealing, closing and verifying are measured for the few devices, among all rows:
@@ -79,7 +79,7 @@ _OTHERS = (("project_device", "device_id"), ("device_rating", "device_id"), ("de
 
 
 class Point(NamedTuple):
-    """A number of devices, of months or days of history, and a chunk length if not 30 days."""
+    """A number of devices, of months or days of history, and a chunk length if not a week."""
 
     devices: int
     months: int

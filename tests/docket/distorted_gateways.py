@@ -196,3 +196,40 @@ def sent_daily(world: World, device: str, hour: float) -> None:
     local = world.month.local_us(some.time_us)
     wait = DAY_US + round(hour * HOUR_US) - local % DAY_US
     world.arrived[device] = some.time_us + wait
+
+
+@said
+def sent_at_turns(world: World, on: str, *, lowest: bool = False) -> None:
+    """A gauge is sent only where it is above both of its neighbours, or below them."""
+    device, channel = at_channel(on)
+    values = world.readings[device].columns[channel]
+    sign = -1 if lowest else 1
+    inner = sign * values[1:-1]
+    turns = (inner >= sign * values[:-2]) & (inner >= sign * values[2:])
+    shown = np.full(len(values), np.nan)
+    shown[1:-1] = np.where(turns, values[1:-1], np.nan)
+    world.readings[device].columns[channel] = shown
+
+
+@said
+def frozen_daily(world: World, devices: list[str], first: int, last: int) -> None:
+    """A gateway repeats the values of an hour of each day until another one."""
+    for name in devices:
+        some = world.readings[name]
+        local = world.month.local_us(some.time_us)
+        day, hour = local // DAY_US, local % DAY_US / HOUR_US
+        held = (hour >= first) & (hour < last)
+        for one in np.unique(day[held]):
+            at = np.flatnonzero(held & (day == one))
+            for values in some.columns.values():
+                values[at] = values[at[0]]
+
+
+@said
+def begins_near(world: World, on: str, of: str, more: int) -> None:
+    """A register stands by some amount above another one."""
+    device, channel = at_channel(on)
+    other, name = at_channel(of)
+    values = world.readings[device].columns[channel]
+    start = int(world.readings[other].columns[name][0]) + more
+    world.readings[device].columns[channel] = values - int(values[0]) + start

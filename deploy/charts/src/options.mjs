@@ -70,7 +70,9 @@ export function months(d, T, W, H, f, hidden) {
     const points = d.expected.flatMap((v, i) => (v === null ? [] : [[g.left + step * i, y(v)], [g.left + step * (i + 1), y(v)]]));
     elements.push(line(points, T.ink, 1.5));
   }
-  if (high[d.so_far]) elements.push(text(T, d.words.so_far, g.left + step * (d.so_far + 0.5), y(high[d.so_far]) - 9, { align: "center", size: 11, halo: true, fill: T.muted }));
+  // of the current month: above its bar, or with its name where names of actions stand beside the bar before it
+  const below = !narrow && last !== d.so_far && !beside(place(named));
+  if (!below && high[d.so_far]) elements.push(text(T, d.words.so_far, Math.min(g.left + step * (d.so_far + 0.5), W - wide(d.words.so_far, 11) / 2), y(high[d.so_far]) - 9, { align: "center", size: 11, halo: true, fill: T.muted }));
   if (!narrow && d.last >= 0) {
     const edge = g.left + step * (last + 0.5) + half, x = Math.min(W - g.right + 14, edge + 34);
     let at = 0;
@@ -96,7 +98,7 @@ export function months(d, T, W, H, f, hidden) {
   } else if (known.length) elements.push(text(T, d.words.expected, g.left + pw - 2, Math.max(y(known.at(-1)) - 9, 8), { align: "right", weight: 600 }));
   return {
     ...base(T), grid: g, tooltip: shadow(T), graphic: { elements },
-    xAxis: categoryAxis(T, d.labels.map((l, i) => (narrow && i % 2 && d.labels.length > 6 ? "" : l))), yAxis: valueAxis(T, f, s),
+    xAxis: categoryAxis(T, d.labels.map((l, i) => (narrow && i % 2 && d.labels.length > 6 ? "" : below && i === d.so_far ? `${l} (${d.words.so_far})` : l))), yAxis: valueAxis(T, f, s),
     series: shown.map((a) => ({ type: "bar", name: a.name, stack: "s", barWidth: 2 * half, data: a.values.map((value, i) => (i === d.so_far ? { value, itemStyle: unfinished(T, a.key) } : value)), itemStyle: { color: T[a.key], borderColor: T.bg, borderWidth: 0.6 }, emphasis: { disabled: true } })),
   };
 }

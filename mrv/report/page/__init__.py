@@ -2,9 +2,8 @@
 The report as pages: PDF/A with charts, embedded fonts and selectable text.
 
 Python supplies the content as blocks of data; `page.typ` defines the layout.  Typst renders it
-without system fonts or clock, so that the result is byte-identical on every machine.
-
-The complete PDF document, with its chapters on gaps, deductions, generation and corrections.
+without system fonts or clock, so that the result is byte-identical on every machine.  This file
+composes the PDF, with its chapters on gaps, deductions, generation and corrections.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ def corrected(facts: Facts, words: Words) -> Iterator[Block]:
         yield table(words, heads, rows)
 
 
-# as many as stand beside each other without touching
+# maximum number of labels without overlap
 _DAY_LABELS, _MONTH_LABELS = 10, 14
 
 
@@ -279,7 +278,7 @@ def _edges(facts: Facts, entry: Gap | Deduction, words: Words) -> list[str]:
     return [f"{words.day(text)} {text[_CLOCK]}" for text in texts]
 
 
-# PDF/A-3a: what is attached is allowed, every letter has its Unicode, and the parts are tagged
+# PDF/A-3a: attachments are allowed, every letter has its Unicode, and the parts are tagged
 STANDARD: Final = "a-3a"
 _PARTS = (
     certificate, summary, corrected, account, generation, calendar, gaps, deductions, checked,

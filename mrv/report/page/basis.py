@@ -165,7 +165,7 @@ def _conditions(facts: Facts, words: Words) -> Iterator[Block]:
     )
 
 
-# daily bars stay legible up to here; of longer periods a bar is a month
+# maximum number of daily bars; longer periods have a bar per month
 MOST_DAYS = 62
 _MONTH = len("2026-01")
 
@@ -230,7 +230,7 @@ def quantities(facts: Facts) -> dict[tuple[str, str], list[int]]:
 
 
 _DAYS, _MONTHS = 31, 12
-# of longer periods a square is a month
+# maximum number of months with a square per day; longer periods have a square per month
 _MOST_MONTHS = 36
 _LEVELS = (
     "{0} \N{EN DASH} 100{1}",

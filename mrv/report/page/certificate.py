@@ -28,7 +28,7 @@ _TONES = {
     "superseded": "bad",
     "revoked": "bad",
 }
-# what of the findings fits on the page; else the next page has all of them
+# maximum rows and letters of findings on the page; otherwise the next page has them all
 _MOST_ROWS, _MOST_LETTERS = 6, 1_200
 
 

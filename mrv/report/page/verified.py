@@ -82,7 +82,7 @@ def status(facts: Facts, words: Words) -> Iterator[Block]:
     yield chapter(words["page.status"])
     url = status_url(facts)
     if url is not None:
-        # straight after the heading, which never parts from what follows it
+        # directly after the heading, which stays on the page of the next block
         lines = segno.make(url, error="m", micro=False).matrix
         dots = ["".join(str(int(dot)) for dot in line) for line in lines]
         yield {"kind": "code_of_dots", "lines": dots, "alt": url}

@@ -5,10 +5,9 @@ Formulas are live: daily sums, deductions, quantity, factor, tonnes and whole cr
 from cell to cell.  Each cell also has its value, for programs that do not calculate; XlsxWriter
 writes both (openpyxl cannot write a formula's value), and the same input gives the same bytes.
 
-The whole workbook of a statement.
-
-Contains the JCM's sheets before monitoring (plan and structure) and after it (report), charts of
-the account and of each metered quantity by day, and the verifier's sample with space for results.
+This file has the JCM's sheets before monitoring (plan and structure) and after it (report), charts
+of the account and of each metered quantity by day, and the verifier's sample with space for
+results.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ def plan(sheet: Grid, facts: Facts, words: Words) -> None:
     heads[_ESTIMATED] = words["form_d_ex_ante"]
     sheet.head(TABLE_1_AT - 1, heads)
     for place in range(len(facts.parameters)):
-        # no document says what one meter alone was expected to show
+        # no document states an expected value of a single meter
         sheet.row(TABLE_1_AT + place, monitored_cells(facts, place, (None, "text"), words))
     layout = Layout(facts, first=1)
     fixed(sheet, layout, words)
@@ -157,7 +156,7 @@ def sample(sheet: Grid, facts: Facts, words: Words) -> None:
         ])  # fmt: skip
 
 
-# no reader looks through more than these; all days are on their own sheet
+# maximum number of charts; all days are on their own sheet
 MOST = 12
 _THOUSAND = 1000
 _A_PAGE = 2
@@ -215,7 +214,7 @@ def _by_day(
     commas = 0
     while size >= _THOUSAND and size % _THOUSAND == 0:
         size, commas = size // _THOUSAND, commas + 1
-    if size != 1:  # a spreadsheet's format divides by thousands alone
+    if size != 1:  # a spreadsheet's format can only divide by thousands
         unit, commas = parameter.unit, 0
     name = f"{quantity(parameter, words)}, {parameter.device} ({role(parameter.role, words)})"
     chart = _columns(book, name, unit, f"#,##0{',' * commas}", least=0)
@@ -283,31 +282,32 @@ def _value(
     stated = Fraction(parameter.counted)
     sheet.number(row, _SAID, stated / size, "plain")
     cells_ = (sheet.cell(row, _VALUE), sheet.cell(row, _SAID))
-    # each deduction is rounded to a millionth of its base unit
+    # deductions are rounded to a millionth of their base unit
     holds = abs(counted - stated) / size < NEAR
     equal(sheet, (row, _CHECK), cells_, words, holds=holds)
 
 
+# up to 195 characters in all: printed on A4 in landscape, texts of ten points have 7 or more
 _WIDTHS: dict[str, tuple[int, ...]] = {
     "result": (44, 90),
-    "plan": (18, 18, 30, 16, 14, 14, 26, 48, 28, 32),
+    "plan": (14, 13, 24, 13, 13, 10, 18, 34, 20, 22),
     "structure": (34, 60, 40),
-    "report": (24, 16, 18, 30, 16, 14, 14, 26, 48, 28, 32, 16, 10),
-    "calculation": (8, 24, 34, 18, 18, 16, 44, 30, *([18] * 20)),
+    "report": (14, 13, 13, 22, 14, 13, 10, 14, 28, 15, 17, 13, 9),
+    "calculation": (8, 20, 30, 18, 18, 14, 38, 26, *([18] * 20)),
     "days": (12, 24, 22, 8, 16, 12, 12, 12, 12, 12),
     "charts": (30, 18, 18, 18, 18),
-    "gaps": (24, 27, 27, 12, 12, 40, 16, 14, 18),
+    "gaps": (18, 23, 23, 12, 12, 36, 15, 13, 16),
     "deductions": (24, 27, 27, 44, 12, 18, 14),
-    "checks": (18, 24, 24, 27, 27, 12, 18, 18, 8, 14, 14, 16, 14, 44),
+    "checks": (13, 16, 16, 17, 17, 10, 14, 14, 8, 11, 11, 13, 11, 24),
     "unusual": (36, 14, 12, 16, 18, 20),
-    "comparisons": (36, 24, 18, 18, 18, 18, 18, 14, 14, 10),
-    "sampling": (26, 24, 18, 14, 10, 44, 18, 8, 44),
+    "comparisons": (32, 20, 17, 17, 17, 17, 17, 13, 13, 10),
+    "sampling": (22, 20, 16, 13, 10, 38, 16, 8, 38),
     "calibrations": (24, 18, 28, 14, 14, 14, 14),
-    "factors": (28, 26, 12, 12, 14, 12, 12, 44, 30, 10, 12, 12, 68),
+    "factors": (18, 16, 11, 10, 11, 11, 11, 26, 18, 10, 10, 10, 32),
     "dated": (24, 36, 26, 14, 12, 60),
     "conditions": (44, 80, 60),
     "audit_file": (34, 34, 24, 44, 34),
-    "verification": (34, 60, 36, 30, 36),
+    "verification": (32, 58, 34, 30, 34),
 }
 
 

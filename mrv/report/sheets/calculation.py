@@ -246,9 +246,9 @@ def _sum_of(sheet: Grid, places: Sequence[int], column: int) -> str:
 MILLION = 10**6
 _YEAR_NAMES = ("vintage", "grams", "reduction_t", "per_statement", "equal", "credited_t",
           "per_statement", "equal")  # fmt: skip
-# of a tonne: a gram
+# decimals of a tonne: to a gram
 _DIGITS = 6
-# of a unit: a sum that a spreadsheet rounds in the sixteenth digit is no other figure
+# tolerance for the rounding of a spreadsheet in the sixteenth digit [unit of the figure]
 NEAR = Fraction(1, 10**9)
 
 

@@ -76,7 +76,7 @@ def _sums(
     for place, (cells, total) in enumerate(
         ((tonnes, sum(effects)), (f"ABS({tonnes})", sum(map(abs, effects)))), row
     ):
-        # a sheet without checks holds a word where effects would stand
+        # a sheet without checks has a word in place of effects
         formula = f"=SUMPRODUCT({picked}*{cells})" if cross_checks else "=0"
         sheet.formula(place, column, formula, Fraction(total), "six")
 
@@ -113,7 +113,7 @@ def _shares(
             sheet.text(row, _COUNTS, DASH)
             continue
         tonnes, whole = sheet.cell(row - 3, _COUNTS), sheet.cell(at, _COUNTS)
-        # the inner rounding takes away the sixteenth digit, which would be rounded up
+        # the inner rounding removes the sixteenth digit, which would otherwise be rounded up
         formula = f"=ROUNDUP(ROUND(ABS({tonnes})*100/ABS({whole}),9),6)"
         sheet.formula(row, _COUNTS, formula, Fraction(share), "plain")
         _comparison(sheet, row, Fraction(share), "plain", words)
@@ -258,16 +258,16 @@ def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
     begin, end = facts.span_us
     span = begin, end, facts.timezone
     part = part_of_year(expected.get("by_month"), *span)
-    # hours that a year would have if all were as rich as this period is by the design
+    # equivalent hours of a year, if its whole output came at this period's mean rate by the design
     hours = Fraction(end - begin, _HOUR_US) / part if part else None
     for comparison in facts.subject.comparisons:
         key = _EXPECTED[comparison.what]
-        if expected.get("dated"):  # of several estimates, each of its own time: their sum
+        if expected.get("dated"):  # several estimates, each for its own time: their sum
             there = Fraction(end - begin, _HOUR_US)
             yield _Other(basis, comparison, expected_of(expected, key, span), there, None)
             continue
         value = Fraction(str(expected[key]))
-        if hours is None:  # of a month in which the design expects nothing
+        if hours is None:  # the design expects nothing in this time
             yield _Other(basis, comparison, Fraction(0), Fraction(_YEAR_H), None)
             continue
         yield _Other(basis, comparison, value, hours, cells.expected[key])

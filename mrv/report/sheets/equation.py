@@ -272,7 +272,7 @@ _OPERATORS: Mapping[type[ast.operator], tuple[str, int]] = {
 _FUNCTIONS = {"min": "MIN", "max": "MAX", "sum": "SUM", "exp": "EXP", "power": "POWER"}
 _DIGITS = 15
 _READABLE = 10**6
-# arguments of one function
+# maximum number of arguments of a function
 _MOST = 250
 
 

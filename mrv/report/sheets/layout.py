@@ -48,7 +48,7 @@ from mrv.report.words import (
 )
 from mrv.texts import dates
 
-# the first row of a list, below title, note, empty row and head
+# first row of a list, below title, note, empty row and head
 FIRST = 4
 MOST_ROWS = 1_048_576
 _LINE, _WIDE = 14, 110  # points, characters
@@ -68,7 +68,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "whole": {"num_format": "#,##0", **_EDGE},
     "three": {"num_format": "#,##0.000", **_EDGE},
     "six": {"num_format": "#,##0.000000", **_EDGE},
-    # not 0.######, which a spreadsheet shows with a bare point behind a whole number
+    # not 0.######, which shows a whole number with a point
     "plain": {"num_format": "General", **_EDGE},
     "share": {"num_format": "0.00%", **_EDGE},
     "hours": {"num_format": "0.00", **_EDGE},

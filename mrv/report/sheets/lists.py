@@ -48,9 +48,9 @@ from mrv.report.words import (
 )
 
 _HOUR_US = 3_600_000_000
-VALUE = 4  # of a day, the column that calculations add up
-QUANTITY = 5  # of a deduction
-SUBSTITUTED = 6  # of a gap
+VALUE = 4  # value of a day, which calculations add up
+QUANTITY = 5  # quantity of a deduction
+SUBSTITUTED = 6  # substituted quantity of a gap
 FACTOR = 2  # value of a factor
 
 
@@ -159,7 +159,7 @@ def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
                 (rule(gap, words), "text"),
                 (gap.substituted, "six"),
                 (gap.cost_t, "six"),
-                # there is no such figure on the project side
+                # not applicable on the project side
                 (DASH, "text") if gap.forgone_at_most_t is None else (gap.forgone_at_most_t, "six"),
             ]
             for gap in facts.subject.gaps
@@ -205,7 +205,8 @@ def _apportioned(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> N
             size = entries[place].adjusts(parameter.side)
             for common in facts.plan.common:
                 ratio = Fraction(int(common.main_metered), int(common.users_metered) or 1)
-                # emissions of users rise with the meter's own quantity, whatever else is added
+                # emissions of users are in proportion to the meter's own quantity, without
+                # additions
                 of, cells = (metered, rows[:0]) if emits else (total, rows[:at])
                 mine = parameter.device in common.users and (ratio > 1) == emits
                 if not mine or abs(of * (ratio - 1) - size) > Fraction(2, 10**6):

@@ -122,7 +122,7 @@ def _systems(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) ->
             (_number(system["tCO2"]), "six"),
             (system["issued_credits_t"], "whole"),
         ]
-        if system["kind"] != "carbon":  # has none, which is not the same as a missing figure
+        if system["kind"] != "carbon":  # no figure applies, which differs from a missing one
             tonnes = [(DASH, "text")] * len(tonnes)
         reason = system["reason"] and words.get(f"no_tonnes.{system['system']}", system["reason"])
         sheet.row(row, [
@@ -242,7 +242,7 @@ def _parks(sheet: Grid, parks: Sequence[Mapping[str, Any]], words: Words) -> Non
                         (member, "text"),
                         (words[f"flow.{of}"], "text"),
                         *((_number(sums[side]), "three") for side in ("made", got, given)),
-                        # only the park as a whole exchanges within itself
+                        # internal exchange exists only for the park as a whole
                         (_number(sums["exchanged"]), "three") if got == "drawn" else (DASH, "text"),
                         (sums["unit"], "text"),
                     ],

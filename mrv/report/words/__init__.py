@@ -39,7 +39,7 @@ __all__ = [
 
 LANGUAGES = languages()
 
-# signs that code puts between two texts, of which one is written in full width
+# separators that code puts between two texts, if one is in full-width characters
 _WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff60"
 _BETWEEN = re.compile(
     rf"(?<=[{_WIDE}])([:;,.]) |(?<=[{_WIDE}])([.])(?=\s*(?:<|$))"
@@ -58,7 +58,7 @@ _FULL_WIDTH = {
 }
 
 
-# by the unit of a value: what it is shown in, and how many of the value's own that is
+# by unit of a value: display units, with their size in that unit
 _SHOWN = {
     "t": (("kg", Decimal("0.001")), ("t", Decimal(1)), ("kt", Decimal(1000))),
     "Wh": (("Wh", Decimal(1)), *((f"{k}Wh", Decimal(1000) ** i) for i, k in enumerate("kMG", 1))),
@@ -231,7 +231,7 @@ def _load(language: str) -> Mapping[str, str]:
 
 
 DASH = "\N{EN DASH}"
-# base unit: what people are shown it in, how many base units that is
+# by base unit: display unit, and its size in base units
 SHOWN = {
     "Wh": ("MWh", 10**6), "m": ("km", 1000), "mL": ("m3", 10**6), "g": ("t", 10**6),
     "s": ("h", 3600), "K s": ("K d", 86_400), "1": ("1", 1),

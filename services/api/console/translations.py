@@ -8,6 +8,7 @@ from datetime import date, datetime
 from functools import cache
 
 from mrv import calendar
+from mrv.report.blocks import legible
 from mrv.report.words import LANGUAGES, Numbers, names, percent_sign
 from mrv.texts import dates, filled, form
 from services.api.answers import ProblemError, language
@@ -19,7 +20,7 @@ _UNITS = (
     ("m3", "m\N{SUPERSCRIPT THREE}"),
     ("ug", "\N{MICRO SIGN}g"),
 )
-_NAMED = 3
+_NAMED, _STANDARD = 3, 40
 _PARTED = re.compile(r"(?<=\}) (?=%)|(?<=:) (?=\{count\})")
 # days as documents write them, alone or as a span that may be open
 _DAYS = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?:( \.\.)(?: (\d{4}-\d\d-\d\d))?)?(?![\w-])")
@@ -47,6 +48,13 @@ class Words(Numbers):
         """Return several names, and the number of the others."""
         named, more = ", ".join(names[:maximum]), len(names) - maximum
         return named if more <= 0 else self("fault.and_more", named=named, count=self.number(more))
+
+    def exceeded(self, detail: Mapping[str, object]) -> str:
+        """Return the exceeded limits of an alarm, and their standard as it is cited."""
+        exceeded = str(detail["exceeded"]).split(", ")
+        limits = [legible(self.or_as_is(f"detail.exceeded.{of}", of), _STANDARD) for of in exceeded]
+        body, *numbers = legible(str(detail["standard"]), _STANDARD).upper().split("-")
+        return f"{', '.join(limits)} ({body} {':'.join(numbers)})"
 
     def weekdays(self, begins: int) -> list[str]:
         """Return the short weekday names, from the first day of the week; 0 is Monday."""

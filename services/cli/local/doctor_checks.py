@@ -80,14 +80,6 @@ def storage(conn: Connection) -> Iterator[Finding]:
             " a number from 1000 on by SELECT delete_job(NUMBER)"
         )
         yield Finding("jobs", "wrong", f"TimescaleDB's jobs fail: {', '.join(failing)}", fix)
-    if long := [length for length in columnstore.lengths(conn) if length.advised < length.days]:
-        size = sum(table.days * table.bytes_a_day for table in long) / 2**30
-        text = f"indexes of open chunks have {size:.1f} GiB, more than a quarter of memory"
-        fix = (
-            "`tonne migrate` makes new chunks shorter; check that effective_cache_size "
-            "is the memory available"
-        )
-        yield Finding("chunks", "wrong", text, fix)
     yield _archive(conn)
 
 

@@ -91,6 +91,11 @@ GRANT UPDATE (bounds) ON enrolled_key TO tonne_mrv;
 
 -- COLUMNSTORE
 
+-- New chunks of intervals and emissions hold a week, as those of readings do: a month is compressed
+-- a tenth denser, but stays as rows for longer, and locked for longer while it is compressed.
+SELECT set_chunk_time_interval(name, INTERVAL '7 days')
+FROM unnest(ARRAY['interval_quantity', 'interval_emission']::regclass[]) AS name;
+
 -- Chunks are compressed by tonne's own processes; what is written again and again is kept tidy.
 -- Compress a chunk that is old enough, or what came into it since.  Only the owner of a table may,
 -- and that role cannot log in; so this function stands between.  A chunk that others write to is

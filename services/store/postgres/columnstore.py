@@ -15,10 +15,9 @@ register is a `bigint` in whole base units, a gauge a `double precision` in the 
 `flags` names the channels of a row that are not good. Tables have no foreign key to `device` and no
 insert trigger, which would slow down COPY.
 
-The chunk length depends on the fleet: writing is fast as long as the indexes of all open chunks fit
-into a quarter of memory (TimescaleDB documentation, "Hypertables", chunk size). The index size per
-day is measured on the newest chunks; memory is the server's `effective_cache_size`. A new length
-applies to new chunks only.
+A chunk holds a week. A month of rows is compressed a tenth denser, but its late readings wait
+longer while it is compressed; a day has too few rows of a device to be compressed together. A new
+reading changes one page of each table, in a week's chunk as in a month's (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
 
 import psycopg
 from psycopg import Connection, sql
@@ -285,67 +283,6 @@ def _lay_out(conn: Connection, name: str) -> None:
             " timescaledb.compress_orderby = {})"
         ).format(sql.Identifier(name), sql.Literal(segment), sql.Literal(order))
     )
-
-
-_SHARE = 4
-_NEWEST = 4
-_LEAST_DAYS = 1
-
-
-class Length(NamedTuple):
-    """Chunk lengths of a table: of new chunks and recommended [days], and index bytes per day."""
-
-    table: str
-    days: float
-    advised: float
-    bytes_a_day: float
-
-
-def lengths(conn: Connection) -> list[Length]:
-    """Return the chunk length of each table of readings, intervals and emissions. [d]"""
-    rows = conn.execute(
-        "SELECT d.hypertable_name, extract(epoch FROM d.time_interval)::float8 / 86400,"
-        " coalesce(max(c.bytes / c.days), 0)::float8"
-        " FROM timescaledb_information.dimensions d LEFT JOIN LATERAL"
-        " (SELECT pg_indexes_size(format('%%I.%%I', h.chunk_schema, h.chunk_name)::regclass)"
-        "  AS bytes, greatest(extract(epoch FROM least(h.range_end, now()) - h.range_start)"
-        "  / 86400, 1) AS days"
-        "  FROM timescaledb_information.chunks h WHERE h.hypertable_name = d.hypertable_name"
-        "  AND h.hypertable_schema = d.hypertable_schema AND h.range_start < now()"
-        "  ORDER BY h.range_start DESC LIMIT %s) c ON true"
-        " WHERE d.hypertable_schema = 'public'"
-        " AND (starts_with(d.hypertable_name::text, 'reading_')"
-        " OR d.hypertable_name IN ('interval_quantity', 'interval_emission'))"
-        " GROUP BY 1, 2 ORDER BY 1",
-        [_NEWEST],
-    ).fetchall()
-    total = sum(days * size for _, days, size in rows)
-    scale = min(1.0, memory(conn) / _SHARE / total) if total else 1.0
-    return [
-        Length(name, days, max(float(int(days * scale)), min(days, _LEAST_DAYS)), size)
-        for name, days, size in rows
-    ]
-
-
-def memory(conn: Connection) -> int:
-    """Return the server's memory for caching. [bytes]"""
-    row = conn.execute(
-        "SELECT setting::bigint * 8192 FROM pg_settings WHERE name = 'effective_cache_size'"
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def shorten(conn: Connection) -> list[Length]:
-    """Set the recommended length of new chunks, as the tables' owner; return the changes."""
-    changed = [length for length in lengths(conn) if length.advised < length.days]
-    for item in changed:
-        with conn.transaction():
-            conn.execute("SET LOCAL ROLE tonne_owner")
-            conn.execute(
-                "SELECT set_chunk_time_interval(%s::regclass, make_interval(days => %s))",
-                [item.table, int(item.advised)],
-            )
-    return changed
 
 
 READERS = "tonne_ingest, tonne_mrv, tonne_api, tonne_grafana"

@@ -30,7 +30,6 @@ from psycopg import Connection
 from ingest import classes
 from ingest.errors import InputError, ServerError
 from services.store.postgres import columnstore
-from services.store.postgres.columnstore import Length
 from services.store.postgres.pool import connect, without_login
 
 OWNER = "tonne_owner"
@@ -256,7 +255,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
         with _whole(conn, "creating the tables of readings"):
             tables = columnstore.make(conn, classes.load())
         _apply_all(conn, [m for m in pending if m.version > BASE])
-        notes = [columnstore.switch_on(conn), *map(_shorter, columnstore.shorten(conn))]
+        notes = [columnstore.switch_on(conn)]
     if given:
         notes.append(given)
     if tables and done:
@@ -277,14 +276,6 @@ def version_of(conn: Connection) -> int:
     """Return the schema version of a database."""
     row = conn.execute("SELECT max(version) FROM schema_migration").fetchone()
     return 0 if row is None else int(row[0] or 0)
-
-
-def _shorter(length: Length) -> str:
-    return (
-        f"{length.table}: new chunks hold {length.advised:.0f} days, not {length.days:.0f}: indexes"
-        " of open"
-        " chunks are to take a quarter of effective_cache_size at most"
-    )
 
 
 def _label(migration: Migration) -> str:

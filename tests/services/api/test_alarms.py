@@ -123,21 +123,21 @@ def test_the_live_page_begins_with_alarms(served, raised):
 def test_the_first_screen_and_the_page_of_alarms_are_one_list(served, raised):
     """An officer would read another order of faults where they are mended."""
     cookies = _signed_in(served, "operator")
-    first, whole = (
-        [
-            re.sub(r"<[^>]*>", "", one).split()
-            for one in re.findall(
-                r"</h3>(.*?)</p>",
-                plain.get(f"{served.url}/console/en/{page}", cookies=cookies).text,
-            )
-        ]
+    pages = [
+        plain.get(f"{served.url}/console/en/{page}", cookies=cookies).text
         for page in ("", "alarms")
+    ]
+    first, whole = (
+        [one.rstrip(". ") for one in re.findall(r'class="why">(.*?)(?:<span|</p>)', page)]
+        for page in pages
     )
     assert len(first) == len(whole) == 4
     assert [one for one in whole if one in first] == first
     # where it is, and who answers for it, not only what it is called
-    assert all("Hai Phong" in " ".join(one) for one in whole)
-    assert any("responsible:" in one for one in whole)
+    places = re.findall(r'<p class="where">(.*?)</p>', pages[1])
+    assert len(places) == 4
+    assert all("Hai Phong" in place for place in places)
+    assert any("responsible:" in place for place in places)
     # a scope reads what holds back its own projects
     assert (
         f"/alarms/{raised['project_silent', 'pv']}"

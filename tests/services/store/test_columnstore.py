@@ -1,10 +1,7 @@
-"""
-Old chunks: compressed where the server can, and reported where it cannot.
-
-Chunks whose indexes fit into memory.
-"""
+"""Old chunks: compressed where the server can, and reported where it cannot."""
 
 import threading
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -19,40 +16,16 @@ from services.store.postgres import columnstore
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 
-FILL = (
-    "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us, estimated_us,"
-    " unknown_us, metering) SELECT 'd' || d, 'energy_export', now() - n * interval '1 hour', n, 0,"
-    " 0, 0, 2 FROM generate_series(1, 600) n, generate_series(1, 40) d"
-)
 
-
-def days(url):
-    """Return the number of days in new chunks of intervals."""
-    with connect(url, autocommit=True) as conn:
-        (found,) = [o for o in columnstore.lengths(conn) if o.table == "interval_quantity"]
-    return found.days
-
-
-def test_chunks_of_a_small_fleet_stay_as_they_are(database_url):
-    """A few devices would have thousands of chunks, and each query would open them."""
-    with connect(database_url, autocommit=True) as conn:
-        conn.execute(FILL)
-        assert not any(one.what == "chunks" for one in storage(conn))
-    migrate(database_url)
-    assert days(database_url) == 30
-
-
-def test_chunks_of_a_large_fleet_are_shorter(database_url, monkeypatch):
-    """Indexes that do not fit into memory make each commit wait for the disk."""
-    with connect(database_url, autocommit=True) as conn:
-        conn.execute(FILL)
-        held = sum(o.days * o.bytes_a_day for o in columnstore.lengths(conn))
-        monkeypatch.setattr(columnstore, "memory", lambda _: int(held))
-        assert any(one.what == "chunks" and one.state == "wrong" for one in storage(conn))
-        notes = migrate(database_url).notes
-        assert any("new chunks hold 7 days, not 30" in note for note in notes), notes
-        assert not any(one.what == "chunks" for one in storage(conn))
-    assert days(database_url) == 7
+def test_a_chunk_holds_a_week(shared_database_url):
+    """Days are twice as large when compressed; months stay uncompressed for longer."""
+    with connect(shared_database_url) as conn:
+        lengths = conn.execute(
+            "SELECT DISTINCT time_interval FROM timescaledb_information.dimensions"
+            " WHERE starts_with(hypertable_name, 'reading_')"
+            " OR hypertable_name IN ('interval_quantity', 'interval_emission')"
+        ).fetchall()
+    assert lengths == [(timedelta(days=7),)]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import partial
 from itertools import groupby
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -23,6 +24,7 @@ from mrv.statement.plan_reader import read_plan
 from services.api.answers import DONE, ProblemError, file_job_of
 from services.api.console.charts import KINDS, QUARTER_US, Amount, day_chart, hours_title
 from services.api.console.render import Language, View, render, signed_in
+from services.api.console.routes.statements import exact
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC
 from services.api.reports import later, pack_place, report_place, send_pack, send_report
@@ -93,7 +95,16 @@ def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) 
     result = {name: _sums(rows_, _quantities(claims, name)) for name, rows_ in rows.items()}
     known = [row["reduction_ug"] for row in result.values() if row["reduction_ug"] is not None]
     total = sum(known) if known else None
-    return render(ask, language, "day.html", stored=stored, day=day, found=result, total=total)
+    return render(
+        ask,
+        language,
+        "day.html",
+        stored=stored,
+        day=day,
+        found=result,
+        total=total,
+        exact=partial(exact, words=ReportWords(language)),
+    )
 
 
 @router.get("/console/{language}/statements/{statement}/days/{day}/{device}")

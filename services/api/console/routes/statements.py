@@ -15,7 +15,6 @@ from starlette.responses import RedirectResponse, Response
 from mrv import calendar, factors
 from mrv.calendar import instant_us
 from mrv.documents import Issuer, read_bytes
-from mrv.documents.monitoring import MonitoredParameter
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, SamplingList, Verification
 from mrv.methodologies import diesel_litres
@@ -180,7 +179,7 @@ def statement_page(ask: View, language: Language, statement: StatementId) -> Res
         code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(claims), opinion),
         held=_comparison_blocks(claims, opinion, sample, ReportWords(language)),
-        counted=partial(_counted, words=ReportWords(language)),
+        counted=partial(exact, words=ReportWords(language)),
         certain=partial(certainty, words=ReportWords(language)),
         certain_head=ReportWords(language)["certainty"],
         sees=ask.who.sees(stored.project),
@@ -281,10 +280,10 @@ def _account(claims: Claims, t: Words) -> list[Drawn]:
     )
 
 
-def _counted(parameter: MonitoredParameter, words: ReportWords) -> tuple[str, str]:
-    """Return the counted amount of a parameter and its unit, as in the report."""
-    unit, size = SHOWN[parameter.unit]
-    return words.number(words.plain(Fraction(parameter.counted) / size)), unit
+def exact(value: str | int, base: str, words: ReportWords) -> tuple[str, str]:
+    """Return an amount in base units with every digit, and its unit, as in the report."""
+    unit, size = SHOWN[base]
+    return words.number(words.plain(Fraction(value) / size)), unit
 
 
 def _emitted(claims: Claims, t: Words) -> list[str]:

@@ -259,6 +259,8 @@ def fault(group: Group, root: str, t: Words, where: Where) -> Fault:
     what = t.or_as_is(f"alarm.kind.{group.kind}", group.kind)
     named = t.and_more([str(alarm["subject"]) for alarm in group.alarms])
     cause = t.or_as_is(f"cause.{(group.cause or '').replace(' ', '_')}", "")
+    if first["detail"].get("exceeded"):
+        cause = t.exceeded(first["detail"])
     since = t("fault.since", since=t.moment(group.since, first["timezone"]))
     todo = first["cause_now"]
     page = f"/{first['id']}" if len(group.alarms) == 1 else f"#cause-{first['id']}"

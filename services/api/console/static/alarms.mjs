@@ -5,7 +5,7 @@ const { decimal, group } = document.body.dataset;
 if (table !== null) {
   const rows = [...table.tBodies[0].rows];
   const heads = [...table.tHead.rows[0].cells];
-  const SEVERITY = 3;
+  const SEVERITY = 2;
 
   const filter = () => {
     const text = choose.elements.text.value.trim().toLowerCase();

@@ -48,9 +48,9 @@ from services.store.timeseries import readings
 from services.store.timeseries.readings import said_of
 from services.vault import Day, Part
 
-# two devices at ten seconds; a device-day is never cut
+# readings of two devices every ten seconds for a day; a device-day is never divided
 _ROWS = 17_280
-# a run that was held up does not make up for more than this
+# a delayed run makes up for at most this time [s]
 _BEHIND_S = 1.0
 
 
@@ -179,7 +179,7 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
     writer = vault_table.Writer(class_id)
     ends: dict[str, tuple[int, int]] = {}
     for batch in batches(leaves):
-        # each device-day is compared with its seal, so each batch may see a state of its own
+        # each device-day is compared with its seal, so batches may use different snapshots
         with snapshot(now.conn), now.conn.cursor() as cursor:
             names = [leaf.device for leaf in batch if leaf.device in now.fleet.by_id]
             frame = read_day(cursor, now.fleet, class_id, names, day)
@@ -247,7 +247,7 @@ def _keep(now: Run, made: Part, data: bytes, manifest: bytes) -> None:
     place = now.archive.place
     place.keep(made.path, data)
     place.keep(parts.manifest_path(made.path), manifest)
-    # the bytes that came back are those that were written; now what they say
+    # the bytes read back are those written; now their contents are compared
     vault_table.read_bytes(made, data, f"archive {place.url}: {made.path}")
 
 

@@ -93,7 +93,7 @@ def find_or_make(conn: Connection, url: str | None) -> Archive:
             f"archive {url} belongs to another database ({result.get('database')}); "
             "name an empty location"
         )
-    # a marker of ours without a row: a first run that was interrupted between the two
+    # a marker without a row in the database: a first run was interrupted in between
     name = str(uuid.uuid4()) if result is None else str(result["archive"])
     if result is None:
         _mark(conn, name, place)
@@ -212,7 +212,8 @@ def check(
     except DamagedError as error:
         report.breaks.append(str(error))
         return report
-    with snapshot(conn):  # a run that is at work is seen whole or not at all
+    # one snapshot, so that a running archive run is seen completely or not at all
+    with snapshot(conn):
         result, done, latest = archived.every(conn), archived.done(conn), seals.latest(conn)
     sealed = _Sealed(conn)
     for part in wanted.of(result):

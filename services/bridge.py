@@ -73,7 +73,7 @@ class Partitions:
 
     def _find(self, topic: str) -> int:
         partition = partition_of(_key(topic, self.fleet), self._count)
-        if len(topic) <= _LONG:  # longer topics are not kept
+        if len(topic) <= _LONG:  # longer topics are not cached
             self._known[topic] = partition
         return partition
 
@@ -205,7 +205,7 @@ class BridgeChain:
             with self._retry:
                 self._producer.send(records)
                 break
-            # Kafka may have it all: the worker then looks before it keeps a refusal twice
+            # Kafka may have stored it: the worker then checks before it stores a rejection twice
             inbox.repeated = [True] * len(inbox)
         count_messages(self._metrics, admitted.codecs, admitted.rejected, "forwarded")
         count_lag(self._metrics, admitted.frames, inbox.received_us)
@@ -261,7 +261,8 @@ class BridgeChain:
         self._database.close()
 
 
-# a batch's fixed price, here and behind, is that of a hundred messages; see docs/benchmarks.md
+# minimum time between batches [s]: the fixed cost of a batch equals that of a hundred messages; see
+# docs/benchmarks.md
 EVERY_S = 0.03
 
 

@@ -137,7 +137,7 @@ def admit_turn(
     return admitted
 
 
-# what somebody set for the login's questions would stop its storing
+# limits set for the login's own queries would stop storing
 LIMITS = ("statement_timeout=0", "lock_timeout=0")
 
 
@@ -226,11 +226,15 @@ class EmbeddedChain:
                 done = self._store(connection, inbox, read)
                 self._quota.stored(time.monotonic() - began_s)
                 return done
-            # the answer may be lost and not the commit: look before keeping a refusal twice
+            # the commit may have succeeded without an answer: check before storing a rejection
+            # twice
             inbox.repeated = [True] * len(inbox)
 
     def _store(self, connection: Connection, inbox: Inbox, read: Read) -> Done:
-        """Take a batch through the steps."""
+        """
+        Decode a batch by the newest registry version and store it; return it with its
+        receipts.
+        """
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
         if self._watch.due() or self._newer.ready:

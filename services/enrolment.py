@@ -47,7 +47,7 @@ from services.store.registry.entries_from_rows import load_registry
 from services.store.registry.signing_keys import Credential, Kind
 
 DAYS = 1_825
-# one that ends within this time is issued anew without being asked for
+# a certificate that ends within this time is renewed without request
 ENDING = timedelta(days=30)
 Outcome = Literal["issued", "renewed", "unchanged", "revoked", "none"]
 
@@ -129,7 +129,7 @@ def issue(
         for name in names:
             rows.append(_issue_one(conn, folder, authority, name, in_use.get(name), wish, author))
             watch()
-        # in the database last: what it does not know was never handed to anyone
+        # in the database last: a credential that it does not know was never given to anyone
         signing_keys.record(conn, (row for _, row in rows if row is not None), author)
     return [result for result, _ in rows]
 
@@ -198,7 +198,7 @@ def revoke(
 
 _PATIENCE_S = 60.0
 _PORT = 8_883
-# the plugin writes its file anew after each command
+# commands sent at once: the plugin rewrites its file after each command
 AT_ONCE = 50
 
 
@@ -355,7 +355,7 @@ def _bare(acls: Iterable[dict[str, Any]]) -> set[tuple[str, str, bool]]:
     return {(acl["acltype"], acl["topic"], acl["allow"]) for acl in acls}
 
 
-_NOT_CARRIED = frozenset({"names"})  # for us: whom the server's certificate is for
+_NOT_CARRIED = frozenset({"names"})  # keys for this program only: the server's names
 
 
 class Applied(NamedTuple):

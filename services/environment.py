@@ -212,7 +212,8 @@ URL_SCHEMES = {
     "mqtt_url": ("mqtt", "mqtts"),
     "kafka_url": SCHEMES,
 }
-# clear skies are made for the last five weeks, and would be made again
+# minimum days of retention; clear skies are calculated for the last five weeks, and would be
+# calculated again
 LEAST_DAYS = {"dead_letter_days": 30, "webhook_event_days": 30, "clear_sky_days": 60}
 
 
@@ -230,7 +231,7 @@ def check_server(url: str | None, info: Any) -> str | None:
     schemes = URL_SCHEMES[info.field_name]
     scheme = parts_of(url).scheme
     if scheme not in schemes:
-        # never the value: it may hold a password
+        # never print the value: it may contain a password
         raise ValueError(f"begins with {scheme!r}; it must be a {schemes[0]}:// URL")
     if scheme in SCHEMES:
         KafkaAccess.of(url)
@@ -290,7 +291,7 @@ def check_kept_days(days: int, info: Any) -> int:
 
 def check_quota(most: int, info: Any) -> int:
     """Return a quota; refuse one that a normal meter would exceed."""
-    # a message may have 256 KiB, and a meter may send each second
+    # a message may have 256 KiB, and a meter may send one per second
     least = 60 if info.field_name == "principal_messages_a_minute" else 1_000_000
     if 0 < most < least:
         raise ValueError(f"is {most}; set at least {least}, or 0 for no limit")
@@ -308,7 +309,7 @@ def check_mail_server(url: str | None) -> str | None:
     """Return a mail server's URL; refuse other values."""
     parts = parts_of(url or "smtp://localhost")
     if parts.scheme not in ("smtp", "smtps") or not any(parts.hosts):
-        # never the value: it may hold a password
+        # never print the value: it may contain a password
         raise ValueError("must be smtp://HOST:PORT or smtps://HOST:PORT")
     return url or None
 
@@ -319,7 +320,7 @@ def check_authorities(text: str | None) -> str | None:
     for url in urls:
         parts = parts_of(url)
         if parts.scheme not in ("http", "https") or not any(parts.hosts):
-            # never the value: it may hold a password
+            # never print the value: it may contain a password
             raise ValueError("must be http:// or https:// URLs, separated by commas")
     if len(set(urls)) < len(urls):
         raise ValueError("names an authority twice; name each one once")

@@ -101,7 +101,7 @@ class Desk:
         if (method, path) == ("GET", f"{ROOT}/cacerts"):
             return _certificates(self.folder.authority().certificate)
         if (method, path) == ("GET", f"{ROOT}/csrattrs"):
-            return Answer(204, b"")  # nothing is asked for beside the common name
+            return Answer(204, b"")  # no attributes besides the common name are required
         if method != "POST" or path not in (f"{ROOT}/simpleenroll", f"{ROOT}/simplereenroll"):
             return Answer(404, b"there is cacerts, simpleenroll and simplereenroll here\n")
         wanted = read_request(_decoded(body, "the body"))
@@ -167,7 +167,7 @@ class Server(ThreadingHTTPServer):
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._context.load_cert_chain(server / "server.crt", server / "server.key")
         self._context.load_verify_locations(server / "ca.crt")
-        self._context.verify_mode = ssl.CERT_OPTIONAL  # a first certificate is fetched without
+        self._context.verify_mode = ssl.CERT_OPTIONAL  # a first certificate is fetched without one
         self._inside: dict[str, int] = {}
         self._lock = threading.Lock()
         try:
@@ -218,7 +218,7 @@ class Server(ThreadingHTTPServer):
 
 
 def _hang_up(request: socket.socket) -> None:
-    with suppress(OSError):  # it has ended
+    with suppress(OSError):  # the client has disconnected
         request.shutdown(socket.SHUT_RDWR)
 
 

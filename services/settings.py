@@ -32,11 +32,12 @@ LOCAL_STATE = "local.json"
 TLS_FILES = ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file")
 KAFKA_FILES = ("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
 SECRETS = ("database_url", "mqtt_url", "kafka_url")
-# Secrets that are no URL; each may be named by `<NAME>_FILE` as well.
+# secrets that are no URL; each may be given by `<NAME>_FILE` too
 WORDS = ("key_passphrase", "pkcs11_pin", "api_token", "smtp_url")
-# what evidence packs that were made may take on the API's disk
+# maximum size of prepared evidence packs on the API's disk [bytes]
 FILES_BYTES = 3_000_000_000
-# what mosquitto keeps for a client that is away; docs/benchmarks.md has what PUBACK takes then
+# maximum queue of mosquitto for a disconnected client; docs/benchmarks.md has the duration of
+# PUBACK with a full queue
 QUEUE_MESSAGES, QUEUE_BYTES = 1_000_000, 268_435_456
 
 
@@ -273,7 +274,7 @@ class Settings(BaseSettings):
         home = Path(values.get("home") or cls.model_fields["home"].default)
         local = local_urls(home)
         if "mqtt_url" in given:
-            # another broker: the local one's identity is nothing to it
+            # another broker, to which the local identity does not apply
             local = {field: value for field, value in local.items() if field not in TLS_FILES}
         return local | {
             field: value for field, value in values.items() if value != "" or field not in SECRETS

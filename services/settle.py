@@ -30,7 +30,7 @@ class Plan:
     bounds: Bounds
     bindings: Bindings
     checks: Checks
-    # by the factors that older rules took: what they made is still known for theirs
+    # bindings by the factors of older rules, to recognise emissions calculated with them
     older: Callable[[], Bindings]
 
     @staticmethod

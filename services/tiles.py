@@ -16,7 +16,7 @@ from mrv.log import NoteKey, Tiles, bundle_paths, files, read_bundle, signature_
 from mrv.log.entries import Checkpoint, verify_checkpoint
 from mrv.signatures.merkle_tree import CompactRange, leaf_hash, root_hash, verify_consistency
 
-# a bundle of the longest entries; hashes are far shorter
+# maximum size of a bundle of the longest entries; hashes are far shorter [bytes]
 _LONGEST = 256 * (2 + 0xFFFF)
 _TIMEOUT_S = 30.0
 _OK, _MISSING = 200, (404, 410)
@@ -340,7 +340,7 @@ def _contradicts(head: Checkpoint, earlier: Checkpoint, tiles: Tiles) -> str | N
     if earlier.size == head.size:
         root = head.root
     else:
-        # what the tiles say of the earlier size counts only if they lead to the signed root
+        # the root of the earlier size is valid only if the same tiles also give the signed root
         root = tiles.root(earlier.size)
         proof = tiles.consistency_proof(earlier.size)
         verify_consistency(earlier.size, head.size, proof, root, head.root)

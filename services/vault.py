@@ -230,7 +230,7 @@ def _write_whole(path: Path, data: bytes) -> None:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
-            # what is read back comes from the disk and not from memory
+            # so that reading back uses the disk and not the cache in memory
             os.posix_fadvise(out.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     except OSError:
         unfinished.unlink(missing_ok=True)

@@ -22,10 +22,10 @@ from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.device_days import reading_leaves
 from services.vault import DamagedError, Part, Place
 
-# small groups cost footers, large ones needless decoding
+# readings per row group: smaller groups cost footers, larger ones needless decoding
 _GROUP_ROWS = 8_192
 _LEVEL = 9
-# so small a file is read whole, and its own digest is checked too
+# a file below this size is read as a whole, and its digest is checked too [bytes]
 _SMALL = 1 << 20
 
 Flags = dict[tuple[str, int], str]

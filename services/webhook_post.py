@@ -30,10 +30,10 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 _LONGEST = 2000
-# all that is given out of IPv6; site-local and IPv4-compatible addresses are outside of it
+# all assigned addresses of IPv6; site-local and IPv4-compatible addresses are outside of it
 _GIVEN_OUT = ip_network("2000::/3")
-# addresses that carry another one, which a gateway may unwrap (6to4, Teredo), and what
-# IANA's registries of special purposes have that not every Python's `is_global` knows
+# addresses that contain another one, which a gateway may unpack (6to4, Teredo), and special-purpose
+# ones of IANA's registries that `is_global` of some Python versions does not know
 _SPECIAL = tuple(
     map(ip_network, ("2002::/16", "2001::/32", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24"))
 )
@@ -150,7 +150,7 @@ def headers(keys: Sequence[str], id_: str, at_s: int, body: bytes) -> dict[str, 
 DEADLINE_S = 15.0
 _CONNECT_S = 5.0
 _READ = 4096
-# tried one after another
+# maximum number of addresses, tried one after another
 _ADDRESSES = 3
 _LONGEST_WAIT_S = 86_400
 _DONE, _MULTIPLE = 200, 300
@@ -213,7 +213,7 @@ def _sent(conn: _Pinned, target: Target, body: bytes, headers: Mapping[str, str]
     )
     answer = conn.getresponse()
     answer_bytes = answer.read(_READ)
-    if conn.ended:  # what came until then may end anywhere
+    if conn.ended:  # data received by then may end anywhere
         raise TimeoutError
     if _DONE <= answer.status < _MULTIPLE:
         return Outcome(answer.status)
@@ -247,7 +247,7 @@ class _Pinned(http.client.HTTPConnection):
                     raise
         else:
             raise failed
-        # the clock is what ends it; a pause of the receiver within its time is none of ours
+        # `end` enforces the deadline; a pause of the receiver within it is no error
         self.sock.settimeout(2 * self._deadline_s)
         if self.ended:
             raise TimeoutError

@@ -50,7 +50,7 @@ from services.webhook_post import DEADLINE_S, Network, Outcome, post
 
 ROLE = "tonne_events"
 EVERY_S = 2.0
-# after each failure, as Standard Webhooks advises: 10 attempts in three days
+# pauses after each failure, as recommended by Standard Webhooks: 10 attempts in three days [s]
 WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 CONTENT_TYPE = "application/cloudevents+json"
 _LOCK = 2291
@@ -155,7 +155,7 @@ class Sender(Background):
         done = Sent()
         try:
             target = addresses.target_of(hook.url)
-        except InputError as error:  # written beside the rules
+        except InputError as error:  # the address was stored without a check
             store.end(conn, hook.id, str(error))
             return done
         for event in store.due(conn, hook.id, _BATCH):
@@ -245,7 +245,7 @@ def may_send(url: str, log: FilteringBoundLogger) -> bool:
                 " AND pg_has_role(session_user, 'tonne_events', 'SET')"
             ).fetchone()
     except (TonneError, psycopg.Error):
-        return True  # it is away; the sender tries again
+        return True  # the database is unreachable; the sender tries again
     may = row == (True,)
     if not may:
         log.warning("events not sent", error="the login lacks tonne_events; grant it")
@@ -285,7 +285,7 @@ def _first(conn: Connection) -> bool:
 
 
 MAIL, APPRISE = "mailto:", "apprise:"
-# as HTTP says it: one scale for all deliveries
+# status of success, as in HTTP for all deliveries
 _TAKEN = 200
 _TIMEOUT_S = 15.0
 _MAILBOX = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,200}")
@@ -388,7 +388,7 @@ def _mail(ways: Ways, to: str, lines: Message, event: str) -> Outcome:
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = ways.smtp_from, to, lines.title
     mail["Date"] = formatdate(usegmt=True)
-    # the same each time, so that a message that was sent twice is one
+    # equal in each attempt, so that a repeated message counts as one
     mail["Message-ID"] = f"<{event}@{ways.smtp_from.rpartition('@')[2].strip('>')}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(lines.text)

@@ -33,7 +33,7 @@ from services.api.server import Rates, read_body
 from services.witness_state import Contradiction, State, WitnessKeys
 
 _UNAVAILABLE, _CONFLICT, _MALFORMED, _FALSE = 503, 409, 400, 422
-# 63 hashes, and a head with 16 signatures of 5 kB, with room
+# maximum size of a request: 63 hashes, and a head with 16 signatures of 5 kB, and some room [bytes]
 LARGEST_BODY = 131_072
 _AT_ONCE = 16
 _WAITING = 200
@@ -65,7 +65,7 @@ class Cosigner:
             with self.state.changing():
                 return self._cosigned(request, origin)
         except WitnessRefusedError as error:
-            if error.status in (_FALSE, _CONFLICT):  # the log's signature held
+            if error.status in (_FALSE, _CONFLICT):  # the log's signature is valid
                 self._note(request, origin, error)
             raise
         except (sqlite3.Error, InputError) as error:
@@ -77,7 +77,7 @@ class Cosigner:
         head, signers = judge_request(request, self.state.keys(origin), last)
         now_s = self._now_s()
         if seen is not None and now_s < seen.time_s:
-            # a cosignature says that nothing larger was seen by its time
+            # a cosignature states that no larger head was seen by its time
             raise WitnessRefusedError(
                 _UNAVAILABLE,
                 f"the witness's clock shows {now_s}, before its last cosignature at "
@@ -202,7 +202,7 @@ class Witness:
             loud = self._log.error if error.status == 422 else self._log.info  # noqa: PLR2004
             loud("refused", status=error.status, why=str(error)[:300])
             if error.size is not None:
-                # as the protocol writes it, without a charset
+                # media type as in the protocol, without a charset
                 kind = {"Content-Type": "text/x.tlog.size"}
                 return Response(f"{error.size}\n", error.status, _HEADERS | kind)
             return _text(error.status, f"{error}\n")

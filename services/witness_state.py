@@ -41,7 +41,7 @@ from mrv.signatures.keys import SigningKey
 
 FILE = "witness.sqlite"
 _WAIT_S = 10.0
-_MOST_KEPT = 1_000
+_MAX_KEPT = 1_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS log_key (
     origin TEXT NOT NULL, vkey TEXT NOT NULL PRIMARY KEY, added INTEGER NOT NULL
@@ -185,7 +185,7 @@ class State:
             (count,) = self._db.execute(
                 "SELECT count(*) FROM contradiction WHERE origin = ?", (contradiction.origin,)
             ).fetchone()
-            if count < _MOST_KEPT:
+            if count < _MAX_KEPT:
                 key = sha256_hex(f"{contradiction.held}\n{contradiction.shown}".encode())
                 self._db.execute(
                     "INSERT INTO contradiction VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",

@@ -87,7 +87,7 @@ _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] =
     ((StatementStateError, VerificationError), HTTPStatus.CONFLICT),
     (EnrolmentError, HTTPStatus.FORBIDDEN),
     (RegistryError, HTTPStatus.NOT_FOUND),
-    # nothing that the caller asked wrongly
+    # faults of the server, not of the request
     (DamagedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
     ((ServerError, PoolTimeout, psycopg.OperationalError), HTTPStatus.SERVICE_UNAVAILABLE),
@@ -221,12 +221,12 @@ class Preferences(NamedTuple):
         return Preferences("respond-async" in lines, float(waits[0][1]) if waits else None)
 
 
-# a request that is not answered by then is a job; less than proxies wait
+# maximum waiting time for an answer before it becomes a job; below the limit of proxies [s]
 _ANSWER_S = 50.0
 VC = "application/vc"
-# of a statement at its own address, the likeliest first
+# media types of a statement's address, the most frequent first
 STATEMENT_FORMS = ("application/json", VC, *MEDIA_TYPES.values())
-_MOST = 50  # entries that are looked at; nobody means more
+_MAX = 50  # maximum number of entries read
 
 
 class Wish(NamedTuple):
@@ -291,7 +291,7 @@ def _best(
 
 def _wishes(header: str) -> list[Wish]:
     wishes = []
-    for entry in header.split(",", _MOST)[:_MOST]:
+    for entry in header.split(",", _MAX)[:_MAX]:
         value, *parameters = (part.strip().lower() for part in entry.split(";"))
         if value:
             wishes.append(Wish(value, _quality(parameters)))
@@ -326,7 +326,7 @@ def _suits_language(wish: str, offer: str) -> int:
 
 DONE, CREATED, ACCEPTED, _DEFECT = 200, 201, 202, 500
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Address of the job"}}
-# how OpenAPI tells that a step may be answered with a job
+# OpenAPI description of a step that may be answered with a job
 ACCEPTED_STEP: dict[int | str, dict[str, Any]] = {
     ACCEPTED: {
         "description": "Accepted; the job at `Location` reports its result",
@@ -334,7 +334,7 @@ ACCEPTED_STEP: dict[int | str, dict[str, Any]] = {
         "headers": _LOCATION,
     }
 }
-# that a file may be
+# OpenAPI description of a file that may be answered with a job
 ACCEPTED_FILE: dict[int | str, dict[str, Any]] = {
     ACCEPTED: {
         "description": "In progress; the job at `Location` reports its progress and the address "
@@ -362,7 +362,7 @@ def outcome(conn: Connection, wanted: Wanted, prefer: Preferences) -> tuple[int,
 
     Returns: HTTP status, 202 for `respond-async` and while unanswered, and the body.
     """
-    # `respond-async` is a job also where the signer was quicker: a client reads one form of answer
+    # `respond-async` always gives a job, so that a client needs to read one form only
     answer = (
         None
         if prefer.respond_async
@@ -434,7 +434,7 @@ def job_of(progress: Progress, steps: queues.Progress | None = None) -> dict[str
         status, detail = _refused(answer.error, answer.detail, requests.kind_of(answer))
         state = "failed" if status >= _DEFECT else "refused"
     if state == "done" and steps is not None and steps.total is not None:
-        steps = steps._replace(done=steps.total)  # the last one has ended
+        steps = steps._replace(done=steps.total)  # the last step has ended
     return {
         "job": str(wanted.id),
         "kind": wanted.kind,

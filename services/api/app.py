@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 reference_router = APIRouter(include_in_schema=False)
 _writing = threading.Lock()
-# its drawings stand in its style sheet, and it sets styles on what it draws
+# its style sheet contains images, and it sets styles on elements
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -118,7 +118,7 @@ def openapi_document(request: Request) -> Response:
 
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
-# threads: reads, what `lanes` lets through beside them, and as many again to answer from
+# threads: reads, the parallel requests of `lanes`, and as many again for answers
 _THREADS = _READERS + connections.WRITES + connections.STEPS + connections.FILES + 8
 _ABOUT = (
     "Statements of avoided CO2, their evidence and the log that contains them."
@@ -190,7 +190,7 @@ def make_app(
                 )
                 desk = mine if _may_sign(conn) else None
             log_.info("steps of statements", done_by="this process" if desk else "tonne signer")
-            if desk is not None:  # for those that asked for a job
+            if desk is not None:  # for requests that asked for a job
                 stack.enter_context(Runner(database_url, desk, metrics, log_))
             maker = Maker(database_url)
             stack.callback(maker.close)
@@ -215,7 +215,7 @@ def make_app(
         title="tonne",
         version=version("tonne"),
         description=_ABOUT,
-        openapi_url=None,  # served from memory: see `reference`
+        openapi_url=None,  # served from memory: see `openapi_document`
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -226,7 +226,7 @@ def make_app(
     app.state.memory, app.state.live = Memory(), Live(log_)
     answers.install(app, log_, page_of=_error_page)
     app.include_router(administration.health_router)
-    # each part by itself: routers within a router have their parameters worked out twice
+    # each router is included directly: nested routers have their parameters evaluated twice
     for router in (
         administration.router,
         registry.router,
@@ -316,7 +316,7 @@ _T = TypeVar("_T")
 _LEAST_S = 10.0
 _TIMES = 20.0
 _QUARTER_S = 900
-_MOST = 256
+_MAX = 256
 _LOCKS = 64
 
 
@@ -325,7 +325,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
-        # questions share locks, so that those without an answer leave none behind
+        # questions share locks, so that questions without an answer leave no lock behind
         self._asking = [threading.Lock() for _ in range(_LOCKS)]
         self._lock = threading.Lock()
 
@@ -342,6 +342,6 @@ class Memory:
             with self._lock:
                 self._kept[question] = (time.monotonic() + max(_LEAST_S, _TIMES * took_s), result)
                 self._kept.move_to_end(question)
-                while len(self._kept) > _MOST:
+                while len(self._kept) > _MAX:
                     self._kept.popitem(last=False)
             return result

@@ -24,15 +24,15 @@ from services.api.answers import STATEMENT_FORMS, Preferences, ProblemError, med
 
 HEAD_S = 10.0
 HEAD_BYTES = 65_536
-# how long a body may go on behind its answer: until the answer is read
+# time for which a body may continue after its answer, until the answer is read [s]
 LINGER_S = 2.0
-# in which 48 KiB of an answer have to be taken
+# time in which 48 KiB of an answer must be read [s]
 TAKEN_S = 60.0
 LINE_BYTES = 16_384
 HEAD_LINES = 100
 MOST = 2_000
 MOST_OF_ADDRESS = 200
-_NETWORK_6 = 64  # an IPv6 customer has a network, not an address
+_NETWORK_6 = 64  # an IPv6 customer has a network, not a single address
 _STATUS = {
     408: "the request did not arrive completely in time",
     414: f"the address is longer than {LINE_BYTES} bytes",
@@ -88,7 +88,7 @@ class Places:
         self._proxies = proxies
         self._of: Counter[str] = Counter()
         self._taken = 0
-        # those that wait for a head, the one that waited longest first
+        # connections that wait for headers, longest first
         self._waiting: OrderedDict[PromptProtocol, None] = OrderedDict()
 
     def take(self, address: str) -> bool:
@@ -288,11 +288,11 @@ def networks(text: str) -> list[Any]:
 
 
 OF_ADDRESS = 6
-# a step of a statement may wait for the signer: the revocation of a key does not wait with it
+# a step of a statement may wait for the signer; the revocation of a key must not wait with it
 WRITES, STEPS, FILES = 4, 4, 2
-# a query by SensorThings may take seconds: most of the connections that read stay free
+# a SensorThings query may take seconds: most reading connections stay free
 SENSING = 3
-# what people hand in is held in memory until it is read
+# uploads are held in memory until read
 UPLOADS = 2
 WAIT_S = 30.0
 _UPLOADS = ("/registry", "/registry/take", "/documents", "/documents/invoice")
@@ -368,7 +368,7 @@ class Lanes:
     def of(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[Lane, str]]:
         """Return the limits that apply to a request, each with the name of its counter."""
         path: str = scope["path"]
-        if stays_open(path):  # has a limit of its own
+        if stays_open(path):  # such a request has its own limit
             return []
         address = share_of((scope.get("client") or ("",))[0])
         result = [(self._addresses, address)]
@@ -401,7 +401,7 @@ def _makes_a_file(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     path: str = scope["path"]
     prefer = Preferences.of([headers.get(b"prefer", b"").decode("latin-1")])
     if prefer.respond_async and b"authorization" in headers:
-        return False  # it is made elsewhere, and not for an unknown client
+        return False  # the file is made elsewhere, and not for an unknown client
     return path.endswith(_FILES) or (path.startswith("/v1/statements/") and _chooses_a_file(scope))
 
 
@@ -410,5 +410,5 @@ def _chooses_a_file(scope: Scope) -> bool:
     values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"]
     try:
         return media_type(", ".join(values) or None, STATEMENT_FORMS) in MEDIA_TYPES.values()
-    except ProblemError:  # none suits, and the route will say so
+    except ProblemError:  # no format suits; the route answers so
         return False

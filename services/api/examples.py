@@ -15,7 +15,7 @@ _TREND = {
     "percent_per_year": -0.6, "low": -0.9, "high": -0.3, "first_day": "2024-01-01",
     "last_day": "2026-02-01",
 }  # fmt: skip
-# what stands for a property of that name; a schema's own come first
+# example by name of a property; an example in its own schema precedes
 _PROPERTIES: dict[str, Any] = {
     "accounts": "the city's account is modelled, the projects' measured; they are not " "added",
     "accuracy_class": "0.5S", "action": "1-03", "appended": "2026-02-05T03:00:00Z",
@@ -290,7 +290,7 @@ def add(document: dict[str, Any]) -> None:
                 content["examples"] = [own[key] if key in own else _PROPERTIES[key]]
     for ways in document["paths"].values():
         for direction in ways.values():
-            # the first line says more than the function's name
+            # the first line of the docstring is clearer than the function's name
             direction["summary"] = direction["description"].partition("\n")[0].rstrip(".")
             for parameter in direction.get("parameters", ()):
                 if "description" not in parameter and parameter["name"] in _PARAMETERS:

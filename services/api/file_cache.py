@@ -25,8 +25,8 @@ from services.api.answers import ProblemError
 from services.api.request_context import Asked
 
 _ONE = re.compile(r"\s*(\d{0,18})-(\d{0,18})\s*")
-# nobody needs more; many small ones are a way to make a server work for nothing
-_MOST = 16
+# maximum number of ranges: many small ones would make the server work for nothing
+_MAX = 16
 
 
 def check(header: str | None, size: int) -> None:
@@ -40,9 +40,9 @@ def check(header: str | None, size: int) -> None:
     unit, _, ranges = header.partition("=")
     if unit.strip().lower() != "bytes" or not ranges:
         raise ProblemError(400, "Range must be in bytes, such as `bytes=0-1023`")
-    parts = ranges.split(",", _MOST)
-    if len(parts) > _MOST:
-        raise ProblemError(400, f"Range has more than {_MOST} parts; request fewer at once")
+    parts = ranges.split(",", _MAX)
+    if len(parts) > _MAX:
+        raise ProblemError(400, f"Range has more than {_MAX} parts; request fewer at once")
     for part in parts:
         _check_one(part, size)
 
@@ -66,7 +66,7 @@ def _check_one(text: str, size: int) -> None:
 
 
 _MAKING = ".making-"
-# a folder that is older was left by a process that was killed
+# age at which a folder was left behind by a killed process [s]
 _MAKES_S = 6 * 3600.0
 _MADE = "Tue, 01 Jan 1980 00:00:00 GMT"
 _one_at_a_time = threading.Lock()
@@ -94,7 +94,7 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
     `make`: called with an empty folder to work in; returns the finished file, which is moved.
     """
     file = folder / name
-    with suppress(FileNotFoundError):  # whoever has it already waits for nobody's new one
+    with suppress(FileNotFoundError):  # a process that has the file open keeps reading the old one
         return file.open("rb")
     with _one_at_a_time:
         with suppress(FileNotFoundError):
@@ -115,7 +115,7 @@ def _forget_oldest(folder: Path, room: Room) -> None:
     """Remove the oldest files beyond the limits, and unfinished ones."""
     files = []
     for path in folder.iterdir():
-        with suppress(FileNotFoundError):  # somebody else makes room as well
+        with suppress(FileNotFoundError):  # another process removed it
             if path.is_file():
                 files.append((path, path.stat()))
             elif time.time() - path.stat().st_mtime > _MAKES_S:
@@ -160,7 +160,7 @@ class _Opened(FileResponse):
     """Response that sends an open file, and closes it in any case."""
 
     def __init__(self, file: BinaryIO, media_type: str, headers: Mapping[str, str]) -> None:
-        # by this path it is found also where its name is gone
+        # this path finds the file even after its name is gone
         super().__init__(f"/proc/self/fd/{file.fileno()}", headers=headers, media_type=media_type)
         self._file = file
 

@@ -24,9 +24,9 @@ from services.store.postgres.pool import connect
 from services.store.statements import queues
 from services.store.statements.queues import Progress
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip file
 _MODE = 0o100644 << 16
-# what a library keeps is given back now and then
+# files per process; then a new one starts, to return memory held by libraries
 _FILES_A_PROCESS = 100
 
 
@@ -51,7 +51,7 @@ class Maker:
         """
         try:
             return self._started().submit(make, self._url, *lines).result()
-        except BrokenProcessPool:  # somebody ended it, or it ran out of memory
+        except BrokenProcessPool:  # the process was killed, or ran out of memory
             self.close()
             return self._started().submit(make, self._url, *lines).result()
 
@@ -127,7 +127,7 @@ def _zip(folder: Path, file: Path, name: str, tell: Callable[[int, int | None, s
             tell(number, len(paths) + 1, "files")
             entry = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}", _EPOCH)
             entry.external_attr = _MODE
-            # Parquet is compressed already
+            # Parquet is already compressed
             stored = path.suffix == ".parquet"
             entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
             with path.open("rb") as source, out.open(entry, "w") as target:

@@ -17,7 +17,7 @@ from ingest.errors import InputError
 
 MOST = 1_000
 PAGE = 100
-_MOST_TOKENS, _MOST_DEPTH, _MOST_SKIP = 200, 20, 100_000
+_MAX_TOKENS, _MAX_DEPTH, _MAX_SKIP = 200, 20, 100_000
 _DEEPEST = 3
 _ORDERS = 5
 COMPARISONS = {"eq": "=", "ne": "<>", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -101,7 +101,7 @@ def read(options: Mapping[str, str], depth: int = 0) -> Query:
         tuple(_words("$select", options.get("$select", ""))),
         _expansions(options.get("$expand", ""), depth),
         _number("$top", options.get("$top", str(PAGE)), MOST),
-        _number("$skip", options.get("$skip", "0"), _MOST_SKIP),
+        _number("$skip", options.get("$skip", "0"), _MAX_SKIP),
         count == "true",
     )
 
@@ -125,7 +125,7 @@ def _orders(text: str) -> tuple[tuple[str, bool], ...]:
     result = []
     for value in filter(None, (part.strip() for part in text.split(","))):
         name, *lines = value.split()
-        direction = [word.lower() for word in lines]  # clients write both DESC and desc
+        direction = [word.lower() for word in lines]  # clients write DESC and desc
         if len(direction) > 1 or (direction and direction[0] not in {"asc", "desc"}):
             raise InputError(f"$orderby: {value[:60]!r}; write a property, and asc or desc")
         result.append((next(_words("$orderby", name), name), direction == ["desc"]))
@@ -148,7 +148,7 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
         name, slash, below = name.strip().partition("/")
         if not re.fullmatch("[A-Za-z]{1,40}", name):
             raise InputError(f"$expand: {name[:60]!r} is not a navigation property; write its name")
-        if slash:  # D/E is D($expand=E)
+        if slash:  # D/E means D($expand=E)
             options = {"$expand": below + mark + rest}
         else:
             options = dict(_option(part) for part in _split(rest[:-1], ";"))
@@ -194,7 +194,7 @@ def _read_filter(text: str) -> Condition:
     at = 0
     while at < len(text) and text[at:].strip():
         match = _TOKEN.match(text, at)
-        if match is None or len(tokens) >= _MOST_TOKENS:
+        if match is None or len(tokens) >= _MAX_TOKENS:
             raise InputError(f"$filter cannot be read at {text[at : at + 40]!r}; correct it there")
         kind = match.lastgroup or ""
         tokens.append(_Token(kind, match[kind]))
@@ -231,8 +231,8 @@ class _Filter:
 
     def _condition(self) -> Condition:
         self._depth += 1
-        if self._depth > _MOST_DEPTH:
-            raise InputError(f"$filter has more than {_MOST_DEPTH} nested brackets; simplify it")
+        if self._depth > _MAX_DEPTH:
+            raise InputError(f"$filter has more than {_MAX_DEPTH} nested brackets; simplify it")
         try:
             token = self._next()
             if token == ("name", "not"):
@@ -253,7 +253,7 @@ class _Filter:
         self._mark(",")
         second = self._next()
         self._mark(")")
-        if name == "substringof":  # the text comes first there
+        if name == "substringof":  # in this function the text precedes the property
             first, second = second, first
         if first.kind != "name" or second.kind != "text":
             raise InputError(f"$filter: {name} needs a property and a text in '..'")

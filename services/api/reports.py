@@ -95,7 +95,7 @@ Lang = Annotated[
     ),
 ]
 PACKS, _REPORTS = 64, 256
-# of the room for packs, as much again
+# reports have a tenth of the room for packs
 _SHARE_OF_REPORTS = 10
 
 

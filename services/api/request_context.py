@@ -100,7 +100,7 @@ class Cursors:
         return hmac.new(self._secret, content + b"\0" + body, hashlib.sha256).digest()[:_MAC_BYTES]
 
 
-# a token of three parts is a JWT, RFC 7519
+# a JWT has three parts (RFC 7519)
 _JWT_DOTS = 2
 
 
@@ -117,7 +117,7 @@ async def authenticate(authorization: str, reads: ConnectionPool, oidc: Tokens |
     if oidc is not None and token.count(".") == _JWT_DOTS:
         return await oidc.principal(token)
     if not api_keys.is_token(token):
-        raise _invalid()  # the database has nothing to say of it
+        raise _invalid()  # the database is unreachable
     api_key = await run_in_threadpool(_key, reads, token)
     if api_key is None:
         raise _invalid()
@@ -141,7 +141,7 @@ def _invalid() -> ProblemError:
 T = TypeVar("T")
 _FORBIDDEN, _DEFECT = 403, 500
 SET_ROLE = sql.SQL("SET ROLE {}")
-_V1 = "/v1"  # a route within a router may know its path without it
+_V1 = "/v1"  # a route within a router may have a path without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +319,7 @@ def _as(role: str, work: Callable[[Connection], T]) -> Callable[[Connection], T]
         try:
             return work(conn)
         finally:
-            with suppress(psycopg.OperationalError):  # it is lost, and is not used again
+            with suppress(psycopg.OperationalError):  # the connection is lost, and not used again
                 conn.execute("RESET ROLE")
 
     return done
@@ -399,5 +399,5 @@ WholeReader = Annotated[Asked, Depends(_permitted(*READERS, whole=True))]
 Operator = Annotated[Asked, Depends(_permitted("operator"))]
 Verifier = Annotated[Asked, Depends(_permitted("verifier"))]
 Party = Annotated[Asked, Depends(_permitted("operator", "verifier"))]
-# one of some projects could make itself a key of all
+# with access to some projects only, an administrator could create a key for all
 Admin = Annotated[Asked, Depends(_permitted("admin", whole=True))]

@@ -72,10 +72,10 @@ class Measures:
 ALIVE = "/healthz"
 _BUSY = "too many requests are in progress; try again"
 LARGEST_BODY = 1_048_576
-# of files that a signed-in officer hands in; few at once, see `lanes`
+# maximum size of files that a signed-in officer uploads; few at once, see `lanes`
 LARGEST_UPLOAD = 10 << 20
 BODY_S = 15.0
-_DIGITS = 20  # of a length; more is not a number that anybody means
+_DIGITS = 20  # maximum digits of a length
 _CALLERS = 20_000
 _BURST_S = 2.0
 _HEADERS = [
@@ -143,7 +143,7 @@ class Guard:
             self._measures.count(scope, status, time.perf_counter() - began_s)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == ALIVE:  # says that the process lives, however much there is to do
+        if scope["path"] == ALIVE:  # answered even under load: the process runs
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -165,7 +165,7 @@ class Guard:
 
             async def sending(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    stack.close()  # the work is done; how slowly it is read holds nobody up
+                    stack.close()  # the request is done; a slow reader must not occupy a place
                 await send(message)
 
             await self._read_and_serve(scope, headers, receive, sending)
@@ -187,7 +187,7 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
     """Return the rejection of invalid headers as an answer; None if they are valid."""
     for once in (b"authorization", b"host"):
         if sum(name == once for name, _ in scope["headers"]) > 1:
-            # which of them counts is not the same for everyone on the way here
+            # servers on the way may disagree about which one counts
             return problem(400, f"send one {once.decode().title()} header, not several")
     declared = headers.get(b"content-length", b"0")
     if (
@@ -211,7 +211,7 @@ def _here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     if name != b"location" or b"://" not in value.partition(b"?")[0]:
         return header
     parts = urlsplit(value)
-    # two slashes would be another host again
+    # two slashes would name another host
     return name, urlunsplit((b"", b"", b"/" + parts.path.lstrip(b"/"), parts.query, b""))
 
 
@@ -277,7 +277,7 @@ def _too_large(maximum: int) -> ASGIApp:
 
 
 _CLOSING_S = 15
-_FILES_BESIDE = 200  # pools, files that are sent, what libraries keep open
+_FILES_BESIDE = 200  # further open files: pools, files being sent, files of libraries
 
 
 class _Server(uvicorn.Server):
@@ -347,7 +347,7 @@ def answer(
         access_log=False,
         server_header=False,
         date_header=True,
-        # `Places` keeps below it: nobody is answered 503 for another one's idle sockets
+        # `Places` keeps the number below it, so idle connections of others cause no 503
         limit_concurrency=MOST + 1,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
@@ -360,7 +360,7 @@ def answer(
     server.closing = closing
     try:
         ours = config.bind_socket()
-        ours.listen(config.backlog)  # two may be bound to one port; one listens there
+        ours.listen(config.backlog)  # two processes may bind one port; one of them listens
     except (SystemExit, OSError):
         raise ServerError(
             f"{named[0]} cannot listen on {bind}; set {named[1]} to a free address"

@@ -41,10 +41,10 @@ def say_no_more() -> None:
     sys.stdout.flush()
 
 
-# products of small matrices are all that is asked of it; its threads wait for each other on a
-# busy machine, at several times the processor time
+# matrices are small: threads of BLAS would wait for each other on a busy machine and use several
+# times the processor time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# memory goes back with the process: looking through it once more takes a fifth of a second
+# the process ends and frees its memory: a last garbage collection would take 0.2 s
 atexit.register(gc.freeze)
 
 __all__ = ["COMMANDS", "main"]

@@ -16,7 +16,7 @@ from mrv.texts import ENGLISH, TAG, faults, read, tags
 from services.cli import Group, json_option
 from services.cli.output import Exit, print_result, table
 
-# packages stand here; the folders of word files, the one that says which languages there are first
+# folder of the packages, and the folders of word files; the first one decides which languages exist
 ROOT = Path(str(resources.files("mrv"))).parent
 FOLDERS = (
     "mrv/texts",
@@ -25,7 +25,7 @@ FOLDERS = (
     "mrv/report/words/names",
     "mrv/report/words/meanings",
     "services/api/console/words",
-    # in a checkout alone: `make dashboards` writes boards of it
+    # only in a checkout: `make dashboards` writes boards from it
     *(folder for folder in ("deploy/grafana/words",) if (ROOT / folder).is_dir()),
 )
 _LINE = re.compile(r"(\".*?\"|\S+) = (\".*\")")
@@ -138,7 +138,7 @@ def _forms(language: str) -> dict[str, str]:
             "or pt-BR"
         )
     symbols, spans = locale.number_symbols["latn"], locale.interval_formats["yMMMd"]
-    # months in full, and blanks that every font has
+    # month names in full, and spaces that every font has
     long = {key: "".join(parts).replace("MMM", "MMMM") for key, parts in spans.items() if key}
     forms = {
         "name": locale.get_display_name(locale) or language,

@@ -26,7 +26,7 @@ from services.logs import LibraryLog, get_logger
 from services.metrics import Metrics
 from services.settings import Settings
 
-END_S = 1.0  # for tasks that were asked to end; for threads, until the process is left
+END_S = 1.0  # time for cancelled tasks to end, and for threads before the process exits [s]
 LEAVE_S = 1.5
 
 
@@ -54,7 +54,7 @@ def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) ->
         code = Exit.FALSE if known is None else known[0]
         raise
     finally:
-        sys.unraisablehook = lambda _: None  # a coroutine of a library's that outlived its loop
+        sys.unraisablehook = lambda _: None  # a library's coroutine that outlived its loop
         if loop.run_until_complete(_ended()) and not _busy(before):
             loop.close()
         else:
@@ -83,7 +83,7 @@ def _busy(before: set[threading.Thread]) -> bool:
 
 
 def _leave_soon(code: int) -> None:
-    logging.disable()  # what is left has nothing to say that concerns anybody
+    logging.disable()  # messages of remaining threads concern no user
 
     def leave() -> None:
         sys.stdout.flush()

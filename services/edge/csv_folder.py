@@ -36,7 +36,7 @@ from services.edge.outbox import Record
 from services.edge.uplink import Recorder
 from services.registry.fields import ID
 
-# words of a line are parted by spaces that no backslash precedes and no quotes hold
+# words of a line are separated by spaces that are neither escaped nor quoted
 _LINE = re.compile(
     r"(?P<key>(?:\\.|[^ \\])+) "
     r"(?P<fields>(?:\"(?:\\.|[^\"\\])*\"|\\.|[^ \"\\])+)(?: (?P<ns>-?\d+))?"
@@ -104,13 +104,13 @@ def _plain(text: str) -> str:
 
 
 MOST_BYTES = 64 << 20
-_UNPACKED = 8  # times as large as a file may a workbook unpack to
+_UNPACKED = 8  # maximum ratio of a workbook's unpacked size to its file
 _DELIMITERS = ",;\t"
-# lines in which the header is looked for
-_MOST_BEFORE = 50
+# number of lines in which the header is searched
+_MAX_BEFORE = 50
 _REST_S = 2.0
 UNENDED_S = 60.0
-# a file system that refuses every lease must not keep its files from us for ever
+# time after which a file is read although its file system refuses leases [s]
 HELD_S = 3_600.0
 _AT_ONCE = 5_000
 _ASIDE = (
@@ -147,9 +147,9 @@ def _sheet(data: bytes) -> str:
             if sum(part.file_size for part in parts.infolist()) > _UNPACKED * MOST_BYTES:
                 raise ValueError("the workbook is too large; export fewer days")
         sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
-        sheet.reset_dimensions()  # what the file says of its size may be wrong
+        sheet.reset_dimensions()  # the size stated in the file may be wrong
         rows = list(sheet.iter_rows(values_only=True))
-        width = max(map(len, rows), default=0)  # a row ends with its last value
+        width = max(map(len, rows), default=0)  # rows end with their last value
         csv.writer(text, delimiter=";", lineterminator="\n").writerows(
             [c.isoformat(" ") if isinstance(c, datetime) else c for c in row]
             + [None] * (width - len(row))
@@ -190,7 +190,7 @@ def records(text: str, source: CsvFolder) -> list[Record]:
 def _header(text: str, source: CsvFolder) -> tuple[int, str]:
     """Return the number of lines before the header, and the delimiter."""
     wanted = {source.time_column, *source.columns, *filter(None, [source.device_column])}
-    head = text.split("\n", _MOST_BEFORE)[:_MOST_BEFORE]
+    head = text.split("\n", _MAX_BEFORE)[:_MAX_BEFORE]
     for number, line in enumerate(head):
         for delimiter in _DELIMITERS:
             if wanted <= set(next(csv.reader([line], delimiter=delimiter), ())):
@@ -208,7 +208,7 @@ def _records(
         if not cells:
             continue
         line = rows.line_num + len(above)
-        # a cell too many that is empty is only a last delimiter
+        # an additional empty cell is only a last delimiter
         if len(cells) < len(names) or any(cells[len(names) :]):
             raise ValueError(
                 f"line {line} has {len(cells)} cells but the header {len(names)}; the "
@@ -387,7 +387,7 @@ class Folder(threading.Thread):
             return
         for at in range(0, len(rows), _AT_ONCE):
             if not self._recorder.put(path.name, rows[at : at + _AT_ONCE], again=True):
-                return  # taken again later: what was recorded twice is stored once
+                return  # read again later: readings recorded twice are stored once
         if rest:
             before, _ = _header(text, self._source)
             self._set_aside(path, "\n".join(text.split("\n")[: before + 1]), rest)
@@ -438,7 +438,8 @@ def _open_to_write(path: Path) -> bool:
     """
     with path.open("rb") as file:
         try:
-            # SIGIO, which a program that opens it meanwhile would send us, ends a process
+            # a program that opens the file meanwhile triggers this signal; the default, SIGIO,
+            # would end the process
             fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except OSError as error:

@@ -43,7 +43,7 @@ from services.scraping import Pulse, serving
 _DAY_S = 86_400
 _NUMBERS = (int, float)
 _RETRY_S = 5.0
-# until a topic that the broker refused is asked for again
+# time until a rejected subscription is requested again [s]
 _REFUSED_S = 60.0
 
 
@@ -95,7 +95,7 @@ class Listener(threading.Thread):
                 self._subscribe()
             self._client.loop(0.5)
             if self._unrecorded:
-                # a broker sends again what was not acknowledged with the next connection
+                # the broker sends unacknowledged messages again after the next connection
                 self._unrecorded = False
                 self._client.disconnect()
                 self._stopping.wait(_RETRY_S)
@@ -185,7 +185,7 @@ class Listener(threading.Thread):
                 f"{self._source.values!r} does not contain an object of values; correct "
                 "`values` in the configuration"
             )
-        # a decoder may add texts, such as a state; a message is of numbers
+        # a decoder may add texts, such as a state; a message has numbers only
         names = self._source.columns or {name: name for name in values}
         numbers = {names[k]: v for k, v in values.items() if k in names and type(v) in _NUMBERS}
         if not numbers:
@@ -260,7 +260,7 @@ class Gateway:
         listening: Counter[str] = Counter()
         for source in config.sources:
             if isinstance(source, LocalMqtt):
-                # two clients of one name at a broker would disconnect each other
+                # two clients with one name would disconnect each other
                 listening[source.url] += 1
                 number = listening[source.url]
                 name = config.gateway if number == 1 else f"{config.gateway}-{number}"
@@ -318,7 +318,7 @@ class Gateway:
         try:
             self._link.step(_STEP_S)
         except sqlite3.Error as error:
-            # a full disk: the sources go on as their policy says, and receipts come again
+            # a full disk: the sources continue by their policy, and receipts come again
             self._recorder.fault("outbox", str(error))
             time.sleep(1.0)
 

@@ -131,7 +131,7 @@ def settle(folder: Path) -> None:
     """Replace the old key pair by the new one; completes an interrupted replacement."""
     key, certificate = folder / (KEY + _NEXT), folder / (CERTIFICATE + _NEXT)
     if not certificate.exists():
-        key.unlink(missing_ok=True)  # no certificate of it was ever written
+        key.unlink(missing_ok=True)  # no certificate was written for this key
         return
     if key.exists():
         key.replace(folder / KEY)
@@ -228,8 +228,8 @@ CONTENT_TYPE = 'application/cose; cose-type="cose-sign1"'
 EDDSA, ES256 = "EdDSA", "ES256"
 _HALF = 32
 _VALUES, _OURS = b'"values"', "application/vnd.tonne."
-# one message to the broker: what a receipt is lost with is sent again whole
-_MOST, _MOST_BYTES = 50, 100_000
+# maximum of one message: after a lost receipt the whole message is sent again
+_MAX, _MAX_BYTES = 50, 100_000
 
 
 class Signed(NamedTuple):
@@ -289,7 +289,7 @@ class Signer:
 
     def sign(self, number: int, at_ms: int, of: Waiting, messages: bytes) -> bytes:
         """Return the signed bytes of a device's messages; `of` is one of them."""
-        # cbor2, which a gateway that does not sign has no use for
+        # imported here, since a gateway that does not sign needs no cbor2
         from ingest.codecs import cose_sign1  # noqa: PLC0415
 
         batch = number, at_ms, of.device, of.content_type, messages
@@ -324,7 +324,7 @@ class Batches:
             return False
         device = waiting[0].device
         since = self._since.setdefault(device, now_s)
-        if len(waiting) < _MOST and now_s - since < self._signer.gather_s:
+        if len(waiting) < _MAX and now_s - since < self._signer.gather_s:
             return True
         del self._since[device]
         return False
@@ -372,9 +372,9 @@ def _fits(run: Sequence[tuple[Waiting, bytes]], waiting: Waiting, data: bytes) -
     listed = ours or (_VALUES in data and _VALUES in run[-1][1])
     return (
         listed
-        and len(run) < _MOST
+        and len(run) < _MAX
         and run[0][0].content_type == waiting.content_type
-        and sum(len(payload) for _, payload in run) + len(data) <= _MOST_BYTES
+        and sum(len(payload) for _, payload in run) + len(data) <= _MAX_BYTES
     )
 
 

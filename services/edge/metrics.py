@@ -126,9 +126,7 @@ class GatewayMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics with current values."""
-        with suppress(
-            sqlite3.Error
-        ):  # what cannot be read is left out, rather than reported as it was
+        with suppress(sqlite3.Error):  # unreadable values are omitted instead of repeating old ones
             yield from self._outbox()
         recorder, link = self.recorder, self.link
         counts = (

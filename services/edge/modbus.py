@@ -22,8 +22,8 @@ from services.edge.outbox import Record
 from services.edge.uplink import Recorder
 
 CONTENT_TYPE = "application/vnd.tonne.modbus+json"
-_MOST = 120  # registers a request
-_GAP = 8  # unneeded registers, rather than another request
+_MAX = 120  # maximum registers per request
+_GAP = 8  # maximum unneeded registers read in place of a further request
 _ILLEGAL_ADDRESS = 2
 
 
@@ -133,7 +133,7 @@ class Registers:
         except AddressError:
             if self._spans == (exact := joined(self._exact, 0)):
                 raise
-            self._spans = exact  # it minds registers in between that it does not have
+            self._spans = exact  # the device refuses requests that contain registers it lacks
             blocks = [self._block(bus, span) for span in self._spans]
         return {"blocks": blocks}
 
@@ -152,7 +152,7 @@ def joined(spans: Iterable[Span], gap: int) -> list[Span]:
             last is not None
             and last.table == span.table
             and span.address - (last.address + last.length) <= gap
-            and end - last.address <= _MOST
+            and end - last.address <= _MAX
         )
         if last is not None and near:
             result[-1] = last._replace(length=max(last.length, end - last.address))
@@ -162,13 +162,13 @@ def joined(spans: Iterable[Span], gap: int) -> list[Span]:
 
 
 _LONGEST_S = 600.0
-# a reading's time is in milliseconds: two of one millisecond would contradict each other
+# times are in milliseconds: two readings of one millisecond would contradict each other
 _APART_S = 0.002
 _SUNSPEC_TYPE = "application/vnd.tonne.sunspec+json"
 _BASES = (40_000, 50_000, 0)
 _END = 0xFFFF
 _MODELS = 100
-MOST = 124  # registers a request
+MOST = 124  # maximum registers per request
 
 
 class _PolledDevice:
@@ -187,7 +187,7 @@ class _PolledDevice:
     def ask(self, bus: Bus, recorder: Recorder) -> None:
         """Read the device once and record the reading."""
         device, every_s = self.source.device, self.source.every_s
-        asked_s = time.monotonic()
+        started_s = time.monotonic()
         try:
             moment = recorder.clock.now()
             body = self._reader.read(bus)
@@ -198,8 +198,8 @@ class _PolledDevice:
             self._failed = 0
             recorder.put(device, [Record(device, body, self.content_type, moment)])
         wait_s = min(every_s * 2 ** min(self._failed, 10), max(every_s, _LONGEST_S))
-        # from when it was due, so that the cadence does not drift; not in the past
-        self.due_s = max(self.due_s + wait_s, time.monotonic(), asked_s + _APART_S)
+        # counted from the due time, so that the cadence does not drift; never in the past
+        self.due_s = max(self.due_s + wait_s, time.monotonic(), started_s + _APART_S)
 
 
 class Poller(threading.Thread):
@@ -252,7 +252,7 @@ class Models:
         try:
             data = b"".join(self._whole(bus, span) for span in self._model_spans)
         except AddressError:
-            self._model_spans = []  # the map moved: look for it anew next time
+            self._model_spans = []  # the register map has moved: search it again
             raise
         return {"sunspec": {"hex": data.hex()}}
 

@@ -25,7 +25,7 @@ import msgspec
 from ingest.errors import InputError
 from services.edge.outbox_files import PAGE, Room, is_none, lock, machine, readable, take_away
 
-# a clock within this is trusted: the way there and back takes its time too
+# maximum difference of a trusted clock, including the transmission time [ms]
 TRUSTED_MS = 120_000
 
 
@@ -119,7 +119,10 @@ class FullError(Exception):
 
 @contextmanager
 def _closed_on_error(opened: sqlite3.Connection | TextIO) -> Iterator[None]:
-    """Close a resource if the block fails; after that its new owner does."""
+    """
+    Context that closes a resource if its block fails; after the block its new owner
+    closes it.
+    """
     try:
         yield
     except BaseException:
@@ -168,7 +171,7 @@ class Outbox:
             verdict = str(error)
         if verdict == "ok":
             return result
-        # before its files get other names: SQLite deletes the log by name when it closes
+        # close first: SQLite deletes the log by its name when it closes
         result.close()
         return self._rescue(verdict)
 
@@ -258,7 +261,7 @@ class Outbox:
 
     def _insert(self, records: Sequence[Record]) -> None:
         for record in records:
-            # without a boot the body has its own time, and this is when it was recorded
+            # no boot: the body has its own time, and this is the time of recording
             moment = record.moment or (time.time_ns() // 1_000_000, None, None)
             cursor = self._db.execute(
                 "INSERT INTO message (id, device, content_type, body, wall_ms, uptime_ms, boot)"
@@ -295,7 +298,7 @@ class Outbox:
     def devices(self) -> list[str]:
         """Return the devices that have messages waiting."""
         with self._mutex:
-            # a walk along the index, a step a device, not a row
+            # steps along the index by device, not by row
             rows = self._db.execute(
                 "WITH RECURSIVE d (device) AS (SELECT min(device) FROM message UNION ALL"
                 " SELECT (SELECT min(device) FROM message WHERE device > d.device) FROM d"
@@ -312,7 +315,7 @@ class Outbox:
             except sqlite3.OperationalError as error:
                 if not is_none(error):
                     raise
-            # receipts make room on a full disk: they cannot wait for somebody else to do so
+            # receipts free space on a full disk
             self._room.tighten()
             return self._free(device, known)
 
@@ -342,7 +345,7 @@ class Outbox:
                 except sqlite3.OperationalError as error:
                     if not is_none(error):
                         raise
-                    # a full disk: receipts make room, so what is sent must not wait for it
+                    # a full disk: receipts free space, so sending must not wait for it
                     if remedy is not None:
                         remedy()
                 else:

@@ -18,17 +18,17 @@ from typing import TextIO
 
 from ingest.errors import InputError
 
-# large, so that one page that is never moved leads to all rows of a usual backlog: a file
-# that lost its end gives back what stands before the cut
+# large, so that one page that never moves refers to all rows of a usual backlog: a truncated file
+# gives back the rows before the cut
 PAGE = 16_384
 _SKIP = 1_024
 _ALL_FROM = (
     "SELECT seq, id, device, content_type, body, wall_ms, uptime_ms, boot FROM message NOT INDEXED"
     " WHERE seq >= ? ORDER BY seq"
 )
-# more than the log is allowed to grow to between two checkpoints
+# more than the maximum size of the log between two checkpoints [bytes]
 _BALLAST_BYTES = 6 << 20
-_LEAST_BYTES = 1 << 20  # on a small disk a part of it has to do
+_LEAST_BYTES = 1 << 20  # minimum on a small disk [bytes]
 
 
 def lock(path: Path) -> TextIO:
@@ -106,7 +106,7 @@ class Room:
         self._tight = False
         before = db.execute("SELECT 1 FROM fact WHERE name = 'tight'").fetchone()
         if before is not None:
-            self._pin()  # it was full when we stopped, and what is free was the ballast
+            self._pin()  # the disk was full before the restart; the free space was the ballast's
             self.look()
         elif not self._hold_ballast(_BALLAST_BYTES):
             self._hold_ballast(self._free_bytes() // 2)
@@ -185,7 +185,7 @@ def take_away(db: sqlite3.Connection, *, thin: bool) -> int:
         f" FROM message WHERE seq IN ({oldest})) WHERE n % 2 = 0"
     )
     gone = db.execute(f"DELETE FROM message WHERE seq IN ({seconds})", (part,)).rowcount
-    if gone == 0:  # one message a device is left of that half
+    if gone == 0:  # one message per device remains in that half
         part = max(part // 10, 1)
         gone = db.execute(f"DELETE FROM message WHERE seq IN ({oldest})", (part,)).rowcount
     return gone

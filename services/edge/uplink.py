@@ -111,16 +111,17 @@ class Recorder:
         self._log.info("well again", source=source)
 
 
-# receipts of a hundred come within it, so that sending never waits for one
+# receipts of a hundred messages fit into the window, so that sending never waits for one
 WINDOW = 500
 _ALL = 1_000
 FIRST_S, LONGEST_S = 3.0, 300.0
-_ASK_S, _UNANSWERED = 10.0, 4  # warn of this many questions without an answer
+# time between requests for the server's time [s]; number without an answer before a warning
+_ASK_S, _UNANSWERED = 10.0, 4
 _KEEPALIVE_S = 30
-# a sixth of a quota that is for a minute comes back meanwhile
+# a sixth of a quota per minute is refilled in this time [s]
 OVER_QUOTA, _REST_S = "rate", 10.0
 _RECONNECT_S = (1.0, 60.0)
-# until receipts that the broker refused are asked for again
+# time until a rejected subscription to receipts is requested again [s]
 _REFUSED_S = 60.0
 _TAKEN_OVER = 142
 
@@ -186,8 +187,8 @@ class Link:
         self._ask_s = self._connect_s = self._rest_until_s = 0.0
         self._subscribe_s: float | None = None
         self._kept_from = False
-        self._asked = 0
-        self._told_s = -LONGEST_S
+        self._requests = 0
+        self._logged_s = -LONGEST_S
         self._ahead_ms = 0
         self._back_off_s = _RECONNECT_S[0]
         self._receipt_s = time.monotonic()
@@ -247,8 +248,8 @@ class Link:
         if self._ready and now_s >= self._ask_s and not self._timed:
             self._ask_s = now_s + _ASK_S
             self._say_online()
-            self._asked += 1
-            if self._asked == _UNANSWERED:
+            self._requests += 1
+            if self._requests == _UNANSWERED:
                 self._log.warning(
                     "tonne does not answer; nothing is sent, readings are stored here",
                     gateway=self._gateway,
@@ -275,7 +276,7 @@ class Link:
         self._back_off_s = min(2 * self._back_off_s, _RECONNECT_S[1])
         for window in self._windows.values():
             window.again()
-        self._client.drop_out_messages()  # they are in the outbox
+        self._client.drop_out_messages()  # the outbox still has them
         try:
             self._client.connect(self._host, self._port, _KEEPALIVE_S, clean_start=True)
         except (OSError, ValueError) as error:
@@ -297,7 +298,7 @@ class Link:
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            # a broker may end the connection over it
+            # a broker may end the connection because of it
             self._subscribe_s = self._connect_s = time.monotonic() + _REFUSED_S
             if not self._kept_from:
                 self._kept_from = True
@@ -350,13 +351,13 @@ class Link:
         wrong = abs(self._ahead_ms) > TRUSTED_MS
         tell = self._log.warning if wrong else self._log.info
         tell("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
-        self._timed, self._asked = True, 0
-        self._say_online()  # once more: tonne's operator learns how far off this clock is
+        self._timed, self._requests = True, 0
+        self._say_online()  # once more, so that tonne's operator sees the clock's difference
 
     def _take_receipt(self, device: str, ids: list[str]) -> None:
         now_s = time.monotonic()
         if now_s - self._receipt_s > FIRST_S * 10:
-            # all was silent, and is no longer: no device waits for its turn
+            # the server answers again: no device waits for its turn
             for window in self._windows.values():
                 window.wait_s = FIRST_S
         self._receipt_s = now_s
@@ -371,8 +372,8 @@ class Link:
     def _slow_down(self, device: str) -> None:
         """Pause sending for a device that exceeded its message quota."""
         now_s = time.monotonic()
-        if now_s >= self._told_s + LONGEST_S:
-            self._told_s = now_s
+        if now_s >= self._logged_s + LONGEST_S:
+            self._logged_s = now_s
             self._log.warning(
                 "tonne accepts no more messages from this gateway for now, as it exceeds "
                 "its quota per minute; no data is lost, and sending continues later",

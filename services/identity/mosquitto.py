@@ -1,12 +1,12 @@
 """
 Configuration of brokers: mosquitto 2.0 with dynamic security, RabbitMQ 4 with MQTT.
 
-The plugin is used because ACL files do not check SUBSCRIBE: a device could join a shared
+mosquitto's plugin is used because ACL files do not check SUBSCRIBE: a device could join a shared
 subscription and take part of the stream.  Version 2.0 has no patterns with user names, so each
 principal has its own role.
 
-For devices that cannot keep a reading until its receipt, as its PUBACK is durable.  It treats "."
-and "/" in topics as equal, so ids contain neither.
+RabbitMQ is for devices that cannot keep a reading until its receipt, as its PUBACK is durable.  It
+treats "." and "/" in topics as equal, so ids contain neither.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 from services.identity.principals import Principal
 from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
 
-# docs/benchmarks.md has what PUBACK takes at this, with a queue that is full
+# docs/benchmarks.md has the duration of a PUBACK at this interval, with a full queue
 AUTOSAVE_S = 10
-PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"  # Debian's place
+PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"  # path in Debian
 SECURITY = "dynamic-security.json"
 CONTROL = "$CONTROL/dynamic-security/v1"
 _CONFIG = """\

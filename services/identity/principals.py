@@ -36,9 +36,9 @@ from services.registry.fields import ID
 if TYPE_CHECKING:
     from services.registry.entries import Device
 
-# names of ours, which no device may have: its certificate would be ours
+# names reserved for tonne, as a device with such a name would have its rights
 PIPELINE, ADMIN, WATCH = "tonne", "tonne-admin", "tonne-watch"
-# what mosquitto tells of all that waits in it
+# numbers of all messages waiting in mosquitto
 QUEUE_TOPICS = ("$SYS/broker/store/messages/count", "$SYS/broker/store/messages/bytes")
 
 

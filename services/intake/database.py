@@ -330,7 +330,7 @@ def count_commit(metrics: Metrics, committed: Committed) -> None:
     metrics.late_readings.inc(committed.late)
 
 
-_MOST_LOGGED = 1_000
+_MAX_LOGGED = 1_000
 _SHOWN = 80
 
 
@@ -344,7 +344,7 @@ class Ignored:
     def log_new(self, admitted: Admitted) -> None:
         """Log the ones not reported yet."""
         for key in admitted.ignored.keys() - self._logged:
-            if len(self._logged) >= _MOST_LOGGED:
+            if len(self._logged) >= _MAX_LOGGED:
                 return
             self._logged.add(key)
             self._log.warning(
@@ -362,7 +362,7 @@ class Statuses:
     def keep(self, connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> None:
         """Store the last status message of each registered principal."""
         for item in keep(connection, fleet, lines):
-            if item.principal in self._logged or len(self._logged) >= _MOST_LOGGED:
+            if item.principal in self._logged or len(self._logged) >= _MAX_LOGGED:
                 continue
             self._logged.add(item.principal)
             known = item.principal in fleet.by_id

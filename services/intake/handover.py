@@ -30,7 +30,7 @@ from services.store.principal_status import Status
 # time and number of a reading, as its payload states them
 Stated = tuple[int | str, int | str | None]
 # maximum readings of a batch in receipts to one device, as the list must fit into its memory
-_MOST = 2_000
+_MAX = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Done:
     def of(inbox: Inbox, router: Router, admitted: Admitted) -> Done:
         """Return the data of a batch that its receipts contain."""
         seen = admitted.seen
-        listed = [r for r in admitted.rejected[:_MOST] if r.reason != SIGNED_VALUE]
+        listed = [r for r in admitted.rejected[:_MAX] if r.reason != SIGNED_VALUE]
         stated: dict[int, list[Stated]] = {r.message: [] for r in listed}
         if stated:
             for message, ts, number in zip(seen.message, seen.ts, seen.id, strict=True):

@@ -28,7 +28,7 @@ MINUTE_S, HOUR_S = 60.0, 3_600.0
 # a batch that takes longer was delayed by the database
 STALLED_S = 5.0
 # maximum time for which a broker keeps a session
-_MOST_AWAY_S = 720 * HOUR_S
+_MAX_AWAY_S = 720 * HOUR_S
 _REMEMBERED = 100_000
 _LONG = 256
 
@@ -85,7 +85,7 @@ class PrincipalQuota:
         """
         now_s = self._clock()
         more_s = HOUR_S if seconds is None else max(seconds, 0.0)
-        self._away_s = min(self._credit_s(now_s) + more_s, _MOST_AWAY_S)
+        self._away_s = min(self._credit_s(now_s) + more_s, _MAX_AWAY_S)
         # waiting messages are fetched in less time than they took to gather
         self._away_until_s = now_s + self._away_s + MINUTE_S
 

@@ -208,7 +208,7 @@ def _points(entries: Mapping[str, Entry], devices: Iterable[str]) -> dict[str, P
 
 
 def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:
-    """Return the design's estimates by month; an annual one is split by sunshine."""
+    """Return the design's estimates by month; an annual estimate is divided by monthly sunshine."""
     row = conn.execute(
         "SELECT months FROM v_project_months WHERE project_id = %s", [project.id]
     ).fetchone()

@@ -318,9 +318,9 @@ def look(
     origin = Checkpoint.from_text(signature_lines(head.note)[0]).origin
     known = {n: log.last_of(conn, str(member.key), origin) for n, member in members.items()}
     with ThreadPoolExecutor(len(members)) as pool:
-        asked_s = now_us() / 1e6
+        now_s = now_us() / 1e6
         going = {
-            name: pool.submit(ask, question, member, known[name], whom.wait_s, asked_s)
+            name: pool.submit(ask, question, member, known[name], whom.wait_s, now_s)
             for name, member in members.items()
         }
         return {name: future.result() for name, future in going.items()}
@@ -363,7 +363,7 @@ class Cosigning(Background):
         every_s: float = EVERY_S,
     ) -> None:
         self._url, self._whom, self._log, self._every_s = url, whom, log, every_s
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         super().__init__({"cosigning": self._run})
         self._metrics = metrics
 
@@ -397,7 +397,7 @@ class Cosigning(Background):
                 self._log.info("head cosigned", witness=name, entries=done.size)
                 continue
             problems.add(f"{name} {item.state}")
-            if f"{name} {item.state}" in self._told:
+            if f"{name} {item.state}" in self._logged:
                 continue
             loud = self._log.error if item.state == "contradicts" else self._log.warning
             loud(
@@ -407,7 +407,7 @@ class Cosigning(Background):
                 reason=item.why,
                 lacks=done.lacks,
             )
-        self._told = problems
+        self._logged = problems
 
 
 def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: int) -> str:

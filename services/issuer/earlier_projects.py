@@ -95,7 +95,10 @@ def before_elsewhere(
 
 
 def _counted(claims: Claims) -> dict[_Counted, _Span]:
-    """Return the time in which each device of the baseline counts, by quantity."""
+    """
+    Return the time span in which each baseline device counts, by device and quantity.
+    [us UTC]
+    """
     result: dict[_Counted, _Span] = {}
     for p in claims.monitored_parameters:
         if p.side == "baseline":
@@ -355,7 +358,7 @@ def _gone(new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]
 
 
 def _ending(new: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
-    """Yield devices of the same role whose service ends about when another one's begins."""
+    """Yield devices of the same role whose service ends within a month of a new device's start."""
     begin = _edges(new, entry)[0]
     for device in entry["devices"]:
         same = device["role"] == new["role"] and device["device"] != new["device"]

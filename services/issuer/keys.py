@@ -54,7 +54,7 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
 
 _WAIT_S = 30
-_MOST_SAID = 300
+_MAX_SAID = 300
 # PKCS #11 name of the curve; prefix of an encoded point
 _EDWARDS25519 = b"\x13\x0cedwards25519"
 _POINT = b"\x04\x20"
@@ -93,7 +93,7 @@ def _signed_by_command(command: list[str], message: bytes) -> bytes:
             f"signer {command[0]} gave no answer within {_WAIT_S} s; try again"
         ) from error
     if done.returncode:
-        line = " ".join(done.stderr.decode(errors="replace").split())[:_MOST_SAID]
+        line = " ".join(done.stderr.decode(errors="replace").split())[:_MAX_SAID]
         raise ServerError(
             f"signer {command[0]} ended with exit code {done.returncode} and wrote: "
             f"{line or 'nothing'}; check the command in the key file"

@@ -323,11 +323,13 @@ def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> lis
     begin, end = job.from_us, job.to_us
     # rows compared at once stay in memory: no more than a commit of the pipeline
     rows = max(rows_between(of.fleet, device, begin, end) for device in index)
-    most = max(MOST_ROWS // max(rows, 1), 1)
+    days_at_once = max(MOST_ROWS // max(rows, 1), 1)
     return [
         f"{difference.table} of {' '.join(difference.key)} does not follow from the readings"
-        for at in range(0, len(index), most)
-        for difference in rebuild(conn, of.plan, index[at : at + most], begin, end, replace=False)
+        for at in range(0, len(index), days_at_once)
+        for difference in rebuild(
+            conn, of.plan, index[at : at + days_at_once], begin, end, replace=False
+        )
     ]
 
 

@@ -47,7 +47,7 @@ _ONE_SKY_DEG = 0.01
 _OWN_BACK = 800
 _OTHERS_BACK = (364, 365, 366)
 # maximum days of a period, and other projects' devices at once
-_MOST_DAYS, _AT_ONCE = 62, 2_000
+_MAX_DAYS, _AT_ONCE = 62, 2_000
 _OWN_AT_ONCE = 50
 
 
@@ -70,7 +70,7 @@ class Looked:
         begin_us, end_us = energy.span_us
         first, last = (local_date(us, energy.project.timezone) for us in (begin_us, end_us - 1))
         count = (last - first).days + 1
-        days = np.unique(np.linspace(0, count - 1, _MOST_DAYS).round().astype(np.intp))
+        days = np.unique(np.linspace(0, count - 1, _MAX_DAYS).round().astype(np.intp))
         return cls(energy, names, quantity, first, last + timedelta(days=1), days)
 
     def sums(self, devices: Sequence[str], back: Sequence[int]) -> Int64:

@@ -298,7 +298,7 @@ JCM = "jcm-"
 # names of the programme that certifies contributions to sustainable development goals
 _GOLD = frozenset(map(stem, ("Gold Standard", "GS", "GS4GG")))
 # maximum crediting period of the CDM: ten years (3/CMP.1, annex, 49)
-_MOST_MONTHS = 120
+_MAX_MONTHS = 120
 _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 
 
@@ -432,7 +432,7 @@ def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[st
         return
     project, method = facts.plan.project, facts.subject.methodology.id
     begins, ends = (local_date(us, project.timezone) for us in (project.from_us, project.to_us))
-    if after(begins, _MOST_MONTHS) < ends:
+    if after(begins, _MAX_MONTHS) < ends:
         yield f"projects[{project.id}].crediting_period: {begins} to {ends} is above ten years"
     if registration.registered and begins < registration.registered:
         yield f"projects[{project.id}].crediting_period: {begins} is before {ask}.registered"

@@ -8,7 +8,7 @@ nor write signed rows.
 Slow kinds of requests have their own lane and thread, so that an issue does not wait for a close.
 A request that ends the process five times is refused.
 
-The issue of a statement includes its time stamps: of the statement before, of the log's head after.
+An issue includes time stamps: the statement is stamped before it, the log's head after it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class _Task:
         return life.log_signer(self.conn, self.desk.home, self.desk.log_key)
 
     def done(self, state: str, **more: Any) -> dict[str, Any]:
-        """Return the result: the statement's state, and more."""
+        """Return the result of a request: the statement's state, and further values."""
         return {"statement": self.subject, "state": state, **more}
 
 
@@ -322,7 +322,7 @@ def kind_of(answer: Answer) -> type[Exception]:
 # --- the queue ---------------------------------------------------------------------------
 
 _LOOK_S = 5.0
-_MOST_ATTEMPTS = 5
+_MAX_ATTEMPTS = 5
 _AGAIN = (
     ServerError,
     psycopg.OperationalError,
@@ -409,7 +409,7 @@ class Runner(Background):
 
     def _do(self, conn: Connection, request: Request, attempt: int) -> None:
         entry = self._log.bind(request=str(request.id), kind=request.kind, subject=request.subject)
-        if attempt > _MOST_ATTEMPTS:
+        if attempt > _MAX_ATTEMPTS:
             entry.error("given up", attempts=attempt - 1)
             why = f"it was started {attempt - 1} times and did not end; see the log of the signer"
             self._refuse(conn, request, named(ServerError()), why)

@@ -123,9 +123,10 @@ def _round(
     pause_s: Callable[[float], float] = lambda _: 0.0,
 ) -> Callable[[Callable[[Watcher, Connection], None]], Callable[[Watcher], None]]:
     """
-    Run a round with a connection; a failure is logged as a warning, and the next round repeats it.
+    Return a decorator that runs a round with a database connection.
 
-    `pause_s` returns the pause for the time that the round took. [s]
+    A failure is logged as a warning; the next round repeats the work.  `pause_s` returns the pause
+    after a round, from the time that it took. [s]
     """
 
     def of(work: Callable[[Watcher, Connection], None]) -> Callable[[Watcher], None]:

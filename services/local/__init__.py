@@ -20,10 +20,9 @@ from pathlib import Path
 
 from ingest.errors import InputError, ServerError
 
-# The shell puts the server into the background, tells its id and is gone, so that the
-# server is not a child of the command that started it.  As many open files as allowed:
-# a broker holds one for each device.
-# The output is emptied first, so that a line of the last start is not taken for a new one.
+# The shell starts the server in the background, prints its id and exits, so that the server is no
+# child of the command.  It may open as many files as permitted: a broker needs one per device.  The
+# output is emptied first, so that lines of the last start are not taken for new ones.
 _DETACH = 'ulimit -Sn "$(ulimit -Hn)"; true >"$0"; "$@" >>"$0" 2>&1 </dev/null & echo $!'
 _GONE = frozenset("ZX")  # zombie, dead
 
@@ -66,7 +65,7 @@ def own_folder(folder: Path, account: Account | None) -> None:
         folder.chmod(0o700)
         if account is not None:
             for path in (folder, *folder.rglob("*")):
-                # children of a killed server may still be clearing up after it
+                # children of a killed server may still remove files
                 with suppress(FileNotFoundError):
                     os.chown(path, account.uid, account.gid, follow_symlinks=False)
     except PermissionError as error:
@@ -138,13 +137,11 @@ def run(
     argv: Sequence[str], folder: Path, account: Account | None, *, files: Sequence[int] = ()
 ) -> subprocess.CompletedProcess[str]:
     """
-    Start a server in its own session, and return its process.
+    Run a program to its end, and return its result.
 
-    `argv`: program and arguments.
-    `folder`: its working directory, entered before the account is changed, so that the account
-    needs no access to its parents.
-    `output`: file in `folder` for its output.
-    `account`: account to run as.
+    `argv`: program and arguments. `folder`: its working directory, entered before the account is
+    changed, so that the account needs no access to its parents. `account`: account to run as.
+    `files`: open file descriptors that the program inherits.
     """
     return subprocess.run(  # noqa: S603 - as above
         argv,
@@ -166,7 +163,7 @@ def _stat(pid: int) -> tuple[str, str] | None:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text.rpartition(")")[2].split()  # a program's name may hold blanks
+    fields = text.rpartition(")")[2].split()  # a program's name may contain spaces
     state, started = fields[0], fields[19]
     return None if state in _GONE else (state, started)
 
@@ -187,10 +184,10 @@ PACKAGES = {
     "prometheus": PROMETHEUS,
     "prometheus-alertmanager": ALERTMANAGER,
 }
-# a broker that is tried against, not started by `tonne local up`: only on request
+# a broker for tests, not started by `tonne local up`; installed only on request
 RABBITMQ = {"rabbitmq-server": Path("/usr/lib/rabbitmq/bin/rabbitmq-server")}
-# Debian's way to say "start no service": packages bring a cluster and a broker of the
-# system's own, which is not needed
+# Debian's file that prevents services from starting: packages would start a cluster and a broker of
+# the system
 _POLICY = Path("/usr/sbin/policy-rc.d")
 LOOPBACK = "127.0.0.1"
 _PORTS_TRIED = 50
@@ -230,7 +227,7 @@ def _install(names: Sequence[str]) -> None:
         _POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
         _POLICY.chmod(0o755)
     try:
-        # an image without package lists needs them first; a failure shows in the second step
+        # an image without package lists needs them first; a failure shows in the next step
         _apt("update")
         _apt("install", "--yes", "--no-install-recommends", *names)
     finally:
@@ -253,7 +250,7 @@ def _apt(*arguments: str) -> None:
 def is_free(port: int) -> bool:
     """Return whether a server could listen on `port` of the loopback address now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # as servers do: a port whose last connections are still closing counts as free
+        # as servers do: a port whose last connections are closing counts as free
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

@@ -22,9 +22,9 @@ from services.store.postgres.pool import connect
 
 _MANIFEST, _TABLES, _HOME, _DOTENV = "manifest.json", "tables/", "home/", "settings.env"
 _FORM = 1
-# of the servers that stay behind
+# tables of the servers, which are not included
 _LEFT = {"schema_migration", "stream_offset", "stream_source", "api_session"}
-# data of servers, and what they write anew
+# data of servers, and files that they write again
 _SERVERS = {"postgres", "kafka", "grafana", "prometheus"}
 _WRITTEN = {"lock", "local.json", "postgres.password"}
 _CHUNK = 1 << 20
@@ -68,7 +68,7 @@ def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Conte
         with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as box:
             return _write(url, home, box, dotenv)
     except BaseException:
-        file.unlink(missing_ok=True)  # half a backup is none
+        file.unlink(missing_ok=True)  # an incomplete backup is deleted
         raise
 
 
@@ -96,7 +96,7 @@ def _write(url: str, home: Path, box: zipfile.ZipFile, dotenv: Path | None) -> C
 
 def _out(conn: Connection, box: zipfile.ZipFile, table: str, names: list[str]) -> int:
     """Write a table to the backup; return its number of rows."""
-    # a SELECT reads the chunks of a hypertable, which the table by itself does not
+    # a SELECT reads the chunks of a hypertable, which COPY of the table does not
     query = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(_listed(names), _named(table))
     with box.open(f"{_TABLES}{table}", "w", force_zip64=True) as out, conn.cursor() as cursor:
         with cursor.copy(query) as copy:
@@ -145,7 +145,7 @@ def _restore(
                 " it with the release that made it, then run `tonne migrate`"
             )
         _require_unused(conn)
-        # no trigger of what happens fires for what came back
+        # no trigger for events fires for restored rows
         try:
             conn.execute("SET LOCAL session_replication_role = replica")
         except errors.InsufficientPrivilege as error:
@@ -188,7 +188,7 @@ def _checked(box: zipfile.ZipFile, home: Path) -> list[str]:
 
 
 def _in(conn: Connection, box: zipfile.ZipFile, table: str, names: list[str]) -> None:
-    # what migrations wrote of a table comes back with the rest
+    # rows written by migrations are in the backup too
     conn.execute(sql.SQL("DELETE FROM {}").format(_named(table)))
     query = sql.SQL("COPY {} ({}) FROM STDIN").format(_named(table), _listed(names))
     with (

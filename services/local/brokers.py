@@ -37,9 +37,9 @@ from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
 HOME = "KAFKA_HOME"
 _START, _FORMAT = "bin/kafka-server-start.sh", "bin/kafka-storage.sh"
 _STARTED = "Kafka Server started"
-# up in a few seconds rather than fast at a load that one machine does not see
+# a start within seconds matters more than speed at a high load
 _HEAP, _QUICK = "-Xms64m -Xmx384m", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-_CLUSTER = uuid5(UUID(int=0), "tonne local")  # of this cluster; no secret
+_CLUSTER = uuid5(UUID(int=0), "tonne local")  # id of this cluster; no secret
 _NODE = 1
 _SETTINGS = """\
 process.roles=broker,controller
@@ -235,10 +235,11 @@ log_type notice
 connection_messages false
 log_timestamp_format %Y-%m-%dT%H:%M:%SZ
 """
-# the port for those that log in by password lies this far above
+# distance of the port for logins by password
 PASSWORDS = 1_000
-_LOG_LIMIT = 8 << 20  # bytes
-_CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x05\x00\x00"  # 3.1.1, clean, no name, keep-alive 5 s
+_LOG_LIMIT = 8 << 20  # maximum size before rotation [bytes]
+# CONNECT of MQTT 3.1.1: clean session, no client id, keep-alive 5 s
+_CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x05\x00\x00"
 _CONNACK = 0x20
 _DISCONNECT = b"\xe0\x00"
 

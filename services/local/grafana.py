@@ -30,7 +30,8 @@ _USUAL = (Path("/usr/share/grafana"), Path("/opt/grafana"))
 _PROGRAM, _DEFAULTS = "bin/grafana", "conf/defaults.ini"
 _ACCOUNT = "grafana"
 _FILE = {kind: f"{kind}/tonne.yaml" for kind in ("datasources", "dashboards")}
-# see services/local/stack.py: its account need not be able to walk to its folder
+# relative to its working directory: its account may have no access to the parents, see
+# services/local/stack.py
 _HERE = "/proc/self/cwd"
 _CONFIG = """\
 # overwritten at each start of `tonne local up --grafana`
@@ -157,7 +158,7 @@ class Grafana(Server):
             "provisioning/alerting": ours / "alerting" / language,
         }
         for name, place in places.items():
-            # what a later version no longer holds must not stay
+            # files that a later version no longer has must go
             shutil.rmtree(self.folder / name, ignore_errors=True)
             shutil.copytree(place, self.folder / name)
         self._write("datasources", _sources(database_port, database, prometheus))

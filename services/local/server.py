@@ -27,7 +27,7 @@ from services.local import (
 )
 from services.settings import split_bind
 
-# since a server last wrote to its log: recovery after a crash under load takes its time
+# maximum time since the server's last log line: recovery after a crash may take long [s]
 _STARTED_WITHIN_S = 120.0
 _STOPPED_WITHIN_S = 90.0
 _OUT_OF_THE_WAY_WITHIN_S = 90.0
@@ -209,7 +209,7 @@ scrape_configs:
     relabel_configs:
       - {{source_labels: [process], regex: (.+), target_label: job, replacement: tonne-$1}}
 """
-# an address on which a process listens that is none to ask: all of the machine's
+# addresses for listening on all interfaces, which cannot be connected to
 _ALL = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 _KEPT = ["--storage.tsdb.retention.time=30d", "--storage.tsdb.retention.size=1GB"]
 
@@ -277,7 +277,7 @@ class Prometheus(Server):
         """Write the configuration, and return the command line."""
         names = []
         for rules in self._rules:
-            # beside its configuration: its account need not be able to read where they come from
+            # a copy beside the configuration, as the account may not read the original
             (self.folder / rules.name).write_bytes(rules.read_bytes())
             names.append(rules.name)
         config = _CONFIG.format(every=self._every, rules=", ".join(names))

@@ -394,7 +394,7 @@ def _merge_beside(
 
 
 _ENDED = "ended"
-_TOLD = 100
+_MAX_LOGGED = 100
 
 
 class _Note(msgspec.Struct):
@@ -411,7 +411,7 @@ class Signatures:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._keys: Mapping[str, Sequence[DatedKey]] | None = None
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def judge(self, cursor: Cursor, noted: Sequence[Rejected], messages: Letters) -> Counter[str]:
         """Return the numbers of values by result: verified, refused, not checked."""
@@ -433,8 +433,8 @@ class Signatures:
     def _tell(self, device: str | None, why: str) -> None:
         """Log an invalid signature, once per device."""
         name = device or "?"
-        if name not in self._told and len(self._told) < _TOLD:
-            self._told.add(name)
+        if name not in self._logged and len(self._logged) < _MAX_LOGGED:
+            self._logged.add(name)
             get_logger("signatures").warning("signature rejected", device=name, why=why[:300])
 
     def _load(self, cursor: Cursor) -> dict[str, list[DatedKey]]:

@@ -348,8 +348,8 @@ class Deriver:
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
         """
-        Return the requests for late readings, extended by later readings if near the last
-        one.
+        Return requests for late readings; each includes later readings that are near its
+        last one.
         """
         again, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():

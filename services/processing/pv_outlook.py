@@ -195,7 +195,7 @@ def _row(device: str, rows: list[tuple[Any, ...]]) -> tuple[Any, ...]:
 
 
 # maximum per round: about ten seconds
-_MOST = 50
+_MAX = 50
 _WANTED = """
 SELECT m.project_id::text AS project_id,
        jsonb_agg(jsonb_build_array(s.latitude, s.longitude, a.tilt, a.azimuth,
@@ -231,7 +231,7 @@ def refresh_months(conn: Connection) -> int:
     Raises MethodologyError if the process that computes them ends early.
     """
     conn.execute(_GONE)
-    due = conn.execute(_MONTHS_DUE, [_MOST]).fetchall()
+    due = conn.execute(_MONTHS_DUE, [_MAX]).fetchall()
     if not due or find_spec("pvlib") is None:
         return 0
     # a separate process, since pvlib and pandas would keep 150 MB

@@ -1,4 +1,7 @@
-"""Checks of a project's emission factors: which it uses, and which a verifier would question."""
+"""
+Checks of a project's emission factors: which ones it uses, and which a verifier would
+question.
+"""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def problems(
         (entry.kind, entry.id): stored.entries.get((entry.kind, entry.id)) == entry
         for entry in merged.entered
     }
-    # what was let pass by older rules stands in no other row's way
+    # an entry accepted under older rules does not block other rows
     unchanged = all(same.values())
     for problem in contradictions.problems(authority, credited or ()):
         yield (KINDS[problem.section], problem.name), problem.text, unchanged

@@ -36,9 +36,9 @@ from services.registry.fields import Row
 from services.registry.located import Finding
 from services.registry.meters import counted
 
-# a mean is rounded to a thousandth of it at most
+# a mean may be rounded to a thousandth of its value
 _ROUNDED = 1_000
-# events that say nothing of a whole project
+# events that concern devices, not a whole project
 _OF_DEVICES = ("moved", "anomaly")
 
 
@@ -68,7 +68,7 @@ def stratum(row: Row, item: Stratum) -> None:
 
 
 def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -> Iterator[str]:
-    """Yield texts where strata do not add up to their survey."""
+    """Yield texts on strata that do not add up to their survey."""
     for name, count in (("population", population), ("n", n)):
         total = sum(getattr(stratum, name) for stratum in strata)
         if total != count:
@@ -108,7 +108,7 @@ def users(row: Row) -> tuple[str, ...]:
 
 
 def shared_meter(row: Row, item: SharedMeter) -> None:
-    """Record joint readings of a common meter that overlap."""
+    """Record an error for joint readings of a common meter that overlap."""
     for reading, other in pairwise(item.readings):
         if reading.quantity == other.quantity and other.begins < reading.ends:
             both = f"{reading.begins} to {reading.ends} and {other.begins} to {other.ends}"
@@ -124,26 +124,26 @@ def joint_reading(row: Row, item: JointReading) -> None:
 
 
 def default(row: Row, item: Default) -> None:
-    """Record a reason for a published default that is not a sentence."""
+    """Record an error for a published default whose reason is not a sentence."""
     if item.reason and not reasoned(item.reason):
         row.problem("reason", f"{item.reason!r} is not a sentence; {WANTED}")
 
 
 def design(row: Row, item: Design) -> None:
-    """Record a latitude without longitude."""
+    """Record an error for a latitude without longitude."""
     if (item.latitude is None) != (item.longitude is None):
         row.problem("latitude", "and longitude belong together; enter both")
 
 
 def population(row: Row, item: DesignedPopulation) -> None:
-    """Record more participants than units."""
+    """Record an error for more participants than units."""
     if item.participants and item.number and item.participants > item.number:
         text = f"{item.participants} is above the number of units, {item.number}"
         row.problem("participants", text)
 
 
 def source(row: Row, item: EmissionSource) -> None:
-    """Record a source that is neither counted nor excluded with a reason."""
+    """Record an error for a source that is neither counted nor excluded with a reason."""
     if (item.counted_by is None) == (item.reason is None):
         row.problem("counted_by", "a source has `counted_by`, or the `reason` why it is excluded")
     if item.reason and not reasoned(item.reason):
@@ -193,7 +193,7 @@ def check_declared(project: Project, devices: Mapping[str, Device]) -> Iterator[
     try:
         method = find(project.methodology, project.version)
     except MethodologyError:
-        return  # said elsewhere
+        return  # another check reports it
     specs = method.parameters
     if project.design is not None:
         yield from _of_design(project, project.design, (*method.roles, *specs))
@@ -242,7 +242,7 @@ def _of_design(project: Project, own: Design, known: Sequence[str]) -> Iterator[
 
 
 def versions(row: Row, item: Project) -> None:
-    """Record versions of a project's plan that are given twice."""
+    """Record errors for versions of a project's plan that are given twice."""
     names = [version.name for version in item.monitoring or ()]
     for name in sorted({n for n in names if names.count(n) > 1}):
         row.problem(
@@ -269,7 +269,7 @@ def version(row: Row, item: Version) -> None:
 
 
 def approval(row: Row, item: Approval) -> None:
-    """Record a decision in the future."""
+    """Record an error for a decision in the future."""
     if not row.problems and item.day > datetime.now(UTC).date():
         row.problem("date", f"{item.day} is in the future; enter the decision after its date")
 
@@ -333,7 +333,7 @@ def check_plans(project: Project, devices: Mapping[str, Device]) -> Iterator[Fin
     try:
         find(*method)
     except MethodologyError:
-        return  # said elsewhere
+        return  # another check reports it
     bases = {d.device: devices[d.device].attributes.get("gas_basis") for d in project.devices}
     given = {device: basis for device, basis in bases.items() if basis}
     every = [(d.device, d.role) for d in project.devices]

@@ -32,10 +32,10 @@ from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.programme_systems import TransferClass
 
-EntryKey = tuple[str, str]  # kind and id
+EntryKey = tuple[str, str]  # kind and id of an entry
 CHECK_PERCENT = 2
-_NEAR_DEG = 0.001  # about a hundred metres, in degrees of latitude
-CALIBRATION_EVERY = "calibration_every"  # attribute: months from a calibration to the next
+_NEAR_DEG = 0.001  # about a hundred metres [degrees of latitude]
+CALIBRATION_EVERY = "calibration_every"  # attribute: months between calibrations
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
 _Names = Annotated[Mapping[str, str] | None, Key(form="names")]
 _Latitude = Annotated[float, Key(lacks="decimal degrees", low=-90, high=90)]
@@ -43,9 +43,9 @@ _Longitude = Annotated[float, Key(lacks="decimal degrees", low=-180, high=180)]
 _Watt = Annotated[int | None, Key(low=1, high=MAX_WATT)]
 _Tilt = Annotated[Decimal | int | None, Key(high=90)]
 _Azimuth = Annotated[Decimal | int | None, Key(high=360)]
-# crystalline silicon has -0.26 to -0.5 %/K, thin film -0.2 to -0.32
+# crystalline silicon has -0.26 to -0.5 %/K, thin film -0.2 to -0.32 %/K
 _PerKelvin = Annotated[Decimal | int | None, Key(low=-1, high=0)]
-# a kWh costs some 3,000 VND or 1,500 IDR; a higher price is an error of the unit
+# a kWh costs about 3,000 VND or 1,500 IDR; a higher price is an error of the unit
 _Price = Annotated[Decimal | int | None, Key(high=1_000_000)]
 _Kilotonnes = Annotated[Decimal | int | None, Key(high=MAX_EXPECTED)]
 _Since = Annotated[datetime, Key("from")]
@@ -56,11 +56,11 @@ def calibration_every(value: object) -> int | None:
     return value if type(value) is int and 1 <= value <= MAX_MONTHS else None
 
 
-# of a document that a value rests on: title and number, who gave it, its date, hash of its file
+# keys of a document: title and number, issuer, date, hash of the file
 DOCUMENT = ("document", "by", "issued", "sha256")
-STATED = "value"  # of the parameter, in its unit; a mapping by device where those differ
-SIGNED = "signed"  # and by which signature of who gave it
-UNTIL = "valid_until"  # first day on which what it states no longer applies
+STATED = "value"  # key of the parameter's value in its unit; a mapping by device if values differ
+SIGNED = "signed"  # key of the issuer's signature
+UNTIL = "valid_until"  # key of the first day on which the document no longer applies
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,16 +22,16 @@ from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native
 
 SHA256 = re.compile("[0-9a-f]{64}")
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
-# 100.000 is a hundred here and a hundred thousand there
-# a number with a unit, a decimal comma or separators
+# 100.000 is 100 in some countries and 100,000 in others: such numbers, and numbers with a unit or
+# decimal comma, must be quoted
 SEPARATED = re.compile(r"^[-+]?\d[\d.,' \u00a0\u202f]*[^\d\s]*$")
 GROUPED = re.compile(r"^\d{1,3}([.,]\d{3})+$")
 MAX_WHOLE = 2**62
 MAX_TEXT = 1_000
-# begins what the example files leave to their reader
+# beginning of the placeholders in example files
 PLACEHOLDER = "REPLACE-WITH-"
 
-# The unit of an amount whose document names none, by base unit.
+# unit of an amount whose document names none, by base unit
 _USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
 
 
@@ -268,7 +268,7 @@ def amount(row: Row, quantity: str) -> int:
         row.problem("unit", str(error))
         return 0
     digit = Decimal(1).scaleb(int(Decimal(entered).as_tuple().exponent))
-    if digit * numerator < denominator:  # its last digit is of less than a base unit
+    if digit * numerator < denominator:  # the last digit is smaller than a base unit
         row.problem("amount", f"{entered} is finer than one {base}; round it as the document does")
     return int((Decimal(entered) * numerator / denominator).to_integral_value())
 
@@ -311,7 +311,7 @@ def _fields_of(kind: Any) -> tuple[Field, ...]:
                 continue
             some = [part for part in get_args(hint) if part is not type(None)]
             optional = optional or len(some) < len(get_args(hint))
-            if len(some) > 1:  # kinds of numbers
+            if len(some) > 1:  # several types of numbers
                 hint = tuple(some)
                 break
             hint = some[0]

@@ -188,7 +188,7 @@ def updated(stored: Registry, incoming: Registry) -> Registry:
     return Registry(entries)
 
 
-# of a project, what stays as it is registered where a file omits it
+# lists of a project that stay as registered if a file omits them
 KEPT = ("boundary", "surveys", "events", "shared_meters", "defaults", "design", "laboratory",
         "documents")  # fmt: skip
 

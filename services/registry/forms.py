@@ -87,7 +87,7 @@ def _asked_roles(method: Methodology) -> dict[str, RoleNeeds]:
         try:
             broken = check.test(Candidate({}, devices, 1, None))
         except KeyError:
-            continue  # of a parameter, not of roles
+            continue  # a choice between parameters, not between roles
         if broken is not None and broken.code == "condition.no_roles":
             alternatives = dict(broken.values)["roles"]
             taken |= (

@@ -264,7 +264,7 @@ def _check(
     for device in invoice.devices:
         serving = [d for d in project.devices if d.device == device]
         if not serving and used and device in others.get(project.id, ()):
-            continue  # the others' meter on the bill of a common main
+            continue  # the common meter of several users, on the bill of one of them
         if not serving:
             result.append(
                 f"device {device} does not serve project {project.id}; on a bill of what the"
@@ -316,7 +316,10 @@ def _quantities(project: Project) -> dict[str, str]:
 
 
 def _drawn(project: Project) -> dict[str, set[str]]:
-    """Return the devices whose electricity is metered too (lamps, own use), with the quantity."""
+    """
+    Return devices whose consumption is metered as well (lamps, own use), each with the
+    quantity.
+    """
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:

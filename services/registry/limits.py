@@ -21,7 +21,7 @@ from services.registry.entries import DOCUMENT, SIGNED, STATED, UNTIL, Quality
 from services.registry.fields import Row
 from services.registry.located import native
 
-# the most that any number of an estimate may be
+# maximum of each number of an estimate
 MAX_EXPECTED = 10**15
 _ESTIMATED = ("energy_kwh_per_year", "reduction_t_per_year")
 _MONTHS = 12
@@ -88,7 +88,7 @@ def _months(row: Row) -> list[Any] | None:
     return None
 
 
-_DIGITS = 18  # of a stated value, before or after the point
+_DIGITS = 18  # maximum digits of a stated value, before or after the point
 
 
 def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
@@ -203,7 +203,7 @@ def _problems(
     device_class: DeviceClass | None, channel: str, result: Mapping[str, Any], rated_w: int | None
 ) -> Iterator[tuple[str | None, str]]:
     if device_class is None or not channel:
-        return  # told already
+        return  # already recorded
     known_channel = device_class.channels.get(channel)
     if known_channel is None and channel != TIME:
         known = ", ".join((*device_class.channels, TIME))
@@ -272,12 +272,12 @@ def _plain(value: Any) -> Any:
     return float(value)
 
 
-# what stands in the database, in its order there
+# columns of the database, in order
 NUMBERS = (
     "after_s", "clear_s", "raise_below", "clear_above", "days", "raise_above", "clear_below",
     "light_after_s", "will_after_s",
 )  # fmt: skip
-# what one device may have otherwise, and the largest value: a year, a ratio, two months
+# further keys of one device's alarm, and their maximum: a year, a ratio, two months
 _LARGEST = {"after_s": 31_536_000, "raise_below": 2, "days": 60}
 _OF_KINDS = {"raise_below": ("inverter_low",), "days": ("charger_dead",)}
 

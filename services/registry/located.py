@@ -29,7 +29,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _DELIMITERS = ",;\t"
-# headers without their accents, as Vietnamese offices head such columns
+# headers without accents, as Vietnamese offices write them
 _VIETNAMESE = {
     "id": ("ma thiet bi", "ma so thiet bi", "ma"),
     "site": ("dia diem", "ma dia diem", "tram", "ma tram", "vi tri"),
@@ -144,7 +144,7 @@ NULLS = ("", "~", "null", "Null", "NULL")
 NESTED = ("attributes", "calibrations", "replacements", "quality")
 MAX_DEPTH = 20
 MAX_INT = 2**63
-# values that a file may stand for: its aliases repeat what is written once
+# maximum values that a file may expand to, as aliases repeat values
 _SPARE, _TIMES = 100_000, 10
 
 

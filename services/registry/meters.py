@@ -91,7 +91,7 @@ def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
 
 
 _SHOWN = 5
-# from which length on a serial is not a coincidence
+# minimum length of a serial number whose equality is no coincidence
 _LONG = 8
 _PARTS = re.compile(r"[\W_]+")
 _ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
@@ -237,7 +237,7 @@ def outlasting(
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:
-        return  # said elsewhere
+        return  # another check reports it
     measured: defaultdict[str, set[str]] = defaultdict(set)
     for bound in project.devices:
         if bound.role in roles:
@@ -270,7 +270,7 @@ def _earning(project: Project) -> list[str]:
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:
-        return []  # said elsewhere
+        return []  # another check reports it
     return [
         d.device
         for d in project.devices

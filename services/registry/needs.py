@@ -1,4 +1,4 @@
-"""Checks that a project has everything its methodology requires."""
+"""Checks that a project has all that its methodology requires."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _strange(
     try:
         inputs = methodology.inputs_of(begin, parameters, book, year)
     except FactorError:
-        return  # said already
+        return  # already reported
     for clause, message in (
         ("plausibility", implausible(methodology, inputs)),
         (DIRECTION, low_reference(methodology, inputs, book)),
@@ -334,7 +334,7 @@ def _least(
     try:
         return reduced(params[name]) <= min(map(reduced, methodology.spec_of(name).choices))
     except (FactorError, MethodologyError):
-        return True  # said already
+        return True  # already reported
 
 
 def _undeclared(

@@ -51,11 +51,11 @@ from services.registry.fields import MAX_WHOLE, Field, Row, amount, fields_of, k
 
 Item = TypeVar("Item")
 _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
-_MOST_NAME, _MOST_FED = 200, 50
+_MAX_NAME, _MAX_FED = 200, 50
 _DAYS = [[begin, end] for begin in range(24) for end in range(begin + 1, 25)]
 MAX_CADENCE_S = 31 * 86_400
 _LONGEST_NAME = 200
-# read, transcribed, second-hand, back-solved, from memory
+# read, transcribed, secondary source, back-solved, unverified
 CERTAINTIES = ("R", "T", "r", "B", "M")
 
 
@@ -250,14 +250,12 @@ def _attributes(row: Row) -> dict[str, Any]:
 def _placed(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield errors of a device's monitoring point and loads."""
     point, feeds = values.get("point", "-"), values.get("feeds", ["-"])
-    if not isinstance(point, str) or not 0 < len(point.strip()) <= _MOST_NAME:
-        yield f"point {point!r} must be text of 1 to {_MOST_NAME} characters: where it measures"
-    listed = isinstance(feeds, list) and 0 < len(feeds) <= _MOST_FED
-    if not listed or not all(
-        isinstance(o, str) and 0 < len(o.strip()) <= _MOST_NAME for o in feeds
-    ):
+    if not isinstance(point, str) or not 0 < len(point.strip()) <= _MAX_NAME:
+        yield f"point {point!r} must be text of 1 to {_MAX_NAME} characters: where it measures"
+    listed = isinstance(feeds, list) and 0 < len(feeds) <= _MAX_FED
+    if not listed or not all(isinstance(o, str) and 0 < len(o.strip()) <= _MAX_NAME for o in feeds):
         yield (
-            f"feeds {feeds!r} must be a list of 1 to {_MOST_FED} names: devices, bus bars,"
+            f"feeds {feeds!r} must be a list of 1 to {_MAX_FED} names: devices, bus bars,"
             " consumers, the grid"
         )
 

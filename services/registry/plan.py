@@ -66,7 +66,7 @@ def unknown(merged: Registry) -> Iterator[tuple[EntryKey, str]]:
         try:
             known = find(entry.methodology, entry.version).parameters
         except MethodologyError:
-            continue  # said elsewhere
+            continue  # another check reports it
         monitored = [name for name, spec in known.items() if is_monitored(spec)]
         for sample in entry.laboratory:
             text = _outside(sample, entry.methodology, known, monitored)
@@ -236,7 +236,7 @@ def plan(
         *(() if keys is None else _signatures(stored, incoming.registry, keys)),
     ):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    # rows that could not be read would only make others seem to lack something
+    # unreadable rows would only make others seem incomplete
     if not incoming.problems:
         _whole(findings, stored, merged, credited)
     outcomes = {key: _outcome(stored, merged, key) for key in incoming.places}
@@ -300,13 +300,14 @@ def _whole(
     lines = [*rules.check(merged)]
     values = findings.given
     other = any(result.warning and (result.kind, result.id) not in values for result in lines)
-    # an import tells of other rows what it changes for them; `tonne registry check` tells all
+    # an import reports on other rows only what it changes for them; `tonne registry check` reports
+    # all
     before = {*rules.check(stored)} if other else set()
     for finding in lines:
         key = (finding.kind, finding.id)
         if finding.warning and key not in values and finding in before:
             continue
-        # a factor that was stored under older rules stands in no other row's way
+        # a factor stored under older rules does not block other rows
         unchanged = finding.kind == Published.kind and stored.entries.get(
             key
         ) == merged.entries.get(key)

@@ -40,7 +40,7 @@ from services.registry.entries import (
 )
 from services.registry.located import Finding
 
-# What a park's members exchange, and what lies around them.
+# what a park's members exchange, and sources outside of it
 FLOWS = ("energy", "heat", "water", "waste")
 AROUND = ("grid", "mains", "sewer", "outside")
 
@@ -174,8 +174,8 @@ def _swapped(site: Site) -> Iterator[Finding]:
         )
 
 
-# degrees: the largest latitude, how far from its zone's city a site may be swapped, and how many
-# times nearer it is in the other order
+# largest latitude; minimum distance of a swapped site from its zone's city [degrees]; how many
+# times nearer it must be with swapped coordinates
 _POLE, _FAR, _TIMES = 90, 15, 3
 
 
@@ -219,8 +219,8 @@ def _place(site: Site, programme: Programme) -> Iterator[Finding]:
     )
 
 
-# what a published series may change by from one value to the next: less in the direction in
-# which the claimant gains
+# permitted change of a published series from one value to the next: less in the direction that
+# favours the claimant
 _DOWN, _UP = Fraction(85, 100), Fraction(115, 100)
 _SERIES = {
     "consumed": (_DOWN, Fraction(3, 2)),
@@ -228,8 +228,8 @@ _SERIES = {
     "either": (_DOWN, _UP),
 }
 
-# of a grid: burnt lignite without any other plant; half of what is fed in
-_MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
+# maximum of a grid: only lignite plants; half of the fed-in energy lost
+_MAX = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 
 
 def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
@@ -238,14 +238,14 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
     findings: list[Finding] = []
     own = {factor.id: factor for factor in book}
     kinds = book.kinds()
-    # what supersedes another comes after it
+    # a factor precedes the one that supersedes it
     values = sorted(
         ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
         key=lambda pair: (pair[1].valid_from or date.min, pair[1].supersedes is not None),
     )
     for entry, factor in values:
         what, grid = factors.national(factor.kind)
-        whose = grid[:2] if grid is not None and what in _MOST else None
+        whose = grid[:2] if grid is not None and what in _MAX else None
         if factor.kind not in kinds and whose not in countries.known():
             near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
             text = f"kind: no equation uses {factor.kind!r}; did you mean {near}?"
@@ -309,7 +309,7 @@ def _stated(factor: Factor) -> Factor:
 def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
     """Return why a grid factor is invalid: unit, bounds, document; None if valid."""
     what, _ = factors.national(factor.kind)
-    unit, maximum = factors.UNITS[what], _MOST[what]
+    unit, maximum = factors.UNITS[what], _MAX[what]
     if factor.unit != unit:
         return f"unit: {factor.unit!r} is not that of {factor.kind}; enter the value in {unit}"
     right = factors.DIRECTIONS[what]
@@ -399,7 +399,8 @@ def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
     return needs is not None and (needs.made_from == SUN or (needs.made_from == DECLARED and solar))
 
 
-# kWh/kW a year of PV: below it a unit is wrong; a north wall in the north gives more
+# minimum yield of PV [kWh/kW a year]: a lower one is a wrong unit; a north wall in the north gives
+# more
 _LEAST_HOURS = 200
 
 

@@ -61,7 +61,7 @@ def tariff(row: Row, item: Tariff) -> None:
 
 
 _KILO = 1000
-# modules and their inverter are not ten times apart
+# maximum ratio of the power of modules and inverter, either way
 _FAR = 10
 
 
@@ -98,7 +98,7 @@ def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, 
     hash of its data sheet; nor does one recorded with the meter without a document.
     """
     began = min(recorded for _, recorded in stored)
-    # the last row of a time corrects those before it
+    # the last row of a time corrects earlier ones
     stored = [*{rating.begins: (rating, recorded) for rating, recorded in stored}.values()]
     documented = {
         rating for rating, at in stored if rating.sha256 or (at == began and rating.document)

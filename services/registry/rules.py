@@ -28,11 +28,11 @@ from services.registry.entries import Device, Project, ProjectDevice, Registry, 
 from services.registry.located import Finding
 from services.registry.ratings import country, during_us, known, timezone, whole_grid, zones
 
-# hours between a clock and its sun: 3.0 in Nome is the most of the zone database's places
+# maximum difference between a clock and solar time [h]: the zone database has 3.0 at most, in Nome
 _FROM_THE_SUN = 3.5
-# days between two changes of a site's time zone: less is a mistake
+# minimum days between two changes of a site's time zone; less is a mistake
 _APART = 7
-# hours of the longest day: boards add up today and the day before from no more than that
+# maximum hours of a day: dashboards add up today and yesterday within that
 _LONGEST = 26
 
 
@@ -117,7 +117,7 @@ def _country(site: Site) -> Iterator[Finding]:
     time zone.
     """
     if site.timezone not in zones():
-        return  # said already
+        return  # already reported
     own = country_of(Site(site.id, "", 0, 0, site.timezone))
     if site.country is None and own is None:
         text = (
@@ -142,7 +142,7 @@ def _country(site: Site) -> Iterator[Finding]:
 def _daylight(site: Site) -> Iterator[Finding]:
     """Yield a warning for a place whose solar time is far off its time zone, as in a copied row."""
     if site.timezone not in zones() or country_of(replace(site, country=None)) is None:
-        return  # said already, or UTC
+        return  # already reported, or UTC
     clock = max(offset for offset in _offsets(site.timezone) if offset is not None)
     apart = abs((site.longitude / 15 - clock.total_seconds() / 3600 + 12) % 24 - 12)
     if apart > _FROM_THE_SUN:
@@ -302,7 +302,7 @@ def _shared(registry: Registry) -> Iterator[Finding]:
             begin, end = during_us(project, bound, zone or "")
             meter = registry.entries.get(("device", bound.device))
             main = meter.check_of if isinstance(meter, Device) else None
-            # a check meter counts the energy of its main meter over again
+            # a check meter counts the same energy as its main meter
             services[main or bound.device].append(_Service(begin, end, project, bound))
     for device, serving in services.items():
         for service, other in pairwise(sorted(serving, key=lambda s: (s.begin, s.end))):

@@ -44,7 +44,7 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
     date: {"type": "string", "format": "date"},
     datetime: {"type": "string", "format": "date-time"},
 }
-# what a file may leave out although the entry always has it
+# keys that a file may omit although the entry always has them
 _OPTIONAL = {
     ("Topic", "active"), ("Device", "attributes"), ("Project", "parameters"),
     ("Project", "expected"), ("Version", "procedures"), ("Programme", "actions"),
@@ -175,7 +175,7 @@ def _project() -> dict[str, Any]:
     device = properties["devices"]["items"]
     del device["properties"]["params"]
     device["required"].remove("params")
-    device["additionalProperties"] = True  # what its role asks for
+    device["additionalProperties"] = True  # further keys that the device's role requires
     return made
 
 
@@ -218,7 +218,7 @@ sites:
     country: {country}  # ISO 3166-1; selects the grid emission factor
     # park: my-park  # group of sites that exchange energy, water or waste
 """
-# where the example of the first country is; of another one it is for the reader to say
+# location of the example in the first country; in another country it is a placeholder
 _PLACES = {FIRST_COUNTRY: ("20.94", "106.60")}
 _OFFSET = "+07:00"
 _UNKNOWN = (f"{PLACEHOLDER}LATITUDE", f"{PLACEHOLDER}LONGITUDE")

@@ -17,7 +17,8 @@ from typing import NamedTuple
 KINDS = ("pipe", "manhole", "pumping_station", "outfall")
 WHAT = ("inspection", "work")
 _EARTH_M = 6_371_008.8
-# A pipe may end this far from its node: what a lid and a survey are wide. [degrees], about 5 m
+# maximum distance of a pipe's end from its node: the width of a manhole lid, and survey errors;
+# about 5 m [degrees]
 _NEAR = 5e-5
 _HIGHEST_SLOPE = 0.2
 _OUT = ("outfall", "pumping_station")

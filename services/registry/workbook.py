@@ -25,12 +25,13 @@ from services.registry.located import NULLS, NUMBER, Plain, Table, Value, dump, 
 SUFFIX = ".xlsx"
 _OF, _KEY, _SCALARS = "of", "key", ("value", "text")
 _KEYED = ("projects.parameters", "projects.documents")
-_ONE = "programme"  # a section that is one row, and its lists need no `of`
+_ONE = "programme"  # section with one row, whose lists need no column `of`
 _YAML = ("{", "[", '"')
 _NOTE = "#"
-# what a file of some kilobytes may unpack to, and how far apart its cells may be
+# maximum size to which a file may unpack, as a small file can unpack to gigabytes [bytes]; and the
+# maximum rows and columns
 MOST_UNPACKED = 48 << 20
-_MOST_PARTS, _MOST_ROWS, _MOST_COLUMNS = 1_000, 50_000, 64
+_MAX_PARTS, _MOST_ROWS, _MAX_COLUMNS = 1_000, 50_000, 64
 _MIDNIGHT = time()
 _WORDS = (*NULLS, "true", "false")
 
@@ -45,7 +46,7 @@ def read_workbook(data: bytes, name: str) -> Table:
     book = _opened(data, name)
     sheets = {s.title.strip(): s for s in book.worksheets if not s.title.startswith(_NOTE)}
     table = Table(1, {}, {})
-    # a list of a section after the section
+    # a section precedes its lists
     for title in sorted(sheets, key=lambda t: t.count(".")):
         rows = list(_rows(sheets[title], f"{name}, sheet {title}"))
         section, _, inner = title.partition(".")
@@ -69,7 +70,7 @@ def _opened(data: bytes, name: str) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             sizes = [member.file_size for member in parts.infolist()]
-        if len(sizes) <= _MOST_PARTS and sum(sizes) <= MOST_UNPACKED:
+        if len(sizes) <= _MAX_PARTS and sum(sizes) <= MOST_UNPACKED:
             return openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
     except Exception as error:  # noqa: BLE001 - any of what a broken file makes openpyxl raise
         raise RegistryError(
@@ -77,22 +78,22 @@ def _opened(data: bytes, name: str) -> Any:
         ) from None
     raise RegistryError(
         f"{name} unpacks to {sum(sizes) >> 20} MiB in {len(sizes)} parts, more than "
-        f"{MOST_UNPACKED >> 20} MiB or {_MOST_PARTS}; remove sheets that are not part of the "
+        f"{MOST_UNPACKED >> 20} MiB or {_MAX_PARTS}; remove sheets that are not part of the "
         "registry"
     )
 
 
 def _rows(sheet: Any, where: str) -> Iterator[Table]:
     """Yield a sheet's rows below its header with their numbers, without empty rows."""
-    sheet.reset_dimensions()  # what the file says of its size may be wrong
+    sheet.reset_dimensions()  # the size stated in the file may be wrong
     header: list[str] | None = None
-    cells = sheet.iter_rows(max_col=_MOST_COLUMNS + 1)
+    cells = sheet.iter_rows(max_col=_MAX_COLUMNS + 1)
     for number, row in enumerate(_guarded(cells, where), 1):
         if number > _MOST_ROWS:
             raise RegistryError(f"{where}: more than {_MOST_ROWS} rows; split it, or use CSV")
-        if len(row) > _MOST_COLUMNS and row[_MOST_COLUMNS].value is not None:
+        if len(row) > _MAX_COLUMNS and row[_MAX_COLUMNS].value is not None:
             raise RegistryError(
-                f"{where}: row {number} has more than {_MOST_COLUMNS} columns; remove some"
+                f"{where}: row {number} has more than {_MAX_COLUMNS} columns; remove some"
             )
         if all(cell.value is None for cell in row):
             continue
@@ -279,7 +280,8 @@ def _write_sheet(
     for cells in sheet.iter_rows(min_row=2):
         for cell in cells:
             if isinstance(cell.value, str):
-                cell.data_type, cell.number_format = "s", "@"  # = begins no formula here
+                # a text that begins with = is no formula
+                cell.data_type, cell.number_format = "s", "@"
     sheet.freeze_panes = "A2"
 
 

@@ -42,7 +42,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 MS_PER_DAY = 86_400_000
 
-# Base units (Wh, mL, m, g, s, K s) in one payload unit, by the last part of a channel's name.
+# base units (Wh, mL, m, g, s, K s) per payload unit, by the last part of a channel's name
 BASE_PER_UNIT = {
     "kwh": 1_000, "m3": 1_000_000, "nm3": 1_000_000, "km": 1_000, "l": 1_000, "kg": 1_000,
     "t": 1_000_000, "h": 3_600, "kd": 86_400, "count": 1,
@@ -198,7 +198,7 @@ def bump(hour: Floats, centre: float, width: float) -> Floats:
     return bell
 
 
-# thousandths x milliseconds x two halves of the trapezoid, in one base unit
+# thousandths x milliseconds x two (the trapezoid's mean is doubled), per base unit
 _PER_BASE_UNIT = 2 * 1_000 * 3_600_000
 
 
@@ -234,7 +234,8 @@ class Register:
         before_ms, before_rate = self._last or (int(time_ms[0]), int(counted[0]))
         elapsed = np.diff(time_ms, prepend=before_ms)
         doubled_mean = counted + np.concatenate(([before_rate], counted[:-1]))
-        # in two parts: the litres of a waterworks times the milliseconds of an hour would not fit
+        # divided in two parts: litres of a waterworks times the milliseconds of an hour exceed 64
+        # bits
         units, part = np.divmod(doubled_mean, _PER_BASE_UNIT)
         whole, rest = np.divmod(elapsed * part, _PER_BASE_UNIT)
         whole += elapsed * units

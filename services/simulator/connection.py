@@ -33,7 +33,7 @@ from ingest.errors import ServerError
 from services.identity.principals import PASSWORD
 from services.simulator import EdgeNode, Outgoing, SimulatorError
 
-MOST = 500  # connections at once: each principal needs one of its own
+MOST = 500  # maximum connections: each principal needs its own
 _READ_BYTES = 65_536
 
 
@@ -102,7 +102,7 @@ class Client(mqtt.Client):
     def uncork(self) -> None:
         """Send the collected packets, as far as the socket accepts them."""
         self._corked = False
-        with contextlib.suppress(OSError):  # a broken socket is found by the next read
+        with contextlib.suppress(OSError):  # the next read detects a broken socket
             self._flush()
 
     def _flush(self) -> None:
@@ -274,7 +274,7 @@ class Connection:
         self._in_flight: dict[int, Entry] = {}
         self._window = _IN_FLIGHT
         self._retry_at, self._back_off_s = 0.0, _BACK_OFF_S[0]
-        self._asked: dict[int, str] = {}
+        self._subscriptions: dict[int, str] = {}
         self._ready = False
         self._ever = False
         self._refused: str | None = None
@@ -283,7 +283,8 @@ class Connection:
 
     def _make_client(self, client_id: str) -> Client:
         client = Client(client_id)
-        client.max_inflight_messages_set(0)  # the window here follows the broker's own
+        # `Connection` has its own window, which follows the broker's
+        client.max_inflight_messages_set(0)
         client.connect_timeout = _CONNECT_TIMEOUT_S
         if self._identity.username:
             client.username_pw_set(self._identity.username, self._identity.password)
@@ -388,7 +389,7 @@ class Connection:
         while self._ready and self._queue and len(self._in_flight) < self._window:
             entry = self._queue.popleft()
             if entry.attempts and not entry.missing:
-                continue  # its receipt came while it waited to go out again
+                continue  # its receipt arrived while it waited to be sent again
             topic, payload = entry.message.topic, entry.message.payload
             if self._edge is not None:
                 topic, payload = self._edge.data(entry.message)
@@ -433,7 +434,7 @@ class Connection:
     def _subscribe(self, topic: str) -> None:
         number = self._client.subscribe(topic, qos=1)[1]
         if number is not None:
-            self._asked[number] = topic
+            self._subscriptions[number] = topic
 
     def _bear(self) -> None:
         if self._edge is not None:
@@ -441,13 +442,13 @@ class Connection:
                 self._client.publish(topic, payload, qos=1)
 
     def _subscribed(self, _client: Any, _data: Any, mid: int, reasons: Any, _props: Any) -> None:
-        topic = self._asked.pop(mid, "")
+        topic = self._subscriptions.pop(mid, "")
         if refused := [str(reason) for reason in reasons if reason.is_failure]:
             self._refused = (
                 f"subscribing to {topic}: {refused[0]}; `tonne broker apply` gives a principal"
                 " its topics"
             )
-        self._ready = True  # only now: a receipt must find somebody who listens
+        self._ready = True  # only after the subscription to receipts
 
     def _acknowledged(
         self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _props: Any

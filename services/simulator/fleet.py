@@ -36,7 +36,7 @@ USUAL_POWER_W = {
     "pump": 400_000,
     "furnace": 1_000_000,
 }
-# On a working day, in the unit of the payload.
+# quantity on a working day, in the unit of the payload
 USUAL_PER_DAY = {
     "weighbridge": 60_000.0,
     "steam_meter": 120.0,

@@ -63,11 +63,11 @@ DEFAULT_RATES = {
     "garbage": 0.001,
     "reset": 1,
 }
-_RUN = 8  # readings that a late block or a drop-out holds
+_RUN = 8  # number of readings in a late block or a drop-out
 _LATE_MS = (600_000, 10_800_000)
-_STAGGER_MS = 5_000  # devices with one clock do not all send in one instant
+_STAGGER_MS = 5_000  # devices with one clock do not all send at the same moment
 _UNITS_FACTOR = 1_000
-_JITTER = 3  # base units that a register steps back
+_JITTER = 3  # base units by which a register steps back
 _SHARES = ("duplicates", "disorder", "late", "dropout", "glitch", "jitter", "units", "garbage")
 
 
@@ -250,7 +250,7 @@ def _faulty_gauge(name: str, value: Floats, hit: dict[str, Mask]) -> Floats:
 
 _encode = msgspec.json.Encoder().encode
 
-# What broken firmware, a wrong topic or a stranger sends; each for another reason unusable.
+# payloads of broken firmware, a wrong topic or a stranger; each is unusable for another reason
 GARBAGE = (
     b"",
     b"{",
@@ -378,7 +378,8 @@ class _Lane:
         self._blocks: Iterator[Block] = source.blocks()
         self._disturber = Disturber(source.device, faults, seed, span_ms)
         self._generated_ms = -1
-        self._plans: list[tuple[Plan, int]] = []  # with the first send not yet given
+        # plans with the index of the first message not sent yet
+        self._plans: list[tuple[Plan, int]] = []
         self._exhausted = False
 
     @property

@@ -261,8 +261,9 @@ def _edge(group: str, name: str, fleet: Sequence[Device]) -> EdgeNode:
     return EdgeNode(group, name, [device for device in fleet if device.principal == name])
 
 
-# Recordings whose times carry no offset, by a column of theirs.  NREL's stands in Colorado, and
-# its clock in the east: by Denver's its sun would stand highest at two, and shine after dusk.
+# time zones of recordings whose times have no offset, by a column name.  NREL's system is in
+# Colorado, with a clock in eastern time: in Denver's time its sun would be highest at 14 h and
+# shine after dusk.
 KNOWN_ZONES = {"inv2_ac_power_w__1047": "America/New_York"}
 _WATTS = {"w": 1.0, "kw": 1e3}
 _FORMS = ("%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S")
@@ -372,7 +373,7 @@ def _times(
     times: list[int] = []
     for line, row in rows:
         moment = _moment(path, line, row[at], zone)
-        # The hour that comes twice in autumn is written the same twice: take the later one.
+        # the hour that occurs twice in autumn is written the same twice: take the later one
         if times and _ms(moment) <= times[-1]:
             moment = moment.replace(fold=1)
         if times and _ms(moment) <= times[-1]:

@@ -45,7 +45,7 @@ class AirStation:
     """Roadside air station in a humid subtropical port city."""
 
     def __init__(self, device: Device, seed: int) -> None:
-        del device, seed  # all of it is in the day
+        del device, seed  # the day contains all inputs
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
         """Return readings of a day."""
@@ -82,7 +82,7 @@ class NoiseStation:
     """Sound level meter at an industrial estate road; levels are over one cadence."""
 
     def __init__(self, device: Device, seed: int) -> None:
-        del device, seed  # all of it is in the day
+        del device, seed  # the day contains all inputs
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
         """Return readings of a day: LAeq, and LAmax, which is at least LAeq."""
@@ -306,7 +306,8 @@ def broken(
     result: list[Source] = []
     for source in sources:
         name, own = source.device.id, source
-        if name in stuck and isinstance(own, _Part):  # it may have broken before what is sent
+        # the fault may have begun before the readings sent
+        if name in stuck and isinstance(own, _Part):
             own.source = _Stuck(own.source, stuck[name] // 1_000)
         elif name in stuck:
             own = _Stuck(own, stuck[name] // 1_000)

@@ -23,10 +23,10 @@ import numpy as np
 
 from services.simulator import Floats, stream, wander
 
-_DELTA_T_S = 67.0  # terrestrial time less UT1
+_DELTA_T_S = 67.0  # terrestrial time minus UT1 [s]
 _PRESSURE_HPA = 1013.25
 _AIR_C = 12
-_REFRACTION_DEG = 0.5667  # at sunrise and sunset
+_REFRACTION_DEG = 0.5667  # refraction at sunrise and sunset [deg]
 # mean elongation of the moon, mean anomalies of sun and moon, the moon's argument of latitude and
 # its ascending node: constant, first and second order, divisor of the third order (eq. 15-19)
 _MEAN = (
@@ -44,7 +44,7 @@ class Sun:
     """Angles of the sun at the given times. [deg]"""
 
     zenith: Floats
-    apparent_zenith: Floats  # lifted by refraction
+    apparent_zenith: Floats  # corrected for refraction
     azimuth: Floats  # clockwise from north
 
 
@@ -181,8 +181,8 @@ def _refraction(elevation: Floats) -> Floats:
 
 
 _SOLAR_CONSTANT = 1366.1  # [W/m2]
-_LEAST_COSINE = 0.065  # of the zenith, for the clearness index
-_LOWEST_SUN_DEG = 87.0  # past it no direct irradiance
+_LEAST_COSINE = 0.065  # minimum cosine of the zenith angle, for the clearness index
+_LOWEST_SUN_DEG = 87.0  # zenith angle beyond which there is no direct irradiance [deg]
 _ALBEDO = 0.25
 _TILT_DEG = 10.0
 _CLOUD_MEMORY_S = 1_200.0
@@ -293,7 +293,7 @@ def sky(
     azimuth = 180.0 if latitude >= 0 else 0.0
     towards = plane(_TILT_DEG, azimuth, sun, dni, ghi, dhi)
     irradiance = np.nan_to_num(towards, nan=0.0).clip(min=0.0)
-    # Air follows the sun: 30 deg C at the equator, colder polewards, warmer when it shines.
+    # air temperature: 30 deg C at the equator, lower towards the poles, higher in sunshine
     air = 31.0 - 0.012 * latitude * latitude + 0.008 * irradiance
     return Sky(irradiance, air)
 
@@ -310,9 +310,9 @@ def _clearness(
 ) -> Floats:
     """Return the ratio of actual to clear-sky irradiance, 0.05 to 1."""
     place = f"{latitude:.4f},{longitude:.4f}"
-    # 0.57 on average: of a cloudless 2,500 kWh/m2 a year in Hai Phong some 1,450 are left
+    # 0.57 on average: about 1,450 of the cloudless 2,500 kWh/m2 a year in Hai Phong
     of_the_day = 0.15 + 0.85 * stream(seed, place, day, "clearness").beta(1.9, 1.9)
     clouds = wander(stream(seed, place, day, "clouds"), count, step_s, _CLOUD_MEMORY_S)
-    # A clear day is steady, a mixed one flickers most.
+    # a clear day is steady, a mixed one varies most
     flicker = 0.9 * of_the_day * (1.0 - of_the_day)
     return np.clip(of_the_day + flicker * clouds, 0.05, 1.0)

@@ -21,7 +21,7 @@ class DailyCourse(NamedTuple):
     """Register rates [payload units per hour] and gauges over a day."""
 
     rates: Mapping[str, Floats]
-    gauges: Mapping[str, tuple[Floats, int]]  # with the digits that are shown
+    gauges: Mapping[str, tuple[Floats, int]]  # values, and the number of digits after the point
 
 
 class System:

@@ -101,7 +101,7 @@ def _sessions(chance: np.random.Generator, rated_power_w: int) -> list[Session]:
 def _session(chance: np.random.Generator, hour: float, rated_power_w: int) -> Session:
     battery_wh = float(chance.choice([42_000.0, 60_000.0, 82_000.0, 350_000.0]))
     soc_start, soc_end = float(chance.uniform(12, 60)), float(chance.uniform(82, 97))
-    power_w = min(float(rated_power_w), battery_wh)  # no faster than full in an hour
+    power_w = min(float(rated_power_w), battery_wh)  # at most full within an hour
     into_battery = power_w * _CHARGER_EFFICIENCY
     taper_at = hour + (_TAPER_FROM - soc_start) / 100 * battery_wh / into_battery
     taper_h = (100 - _TAPER_FROM) / 100 * battery_wh / into_battery
@@ -155,7 +155,7 @@ def _speed(day: Day) -> Floats:
     serving = (hour >= _SERVICE_FROM) & (hour < _SERVICE_TO)
     on_lap = (hour + shift) % (62 / 60) < 50 / 60
     traffic = 22.0 + 12.0 * day.wander("traffic", 90.0)
-    moving = serving & on_lap & (traffic > 4.0)  # slower is a bus stop or a red light  # noqa: PLR2004
+    moving = serving & on_lap & (traffic > 4.0)  # slower means a bus stop or a red light  # noqa: PLR2004
     return np.where(moving, np.clip(traffic, 0.0, 60.0), 0.0)
 
 
@@ -170,7 +170,7 @@ def _charge(hour: Floats, driven_m: np.ndarray) -> Floats:
 
 _REFERENCE_C = 25.0
 _REFERENCE_EFFICIENCY = 0.9637
-_U0, _U1 = 25.0, 6.84  # heat loss, and what wind adds to it [W/m2/K, W s/m3/K]
+_U0, _U1 = 25.0, 6.84  # heat loss factor, and its increase by wind [W/m2/K, W s/m3/K]
 _DC_PER_AC = 1.15
 _GAMMA_PER_K = -0.0035
 _INVERTER_EFFICIENCY = 0.96
@@ -253,5 +253,5 @@ class GenerationMeter(PvInverter):
     def readings(self, day: Day, number: np.ndarray) -> Block:
         """Return readings of a day: the inverter's registers and power."""
         block = super().readings(day, number)
-        # of an energy meter: positive for import, negative for export
+        # power of an energy meter: positive for import, negative for export
         return replace(block, gauges={"active_power_kw": -block.gauges["active_power_kw"]})

@@ -343,7 +343,7 @@ def unknown_devices(conn: Connection, *, refused: bool = False) -> list[UnknownD
 
 
 def claims(conn: Connection) -> list[Claim]:
-    """Return principals that published for a device of another, the newest first."""
+    """Return principals that published for a device of another principal, newest first."""
     fleet = load_fleet(conn)
     result: dict[tuple[str, str], Claim] = {}
     for principal, topic, count, first, last, _ in _refused_as(conn, "not_your_device"):

@@ -286,7 +286,10 @@ class StreamChain:
             self._unsure = True
 
     def _store(self, connection: Connection, partition: int, records: Sequence[Record]) -> None:
-        """Pass records through the steps."""
+        """
+        Store records in one transaction: check their sequence, decode, write, and move the
+        offset.
+        """
         version = self._version(connection)
         position = self._own.positions.get(partition)
         if position is None:

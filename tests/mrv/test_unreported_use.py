@@ -1,5 +1,6 @@
 """A meter of the project side whose register reports less than its power shows."""
 
+import re
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -54,14 +55,14 @@ def load(kind, seed=3):
 
 def closed(
     kind="night", minutes=15, scale=1.0, *, days=(0, DAYS), whole_kw=False, accounting=ACCOUNTING,
-    silent=(), hangs=None, gauge=1.0, lost=None, invoices=(), replaced=(),
+    silent=(), hangs=None, gauge=1.0, lost=None, invoices=(), replaced=(), frozen=None,
 ):  # fmt: skip
     """
     Close four weeks of a bus and its charger.
 
     The register counts `scale` of the truth on some days, the power reports `gauge` of it. The
     charger sends nothing at some readings, its register does not advance at some, and its power is
-    `lost` at some.
+    `lost` at some; at `frozen` ones both are repeated.
     """
     time_us, power = load(kind)
     day = (time_us - plant.FROM) // (plant.DAY * INTERVAL_US)
@@ -74,6 +75,8 @@ def closed(
     register = (register // 10 * 10).astype(np.int64)
     if hangs:
         register[hangs] = register[hangs.start]
+    if frozen:
+        register[frozen], power[frozen] = register[frozen.start], power[frozen.start]
     if lost:
         power[lost] = np.nan
     kept = np.ones(len(time_us), dtype=bool)
@@ -129,6 +132,13 @@ def test_honest_gaps_and_a_register_that_catches_up_are_charged_nothing():
     assert not detail(closed(**hung))
     assert closed(**hung).net == without_power(**hung).net
     assert not detail(closed(lost=slice(700, 900)))
+
+
+def test_values_that_a_gateway_repeated_are_named_with_their_time():
+    """An operator would be told of a load that switches, and not that the gateway hung."""
+    assert "did not change from" not in detail(closed(scale=0.5))
+    said = detail(closed(frozen=slice(104, 296)))  # from a night on, two days
+    assert re.search(r"did not change from 2026-01-0\d\S+Z to 2026-01-0\d\S+Z", said)
 
 
 def test_power_below_the_register_is_no_more_use():

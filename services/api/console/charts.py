@@ -177,7 +177,7 @@ def days_chart(
     return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "days", t)
 
 
-Hour = tuple[datetime, Fraction | Decimal]  # local time, value
+Hour = tuple[datetime, Fraction | Decimal]  # local time and value
 Level = Fraction | Decimal | None
 
 
@@ -206,7 +206,7 @@ def hours_chart(
     return declared("hours", figures, words[0], of, t)
 
 
-_MOST, _EVEN = Fraction(4, 5), 16
+_MAX, _EVEN = Fraction(4, 5), 16
 
 
 def hours_title(hours: Sequence[Hour], t: Words) -> str | None:
@@ -222,7 +222,7 @@ def hours_title(hours: Sequence[Hour], t: Words) -> str | None:
         for wide in range(1, _EVEN)
         for begin in range(24)
     )
-    fitting = [span for span in spans if span[0] >= _MOST]
+    fitting = [span for span in spans if span[0] >= _MAX]
     if not fitting:
         return t("hours.even", percent=ceil(max(sums) / total * 100))
     wide = fitting[0][2]

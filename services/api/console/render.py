@@ -50,7 +50,8 @@ from services.store.registry.entries_from_rows import names as registered_names
 
 COOKIE = "tonne_session"
 _LONGEST = 200
-_OTHER_SITES = ("cross-site", "same-site")  # where a browser says so (Fetch Metadata)
+# values by which a browser marks another site (Fetch Metadata)
+_OTHER_SITES = ("cross-site", "same-site")
 
 
 def open_session(conn: Connection, key: ApiKey, response: Response, *, secure: bool) -> None:
@@ -157,7 +158,7 @@ _PAGES = (
     ("alarms", "alarms", _SIGNED_IN),
     ("live", "live", _SIGNED_IN),
 )
-# a page of ours and its query: no other host, no control character, no escape
+# a page of the console with its query: no other host, control character or escape
 _OWN = re.compile(rf"/console/({'|'.join(LANGUAGES)})/[A-Za-z0-9_./-]*(\?[A-Za-z0-9_.,:;=&%+-]*)?")
 _LONGEST_PATH = 500
 _NOT_AFTER = ("sign-in", "sign-out", "events")
@@ -267,13 +268,13 @@ POLICY = (
 )
 _HEADERS = {
     "Content-Security-Policy": POLICY,
-    # with none at all a browser would not say where a form comes from
+    # without it a browser would not state where a form comes from
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
     "Vary": "Cookie, Accept-Encoding",
 }
-_MOST = 2_000
+_MAX = 2_000
 _LEVEL = 5
 _CODE = re.compile("`([^`]{1,200})`")
 _IN_PATH = re.compile(rf"/console/({'|'.join(LANGUAGES)})(/|$)")
@@ -485,9 +486,9 @@ def _environment() -> jinja2.Environment:
 
 def coded(text: str) -> Markup:
     """Return a text with its parts in backticks as code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(legible(text, _MOST)))))  # noqa: S704 - escaped
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(legible(text, _MAX)))))  # noqa: S704 - escaped
 
 
 def _finalize(value: object) -> object:
     """Return a value with control characters replaced by visible ones."""
-    return legible(value, _MOST) if type(value) is str else value
+    return legible(value, _MAX) if type(value) is str else value

@@ -91,7 +91,7 @@ def _drawn(plot: Plot, t: Words) -> Markup:
     both = [*sums, *(value for values in known for value in values), Fraction(0)]
     grid = steps(min(both), max(both))
 
-    def at(value: Value) -> int:  # from the top
+    def at(value: Value) -> int:  # distance from the top
         return round((grid[-1] - Fraction(value)) / (grid[-1] - grid[0]) * _HIGH)
 
     stored: dict[tuple[str, str], list[str]] = {}
@@ -122,10 +122,10 @@ def _drawn(plot: Plot, t: Words) -> Markup:
 
 def _hours(d: Mapping[str, Any]) -> Markup:
     """Return hours of days as cells in shades of one colour."""
-    most = max((float(value) for *_, value in d["cells"]), default=0.0) or 1.0
+    largest = max((float(value) for *_, value in d["cells"]), default=0.0) or 1.0
     shades: dict[int, list[str]] = {}
     for day, hour, value in d["cells"]:
-        shade = ceil(max(float(value), 0.0) / most * _SHADES)
+        shade = ceil(max(float(value), 0.0) / largest * _SHADES)
         shades.setdefault(shade, []).append(f"M{day} {hour}h.9v.9h-.9z")
     marks = [
         _path("".join(cells), "acc" if shade else "hair", opacity=f"{(shade or 3) / _SHADES:.1f}")

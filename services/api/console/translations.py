@@ -13,7 +13,7 @@ from mrv.report.words import LANGUAGES, Numbers, names, percent_sign
 from mrv.texts import dates, filled, form
 from services.api.answers import ProblemError, language
 
-# as people write a unit of the classes
+# units as people write them
 _UNITS = (
     ("Cel", "\N{DEGREE SIGN}C"),
     ("m2", "m\N{SUPERSCRIPT TWO}"),
@@ -22,7 +22,7 @@ _UNITS = (
 )
 _NAMED, _STANDARD = 3, 40
 _PARTED = re.compile(r"(?<=\}) (?=%)|(?<=:) (?=\{count\})")
-# days as documents write them, alone or as a span that may be open
+# days in documents, single or as a span that may be open
 _DAYS = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?:( \.\.)(?: (\d{4}-\d\d-\d\d))?)?(?![\w-])")
 
 
@@ -113,7 +113,7 @@ class Words(Numbers):
 def texts(of: str) -> Mapping[str, str]:
     """Return all texts of a language by key, including the names of reports."""
     together = {**names(of), **filled("services.api.console", "words", of)}
-    # a number stays on the line of its percent sign, a count on that of its name
+    # a number stays on one line with its percent sign, and a count with its noun
     return {key: _PARTED.sub("\N{NO-BREAK SPACE}", text) for key, text in together.items()}
 
 

@@ -344,7 +344,7 @@ def letters(
     """
     with ask.reading() as conn:
         of: tuple[object, ...] = ("letters", ask.who.id, reason)
-        if device is not None:  # marks of before there was a choice of device go on
+        if device is not None:  # cursors made before this filter existed remain valid
             of = (*of, device)
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])

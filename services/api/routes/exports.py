@@ -193,7 +193,7 @@ packs_router = APIRouter(tags=["statements"])
 )
 def evidence(ask: Reader, statement: StatementId, prefer: Preferred = None) -> Response:
     """Return the evidence pack as a zip; unpack it and run `tonne verify` on the folder."""
-    del prefer  # read by `may_wait`, declared for OpenAPI
+    del prefer  # read by `may_wait`; declared for OpenAPI
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         if not ask.who.sees(stored.project):
@@ -255,7 +255,7 @@ def send_file(ask: Asked, job: UUID) -> Response:
         file_job = own_job(ask, conn, job)
         stored = visible(conn, ask.who, file_job.wanted.statement)
         wanted = file_job.wanted
-        # a PDF of an issued statement is public; all else needs access to the project
+        # a PDF of an issued statement is public; other forms need access to the project
         if wanted.format != "pdf" and not ask.who.sees(stored.project):
             raise unknown("job", str(job))
         if file_job.status is None:

@@ -223,7 +223,7 @@ class _Answers:
             rest = f"&$top={query.top}" if query.top != odata.PAGE else ""
             return f"{url}?$skip={skip}{rest}"
 
-        # the rest of a filtered or sorted expansion has no link that says the same
+        # for the rest of a filtered or sorted expansion there is no equivalent link
         plain = not (query.where or query.order or query.select or query.expand)
         result = self._page(step.to, led, query, link if plain else lambda _: None)
         values = {name: result["value"]}

@@ -89,7 +89,7 @@ def signed(name: str) -> Any:
             raise ProblemError(422, detail) from error
         except (ValueError, RecursionError) as error:
             raise ProblemError(400, "the body is not JSON") from error
-        if b"\0" in data or b"\\u0000" in data:  # no database keeps it
+        if b"\0" in data or b"\\u0000" in data:  # a database cannot store NUL
             raise ProblemError(422, "the body has the character NUL; remove it")
         return data
 
@@ -238,7 +238,7 @@ def _invoice_values(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "unit": QUANTITIES[QUANTITY_INDEX[row["quantity"]]].unit}
 
 
-YAML = "application/yaml"  # RFC 9512
+YAML = "application/yaml"  # media type of RFC 9512
 
 
 @router.post(
@@ -256,7 +256,7 @@ def submit(
 
     A signature over another text is invalid and refused.
     """
-    del request_body  # declared for OpenAPI; the bytes are what is stored
+    del request_body  # declared for OpenAPI; the received bytes are stored
     return ask.step("submit", statement, body, owned(ask, statement))
 
 
@@ -387,7 +387,7 @@ def take_event(
         if ask.who.role != role:
             refuse(ask.who, (role,))
 
-    # what counts is what was signed: the body itself, and no copy of it
+    # the signed body itself is stored, not a copy
     return ask.step("finding", statement, body, check)
 
 

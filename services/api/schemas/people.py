@@ -1,7 +1,6 @@
 """
-Common parts of all schemas; callers, keys, requests, webhooks and alarms.
-
-Common parts of all schemas: identifiers, states, problems, pages.
+Schemas of callers, keys, requests, webhooks and alarms, and common parts of all schemas:
+identifiers, states, problems, pages.
 
 Jobs are steps of a statement, and files, executed in the background.
 """
@@ -19,7 +18,7 @@ State = Literal[
     "draft", "submitted", "under_verification", "verified", "rejected", "issued", "superseded",
     "revoked",
 ]  # fmt: skip
-# a line of text: no control characters, which no database and no page would show
+# a line of text without control characters, which neither database nor page can show
 Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -273,7 +272,7 @@ class Ending(Shape):
     reason: Annotated[Line, Field(max_length=200)] = "removed"
 
 
-# a text of several lines; no database keeps a NUL
+# a text of several lines, without NUL, which a database cannot store
 Said = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
 
 

@@ -250,7 +250,7 @@ class TakenList(Shape):
 
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Percent = Annotated[str, Field(pattern=r"^(100|[0-9]{1,2}(\.[0-9]{1,6})?)$")]
-_MOST_ROWS = 1_000
+_MAX_ROWS = 1_000
 
 
 class NewInvoice(Shape):
@@ -281,7 +281,7 @@ class NewInvoice(Shape):
 class Delivery(Shape):
     """Invoices stored together, all or none."""
 
-    invoices: list[NewInvoice] = Field(min_length=1, max_length=_MOST_ROWS)
+    invoices: list[NewInvoice] = Field(min_length=1, max_length=_MAX_ROWS)
 
 
 class Delivered(Shape):

@@ -133,8 +133,8 @@ def link_to(test: str) -> str:
 def _descriptions(file: Path) -> dict[str, str]:
     """Return the first line of the docstring of each function of a file, and of the file itself."""
     tree = ast.parse(file.read_text("utf-8"))
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    lines = {node.name: ast.get_docstring(node) or node.name for node in found}
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    lines = {node.name: ast.get_docstring(node) or node.name for node in functions}
     lines[""] = ast.get_docstring(tree) or file.name
     return {name: text.splitlines()[0] for name, text in lines.items()}
 

@@ -217,10 +217,12 @@ def _text(document: dict[str, Any]) -> str:
     lines.append(f"Transfer abroad, {moved['rules']}, in force from {moved['in_force']}")
     for project in moved["projects"]:
         known = project["transferable_t"] != "not determined"
-        most = f"at most {project['transferable_t']} t transferable; " if known else "transferable "
+        amount = (
+            f"at most {project['transferable_t']} t transferable; " if known else "transferable "
+        )
         lines.append(
             f"  {project['project']}: {project['issued_credits_t']} t issued, "
-            f"{most}{project['basis']}"
+            f"{amount}{project['basis']}"
         )
         if project["condition"]:
             lines.append(f"    condition: {project['condition']}")

@@ -27,7 +27,7 @@ _SHOWN = 200
 _IMPORT = "import it with `tonne sewer import`"
 
 
-_TOLD: dict[str, Callable[[int], str]] = {
+_SUMMARIES: dict[str, Callable[[int], str]] = {
     "assets": lambda n: counted(n, "asset"),
     "changed": lambda n: f"{n:,} changed",
     "events": lambda n: counted(n, "event"),
@@ -204,6 +204,6 @@ def _tell(problems: Iterable[Problem], done: dict[str, int], *, as_json: bool) -
             click.echo(f"{kind}{change.place}: {change.asset}: {change.text}")
         if len(listed) > _SHOWN:
             click.echo(f"... and {len(listed) - _SHOWN} more; --json lists all")
-        click.echo(", ".join(_TOLD[key](value) for key, value in done.items()))
+        click.echo(", ".join(_SUMMARIES[key](value) for key, value in done.items()))
     if any(p.stops for p in listed):
         click.get_current_context().exit(Exit.INPUT)

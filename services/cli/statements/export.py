@@ -181,9 +181,8 @@ def check_public_(
         raise InputError(f"{folder}: {error}; name the folder of a public version") from None
     try:
         document = canonical.parse_object(data)
-        holder, originals = check_public(
-            document, read_own_keyring(keys_file.read_bytes())[0], opened
-        )
+        trusted = read_own_keyring(keys_file.read_bytes())[0]
+        holder, originals = check_public(document, trusted, opened)
     except (SignatureError, KeyError, TypeError) as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)

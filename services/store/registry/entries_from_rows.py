@@ -203,7 +203,7 @@ class Rows(Generic[Item]):
 
     @property
     def columns(self) -> list[str]:
-        """Return the columns of the fields."""
+        """Return the table's columns, one per field of an item."""
         return [column_of(field) for field in fields_of(self.kind)]
 
     def load(

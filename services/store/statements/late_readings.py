@@ -164,11 +164,10 @@ def _insert(
 
 def announce(conn: Connection, until: datetime) -> None:
     """
-    From now on, make every commit record which readings from before a time it stores; wait for the
-    running commits.
+    Make all later commits record their readings from before a time, and wait for running commits.
 
-    `conn`: connection in autocommit, so that other commits see this at once.
-    Raises ServerError if a commit stays open.
+    `conn`: connection in autocommit, so that other commits see this at once. Raises ServerError if
+    a commit stays open.
     """
     conn.execute(
         "INSERT INTO sealing (until) VALUES (%s)"

@@ -92,7 +92,7 @@ def seek(conn: Connection, statement: str) -> Stored | None:
 
 
 def successor(conn: Connection, statement: str) -> str | None:
-    """Return the issued statement that replaced one, if there is one."""
+    """Return the issued statement that replaced a statement, if there is one."""
     row = conn.execute(
         "SELECT s.id FROM statement s JOIN claim c ON c.statement_id = s.id"
         " WHERE s.supersedes = %s",

@@ -140,7 +140,7 @@ _EVENTS = "SELECT event, at, actor, text FROM alarm_event WHERE alarm_id = %s OR
 _SAY = (
     "INSERT INTO alarm_event (alarm_id, event, actor, principal, text) VALUES (%s, %s, %s, %s, %s)"
 )
-_MOST_TEXT = 2_000
+_MAX_TEXT = 2_000
 _QUARTER_S, _DAY_S = 900, 86_400
 # value that exceeded a standard's limit: the newest within the alarm's time
 _EXCEEDED = """
@@ -301,8 +301,8 @@ def comment(
 
 
 def _text(text: str) -> str:
-    if len(text) > _MOST_TEXT:
-        raise InputError(f"the text has {len(text)} characters; shorten it to {_MOST_TEXT}")
+    if len(text) > _MAX_TEXT:
+        raise InputError(f"the text has {len(text)} characters; shorten it to {_MAX_TEXT}")
     if "\x00" in text:
         raise InputError("the text contains a NUL character; remove it")
     return text.strip()

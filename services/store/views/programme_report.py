@@ -207,7 +207,7 @@ CROSS JOIN LATERAL jsonb_array_elements(
 WHERE (v.vintage ->> 'year')::integer = %(year)s AND (v.vintage ->> 'credited_t')::numeric > 0
 GROUP BY s.id, p.name ORDER BY s.period DESC, s.id
 """
-_MOST_ALARMS = 500
+_MAX_ALARMS = 500
 # indicator that summarises a day of each kind of station
 _LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
@@ -277,7 +277,7 @@ def _alarms(conn: Connection, language: str) -> list[dict[str, Any]]:
     """Return open alarms by cause, as the console groups them; unpriced ones last."""
     called = registered_names(conn)
     sites: dict[str, str] = dict(conn.execute("SELECT id, name FROM site").fetchall())
-    standing, _ = alarms.standing(conn, None, _MOST_ALARMS)
+    standing, _ = alarms.standing(conn, None, _MAX_ALARMS)
     groups = alarms.grouped(standing)
     return [
         {

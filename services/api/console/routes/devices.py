@@ -56,7 +56,7 @@ from services.store.views.device_page import device_hours, device_page
 from services.store.views.parks import of_device
 
 router = APIRouter(include_in_schema=False)
-# the board of a class; all others stand on one
+# board of a class; all others are on one board
 BOARDS = {
     "pv_inverter": "pv", "wind_turbine": "wind", "ev_charger": "ev", "vehicle": "ev",
     "air_station": "air", "noise_station": "air", "wastewater_plant": "water",
@@ -68,7 +68,7 @@ BOARDS = {
 }  # fmt: skip
 
 
-# as many as its charts of days have
+# as many days as its charts show
 _MONEY_DAYS = 35
 DAY_US = 86_400_000_000
 
@@ -284,7 +284,7 @@ def alarm_page(
         if state == "all":
             result = stored.listed(conn, ask.who.projects, MOST_ALARMS, states=None)
         waiting = health.not_commissioned(conn, ask.who.projects)
-        # contacts and silences are of the whole city
+        # contacts and silences concern the whole city
         whole = ask.who.projects is None
         contacts = alarm_contacts.contacts(conn) if whole else []
         silences = alarm_contacts.silences(conn) if whole else []

@@ -102,7 +102,7 @@ def file(
     ask: View, language: Language, sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 ) -> Response:
     """Return a document as uploaded, for download only."""
-    del language  # the file's own
+    del language  # the file has its own language
     signed_in_for_all(ask, "a document")
     with ask.reading() as conn:
         result = files.find(conn, sha256)
@@ -176,7 +176,7 @@ def _page(
     )  # fmt: skip
 
 
-_MOST_PARTS, _MOST_NAME = 40, 200
+_MAX_PARTS, _MAX_NAME = 40, 200
 _MULTIPART = "multipart/form-data"
 
 
@@ -200,7 +200,7 @@ async def _upload(request: Request) -> Upload:
     try:
         if head.get_content_type() == _MULTIPART:
             return _of_parts(body, str(head.get_param("boundary", "")))
-        result = parse_qs(body.decode(), max_num_fields=_MOST_PARTS, keep_blank_values=True)
+        result = parse_qs(body.decode(), max_num_fields=_MAX_PARTS, keep_blank_values=True)
     except ValueError:
         raise ProblemError(422, "the form cannot be read; send its text in UTF-8") from None
     return Upload({name: values[0] for name, values in result.items()})
@@ -216,7 +216,7 @@ def _of_parts(body: bytes, boundary: str) -> Upload:
     Raises ValueError if the body has another form.
     """
     _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode())
-    if not boundary or not parts or not parts.pop().startswith(b"--") or len(parts) > _MOST_PARTS:
+    if not boundary or not parts or not parts.pop().startswith(b"--") or len(parts) > _MAX_PARTS:
         raise ValueError(boundary)
     fields: dict[str, str] = {}
     files: dict[str, tuple[str, bytes]] = {}
@@ -228,7 +228,7 @@ def _of_parts(body: bytes, boundary: str) -> Upload:
         )
         if file is None:
             fields[str(name)] = data.decode()
-        elif data:  # a file that was not chosen has neither name nor bytes
+        elif data:  # a file input without a choice has neither name nor bytes
             files[str(name)] = (_plain(str(file)), data)
     return Upload(fields, files)
 
@@ -236,13 +236,13 @@ def _of_parts(body: bytes, boundary: str) -> Upload:
 def _plain(name: str) -> str:
     """Return a file's name without folders and control characters."""
     bare = PurePath(name.replace("\\", "/")).name
-    return "".join(c for c in bare if c.isprintable())[-_MOST_NAME:] or "file"
+    return "".join(c for c in bare if c.isprintable())[-_MAX_NAME:] or "file"
 
 
-# text of a form is YAML, or CSV for devices
+# file name of an entered text: YAML, or CSV for devices
 _NAMES = {"yaml": "registry.yaml", "csv": "devices.csv"}
-_SHOWN, _MOST_VALUE = 500, 400
-_MOST_BYTES = 4 << 20
+_SHOWN, _MAX_VALUE = 500, 400
+_MAX_BYTES = 4 << 20
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -283,7 +283,7 @@ def taken(ask: View, language: Language, form: Form) -> Response:
     content = canonical.encode({"name": name, "file": b64encode(data).decode(), "shown": label})
 
     def check(conn: Connection) -> None:
-        del conn  # the scope is all projects, and the outcome is compared where it is written
+        del conn  # the scope is all projects; the result is compared when it is written
 
     answer = ask.step("registry", sha256, content, check)
     done = None if answer.status_code == ACCEPTED else msgspec.json.decode(answer.body)
@@ -298,7 +298,7 @@ def template(
     country: Annotated[str, Query(min_length=2, max_length=2)],
 ) -> Response:
     """Return an example workbook for a methodology."""
-    del language  # its words are keys of the registry
+    del language  # the workbook's words are keys of the registry
     signed_in_for_all(ask, "a form of the registry")
     if country.upper() not in countries.known():
         raise ProblemError(422, f"{country!r} is not a country; enter two letters such as DE")
@@ -345,13 +345,13 @@ def _given(form: Upload) -> tuple[str, bytes]:
     if "file" in form.files:
         name, data = form.files["file"]
     elif (kind := form.field("form")) in _NAMES:
-        # a browser ends the lines of a text with two signs
+        # a browser ends lines with CR and LF
         name, data = _NAMES[kind], form.fields.get("text", "").replace("\r\n", "\n").encode()
     else:
         raise ProblemError(422, f"form = {kind!r}; it is one of {', '.join(_NAMES)}")
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise ProblemError(
-            413, f"{name} is larger than {_MOST_BYTES >> 20} MiB; split it, or use"
+            413, f"{name} is larger than {_MAX_BYTES >> 20} MiB; split it, or use"
             " `tonne registry import`"
         )  # fmt: skip
     return name, data
@@ -373,7 +373,7 @@ def _outcome_values(outcome: Outcome) -> dict[str, Any]:
     counts: dict[str, int] = {}
     for item in planned.results:
         counts[item.result] = counts.get(item.result, 0) + 1
-    # what stands in the way first, then what is warned of, then what changes
+    # errors first, then warnings, then changes
     order = ("error", "warned", "updated", "created", "unchanged")
 
     def place(entry: Result) -> int:
@@ -407,7 +407,7 @@ def _changes(item: dict[str, Any] | None) -> list[tuple[str, str | None, str | N
         return []
     before, after = item["before"], item["after"]
     return [
-        (key, *(None if value is None else str(value)[:_MOST_VALUE] for value in pair))
+        (key, *(None if value is None else str(value)[:_MAX_VALUE] for value in pair))
         for key in dict.fromkeys((*before, *after))
         if (pair := (before.get(key), after.get(key)))[0] != pair[1]
     ]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 router = APIRouter(include_in_schema=False)
-# of a page; a script shows others as they are searched, from what the events tell
+# rows of the page; its script finds others in the events
 _ROWS, _ALARMS = 200, 20
 
 
@@ -173,7 +173,7 @@ class Live:
                 wanted = [watcher.session for watcher in self._watchers.values()]
                 living = await run_in_threadpool(_living, reads, wanted)
                 self._known_s = time.monotonic()
-                # who came meanwhile was let in a moment ago
+                # viewers who came meanwhile were checked just before
                 came = {watcher.session for watcher in self._watchers.values()} - set(wanted)
                 self._send_away(living | came)
                 if time.monotonic() >= next_s:
@@ -196,7 +196,7 @@ class Live:
         for queue, (who, _) in self._watchers.items():
             if who.projects not in made:
                 made[who.projects] = _event([row for row, of in changed if _may(who, of)])
-            if queue.full():  # a slow watcher gets everything anew, once it reads
+            if queue.full():  # a slow viewer gets all rows again once it reads
                 with suppress(asyncio.QueueEmpty):
                     while True:
                         queue.get_nowait()
@@ -242,7 +242,7 @@ def _row(newest: Newest) -> Row:
     value = None if shown_ is None else f"{Decimal(f'{shown_:.4g}'):f}"
     return {
         "device": newest.device,
-        # events write it where the page's own filter does not reach
+        # events write the site where the page's own filter has no effect
         "site": legible(newest.site, _SITE),
         "class": newest.class_id,
         "channel": channel.name,

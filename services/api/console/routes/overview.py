@@ -69,7 +69,7 @@ from services.store.views.programme_report import progress_document
 router = APIRouter(include_in_schema=False)
 _WEEKS, _MOST_SHORT, MOST_ALARMS = 53, 4, 500
 YearQuery = Annotated[int | None, Query(ge=1990, le=2200)]
-# of all that is stored of stations, what tells most at a glance
+# indicators of stations that are shown on the page
 _CHOSEN = {
     "vn-aqi-hourly", "vn-aqi-daily", "qcvn-05-2023", "pm2_5_24h_ug_m3", "lden_dba", "leq_night_dba",
     "limits", "cod_24h_mg_l", "cod_load_kg_d", "vn-wqi",
@@ -278,8 +278,8 @@ def _largest(
     total = sum(sums.values(), Decimal(0))
     largest = max(sums, key=lambda site: (sums[site], site))
     names = {site.id: short_name(name("site", site.id, site.name)) for site in page_figures.sites}
-    said = names.get(largest, largest)
-    return t("sites.finding", site=said, percent=t.share(sums[largest], total))
+    site_name = names.get(largest, largest)
+    return t("sites.finding", site=site_name, percent=t.share(sums[largest], total))
 
 
 def recalled(ask: Asked, year: int | None = None) -> PageFigures:
@@ -439,7 +439,7 @@ def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_form_key
         Asked(ask.request, principal(api_key)).noted(conn, _ELSEWHERE)
         wanted = own(ask.request.query_params.get("next", ""))
         answer = RedirectResponse(wanted or f"/console/{language}/", _ELSEWHERE)
-        # behind a proxy that is trusted the scheme is what it says, else that of the connection
+        # the scheme is that of a trusted proxy, else that of the connection
         open_session(conn, api_key, answer, secure=ask.request.url.scheme == "https")
     return answer
 

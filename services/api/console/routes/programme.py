@@ -43,7 +43,8 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
     try:
         result = _report(ask, year, language)
     except _NoProgrammeError:
-        return render(ask, language, "no_programme.html")  # the menu leads here, whatever there is
+        # the menu links to this page even without a programme
+        return render(ask, language, "no_programme.html")
     listed = [p for s in result["systems"] for p in s["projects"]] + result["without_system"]
     listed.sort(key=lambda row: (row["counted"], _short(row)), reverse=True)
     return render(
@@ -79,7 +80,7 @@ def _short(row: dict[str, Any]) -> Decimal:
 def _both(
     item: dict[str, Any], avoided_t: str = "monitored_t", expected_t: str = "expected_t_so_far"
 ) -> tuple[Decimal | None, Decimal | None]:
-    """Return avoided and expected tonnes of a project, or by other names of a system, to date."""
+    """Return avoided and expected tonnes to date, of a project or, by other keys, of a system."""
     avoided, expected = (
         None if item[of] is None else Decimal(item[of]) for of in (avoided_t, expected_t)
     )
@@ -131,7 +132,7 @@ def _flows(
     flows: list[dict[str, Any]], names: dict[str, str], t: Words
 ) -> list[tuple[str, Markup]]:
     """Return a chart of the park's flows for each quantity and unit, with its title."""
-    # "Nam Cau Kien: steel works" is the steel works to whoever looks at the park
+    # "Nam Cau Kien: steel works" is "steel works" on the park's own page
     names = {site: short_name(name.rpartition(": ")[2]) for site, name in names.items()}
     stored: dict[tuple[str, str], list[Flow]] = {}
     for flow in flows:

@@ -52,8 +52,8 @@ _SPANS = {
     "month": (r"([0-9]{4})-(0[1-9]|1[0-2])", "2026-01"),
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
-# intervals of a month of more devices are read where they are asked for
-_MOST_GAPS, _MOST_DEVICES, _FEW_DEVICES, _FEW_DAYS = 50, 500, 500, 7
+# in months of more devices, intervals are read only for a chosen day
+_MAX_GAPS, _MAX_DEVICES, _FEW_DEVICES, _FEW_DAYS = 50, 500, 500, 7
 
 
 class Row(NamedTuple):
@@ -102,7 +102,7 @@ def schedule(ask: View, language: Language, project: IdPath) -> Response:
         )
     today, rows = due_of(ask, project)
     states = [row.state(today) for row in rows]
-    # one line for what the same person does on the same day
+    # one line for tasks of one person, kind and day
     groups = groupby(rows, key=lambda row: (row.day, row.kind, row.responsible))
     listed = [(same[0], [row.what for row in same]) for same in (list(g) for _, g in groups)]
     return render(
@@ -175,7 +175,7 @@ def project(
                 "from": _local(item["from"], result.sums.timezone),
                 "to": last_day(item["to"], result.sums.timezone),
             }
-            for item in serving[:_MOST_DEVICES]
+            for item in serving[:_MAX_DEVICES]
         ],
         devices=len(serving),
     )
@@ -290,7 +290,7 @@ def _first_day(of: str, text: str) -> date:
         if match is not None and int(match[1]) >= 1990:  # noqa: PLR2004 - before any crediting period
             return date(*(int(part) for part in (*match.groups(), "1", "1")[:3]))
     except ValueError:
-        pass  # a day that its month does not have
+        pass  # a day that the month does not have
     raise ProblemError(422, f"{of} = {text!r}; write it like {example}")
 
 
@@ -299,7 +299,7 @@ def _first_of(month: str | None, sums: ProjectSums) -> date:
         heard = _local(sums.last, sums.timezone)
         if heard is not None:
             first = heard.replace(day=1)
-            # of a month that has just begun there is little to see yet
+            # a month that has just begun has few data to show
             begun = first == sums.today.replace(day=1) and heard.day <= _FEW_DAYS
             before = begun and sums.crediting_from < first
             return (first - timedelta(days=1)).replace(day=1) if before else first
@@ -321,7 +321,7 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
         shown = t("missing") if row.avoided is None else f"{t.brief(row.avoided)} t"
         if row.expected is not None and project_row.kind != "day":
             shown += f"; {t('expected')} {t.brief(row.expected)} t"
-        # a day's expected amount has no course over the day
+        # the expected amount of a day has no course over the day
         wanted = (
             None if row.expected is None or project_row.kind == "day" else Fraction(row.expected)
         )
@@ -337,7 +337,10 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
 
 
 def _parts(project_row: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
-    """Return the parts of a bar; None if missing; empty ahead or outside the crediting period."""
+    """
+    Return the parts of a bar: None for missing data; empty in the future or outside the crediting
+    period.
+    """
     if row.avoided is not None:
         return (("measured", Fraction(row.avoided)),)
     span = _span(row)
@@ -369,7 +372,10 @@ def _reached(project_row: ProjectRow) -> tuple[int, int] | None:
 
 
 def _lacking(project_row: ProjectRow) -> tuple[int, int]:
-    """Return the number of days of a month before today with incomplete data, and of all."""
+    """
+    Return how many of a month's days before today have incomplete data, and the number of these
+    days.
+    """
     cells = (cell for week in project_row.weeks for cell in week if cell)
     known = [c for c in cells if c.grade is not None and c.day < project_row.sums.today]
     return sum(cell.grade < len(SHARES) for cell in known), len(known)
@@ -501,7 +507,10 @@ def _share(coverage_day: CoverageDay | None) -> int | None:
 
 
 def _around(project_row: ProjectRow) -> dict[str, str | None]:
-    """Return the previous and the next span, within stored time."""
+    """
+    Return the names of the previous and the next span, as in URLs; None beyond the
+    stored data.
+    """
     sums = project_row.sums
     stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]
     days = [day for day in stored if day is not None] + [sums.today]
@@ -524,7 +533,7 @@ def _local(at: datetime | None, timezone: str) -> date | None:
 def _gaps(statements: list[Stored]) -> list[Gap]:
     """Return the costliest gaps of the newest statement."""
     gaps = statements[-1].claims.gaps if statements else ()
-    return sorted(gaps, key=_cost, reverse=True)[:_MOST_GAPS]
+    return sorted(gaps, key=_cost, reverse=True)[:_MAX_GAPS]
 
 
 def _cost(gap: Gap) -> Fraction:

@@ -232,10 +232,10 @@ class _Scale:
 
     def bar(self) -> tuple[float, int]:
         """Return 1, 2 or 5 times a power of ten, at most a fifth of the width. [px, m]"""
-        px_m = self.high * _M_A_DEGREE  # true to scale, so that a pixel is as high as it is wide
-        most = max(px_m * WIDTH / 5, 1)
-        power = 10 ** int(math.log10(most))
-        length = max(factor * power for factor in (1, 2, 5) if factor * power <= most)
+        px_m = self.high * _M_A_DEGREE  # true to scale: a pixel is as high as wide in metres
+        maximum_px = max(px_m * WIDTH / 5, 1)
+        power = 10 ** int(math.log10(maximum_px))
+        length = max(factor * power for factor in (1, 2, 5) if factor * power <= maximum_px)
         return length / px_m, length
 
     def at(self, place: Sequence[float]) -> tuple[float, float]:

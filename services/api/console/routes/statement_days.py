@@ -68,7 +68,7 @@ DayPath = Annotated[date, Path()]
 # an interval of the day, by its start
 At = Annotated[str | None, Query(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$")]
 _AROUND_US = 15 * 60_000_000
-_MOST_READINGS = 400
+_MAX_READINGS = 400
 
 
 class Known(NamedTuple):
@@ -140,7 +140,7 @@ def device_day(
         sums=_sums(rows, wanted),
         charts=_charts(rows, since, until, zone, t),
         known=known,
-        most=_MOST_READINGS,
+        most=_MAX_READINGS,
         behind=None if at is None else _behind(at, rows, known, (since, until)),
         units=UNITS,
         clock=lambda us: local_text(us, zone),
@@ -269,7 +269,7 @@ def _texts(values: NDArray[Any]) -> list[str | None]:
 
 
 _ELSEWHERE = 303
-# the page asks again by itself while the file is being made
+# time after which the page reloads while the file is being made [s]
 _AGAIN_S = 2
 
 

@@ -43,9 +43,9 @@ from services.store.views import console, listing
 from services.store.views.coverage import CoverageDay, coverage_days
 
 router = APIRouter(include_in_schema=False)
-_MOST = 500
-_MOST_MONTHS = 36
-# what may be missing of a check, as the browser names it; some are said by one text
+_MAX = 500
+_MAX_MONTHS = 36
+# codes of the browser's check for missing parts; some have one text in common
 _CODES = (
     "keys", "status", "status-age", "status-key", "unbound-key", "evidence", "conditions", "words",
     "ended-key", "ended-accreditation", "closed-log", "witnesses", "timestamps", "issue",
@@ -70,7 +70,7 @@ def lead_to_statement(request: Request, statement: StatementId) -> Response:
 def statement_list(ask: View, language: Language) -> Response:
     """Return the page of statements, newest first."""
     with ask.reading() as conn:
-        rows = listing.statements(conn, ask.who.projects, None, None, _MOST, newest=True)
+        rows = listing.statements(conn, ask.who.projects, None, None, _MAX, newest=True)
     result = [_line(stored) for stored, _ in rows]
     return render(ask, language, "statements.html", found=result)
 
@@ -82,7 +82,7 @@ def one_tonne(ask: View, language: Language) -> Response:
     with a credit.
     """
     with ask.reading() as conn:
-        rows = listing.statements(conn, [], None, None, _MOST, newest=True)
+        rows = listing.statements(conn, [], None, None, _MAX, newest=True)
         stored = next((s for s, _ in rows if s.state == "issued" and s.credit_t), None)
         if stored is None:
             return render(ask, language, "tonne.html", said=None)
@@ -91,7 +91,7 @@ def one_tonne(ask: View, language: Language) -> Response:
         keys = {enrolment.key.did: enrolment.key for enrolment in signing_keys.load(conn)}
         now = console.project_sums(conn, stored.project)[0]
     claims, opinion, t = stored.claims, _opinion(steps), Words(language)
-    # what the baseline counts, else what the project does
+    # devices of the baseline, or else of the project
     largest = max(
         claims.monitored_parameters,
         key=lambda p: (p.side == "baseline", abs(Fraction(p.emissions_t or 0)), p.device),
@@ -252,14 +252,14 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
             return coverage_days(conn, stored.project, period.timezone, pairs, first, end)
 
     result = ask.request.app.state.memory.get(("coverage", stored.id), find)
-    months = sorted({row.day.replace(day=1) for row in result})[:_MOST_MONTHS]
+    months = sorted({row.day.replace(day=1) for row in result})[:_MAX_MONTHS]
     return [(m, month_calendar(m.year, m.month, result, period.timezone)) for m in months]
 
 
 def _account(claims: Claims, t: Words) -> list[Drawn]:
     """Return the charts of the account from measured to credited tonnes."""
     gross, net, credited = (
-        Fraction(_three(Fraction(value)))  # as shown, so that the steps add up
+        Fraction(_three(Fraction(value)))  # as displayed, so that the steps add up
         for value in (
             claims.emissions_before_deductions.reduction.t,
             claims.emissions.reduction.t,

@@ -18,14 +18,15 @@ from services.store.views.alarms import SEVERITIES, Group
 from services.store.views.console import ProjectSums
 from services.store.views.coverage import Change, Part, ProjectYear, added, percent
 
-# in per cent of what was expected to date: good, and no longer serious
+# share of the expected tonnes to date from which a year is on track, and from which it is no longer
+# serious [%]
 ON_TRACK, NEAR = 95, 70
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
 _SILENT = {"silent", "never heard"}
 _LATE = "not commissioned"
 _PLAN_HOURS = {"hours", "most"}
 Name = Callable[[str, str, str], str]
-# of sites and projects: the places, and who answers for them
+# of sites and projects: their places, and the persons responsible
 Where = Callable[[Iterable[str], Iterable[str]], str]
 
 
@@ -213,10 +214,10 @@ def shortfalls(
             if own is not None
             else t("fault.nothing")
         )
-        unknown = own is None and not silent  # its account is not made yet: no shortfall
+        unknown = own is None and not silent  # an account that is not made yet is no shortfall
         severity = "critical" if silent else "major" if own is not None and own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
-        if not silent and of_year.project in plans:  # a finding on the plan, of no device
+        if not silent and of_year.project in plans:  # a finding on the plan concerns no device
             why, todo = plan_why(plans[of_year.project], t), "fault.next.plan"
         faults.append(
             Fault(
@@ -281,7 +282,7 @@ def fault(group: Group, root: str, t: Words, where: Where) -> Fault:
     )
 
 
-# one colour for an action, in the order of their numbers; what is left shares the last
+# one colour per action, in the order of their numbers; further actions share the last
 _COLOURS, _OTHER = 5, "a6"
 _MONTHS = range(1, 13)
 

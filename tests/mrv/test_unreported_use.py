@@ -135,7 +135,7 @@ def test_honest_gaps_and_a_register_that_catches_up_are_charged_nothing():
 
 
 def test_values_that_a_gateway_repeated_are_named_with_their_time():
-    """An operator would be told of a load that switches, and not that the gateway hung."""
+    """The report would name a load that switches, and not the gateway that hung."""
     assert "did not change from" not in detail(closed(scale=0.5))
     said = detail(closed(frozen=slice(104, 296)))  # from a night on, two days
     assert re.search(r"did not change from 2026-01-0\d\S+Z to 2026-01-0\d\S+Z", said)

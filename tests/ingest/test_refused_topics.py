@@ -189,7 +189,7 @@ def test_a_gateway_that_tonne_does_not_answer_says_so_once(tmp_path, monkeypatch
     with refusing(tmp_path) as broker, outbox(tmp_path) as box:
         log = get_logger("edge", stream=stream)
         link = Link("gw", broker.url, Tls(), box, Clock(), "test", log)
-        until(lambda: link._asked > 2 * uplink._UNANSWERED, lambda: link.step(0.02))
+        until(lambda: link._requests > 2 * uplink._UNANSWERED, lambda: link.step(0.02))
         link.close()
     assert stream.getvalue().count("tonne does not answer") == 1
     line = events(stream)["tonne does not answer; nothing is sent, readings are stored here"]

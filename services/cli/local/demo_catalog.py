@@ -81,8 +81,21 @@ SUPPLIES = {
                     "steam_total_t", "mass", "t", 1),
     "equipment": Supply("Example Lighting Service", "burning hours of the street lamps",
                         "operating_h", "operating_time", "h", 0),
+    "power": Supply("Example Power Company", "electricity", "energy_import_kwh",
+                    "energy_import", "kWh", 0),
+    "volume": Supply("Example Water Distribution", "water taken, by the buyer's own meter",
+                     "flow_total_m3", "flow", "m3", 0),
+    "production": Supply("Example Engine Works", "castings taken, by the buyer's own scale",
+                         "net_total_kg", "mass", "kg", 0),
+    "passengers": Supply("Example Ticket Clearing", "journeys paid for", "boarded_count",
+                         "count", "1", 0),
 }  # fmt: skip
-_METHODS = {"equipment": "ams-ii-c"}  # roles with invoices under one methodology only
+# roles with invoices under these methodologies only
+_METHODS = {
+    "equipment": ("ams-ii-c",),
+    # whose project emissions exceed the reduction
+    "power": ("am0020", "ams-ii-d", "ams-ii-e", "ams-iii-u"),
+}
 
 _DOCUMENT = re.compile(
     r"(\{document: \"?(?P<title>[^\"{}]*?)\"?, by: (?P<by>[^{}]*?),"
@@ -207,7 +220,7 @@ def _invoiced(
         for project in projects
         for bound in project["devices"]
         if bound["role"] in SUPPLIES
-        and _METHODS.get(bound["role"], project["methodology"]) == project["methodology"]
+        and project["methodology"] in _METHODS.get(bound["role"], (project["methodology"],))
     ]
     names = {device for _, device, _ in wanted}
     fleet = [device for device in read_fleet(city, CADENCE_S) if device.id in names]

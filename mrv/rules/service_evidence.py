@@ -334,7 +334,12 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
     if not there or reduction_t <= 0:
         return
     spans = applied(facts)
-    witnesses = [(m, _witness(facts, m, spans)) for m in there]
+    # of a difference of two large quantities invoices are asked for too, even if they differ
+    large = sum((_emitted(facts, m, m.counts) for m in there), start=Fraction(0)) > reduction_t
+    witnesses = [
+        (m, _witness(facts, m, spans, gauged=not large or facts.evidence.provided(m)))
+        for m in there
+    ]
     alone = [m for m, witness in witnesses if witness is None]
     if not alone:
         yield RuleReport(True, tuple(dict.fromkeys(w for _, w in witnesses if w is not None)))
@@ -353,8 +358,14 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
     yield RuleReport(False, (*facts.evidence.uncorroborated(alone), means))
 
 
-def _witness(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]) -> Text | None:
-    """Return the text of the evidence for a meter's electricity; None without."""
+def _witness(
+    facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]], *, gauged: bool
+) -> Text | None:
+    """
+    Return the text of the evidence for a meter's electricity; None without.
+
+    `gauged`: whether the meter's own power is sufficient.
+    """
     name = meter.device.id
     if facts.invoiced(meter):
         return text("invoice.cover", devices=(name,))
@@ -363,10 +374,8 @@ def _witness(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]
     check = facts.evidence.agreeing(meter)
     if check is not None:
         return text("EVD-07.witness", device=name, witness=check.witness)
-    # of a difference of two large quantities invoices are asked for too, even if they differ
-    enough = not facts.price.is_difference or facts.evidence.provided(meter)
-    gauged = (name, meter.needs.quantity) in facts.supporting.gauged
-    return text("EVD-07.power", device=name) if gauged and enough else None
+    gauged = gauged and (name, meter.needs.quantity) in facts.supporting.gauged
+    return text("EVD-07.power", device=name) if gauged else None
 
 
 def _applied(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]) -> bool:
@@ -399,5 +408,10 @@ def _at_most(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
     more = max(rated, Fraction(_TIMES * meter.metered)) - meter.counts
     if more <= 0:
         return Fraction(0), Fraction(0)
+    return more, _emitted(facts, meter, more)
+
+
+def _emitted(facts: Facts, meter: Monitored, wh: Fraction) -> Fraction:
+    """Return the emissions of a meter's electricity, by the highest factor of its years. [tCO2e]"""
     rate = facts.price.pricing.rate
-    return more, more * max(rate(meter, part.year) for part in meter.parts)
+    return wh * max(rate(meter, part.year) for part in meter.parts)

@@ -69,8 +69,7 @@ from services.store.statements.account_spans import owed_at_site
 from services.store.statements.units import beside, certified
 from services.store.timeseries.measured_energy import Beyond, all_series, beyond_rating
 
-# maximum relative difference of a copy's days: noise of 4 % per interval leaves less than 2 % per
-# day
+# maximum relative difference of a copy's days: noise of 4 % per interval is below 2 % per day
 _NEAR = 2.5e-2
 # maximum number of pairs whose intervals are compared, whatever their days: a second or two
 _PAIRS = 2_000

@@ -85,7 +85,7 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
                 until(lambda c=class_, d=device: rows(pipeline, c, d), what=edge.log.read_text)
             until((drop / "refused" / "bad.csv.txt").exists)
             until(lambda: (edge.told("receipted_messages_total") or 0) > 3, what=edge.scrape)
-            told = edge.scraped()
+            gauges = edge.scraped()
             memory = edge.memory_mb
             client.disconnect()
             client.loop_stop()
@@ -110,9 +110,9 @@ def test_every_source_arrives_under_the_gateways_own_identity(pipeline, plant, t
     assert any("not JSON" in reason for reason in refused)
     assert state == "online"
     assert firmware.startswith("tonne-edge ")
-    assert told["tonne_edge_link_up"] == 1
-    assert told["tonne_edge_refused_messages_total"] > 1
-    assert set(_documented()) | _watched() <= set(told)
+    assert gauges["tonne_edge_link_up"] == 1
+    assert gauges["tonne_edge_refused_messages_total"] > 1
+    assert set(_documented()) | _watched() <= set(gauges)
     assert memory < 80
     with capsys.disabled():
         print(f"\n  tonne edge with all four sources: {memory:.0f} MB at most")  # noqa: T201
@@ -174,8 +174,8 @@ def test_two_sources_of_one_broker_both_listen(pipeline, tmp_path):
 
 def test_a_gateway_loads_nothing_of_the_pipeline():
     """A gateway has 80 MB of memory, of which one unneeded module took 25 MB."""
-    told = "import sys, services.cli.edge, services.edge.gateway; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    code = "import sys, services.cli.edge, services.edge.gateway; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "pydantic", "google.protobuf", "cbor2"} & set(done.stdout.split())
 
 
@@ -207,10 +207,10 @@ def test_what_waits_can_be_watched(pipeline, plant, tmp_path):
         until(lambda: edge.told("refused_messages_total") == 1, what=edge.scrape)
         # nobody answers: that a file's rows have times of their own says nothing of the waiting
         until(lambda: (edge.told("outbox_oldest_seconds") or 0) > 1, what=edge.scrape)
-        told = edge.scraped()
-    assert told["tonne_edge_outbox_oldest_seconds"] < 600
-    assert (told["tonne_edge_outbox_messages"], told["tonne_edge_link_up"]) == (2, 0)
-    assert 0 < told["tonne_edge_outbox_bytes"] <= told["tonne_edge_outbox_limit_bytes"]
+        gauges = edge.scraped()
+    assert gauges["tonne_edge_outbox_oldest_seconds"] < 600
+    assert (gauges["tonne_edge_outbox_messages"], gauges["tonne_edge_link_up"]) == (2, 0)
+    assert 0 < gauges["tonne_edge_outbox_bytes"] <= gauges["tonne_edge_outbox_limit_bytes"]
     with edge.running(), pipeline.running(tmp_path / "run.log"):
         until(lambda: edge.told("receipted_messages_total") == 2, what=edge.log.read_text)
         until(lambda: edge.told("outbox_messages") == 0, what=edge.scrape)

@@ -49,7 +49,7 @@ from mrv.documents import statement as wire
 from mrv.methodologies import find
 from mrv.model import METER_KEYS, Calculation
 from mrv.registry.calibration_interval import longest
-from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
+from mrv.registry.monitoring_plan import Version, differences, replaced
 from mrv.registry.project import FIRST
 from mrv.rounding import plain_text
 from mrv.rules import needs_of, severity_of
@@ -78,6 +78,7 @@ from mrv.statement.plan_writer import (
     document_out,
     required_out,
     sample_out,
+    version_out,
 )
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.states import CONTEXT, URN, status_entry

@@ -102,7 +102,16 @@ def test_each_case_is_of_known_words():
         assert {word for step in steps for word in step} <= known, name
         assert case["grade"] in "ABCD", name
         assert set(case["asked"]) <= rules().keys() | {IMPORT}, name
-        assert case["label"] == "honest" or not {"asked", "remedy"} & {k for k in case if case[k]}
+        assert case["label"] == "honest" or not (case["asked"] or "remedy" in case), name
+
+
+def test_the_remedy_of_a_finding_ends_the_loss():
+    """An operator would enter what a finding asks for, and earn no more than before."""
+    some = {one.name: one for one in results(cases(), stored())}
+    with_remedy = [name for name, case in cases().items() if "remedy" in case]
+    lost = {name for name in with_remedy if not some[name].remedied or not some[name].settled}
+    assert with_remedy
+    assert lost == set()
 
 
 def test_both_sides_are_there():

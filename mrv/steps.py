@@ -106,6 +106,18 @@ class Step:
     when: str = ""
 
 
+def baseline_emissions(formula: str, source: str, unit: str = "tCO2") -> Step:
+    """Return the step of a methodology's baseline emissions; `source`: document."""
+    what = "baseline emissions"
+    return Step(BASELINE, "BE", unit, formula, f"{source}, {what}", what)
+
+
+def project_emissions(formula: str, source: str, unit: str = "tCO2") -> Step:
+    """Return the step of a methodology's project emissions; `source`: document."""
+    what = "project emissions"
+    return Step(PROJECT, "PE", unit, formula, f"{source}, {what}", what)
+
+
 _LEFT = Step(
     REDUCTION,
     "ER",

@@ -9,10 +9,10 @@ credit is calculated from the exact reduction, not from these texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from mrv.documents.period_account import EvidenceItem, RuleEffect
 from mrv.model import Side
-from mrv.parameters import Grade
 from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text, texts_of
 
 # sources that meters are compared with
@@ -22,7 +22,8 @@ OFFSET = "cross_check.offset"
 # treatment of a gap: by its side, the conservative of both, or by the analyser's other days
 GapRule = Literal["baseline", "project", "both", "analyser"]
 # kinds of values that a reduction depends on
-METERED, PARAMETER = "meter", "parameter"
+METERED: Final = "meter"
+PARAMETER: Final = "parameter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,23 +194,6 @@ class Vintage:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleEffect:
-    """
-    Deduction of a rule, as decimal text with six places. [tCO2e]
-
-    `deducted_alone_t`: deduction if no other rule applied.  `returns_if_resolved_t`: increase of
-    the reduction if this rule alone is resolved; where two rules limit one quantity, it is 0 for
-    both.
-    `applied` is false for a rule that would raise the reduction: the conservative value is applied.
-    """
-
-    rule: str
-    deducted_alone_t: str
-    returns_if_resolved_t: str
-    applied: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """
     Result of a rule or of a methodology's condition, and whether it is met.
@@ -311,28 +295,6 @@ class CrossCheck:
         """Return the text naming the check meter or the invoice."""
         kind = text("cross_check.invoice" if self.kind == INVOICE else "cross_check.meter")
         return text("cross_check.witness", kind=kind, against=self.against)
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceItem:
-    """
-    Evidence of a meter's quantity or an entered value, and the emissions that depend on it.
-
-    `kind`: `METERED` or `PARAMETER`.
-    `name`: the device's id, or the parameter's name.
-    `role`: role of the meter or of the parameter's devices; empty for a parameter of the project.
-    `tonnes`: for a meter, the emissions of its quantity (on the project side at its highest
-    plausible rate); for a value, the change of the reduction without it; at most the whole
-    reduction. [tCO2e]
-    `shown_by`: certificates, invoices, documents or reports.
-    """
-
-    kind: str
-    name: str
-    role: str
-    grade: Grade
-    tonnes: str
-    shown_by: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

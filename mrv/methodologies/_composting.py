@@ -42,7 +42,7 @@ from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec, Spec
 from mrv.rounding import significant
 from mrv.service_bounds import Consumption, Related
-from mrv.steps import Published, Step
+from mrv.steps import Published, Step, project_emissions
 from mrv.texts import Text, text
 
 CONDITIONS = (TYPE_III,)
@@ -179,13 +179,8 @@ PROJECT_STEPS = (
     ),
     drawn(),
     *diesel(),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2e",
-        "composted_t + power_t + fuel_t + other_project_t",
-        "AMS-III.F, project emissions",
-        "project emissions",
+    project_emissions(
+        "composted_t + power_t + fuel_t + other_project_t", "AMS-III.F", unit="tCO2e"
     ),
 )
 

@@ -27,7 +27,7 @@ from mrv.model import (
 from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec
 from mrv.rounding import significant
 from mrv.service_bounds import Capacity, Consumption
-from mrv.steps import Part, Published, Step
+from mrv.steps import Part, Published, Step, project_emissions
 from mrv.texts import Text, joint, text
 
 NOTHING = Fraction(0)
@@ -147,6 +147,15 @@ LEAKAGE = ParameterSpec(
     source="annual calculation in the monitoring report",
     symbol="LE",
     side="project",
+)
+SAVED_PER_T = ParameterSpec(
+    unit="tCO2/t",
+    meaning="emissions of primary production minus those of recovery",
+    maximum="100",
+    source="project design document; the published values are examples, not defaults",
+    symbol="SE_i",
+    side="baseline",
+    published="material",
 )
 HOSTED = "programme: a project in its countries"
 FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
@@ -269,17 +278,7 @@ def primary(materials: str, mass: str, source: str) -> Step:
 
 def recycled(source: str) -> tuple[Part, ...]:
     """Return the steps of the emissions of the recycling plant. [tCO2]"""
-    return (
-        *diesel(),
-        Step(
-            "project_t",
-            "PE",
-            "tCO2",
-            "power_mwh * ef_grid_t_per_mwh + fuel_t",
-            f"{source}, project emissions",
-            "project emissions",
-        ),
-    )
+    return (*diesel(), project_emissions("power_mwh * ef_grid_t_per_mwh + fuel_t", source))
 
 
 WH_PER_MWH = 10**6

@@ -39,7 +39,7 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec, Plausible
 from mrv.service_bounds import Capacity, Related
-from mrv.steps import Published, Step, steps
+from mrv.steps import Published, Step, baseline_emissions, project_emissions, steps
 from mrv.texts import Text, text
 
 SOURCE = "IAPWS-IF97 [M]"
@@ -158,24 +158,10 @@ STEPS = steps(
         "ACM0012 v6, baseline emissions from electricity",
         "emissions of the grid electricity displaced",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "f_cap * f_wcm * (displaced_t + boiler_t)",
-        "ACM0012 v6, baseline emissions",
-        "baseline emissions",
-    ),
+    baseline_emissions("f_cap * f_wcm * (displaced_t + boiler_t)", "ACM0012 v6"),
     drawn("ef_consumed_t_per_mwh"),
     diesel(),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "fuel_t + power_t",
-        "ACM0012 v6, project emissions",
-        "project emissions",
-    ),
+    project_emissions("fuel_t + power_t", "ACM0012 v6"),
 )
 
 

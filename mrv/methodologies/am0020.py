@@ -33,7 +33,7 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Consumption, Related
-from mrv.steps import Step, steps
+from mrv.steps import Step, baseline_emissions, project_emissions, steps
 
 ID = "am0020"
 VERSION = "2.0"
@@ -65,22 +65,8 @@ STEPS = steps(
         "AM0020 v2, baseline emissions",
         "electricity that the old pumps would have used for the same volume of water",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "before_mwh * ef_grid_t_per_mwh",
-        "AM0020 v2, baseline emissions",
-        "baseline emissions",
-    ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "energy_mwh * ef_grid_t_per_mwh",
-        "AM0020 v2, project emissions",
-        "project emissions",
-    ),
+    baseline_emissions("before_mwh * ef_grid_t_per_mwh", "AM0020 v2"),
+    project_emissions("energy_mwh * ef_grid_t_per_mwh", "AM0020 v2"),
 )
 
 

@@ -25,7 +25,7 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Related
-from mrv.steps import Step, steps
+from mrv.steps import Step, baseline_emissions, project_emissions, steps
 
 ID = "ams-ii-c"
 VERSION = "15.0"
@@ -78,21 +78,9 @@ STEPS = steps(
         "AMS-II.C v15, physical leakage of refrigerants",
         "refrigerant that the project's equipment lost",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "sum(baseline_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh",
-        "AMS-II.C v15, baseline emissions",
-        "baseline emissions",
-    ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "sum(project_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh + refrigerant_t",
-        "AMS-II.C v15, project emissions",
-        "project emissions",
+    baseline_emissions("sum(baseline_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh", "AMS-II.C v15"),
+    project_emissions(
+        "sum(project_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh + refrigerant_t", "AMS-II.C v15"
     ),
     lists={"baseline": "", "project": ""},
 )

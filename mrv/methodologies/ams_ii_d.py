@@ -35,7 +35,7 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
-from mrv.steps import Step, steps
+from mrv.steps import Step, baseline_emissions, project_emissions, steps
 
 METERED = "energy_mwh"
 PRODUCTION_ROLE = RoleNeeds(
@@ -139,22 +139,8 @@ def inputs_of(
 
 STEPS = steps(
     used(_SPECIFIC_KEY, "AMS-II.D v13"),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "output_t * sec_baseline_mwh_per_t * ef_grid_t_per_mwh",
-        "AMS-II.D v13, baseline emissions",
-        "baseline emissions",
-    ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "used_mwh * ef_grid_t_per_mwh",
-        "AMS-II.D v13, project emissions",
-        "project emissions",
-    ),
+    baseline_emissions("output_t * sec_baseline_mwh_per_t * ef_grid_t_per_mwh", "AMS-II.D v13"),
+    project_emissions("used_mwh * ef_grid_t_per_mwh", "AMS-II.D v13"),
 )
 
 

@@ -20,12 +20,12 @@ from datetime import date
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
+from mrv.methodologies._shared import DIESEL, LEAKAGE, LOSSES, YEARS_SINCE, diesel
 from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.rounding import significant
 from mrv.service_bounds import Consumption
-from mrv.steps import Published, Step, steps
+from mrv.steps import Published, Step, baseline_emissions, project_emissions, steps
 from mrv.texts import Text, joint, text
 
 
@@ -232,14 +232,7 @@ STEPS = steps(
         "AMS-III.C, baseline emissions per kilometre; biofuel in the baseline counts 0",
         "emissions per kilometre of the vehicle replaced",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "distance_km * ef_bl_g_per_km / G_PER_T",
-        "AMS-III.C, baseline emissions",
-        "baseline emissions",
-    ),
+    baseline_emissions("distance_km * ef_bl_g_per_km / G_PER_T", "AMS-III.C"),
     Step(
         "power_t",
         "PE_EC",
@@ -249,14 +242,7 @@ STEPS = steps(
         "emissions of the electricity at the chargers, including grid losses",
     ),
     diesel("project_diesel_l"),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "power_t + fuel_t",
-        "AMS-III.C, project emissions",
-        "project emissions",
-    ),
+    project_emissions("power_t + fuel_t", "AMS-III.C"),
     defaults={"biofuel_share": _NOTHING},
     extra=("ef_bl_g_per_km",),
 )
@@ -319,15 +305,10 @@ METHODOLOGY = Methodology(
             source="baseline survey",
             side="baseline",
         ),
-        "tdl": ParameterSpec(
-            unit="1",
+        "tdl": replace(
+            LOSSES,
             meaning=f"{_LOSSES.meaning}; the default of TOOL05 where absent",
-            required=False,
-            below="1",
             source=_LOSSES.source,
-            symbol="TDL",
-            side="project",
-            factor=("grid.losses", "consumed"),
         ),
         "biofuel_share": _BIOFUEL,
         "service_km_per_year": ParameterSpec(
@@ -343,15 +324,7 @@ METHODOLOGY = Methodology(
     },
     inputs={
         "sfc_l_per_100km": _FUEL,
-        "years_since_baseline": ParameterSpec(
-            unit="year",
-            meaning="whole calendar years since the baseline's data",
-            maximum="100",
-            integer=True,
-            source="calendar",
-            symbol="t",
-            side="baseline",
-        ),
+        "years_since_baseline": YEARS_SINCE,
         "distance_km": ParameterSpec(
             unit="km",
             meaning="distance of all project vehicles",

@@ -30,7 +30,7 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Agreement, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.rounding import decimal_text
-from mrv.steps import CONSTANTS, Published, Step, steps
+from mrv.steps import CONSTANTS, Published, Step, baseline_emissions, project_emissions, steps
 from mrv.texts import Text, text
 
 ID = "ams-iii-h"
@@ -73,14 +73,7 @@ STEPS = steps(
         f"{_H}, baseline emissions",
         "baseline emissions per tonne of COD: of the removed and the discharged part",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2e",
-        "load_t * formed_t_per_t",
-        f"{_H}, baseline emissions",
-        "baseline emissions",
-    ),
+    baseline_emissions("load_t * formed_t_per_t", _H, unit="tCO2e"),
     Step(
         "gas_t",
         "CH4_gas",
@@ -156,14 +149,7 @@ STEPS = steps(
         f"{_H}, project emissions; without COD a rule of tonne's own",
         "emissions of the treatment; without measured COD, only those above the baseline emissions",
     ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2e",
-        "power_t + treatment_t + other_project_t",
-        f"{_H}, project emissions",
-        "project emissions",
-    ),
+    project_emissions("power_t + treatment_t + other_project_t", _H, unit="tCO2e"),
     Step(
         "reduction_t",
         "ER",

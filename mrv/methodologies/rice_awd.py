@@ -27,7 +27,7 @@ from mrv.methodologies._shared import (
 )
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ListSpec, ParameterSpec
-from mrv.steps import Published, Step, steps
+from mrv.steps import Published, Step, project_emissions, steps
 
 ID = "rice-awd"
 VERSION = "1.0"
@@ -142,14 +142,7 @@ STEPS = steps(
         f"{_IPCC}, chapter 11; CDM TOOL03",
         "project emissions without a deduction",
     ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2e",
-        "methane_t + other_t",
-        "Gold Standard rice methodology, project emissions",
-        "project emissions",
-    ),
+    project_emissions("methane_t + other_t", "Gold Standard rice methodology", unit="tCO2e"),
     Step(
         "reduction_t",
         "ER",

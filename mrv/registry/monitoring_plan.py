@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from mrv.calendar import instant_us, utc_text
 from mrv.registry import Id, Key, Sha256
 from mrv.texts import Text, text
 
@@ -173,86 +172,3 @@ def _stated(version: Version) -> dict[str, str]:
             if each.name not in ("parameter", "device") and value is not None:
                 result[f"{of} {each.name}"] = str(value)
     return result
-
-
-def version_out(version: Version) -> dict[str, Any]:
-    """Return a version as canonical JSON; in the form of 0.1.0, without a kind."""
-    of_kind: dict[str, Any] = {} if version.kind == REGISTERED else {"kind": version.kind}
-    if version.ends is not None:
-        of_kind["to"] = version.ends.isoformat()
-    return {
-        **of_kind,
-        "version": version.name,
-        "from": version.begins.isoformat(),
-        "responsible": version.responsible,
-        "reason": version.reason,
-        "procedures": dict(version.procedures),
-        "lines": [
-            {
-                "parameter": line.parameter,
-                "device": line.device,
-                "channel": line.channel,
-                "option": line.option,
-                "frequency": line.frequency,
-                "accuracyClass": line.accuracy_class,
-                "qaQc": line.qa_qc,
-                "responsible": line.responsible,
-                **(
-                    {} if line.error_percent is None else {"error_percent": str(line.error_percent)}
-                ),
-            }
-            for line in version.lines
-        ],
-    }
-
-
-def approval_out(approval: Approval) -> dict[str, Any]:
-    """Return an approval as canonical JSON."""
-    record = {"by": approval.by, "date": approval.day.isoformat(), "reference": approval.reference}
-    return record if approval.sha256 is None else {**record, "sha256": approval.sha256}
-
-
-def approval_in(record: Mapping[str, Any]) -> Approval:
-    """Return an approval from `approval_out`; KeyError or ValueError for other values."""
-    day = date.fromisoformat(record["date"])
-    return Approval(record["by"], day, record["reference"], record.get("sha256"))
-
-
-def extract_out(version: Version) -> dict[str, Any]:
-    """Return a version with its approval and the time of its entry."""
-    result = version_out(version)
-    if version.approval is not None:
-        result["approval"] = approval_out(version.approval)
-    if version.entered is not None:
-        result["entered"] = utc_text(version.entered)
-    return result
-
-
-def version_in(record: Mapping[str, Any]) -> Version:
-    """Return a version from `version_out` or `extract_out`; KeyError or ValueError otherwise."""
-    ends, approval, entered = (record.get(key) for key in ("to", "approval", "entered"))
-    return Version(
-        kind=record.get("kind", REGISTERED),
-        ends=None if ends is None else date.fromisoformat(ends),
-        approval=None if approval is None else approval_in(approval),
-        entered=None if entered is None else instant_us(entered, "UTC"),
-        name=record["version"],
-        begins=date.fromisoformat(record["from"]),
-        responsible=record["responsible"],
-        reason=record["reason"],
-        procedures=dict(record["procedures"]),
-        lines=tuple(
-            Line(
-                item["parameter"],
-                item["device"],
-                item["channel"],
-                item["option"],
-                item["frequency"],
-                item["accuracyClass"],
-                item["qaQc"],
-                item["responsible"],
-                Decimal(item["error_percent"]) if "error_percent" in item else None,
-            )
-            for item in record["lines"]
-        ),
-    )

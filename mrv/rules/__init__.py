@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import msgspec
 
 from mrv import texts
+from mrv.documents.period_account import Remedy
 from mrv.errors import RuleError
 from mrv.texts import filled
 
@@ -24,16 +25,6 @@ Stage = Literal["registry", "issued", "range", "relation", "documented", "meter"
 Severity = Literal["observation", "CL", "CAR"]
 Effect = Literal["cap_baseline", "raise_project", "exclude", "set_aside", "no_reduction",
                  "choose_value", "remove_evidence", "report"]  # fmt: skip
-Remedy = Literal["meter_correction", "value_correction", "restored_value", "year_value",
-                 "official_value", "clock_correction", "separate_meter", "output_meter",
-                 "single_id", "hash_correction", "boundary_entry", "readings", "power_15min",
-                 "power_measurement", "performance_test",
-                 "check_meter", "invoice", "weather_data", "dated_document", "design_document",
-                 "data_sheet", "nameplate", "type_approval", "licence", "maintenance_record",
-                 "end_of_service", "replacement_record", "calibration_certificate",
-                 "laboratory_report", "regression_data", "line_diagram", "logger_files",
-                 "site_visit", "issuer_confirmation", "approval", "publication", "withdrawal",
-                 "earlier_statement", "plan_version", "registration"]  # fmt: skip
 STAGES: tuple[Stage, ...] = get_args(Stage)
 # groups of codes that each language's words name
 CODES = ("label", "group", "stage", "severity", "effects", "asks", "needs")

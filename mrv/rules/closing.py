@@ -18,7 +18,7 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
 from mrv.accounting.entered_values import accepted
 from mrv.accounting.evidenced_time import with_lines_added
-from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
+from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult
 from mrv.accounting.rounded_figures import (
     check_energy,
     comparisons,
@@ -31,6 +31,7 @@ from mrv.accounting.rounded_figures import (
 )
 from mrv.calendar import local_date, local_text, narrowed, utc_text
 from mrv.countries import country_of, grid_of
+from mrv.documents.period_account import RuleEffect
 from mrv.errors import PeriodError
 from mrv.factors import within
 from mrv.factors.ledger import Ledger
@@ -261,10 +262,14 @@ def _effects(passed: Passed) -> Iterator[RuleEffect]:
     """Return the deduction of each rule; those without effect last."""
     for name, cost in passed.costs.items():
         alone, beside = (six_places(max(value, Fraction(0))) for value in cost)
-        yield RuleEffect(name, alone, beside, applied=True)
+        yield RuleEffect(
+            rule=name, deducted_alone_t=alone, returns_if_resolved_t=beside, applied=True
+        )
     zero = six_places(Fraction(0))
     for name in sorted(passed.dropped.difference(passed.costs)):
-        yield RuleEffect(name, zero, zero, applied=False)
+        yield RuleEffect(
+            rule=name, deducted_alone_t=zero, returns_if_resolved_t=zero, applied=False
+        )
 
 
 def _graded(

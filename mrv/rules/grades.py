@@ -19,13 +19,16 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
+from msgspec import structs
+
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.coverage import joined
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, length, name_of, uncovered_share
-from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
+from mrv.accounting.period_result import METERED, PARAMETER
 from mrv.countries import country_of
+from mrv.documents.period_account import EvidenceItem
 from mrv.errors import MrvError
 from mrv.parameters import GRADES, Grade, Inputs, ParameterSpec, of_parameter, of_role, region_of
 from mrv.registry import Sample
@@ -86,9 +89,9 @@ def signed(
             continue
         part = six_places(Fraction(item.tonnes) * share, "down")
         rest = six_places(Fraction(item.tonnes) - Fraction(part), "down")
-        result.append(replace(item, grade="A", tonnes=part))
+        result.append(structs.replace(item, grade="A", tonnes=part))
         if Fraction(rest):
-            result.append(replace(item, tonnes=rest))
+            result.append(structs.replace(item, tonnes=rest))
     return tuple(result)
 
 
@@ -264,9 +267,13 @@ def _meter(
     meter: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[str]
 ) -> EvidenceItem:
     return EvidenceItem(
-        METERED, meter.device.id, meter.bound.role, grade, six_places(tonnes, "down"),
-        tuple(dict.fromkeys(shown_by)),
-    )  # fmt: skip
+        kind=METERED,
+        name=meter.device.id,
+        role=meter.bound.role,
+        grade=grade,
+        tonnes=six_places(tonnes, "down"),
+        shown_by=tuple(dict.fromkeys(shown_by)),
+    )
 
 
 class Entered(NamedTuple):
@@ -301,9 +308,13 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
             effects += (now - remaining for remaining in _at_ends(facts, account, entered))
         tonnes = min(max(effects, default=ZERO), abs(account.claimed_t))
         if not entered.spec.choices or tonnes:
-            carried_t = six_places(tonnes, "down")
             item = EvidenceItem(
-                PARAMETER, entered.name, entered.role, grade, carried_t, tuple(shown_by)
+                kind=PARAMETER,
+                name=entered.name,
+                role=entered.role,
+                grade=grade,
+                tonnes=six_places(tonnes, "down"),
+                shown_by=tuple(shown_by),
             )
             yield item, entered
 

@@ -25,8 +25,9 @@ from functools import partial
 from math import ceil
 
 from mrv.accounting.entered_values import amount, row_of, subject, undocumented
-from mrv.accounting.period_result import EvidenceItem, Finding
+from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, months
+from mrv.documents.period_account import EvidenceItem
 from mrv.errors import MethodologyError, MrvError
 from mrv.model import Factors
 from mrv.parameters import Inputs, ParameterSpec, RequiredGrades, exact, of_parameter, rounded

@@ -49,7 +49,7 @@ from mrv.documents import statement as wire
 from mrv.methodologies import find
 from mrv.model import METER_KEYS, Calculation
 from mrv.registry.calibration_interval import longest
-from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
+from mrv.registry.monitoring_plan import Version, differences, replaced
 from mrv.registry.project import FIRST
 from mrv.rounding import plain_text
 from mrv.rules import needs_of, severity_of
@@ -78,6 +78,7 @@ from mrv.statement.plan_writer import (
     document_out,
     required_out,
     sample_out,
+    version_out,
 )
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.states import CONTEXT, URN, status_entry
@@ -170,7 +171,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         gaps=tuple(gap_out(gap, case) for gap in result.gaps),
         deductions=tuple(_deduction(d, plan.accounting) for d in result.deductions),
         applicability=_conditions(case),
-        rules=UNSET if plan.accounting == FIRST else _effects(result),
+        rules=UNSET if plan.accounting == FIRST else result.rules,
         evidence=UNSET if plan.accounting == FIRST else evidence_out(case),
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
@@ -224,10 +225,6 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
         )
         for f in findings
     )
-
-
-def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
-    return tuple(copied(wire_account.RuleEffect, rule) for rule in result.rules)
 
 
 def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
@@ -451,7 +448,7 @@ def evidence_out(case: Case) -> wire_account.Evidence:
     items = signed(result.evidence, _signed_by_meter(case) if _keys_shown(case) else {})
     return wire_account.Evidence(
         shares=dict(by_grade(items, Fraction(result.claimed_t))),
-        items=tuple(copied(wire_account.EvidenceItem, item) for item in items),
+        items=items,
         asked=required_out(case.plan.required),
     )
 

@@ -22,12 +22,12 @@ from mrv.accounting.period_result import INVOICE
 from mrv.calendar import instant_us, local_date
 from mrv.documents import UNSET, coded, text_in, write
 from mrv.documents.monitoring import CrossCheck
-from mrv.documents.period_account import Condition, Gap, Misstatements
+from mrv.documents.period_account import Condition, Gap, Misstatements, Remedy
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import six_places
-from mrv.rules import Remedy, code_words, needs_of, remedy_of, severity_of, titled
+from mrv.rules import code_words, needs_of, remedy_of, severity_of, titled
 from mrv.texts import Text, joined, plain, text
 
 # materiality thresholds: 5 % is tonne's default, and required in Viet Nam (Circular

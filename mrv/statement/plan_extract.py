@@ -76,7 +76,7 @@ from mrv.statement.plan_writer import (
     shown,
     span_out,
     values_out,
-    version_out,
+    version_shown,
 )
 
 # prefix of inputs that are in the plan only (`cross_check_json.registry_inputs`)
@@ -252,8 +252,8 @@ class MonitoringPlan:
             devices=tuple(map(self._device_out, self.devices)),
             carried=CarriedIn(ug=str(self.carried_ug), from_=self.carried_from),
             check_meters=tuple(map(check_meter_out, self.checks)) or UNSET,
-            monitoring=tuple(version_out(version) for version in self.versions) or UNSET,
-            monitoring_before=tuple(version_out(v) for v in self.versions_before) or UNSET,
+            monitoring=tuple(map(version_shown, self.versions)) or UNSET,
+            monitoring_before=tuple(map(version_shown, self.versions_before)) or UNSET,
             invoices=tuple(map(invoice_named, self.invoices)) or UNSET,
             earlier=self.earlier or UNSET,
             corrected=self.corrected or UNSET,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest.model import Device, Exchange, QualityLimits, Replacement
 from mrv.countries import FIRST_COUNTRY
-from mrv.documents import UNSET, UnsetType, read, text_in, write
+from mrv.documents import UNSET, UnsetType, read, text_in
 from mrv.documents.monitoring import DesignDocument
 from mrv.documents.plan import (
     ChangedAfterwards,
@@ -20,7 +20,6 @@ from mrv.documents.plan import (
 )
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry import Calibration, Declared, Sample
-from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
     FIRST,
     VERSIONS,
@@ -45,6 +44,7 @@ from mrv.statement.plan_writer import (
     span_in,
     time_us,
     values_in,
+    version_of,
 )
 
 
@@ -76,9 +76,9 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         carried_ug=int(plan.carried.ug),
         carried_from=plan.carried.from_,
         checks=tuple(map(check_meter_in, plan.check_meters or ())),
-        versions=tuple(version_in(write(version)) for version in plan.monitoring or ()),
+        versions=tuple(map(version_of, plan.monitoring or ())),
         forward=plan.forward_actions or (),
-        versions_before=tuple(version_in(write(v)) for v in plan.monitoring_before or ()),
+        versions_before=tuple(map(version_of, plan.monitoring_before or ())),
         invoices=tuple(map(invoice_of, plan.invoices or ())),
         earlier=plan.earlier or (),
         corrected=plan.corrected or None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -35,15 +36,16 @@ from mrv.documents.plan import (
     InvoiceNamed,
     OutsidePeriod,
     PlaceExtract,
+    PlanLine,
     PlanVersionWhole,
     ProjectExtract,
     Span,
     StatementFigures,
 )
 from mrv.parameters import USUAL, RequiredGrades, required_of
-from mrv.registry import Calibration, Sample, monitoring_plan
+from mrv.registry import Calibration, Sample
 from mrv.registry.calibration_interval import Interval, limited
-from mrv.registry.monitoring_plan import Approval, Version
+from mrv.registry.monitoring_plan import REGISTERED, Approval, Line, Version
 from mrv.registry.project import (
     FIRST,
     Certified,
@@ -225,16 +227,48 @@ def calibration_out(calibration: Calibration, interval: Interval | None = None) 
 
 def approval_shown(approval: Approval) -> PlanApproval:
     """Return a programme's decision on a version."""
-    return read(PlanApproval, monitoring_plan.approval_out(approval), "an approval of the plan")
+    return shown(PlanApproval, approval, date=approval.day.isoformat())
 
 
-def version_out(version: Version) -> PlanVersionWhole:
-    """Return a version of the project's own monitoring plan."""
-    return read(
+def approval_of(approval: PlanApproval) -> Approval:
+    """Return a decision from `approval_shown`; ValueError for an invalid day."""
+    return registered(Approval, approval, day=date.fromisoformat(approval.date))
+
+
+def version_shown(version: Version) -> PlanVersionWhole:
+    """Return a version of the project's own monitoring plan; in the form of 0.1.0, without kind."""
+    whole = shown(
         PlanVersionWhole,
-        monitoring_plan.extract_out(version),
-        f"version {version.name} of the monitoring plan",
+        version,
+        version=version.name,
+        kind=UNSET if version.kind == REGISTERED else version.kind,
+        from_=version.begins.isoformat(),
+        to=UNSET if version.ends is None else version.ends.isoformat(),
+        entered=UNSET if version.entered is None else utc_text(version.entered),
+        approval=UNSET if version.approval is None else approval_shown(version.approval),
+        lines=tuple(shown(PlanLine, line) for line in version.lines),
     )
+    return read(PlanVersionWhole, write(whole), f"version {version.name} of the monitoring plan")
+
+
+def version_of(version: PlanVersionWhole) -> Version:
+    """Return a version from `version_shown`; ValueError for an invalid day or time."""
+    return registered(
+        Version,
+        version,
+        name=version.version,
+        kind=version.kind or REGISTERED,
+        begins=date.fromisoformat(version.from_),
+        ends=None if version.to is UNSET else date.fromisoformat(version.to),
+        entered=None if version.entered is UNSET else time_us(version.entered),
+        approval=None if version.approval is UNSET else approval_of(version.approval),
+        lines=tuple(registered(Line, line) for line in version.lines),
+    )
+
+
+def version_out(version: Version) -> dict[str, Any]:
+    """Return a version as canonical JSON, without its approval and the time of its entry."""
+    return write(version_shown(replace(version, approval=None, entered=None)))
 
 
 def project_out(project: Project, accounting: int) -> ProjectExtract:

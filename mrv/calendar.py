@@ -109,7 +109,6 @@ def narrowed(timezone: str, from_us: int, to_us: int) -> str:
 
 
 def _at(instant_us: int, timezone: str) -> Zoned:
-    """Return the zone in force at an instant."""
     first, *later = zones(timezone)
     return next((z for z in reversed(later) if z.begin_us <= instant_us), first)
 

@@ -105,9 +105,7 @@ class Factors(Protocol):
         """Return the factor of a kind for a direction on a local date (None: the newest)."""
         ...
 
-    def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors."""
-        ...
+    def __iter__(self) -> Iterator[Factor]: ...
 
 
 @dataclass(frozen=True, slots=True)

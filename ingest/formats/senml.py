@@ -140,7 +140,6 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
 
 
 def _base(pack: _Pack, record: Record, i: int) -> None:
-    """Apply the base fields of a record."""
     if record.bn is not None:
         pack.name = record.bn
     if record.bu is not None:

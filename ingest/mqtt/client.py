@@ -189,7 +189,6 @@ class BufferedClient(Client):
         return known
 
     def _other(self, command: int, body: bytes) -> MQTTErrorCode:
-        """Pass a packet to paho as if it had read it."""
         self._in_packet = {
             "command": command,
             "have_remaining": 1,

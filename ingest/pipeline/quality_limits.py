@@ -334,7 +334,6 @@ class Checks:
                     self._fill(table, np.array([version]), limits)
 
     def _own(self, index: int, channel: str) -> Iterator[tuple[int, Limits]]:
-        """Yield the index and limits of each of a device's own versions."""
         device = self.fleet.devices[index]
         base = profile_limits(device.class_id, device.profile, channel)
         changes = sorted((c for c in device.quality if c.channel == channel), key=_from)

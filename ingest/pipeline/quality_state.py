@@ -122,7 +122,6 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
 
 
 def _registers(class_id: str, gauge: str) -> tuple[Channel, ...]:
-    """Return the registers of a gauge's quantity."""
     return tuple(
         register for register in classes.load()[class_id].registers if register.power == gauge
     )

@@ -105,7 +105,6 @@ class _Judge:
         self._pairs = set(pairs_of(checks, class_id))
 
     def times(self, times: Series) -> Iterator[Flags]:
-        """Return the flags of gaps between readings."""
         thresholds = self._checks.of(self._class, TIME)
         if thresholds is None or not len(times):
             return
@@ -129,7 +128,6 @@ class _Judge:
     def channel(
         self, channel: Channel, thresholds: Thresholds, times: Series, columns: dict[str, Column]
     ) -> Iterator[Flags]:
-        """Yield the flags of all tests of a channel."""
         values = columns[channel.name]
         if is_absent(values):
             return
@@ -163,7 +161,6 @@ class _Judge:
             return np.asarray(power > each(self._checks.at_work, times.device))
 
     def _alone(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
-        """Yield flags of tests that need no other reading."""
         low, high = each(thresholds.low, series.limits), each(thresholds.high, series.limits)
         yield _flags(name, "gross_range", series, gauges.outside(series.value, low, high))
         if _any(thresholds.night):

@@ -180,7 +180,6 @@ def read(file: str, text: str) -> Profile:
 
 
 def _line(text: str, error: str) -> int:
-    """Return the line of the channel that an error names; line 1 if it names none."""
     named = _NAMED.search(error)
     at = text.find(f"[channel.{named.group(1)}]") if named else 0
     return text.count("\n", 0, max(at, 0)) + 1

@@ -291,7 +291,6 @@ def scatter(
 
 
 def _runs(estimated: np.ndarray) -> list[tuple[int, int]]:
-    """Return begins and ends of runs of estimated intervals."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], estimated, [0]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 

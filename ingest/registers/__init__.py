@@ -297,7 +297,6 @@ class Reader(Waiting):
         return None
 
     def _rises_since(self, before: Trail) -> int:
-        """Return the number of rises since a state."""
         return len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
 
     def _began_anew(self, before: Trail, mark: Mark, time_us: int, value: int) -> bool:

@@ -70,7 +70,6 @@ class Steps:
     dropped_us: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Set the time from which earlier data are known."""
         self.begin_us = None if self.mark is None else self.mark.read_us
 
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
@@ -243,7 +242,6 @@ class Steps:
         self.left = sorted([*higher, line], key=lambda o: (o.value <= stands, o.value))
 
     def _change(self, from_us: int) -> None:
-        """Set the earliest time from which steps have changed."""
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)
 
     def _take_back(self, kept: int) -> list[Step]:
@@ -259,7 +257,6 @@ class Steps:
         self.rewrites_us = from_us if self.rewrites_us is None else min(from_us, self.rewrites_us)
 
     def _seen_us(self) -> int:
-        """Return the time of the last reading, of either sequence."""
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         if self.waits is not None:
             return max(self.mark.read_us, self.waits.read_us)

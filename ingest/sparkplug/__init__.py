@@ -294,7 +294,6 @@ class Host:
             self._decide(node, node.waiting_messages[0])
 
     def _drain(self, node: Node) -> None:
-        """Process the messages that waited for the message just received."""
         going = node.next_seq is not None
         while going and node.waiting_messages:
             going = False

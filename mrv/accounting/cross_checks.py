@@ -191,7 +191,6 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def by_invoice(self, invoice: Invoice) -> CrossCheck:
-        """Return the comparison of an invoice with its meters."""
         quantity, names = invoice.quantity, invoice.devices
         of = [m for m in self.monitored if m.device.id in names and self._meters(m, quantity)]
         first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US

@@ -132,7 +132,6 @@ class Compiled:
         return result
 
     def _changed(self, fleet: Fleet) -> set[str]:
-        """Return ids of changed, new and removed devices."""
         before = self._fleet
         if before is None or fleet is before:
             return set()

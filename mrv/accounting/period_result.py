@@ -227,7 +227,6 @@ class Finding:
     devices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Convert words without a code to texts."""
         object.__setattr__(self, "texts", texts_of(self.texts))
 
     @property

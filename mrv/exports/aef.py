@@ -210,7 +210,6 @@ def _row(
     span: tuple[int, int],
     statements: Collection[str],
 ) -> Fields:
-    """Return the common columns of a row of actions or holdings."""
     if units.statement not in statements:
         draft.lacks(
             table, "quantity", f"also pass the issued statement {units.statement}, or its pack"

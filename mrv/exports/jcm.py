@@ -207,7 +207,6 @@ def _contributions(
 
 
 def _planned(source: Source) -> dict[str, Any]:
-    """Return the design data of the project: crediting period and expected figures."""
     project = source.plan.project
     first, end = (instant_us(edge, "UTC") for edge in (project.from_, project.to))
     # only the yearly figures; the registry may also state monthly ones
@@ -225,7 +224,6 @@ def _planned(source: Source) -> dict[str, Any]:
 
 
 def _design(source: Source) -> dict[str, list[dict[str, Any]]]:
-    """Return equipment, ex-ante values, monitoring plan and applicability conditions."""
     claims, plan = source.claims, source.plan
     roles = {device.device: device.role for device in plan.project.devices}
     return {

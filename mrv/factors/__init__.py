@@ -174,7 +174,6 @@ class FactorBook:
                 self._valid[kind, direction] = in_force(kind, same)
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors, by kind and then by start of validity."""
         for kind in sorted(self._by_kind):
             yield from self._by_kind[kind]
 

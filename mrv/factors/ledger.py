@@ -48,7 +48,6 @@ class Ledger:
         return factor
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors of the factor book without recording them."""
         return iter(self._book)
 
     @property

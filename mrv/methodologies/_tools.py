@@ -275,7 +275,6 @@ def calculated(calculation: Calculation, factors: Factors, where: str) -> Fracti
 
 
 def _numbers(content: Any) -> Any:
-    """Return the inputs with texts of numbers converted to fractions."""
     if isinstance(content, Mapping):
         return {key: _numbers(item) for key, item in content.items()}
     if isinstance(content, list | tuple):

@@ -128,7 +128,6 @@ class PackReadings:
         self._first_us, self._last_us = period_us[0] - _MOST_US, period_us[1] + _MOST_US
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the readings of some devices at a time."""
         for class_id, tables in sorted(self._pack.readings.items()):
             where = f"readings/{class_id}"
             last = (-1, 0)

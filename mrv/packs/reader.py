@@ -248,7 +248,6 @@ def _class_of(folder: str, stem: str) -> str | None:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return all files below a folder; InputError for a link that leads outside."""
     paths = []
     for file in path.rglob("*"):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):

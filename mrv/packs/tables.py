@@ -339,7 +339,6 @@ def _filled(source: Path | BinaryIO, file: Any, names: list[str]) -> list[str]:
 
 
 def _parts(file: Any, names: list[str], group: int) -> Iterator[Any]:
-    """Yield the columns of a row group in parts."""
     import pyarrow as pa  # noqa: PLC0415
 
     with _legible():
@@ -404,7 +403,6 @@ def _table(table: Any, schema: Any, time: str) -> Table:
 
 
 def _joined(parts: Iterable[Table], rows: int) -> Table:
-    """Return parts concatenated into newly allocated arrays."""
     names: dict[str, int] = {}
     quantities: dict[str, int] = {}
     device, time_us = np.empty(rows, np.int32), np.empty(rows, np.int64)

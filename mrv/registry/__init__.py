@@ -274,7 +274,6 @@ class Declared:
     defaults: tuple[Default, ...] = ()
 
     def __bool__(self) -> bool:
-        """Return whether there is any declaration."""
         return self != Declared()
 
     def until(self, last: date) -> Declared:

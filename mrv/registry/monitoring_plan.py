@@ -164,7 +164,6 @@ def differences(before: Version, now: Version) -> Iterator[Text]:
 
 
 def _stated(version: Version) -> dict[str, str]:
-    """Return the entries of a version by subject."""
     result = {"responsible": version.responsible}
     result |= {f"procedures {name}": message for name, message in version.procedures.items()}
     for line in version.lines:

@@ -354,7 +354,6 @@ def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
 
 
 def _signer(facts: Facts, issuer: Issuer | UnsetType) -> str | None:
-    """Return a signer's organisation and the name of its key."""
     if issuer is UNSET:
         return None
     organisation = facts.organisation(issuer)

@@ -144,7 +144,6 @@ class _Week(NamedTuple):
 
 
 def _weeks(facts: Facts, item: Capacity) -> Iterator[_Week]:
-    """Yield each week's service with its capacity."""
     every, capacity = facts.of_role(*item.serves), Fraction(facts.parameters[item.parameter])
     for of in ((i,) for i in every) if item.each else (every,):
         there = [facts.views[i] for i in of]
@@ -157,7 +156,6 @@ def _weeks(facts: Facts, item: Capacity) -> Iterator[_Week]:
 
 
 def _capacities(facts: Facts) -> Iterator[Capacity]:
-    """Yield the capacities that limit a delivered service itself."""
     for capacity in facts.methodology.capacities:
         moved = any(any(facts.solved.weeks[i]) for i in facts.of_role(*capacity.serves))
         if not capacity.of and moved and capacity.parameter in facts.parameters:

@@ -168,7 +168,6 @@ class _Closing:
         return self._passed(project, supporting), result
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
-        """Return the result of the period for the statement."""
         account, supporting = passed.account, passed.facts.supporting
         project, method = passed.facts.project, self._engine.methodology
         from_us, to_us = self._engine.period_us

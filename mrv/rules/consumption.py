@@ -329,7 +329,6 @@ def _invoiced_use(facts: Facts, of: Consumption) -> bool:
 
 
 def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:
-    """Return the text of a specific consumption and its source."""
     values = {"value": figure(rate * of.per_base), "unit": of.unit}
     if history:
         return text("MTR-06.history", **values)

@@ -173,7 +173,6 @@ def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
 
 
 def _days_without(facts: Facts, meter: Monitored) -> Iterator[Text]:
-    """Yield findings on a meter's time without invoice."""
     for first, last in _bare(facts, meter):
         days = tuple(local_date(us, facts.timezone) for us in (first, last - 1))
         edges = midnight_us(days[0], facts.timezone), midnight_us(days[1] + _DAY, facts.timezone)

@@ -47,7 +47,6 @@ class _Stated(NamedTuple):
 
     @classmethod
     def of(cls, check: CrossCheck, meters: Iterable[Monitored]) -> _Stated:
-        """Return the comparison of an invoice with its meters."""
         there = (m for m in meters if m.device.id in check.devices)
         of = (m for m in there if m.needs.quantity == check.quantity)
         within = sum(m.quantity((check.from_us, check.to_us)) for m in of)
@@ -213,7 +212,6 @@ def _bare(meter: Monitored, compared: Iterable[CrossCheck]) -> list[Span]:
 
 
 def _figures(item: _Stated) -> Text:
-    """Return the text of an invoice with its quantity and the metered one."""
     check = item.check
     amounts = int(check.theirs), item.within + check.outside
     stated, metered = (amount_text(n, check.unit) for n in amounts)

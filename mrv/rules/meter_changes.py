@@ -79,7 +79,6 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
 
 
 def _outside(meter: Monitored, pricing: Pricing) -> dict[str, Value]:
-    """Return the values of a text on a meter's quantity outside its service."""
     rate = pricing.rate(meter, meter.parts[-1].year) if meter.parts else Fraction(0)
     cost = six_places(meter.service.outside * rate, "up")
     return {
@@ -264,7 +263,6 @@ def _left_by(jump: Fallen, fallen: Sequence[Fallen]) -> list[Fallen]:
 
 
 def _effect(meter: Monitored, lost: Sequence[GapOutcome]) -> Text:
-    """Return the text on unknown time and its tonnes."""
     if not lost:
         return text("REG-03.none_unknown")
     tonnes = sum(

@@ -118,7 +118,6 @@ class _Place:
 
     @property
     def values(self) -> dict[str, str | Text]:
-        """Return the subject, amount and device as values of a text."""
         of = {} if self.device is None else {"device": self.device}
         named = subject(self.name, [self.device])
         return {"subject": named, "amount": amount(self.value, self.spec.unit), **of}
@@ -194,7 +193,6 @@ class _Values:
 
     @property
     def parameters(self) -> Inputs:
-        """Return the parameters of the project, with the means of samples."""
         where = f"project {self.project.id}: parameters"
         parameters = parameters_of(self.methodology, self.project.parameters, where)
         return sampled(parameters, self.supporting.samples, self.methodology)

@@ -253,7 +253,6 @@ class _Changed:
 
     @property
     def grid(self) -> str | None:
-        """Return the grid of the factor book."""
         return getattr(self.book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
@@ -264,7 +263,6 @@ class _Changed:
         )
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors of the factor book."""
         return iter(self.book)
 
 

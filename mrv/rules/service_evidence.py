@@ -108,7 +108,6 @@ def _unsupported(methodology: Methodology, item: _Bare) -> Text:
 
 
 def _alone(facts: Facts, capacity: Capacity) -> tuple[str, ...]:
-    """Return the meters of a service that have no corroborating evidence."""
     there = [m for m in serving(facts.views, capacity) if m.moved]
     if capacity.of:
         load = facts.price.parameters.get(capacity.of)

@@ -265,7 +265,6 @@ def _uint(number: int, size: int) -> bytes:
 
 
 def _bytes_of(values: _Array) -> memoryview:
-    """Return the bytes of numbers, without a copy."""
     return values.view(np.uint8).data
 
 

@@ -240,7 +240,6 @@ def _signature(section: dict[str, Any]) -> bytes:
 
 
 def _text(row: dict[str, Any], key: str) -> str | None:
-    """Return the text of a field; None if absent or empty."""
     result = row.get(key)
     if result is not None and not isinstance(result, str):
         _refuse(f"{key} is not text")

@@ -411,7 +411,6 @@ def _meter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.Meter:
 
 
 def _adjusted(outcome: DeviceOutcome) -> str:
-    """Return the adjustment of a device's metered quantity. [base units]"""
     sign = -1 if outcome.side == "baseline" else 1
     return adjusts(outcome.side, sign * Fraction(outcome.deducted))
 

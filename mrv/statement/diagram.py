@@ -59,7 +59,6 @@ class _Drawing:
     bottom: int = 0
 
     def named(self, kind: str, name: str) -> str:
-        """Return the name of a role or a frequency."""
         return self.names.get(f"{kind}.{name}", name)
 
     def day(self, day: date) -> str:
@@ -96,7 +95,6 @@ class _Drawing:
         return wrapped(message, maximum)
 
     def texts(self, x: int, y: int, style: str, lines: list[str]) -> None:
-        """Draw lines of text, the first at `y`."""
         step = {"h": 24, "t": 18}.get(style, 16)
         self.parts += [
             f'<text class="{style}" x="{x}" y="{y + step * number}">{escape(line)}</text>'
@@ -104,7 +102,6 @@ class _Drawing:
         ]
 
     def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
-        """Draw a line with two bends."""
         (x, y), (to_x, to_y) = begin, end
         middle = (x + to_x) // 2
         drawn = f'class="{style}" ' if style else ""

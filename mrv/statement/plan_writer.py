@@ -188,7 +188,6 @@ def _registered(kind: type, document: Form, others: Mapping[str, Any]) -> Iterat
 
 @cache
 def _types(kind: type) -> dict[str, frozenset[Any]]:
-    """Return the types that each field of an entry may have."""
     return {
         name: frozenset(get_args(hint) or (hint,)) for name, hint in get_type_hints(kind).items()
     }

@@ -309,7 +309,6 @@ def _subject(statement: Mapping[str, Any], case: Case, size: Size, draw: bytes) 
 def _draw(
     seed: bytes, population: Sequence[Unit], first: int, second: int
 ) -> list[tuple[Drawn, Unit]]:
-    """Return units drawn without replacement, sorted by device and day."""
     numbers = _numbers(seed)
     remaining = list(population)
     drawn: list[tuple[Drawn, Unit]] = [

@@ -46,7 +46,6 @@ class Text:
     values: tuple[tuple[str, Value], ...] = ()
 
     def __str__(self) -> str:
-        """Return the text in English."""
         return render(self)
 
     def __lt__(self, other: object) -> bool:

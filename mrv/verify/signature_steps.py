@@ -176,7 +176,6 @@ def keys(subject: Subject) -> str:
 
 
 def _needed(subject: Subject) -> list[Role]:
-    """Return the roles whose signatures the documents require."""
     needed: list[Role] = [role for _, role in _signed(subject)]
     return needed if subject.receipt is None else [*needed, "log"]
 
@@ -198,7 +197,6 @@ def _signers(subject: Subject, roles: Collection[Role]) -> list[EnrolledKey]:
 
 
 def _own_keys(subject: Subject) -> tuple[EnrolledKey, ...]:
-    """Return the keys in the pack itself."""
     if KEYS in subject.pack.files:
         data, maximum = subject.pack.files[KEYS], subject.pack.budget.keys
         listed = canonical.parse_object(data).get("keys")

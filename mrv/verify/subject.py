@@ -265,7 +265,6 @@ class Subject:
 
     @cached_property
     def _signed_leaves(self) -> dict[str, list[DayLeaf]]:
-        """Return signed leaves of readings by device."""
         signed_leaves: dict[str, list[DayLeaf]] = {}
         for leaf in self.leaves["readings"]:
             signed_leaves.setdefault(leaf.device, []).append(leaf)

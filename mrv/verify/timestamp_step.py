@@ -227,7 +227,6 @@ def _text(checkpoint: str) -> bytes:
 
 
 def _by_authority(stamps: Iterable[Stamp]) -> dict[str, Stamp]:
-    """Return the earliest time stamp of each authority."""
     result: dict[str, Stamp] = {}
     for stamp in sorted(stamps, key=lambda x: x.latest):
         result.setdefault(str(stamp.authority), stamp)

@@ -180,7 +180,6 @@ def _ticks(maximum: Fraction, words: Words) -> tuple[Fraction, list[dict[str, An
 
 
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
-    """Return the text alternative of a bar chart."""
     known = "; ".join(
         f"{s.name}: {words['page.no_data']}"
         if s.value is None
@@ -227,7 +226,6 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _hours(gap: Gap, words: Words) -> str:
-    """Return the hours of a gap as text; a few seconds are not shown as zero."""
     hours = Fraction(gap.time_s) / 3600
     return words.number(words.plain(hours, 2 if hours >= 1 else 4))
 
@@ -268,7 +266,6 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _edges(facts: Facts, entry: Gap | Deduction, words: Words) -> list[str]:
-    """Return the local start and end of an entry, to the minute."""
     texts = (
         local_text(instant_us(edge, "UTC"), facts.timezone) for edge in (entry.from_, entry.to)
     )

@@ -101,7 +101,6 @@ def _warning(facts: Facts, words: Words) -> str:
 
 
 def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
-    """Return preparer and verifier as organisations, each with the time of signature."""
     zone = facts.subject.monitoring_period.timezone
     proof = first_proof(facts.stated.proof)
     issuer = facts.stated.issuer
@@ -158,7 +157,6 @@ def _opinion(facts: Facts, words: Words) -> dict[str, str]:
 
 
 def _steps(facts: Facts, words: Words) -> list[dict[str, Any]]:
-    """Return the steps from the measured reduction to the credit, with bar lengths."""
     gross, net, credited = (
         Fraction(decimal_text(Fraction(value), 3, "down"))  # the displayed digits add up
         for value in (

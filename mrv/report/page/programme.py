@@ -135,7 +135,6 @@ def _target(
 def _issued(
     statements: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
-    """Yield the statements of the issued tonnes."""
     counted = {project["project"] for project in own}
     result = [statement for statement in statements if statement["project"] in counted]
     total = sum(statement["credited_t"] for statement in result)
@@ -251,7 +250,6 @@ def _bars(
 
 
 def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Yield the grades of evidence of the issued tonnes."""
     sums = {
         grade: sum((Fraction((row["issued_by_grade_t"] or {}).get(grade, "0")) for row in own),
                    Fraction(0))
@@ -314,7 +312,6 @@ def _moved(value: int | str, words: Words) -> str:
 
 
 def _without_tonnes(systems: Sequence[Mapping[str, Any]], words: Words) -> Iterator[Block]:
-    """Yield the systems without a methodology, with the reason."""
     rows = [
         [words.get(f"system.{system['system']}", system["title"]), str(system["devices_heard"]),
          words.get(f"no_tonnes.{system['system']}", system["reason"] or DASH)]

@@ -362,7 +362,6 @@ def workbook(facts: Facts, words: Words) -> bytes:
 
 
 def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
-    """Return the cells of the factors and ex-ante parameters in the equation."""
     layout = Layout(facts, FIRST_COLUMN)
     named = enumerate(facts.subject.factors, FIRST)
     fixed = enumerate(facts.subject.fixed_parameters or (), layout.fixed)
@@ -376,7 +375,6 @@ def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
 
 
 def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:
-    """Return the cells that are compared with design and report."""
     report, reckoned = sheets["report"], sheets["calculation"]
     energies = [
         reckoned.cell(row, METERED)

@@ -44,7 +44,6 @@ class Linked:
         return replace(factor, value=Cell(factor.value, cell)) if cell else factor
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors."""
         return iter(self.book)
 
 
@@ -150,7 +149,6 @@ class _Equation:
         sheet.text(row, 7, self.words.get(f"source.{source}", source))
 
     def _number(self, row: int, column: int, value: Any) -> None:
-        """Write a number with its formula, or a word as text."""
         if isinstance(value, Cell):
             self.sheet.formula(row, column, f"={value.text}", Fraction(value), "plain")
         elif isinstance(value, str):

@@ -84,7 +84,6 @@ class Styles:
         self._made = {name: book.add_format({**_BASE, **more}) for name, more in _STYLES.items()}
 
     def __getitem__(self, name: str) -> Any:
-        """Return a format by name."""
         return self._made[name]
 
 

@@ -19,9 +19,9 @@ from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text,
 METER, INVOICE = "check meter", "invoice"
 # detail of a differing invoice that others offset
 OFFSET = "cross_check.offset"
-# treatment of a gap: by its side, the conservative of both, or by the analyser's other days
+# treatment of a gap: as of its side, the more conservative of both, or by the analyser's other days
 GapRule = Literal["baseline", "project", "both", "analyser"]
-# kinds of values that a reduction depends on
+# kinds of values on which a reduction depends
 METERED: Final = "meter"
 PARAMETER: Final = "parameter"
 
@@ -211,7 +211,6 @@ class Finding:
     devices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Accept texts without code as well."""
         object.__setattr__(self, "texts", texts_of(self.texts))
 
     @property
@@ -233,10 +232,10 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """
-    Expected and actual quantity, the former in proportion to the period's length.
+    Actual quantity, and the expected one in proportion to the period's length.
 
-    `basis` is `design` (a year of 365 days) or the statement of another period.  `roles` are those
-    of the energy, if the project meters other energy too.
+    `basis`: `design` (a year of 365 days) or the statement of another period.  `roles`: roles of
+    the energy, if the project also meters other energy.
     """
 
     basis: str
@@ -277,7 +276,7 @@ class CrossCheck:
 
     @property
     def is_offset(self) -> bool:
-        """Return whether the amounts differ, but earlier or later invoices offset it."""
+        """Return whether the quantities differ, but other invoices offset the difference."""
         return isinstance(self.detail, Text) and self.detail.code == OFFSET
 
     @property
@@ -300,7 +299,7 @@ class CrossCheck:
 @dataclass(frozen=True, slots=True)
 class PeriodResult:
     """
-    Result of the accounting of a monitoring period: reductions, deductions, gaps, findings and
+    Result of the accounting of a monitoring period: reductions, deductions, gaps, findings,
     credits.
 
     `gross`: before deductions and substitutions; `net`: after them.  `carried_ug`: negative

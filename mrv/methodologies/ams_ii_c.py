@@ -35,7 +35,7 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Return hours [s] as [h] of each group, with the power of a piece before and now."""
+    """Return hours [s] as [h] of each group, with the power of one piece before and after."""
     groups = [a for a in activities if a.role == "equipment"]
 
     def side(power: str) -> list[dict[str, Fraction]]:
@@ -102,7 +102,7 @@ _MOST_BETTER = 5
 def _by_project(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range of a lamp's former power, by its light now. [kW]"""
+    """Return the range of a lamp's power before the project, by that of the new lamp. [kW]"""
     del measured
     if not parameters.get("kw_project"):
         return None

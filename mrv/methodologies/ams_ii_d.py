@@ -81,7 +81,7 @@ def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str
         uses=("power",),
         serves=("production",),
         unit="MWh/t",
-        # 1 Wh for each gram
+        # 1 Wh per gram
         per_base=Fraction(1),
         keys=(METERED, "production_t"),
         span=span,
@@ -122,7 +122,7 @@ def inputs_of(
     """
     Return output [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
-    Output above the historical output is deducted before (the cap of the role); all electricity is
+    Output above the historical output is deducted first (the cap of the role); all electricity is
     charged to the counted output.
     """
     del factors, year

@@ -64,7 +64,7 @@ def inputs_of(
     """
     Return castings [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
-    Output above the historical output is deducted before (the cap of the role); all electricity is
+    Output above the historical output is deducted first (the cap of the role); all electricity is
     charged to the counted output.
     """
     output = total(activities, "production") / G_PER_T

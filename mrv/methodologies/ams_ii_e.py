@@ -40,7 +40,7 @@ ADDITIVE = False
 
 _LINE = ("intercept_mwh", "slope_mwh_per_cdd")
 _YEAR = 12
-# IPMVP: a variable whose t value is below 2 is left out of the model. [M]
+# IPMVP: a variable with a t value below 2 is not used in the model. [M]
 _LEAST_T = 2
 _DAYS = ParameterSpec(
     unit="K d",

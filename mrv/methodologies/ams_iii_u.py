@@ -300,7 +300,7 @@ METHODOLOGY = Methodology(
             source="0.005 to 0.5 kWh a passenger's kilometre, metro to bus [M]",
             by_history=True,
             by_design="design_kwh_per_passenger",
-            # 0, as the same trains may carry more passengers than a year before
+            # 0, as the same trains may carry more passengers than in the year before
             lowest=Fraction(0),
             highest=Fraction(5),
             closer=CLOSER,

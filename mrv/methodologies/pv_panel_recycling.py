@@ -174,7 +174,7 @@ METHODOLOGY = Methodology(
             ("power",),
             ("panels",),
             "kWh",
-            # 1 Wh for each panel
+            # 1 Wh per panel
             Fraction(1, 1000),
             by_history=True,
             by_design="design_kwh_per_panel",

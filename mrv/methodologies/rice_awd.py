@@ -40,7 +40,7 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Return days [s] of each field under water, with its area.
+    Return the days [s] for which each field was flooded, with its area.
 
     The area of a field is multiplied by its share of a whole season, so that methane is per hectare
     and day, and nitrogen per hectare and season.

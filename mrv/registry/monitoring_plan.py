@@ -20,7 +20,7 @@ from mrv.texts import Text, text
 Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 REGISTERED, CORRECTION, PERMANENT, DEVIATION = KINDS
-# procedures described by a plan in addition to its lines (CDM monitoring report form, section C;
+# procedures that a plan describes in addition to its lines (CDM monitoring report form, section C;
 # JCM PMS)
 PROCEDURES = ("organisation", "data flow", "emergency", "missing data", "retention")
 SAMPLING = "sampling"
@@ -33,11 +33,12 @@ class Line:
 
     `parameter`: a role of the methodology, or a parameter of the project.
     `device`: the meter; None for all devices of the role.
-    `channel`: the register that is read, as registry files name it (`energy_export_kwh`).
+    `channel`: the register that is read, as named in registry files (`energy_export_kwh`).
     `accuracy_class`: lowest permitted accuracy class of the meter.
     `qa_qc`: quality checks of the figures.
-    `responsible`: responsible role, not a person.
-    `error_percent`: correction of the reading by the plan, always against the claimant. [%]
+    `responsible`: responsible function, not a person.
+    `error_percent`: correction of the reading by the plan, always in the conservative direction.
+    [%]
     """
 
     parameter: str
@@ -70,7 +71,7 @@ class Version:
     """
     A version of a monitoring plan, in force from a local day until the next one begins.
 
-    `procedures` are texts by subject: organisation, data flow, emergencies, missing data, data
+    `procedures`: texts by subject: organisation, data flow, emergencies, missing data, data
     storage.
 
     `kind`: the plan as registered, its correction, its permanent change, or a temporary deviation.
@@ -91,7 +92,7 @@ class Version:
     entered: Annotated[int | None, Key(form="derived")] = None
 
     def line(self, role: str, device: str) -> Line | None:
-        """Return the line for a device in a role, its own before that of the role."""
+        """Return the line for a device in a role: the device's own, else that of the role."""
         lines = [line for line in self.lines if line.parameter == role]
         own = [line for line in lines if line.device == device]
         return next(iter([*own, *(line for line in lines if line.device is None)]), None)
@@ -99,7 +100,7 @@ class Version:
 
 def at(versions: Sequence[Version], day: date) -> Version | None:
     """
-    Return the version in force on a local day; a deviation precedes its base version.
+    Return the version in force on a local day; a temporary deviation takes precedence.
 
     If two begin on one day, the later one in the list applies.
     """
@@ -109,7 +110,7 @@ def at(versions: Sequence[Version], day: date) -> Version | None:
 
 
 def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Version, ...]:
-    """Return the versions in force in half-open local days, that of the last day last."""
+    """Return the versions in force on local days [first, end), that of the last day last."""
     edges = {version.begins for version in versions} | {v.ends for v in versions if v.ends}
     days = sorted({first} | {day for day in edges if first < day < end})
     result = [version for day in days if (version := at(versions, day)) is not None]
@@ -117,7 +118,7 @@ def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Versi
 
 
 def replaced(versions: Sequence[Version], version: Version) -> Version | None:
-    """Return the version that another one corrects, changes or deviates from."""
+    """Return the version that another version corrects, changes or deviates from."""
     ordered = _ordered(versions)
     before = [v for v in ordered[: ordered.index(version)] if v.ends is None]
     return next(reversed(before), None)
@@ -144,13 +145,13 @@ def as_first(version: Version) -> Version:
 
 
 def blank(version: Version, *, surveyed: bool) -> tuple[str, ...]:
-    """Return the procedures that a version does not describe, including sampling of surveys."""
+    """Return the procedures that a version lacks; `surveyed`: sampling is also required."""
     required = (*PROCEDURES, SAMPLING) if surveyed else PROCEDURES
     return tuple(name for name in required if not version.procedures.get(name, "").strip())
 
 
 def differences(before: Version, now: Version) -> Iterator[Text]:
-    """Return the differences between a version and the one that it replaces."""
+    """Yield the differences between a version and the one that it replaces."""
     was, are = _stated(before), _stated(now)
     for what in sorted(was.keys() | are.keys()):
         if what not in was:
@@ -162,7 +163,6 @@ def differences(before: Version, now: Version) -> Iterator[Text]:
 
 
 def _stated(version: Version) -> dict[str, str]:
-    """Return the entries of a version by subject."""
     result = {"responsible": version.responsible}
     result |= {f"procedures {name}": message for name, message in version.procedures.items()}
     for line in version.lines:

@@ -205,7 +205,7 @@ class MonitoringPlan:
         )
 
     def by_first_rules(self) -> MonitoringPlan:
-        """Return the plan in the form of the first version of the accounting rules."""
+        """Return the plan in the form of rule set 1."""
         none: Mapping[str, Any] = {}
         return replace(
             self,
@@ -342,7 +342,7 @@ class MonitoringPlan:
 
 
 def _as_before(corrected: StatementFigures | None) -> StatementFigures | None:
-    """Return the figures without those that older rules did not compare."""
+    """Return the figures without those that rule set 1 did not compare."""
     if corrected is None or not corrected.inputs:
         return corrected
     kept = tuple(value for value in corrected.inputs if not value.name.startswith(PREFIX))

@@ -50,9 +50,9 @@ from mrv.statement.plan_writer import (
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
     """
-    Return the plan from `MonitoringPlan.to_json`.
+    Return the plan from the result of `MonitoringPlan.to_json`.
 
-    Raises CanonicalError if a key is missing, unknown or of another type; with its path.
+    Raises CanonicalError, with the path of a key that is missing, unknown or of another type.
     """
     plan = read(PlanExtract, record, "plan.json")
     try:
@@ -155,7 +155,7 @@ def _known(accounting: int) -> int:
 
 
 def _country(record: ProjectExtract, accounting: int) -> str | None:
-    """Return the project's country; the first rules supported one grid only."""
+    """Return the project's country; in rule set 1 there was only one."""
     if isinstance(record.country, str):
         return record.country
     return FIRST_COUNTRY if accounting == FIRST else None
@@ -197,7 +197,7 @@ def _place_in(record: PlaceExtract | UnsetType) -> tuple[float, float] | None:
 
 
 def _floats(value: Any) -> Any:
-    """Return limits with decimal text as floats, for quality tests."""
+    """Return limits with decimal text converted to floats, for quality tests."""
     match value:
         case dict():
             return {name: _floats(inner) for name, inner in value.items()}

@@ -137,7 +137,7 @@ class BridgeChain:
         self._metrics = metrics
         self._log = log
         self._watch = RegistryWatch()
-        self._held: Router | None = None
+        self._current: Router | None = None
         self._ignored = Ignored(log)
         self._statuses = Statuses(log)
         self._count = 0
@@ -169,9 +169,9 @@ class BridgeChain:
 
     @property
     def _router(self) -> Router:
-        if self._held is None:
+        if self._current is None:
             raise RuntimeError("the registry was not read; call open() first")
-        return self._held
+        return self._current
 
     def read(self, inbox: Inbox) -> Read:
         """Read a batch by the current registry version."""
@@ -221,9 +221,9 @@ class BridgeChain:
                 self._refresh(connection)
 
     def _refresh(self, connection: Connection) -> None:
-        if self._watch.newer(connection, None if self._held is None else self._held.fleet):
-            fleet = load_fleet(connection, None if self._held is None else self._held.fleet)
-            self._held, self._partitions = Router(fleet), Partitions(fleet, self._count)
+        if self._watch.newer(connection, None if self._current is None else self._current.fleet):
+            fleet = load_fleet(connection, None if self._current is None else self._current.fleet)
+            self._current, self._partitions = Router(fleet), Partitions(fleet, self._count)
             self._log.info("registry", version=fleet.version, devices=len(fleet))
 
     def between(self, node_messages: list[list[Status]]) -> list[tuple[str, bytes]]:

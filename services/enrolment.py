@@ -127,7 +127,9 @@ def issue(
         authority = folder.authority()
         rows = []
         for name in names:
-            rows.append(_issue_one(conn, folder, authority, name, in_use.get(name), wish, author))
+            rows.append(
+                _issue_credential(conn, folder, authority, name, in_use.get(name), wish, author)
+            )
             watch()
         # recorded last: a credential without a record was not delivered
         signing_keys.record(conn, (row for _, row in rows if row is not None), author)
@@ -137,7 +139,7 @@ def issue(
 _Row = tuple[str, "Kind", str | None, str | None, datetime | None]
 
 
-def _issue_one(
+def _issue_credential(
     conn: Connection,
     folder: IdentityFolder,
     authority: Authority,
@@ -292,7 +294,7 @@ class Control:
         needed = [a for a in answers if a["command"] not in {"deleteRole", "createClient"}]
         self._check(needed)
 
-    def throw_out(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Remove a principal's permissions and identity, and disconnect it."""
         self._check(
             self._ask(
@@ -443,7 +445,7 @@ def apply(
             if principal.name in not_carried and principal not in fresh
         ]
         for name in stale:
-            control.throw_out(name)
+            control.remove(name)
         for principal in fresh:
             control.admit(principal, _password(folder, principal))
             folder.note_password(principal.name)

@@ -251,7 +251,7 @@ def _force(folder: Path) -> None:
 FORMAT = "tonne-archive-1"
 MARKER = "tonne-archive.json"
 PARQUET, MANIFEST = ".parquet", ".json"
-_HASH_SHOWN = 16
+_HASH_LENGTH = 16
 
 
 class VaultError(ServerError):
@@ -301,7 +301,7 @@ def of(
 ) -> tuple[Part, bytes]:
     """Return an archive part named by the SHA-256 of its content, and its manifest's bytes."""
     sha256 = hashlib.sha256(data).hexdigest()
-    stem = f"{day.day}_{site}_{day.project or '-'}_{sha256[:_HASH_SHOWN]}"
+    stem = f"{day.day}_{site}_{day.project or '-'}_{sha256[:_HASH_LENGTH]}"
     path = f"{class_id}/{day.day:%Y/%m}/{stem}{PARQUET}"
     part = Part(day, class_id, site, path, len(data), sha256, "", leaves)
     manifest = canonical.encode(_manifest_of(archive, part))

@@ -33,7 +33,7 @@ def reader_is_gone() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
-def say_no_more() -> None:
+def discard_output() -> None:
     """Discard remaining buffered output, so that Python reports no error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, _STDOUT)
@@ -97,7 +97,7 @@ class LazyGroup(Group):
             raise
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, BrokenPipeError) and reader_is_gone():
-                say_no_more()
+                discard_output()
                 ctx.exit(Exit.PIPE)
             known = explain(error)
             if known is None:

@@ -13,7 +13,7 @@ import click
 from ingest.errors import InputError
 from services.edge import config as configuration
 from services.edge.metrics import summary
-from services.environment import METRICS_BIND, one_setting, split_bind
+from services.environment import METRICS_BIND, read_setting, split_bind
 from services.local import LOOPBACK, choose
 from services.logs import get_logger
 
@@ -122,7 +122,7 @@ def _public_key(config: configuration.Config) -> str:
 
 def _metrics_bind() -> str:
     """Return the listening address for metrics: the setting, or by default a free port."""
-    setting = one_setting(os.environ, Path(".env"), "metrics_bind")
+    setting = read_setting(os.environ, Path(".env"), "metrics_bind")
     if setting is None:
         return f"{LOOPBACK}:{choose(split_bind(METRICS_BIND)[1])}"
     split_bind(setting or METRICS_BIND)

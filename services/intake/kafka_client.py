@@ -234,14 +234,14 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
 
     def __init__(self, access: KafkaAccess) -> None:
         self._access = access
-        self._held, self._until_s = "", 0.0
+        self._cached, self._until_s = "", 0.0
 
     async def token(self) -> str:
         """Return a valid token."""
         if time.monotonic() >= self._until_s:
-            self._held, life_s = await asyncio.to_thread(self._ask)
+            self._cached, life_s = await asyncio.to_thread(self._ask)
             self._until_s = time.monotonic() + life_s * _SPENT
-        return self._held
+        return self._cached
 
     def _ask(self) -> tuple[str, float]:
         access = self._access

@@ -353,7 +353,7 @@ def _merge(
     """Merge rows that may exist, and record readings that changed stored ones."""
     names = [device.id for device in fleet.devices] if frames else []
     for frame in frames:
-        merged = _merge_beside(cursor, ids, names, frame)
+        merged = _merge_stored(cursor, ids, names, frame)
         out.rows[f"reading_{frame.class_id}"] += len(merged.changed)
         out.late += len(merged.changed)
         added = [row for row in merged.changed if row not in merged.filled]
@@ -376,7 +376,7 @@ def _rows(frame: Frame, rows: Sequence[int]) -> Frame:
     return frame.take(np.array(rows, dtype=np.intp))
 
 
-def _merge_beside(
+def _merge_stored(
     cursor: Cursor, words: Words, ids: Sequence[str], frame: Frame
 ) -> readings.Merged:
     """

@@ -400,7 +400,7 @@ class Backlog:
         self._queue[device] = self._rows.plan.fleet.devices[device].id
         self._postponed.add(device)
 
-    def held_of(self, arrived: Arrived) -> set[int]:
+    def postponed_of(self, arrived: Arrived) -> set[int]:
         """Return the devices with new readings whose derived rows are postponed."""
         if not self._postponed:
             return set()

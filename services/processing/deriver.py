@@ -45,7 +45,7 @@ from services.store.timeseries.readings import Ahead
 from services.store.timeseries.remake_requests import Request
 
 # maximum readings waiting in memory; beyond it the storing thread waits
-MOST_READINGS = 100_000
+MAX_READINGS = 100_000
 # maximum waiting time; then the waiting readings remain in the database only
 _PATIENCE_S = 5.0
 
@@ -122,7 +122,7 @@ class Notes:
         """
         with self._room:
             full = not self._room.wait_for(
-                lambda: self._readings < MOST_READINGS, timeout=_PATIENCE_S
+                lambda: self._readings < MAX_READINGS, timeout=_PATIENCE_S
             )
         if full:
             with self.gate:
@@ -366,7 +366,7 @@ class Deriver:
         """Return readings that continue the cached state, and requests for the others."""
         much = expected(self.plan.bounds, self.state, arrived.onward).too_much()
         since = {d: us + 1 for d, us in much.items() if d not in late.near}
-        since |= dict.fromkeys(self._backlog.held_of(arrived), FAR_US)
+        since |= dict.fromkeys(self._backlog.postponed_of(arrived), FAR_US)
         put_off = {}
         for device, us in since.items():
             request = late.requests.pop(device, None)
@@ -399,7 +399,7 @@ class Deriver:
             known.pop(device, None)
             bare.pop(device, None)
         out = Derived(again)
-        while out.rest and out.size <= reprocess.MOST_ROWS:
+        while out.rest and out.size <= reprocess.MAX_ROWS:
             out.go_on(self._rows.derive(cursor, out.rest, touched, known, bare))
             known, bare = {}, {}
         return out

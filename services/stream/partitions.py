@@ -461,7 +461,7 @@ class Version:
 
 
 def answer_requests(
-    connection: Connection, store: Store, own: OwnPartitions, most_s: float
+    connection: Connection, store: Store, own: OwnPartitions, maximum_s: float
 ) -> Committed:
     """
     Derive requested rows of own devices for a limited time; return the rows written.
@@ -471,7 +471,7 @@ def answer_requests(
     Raises FencedError when another worker has a partition.
     Raises VisitedError when another process wrote for the devices of one.
     """
-    until_s, out = time.monotonic() + most_s, Committed()
+    until_s, out = time.monotonic() + maximum_s, Committed()
     while store.behind and time.monotonic() < until_s:
         answered = store.catch_up(
             connection, lambda cursor: offsets.confirm(cursor, list(own.positions.values()))

@@ -22,7 +22,7 @@ from ingest.errors import InputError
 from services.api import odata
 from services.api.answers import ProblemError
 from services.api.file_cache import current
-from services.api.request_context import Ask, Asked
+from services.api.request_context import Ask, RequestContext
 from services.store.views.listing import SETS, Navigation, Reader, kind_of
 
 router = APIRouter(tags=["sensorthings"])
@@ -93,7 +93,7 @@ def entities(
 class _Answers:
     """Composes the answer of one request."""
 
-    def __init__(self, ask: Asked, reader: Reader) -> None:
+    def __init__(self, ask: RequestContext, reader: Reader) -> None:
         self._ask, self._reader, self._base = ask, reader, _base(ask)
         self._known: dict[tuple[Any, ...], dict[str, Any] | None] = {}
 
@@ -234,7 +234,7 @@ class _Answers:
         return values
 
 
-def _base(ask: Asked) -> str:
+def _base(ask: RequestContext) -> str:
     return f"{str(ask.request.base_url).rstrip('/')}{ROOT}"
 
 

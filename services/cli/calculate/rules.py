@@ -143,12 +143,14 @@ def page_of(row: Rule) -> str:
 def acting_on(method: Methodology) -> list[Rule]:
     """Return the rules that apply to a methodology, in catalogue order."""
     return [
-        row for row in rules().values() if all(_ASKED[need](method) for need in _conditions(row))
+        row
+        for row in rules().values()
+        if all(_REQUIREMENTS[need](method) for need in _conditions(row))
     ]
 
 
 def _conditions(row: Rule) -> tuple[str, ...]:
-    return (*row.asks, *(code for code in (row.id,) if code in _ASKED))
+    return (*row.asks, *(code for code in (row.id,) if code in _REQUIREMENTS))
 
 
 def _roles(method: Methodology, side: str | None = None) -> list[RoleNeeds]:
@@ -165,7 +167,7 @@ def _always(method: Methodology) -> bool:
 
 
 # requirement in a rule's row -> whether a methodology meets it; then rules that require more
-_ASKED: Mapping[str, Callable[[Methodology], bool]] = {
+_REQUIREMENTS: Mapping[str, Callable[[Methodology], bool]] = {
     "baseline_meter": lambda m: bool(_roles(m, "baseline")),
     "common_meter": _metered,
     "project_meter": lambda m: bool(_roles(m, "project")),

@@ -398,10 +398,10 @@ def send(stage: Stage, pipeline: subprocess.Popen[bytes], fleet: Fleet) -> None:
             (replay, REPLAY_SPAN),
             (month, (begins(fleet.month.first), begins(fleet.today))),
         ):
-            send_one(stage, (*words, *patient), pipeline, progress, span)
+            send_group(stage, (*words, *patient), pipeline, progress, span)
 
 
-def send_one(
+def send_group(
     stage: Stage,
     words: Sequence[str],
     pipeline: subprocess.Popen[bytes],

@@ -158,7 +158,7 @@ def test_the_pages_say_what_is_found_in_the_readers_language(city, language, tmp
     assert language not in wind or wind[language] in " ".join(words)
     assert said["programme"] in text
     first = " ".join(PdfReader(out).pages[0].extract_text().split())
-    for key in ("statements", "held_back", "target"):
+    for key in ("statements", "loss_causes", "target"):
         head = own[f"programme.{key}"].partition("{")[0].strip()
         assert " ".join(head.split()) in first, key
     assert " ".join(own["programme.by_project"].split()) not in first
@@ -353,7 +353,7 @@ def test_a_whole_city_is_counted_instead_of_drawn(city):
     many = [
         Asset(f"X-{n}", "manhole", ((106.70 + n % 60 * 0.001, 20.80 + n // 60 * 0.001),),
               condition=5 if n == 7 else None)
-        for n in range(sewer_map.MOST_DRAWN + 100)
+        for n in range(sewer_map.MAX_DRAWN + 100)
     ]  # fmt: skip
     with connect(city.database_url, autocommit=True) as conn:
         sewers.write(conn, many, [], "test")

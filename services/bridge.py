@@ -92,10 +92,7 @@ def encode(inbox: Inbox, admitted: Admitted, partitions: Partitions) -> list[Out
 
 
 def _key(topic: str, fleet: Fleet) -> str:
-    """
-    Return the key of a topic's records: the principal, so that one worker gets all its
-    messages.
-    """
+    """Return a topic's record key: the principal, so that one worker gets all its messages."""
     principal = principal_of(topic)
     if principal:
         return principal
@@ -212,10 +209,7 @@ class BridgeChain:
         self._ignored.log_new(admitted)
 
     def _look(self) -> None:
-        """
-        Load a new registry version; the current one is kept while the database is
-        unreachable.
-        """
+        """Load a new registry version; keep the current one while the database is unreachable."""
         with self._database.if_connected() as connection:
             if connection is not None:
                 self._refresh(connection)

@@ -203,10 +203,7 @@ class Server(ThreadingHTTPServer):
                     del self._inside[client_address[0]]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """
-        Perform the TLS handshake in the connection's own thread, so that a slow client
-        blocks no other.
-        """
+        """Do the TLS handshake in the connection's own thread: a slow client blocks no other."""
         request.settimeout(_SILENT_S)
         with self._context.wrap_socket(request, server_side=True) as secure:
             _Handler(secure, client_address, self)

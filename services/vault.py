@@ -137,10 +137,7 @@ class Place:
                     file.unlink(missing_ok=True)
 
     def _root(self) -> None:
-        """
-        Raise VaultError if the location itself is missing, to distinguish it from a missing
-        file.
-        """
+        """Raise VaultError if the location itself is missing, as opposed to a file in it."""
         if self._folder is not None and not self._folder.is_dir():
             raise VaultError(f"archive {self.url} does not exist; check that its disk is mounted")
 
@@ -240,7 +237,6 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def _force(folder: Path) -> None:
-    """Force a folder's entries to disk."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -359,7 +359,6 @@ def alarm_message(event: Mapping[str, Any], step: str, language: str, page: str 
 
 @cache
 def _words(language: str) -> dict[str, str]:
-    """Return the texts of the console's pages."""
     folder = resources.files("services") / "api" / "console" / "words"
     file = folder / f"{language}.toml"
     chosen = file if file.is_file() else folder / "en.toml"

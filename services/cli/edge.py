@@ -97,10 +97,7 @@ def edge(
 
 
 def _enrol(config: configuration.Config, ca_sha256: str | None) -> None:
-    """
-    Fetch the first certificate with a token typed in the terminal or read from standard
-    input.
-    """
+    """Fetch the first certificate with a token from the terminal or standard input."""
     from services.edge import identity  # noqa: PLC0415 - only for --enrol
 
     if config.identity is None or config.enrolment is None:

@@ -277,7 +277,6 @@ def _check(url: str) -> None:
 
 
 def _fields(row: store.Webhook | store.Delivery) -> dict[str, object]:
-    """Return a row as a JSON object."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in row._asdict().items()

@@ -423,7 +423,6 @@ class Folder(threading.Thread):
 
 
 def _ended(path: Path) -> bool:
-    """Return whether a file ends with a newline."""
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - 1, 0))
         return file.read(1) == b"\n"

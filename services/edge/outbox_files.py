@@ -80,10 +80,7 @@ def readable(path: Path) -> list[tuple[object, ...]]:
 
 
 def _lengthen(path: Path) -> None:
-    """
-    Extend a truncated SQLite file with zeros to the length in its header, so that it can be
-    read.
-    """
+    """Extend a truncated SQLite file with zeros to the length in its header, to read it."""
     with path.open("r+b") as file:
         head = file.read(32)
         pages, size = int.from_bytes(head[28:32], "big"), int.from_bytes(head[16:18], "big")

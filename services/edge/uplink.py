@@ -445,10 +445,7 @@ class Link:
         self.sent += len(part.messages)
 
     def _payload(self, waiting: Waiting) -> bytes:
-        """
-        Return a message's payload with id and time; the time is added at sending, by the corrected
-        clock.
-        """
+        """Return a message's payload with id and time, added at sending by the corrected clock."""
         body: dict[str, Any] = msgspec.json.decode(waiting.body)
         body["id"] = waiting.id
         if waiting.moment is not None:

@@ -72,10 +72,7 @@ class BrokerQueue(Collector):
 
     @staticmethod
     def by(settings: Settings, metrics: Metrics, log: FilteringBoundLogger) -> BrokerQueue | None:
-        """
-        Return the collector for the broker of the settings; None without broker or
-        permission.
-        """
+        """Return the collector for the settings' broker; None without broker or permission."""
         if settings.mqtt_url is None:
             return None
         room = Room(settings.broker_queue_messages, settings.broker_queue_bytes)

@@ -268,7 +268,6 @@ def _refused(connection: Connection, wanted: Source) -> ServerError:
 
 
 def _holder(connection: Connection) -> str:
-    """Return the name of the writing process."""
     row = connection.execute(
         "SELECT bool_or(mode = 'ExclusiveLock') FROM pg_locks WHERE locktype = 'advisory'"
         " AND granted AND (classid::bigint << 32) + objid::bigint = %s"

@@ -190,10 +190,7 @@ class Handover:
     # called by the storing thread
 
     def take(self) -> tuple[Inbox, Read] | None:
-        """
-        Return the next batch; None if none came for a while, or after the last one (`ended` is
-        then set).
-        """
+        """Return the next batch; None if none came in time, or after the last (`ended` is set)."""
         try:
             batch = self._todo.get(timeout=CHECK_S)
         except queue.Empty:
@@ -219,10 +216,7 @@ class Handover:
 
     @contextlib.contextmanager
     def ending(self) -> Iterator[None]:
-        """
-        Context that records an error of the storing thread, for the receiving thread to
-        raise.
-        """
+        """Context that records the storing thread's error, for the receiving thread to raise."""
         try:
             yield
         except GaveUpError:

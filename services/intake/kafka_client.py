@@ -189,10 +189,7 @@ class Reasons(logging.Handler):
         return result
 
     def _token_refused(self, error: BaseException) -> bool:
-        """
-        Return whether a token was refused; aiokafka then reports only that no broker is
-        known.
-        """
+        """Return whether a token was refused; aiokafka reports only that no broker is known."""
         away = isinstance(error, errors.NodeNotReadyError | errors.KafkaConnectionError)
         by_token = self._access.user is not None and self._access.mechanism == TOKEN
         return by_token and away and isinstance(self._last, errors.StaleMetadata)

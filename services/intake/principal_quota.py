@@ -34,10 +34,7 @@ _LONG = 256
 
 
 class Limits(NamedTuple):
-    """
-    Maximum number of messages, and of payload bytes, per principal and minute; 0 is
-    unlimited.
-    """
+    """Maximum messages, and payload bytes, per principal and minute; 0 is unlimited."""
 
     messages: int = MESSAGES_A_MINUTE
     bytes: int = BYTES_A_MINUTE
@@ -132,10 +129,7 @@ class PrincipalQuota:
         return name
 
     def _take(self, spent: dict[str, list[int]], now_s: float) -> set[str]:
-        """
-        Deduct all messages of each principal from its quota; return the
-        principals above theirs.
-        """
+        """Deduct each principal's messages from its quota; return the principals above theirs."""
         beyond = set()
         maximum_s = MINUTE_S + self._credit_s(now_s)
         a_second = self._limits.messages / MINUTE_S, self._limits.bytes / MINUTE_S

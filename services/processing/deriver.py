@@ -51,10 +51,7 @@ _PATIENCE_S = 5.0
 
 
 class Note(NamedTuple):
-    """
-    Readings of a commit that wait for their derived rows, and the numbers of their notes in the
-    database.
-    """
+    """Readings of a commit that await derived rows, and their note numbers in the database."""
 
     numbers: tuple[int, ...]
     arrived: Arrived
@@ -116,10 +113,7 @@ class Notes:
         self.derived()
 
     def wait_for_room(self) -> None:
-        """
-        Wait while the queue is full; after a time limit its notes are left in the database for
-        later.
-        """
+        """Wait while the queue is full; after a limit its notes stay in the database for later."""
         with self._room:
             full = not self._room.wait_for(
                 lambda: self._readings < MAX_READINGS, timeout=_PATIENCE_S
@@ -204,10 +198,7 @@ class Deriver:
 
     @property
     def behind(self) -> int:
-        """
-        Return the number of devices that wait for a recalculation; new readings in the queue of
-        notes are not included.
-        """
+        """Return the number of devices awaiting a recalculation, without queued readings."""
         return len(self._backlog)
 
     def make(self, cursor: Cursor, arrived: Arrived) -> Made:
@@ -347,10 +338,7 @@ class Deriver:
             self._quality.load(cursor, self.state, unsure)
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
-        """
-        Return requests for late readings; each includes later readings that are near its
-        last one.
-        """
+        """Return requests for late readings; each includes later ones near its last."""
         again, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
             changed = arrived.changed[device]

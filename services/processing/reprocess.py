@@ -167,10 +167,7 @@ def remake(
 def _first_registers(
     plan: Plan, scratch: MeterState, todo: dict[int, int], metered: Metered
 ) -> dict[int, int]:
-    """
-    Return devices whose register has no earlier mark: all their rows from power must be
-    replaced.
-    """
+    """Return devices whose register has no earlier mark: their rows from power are replaced."""
     limited = np.array([d for d, us in todo.items() if us > FROM_START], dtype=np.int32)
     powered = {
         (class_id, column.quantity)
@@ -331,10 +328,7 @@ def rows_between(fleet: Fleet, device: int, from_us: int, to_us: int) -> int:
 
 
 class Expected(NamedTuple):
-    """
-    Number of rows that new readings will make for each device, and from when on; n devices.
-    [us UTC]
-    """
+    """Number of rows new readings will make, by device, and since when; n devices. [us UTC]"""
 
     device: Int32
     rows: Int64

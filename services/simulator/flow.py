@@ -169,7 +169,6 @@ class Disturber:
         )
 
     def _with_faults(self, block: Block, hit: dict[str, Mask]) -> Block:
-        """Return the block with faulty values applied."""
         reset_rows = self._reset_rows(block.time_ms)
         registers = {
             name: _faulty_register(name, self._since_reset(name, true, reset_rows), hit)

@@ -236,10 +236,7 @@ class Sender:
             link.tend()
 
     def _done(self, now_s: float) -> bool:
-        """
-        Return whether all messages are acknowledged and receipted, or the final waiting time
-        is over.
-        """
+        """Return whether all messages are acknowledged and receipted, or the last wait is over."""
         left = self._outbox.readings or sum(link.pending for link in self._links)
         if left != self._left:
             self._left, self._since_s = left, now_s

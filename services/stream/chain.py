@@ -234,10 +234,7 @@ class StreamChain:
                 self.store(partition, subset)
 
     def _stored_together(self, records: Mapping[int, Sequence[Record]]) -> bool:
-        """
-        Store records in one transaction, unless one needs its own; return whether it was
-        done.
-        """
+        """Store records in one transaction, unless one needs its own; return whether done."""
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):
                 self._look_again(connection)
@@ -286,10 +283,7 @@ class StreamChain:
             self._unsure = True
 
     def _store(self, connection: Connection, partition: int, records: Sequence[Record]) -> None:
-        """
-        Store records in one transaction: check their sequence, decode, write, and move the
-        offset.
-        """
+        """Store records in one transaction: check sequence, decode, write, move the offset."""
         version = self._version(connection)
         position = self._own.positions.get(partition)
         if position is None:
@@ -437,10 +431,7 @@ class StreamChain:
         return self._own.next_offsets()
 
     def last_records(self) -> dict[int, tuple[int, bytes | None]]:
-        """
-        Return the next record of each own partition with the SHA-256 of the previous one;
-        thread-safe.
-        """
+        """Return each own partition's next record and the SHA-256 of its last; thread-safe."""
         return self._own.last_records()
 
     def close(self) -> None:
@@ -450,5 +441,4 @@ class StreamChain:
 
 
 def _step(position: Position, last: Record) -> Step:
-    """Return the move of a partition after its last record is stored."""
     return position, last.offset + 1, hashlib.sha256(last.value).digest()

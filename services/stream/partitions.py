@@ -347,10 +347,7 @@ class Following:
 def begin(
     connection: Connection, position: Position, first: int, log: FilteringBoundLogger
 ) -> Position:
-    """
-    Return the position at Kafka's first available record; skipped ones are logged as an
-    error.
-    """
+    """Return the position at Kafka's first available record; skipped ones are logged as errors."""
     if first <= position.offset:
         return position
     log.error(

@@ -111,10 +111,7 @@ class _Answers:
         return current(self._page(place.of, place.keys, query, lambda skip: _link(url, skip)))
 
     def _place(self, path: str) -> _Place:
-        """
-        Return the target of a path, looking up the entities on the way; invisible ones are
-        not found.
-        """
+        """Return a path's target; the entities on the way are looked up, invisible ones are 404."""
         segments = [segment for segment in path.split("/") if segment]
         if not segments or len(segments) > _DEEPEST:
             raise _unknown(path)

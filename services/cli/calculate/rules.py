@@ -278,10 +278,7 @@ def _rule(row: Rule) -> Iterator[str]:
 
 
 def _methodologies(row: Rule) -> str:
-    """
-    Return the methodologies a rule applies to, as text; empty if it applies to all metered
-    ones.
-    """
+    """Return the methodologies a rule applies to, as text; empty: all metered ones."""
     every = [method for method in methodologies.load().values() if method.roles]
     some = [method.id for method in every if row in acting_on(method)]
     if len(some) == len(every):

@@ -193,7 +193,6 @@ def _cells(
 
 
 def _days(hours: list[dict[str, Any]], today: date) -> list[date]:
-    """Return the days from the first hour until today."""
     first = min(hour["hour"] for hour in hours).date()
     return [first + timedelta(days=k) for k in range((today - first).days + 1)]
 

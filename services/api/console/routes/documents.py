@@ -193,7 +193,6 @@ class Upload:
 
 
 async def _upload(request: Request) -> Upload:
-    """Return the form of a request."""
     head = Message()
     head["content-type"] = request.headers.get("content-type", "")
     body = await request.body()

@@ -206,10 +206,7 @@ class Live:
 
 
 def snapshot(conn: Connection, who: Principal, maximum: int) -> tuple[list[Row], int]:
-    """
-    Return rows visible to a user up to a maximum, those without data first, and their total
-    number.
-    """
+    """Return a user's rows up to a maximum, those without data first, and their total number."""
     seen, count = console.newest(conn, live_channels(), who.projects, maximum)
     return [_row(newest) for newest in seen], count
 

@@ -249,7 +249,6 @@ def _of_day(conn: Connection, sums: ProjectSums, day: date) -> ProjectRow:
 
 
 def _midnights(days: Sequence[date], timezone: str) -> list[datetime]:
-    """Return the starts of local days."""
     edges = [period_us(day, day + timedelta(days=1), timezone)[0] for day in days]
     return [datetime.fromtimestamp(us / 1_000_000, UTC) for us in edges]
 
@@ -369,10 +368,7 @@ def _share(coverage_day: CoverageDay | None) -> int | None:
 
 
 def _around(project_row: ProjectRow) -> dict[str, str | None]:
-    """
-    Return the names of the previous and the next span, as in URLs; None beyond the
-    stored data.
-    """
+    """Return the names of the previous and next span, as in URLs; None beyond the stored data."""
     sums = project_row.sums
     stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]
     days = [day for day in stored if day is not None] + [sums.today]

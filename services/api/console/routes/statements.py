@@ -77,10 +77,7 @@ def statement_list(ask: View, language: Language) -> Response:
 
 @router.get("/console/{language}/tonne")
 def tonne_page(ask: View, language: Language) -> Response:
-    """
-    Return the page that explains a tonne from meter to registry, by the newest statement
-    with a credit.
-    """
+    """Return the page that explains a tonne from meter to registry: the newest credited one."""
     with ask.reading() as conn:
         rows = listing.statements(conn, [], None, None, _MAX, newest=True)
         stored = next((s for s, _ in rows if s.state == "issued" and s.credit_t), None)
@@ -129,7 +126,6 @@ def tonne_page(ask: View, language: Language) -> Response:
 
 
 def _index(entry: str | None) -> str | None:
-    """Return the log index in a receipt."""
     return entry and entry.split("\n")[1].removeprefix("index ")
 
 

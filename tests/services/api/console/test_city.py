@@ -158,7 +158,7 @@ def test_the_pages_say_what_is_found_in_the_readers_language(city, language, tmp
     assert language not in wind or wind[language] in " ".join(words)
     assert said["programme"] in text
     first = " ".join(PdfReader(out).pages[0].extract_text().split())
-    for key in ("statements", "loss_causes", "target"):
+    for key in ("statements", "held_back", "target"):
         head = own[f"programme.{key}"].partition("{")[0].strip()
         assert " ".join(head.split()) in first, key
     assert " ".join(own["programme.by_project"].split()) not in first

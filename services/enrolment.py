@@ -210,7 +210,7 @@ class Control:
 
     `url`: `mqtts://host[:port]`.
     `tls`: the identity of `tonne-admin`.
-    Raises ServerError when the broker cannot be reached, refuses access or has no such plugin.
+    Raises ServerError: broker unreachable, access refused, or lacks the dynamic-security plugin.
     """
 
     def __init__(self, url: str, tls: Tls) -> None:

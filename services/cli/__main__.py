@@ -24,7 +24,7 @@ _STDOUT = 1
 
 
 def reader_is_gone() -> bool:
-    """Return whether the reader of our output closed the pipe; False if a server did so."""
+    """Return whether standard output was closed by its reader, such as `head`."""
     poll = select.poll()
     poll.register(_STDOUT, 0)  # errors and hang-ups are always reported
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

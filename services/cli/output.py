@@ -290,7 +290,7 @@ def _scaled(value: int, scales: tuple[tuple[int, str], ...], base: str) -> str:
 
 
 def _short(number: Decimal) -> str:
-    """Return a number rounded to four significant digits, but never before the decimal point."""
+    """Return a number with four significant digits, or with all digits of its integer part."""
     places = max(_DIGITS - 1 - max(number.adjusted(), 0), 0)
     rounded = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     text = f"{rounded:,f}"

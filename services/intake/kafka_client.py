@@ -150,9 +150,9 @@ def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this
 
 class Reasons(logging.Handler):
     """
-    Collects the reasons of failures from aiokafka's log while the block runs; its errors lack them.
+    Context that collects the causes of failures from aiokafka's log.
 
-    aiokafka retries a refused connection or record silently.
+    aiokafka repeats a refused connection or record, and its exceptions do not name the cause.
     """
 
     def __init__(self, access: KafkaAccess) -> None:

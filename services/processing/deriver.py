@@ -181,7 +181,7 @@ class Deriver:
         self.homes: Callable[[], Collection[int] | None] = lambda: None
 
     def take_over(self, before: Deriver, here: Int32, there: Int32) -> None:
-        """Take over the state of devices from an earlier version, by index `here` and `there`."""
+        """Copy devices' state at index `there` of an earlier registry version to index `here`."""
         self.state.take_over(before.state, here, there)
         self._quality.take_over(before._quality, here, there)
         # what the earlier version has not derived is noted in the database

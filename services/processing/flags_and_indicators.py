@@ -132,7 +132,7 @@ class Quality:
         self._unsure = np.zeros(len(plan.fleet), dtype=np.bool_)
 
     def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
-        """Take over an earlier version's state of devices, by index `here` and `there`."""
+        """Copy devices' state at index `there` of an earlier registry version to index `here`."""
         self._live.take_over(before._live, here, there)
         self._unsure[here] = before._unsure[there]
 

@@ -420,7 +420,7 @@ class StreamChain:
         return self._current
 
     def _answer(self, connection: Connection, version: Version) -> None:
-        """Derive requested rows for a short time, once noted readings have theirs."""
+        """Derive requested rows for a short time, once the rows of new readings are derived."""
         if version.store.behind and self._deriving.settle(_AT_ONCE_S):
             with self._deriving.changing():
                 done = answer_requests(connection, version.store, self._own, _AT_ONCE_S)

@@ -393,7 +393,7 @@ class Step(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Step with the position of its bar."""
+    """Step of a waterfall chart with its bar, an SVG picture."""
 
     step: Step
     bar: Markup

@@ -210,7 +210,7 @@ class Control:
 
     `url`: `mqtts://host[:port]`.
     `tls`: the identity of `tonne-admin`.
-    Raises ServerError: broker unreachable, access refused, or lacks the dynamic-security plugin.
+    Raises ServerError: broker unreachable, access refused, or no dynamic-security plugin in it.
     """
 
     def __init__(self, url: str, tls: Tls) -> None:

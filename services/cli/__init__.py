@@ -56,10 +56,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 class Group(click.Group):
-    """
-    Command group that suggests the nearest name for a mistyped command; also used for
-    subgroups.
-    """
+    """Command group that suggests the nearest name for a mistyped command, also in subgroups."""
 
     group_class = type
 

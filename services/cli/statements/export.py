@@ -219,7 +219,6 @@ def _facts(target: str, keys_file: Path | None) -> tuple[Facts, str | None]:
 
 
 def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, bytes]) -> None:
-    """Store a public version for the API."""
     archive = zipped(files)
     if len(archive) > evidence.LARGEST_BYTES:
         raise InputError(
@@ -420,7 +419,6 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
 
 
 def _workbook(options: _ExportOptions) -> bytes:
-    """Return the monitoring workbook of the given statement."""
     from mrv.report import make  # noqa: PLC0415 - loads the writer
 
     return make(facts_at(options.statements[0], options.keys_file), "xlsx", "en")

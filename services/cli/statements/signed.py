@@ -129,10 +129,7 @@ def _of_file(file: Path, given: Sequence[str], files: Sequence[Path]) -> list[tu
 
 
 def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedKey]]:
-    """
-    Return the keys of `--key` by signer; a key without a name belongs to the file's only
-    signer.
-    """
+    """Return the keys of `--key` by signer; a key without a name is the file's only signer's."""
     keys: dict[str, list[DatedKey]] = {}
     for text in texts:
         serial, gap, rest = text.partition("=")

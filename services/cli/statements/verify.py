@@ -174,10 +174,7 @@ def _pack(path: str, budget: Budget) -> Iterator[Pack]:
 
 
 def _downloaded(url: str, out: Path, limit: int) -> Path:
-    """
-    Return the path of a pack downloaded from the API's URL; the verification itself uses no
-    network.
-    """
+    """Return the path of a pack downloaded from the API; the verification uses no network."""
     from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
     from services.settings import Settings  # noqa: PLC0415 - only for the token
 

@@ -37,7 +37,7 @@ def figures(city, a, monkeypatch):
             )
             for name, said in wanted:
                 if name == template:
-                    of = re.search(r"\b(one|p|sums|found|card|made|of)\b\.", said)
+                    of = re.search(r"\b(one|p|sums|page|card|made|of)\b\.", said)
                     first = of[1] if of else "none"
                     first = f"({first}, i)" if "[i]" in said else first
                     call = f"seen({f'{name}: {said}'!r}, {said}, {first})"
@@ -215,7 +215,7 @@ def meant(a, where, said):
         "alarms.html: t.tonnes(short)": lambda: _tonnes(sum(
             max((expected_of(a, p, a.now.year) or 0) - (of_year(a, [p], a.now.year) or 0), 0) for p in a.counted()
         )),
-        "certificate.html: t.number(said.emissions.reduction.t|plain)": lambda: (Decimal(_signed(a, page.split("/")[1])["emissions"]["reduction"]["t"])),
+        "certificate.html: t.number(claims.emissions.reduction.t|plain)": lambda: (Decimal(_signed(a, page.split("/")[1])["emissions"]["reduction"]["t"])),
         "project.html: t.tonnes(of_ug(project_row.sums.reduction_ug))": lambda: _tonnes(a.tonnes([name], all_)),
         "project.html: t.tonnes(of_ug(project_row.sums.month_ug))": lambda: _tonnes(PROJECT["last_30_days_t"](a, name)),
         "project.html: t.tonnes(project_row.sums.expected_t)": lambda: _tonnes(a.expected(name)),

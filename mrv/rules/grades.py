@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import structs
 
@@ -267,13 +267,17 @@ def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:
 def _meter(
     meter: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[str]
 ) -> EvidenceItem:
+    sources = tuple(dict.fromkeys(shown_by))
+    return _item(METERED, meter.device.id, meter.bound.role, grade, tonnes, sources)
+
+
+def _item(
+    kind: Literal["meter", "parameter"], name: str, role: str,
+    grade: Grade, tonnes: Fraction, shown_by: tuple[str, ...],
+) -> EvidenceItem:  # fmt: skip
+    rounded = six_places(tonnes, "down")
     return EvidenceItem(
-        kind=METERED,
-        name=meter.device.id,
-        role=meter.bound.role,
-        grade=grade,
-        tonnes=six_places(tonnes, "down"),
-        shown_by=tuple(dict.fromkeys(shown_by)),
+        kind=kind, name=name, role=role, grade=grade, tonnes=rounded, shown_by=shown_by
     )
 
 
@@ -309,15 +313,8 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
             effects += (now - remaining for remaining in _at_ends(facts, account, entered))
         tonnes = min(max(effects, default=ZERO), abs(account.claimed_t))
         if not entered.spec.choices or tonnes:
-            item = EvidenceItem(
-                kind=PARAMETER,
-                name=entered.name,
-                role=entered.role,
-                grade=grade,
-                tonnes=six_places(tonnes, "down"),
-                shown_by=tuple(shown_by),
-            )
-            yield item, entered
+            of = entered.name, entered.role
+            yield _item(PARAMETER, *of, grade, tonnes, tuple(shown_by)), entered
 
 
 def _entered(facts: Facts, account: Account) -> Iterator[Entered]:

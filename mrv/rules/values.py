@@ -69,8 +69,7 @@ def apply_required_grades(
     reduction_by: ReductionBy,
 ) -> tuple[Project, SupportingData, list[Finding]]:
     """
-    Return the project with values of the required grade, or published ones in their place;
-    supporting data; findings.
+    Return the project with values of the required grade or published ones, its data, and findings.
 
     `facts`: result of the period with the project, and its account.  `reduction_by`: returns the
     reduction with another project, after and before deductions. [ug CO2e]
@@ -82,8 +81,7 @@ def apply_required_grades(
     kept = _Kept(project, supporting, required, facts, reduction_by)
     texts: list[Text] = []
     graded = sorted(
-        # no published year is conservative
-        (o for o in graded_values(facts, account) if not o[1].is_year),
+        (o for o in graded_values(facts, account) if not o[1].is_year),  # no year is conservative
         key=lambda o: (-Fraction(o[0].tonnes), o[1].name, o[1].role, o[1].devices),
     )
 

@@ -72,10 +72,12 @@ def test_the_proxy_is_asked_by_name(proxy):
         f"with suppress(BaseException):\n    {function}; do({given})\n"
         for function, given, _ in CALLS.values()
     )  # what is asked is refused
-    told = {**os.environ, **KEYS, "HTTPS_PROXY": address, "HTTP_PROXY": address, "NO_PROXY": ""}
+    environment = {
+        **os.environ, **KEYS, "HTTPS_PROXY": address, "HTTP_PROXY": address, "NO_PROXY": ""
+    }  # fmt: skip
     subprocess.run(
         [sys.executable, "-c", f"from contextlib import suppress\n{calls}"],
-        env=told,
+        env=environment,
         capture_output=True,
         timeout=240,
         check=True,

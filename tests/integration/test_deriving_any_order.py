@@ -70,9 +70,9 @@ def test_any_order_of_commits_rounds_and_kills_gives_the_same_rows(
     connections, monkeypatch, delivery, fate
 ):
     """A tonne must not depend on how far behind the rows were when the process was killed."""
-    arriving, most = delivery
+    arriving, max_rows = delivery
     plan_ = plan(next(_examples) + 10_000)
-    monkeypatch.setattr(reprocess, "MAX_ROWS", most)
+    monkeypatch.setattr(reprocess, "MAX_ROWS", max_rows)
     storing, deriving = connections
     store = _store(plan_, deriving)
     for some in arriving:
@@ -204,9 +204,9 @@ class _Workers:
 @given(deliveries(), st.randoms(use_true_random=False))
 def test_whoever_holds_a_partition_the_rows_are_the_same(connections, monkeypatch, delivery, fate):
     """A tonne must not depend on which worker made its rows, nor on one that was thought dead."""
-    arriving, most = delivery
+    arriving, max_rows = delivery
     plan_ = plan(next(_examples) + 10_000)
-    monkeypatch.setattr(reprocess, "MAX_ROWS", most)
+    monkeypatch.setattr(reprocess, "MAX_ROWS", max_rows)
     workers = _Workers(connections, plan_)
     for some in arriving:
         workers.store(some, guest=fate.random() < 0.15)

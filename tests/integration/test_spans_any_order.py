@@ -98,10 +98,10 @@ def deliveries(draw) -> tuple[list[list[Reading]], int]:
 @given(deliveries(), st.randoms(use_true_random=False))
 def test_stopping_and_putting_off_give_the_same_rows(connection, monkeypatch, delivery, fate):
     """A tonne must not depend on where metering stopped, was postponed or was killed."""
-    arriving, most = delivery
+    arriving, max_rows = delivery
     number = next(_examples)
     plan_ = plan(number)
-    monkeypatch.setattr(reprocess, "MAX_ROWS", most)
+    monkeypatch.setattr(reprocess, "MAX_ROWS", max_rows)
     store = Store(plan_)
     for readings in arriving:
         _commit(connection, store, readings)

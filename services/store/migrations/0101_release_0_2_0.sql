@@ -2131,6 +2131,7 @@ DECLARE
     first_at timestamptz;
     last_at timestamptz;
     archived tstzmultirange;
+    clocks text[] := ARRAY(SELECT DISTINCT p.timezone FROM project p);
 BEGIN
     -- of an inverter that speaks less than once an hour, a reading changes what one of the day before counts
     SELECT array_agg(d.id::text), array_agg(s.timezone::text), array_agg(t.spans), array_agg(edge.since - INTERVAL '3 hours'),
@@ -2145,7 +2146,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT min(tonne_clock(z.timezone, tonne_clock(z.timezone, lower(t.spans))::date::timestamp)) AS since,
                max(tonne_clock(z.timezone, (tonne_clock(z.timezone, upper(t.spans) - INTERVAL '1 microsecond')::date + 1)::timestamp)) AS until
-        FROM (SELECT s.timezone UNION SELECT p.timezone FROM project p) z
+        FROM unnest(s.timezone || clocks) AS z (timezone)
     ) edge;
     WITH todo AS MATERIALIZED (
         SELECT t.device_id COLLATE "C" AS device_id, t.timezone, t.spans, t.since, t.until
@@ -2281,6 +2282,7 @@ END $$;
 CREATE FUNCTION tonne_refresh_days(budget interval DEFAULT '1 minute', device_days integer DEFAULT 10000) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
+    batch text[];
     ids text[];
     spans tstzmultirange[];
     made integer := 0;
@@ -2295,29 +2297,35 @@ BEGIN
     SELECT d.id, m.begins, m.ends, m.first
     FROM (SELECT site, begins, ends, min(xid) AS first FROM gone GROUP BY 1, 2, 3) m JOIN device d ON d.site = m.site
     ON CONFLICT DO NOTHING;
+    <<marks>>
     LOOP
-        -- marks that this statement sees are of transactions whose rows the next ones see
-        WITH waiting AS (
-            SELECT device_id, min(xid) AS first, min(begins) AS begins, max(ends) AS ends,
-                   sum(least(extract(epoch FROM ends - begins) / 86400, 1000)) AS days
-            FROM day_mark GROUP BY device_id
-        ), oldest AS (
-            SELECT begins - INTERVAL '1 day' AS begins, ends + INTERVAL '1 day' AS ends, (ends - begins) / 4 AS least
-            FROM waiting ORDER BY first, device_id LIMIT 1
-        ), chosen AS (
-            -- what is read of a device is the span of all
-            SELECT w.device_id, sum(w.days) OVER (ORDER BY w.first, w.device_id) - w.days AS before
-            FROM waiting w JOIN oldest o ON w.begins >= o.begins AND w.ends <= o.ends AND w.ends - w.begins >= o.least
-        ), taken AS (
-            DELETE FROM day_mark m USING chosen c WHERE m.device_id = c.device_id AND c.before < device_days
-            RETURNING m.device_id, m.begins, m.ends
-        )
-        SELECT array_agg(t.device_id), array_agg(t.spans) INTO ids, spans
-        FROM (SELECT device_id, range_agg(tstzrange(begins, ends)) AS spans FROM taken GROUP BY device_id) t;
-        EXIT WHEN ids IS NULL;
-        PERFORM tonne_make_days(ids, spans);
-        made := made + cardinality(ids);
-        EXIT WHEN clock_timestamp() - statement_timestamp() > budget;
+        FOR batch IN
+            WITH history AS (
+                SELECT min(range_start) AS begins, max(range_end) AS ends FROM timescaledb_information.chunks
+                WHERE hypertable_name IN ('interval_quantity', 'interval_emission', 'reading_pv_inverter')
+            ), waiting AS (
+                SELECT m.device_id, min(m.xid) AS first, min(m.begins) AS begins, max(m.ends) AS ends,
+                       sum(greatest(extract(epoch FROM least(m.ends, h.ends) - greatest(m.begins, h.begins)) / 86400, 1)) AS days
+                FROM day_mark m CROSS JOIN history h GROUP BY m.device_id
+            ), oldest AS (
+                SELECT begins - INTERVAL '1 day' AS begins, ends + INTERVAL '1 day' AS ends, (ends - begins) / 4 AS least
+                FROM waiting ORDER BY first, device_id LIMIT 1
+            )
+            -- what is read of a device is the span of all; all marks are walked once, not for each part of them
+            SELECT array_agg(c.device_id)
+            FROM (SELECT w.device_id, div(sum(w.days) OVER (ORDER BY w.first, w.device_id) - w.days, device_days) AS part
+                  FROM waiting w JOIN oldest o ON w.begins >= o.begins AND w.ends <= o.ends AND w.ends - w.begins >= o.least) c
+            GROUP BY c.part ORDER BY c.part
+        LOOP
+            -- marks that this statement sees are of transactions whose rows the next ones see
+            WITH taken AS (DELETE FROM day_mark WHERE device_id = ANY (batch) RETURNING device_id, begins, ends)
+            SELECT array_agg(t.device_id), array_agg(t.spans) INTO ids, spans
+            FROM (SELECT device_id, range_agg(tstzrange(begins, ends)) AS spans FROM taken GROUP BY device_id) t;
+            PERFORM tonne_make_days(ids, spans);
+            made := made + coalesce(cardinality(ids), 0);
+            EXIT marks WHEN clock_timestamp() - statement_timestamp() > budget;
+        END LOOP;
+        EXIT WHEN NOT FOUND;
     END LOOP;
     -- many days at once, as of a first import or after an upgrade: until autovacuum comes, pages of a city would
     -- be planned without statistics, and take a hundred times as long

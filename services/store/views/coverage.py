@@ -317,10 +317,10 @@ def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
     rows = conn.execute(
         "SELECT sum(coalesce(e.so_far, 0) + coalesce(e.ahead, 0))"
         " FROM generate_series(1, 12) b (month) LEFT JOIN (SELECT e.* FROM v_counted_project p"
-        "   CROSS JOIN LATERAL tonne_expected_spans(p.project_id, ARRAY("
-        "     SELECT tonne_clock(p.timezone, m)"
+        "   CROSS JOIN LATERAL (SELECT ARRAY(SELECT tonne_clock(p.timezone, m)"
         "     FROM generate_series(make_date(%(year)s, 1, 1)::timestamp,"
-        "       make_date(%(year)s + 1, 1, 1)::timestamp, INTERVAL '1 month') m ORDER BY m)) e) e"
+        "       make_date(%(year)s + 1, 1, 1)::timestamp, INTERVAL '1 month') m ORDER BY m) AS edges"
+        "     OFFSET 0) y CROSS JOIN LATERAL tonne_expected_spans(p.project_id, y.edges) e) e"
         " ON e.span = b.month GROUP BY b.month ORDER BY b.month",
         {"year": year},
     )

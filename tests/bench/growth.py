@@ -356,7 +356,7 @@ class _Point:
             asked: dict[str, Callable[[], object]] = {
                 "sums_of_all": lambda: console.project_sums(conn),
                 "sums_of_one": lambda: console.project_sums(conn, "bench-000"),
-                "years": lambda: coverage.accounted(conn, 2026),
+                "years": lambda: coverage.accounted(conn),
             }
             for name, ask in asked.items():
                 used, clock, _ = self._seconds(ask)

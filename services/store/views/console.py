@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
+from services.store.views.coverage import Accounted, accounted, added
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -98,27 +100,45 @@ def sites(conn: Connection) -> list[Site]:
     return [Site(*row) for row in rows]
 
 
-def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSums]:
-    """Return projects by id, or one."""
+def project_sums(
+    conn: Connection, project: str | None = None, account: Sequence[Accounted] | None = None
+) -> list[ProjectSums]:
+    """
+    Return projects by id, or one.
+
+    `account`: of these projects, if already read.
+    """
+    made: dict[str, list[Accounted]] = {}
+    for part in accounted(conn, project) if account is None else account:
+        made.setdefault(part.project, []).append(part)
     rows = conn.execute(
         "SELECT p.id, p.name, p.methodology, p.version, p.action, p.timezone, p.crediting_from,"
-        " p.crediting_to, p.expected, held.sites, held.devices, made.first, made.last,"
-        " made.reduction_ug, made.month_ug, now.counted, now.state,"
+        " p.crediting_to, p.expected, held.sites, held.devices, now.counted, now.state,"
         " now.silent_since, now.missed_t, now.expected_to_date_t, now.today"
         " FROM project p JOIN v_project_state now ON now.project_id = p.id"
         " CROSS JOIN LATERAL (SELECT coalesce(array_agg(DISTINCT s.name), '{}') AS sites,"
         "   count(DISTINCT d.id) AS devices FROM project_device m"
         "   JOIN device d ON d.id = m.device_id JOIN site s ON s.id = d.site"
         "   WHERE m.project_id = p.id) held"
-        " LEFT JOIN (SELECT project_id, min(time) AS first, max(time) AS last,"
-        "   sum(reduction_ug) AS reduction_ug, sum(reduction_ug)"
-        "   FILTER (WHERE day > tonne_clock(timezone, now())::date - 30) AS month_ug"
-        "   FROM v_account_day WHERE %(id)s::text IS NULL OR project_id = %(id)s"
-        "   GROUP BY project_id) made ON made.project_id = p.id"
         " WHERE %(id)s::text IS NULL OR p.id = %(id)s ORDER BY p.id",
         {"id": project},
     )
-    return [ProjectSums(*(*row[:9], tuple(row[9]), *row[10:])) for row in rows]
+    return [
+        ProjectSums(*row[:9], tuple(row[9]), row[10], *_made(made.get(row[0], ())), *row[11:])
+        for row in rows
+    ]
+
+
+def _made(
+    account: Sequence[Accounted],
+) -> tuple[datetime | None, datetime | None, Decimal | None, Decimal | None]:
+    """Return first and last day, reduction, and that of the last 30 days."""
+    return (
+        min((part.begins for part in account), default=None),
+        max((part.last_begins for part in account), default=None),
+        added(part.reduction_ug for part in account),
+        added(part.recent_ug for part in account),
+    )
 
 
 def account_days(conn: Connection, project: str, first: date, end: date) -> list[EmissionDay]:

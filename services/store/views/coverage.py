@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -218,36 +218,47 @@ class Change:
     day_before_t: Decimal | None
 
 
-def years(conn: Connection) -> list[int]:
-    """Return the years with an account, and the current year."""
-    rows = conn.execute(
-        "SELECT DISTINCT extract(year FROM day)::int FROM v_account_day"
-        " UNION SELECT extract(year FROM now())::int ORDER BY 1"
-    )
-    return [year for (year,) in rows]
-
-
 class Accounted(NamedTuple):
     """
-    Account of a project's local day from one source: a statement or the preliminary account.
-    [tCO2e]
+    Account of a project from one source, a statement or the preliminary account, in a month; today,
+    yesterday and the day before are listed separately.
+
+    `first`, `last`: local days with an account.
+    `begins`, `last_begins`: local midnight of these days.
+    `recent_ug`: part of the last 30 local days.
     """
 
     project: str
     timezone: str
-    day: date
     source: str
-    tonnes: Decimal | None
+    first: date
+    last: date
+    begins: datetime
+    last_begins: datetime
+    reduction_ug: Decimal | None
+    recent_ug: Decimal | None
+
+    @property
+    def tonnes(self) -> Decimal | None:
+        """Return the reduction. [tCO2e]"""
+        return None if self.reduction_ug is None else self.reduction_ug * _T_PER_UG
 
 
-def accounted(conn: Connection, year: int) -> list[Accounted]:
-    """Return the days with an account, of a year and the two days before it."""
+_T_PER_UG = Decimal("0.000000000001")
+
+
+def accounted(conn: Connection, project: str | None = None) -> list[Accounted]:
+    """Return the account of all projects, or of one, by time."""
     rows = conn.execute(
-        "SELECT project_id, timezone, day, source,"
-        " sum(reduction_ug) * 0.000000000001 FROM v_account_part"
-        " WHERE day >= make_date(%(year)s, 1, 1) - 2 AND day < make_date(%(year)s + 1, 1, 1)"
-        " GROUP BY 1, 2, 3, 4 ORDER BY day, project_id",
-        {"year": year},
+        "SELECT project_id, timezone, source, min(day), max(day),"
+        " tonne_clock(timezone, min(day)::timestamp), tonne_clock(timezone, max(day)::timestamp),"
+        " sum(reduction_ug), sum(reduction_ug) FILTER (WHERE day > today - 30)"
+        " FROM (SELECT *, tonne_clock(timezone, now())::date AS today FROM v_account_part"
+        "   WHERE %(of)s::text IS NULL OR project_id = %(of)s) a"
+        " GROUP BY project_id, timezone, source, date_trunc('month', day::timestamp),"
+        "   CASE WHEN day > today - 3 THEN day END"
+        " ORDER BY 4, 1",
+        {"of": project},
     )
     return [Accounted(*row) for row in rows.fetchall()]
 
@@ -263,12 +274,12 @@ def percent(avoided: Decimal | None, expected: Decimal | None) -> int | None:
     return None if avoided is None or not expected else int(avoided / expected * 100)
 
 
-def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> list[ProjectYear]:
+def project_years(conn: Connection, year: int, account: Sequence[Accounted]) -> list[ProjectYear]:
     """Return every project's figures of the year."""
     made: dict[str, list[Accounted]] = {}
-    for day in days:
-        if day.day.year == year:
-            made.setdefault(day.project, []).append(day)
+    for part in account:
+        if part.first.year == year:
+            made.setdefault(part.project, []).append(part)
     rows = conn.execute(
         "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
         "   WHERE c.project_id = p.id), e.so_far, e.ahead, coalesce((SELECT"
@@ -302,13 +313,13 @@ def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, .
     ).fetchall()
 
 
-def avoided_by_day(days: Sequence[Accounted], year: int) -> list[tuple[str, date, Decimal]]:
-    """Return project, local day and tonnes of the accounted days of a year."""
-    result: dict[tuple[str, date], Decimal] = {}
-    for day in days:
-        if day.day.year == year and day.tonnes is not None:
-            at = day.project, day.day
-            result[at] = result.get(at, Decimal(0)) + day.tonnes
+def avoided_by_month(account: Sequence[Accounted], year: int) -> list[tuple[str, int, Decimal]]:
+    """Return project, number of the month and tonnes of the accounted months of a year."""
+    result: dict[tuple[str, int], Decimal] = {}
+    for part in account:
+        if part.first.year == year and part.tonnes is not None:
+            at = part.project, part.first.month
+            result[at] = result.get(at, Decimal(0)) + part.tonnes
     return [(*at, tonnes) for at, tonnes in result.items()]
 
 
@@ -317,10 +328,11 @@ def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
     rows = conn.execute(
         "SELECT sum(coalesce(e.so_far, 0) + coalesce(e.ahead, 0))"
         " FROM generate_series(1, 12) b (month) LEFT JOIN (SELECT e.* FROM v_counted_project p"
-        "   CROSS JOIN LATERAL tonne_expected_spans(p.project_id, ARRAY("
-        "     SELECT tonne_clock(p.timezone, m)"
+        "   CROSS JOIN LATERAL (SELECT ARRAY(SELECT tonne_clock(p.timezone, m)"
         "     FROM generate_series(make_date(%(year)s, 1, 1)::timestamp,"
-        "       make_date(%(year)s + 1, 1, 1)::timestamp, INTERVAL '1 month') m ORDER BY m)) e) e"
+        "       make_date(%(year)s + 1, 1, 1)::timestamp, INTERVAL '1 month') m ORDER BY m)"
+        "     AS edges OFFSET 0) y"
+        "   CROSS JOIN LATERAL tonne_expected_spans(p.project_id, y.edges) e) e"
         " ON e.span = b.month GROUP BY b.month ORDER BY b.month",
         {"year": year},
     )
@@ -348,29 +360,29 @@ class Part:
     last: date
 
 
-def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> list[Part]:
+def parts(account: Sequence[Accounted], year: int, counted: Collection[str]) -> list[Part]:
     """Return the sources of the counted projects' account of a year."""
     result: dict[str, list[Accounted]] = {}
-    for day in days:
-        if day.day.year == year and day.project in counted:
-            result.setdefault(day.source, []).append(day)
+    for part in account:
+        if part.first.year == year and part.project in counted:
+            result.setdefault(part.source, []).append(part)
     return [
         Part(
             source, len({part.project for part in some}), added(part.tonnes for part in some),
-            min(part.day for part in some), max(part.day for part in some),
+            min(part.first for part in some), max(part.last for part in some),
         )
         for source, some in sorted(result.items())
     ]  # fmt: skip
 
 
-def changes(days: Sequence[Accounted], counted: Collection[str]) -> Change:
-    """Return the tonnes of yesterday and the day before, by the account's days of this year."""
-    today = {zone: local_date(now_us(), zone) for zone in {day.timezone for day in days}}
+def changes(account: Sequence[Accounted], counted: Collection[str]) -> Change:
+    """Return the tonnes of yesterday and the day before."""
+    today = {zone: local_date(now_us(), zone) for zone in {part.timezone for part in account}}
     yesterday, before = (
         added(
-            day.tonnes
-            for day in days
-            if day.project in counted and day.day == today[day.timezone] - timedelta(days=ago)
+            part.tonnes
+            for part in account
+            if part.project in counted and part.first == today[part.timezone] - timedelta(days=ago)
         )
         for ago in (1, 2)
     )

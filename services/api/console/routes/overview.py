@@ -63,7 +63,7 @@ from services.store import api_keys
 from services.store.registry import entries_from_rows, signing_keys
 from services.store.views import alarms, console, coverage
 from services.store.views.console import ProjectSums, SystemSums
-from services.store.views.coverage import ProjectYear, added
+from services.store.views.coverage import Accounted, ProjectYear, accounted, added
 from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
@@ -289,32 +289,32 @@ def recalled(ask: RequestContext, year: int | None = None) -> PageFigures:
     Raises ProblemError: 404 for a year without account.
     """
 
-    def known() -> list[int]:
+    def known() -> list[Accounted]:
         with ask.reading() as conn:
-            return coverage.years(conn)
+            return accounted(conn)
 
-    years = ask.request.app.state.memory.get("years", known)
+    account = ask.request.app.state.memory.get("account", known)
+    today = datetime.now(UTC).date()
+    years = sorted({today.year, *(part.first.year for part in account)})
     if year is not None and year not in years:
         raise ProblemError(404, f"there are no figures of {year}; years with figures: {years}")
 
     def find() -> PageFigures:
         with ask.reading() as conn:
-            projects = console.project_sums(conn)
+            projects = console.project_sums(conn, account=account)
             sums = console.system_sums(conn, projects)
-            today = datetime.now(UTC).date()
             of = year or today.year
-            days = coverage.accounted(conn, of)
             counted = {project.id for project in projects if project.counted}
             return PageFigures(
                 Year(
                     of,
                     years,
-                    coverage.project_years(conn, of, days),
-                    coverage.avoided_by_day(days, of),
+                    coverage.project_years(conn, of, account),
+                    coverage.avoided_by_month(account, of),
                     coverage.expected_by_month(conn, of),
-                    coverage.changes(days, counted) if of == today.year else None,
+                    coverage.changes(account, counted) if of == today.year else None,
                     today,
-                    coverage.parts(days, of, counted),
+                    coverage.parts(account, of, counted),
                 ),
                 console.sites(conn),
                 coverage.main_sites(conn),

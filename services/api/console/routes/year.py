@@ -290,7 +290,7 @@ class Year(NamedTuple):
     year: int
     years: list[int]
     projects: list[ProjectYear]
-    days: list[tuple[str, date, Decimal]]
+    avoided: list[tuple[str, int, Decimal]]
     months: list[Decimal | None]
     change: Change | None
     today: date
@@ -363,10 +363,10 @@ def actions(
     counted = {project.project for project in of.projects if project.counted}
     keys = colours(action for action in action_of.values() if action)
     stored: dict[str | None, list[Decimal | None]] = {}
-    for project, day, value in of.days:
+    for project, month, value in of.avoided:
         if project in counted:
             months = stored.setdefault(action_of.get(project), [None] * len(_MONTHS))
-            months[day.month - 1] = (months[day.month - 1] or Decimal(0)) + value
+            months[month - 1] = (months[month - 1] or Decimal(0)) + value
     result = []
     for action in sorted(
         {action_of.get(action_id) for action_id in counted}, key=lambda action_id: action_id or "~"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from mrv.documents.period_account import EvidenceItem, RuleEffect
+from mrv.documents.period_account import EvidenceItem, FactorUsed, RuleEffect
 from mrv.model import Side
 from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text, texts_of
 
@@ -138,30 +138,6 @@ class Deduction:
     percent: str
     quantity: str
     cost_t: str
-
-
-@dataclass(frozen=True, slots=True)
-class FactorUse:
-    """
-    Factor used by the figures.
-
-    `provisional`: its year has no official value yet.  `accepted`: the project accepts by name an
-    unverified factor; None for any other factor.
-    """
-
-    id: str
-    kind: str
-    value: str
-    unit: str
-    direction: str
-    valid_from: str | None
-    valid_to: str | None
-    source: str
-    certainty: str
-    verified: bool
-    provisional: bool
-    accepted: bool | None
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +303,7 @@ class PeriodResult:
     devices: tuple[DeviceOutcome, ...]
     gaps: tuple[GapOutcome, ...]
     deductions: tuple[Deduction, ...]
-    factors: tuple[FactorUse, ...]
+    factors: tuple[FactorUsed, ...]
     parameters: tuple[ParameterUse, ...]
     applicability: tuple[Finding, ...]
     comparisons: tuple[Comparison, ...]

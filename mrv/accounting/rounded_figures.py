@@ -13,16 +13,10 @@ from typing import Any
 from ingest.model import INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import is_accepted
-from mrv.accounting.period_result import (
-    Amount,
-    Comparison,
-    FactorUse,
-    Finding,
-    ParameterUse,
-    Totals,
-    Vintage,
-)
+from mrv.accounting.period_result import Amount, Comparison, Finding, ParameterUse, Totals, Vintage
 from mrv.calendar import instant_us, part_of_year
+from mrv.documents import UNSET, copied
+from mrv.documents.period_account import FactorCalculated, FactorUsed
 from mrv.errors import PeriodError
 from mrv.model import Candidate, Check, Factor, Methodology, Reductions, Side
 from mrv.parameters import Inputs, ParameterSpec, exact
@@ -86,23 +80,17 @@ def covered_share(monitored: Sequence[Monitored]) -> str:
     return share_text(installed - lost, installed)
 
 
-def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
+def factor_use(factor: Factor, names: frozenset[str]) -> FactorUsed:
     """Return a factor as listed in a statement; `names`: factors that the project accepts."""
-    begin, end = factor.valid_from, factor.valid_to
-    return FactorUse(
-        id=factor.id,
-        kind=factor.kind,
+    begin, end, how = factor.valid_from, factor.valid_to, factor.calculation
+    return copied(
+        FactorUsed,
+        factor,
         value=factor.text,
-        unit=factor.unit,
-        direction=factor.direction,
         valid_from=None if begin is None else begin.isoformat(),
         valid_to=None if end is None else end.isoformat(),
-        source=factor.source,
-        certainty=factor.certainty,
-        verified=factor.verified,
-        provisional=factor.provisional,
-        accepted=is_accepted(factor, names),
-        sha256=factor.sha256,
+        accepted_by_project=is_accepted(factor, names),
+        calculation=UNSET if how is None else FactorCalculated(**how._asdict()),
     )
 
 

@@ -26,7 +26,6 @@ from mrv.accounting.period_result import (
     Coverage,
     Deduction,
     DeviceOutcome,
-    FactorUse,
     ParameterUse,
     PeriodResult,
     Totals,
@@ -47,7 +46,7 @@ from mrv.documents import monitoring as wire_monitoring
 from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
 from mrv.methodologies import find
-from mrv.model import METER_KEYS, Calculation
+from mrv.model import METER_KEYS
 from mrv.registry.calibration_interval import longest
 from mrv.registry.monitoring_plan import Version, differences, replaced
 from mrv.registry.project import FIRST
@@ -139,7 +138,6 @@ def composed(case: Case, label: Label) -> wire.Statement:
 
 def _claims(case: Case, label: Label, name: str) -> wire.Claims:
     result, project, plan = case.result, case.plan.project, case.plan
-    calculated = {factor.id: factor.calculation for factor in case.factors}
     return wire.Claims(
         id=f"{URN}project:{project.id}",
         statement=name,
@@ -162,7 +160,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         credited=_credited(result),
         gwp=GWP,
-        factors=tuple(_factor(factor, calculated.get(factor.id)) for factor in result.factors),
+        factors=result.factors,
         fixed_parameters=tuple(_fixed(case, use) for use in result.parameters),
         monitoring_plan=tuple(_version(case.plan, version) for version in case.plan.versions),
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
@@ -322,15 +320,6 @@ def _totals(totals: Totals) -> wire_account.Totals:
         project=_amount(totals.project),
         leakage=_amount(totals.leakage),
         reduction=_amount(totals.reduction),
-    )
-
-
-def _factor(factor: FactorUse, how: Calculation | None) -> wire_account.FactorUsed:
-    return copied(
-        wire_account.FactorUsed,
-        factor,
-        accepted_by_project=factor.accepted,
-        calculation=UNSET if how is None else wire_account.FactorCalculated(**how._asdict()),
     )
 
 

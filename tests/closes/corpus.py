@@ -119,6 +119,14 @@ def _lines(result):
     whole = asdict(result)
     for name in ("rules", "evidence"):
         whole[name] = tuple(structs.asdict(row) for row in whole[name])
+    whole["factors"] = tuple(
+        {
+            key.removesuffix("_by_project"): value
+            for key, value in structs.asdict(row).items()
+            if key != "calculation"  # as the factor's row, whose digest is here
+        }
+        for row in whole["factors"]
+    )
     del whole["before_evidence_ug"]  # boards show it, and no statement
     del whole["claimed_t"]  # the evidence is graded by it
     for row in whole["cross_checks"]:

@@ -73,10 +73,10 @@ def test_each_line_says_on_which_page_it_stands(database_url, issued, language):
     """An operator would look through seven pages for each line of the list."""
     facts, found = _checks(database_url, issued[1], language)
     pages = PdfReader(BytesIO(make(facts, "pdf", language))).pages
+    texts = ["".join(page.extract_text().split()) for page in pages]
     for one in found.values():
         if one.page is not None:
-            text = pages[one.page - 1].extract_text()
-            assert "".join(one.chapter.split()) in "".join(text.split()), one.check
+            assert "".join(one.chapter.split()) in texts[one.page - 1], one.check
     without = {one.check for one in found.values() if one.page is None}
     assert without <= {"documented", "factors", "sampled"}
     assert Words(language)["submission.completeness"]

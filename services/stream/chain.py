@@ -274,7 +274,7 @@ class StreamChain:
         """
         Store records in one transaction, repeated after reloading state if another process wrote.
 
-        The offset moves in it, so unstored records have left no dead letter.
+        A rolled-back transaction leaves neither offset nor row of `dead_letter`.
         """
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):

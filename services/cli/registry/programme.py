@@ -124,7 +124,7 @@ def park(park: str, year: int, *, as_json: bool) -> None:
 
 
 def _systems_text(document: dict[str, Any]) -> str:
-    head = ("system", "title", "devices", "heard", "expected t", "measured t", "issued t")
+    head = ("system", "title", "devices", "reporting", "expected t", "measured t", "issued t")
     rows = [
         (
             s["system"],
@@ -172,7 +172,7 @@ def _days(system: dict[str, Any]) -> str:
 
 
 def _park_text(balance: dict[str, Any]) -> str:
-    head = ("member", "of", "made", "got", "given", "unit")
+    head = ("member", "of", "produced", "received", "supplied", "unit")
     rows = [
         (m["site"], of, *(b[side] or "-" for side in ("made", "got", "given")), b["unit"])
         for m in balance["members"]
@@ -185,8 +185,13 @@ def _park_text(balance: dict[str, Any]) -> str:
         "",
     ]
     for of, b in balance["park_balance"].items():
-        sides = ("drawn", "made", "exchanged", "released")
-        sides_text = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
+        sides = {
+            "drawn": "drawn",
+            "made": "produced",
+            "exchanged": "exchanged",
+            "released": "released",
+        }
+        sides_text = ", ".join(f"{name} {b[side] or '-'}" for side, name in sides.items())
         lines.append(f"{of}: {sides_text} {b['unit']}")
     lines.append(f"monitored: {tonnes_text(balance['monitored_t'])} tCO2e")
     if balance["not_accounted"]:

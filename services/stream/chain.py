@@ -113,7 +113,7 @@ def write(
 
 
 def _move(cursor: Cursor, steps: Sequence[Step], theirs: list[int]) -> dict[int, int]:
-    """Move the offsets; lock the other partitions concerned, and return their visits."""
+    """Move the offsets; return the other partitions written to, with their counts of such writes."""
     topic = steps[0][0].topic
     if theirs:
         offsets.lock(cursor, topic, [*(position.partition for position, _, _ in steps), *theirs])

@@ -185,13 +185,10 @@ def _park_text(balance: dict[str, Any]) -> str:
         "",
     ]
     for of, b in balance["park_balance"].items():
-        sides = {
-            "drawn": "drawn",
-            "made": "produced",
-            "exchanged": "exchanged",
-            "released": "released",
-        }
-        sides_text = ", ".join(f"{name} {b[side] or '-'}" for side, name in sides.items())
+        sides_text = ", ".join(
+            f"{'produced' if side == 'made' else side} {b[side] or '-'}"
+            for side in ("drawn", "made", "exchanged", "released")
+        )
         lines.append(f"{of}: {sides_text} {b['unit']}")
     lines.append(f"monitored: {tonnes_text(balance['monitored_t'])} tCO2e")
     if balance["not_accounted"]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ingest.errors import InputError
+from services.cli import FILE
 from services.edge import config as configuration
 from services.edge.metrics import summary
 from services.environment import METRICS_BIND, read_setting, split_bind
@@ -19,7 +20,7 @@ from services.logs import get_logger
 
 
 @click.command()
-@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("config", type=FILE)
 @click.option(
     "--check",
     is_flag=True,

@@ -12,7 +12,7 @@ import click
 
 from ingest.errors import InputError
 from mrv.report import LANGUAGES, Format, make_programme
-from services.cli import Choice, Group, json_option
+from services.cli import NEW_FILE, Choice, Group, json_option
 from services.cli.server_options import database_url
 from services.cli.statements.report import write_whole
 from services.issuer.planning import programme_report
@@ -66,9 +66,7 @@ def progress(year: int | None, *, as_json: bool) -> None:
     type=click.IntRange(1990, 2200),
     help="Calendar year; default: the last year with figures.",
 )
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write, .pdf or .xlsx."
-)
+@click.option("--out", type=NEW_FILE, help="File to write, .pdf or .xlsx.")
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
               help="Language of the file.")  # fmt: skip
 @json_option

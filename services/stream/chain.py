@@ -113,7 +113,7 @@ def write(
 
 
 def _move(cursor: Cursor, steps: Sequence[Step], theirs: list[int]) -> dict[int, int]:
-    """Move the offsets; return the count of such writes of each other partition written to."""
+    """Move the offsets; return how often each other partition was written to by now."""
     topic = steps[0][0].topic
     if theirs:
         offsets.lock(cursor, topic, [*(position.partition for position, _, _ in steps), *theirs])

@@ -233,7 +233,7 @@ class _Sealed:
         self._at: tuple[int, Collection[DayLeaf]] = (-1, ())
 
     def of(self, index: int) -> Collection[DayLeaf]:
-        """Return the leaves of readings below an entry."""
+        """Return the leaves of the readings sealed by the entry `index` of the log."""
         if self._at[0] != index:
             entry, detail = log.at(self._conn, index)
             body = canonical.parse_object(entry.body)

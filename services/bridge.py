@@ -242,7 +242,7 @@ class BridgeChain:
         self._asked_s = time.monotonic()
         result = claimed(connection, self._rebirth_s)
         for topic, _ in result:
-            self._log.info("rebirth asked for", topic=topic)
+            self._log.info("rebirth requested", topic=topic)
         return result
 
     def idle(self) -> None:

@@ -296,7 +296,7 @@ class EmbeddedChain:
                     self._statuses.keep(connection, self.fleet, subset)
                 result = self._nodes.commands(connection)
                 for topic, _ in result:
-                    self._log.info("rebirth asked for", topic=topic)
+                    self._log.info("rebirth requested", topic=topic)
                 return result
         return []
 

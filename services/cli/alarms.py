@@ -115,7 +115,7 @@ def list_contacts(*, as_json: bool) -> None:
     if as_json:
         print_json([_as_row(entry) for entry in all_contacts])
         return
-    head = ("contact", "to", "language", "severities", "duty", "waiting", "dead", "last taken")
+    head = ("contact", "to", "language", "severities", "duty", "waiting", "dead", "last delivered")
     duty = {True: "on duty", False: "off duty", None: "always"}
     rows = [
         (entry.id, entry.address, entry.language, ", ".join(entry.severities), duty[entry.on_duty],

@@ -243,6 +243,6 @@ def _applied(settings: Settings, url: str, *, sparkplug: bool) -> Applied:
 
 
 def _show(done: Applied) -> None:
-    for what, names in (("let in", done.admitted), ("thrown out", done.thrown_out)):
+    for what, names in (("permitted", done.admitted), ("removed", done.thrown_out)):
         listed = ", ".join(names[:_MANY]) + (" and others" if len(names) > _MANY else "")
         click.echo(f"broker: {len(names)} {what}" + (f": {listed}" if names else ""))

@@ -100,7 +100,7 @@ def list_(*, as_json: bool) -> None:
     if as_json:
         print_json([_fields(webhook) for webhook in listed])
         return
-    head = ("webhook", "url", "topics", "projects", "waiting", "dead", "last taken", "ended")
+    head = ("webhook", "url", "topics", "projects", "waiting", "dead", "last delivered", "ended")
     rows = [
         (webhook.id, webhook.url, ", ".join(webhook.topics), ", ".join(webhook.projects or ["all"]),
          webhook.waiting, webhook.dead, webhook.delivered and time_text(webhook.delivered),

@@ -113,7 +113,7 @@ def write(
 
 
 def _move(cursor: Cursor, steps: Sequence[Step], theirs: list[int]) -> dict[int, int]:
-    """Move the offsets; lock the other partitions concerned, and return their visits."""
+    """Move the offsets; return how often each other partition was written to by now."""
     topic = steps[0][0].topic
     if theirs:
         offsets.lock(cursor, topic, [*(position.partition for position, _, _ in steps), *theirs])
@@ -274,7 +274,7 @@ class StreamChain:
         """
         Store records in one transaction, repeated after reloading state if another process wrote.
 
-        The offset moves in it, so unstored records have left no dead letter.
+        A rolled-back transaction leaves neither offset nor row of `dead_letter`.
         """
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):

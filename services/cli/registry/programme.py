@@ -122,7 +122,7 @@ def park(park: str, year: int, *, as_json: bool) -> None:
 
 
 def _systems_text(document: dict[str, Any]) -> str:
-    head = ("system", "title", "devices", "heard", "expected t", "measured t", "issued t")
+    head = ("system", "title", "devices", "reporting", "expected t", "measured t", "issued t")
     rows = [
         (
             s["system"],
@@ -170,7 +170,7 @@ def _days(system: dict[str, Any]) -> str:
 
 
 def _park_text(balance: dict[str, Any]) -> str:
-    head = ("member", "of", "made", "got", "given", "unit")
+    head = ("member", "of", "produced", "received", "supplied", "unit")
     rows = [
         (m["site"], of, *(b[side] or "-" for side in ("made", "got", "given")), b["unit"])
         for m in balance["members"]
@@ -183,8 +183,10 @@ def _park_text(balance: dict[str, Any]) -> str:
         "",
     ]
     for of, b in balance["park_balance"].items():
-        sides = ("drawn", "made", "exchanged", "released")
-        sides_text = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
+        sides_text = ", ".join(
+            f"{'produced' if side == 'made' else side} {b[side] or '-'}"
+            for side in ("drawn", "made", "exchanged", "released")
+        )
         lines.append(f"{of}: {sides_text} {b['unit']}")
     lines.append(f"monitored: {tonnes_text(balance['monitored_t'])} tCO2e")
     if balance["not_accounted"]:

@@ -285,7 +285,7 @@ _MONTHS = range(1, 13)
 
 
 class Year(NamedTuple):
-    """A year of the programme's own projects, with its data."""
+    """Year of the programme's own projects: days and months with avoided tonnes."""
 
     year: int
     years: list[int]

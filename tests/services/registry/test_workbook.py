@@ -16,7 +16,7 @@ from services.registry.fields import PLACEHOLDER
 from services.registry.files import read_bytes, read_files, sections
 from services.registry.forms import form
 from services.registry.plan import plan
-from services.registry.workbook import MOST_UNPACKED, write_workbook
+from services.registry.workbook import MAX_UNPACKED_BYTES, write_workbook
 from tests.invoked import tonne
 
 CATALOG = Path(__file__).parents[3] / "deploy/catalog"
@@ -137,7 +137,7 @@ def test_a_small_file_takes_no_large_memory(monkeypatch):
     ):
         for name in old.namelist():
             new.writestr(name, old.read(name))
-        new.writestr("xl/media/image1.bin", bytes(MOST_UNPACKED))
+        new.writestr("xl/media/image1.bin", bytes(MAX_UNPACKED_BYTES))
     assert len(out.getvalue()) < 1 << 20
     with pytest.raises(RegistryError, match="unpacks to 48 MiB"):
         read_bytes("a.xlsx", out.getvalue())

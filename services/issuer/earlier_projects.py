@@ -35,7 +35,7 @@ from services.issuer.trust import operators
 from services.registry.declared import document_of
 from services.store.registry.load import ProjectVersion, load_others, load_versions
 from services.store.statements import statements
-from services.store.statements.account_spans import one_meter
+from services.store.statements.account_spans import same_meter_ids
 from services.store.statements.statements import Stored
 from services.store.timeseries.measured_energy import year_sums
 
@@ -84,13 +84,13 @@ def before_elsewhere(
     the methodology differs.
     """
     mine = {d.device for d in project.devices}
-    meters = one_meter(conn, mine)
+    meters = same_meter_ids(conn, mine)
     last = statements.last_of_devices(conn, project.id, meters, period_us[0])
     if last is None or last.claims.methodology.id != project.methodology:
         return None
     had = {p.device for p in last.claims.monitored_parameters} & {*meters}
     # this project's ids of the other project's meters
-    here = mine & {*one_meter(conn, had)}
+    here = mine & {*same_meter_ids(conn, had)}
     return last if here and TakenOver(conn, project, period_us).of(here) else None
 
 

@@ -151,7 +151,7 @@ def _reported_until(conn: Connection, project: Project, today: date) -> int:
         if roles[bound.role].side == "project" or roles[bound.role].costs is not None
     }
     midnight = midnight_us(today, project.timezone)
-    return spans.told_until(conn, sorted(charged), midnight) or now_us()
+    return spans.reported_until(conn, sorted(charged), midnight) or now_us()
 
 
 def _accounted(conn: Connection, project: Project, span: Span) -> tuple[list[AccountDay], int]:

@@ -224,7 +224,8 @@ class RegistryFacts:
     `lives`: validity of the methodology in the programmes that registered the project, with the
     day.
     `certified`: certificates of energy, by device and quantity.
-    `certified_beside`: other meters at the site with certificates of energy, and their quantities.
+    `certified_elsewhere`: other meters at the site with certificates of energy, and their
+    quantities.
     `left_out`: excluded meters that could have a project emissions role, and their quantities.
     `unbound`: such meters of the site that are in no project, without a registered reason.
     `factors`: factors for the emissions of `left_out`.
@@ -252,7 +253,7 @@ class RegistryFacts:
     owed: tuple[tuple[str, int], ...]
     lives: tuple[Validity, ...]
     certified: Mapping[tuple[str, str], tuple[Certified, ...]]
-    certified_beside: tuple[tuple[str, str], ...]
+    certified_elsewhere: tuple[tuple[str, str], ...]
     left_out: tuple[LeftOut, ...]
     unbound: tuple[Device, ...]
     factors: Factors
@@ -319,7 +320,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         owed=tuple(owed_at_site(conn, project.id, mains, *period_us)),
         lives=lives_of(registry, project),
         certified=certified(conn, mains, *period_us),
-        certified_beside=tuple(beside(conn, mains, *period_us)),
+        certified_elsewhere=tuple(beside(conn, mains, *period_us)),
         left_out=tuple(left_out(conn, registry, project, period_us)),
         unbound=tuple(unbound(conn, registry, project, period_us)),
         factors=load_book(conn).within(grid_of(project)),

@@ -459,7 +459,7 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-01: yield energy certificates at the site."""
     yield from listed(
         text("CLM-01.beside", certificate=name, device=device)
-        for name, device in facts.certified_beside
+        for name, device in facts.certified_elsewhere
     )
     yield from listed(
         (

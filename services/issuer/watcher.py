@@ -273,7 +273,7 @@ class Watcher(Background):
     @_round("arrivals not packed")
     def pack(self, conn: Connection) -> None:
         """Store the readings' times of arrival by day, for completed days."""
-        before = datetime.now(UTC).date() - timedelta(days=last_seen.HOURS_KEPT_DAYS)
+        before = datetime.now(UTC).date() - timedelta(days=last_seen.HOURLY_RETENTION_DAYS)
         last_seen.pack(conn, before)
 
     @_round("not audited", None)

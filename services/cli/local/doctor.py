@@ -46,7 +46,7 @@ from services.local.brokers import binary
 from services.local.stack import LocalStack
 from services.settings import Settings
 from services.store import webhooks as store
-from services.store.postgres.migrate import load, what_lacks
+from services.store.postgres.migrate import load, pending_work
 from services.store.registry import load as registry
 from services.store.statements import late_readings, sealed_days, transparency_log
 from services.store.statements import queues as queue
@@ -236,7 +236,7 @@ def _schema(connection: psycopg.Connection) -> Finding:
     if applied > known:
         fix = "install the version of tonne that migrated this database, or a newer one"
         return Finding("schema", "wrong", schema, fix)
-    lacks = what_lacks(connection)
+    lacks = pending_work(connection)
     return Finding("schema", *(("wrong", lacks, "tonne migrate") if lacks else ("ok", schema)))
 
 

@@ -146,7 +146,7 @@ def test_a_small_file_takes_no_large_memory(monkeypatch):
     sheet["A1"], sheet["XFD1048576"] = "id", "x"
     out = io.BytesIO()
     far.save(out)
-    monkeypatch.setattr(workbook, "_MOST_ROWS", 9)  # of a million in the file
+    monkeypatch.setattr(workbook, "_MAX_ROWS", 9)  # of a million in the file
     with pytest.raises(RegistryError, match="more than 9 rows"):
         read_bytes("a.xlsx", out.getvalue())
 

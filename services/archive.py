@@ -45,7 +45,7 @@ from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.statements.sealed_days import Seal
 from services.store.timeseries import readings
-from services.store.timeseries.readings import said_of
+from services.store.timeseries.readings import arrival_flags_of
 from services.vault import Day, Part
 
 # readings of two devices every ten seconds for a day; a device-day is never divided
@@ -188,7 +188,7 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
             if wrong:
                 _refuse(now, cursor, day, {leaf.device for leaf in wrong})
                 return False
-            flags = said_of(cursor, class_id, names, day.from_us, day.to_us)
+            flags = arrival_flags_of(cursor, class_id, names, day.from_us, day.to_us)
         ends |= _write(writer, now.fleet, frame, flags)
         now.pace.did(len(frame))
     data = writer.close()
@@ -276,7 +276,7 @@ _REASONS = {
 def _proof(now: Run, chunk: Chunk) -> str:
     """Return why a chunk must not be dropped; '' if it may."""
     with now.conn.cursor() as cursor:
-        if archived.is_kept(cursor, chunk):
+        if archived.contains_restored(cursor, chunk):
             return _REASONS["held"]
         every = [d.id for d in now.fleet.devices if d.class_id == chunk.class_id]
         result = archived.newest(

@@ -410,7 +410,7 @@ def restore(
     find(conn)
     ids = [device.id for device in registry.load_fleet(conn).devices]
     parts = archived.newest(wanted.of(archived.every(conn)))
-    archived.hold(conn, wanted.from_us, wanted.to_us, days, reason)
+    archived.keep_restored(conn, wanted.from_us, wanted.to_us, days, reason)
     for part in parts:
         step(part.path)
         out.parts += 1

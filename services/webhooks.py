@@ -139,7 +139,7 @@ class Sender(Background):
 
     def _round(self, conn: Connection) -> Sent:
         """Send the due events of all webhooks, several at once; return the result."""
-        opens = store.open_ones(conn)
+        opens = store.with_due_events(conn)
         done = Sent()
         if opens:
             source = public_url(conn) or "urn:tonne"
@@ -170,7 +170,7 @@ class Sender(Background):
             }
             outcome = post(target, body, headers, self._allowed, self._deadline_s)
             if outcome.taken and outcome.status is not None:
-                store.took(conn, hook.id, event.sequence, outcome.status)
+                store.record_delivery(conn, hook.id, event.sequence, outcome.status)
                 self._counter.labels("taken").inc()
                 done += Sent(taken=1)
                 continue
@@ -192,13 +192,13 @@ class Sender(Background):
                 alarm_contacts.postpone(conn, hook.id, event.sequence, until)
                 continue
             if verdict == "leave":
-                store.took(conn, hook.id, event.sequence, alarm_contacts.LEFT)
+                store.record_delivery(conn, hook.id, event.sequence, alarm_contacts.NOT_SENT)
                 continue
             step = event.type.rpartition(".")[2]
             message = alarm_message(event.data, step, language, page)
             outcome = send(self._message_servers, hook.url, message, str(event.event))
             if outcome.taken and outcome.status is not None:
-                store.took(conn, hook.id, event.sequence, outcome.status)
+                store.record_delivery(conn, hook.id, event.sequence, outcome.status)
                 self._counter.labels("taken").inc()
                 done += Sent(taken=1)
                 continue
@@ -229,7 +229,7 @@ class Sender(Background):
         store.failed(conn, hook.id, event.sequence, outcome.status, outcome.error, again_s)
         if outcome.status is None or outcome.status == _TOO_MANY or outcome.status >= _BROKEN:
             pause_s = _PAUSE_S if again_s is None else min(again_s, _PAUSE_S)
-            store.hold_back(conn, hook.id, max(pause_s, outcome.wait_s))
+            store.postpone_all(conn, hook.id, max(pause_s, outcome.wait_s))
         if again_s is not None:
             return Sent(failed=1)
         self._counter.labels("dead").inc()

@@ -76,7 +76,7 @@ def later(ask: RequestContext, wanted: Wanted) -> Response:
         raise ProblemError(
             _TOO_MANY,
             (
-                f"{queues.MOST_A_PRINCIPAL} files are already being made for this "
+                f"{queues.MAX_JOBS_PER_PRINCIPAL} files are already being made for this "
                 "key; wait until one is done"
             ),
         )

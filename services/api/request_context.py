@@ -246,7 +246,7 @@ class RequestContext:
             if desk is not None and not prefer.respond_async:
                 done = _as("tonne_mrv", lambda c: requests.do(c, wanted, desk))(conn)
                 return (CREATED if done.created else DONE), done.result
-            queue.ask_signer(conn, wanted)
+            queue.add_request(conn, wanted)
             return outcome(conn, wanted, prefer)
 
         answer = self.write(text, work)
@@ -293,7 +293,7 @@ class RequestContext:
         digest = hashlib.sha256(line.encode()).digest()
         if key is None:
             return _answered(digest, work(conn)), False
-        with api_keys.one_at_a_time(conn, self.who.id, key):
+        with api_keys.locked_key(conn, self.who.id, key):
             result = api_keys.answer(conn, self.who.id, key)
             if result is not None and result.request != digest:
                 raise ProblemError(

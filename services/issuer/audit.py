@@ -76,8 +76,8 @@ def entries(walk: Walk) -> str:
 
 def heads(walk: Walk) -> str:
     """
-    Check that each signed head covers exactly the log entries up to it, and the last
-    head all.
+    Check that each signed head covers exactly the log's first entries, and that the last head
+    covers all entries.
     """
     keys = [_note_key(e.key) for e in enrolled.load(walk.conn) if e.key.role == "log"]
     leaves = [entry.leaf for entry in walk.entries]
@@ -221,11 +221,11 @@ def sealed_days(walk: Walk) -> str:
     jobs = {(job.project, job.day): job for job in walk.ended}
     days = (sealed_day(conn, seal_, jobs) for _, seal_ in sorted(latest.items()))
     for run in together(days, lambda day: day.job):
-        _look(walk, of, run, jobs)
+        _compare_days(walk, of, run, jobs)
     return f"{len(latest)} days"
 
 
-def _look(
+def _compare_days(
     walk: Walk, of: Registry, run: Sequence[SealedDay], jobs: Mapping[tuple[str, date], Job]
 ) -> None:
     """Compare the days of `run` with their last seals, in one snapshot."""
@@ -234,14 +234,14 @@ def _look(
         last = seals.last_of(walk.conn, run[0].seal.project, [day.seal.day for day in run])
         runs = [run]
         if any(last[day.seal.day] != day.seal for day in run):
-            # a day sealed again since it was read may have other devices
+            # a day sealed again since its seal was read may have other devices
             runs = [[sealed_day(walk.conn, last[day.seal.day], jobs)] for day in run]
         for days in runs:
             for now in compared(cursor, fleet, days):
-                _say(walk, of, cursor, now)
+                _report_day(walk, of, cursor, now)
 
 
-def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
+def _report_day(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
     """Add a day's differences from its seal to the report of the audit."""
     job, body, changes = now.day.job, now.day.body, now.found
     walk.breaks += [f"{job}: {what}" for what in changes.by_hand]
@@ -300,7 +300,7 @@ def _seal_rows(walk: Walk) -> Iterator[str]:
 
 
 def lateness(walk: Walk) -> str:
-    """Check that every day was sealed in the promised time, by the log's clock."""
+    """Check that every day was sealed within 36 hours of its end, by the log's clock."""
     result = overdue(walk.ended, seals.first_sealed(walk.conn), walk.now_us)
     walk.breaks += [
         f"{job} ended more than 36 hours ago and is not sealed" for job in result.waiting
@@ -320,7 +320,7 @@ def published_factors(walk: Walk) -> str:
         walk.notes.append("factors are not in the log yet; run `tonne log seal`")
         return "none"
     own, published = (canonical.parse_object(b) for b in (records.factors_entry(), last.body))
-    # the book of factors only grows: it contains what an older version published
+    # no row is ever removed from the factor book: it contains all rows of older versions
     before = canonical.parse_object(records.factors_entry(centres(factors.load())))
     if published == before:
         walk.notes.append("factors were added since; `tonne log seal` enters them")
@@ -372,17 +372,17 @@ def audit(conn: Connection, now_us: int, archived: tuple[str, ...] = ()) -> Audi
     Return the results of all audit steps.
 
     `conn` is in autocommit; it only reads.  `now_us`: time at which days should have been sealed.
-    [us UTC]  `archived`: signed heads kept by the auditor: the log must continue each of them.
+    [us UTC]  `archived`: signed heads kept by the auditor; the log must be consistent with each.
     """
     walk = Walk(conn, now_us, archived)
     every = iter(enumerate(STEPS, 1))
     with snapshot(conn):  # one snapshot for the log and the rows that it names
-        log = [_take(number, *step, walk) for number, step in islice(every, _OF_THE_LOG)]
-    steps = (*log, *(_take(number, *step, walk) for number, step in every))
+        log = [_run_step(number, *step, walk) for number, step in islice(every, _LOG_STEPS)]
+    steps = (*log, *(_run_step(number, *step, walk) for number, step in every))
     return AuditReport(walk.origin, len(walk.entries), steps)
 
 
-def _take(number: int, name: str, run: Callable[[Walk], str], walk: Walk) -> Checked:
+def _run_step(number: int, name: str, run: Callable[[Walk], str], walk: Walk) -> Checked:
     walk.breaks, walk.notes = [], []
     try:
         detail = run(walk)
@@ -406,6 +406,6 @@ STEPS = (
     ("sealed days", sealed_days),
     ("lateness", lateness),
 )
-# number of first steps that read the log only; rows are compared a few days at a time, each in a
-# snapshot of its own
-_OF_THE_LOG = 4
+# number of the first steps, which read only the log, in one snapshot; the later steps read one
+# snapshot for every few days
+_LOG_STEPS = 4

@@ -1,8 +1,8 @@
 """
 Close a period: collect evidence, calculate figures and draft the statement, in one snapshot.
 
-A period can be closed once it has ended and the log has its last day: before that readings could
-still change unnoticed.
+A period can be closed after its end, once its last day is sealed in the log: before that, a changed
+reading would not be detected.
 
 An issued statement never changes.  When a day of its period is sealed again with other readings, a
 draft correction is created that states the changes. People decide on its submission and issue.
@@ -123,9 +123,9 @@ def check_over(conn: Connection, project: Project, from_us: int, to_us: int, now
 
 
 _COUNTS = ("draft", "submitted", "under_verification", "verified", "issued")
-_SHOWN = 3
+_MAX_LISTED = 3
 PREVIEW = "preview, not kept"
-CAME_LATER = "evidence added or changed after the issue"
+CHANGED_EVIDENCE = "evidence added or changed after the issue"
 STEPS = ("earlier statements", "plan, readings and intervals", "figures", "draft")
 
 
@@ -163,8 +163,8 @@ def close_period(
     `actor`: person who closes, for the record.
     `supersedes`, `reason`: the issued statement to be replaced, and the reason.
     `begun`: called at the start of each of `STEPS`, with its number (from 1) and name.
-    Raises PeriodError, RegistryError, MethodologyError or FactorError if the period has not ended
-    or its last day is not sealed; as `collect` and `mrv.rules.closing.close` raise.
+    Raises PeriodError if the period has not ended or its last day is not sealed.  Raises
+    RegistryError, MethodologyError or FactorError as `collect` and `mrv.rules.closing.close` do.
     """
     load_project = registry.load_project(conn, project)
     check_edges(load_project, from_us, to_us)
@@ -181,7 +181,7 @@ def close_period(
         check_costed(case.plan.project, case.fleet, (from_us, to_us), case.book)
         case.check_counted()
         if last is not None and last.state in _COUNTS:
-            # a period closed by older rules keeps them, if only the rules have changed
+            # if only the rules have changed, the closed period keeps its older rules
             older = (last.claims.accounting or FIRST) == FIRST
             plan = case.plan.by_first_rules() if older else case.plan
             item = case if plan is case.plan else replace(case, plan=plan)
@@ -191,7 +191,7 @@ def close_period(
                 return Closed(last.id, last.state, document, item.result, new=False)
         standing = statements.claimed_exactly(conn, project, from_us, to_us)
         if supersedes is None and standing is not None:
-            supersedes, reason = standing.id, reason or CAME_LATER
+            supersedes, reason = standing.id, reason or CHANGED_EVIDENCE
         if supersedes != label.supersedes:
             case = replace(case, plan=correcting(conn, case.plan, supersedes))
         sequence = 1 if last is None else last.sequence + 1
@@ -199,7 +199,7 @@ def close_period(
         begun(*next(at))
         document = compose(case, Label(sequence, program(), supersedes, reason))
         statement = _claims_not_counted_elsewhere(conn, document).statement
-        # from these parts the pack can be made again, whatever changes in the registry
+        # the pack is recalculated from these parts, without the registry
         parts = {"plan": case.plan.to_json(), "factors": case.factor_records}
         detail = {**parts, "leaves": case.leaves()}
         statements.insert(conn, case.result, _local(case), document, detail)
@@ -222,11 +222,11 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
     """
     Return the result of a period if it were closed now; nothing is stored.
 
-    The period may end in the future and need not be sealed: later readings change the result.
+    The period need not be sealed: later readings can change the result.
 
     `conn` is in autocommit.  `from_us`, `to_us`: on the interval grid, end excluded. [us UTC]
     Raises PeriodError, RegistryError, MethodologyError or FactorError as `close_period` does, also
-    if the period starts after now, or another statement is issued for some of its days.
+    if the period ends in the future, or contains days of an issued statement of another period.
     """
     check_edges(registry.load_project(conn, project), from_us, to_us)
     now = now_us()
@@ -251,7 +251,7 @@ def _claims_not_counted_elsewhere(conn: Connection, document: Mapping[str, Any])
     claims = claims_of(document)
     twice = list(counted_elsewhere(conn, claims))
     if twice:
-        raise PeriodError("; ".join(twice[:_SHOWN]))
+        raise PeriodError("; ".join(twice[:_MAX_LISTED]))
     return claims
 
 
@@ -261,14 +261,14 @@ def _check_unclaimed(conn: Connection, project: str, from_us: int, to_us: int) -
         others = statements.claims_within(conn, project, from_us, to_us)
         if others:
             raise PeriodError(
-                f"days of the period are in issued {', '.join(others[:_SHOWN])}, and a tonne is"
-                " claimed once: enter a later period, or exactly the issued period to see its"
+                f"days of the period are in issued {', '.join(others[:_MAX_LISTED])}, and a tonne"
+                " is claimed once: enter a later period, or exactly the issued period to see its"
                 " correction"
             )
 
 
 def _check_name(conn: Connection, case: Case, sequence: int) -> None:
-    """Refuse a statement whose id another period has, as after a change of time zone."""
+    """Refuse an id that a statement of another period has; happens after a change of time zone."""
     project = case.plan.project
     name = identifier(project.id, case.from_us, case.to_us, project.timezone, sequence)
     other = statements.seek(conn, name)
@@ -327,7 +327,7 @@ ACTOR = "tonne log seal"
 
 
 class Correction(NamedTuple):
-    """Draft correction of a statement whose readings changed, or why there is none."""
+    """Draft correction of a statement whose readings changed, or the reason why there is none."""
 
     statement: str
     draft: str | None

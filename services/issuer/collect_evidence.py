@@ -1,4 +1,4 @@
-"""Evidence of a period from the database; stored intervals must follow from readings."""
+"""Evidence of a period from the database; its readings must give its stored intervals."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def collect(
     Call it in a REPEATABLE READ transaction, as the pipeline keeps writing.
 
     `supersedes`: the issued statement to be replaced.  Raises RegistryError if the project is
-    unknown.  Raises PeriodError if stored intervals do not follow from the readings; states which
-    command to run.
+    unknown.  Raises PeriodError, with the command to run, if the readings give other intervals than
+    the stored ones.
     """
     plan, fleet, pairs, stored = compared(conn, project_id, (from_us, to_us), supersedes)
     with conn.cursor() as cursor:
@@ -80,7 +80,7 @@ def compared(
     """
     Return a period's plan, fleet, monitored devices with quantities, and stored intervals.
 
-    The plan has the quantities that are compared outside the period.
+    The plan includes the quantities outside the period that comparisons need.
     """
     plan = plan_of(conn, project_id, *period_us, supersedes)
     plan = replace(plan, outside=metered_outside(conn, plan, *period_us))
@@ -121,7 +121,7 @@ def plan_of(
     period, zone = (from_us, to_us), project.timezone
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = replace(project, devices=bound, expected=_by_months(conn, project))
-    # another project's issued statement binds until this project has issued one
+    # until this project issues a statement, another project's ex-ante values apply
     fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     facts = registry_facts(conn, now, (from_us, to_us))
@@ -208,7 +208,7 @@ def _points(entries: Mapping[str, Entry], devices: Iterable[str]) -> dict[str, P
 
 
 def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:
-    """Return the design's estimates by month; an annual estimate is divided by monthly sunshine."""
+    """Return the ex-ante estimates by month; an annual estimate is divided by monthly sunshine."""
     row = conn.execute(
         "SELECT months FROM v_project_months WHERE project_id = %s", [project.id]
     ).fetchone()
@@ -220,8 +220,8 @@ def _until(project: Project, to_us: int) -> Project:
     """
     Return a project with its time zones up to a time, without later changes.
 
-    A later time zone moves the end of the crediting period, a local date, and nothing in this
-    period, so a statement stays identical.
+    A later time zone would move only the end of the crediting period, a local date; without it, a
+    statement of this period stays identical.
     """
     known = project.timezone
     zone = narrowed(known, min(project.from_us, to_us), to_us)
@@ -252,10 +252,7 @@ def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> A
 
 
 def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dict[str, Clocked]:
-    """
-    Return the devices whose clock counted more hours than passed while their readings
-    arrived.
-    """
+    """Return the devices whose readings report more hours than passed while they arrived."""
     roles = find(project.methodology, project.version).roles
     ids = sorted({d.device for d in project.devices if roles[d.role].unit == "s"})
     if not ids:
@@ -263,8 +260,7 @@ def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dic
     with conn.cursor() as cursor:
         result = not_on_time(cursor, ids, from_us, to_us, LATE_US)
     spare = LATE_US // HOUR_US
-    # readings that arrived in one batch say nothing about a clock; `mrv.statement.device_days`
-    # counts them
+    # readings of one batch are no evidence about a clock; `mrv.statement.device_days` counts them
     return {
         name: Clocked(reported_h, passed + spare)
         for name, (reported_h, passed) in result.items()
@@ -273,7 +269,7 @@ def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dic
 
 
 def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -> MonitoringPlan:
-    """Return the plan with the corrections of the statement that it replaces; unchanged if none."""
+    """Return the plan with figures and ex-ante values of the statement to be replaced, if any."""
     if supersedes is None:
         return replace(plan, corrected=None)
     claims = statements.find(conn, supersedes).claims

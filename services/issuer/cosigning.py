@@ -1,14 +1,13 @@
 """
 Cosignatures of the log's heads by witnesses (c2sp.org/tlog-witness, add-checkpoint).
 
-The head is stored before a witness is asked, as a cosigned head must never be rolled back.  A
-witness without answer is asked again, later with the newest head, which includes the earlier ones.
+The head is stored before the request, as a cosigned head must never be rolled back.  A witness that
+does not answer is asked again with the newest head, which covers the earlier ones.  A witness that
+last cosigned another size states that size, and the request is repeated from it.  If it has
+cosigned more entries than the log has, or another root, it contradicts the log.
 
-A witness whose last head has another size states it and gets another request from there.  If it has
-seen more entries than the log has, or another root, it contradicts the log.
-
-An auditor cosigns heads on their own machine.  The last signed head of each log is stored in
-`TONNE_HOME/witness`: a log with a different history is not signed.
+An auditor cosigns heads on their own machine.  The last head signed for each log is stored in
+`TONNE_HOME/witness`; a head that does not continue it is not signed.
 """
 
 from __future__ import annotations
@@ -58,9 +57,9 @@ if TYPE_CHECKING:
 
 
 State = Literal["cosigned", "away", "refused", "contradicts"]
-_LARGEST = 65_536
-_TIMES = 3
-_APART_S = 600
+_MAX_BYTES = 65_536
+_MAX_REQUESTS = 3
+_MAX_CLOCK_DIFFERENCE_S = 600
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\n")
 _OK, _CONFLICT, _UNKNOWN, _FALSE, _BUSY, _BROKEN = 200, 409, 404, 422, 429, 500
 
@@ -81,7 +80,7 @@ class Outcome:
     took_s: float = 0.0
 
 
-class Question(NamedTuple):
+class HeadRequest(NamedTuple):
     """Signed head and the leaf hashes below it."""
 
     note: str
@@ -93,7 +92,7 @@ class Question(NamedTuple):
         return Checkpoint.from_text(signature_lines(self.note)[0])
 
 
-def ask(question: Question, witness: Member, known: int, wait_s: float, now_s: float) -> Outcome:
+def ask(request_: HeadRequest, witness: Member, known: int, wait_s: float, now_s: float) -> Outcome:
     """
     Return a witness's answer to a request for a cosignature.
 
@@ -102,28 +101,32 @@ def ask(question: Question, witness: Member, known: int, wait_s: float, now_s: f
     `wait_s`: maximum waiting time. [s]
     `now_s`: current time; cosignatures with another time are refused. [s since 1970 UTC]
     """
-    import httpx  # noqa: PLC0415 - an extra, which who asks no witness does without
+    import httpx  # noqa: PLC0415 - an extra, needed only with witnesses
 
     began_s = time.monotonic()
     try:
         with httpx.Client(timeout=wait_s) as http:
-            outcome = _asked(http, question, witness, known, (now_s, began_s + wait_s))
+            outcome = _request(http, request_, witness, known, (now_s, began_s + wait_s))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         outcome = Outcome("away", f"no answer received: {str(error) or type(error).__name__}")
     took_s = time.monotonic() - began_s
     return Outcome(outcome.state, outcome.why, outcome.cosignature, took_s)
 
 
-def _asked(
-    http: httpx.Client, question: Question, witness: Member, known: int, times: tuple[float, float]
+def _request(
+    http: httpx.Client,
+    request_: HeadRequest,
+    witness: Member,
+    known: int,
+    times: tuple[float, float],
 ) -> Outcome:
-    size, old = question.head.size, known
-    for _ in range(_TIMES):
-        proof = consistency_proof(old, question.leaves) if old else []
-        body = make_request(old, proof, question.note)
+    size, old = request_.head.size, known
+    for _ in range(_MAX_REQUESTS):
+        proof = consistency_proof(old, request_.leaves) if old else []
+        body = make_request(old, proof, request_.note)
         status, text = _post(http, f"{witness.url}".rstrip("/"), body, times[1])
         if status != _CONFLICT:
-            return _read(question, witness, (status, text), times[0])
+            return _read(request_, witness, (status, text), times[0])
         match = _SIZE.fullmatch(text)
         if match is None or int(match[1]) == old:
             return Outcome("refused", f"it answers 409 with {text[:40]!r}, which is not a size")
@@ -138,33 +141,33 @@ def _asked(
 
 
 def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int, str]:
-    """Return status and text of an answer; an answer too long or not complete in time raises."""
+    """Return status and text of an answer; ReadError if it is too long or incomplete in time."""
     import httpx  # noqa: PLC0415 - an extra
 
     content = bytearray()
     with http.stream("POST", f"{url}/add-checkpoint", content=body.encode()) as answer:
         for part in answer.iter_bytes():
             content += part
-            if len(content) > _LARGEST:
+            if len(content) > _MAX_BYTES:
                 raise httpx.ReadError(
-                    f"its answer has more than {_LARGEST} bytes; check the URL of the witness"
+                    f"its answer has more than {_MAX_BYTES} bytes; check the URL of the witness"
                 )
             if time.monotonic() > until_s:
                 raise httpx.ReadError("its answer was not complete in time")
         return answer.status_code, content.decode("utf-8", "replace")
 
 
-def _read(question: Question, witness: Member, answer: tuple[int, str], now_s: float) -> Outcome:
+def _read(request_: HeadRequest, witness: Member, answer: tuple[int, str], now_s: float) -> Outcome:
     status, text = answer
     start = " ".join(text.split())[:200]
     if status == _OK:
-        return _cosigned(question, witness, text, now_s)
+        return _cosigned(request_, witness, text, now_s)
     if status == _FALSE:
         return Outcome("contradicts", f"the witness saw another history of this log: {start}")
     if status == _UNKNOWN:
         return Outcome(
             "refused",
-            f"the witness does not know log {question.head.origin}; send its operator the log's"
+            f"the witness does not know log {request_.head.origin}; send its operator the log's"
             " key, which `tonne log tiles` prints",
         )
     if status == _BUSY or status >= _BROKEN:
@@ -172,16 +175,16 @@ def _read(question: Question, witness: Member, answer: tuple[int, str], now_s: f
     return Outcome("refused", f"it answers {status}: {start}")
 
 
-def _cosigned(question: Question, witness: Member, lines: str, now_s: float) -> Outcome:
+def _cosigned(request_: HeadRequest, witness: Member, lines: str, now_s: float) -> Outcome:
     """Return the outcome of an answer; only the witness's own signature line is accepted."""
     try:
-        result = cosignatures(question.note + lines, witness.key)
+        result = cosignatures(request_.note + lines, witness.key)
     except MrvError as error:
         return Outcome("refused", f"its answer does not verify: {error}")
     timed = [cosignature for cosignature in result if cosignature.time_s]
     if not timed:
         return Outcome("refused", f"its answer contains no cosignature of {witness.key}"[:200])
-    if abs(timed[0].time_s - now_s) > _APART_S:
+    if abs(timed[0].time_s - now_s) > _MAX_CLOCK_DIFFERENCE_S:
         return Outcome(
             "refused", f"its clock is {timed[0].time_s - now_s:+.0f} s from this server's"
         )
@@ -213,8 +216,8 @@ class Round:
         """Return the witnesses that have seen another history of the log."""
         return [n for n, outcome in self.outcomes.items() if outcome.state == "contradicts"]
 
-    def said(self) -> list[str]:
-        """Return a line for each witness that did not sign, with the reason."""
+    def problems(self) -> list[str]:
+        """Return a line for each witness that did not cosign: its name and the reason."""
         return [f"{name}: {o.why}" for name, o in self.outcomes.items() if o.why]
 
 
@@ -239,7 +242,7 @@ class Witnesses:
         return Witnesses(policy, settings.witness_wait_s, settings.witness_away == "wait")
 
     @property
-    def asked(self) -> dict[str, Member]:
+    def with_url(self) -> dict[str, Member]:
         """Return the witnesses with a URL."""
         return {name: member for name, member in self.policy.witnesses.items() if member.url}
 
@@ -271,27 +274,29 @@ def _policy(path: Path) -> Policy:
     return policy
 
 
-def have_cosigned(conn: Connection, whom: Witnesses) -> Round:
+def have_cosigned(conn: Connection, witnesses: Witnesses) -> Round:
     """
     Request cosignatures of the last head, and return the result; new ones are stored.
 
     `conn` is in autocommit, as `tonne_mrv`; no transaction is open while witnesses are asked.
     """
-    done = _once(conn, whom)
+    done = _once(conn, witnesses)
     newest = log.newest(conn)
     # another process had a larger head cosigned meanwhile: no contradiction
     if done.contradicting and newest is not None and newest.size > done.size:
-        return _once(conn, whom)
+        return _once(conn, witnesses)
     return done
 
 
-def _once(conn: Connection, whom: Witnesses) -> Round:
+def _once(conn: Connection, witnesses: Witnesses) -> Round:
     head = log.newest(conn)
     if head is None:
         return Round(0, {}, (), None)
     kept = {line.vkey for line in log.of_head(conn, head.size)}
-    members = {name: member for name, member in whom.asked.items() if str(member.key) not in kept}
-    outcomes = look(conn, whom, members) if members else {}
+    members = {
+        name: member for name, member in witnesses.with_url.items() if str(member.key) not in kept
+    }
+    outcomes = look(conn, witnesses, members) if members else {}
     for name, outcome in outcomes.items():
         if outcome.cosignature is not None:
             cosignature = outcome.cosignature
@@ -299,38 +304,38 @@ def _once(conn: Connection, whom: Witnesses) -> Round:
             log.add(conn, head.size, line)
     kept = {line.vkey for line in log.of_head(conn, head.size)}
     keys = [Vkey.parse(vkey) for vkey in kept]
-    lacks = whom.policy.lacks(keys)
+    lacks = witnesses.policy.lacks(keys)
     if lacks is None and (log.enough(conn) or 0) < head.size:
-        log.mark(conn, head.size, whom.digest)
-    names = tuple(n for n, member in whom.policy.witnesses.items() if str(member.key) in kept)
+        log.mark(conn, head.size, witnesses.digest)
+    names = tuple(n for n, member in witnesses.policy.witnesses.items() if str(member.key) in kept)
     return Round(head.size, outcomes, names, lacks)
 
 
 def look(
-    conn: Connection, whom: Witnesses, chosen: dict[str, Member] | None = None
+    conn: Connection, witnesses: Witnesses, chosen: dict[str, Member] | None = None
 ) -> dict[str, Outcome]:
     """Return the witnesses' answers on the last head, without storing them."""
     head = log.newest(conn)
-    members = whom.asked if chosen is None else chosen
+    members = witnesses.with_url if chosen is None else chosen
     if head is None or not members:
         return {}
-    question = Question(head.note, log.leaves(conn)[: head.size])
+    request_ = HeadRequest(head.note, log.leaves(conn)[: head.size])
     origin = Checkpoint.from_text(signature_lines(head.note)[0]).origin
     known = {n: log.last_of(conn, str(member.key), origin) for n, member in members.items()}
     with ThreadPoolExecutor(len(members)) as pool:
         now_s = now_us() / 1e6
         going = {
-            name: pool.submit(ask, question, member, known[name], whom.wait_s, now_s)
+            name: pool.submit(ask, request_, member, known[name], witnesses.wait_s, now_s)
             for name, member in members.items()
         }
         return {name: future.result() for name, future in going.items()}
 
 
-def require(conn: Connection, whom: Witnesses) -> None:
+def require(conn: Connection, witnesses: Witnesses) -> None:
     """Request cosignatures of the last head; ServerError if too few witnesses sign it now."""
-    done = have_cosigned(conn, whom)
+    done = have_cosigned(conn, witnesses)
     if done.lacks is not None:
-        why = "; ".join(done.said())
+        why = "; ".join(done.problems())
         raise ServerError(
             f"no statement is issued while the log's head lacks {done.lacks}: "
             f"{why or 'no witness was asked'}; try again, or set TONNE_WITNESS_AWAY=proceed"
@@ -357,12 +362,12 @@ class Cosigning(Background):
     def __init__(
         self,
         url: str,
-        whom: Witnesses,
+        witnesses: Witnesses,
         metrics: Metrics,
         log: FilteringBoundLogger,
         every_s: float = EVERY_S,
     ) -> None:
-        self._url, self._whom, self._log, self._every_s = url, whom, log, every_s
+        self._url, self._whom, self._log, self._every_s = url, witnesses, log, every_s
         self._logged: set[str] = set()
         super().__init__({"cosigning": self._run})
         self._metrics = metrics
@@ -382,9 +387,9 @@ class Cosigning(Background):
         except (InputError, ServerError, psycopg.Error) as error:
             self._log.warning("witnesses not asked", reason=" ".join(str(error).split()))
             return
-        self._show(done)
+        self._publish(done)
 
-    def _show(self, done: Round) -> None:
+    def _publish(self, done: Round) -> None:
         # witnesses that signed this head before are not asked, so they are neither away nor
         # contradicting
         states = [outcome.state for outcome in done.outcomes.values()]
@@ -423,17 +428,17 @@ def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: in
             f"key {signer.holder.name!r} is a key of role {signer.holder.role}; make a witness key "
             "with `tonne keys create --role witness --name N`"
         )
-    question = parse_request(request)
-    log_key = _log_key(question.checkpoint, keys)
+    request_ = parse_request(request)
+    log_key = _log_key(request_.checkpoint, keys)
     path = home / "witness" / hashlib.sha256(log_key.vkey.encode()).hexdigest()[:16]
     last = verify_checkpoint(path.read_text("utf-8"), log_key) if path.exists() else None
-    check_request(question, log_key, last)
-    line = cosign(question.checkpoint, signer.holder.name, signer.key, now_s)
+    check_request(request_, log_key, last)
+    line = cosign(request_.checkpoint, signer.holder.name, signer.key, now_s)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    fresh.write_text(question.checkpoint, encoding="utf-8")
+    fresh.write_text(request_.checkpoint, encoding="utf-8")
     fresh.replace(path)
-    return question.checkpoint + line
+    return request_.checkpoint + line
 
 
 def _log_key(note: str, keys: bytes) -> NoteKey:

@@ -155,7 +155,7 @@ def take(
 
 
 def check_principal(conn: Connection, statement: str, principal: str | None) -> None:
-    """Refuse an API principal who also took a preparer's step; EnrolmentError."""
+    """Refuse an API principal that also prepared the statement; EnrolmentError."""
     taken = {
         e.principal
         for e in statements.events(conn, statement)

@@ -49,7 +49,7 @@ class Invoices:
     """
     Invoices of a project, and other documents that refer to their files.
 
-    `every`: (project, invoice, corrects, reason) of all of the project, including corrected ones.
+    `every`: (project, invoice, corrects, reason) of all invoices, including corrected ones.
     `elsewhere`: invoices and documents of other projects with a file of this project.
     `documents`: documents of the project's parameters.
     `imported`: time of import by invoice.
@@ -71,8 +71,8 @@ class Invoices:
     @cached_property
     def touching(self) -> tuple[Invoice, ...]:
         """
-        Return the invoices with time in the period: valid ones, and corrections by
-        another issuer.
+        Return the invoices that overlap the period: valid ones, and corrections by another
+        issuer.
         """
         counting, foreign = self._standing
         return tuple(i for i in (*counting, *(new for new, _ in foreign)) if self._touches(i))
@@ -140,7 +140,8 @@ def invoices_of(
     conn: Connection, registry: Registry, project: Project, period_us: tuple[int, int]
 ) -> Invoices:
     """
-    Return a period's invoices and its project's documents, and related ones of other projects.
+    Return a period's invoices, its project's documents, and those of other projects with the same
+    files.
 
     `project`: with the devices of the period.  `period_us`: end excluded. [us UTC]
     """
@@ -227,7 +228,7 @@ def same_file(mine: Sequence[Cited], others: Sequence[Cited]) -> dict[str, list[
     cited = defaultdict[str, list[Cited]](list)
     for at, item in enumerate(mine):
         for other in (*mine[:at], *mine[at + 1 :], *(o for o in others if not _first(item, o))):
-            if item.sha256 == other.sha256 and not _one_document(item, other):
+            if item.sha256 == other.sha256 and not _agree(item, other):
                 cited[item.sha256] += [p for p in (item, other) if p not in cited[item.sha256]]
     return dict(cited)
 
@@ -241,15 +242,15 @@ def _first(cited: Cited, other: Cited) -> bool:
     return other.imported is not None and cited.imported < other.imported
 
 
-def _one_document(cited: Cited, other: Cited) -> bool:
+def _agree(cited: Cited, other: Cited) -> bool:
     """Return whether two documents with one file agree in issuer, number and date."""
     same_giver = cited.giver is None or other.giver is None or affiliated(cited.giver, other.giver)
     dated = cited.issued is None or other.issued is None or cited.issued == other.issued
-    numbered = cited.number == other.number or _entered_twice(cited.invoice, other.invoice)
+    numbered = cited.number == other.number or _same_content(cited.invoice, other.invoice)
     return cited.kind == other.kind and same_giver and dated and numbered
 
 
-def _entered_twice(invoice: Invoice | None, other: Invoice | None) -> bool:
+def _same_content(invoice: Invoice | None, other: Invoice | None) -> bool:
     """Return whether two invoices state the same amount for the same time and meters."""
     paper, two = (
         paper and replace(paper, id="", number="", issuer="") for paper in (invoice, other)

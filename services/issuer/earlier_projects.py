@@ -2,12 +2,12 @@
 Earlier registrations of a project's devices: by other projects, and in earlier imports.
 
 The registry prevents that a device is in two projects at one time. An issued statement remains
-valid after the registry has changed, so each close and issue checks the issued statements.  What
-another project issued for the same devices is binding for this project too.
+valid after the registry has changed, so each close and issue checks the issued statements.  Ex-ante
+values that another project issued for the same devices apply to this project too.
 
 An ex-ante parameter is compared with its value at the start of the period, or with its first value
-if the project was registered later.  A project that takes over another's devices is not new: their
-values apply.  The same holds for a device that replaces one that is no longer assigned.
+if the project was registered later.  A project that takes over another's devices
+keeps the other's values, as does a device that replaces one that is no longer assigned.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from services.issuer.trust import operators
 from services.registry.declared import document_of
 from services.store.registry.load import ProjectVersion, load_others, load_versions
 from services.store.statements import statements
-from services.store.statements.account_spans import one_meter
+from services.store.statements.account_spans import same_meter_ids
 from services.store.statements.statements import Stored
 from services.store.timeseries.measured_energy import year_sums
 
@@ -44,11 +44,11 @@ _Counted = tuple[str, str]
 _Span = tuple[int, int]
 # device (None for the whole project) and parameter
 _Key = tuple[str | None, str]
-_SHOWN = 5
-# maximum time between the end of a device's service and the start of its successor's
-_AROUND = timedelta(days=31)
-# minimum part (1/2) of a project's measured quantity for it to continue another project
-_HALF = 2
+_MAX_LISTED = 5
+# maximum time between the end of a device's assignment and the start of its successor's
+_MAX_DISTANCE = timedelta(days=31)
+# a project continues another one from this part (1/2) of its devices or measured quantity
+_INVERSE_SHARE = 2
 
 
 # --- claims -------------------------------------------------------------------------------
@@ -84,21 +84,18 @@ def before_elsewhere(
     the methodology differs.
     """
     mine = {d.device for d in project.devices}
-    meters = one_meter(conn, mine)
+    meters = same_meter_ids(conn, mine)
     last = statements.last_of_devices(conn, project.id, meters, period_us[0])
     if last is None or last.claims.methodology.id != project.methodology:
         return None
     had = {p.device for p in last.claims.monitored_parameters} & {*meters}
-    # the project's own ids of meters that the other project had
-    here = mine & {*one_meter(conn, had)}
+    # this project's ids of the other project's meters
+    here = mine & {*same_meter_ids(conn, had)}
     return last if here and TakenOver(conn, project, period_us).of(here) else None
 
 
 def _counted(claims: Claims) -> dict[_Counted, _Span]:
-    """
-    Return the time span in which each baseline device counts, by device and quantity.
-    [us UTC]
-    """
+    """Return each baseline meter's time in the account, by device and quantity. [us UTC]"""
     result: dict[_Counted, _Span] = {}
     for p in claims.monitored_parameters:
         if p.side == "baseline":
@@ -110,7 +107,7 @@ def _counted(claims: Claims) -> dict[_Counted, _Span]:
 
 class TakenOver:
     """
-    Measured quantities of a project's devices in a period, read once.
+    Whether a project continues others, by the quantities that its devices measured in a period.
 
     `project`: with the devices of the period.  `period_us`: end excluded. [us UTC]
     """
@@ -133,30 +130,29 @@ class TakenOver:
 
     def of(self, had: Collection[str]) -> bool:
         """
-        Return whether the project continues another one that had the given devices.
-
-        It does if they are half of its devices with data, or measured half of a baseline quantity.
-        Without any data all devices count.
+        Return whether the project continues another one, which had the devices `had`.
+        It does if they are at least half of its devices with data (of all devices if none has
+        data), or measured at least half of a baseline quantity.
         """
-        telling = {
+        with_data = {
             device for by_device in self._reported.values() for device in by_device
         } or self._devices
-        if telling & {*had} and _HALF * len(telling & {*had}) >= len(telling):
+        if with_data & {*had} and _INVERSE_SHARE * len(with_data & {*had}) >= len(with_data):
             return True
         return any(
-            _HALF * sum(n for device, n in by_device.items() if device in had)
+            _INVERSE_SHARE * sum(n for device, n in by_device.items() if device in had)
             >= sum(by_device.values())
             for (side, _), by_device in self._reported.items()
             if side == "baseline"
         )
 
 
-# --- values of before ---------------------------------------------------------------------
+# --- earlier values -----------------------------------------------------------------------
 
 
 class _Import(NamedTuple):
     """
-    Parameter values of one import by key, and their documents; each once per device.
+    Parameter values of one import by device and parameter, and documents by parameter.
 
     `holders` are the devices of the project at that time, and None for the project itself.
     """
@@ -180,19 +176,18 @@ def changed_late(
     if not versions or versions[-1].imported_us < from_us:
         return ()
     if versions[0].imported_us >= from_us:
-        versions = [*_under_another_name(conn, project, versions[0], period_us), *versions]
+        versions = [*_earlier_registrations(conn, project, versions[0], period_us), *versions]
     specs = may_be_fixed(project)
     own = operators(conn)
     return tuple(_changes([_imported(version, specs, own) for version in versions], specs, from_us))
 
 
-def _under_another_name(
+def _earlier_registrations(
     conn: Connection, project: Project, first: ProjectVersion, period_us: tuple[int, int]
 ) -> list[ProjectVersion]:
     """
-    Return registrations of other projects that had the devices before this project.
-
-    Empty if they had too few of them (`TakenOver`), or another methodology.
+    Return the last earlier project that had this project's devices: all its registrations.
+    Empty if it had too few of them (`TakenOver`), or another methodology.
     """
     mine = sorted({bound.device for bound in project.devices})
     days = [local_date(us, project.timezone) for us in (period_us[0], period_us[1] - 1)]
@@ -202,11 +197,11 @@ def _under_another_name(
         and other.entry["methodology"] == project.methodology
     ]  # fmt: skip
     taken = TakenOver(conn, project, period_us) if others else None
-    had = [o for o in others if taken is not None and taken.of(_serving(o.entry, *days))]
+    had = [o for o in others if taken is not None and taken.of(_assigned(o.entry, *days))]
     return [other for other in had if other.entry["id"] == had[-1].entry["id"]]
 
 
-def _serving(entry: Mapping[str, Any], first: date, last: date) -> set[str]:
+def _assigned(entry: Mapping[str, Any], first: date, last: date) -> set[str]:
     """Return the devices assigned in a registration during local days, both included."""
     whole = entry["crediting_period"]
     return {
@@ -221,7 +216,7 @@ def _changes(
     every: Sequence[_Import], specs: Iterable[_Key], from_us: int
 ) -> Iterator[ChangedLate]:
     before = [record for record in every if record.version.imported_us < from_us]
-    # the last version before the period, and those after it
+    # the last version before the period, and all later ones
     since = every[max(0, len(before) - 1) :]
     now = since[-1]
     places = replaced(since[0].version.entry, now.version.entry, since[0].holders)
@@ -230,10 +225,10 @@ def _changes(
         device, name = key
         has = now.values.get(key, frozenset())
         olds = sorted(places.get(device or "", ()))
-        # a device that replaces others has their parameters
+        # a device that replaces others is compared with their parameters
         keys: list[_Key] = [*((old, name) for old in olds)] or [key]
         first = since[0]
-        # registered later: the first value is binding
+        # registered after the period began: compared with the first value
         if not before or not (olds or device in first.holders):
             first = next(
                 (record for record in since if any(k in record.values for k in keys)), first
@@ -264,19 +259,19 @@ def _changes(
 
 def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
     """
-    Return the author of a changed value, and the other project or device with the
-    earlier value.
+    Return the author of a changed value, and the project or device that had the earlier
+    value.
     """
     before = first.version.entry["id"]
     where = [] if when.entry["id"] == before else [f"before in {before}"]
     if olds:
-        more = f" and {len(olds) - _SHOWN} more" if len(olds) > _SHOWN else ""
-        where.append(f"before it {', '.join(olds[:_SHOWN])}{more}")
+        more = f" and {len(olds) - _MAX_LISTED} more" if len(olds) > _MAX_LISTED else ""
+        where.append(f"before it {', '.join(olds[:_MAX_LISTED])}{more}")
     return ", ".join([when.author, *where])
 
 
 def _last(since: Sequence[_Import], contents: Sequence[Any]) -> ProjectVersion:
-    """Return the import that introduced the last of several contents."""
+    """Return the import from which on the content equals the last one."""
     others = [i for i, text in enumerate(contents) if text != contents[-1]]
     return since[others[-1] + 1 if others else 0].version
 
@@ -317,7 +312,7 @@ def _text(spec: ParameterSpec, parameters: Mapping[str, Any], name: str) -> str 
         return None
 
 
-# --- devices in the place of others ---------------------------------------------------------
+# --- replaced devices -----------------------------------------------------------------------
 
 
 def replaced(
@@ -326,10 +321,9 @@ def replaced(
     """
     Return, for each new device of a project, the earlier devices that it replaces.
 
-    It replaces a device of the same role whose service ends up to a month before or after its own
-    begins, or which is no longer assigned.  Replacements are followed through several devices.
-
-    `was`, `now`: registration of the project with the keys of registry files, before and now.
+    It replaces a device of the same role whose assignment ends within a month of its own start, or
+    which is no longer assigned.  Replacements are followed through several devices.
+    `was`, `now`: earlier and current registration of the project, with the keys of registry files.
     `known`: devices assigned before.
     """
     before: dict[str, set[str]] = {}
@@ -337,32 +331,34 @@ def replaced(
         if bound["device"] not in known:
             result = before.setdefault(bound["device"], set())
             result.update(_ending(bound, now))
-            result.update(_gone(bound, was, now))
+            result.update(_unassigned(bound, was, now))
     return {
-        device: frozenset(meter for meter in _back(device, before) if meter in known)
+        device: frozenset(meter for meter in _all_replaced(device, before) if meter in known)
         for device in before
     }
 
 
-def _gone(new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Yield devices of the same role that served the project before and are no longer assigned."""
-    if was["id"] != now["id"]:  # devices that stay are in another project
+def _unassigned(
+    new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield devices of the same role that were assigned before and no longer are."""
+    if was["id"] != now["id"]:  # another project's devices may remain assigned to it
         return
     remaining = {bound["device"] for bound in now["devices"]}
     begin = _edges(new, now)[0]
     for device in was.get("devices", ()):
         first, end = _edges(device, was)
-        serves = first - _AROUND <= begin <= end + _AROUND
+        serves = first - _MAX_DISTANCE <= begin <= end + _MAX_DISTANCE
         if serves and device["role"] == new["role"] and device["device"] not in remaining:
             yield device["device"]
 
 
 def _ending(new: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
-    """Yield devices of the same role whose service ends within a month of a new device's start."""
+    """Yield devices of the same role whose assignment ends within a month of a new one's start."""
     begin = _edges(new, entry)[0]
     for device in entry["devices"]:
         same = device["role"] == new["role"] and device["device"] != new["device"]
-        if same and abs(_edges(device, entry)[1] - begin) <= _AROUND:
+        if same and abs(_edges(device, entry)[1] - begin) <= _MAX_DISTANCE:
             yield device["device"]
 
 
@@ -372,7 +368,7 @@ def _edges(bound: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[date, da
     return date.fromisoformat(first), date.fromisoformat(last)
 
 
-def _back(device: str, before: Mapping[str, Collection[str]]) -> set[str]:
+def _all_replaced(device: str, before: Mapping[str, Collection[str]]) -> set[str]:
     """Return all devices that a device replaced, directly or through others."""
     result, remaining = set[str](), [device]
     while remaining:

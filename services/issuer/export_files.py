@@ -174,7 +174,7 @@ class ExportFiles(NamedTuple):
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in order of time, after checking them against each other and entered data.
+    Return statements in order of time, after checks between them and with entered data.
 
     Raises ExportError naming the violated rule.
     """
@@ -267,7 +267,7 @@ def inventory_files(
     template: bytes | None = None,
 ) -> ExportFiles:
     """
-    Return a facility's inventory of a year, from its meters.
+    Return the files of a facility's inventory of a year, from its meters.
 
     Raises RegistryError as `facility_inventory` raises.  Raises ExportError if the map or the
     template does not fit.
@@ -308,7 +308,7 @@ def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]
 
 def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, tuple[Line, ...]]:
     """
-    Return the report data of a statement, and the results of a completeness and a reporting check.
+    Return a statement's report data, and the results of completeness and reporting check.
 
     `conn` is in autocommit.  Raises RegistryError if there is no such statement.
     """

@@ -1,10 +1,10 @@
 """
 Documents signed on the holder's own machine, verified and stored; the verifier's report file.
 
-Private keys stay with their holders.  Signing next to the database uses the same functions.
+Private keys stay with their holders.  A document signed on the server passes the same functions.
 
-The verifier writes a report as a YAML file, from a template with known data.  Known data that are
-not the verifier's words are comments.
+The verifier writes the report as a YAML file, from a template.  The template states known data;
+data that are not part of the report are comments.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ VERIFYING = ("signature", "plan, readings and intervals", "figures", "evidence")
 SAMPLING = (*VERIFYING[:3], "list")
 _ENDED = ("superseded", "revoked")
 # tolerance between a status list's start and its time of signature
-_APART = timedelta(minutes=5)
+_MAX_DISTANCE = timedelta(minutes=5)
 
 
 def statement(
@@ -82,7 +82,7 @@ def statement(
 
     `document`: the draft's body with `issuer` and `proof`.
     `strict`: refuse a statement that uses an unverified factor not accepted by its project.
-    `principal`: API principal who submits it.
+    `principal`: API principal that submits it.
     Raises StatementStateError if it is not a draft, or `strict` refuses it.
     Raises SignatureError or EnrolmentError if its body differs from the draft's, or it is not
     signed by an operator.
@@ -145,7 +145,7 @@ def verification(
                 f"findings: {where}; get both again and sign again"
             )
         if wanted == "verified":
-            # stored now, since later readings must not change what was verified
+            # stored now, since later readings must not change the verified evidence
             case = recompute(conn, have.stored, go_on)
             go_on()
             reused = fitting(conn, case)
@@ -253,8 +253,9 @@ def status_list(
     Store a project's status list signed by its operator; readers get the newest.
 
     Raises SignatureError, EnrolmentError or CanonicalError if it is not a list of the project, is
-    not signed by an authorised operator, or its times do not fit.  Raises StatementStateError if it
-    contradicts the state of a statement, or is older than the stored list.
+    not signed by an authorised operator, or is not signed near the start of its validity.  Raises
+    StatementStateError if it contradicts the state of a statement, or is older than the stored
+    list.
     """
     with conn.transaction():
         registry.load_project(conn, project)
@@ -262,7 +263,7 @@ def status_list(
         check_project(holder, project, "the status list")
         signed = time_of(proofs_of(document)[0]["created"], "created").astimezone(UTC)
         begin, end = lasts(document)
-        if not begin <= signed < end or signed - begin > _APART:
+        if not begin <= signed < end or signed - begin > _MAX_DISTANCE:
             raise CanonicalError(
                 f"the status list is valid from {begin} to {end} and was signed at {signed}: it"
                 " must begin near its signature and end after it begins; sign it again"

@@ -2,22 +2,22 @@
 Evidence of a case besides readings: signed values, forward actions, archived files, and quantities
 outside the period.
 
-Of signed values the first and last of each device's day are taken: two signed registers bound the
-energy between them, and a pack stays small.  Only values are taken that verify with the registry's
-keys and state an energy register at a synchronised time.
+Of the signed values, the first and last of each device's day are included: two signed registers
+determine the energy between them.  A value is included only if it verifies with the registry's keys
+and states an energy register at a synchronised time.
 
 A forward action of the validation or of an earlier verification is open until a verifier closes it:
 by an event of its own statement, or by the reason signed with a later issued statement.
 
-The same case gives identical files.  An archived file is used unchanged if every device-day in it
-belongs to the statement, leaf for leaf.  Other data (days still in the database, readings beside
-the period) are in the pack's own file of the class.
+The same case gives identical files.  An archived file is included unchanged if each of its
+device-days equals one of the statement.  Other readings (days still in the database, readings
+before and after the period) are in the pack's own file of the class.
 
 Part of an invoice may lie outside the period, and users of a common meter may belong to another
 project.  The quantities compared with them are stored in the statement's plan, so that the
-comparison can be repeated without the database; an audit compares them with the stored ones.  An
-invoice is not compared if intervals are missing or outdated, or if it also covers a meter of others
-without a valid certificate.
+comparison can be repeated without the database; an audit compares them with the database.  An
+invoice is not compared if intervals are missing or outdated, or if it also covers another project's
+meter without a valid certificate.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def fitting(conn: Connection, case: Case) -> list[Reused]:
     with conn.cursor() as cursor:
         for class_id in sorted({device.class_id for device in case.fleet.devices}):
             parts = archived.parts(cursor, class_id, ids, case.from_us, case.to_us)
-            for part in reversed(parts):  # the newest file counts
+            for part in reversed(parts):  # the newest file first
                 leaves = part.leaves.values()
                 if all(wanted.get(leaf.key) == leaf for leaf in leaves):
                     reused.append(Reused(part, vault_table.whole(archived.place_of(cursor), part)))
@@ -123,7 +123,7 @@ def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
     """
     Return a case's plan, factors, digests and tables: bytes by name in the pack.
 
-    `reused`: archived files included unchanged, so that none of their data is written here.
+    `reused`: archived files included unchanged; their readings are left out of the tables.
     """
     result = {
         PLAN: canonical.legible(case.plan.to_json()),
@@ -176,11 +176,11 @@ def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardA
     return tuple(action for action in actions if (action.statement, action.finding) not in closed)
 
 
-_Tried = tuple[Candidate, Checked, Item]
+_CheckedValue = tuple[Candidate, Checked, Item]
 
 # maximum size of all signed values of a pack; one batch per minute has some hundreds [bytes]
 MOST_BYTES = 8 << 20
-_LONGEST = 16_384
+_MAX_TEXT_LENGTH = 16_384
 
 
 def signed_of(
@@ -206,7 +206,7 @@ def signed_of(
     items = [Item(plain(candidate.data), received=candidate.received) for candidate in candidates]
     keys = keys_of(named, devices, serials)
     checked = zip(candidates, check_items(items, keys), items, strict=True)
-    kept = list(_bounded(_taken(checked, devices, period)))
+    kept = list(_bounded(_first_and_last(checked, devices, period)))
     signers = {value.signer for value in kept}
     return SignedExtract(
         keys=tuple(key for key in named if key.device in signers),
@@ -231,8 +231,8 @@ def _us(moment: datetime) -> int:
     return int(moment.replace(microsecond=0).timestamp()) * 1_000_000 + moment.microsecond
 
 
-def _taken(
-    checked: Iterable[_Tried], devices: Sequence[Device], period: tuple[int, int]
+def _first_and_last(
+    checked: Iterable[_CheckedValue], devices: Sequence[Device], period: tuple[int, int]
 ) -> Iterator[SignedValueKept]:
     """Yield the first and last valid signed value of each device, kind and day."""
     for _, group in groupby(
@@ -245,7 +245,7 @@ def _taken(
 
 
 def _first(
-    checked: Iterable[_Tried], devices: Sequence[Device], period: tuple[int, int]
+    checked: Iterable[_CheckedValue], devices: Sequence[Device], period: tuple[int, int]
 ) -> SignedValueKept | None:
     by_id = {device.id: device for device in devices}
     for candidate, result, item in checked:
@@ -263,7 +263,7 @@ def _first(
             channel: [t for t in registers if t[1] == channel] for _, channel, _ in registers
         }
         ends = sorted({end for of in channels.values() for end in (of[0], of[-1])})
-        if ends and len(item.text) <= _LONGEST:
+        if ends and len(item.text) <= _MAX_TEXT_LENGTH:
             return SignedValueKept(
                 device=candidate.device,
                 kind=kind_of(result, devices),
@@ -295,7 +295,7 @@ def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
 
 
 # default tolerance of the difference: two meters of class 2 (IEC 62053-21) [%]
-_LOST = 2
+_DEFAULT_LOSS_PERCENT = 2
 
 
 def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]) -> MonitoringPlan:
@@ -310,7 +310,7 @@ def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]
             joint = [r for r in shared.readings if r.quantity == quantity]
             arguments = conn, shared, quantity, span_us, plan.project.timezone
             own = _metered(*arguments)
-            # a meter that is only read by people sends nothing
+            # a meter that is read manually has no intervals
             if not joint or Fraction(own.compared_share):
                 common_metered.append(own)
             if joint:
@@ -330,13 +330,13 @@ def _compared(
 
 
 def _lost(shared: SharedMeter) -> Fraction:
-    return Fraction(_LOST if shared.lost is None else shared.lost)
+    return Fraction(_DEFAULT_LOSS_PERCENT if shared.lost is None else shared.lost)
 
 
 def _jointly(
     conn: Connection, shared: SharedMeter, quantity: str, span_us: tuple[int, int], timezone: str
 ) -> CommonMetered:
-    """Return a comparison of a common meter with the sum of its users' meters."""
+    """Return a common meter's joint readings compared with the sum of its users' meters."""
     fleet = registry.load_fleet(conn)
     main = together = covered_us = 0
     with conn.cursor() as cursor:
@@ -376,7 +376,7 @@ def _metered(
 
 
 # devices whose intervals are read together
-_AT_ONCE = 100
+_DEVICES_PER_QUERY = 100
 # device, quantity, begin and end [us UTC]
 _Part = tuple[str, str, int, int]
 
@@ -385,15 +385,17 @@ def metered_outside(
     conn: Connection, plan: MonitoringPlan, from_us: int, to_us: int
 ) -> tuple[MeteredOutside, ...]:
     """
-    Return the metered quantities of a plan's invoices outside the period, and of other meters on
-    them.
+    Return the metered quantities of a plan's invoices outside the period, and of other projects'
+    meters on these invoices.
 
     Raises PeriodError if intervals are still to be recalculated.
     """
     fleet = _fleet_of(conn, plan)
     corrected = (invoice for old, new, _ in plan.replaced for invoice in (old, new))
     every = [*plan.invoices, *corrected]
-    parts = sorted({*_parts(every, plan.fleet(), (from_us, to_us)), *_others(conn, every, plan)})
+    parts = sorted(
+        {*_parts(every, plan.fleet(), (from_us, to_us)), *_other_meters(conn, every, plan)}
+    )
     names = sorted({device for device, *_ in parts})
     with conn.cursor() as cursor:
         waiting = remake_requests.with_underived(
@@ -417,17 +419,19 @@ def _parts(
 
 
 def _fleet_of(conn: Connection, plan: MonitoringPlan) -> Fleet:
-    """Return the plan's devices, and those named by its invoices and rules."""
+    """Return the plan's devices; all of the registry if its invoices name others."""
     named = {name for invoice in plan.invoices for name in invoice.devices}
     if named | {quantity.device for quantity in plan.outside} <= plan.fleet().by_id.keys():
         return plan.fleet()
     return registry.load_fleet(conn)
 
 
-def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan) -> Iterator[_Part]:
+def _other_meters(
+    conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan
+) -> Iterator[_Part]:
     """
-    Yield the times of invoices that also cover calibrated meters of others, with
-    these meters.
+    Yield other projects' calibrated meters on a plan's invoices, with quantity and time of the
+    invoice.
     """
     mine = plan.fleet().by_id.keys()
     named = sorted({name for invoice in invoices for name in invoice.devices} - mine)
@@ -452,7 +456,9 @@ def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[M
         of_span[begin, end][device].append(quantity)
     for (begin, end), quantities in sorted(of_span.items()):
         names = sorted(quantities)
-        for subset in (names[k : k + _AT_ONCE] for k in range(0, len(names), _AT_ONCE)):
+        for subset in (
+            names[k : k + _DEVICES_PER_QUERY] for k in range(0, len(names), _DEVICES_PER_QUERY)
+        ):
             with conn.cursor() as cursor:
                 older = older_rows(cursor, subset, begin, end) is not None
                 mine = [n for n in subset if not older or not older_rows(cursor, [n], begin, end)]

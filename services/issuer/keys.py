@@ -54,7 +54,7 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as log
 
 _WAIT_S = 30
-_MAX_SAID = 300
+_MAX_OUTPUT = 300
 # PKCS #11 name of the curve; prefix of an encoded point
 _EDWARDS25519 = b"\x13\x0cedwards25519"
 _POINT = b"\x04\x20"
@@ -93,7 +93,7 @@ def _signed_by_command(command: list[str], message: bytes) -> bytes:
             f"signer {command[0]} gave no answer within {_WAIT_S} s; try again"
         ) from error
     if done.returncode:
-        line = " ".join(done.stderr.decode(errors="replace").split())[:_MAX_SAID]
+        line = " ".join(done.stderr.decode(errors="replace").split())[:_MAX_OUTPUT]
         raise ServerError(
             f"signer {command[0]} ended with exit code {done.returncode} and wrote: "
             f"{line or 'nothing'}; check the command in the key file"
@@ -207,9 +207,9 @@ def _session(where: Mapping[str, str], *, write: bool = False) -> Iterator[Any]:
 LOG_KEY = "tonne-log"  # default name
 # name of a key, its file, and the log in its signed heads
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_OTHERS = 0o077
-# no document begins with this text, so a signature over it proves nothing else
-_TRY = b"tonne tries whether this key signs\n"
+_OTHERS_MODE = 0o077
+# no document begins with this text, so the signature cannot be used for a document
+_TEST_MESSAGE = b"tonne tries whether this key signs\n"
 
 
 def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> EnrolledKey:
@@ -235,7 +235,7 @@ def adopt(home: Path, holder: EnrolledKey, signer: Mapping[str, Any]) -> Enrolle
     Raises InputError, ServerError or SignatureError if the signer does not answer, or its signature
     is not by that key.
     """
-    DistantKey(holder.multikey, opened(signer)).sign(_TRY)
+    DistantKey(holder.multikey, opened(signer)).sign(_TEST_MESSAGE)
     _keep(home, holder, write_distant(holder, signer))
     return holder
 
@@ -269,7 +269,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
             f"there is no key {name!r} in {path.parent}; there are: {known};"
             f" create it with `tonne keys create --role ROLE --name {name}`"
         )
-    if path.stat().st_mode & _OTHERS:
+    if path.stat().st_mode & _OTHERS_MODE:
         raise InputError(f"{path} can be read by others; run `chmod 600 {path}`")
     return read_secret(path.read_bytes(), Settings().key_passphrase_bytes, opened)
 
@@ -341,12 +341,12 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
         if old.valid_until is None:
             enrolled.revoke(conn, name, now)
         following = "{}-{}".format(*_following(name))
-        # a key created before, as in a token, is used
+        # a key of that name that exists already, for instance in a token, is used
         made = load(home, following)[1] if following in names(home) else _made(home, old, following)
         enrolled.enroll(conn, made)
         if head is not None:
             enrolled.close_log(conn, old, head)
-            _go_on(conn, Signer(*load(home, made.name)), old, head)
+            _begin_log(conn, Signer(*load(home, made.name)), old, head)
     if name in names(home):
         retire(home, name, now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     return made
@@ -361,8 +361,8 @@ def _made(home: Path, old: EnrolledKey, name: str) -> EnrolledKey:
     return follow_in_token(home, holder, next_in_token(token))
 
 
-def _go_on(conn: Connection, new: Signer, old: EnrolledKey, head: str) -> None:
-    """Enter the preceding log into the new one, and sign its first head."""
+def _begin_log(conn: Connection, new: Signer, old: EnrolledKey, head: str) -> None:
+    """Append the end of the preceding log to the new log, and sign the new log's first head."""
     entry = {
         "event": _ROTATED,
         "from": {"name": old.name, "publicKeyMultibase": old.multikey, "finalHead": head},

@@ -1,8 +1,8 @@
 """
-Meters at a project's sites that are outside its account, with the times when they are.
+Meters at a project's sites that are outside its account, with the time outside.
 
-These are meters of the sites, former ones, and those that an earlier import assigned to the
-project; also meters of another project without a closed statement for that time.  Example: a third
+These are present and former meters of the sites, and those that an earlier import assigned to the
+project; also meters of another project for times that no closed statement covers.  Example: a third
 charger excluded as "for the cars of the office".  The reason is the owner's free text, so the
 meter's quantity is reported.
 """
@@ -35,18 +35,17 @@ _ELECTRICITY, _GENERATION = "energy_import", "energy_export"
 
 class Unserved(NamedTuple):
     """
-    Meter with the time in which it serves no project, and the registered reason.
+    Meter with the time in which it is assigned to no project, and the registered reason.
 
     `spans`: ascending, ends excluded. [us UTC]
     `reason`: the owner's, in the project's `boundary`.
     `installed_us`, `removed_us`: within the period. [us UTC]
-    `served`: time of the period in the account. [us UTC]
-    `moved_to`: current site of a meter that was the project's or at its site before.
-    `checks`: meter of the project that it is registered to check.
-    `project`: another project that has it, without a closed statement.
+    `served`: time of the period in which it is assigned. [us UTC]
+    `moved_to`: current site of a meter that was assigned to the project, or at its site, before.
+    `checks`: meter of the project whose check meter it is.
+    `project`: another project to which it is assigned, without a closed statement.
     `upstream_of`: meters of the project that it supplies, by the project's `boundary`.
-    `lowers`: its quantity that lowers what the project's meters import, whatever project has it; or
-    none.
+    `lowers`: its quantity that lowers the import of the project's meters; empty if none.
     """
 
     device: str
@@ -82,9 +81,9 @@ def roles_of(
     """
     Yield the roles on the project emissions side that a meter of a class could have.
 
-    `left_out`: whether each register of imported electricity counts, whatever the class, so that a
-    wrong class of device does not hide consumption.  `lowers`: the one quantity that counts, of a
-    meter that lowers what the project imports.
+    `left_out`: whether each register of imported electricity counts in every device class, so that
+    a wrong class does not hide consumption.  `lowers`: the only quantity that counts, for a meter
+    that lowers the project's import.
     """
     registers = {register.quantity for register in classes.load()[class_id].registers}
     for role, needs in find(project.methodology, project.version).roles.items():
@@ -107,9 +106,8 @@ def importing(project: Project) -> list[str]:
 
 def may_lower(registry: Registry, project: Project) -> Iterator[tuple[str, str, int]]:
     """
-    Yield meters at the sites that could lower a project's import: with quantity and its sign.
-
-    These are generators, -1, and meters of electricity that another project saves, 1.
+    Yield meters at the sites that could lower a project's import, with quantity and sign.
+    The sign is -1 for generators, and 1 for meters of consumption that another project saves.
     """
     mine = {bound.device for bound in project.devices}
     devices = registry.devices
@@ -139,9 +137,8 @@ def unserved(
     lowering: Mapping[str, str],
 ) -> list[Unserved]:
     """
-    Return the meters that serve no project in a part of a period, by id.
-
-    `lowering`: meters that lower what the project imports, and their quantity.
+    Return the meters that are assigned to no project in a part of a period, by id.
+    `lowering`: meters that lower the project's import, and their quantity.
     """
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     outside = registry.projects[project.id].boundary or ()
@@ -151,7 +148,7 @@ def unserved(
     around = registry.around(sites)
     was_bound, placed = devices_before(conn, project.id, sorted(around))
     before = was_bound | placed
-    served = _serving(registry)
+    served = _assignments(registry)
     forwarding = gateways(conn, registry)
     result = []
     for name in sorted(devices.keys() - forwarding):
@@ -164,7 +161,7 @@ def unserved(
         installed, removed = _lifetime(device)
         # a meter of another project can still lower what this project's meters import
         theirs = () if lowers else served[name]
-        edges = [_common(span, (installed, removed)) for span in theirs]
+        edges = [_overlap(span, (installed, removed)) for span in theirs]
         spans = tuple(remaining(edges, *period_us))
         if spans:
             edges = sorted(edge for edge in edges if edge[0] < edge[1])
@@ -186,7 +183,7 @@ def unserved(
 
 
 def gateways(conn: Connection, registry: Registry) -> frozenset[str]:
-    """Return devices that others name as `gateway` and that measure nothing themselves."""
+    """Return devices that others name as `gateway` and that have no readings of their own."""
     named = sorted({device.gateway for device in registry.devices.values() if device.gateway})
     with conn.cursor() as cursor:
         measured = {*seals.first_us(cursor, named)}
@@ -210,14 +207,14 @@ def _unclosed(
 
     That project has the same methodology, or meters that an import removed from this one.
     """
-    devices = registry.devices  # the registry makes this mapping anew at each call
+    devices = registry.devices  # a property that builds a new mapping at each access
     for entry in registry.projects.values():
         zone = ratings.timezone(entry, registry)
         if entry.id == project.id or zone is None:
             continue
         alike = entry.methodology == project.methodology
         theirs = [
-            (device.device, _common(ratings.during_us(entry, device, zone), period_us))
+            (device.device, _overlap(ratings.during_us(entry, device, zone), period_us))
             for device in entry.devices
             if device.device in near
             and (alike or device.device in was_bound)
@@ -226,7 +223,7 @@ def _unclosed(
         closed = statements.closed_within(conn, entry.id, *period_us) if theirs else []
         for name, span in theirs:
             device = devices[name]
-            edge = _common(span, _lifetime(device))
+            edge = _overlap(span, _lifetime(device))
             spans = tuple(remaining(closed, *edge))
             if spans:
                 yield Unserved(name, device.class_id, spans, project=entry.id)
@@ -241,7 +238,7 @@ def unbound(
     mine = {d.device for d in project.devices}
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     sites = registry.around({devices[name].site for name in mine})
-    served = _serving(registry)
+    served = _assignments(registry)
     forwarding = gateways(conn, registry)
     for device in devices.values():
         if device.id in forwarding:
@@ -261,8 +258,8 @@ def boundary_reasons(registry: Registry, project: str) -> dict[str, str]:
     return {o.device: o.reason for o in registry.projects[project].boundary or ()}
 
 
-def _serving(registry: Registry) -> defaultdict[str, list[Span]]:
-    """Return the times in which each device serves a project. [us UTC]"""
+def _assignments(registry: Registry) -> defaultdict[str, list[Span]]:
+    """Return the times in which each device is assigned to a project. [us UTC]"""
     result: defaultdict[str, list[Span]] = defaultdict(list)
     for project in registry.projects.values():
         zone = ratings.timezone(project, registry)
@@ -280,7 +277,7 @@ def _lifetime(device: Device) -> Span:
     return round(device.installed.timestamp()) * 1_000_000, end
 
 
-def _common(span: Span, other: Span) -> Span:
+def _overlap(span: Span, other: Span) -> Span:
     """Return the common time of two spans, extended to whole 15-minute intervals."""
     begin, end = max(span[0], other[0]), min(span[1], other[1])
     return begin // INTERVAL_US * INTERVAL_US, -(-end // INTERVAL_US) * INTERVAL_US

@@ -1,12 +1,13 @@
 """
 Quantities and emissions of meters excluded from a project's account (BND-01).
 
-If the energy is unknown, the rise of registers in the readings is used; if a rated power is too
-low, the rejected messages.  Emissions are those of the project role with the highest factor.
+If the energy is unknown, the rise of the registers in the readings is used; if readings were
+rejected because of a too low rated power, the values in the rejected messages.  Emissions are those
+of the project role with the highest factor.
 
-Readings confirm that a meter is upstream of the project's meters: in each hour it measures no less
-than they do together, and it follows their steps.  A parallel meter does not, unless it measures
-several times as much; then the operator's statement is used.
+Readings confirm that a meter is upstream of the project's meters if it measures no less in each
+hour than they do together, and its hourly changes contain theirs.  A parallel meter fails this
+test, unless it measures several times as much; then the operator's statement is used.
 """
 
 from __future__ import annotations
@@ -51,22 +52,21 @@ from services.store.timeseries.interval_rows import intervals_of
 
 # tolerance by which an upstream meter may measure less than those downstream: two meters of class
 # 2, and clock differences [1]
-_BELOW = 0.05
-# minimum share of the downstream steps in the upstream meter; other loads may move the other way
-# [1]
-_SHOWN = 0.5
+_TOLERANCE = 0.05
+# minimum share of the downstream meters' hourly changes that the upstream meter shows; other loads
+# can change in the opposite direction [1]
+_MIN_SHARE = 0.5
 # number of standard errors of that share
-_SURE = 3
+_STANDARD_ERRORS = 3
 
 
-class Beneath(NamedTuple):
+class UpstreamComparison(NamedTuple):
     """
     Upstream meter compared with those downstream, in hours with complete data. [base units]
 
     `quantity`: common quantity of both. `measured`, `took`: quantity of the upstream meter, and of
-    the downstream ones together. `below`: missing quantity of the upstream meter, summed over the
-    hours in which it measured less. `steps`: whether it follows the steps of those downstream, as
-    far as visible.
+    the downstream ones together. `below`: shortfall of the upstream meter, summed over the hours in
+    which it measured less. `steps`: whether it shows the hourly changes of those downstream.
     """
 
     quantity: str
@@ -81,7 +81,7 @@ class Beneath(NamedTuple):
         Return whether the upstream meter measured at least the downstream sum, within the
         tolerance.
         """
-        return self.below <= _BELOW * self.took
+        return self.below <= _TOLERANCE * self.took
 
     @property
     def holds(self) -> bool:
@@ -91,10 +91,10 @@ class Beneath(NamedTuple):
 
 def beneath(
     rows: IntervalRows, upstream: int, others: Sequence[int], quantities: Collection[str]
-) -> tuple[Beneath, ...]:
+) -> tuple[UpstreamComparison, ...]:
     """Return the comparison of a meter with those named as downstream, by quantity."""
     known = rows.take(rows.unknown_us == 0)
-    beneaths = []
+    comparisons = []
     for number in (i for i, quantity in enumerate(QUANTITIES) if quantity.name in quantities):
         of = known.take(known.quantity == number)
         main, under = (of.take(np.isin(of.device, some)) for some in ([upstream], others))
@@ -102,30 +102,30 @@ def beneath(
             continue
         both = np.isin(under.start_us, main.start_us)
         hours, place = np.unique(main.start_us // HOUR_US, return_inverse=True)
-        # an interval without downstream data says nothing about the upstream meter
+        # an interval without downstream data cannot be compared
         compared = np.isin(main.start_us, under.start_us)
         ours = np.bincount(place[compared], main.value[compared], len(hours))
         at = np.searchsorted(hours, under.start_us[both] // HOUR_US)
         theirs = np.bincount(at, under.value[both], len(hours))
         below = np.maximum(theirs - ours, 0).sum()
-        # whether its steps contain the downstream steps: regression of the former on the latter
+        # regression of its hourly changes on those of the downstream meters
         share, error = _share(*(np.diff(sums).astype(np.float64) for sums in (ours, theirs)))
-        beneaths.append(
-            Beneath(
+        comparisons.append(
+            UpstreamComparison(
                 QUANTITIES[number].name,
                 round(float(ours.sum())),
                 round(float(theirs.sum())),
                 round(float(below)),
-                share + _SURE * error >= _SHOWN,
+                share + _STANDARD_ERRORS * error >= _MIN_SHARE,
             )
         )
-    return tuple(beneaths)
+    return tuple(comparisons)
 
 
 def _share(mine: Float64, steps: Float64) -> tuple[float, float]:
     """
-    Return the share of other meters' steps in a meter's steps, and its standard error; 1 without
-    steps.
+    Return the share of other meters' hourly changes that a meter shows, and its standard error.
+    The share is 1 if the others have no changes.
     """
     squares = float(np.dot(steps, steps))
     if not squares:
@@ -138,10 +138,10 @@ def _lowering(
     conn: Connection, fleet: Fleet, registry: Registry, project: Project, period_us: Span
 ) -> dict[str, str]:
     """
-    Return the meters whose readings lower the import of the project's meters: quantity by meter.
+    Return the meters whose quantity lowers the import of the project's meters: quantity by meter.
 
-    The hourly deviations from the mean of each hour of the day are compared: those of such a meter
-    and those of the import have opposite signs.
+    Hourly deviations from the mean of each hour of the day are compared: those of such a meter and
+    those of the import have opposite signs.
     """
     there = [one for one in may_lower(registry, project) if one[0] in fleet.by_id]
     mine = [name for name in importing(project) if name in fleet.by_id]
@@ -150,18 +150,20 @@ def _lowering(
     with conn.cursor() as cursor:
         names = [*mine, *(name for name, *_ in there)]
         rows = intervals_of(cursor, fleet, *period_us, names, marks=False)
-    imports = [_unusual(rows, fleet.by_id[name], "energy_import", period_us) for name in mine]
+    imports = [
+        _deviation_changes(rows, fleet.by_id[name], "energy_import", period_us) for name in mine
+    ]
     result = dict[str, str]()
     for name, quantity, sign in there:
-        steps = sign * _unusual(rows, fleet.by_id[name], quantity, period_us)
+        steps = sign * _deviation_changes(rows, fleet.by_id[name], quantity, period_us)
         shares = [_share(own, steps) for own in imports] if steps.any() else []
-        if any(share >= _SHOWN and share > _SURE * error for share, error in shares):
+        if any(share >= _MIN_SHARE and share > _STANDARD_ERRORS * error for share, error in shares):
             result[name] = quantity
     return result
 
 
-def _unusual(rows: IntervalRows, device: int, quantity: str, period_us: Span) -> Float64:
-    """Return the hourly steps of a meter minus the mean step of the same hour of the day."""
+def _deviation_changes(rows: IntervalRows, device: int, quantity: str, period_us: Span) -> Float64:
+    """Return a meter's hourly changes minus the mean change of the same hour of the day."""
     number = next(i for i, known in enumerate(QUANTITIES) if known.name == quantity)
     own = rows.take((rows.device == device) & (rows.quantity == number))
     first, days = period_us[0] // HOUR_US, (period_us[1] - period_us[0]) // _DAY_US
@@ -172,13 +174,13 @@ def _unusual(rows: IntervalRows, device: int, quantity: str, period_us: Span) ->
     return steps.astype(np.float64)
 
 
-# reason of rejection if the rated power is too low
+# reason for rejecting readings that exceed the rated power
 _REFUSED = "implausible_register"
 # maximum relative difference between the daily sums of a check meter and its main meter [1]
-_AGREES = 0.05
+_CHECK_TOLERANCE = 0.05
 _DAY_US = 24 * HOUR_US
 # number of compared readings: a reading and one neighbour on each side
-_BESIDE = 3
+_WINDOW = 3
 
 
 class Refused(NamedTuple):
@@ -209,7 +211,7 @@ class LeftOut(NamedTuple):
     rise: dict[str, int]
     readings: int
     refused: Refused
-    beneath: tuple[Beneath, ...] = ()
+    beneath: tuple[UpstreamComparison, ...] = ()
 
     @property
     def is_upstream(self) -> bool:
@@ -248,7 +250,7 @@ def left_out(
         apart = [span for begin, end in item.spans for span in remaining(near, begin, end)]
         at_edges = measured and not _measured(rows, index, apart, wanted)[0]
         if at_edges and unknown_us < HOUR_US:
-            continue  # a reading just before the service began, or after it ended
+            continue  # only intervals next to an assignment have a quantity
         rise, number, refused = dict[str, int](), 0, Refused(0, {})
         if unknown_us >= HOUR_US or not measured:
             rise, number = _rise(conn, fleet, index, item.spans, wanted)
@@ -270,7 +272,7 @@ def _within(start_us: Int64, spans: Sequence[Span]) -> NDArray[np.bool_]:
 def _measured(
     rows: IntervalRows, index: int, spans: Sequence[Span], wanted: frozenset[str]
 ) -> tuple[dict[str, int], int, int]:
-    """Return the quantities of a meter in given times, their end, and the time without data."""
+    """Return a meter's quantities in given times, the end of the last, and the unknown time."""
     own = rows.take((rows.device == index) & _within(rows.start_us, spans))
     measured: dict[str, int] = {}
     unknown_us, last_us = 0, 0
@@ -308,9 +310,9 @@ def _rise(
 
 def _risen(values: Int64) -> int:
     """Return the sum of a register's rises; a single outlier is ignored."""
-    if len(values) >= _BESIDE:
-        beside = np.sort(sliding_window_view(values, _BESIDE), axis=1)
-        values = np.concatenate([values[:1], beside[:, _BESIDE // 2], values[-1:]])
+    if len(values) >= _WINDOW:
+        beside = np.sort(sliding_window_view(values, _WINDOW), axis=1)
+        values = np.concatenate([values[:1], beside[:, _WINDOW // 2], values[-1:]])
     return int(np.maximum(np.diff(values), 0).sum())
 
 
@@ -327,7 +329,9 @@ def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -
         return False
     _, day = np.unique(start // _DAY_US, return_inverse=True)
     sums = [np.bincount(day, of) for of in (ours.value[here], theirs.value[there])]
-    return float(np.abs(sums[0] - sums[1]).sum()) <= _AGREES * float(np.maximum(*sums).sum())
+    return float(np.abs(sums[0] - sums[1]).sum()) <= _CHECK_TOLERANCE * float(
+        np.maximum(*sums).sum()
+    )
 
 
 def _refused(
@@ -347,7 +351,7 @@ def _refused(
     return Refused(messages, rise)
 
 
-# --- what is reported of them -------------------------------------------------------------
+# --- findings on these meters -------------------------------------------------------------
 
 
 def reported(
@@ -358,7 +362,8 @@ def reported(
 
     A meter that supplies those of the project, confirmed by readings, is not reported.
 
-    `factors`: factors for its emissions.  `drawn`: a third party's line diagram with its loads.
+    `factors`: factors for its emissions.  `drawn`: a third party's line diagram that shows its
+    loads.
     """
     if out.is_upstream:
         return None
@@ -382,7 +387,7 @@ def reported(
         texts += [text("BND-01.refused_rise", **values) for values in refused]
     if not texts:
         return None
-    why = (*_why(of), *_not_upstream(out, project))
+    why = (*_reasons(of), *_not_upstream(out, project))
     of_all: dict[str, Value] = {"device": of.device, "why": why, "measured": tuple(texts)}
     if drawn is not None:
         return text("BND-01.drawn", document=named(drawn), **of_all)
@@ -390,7 +395,9 @@ def reported(
     return text("BND-01.left_early" if of.served else "BND-01.left_out", **of_all)
 
 
-def _compared(out: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[str, Value]]]:
+def _compared(
+    out: LeftOut, project: Project
+) -> Iterator[tuple[UpstreamComparison, dict[str, Value]]]:
     """Yield a meter's comparisons with the meters it supplies, and their amounts for texts."""
     roles = roles_of(project, out.of.class_id, left_out=True, lowers=out.of.lowers)
     units = {needs.quantity: needs.unit for _, needs in roles}
@@ -407,7 +414,7 @@ def _compared(out: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[st
 
 
 def _not_upstream(out: LeftOut, project: Project) -> Iterator[Text]:
-    """Yield findings that contradict the registered supply of the project's meters."""
+    """Yield findings if readings do not confirm that a meter supplies those of the project."""
     for result, values in _compared(out, project):
         if not result.took:
             yield text("BND-01.upstream_unknown", devices=out.of.upstream_of)
@@ -423,7 +430,7 @@ def supplying(out: LeftOut, project: Project) -> Iterator[Text]:
             yield text("BND-01.upstream", device=out.of.device, **values)
 
 
-def _why(item: Unserved) -> list[Text]:
+def _reasons(item: Unserved) -> list[Text]:
     """Return the reasons why a meter is excluded."""
     if item.project is not None:
         return [text("BND-01.unclosed", project=item.project)]

@@ -1,12 +1,12 @@
 """
 Preliminary account of the time without a statement, calculated as when closing a period.
 
-Dashboards use it, since sums of intervals do not include gaps, invoices, rules and checked values.
-The account has one part per local month, up to the last completed interval, and is recalculated
-when the meters' sums or the registry changed.
+Dashboards use it, since sums of intervals include neither deductions for gaps nor invoices and
+rules.  The account has one part per local month, up to the last completed interval, and is
+recalculated when the meters' sums or the registry changed.
 
-`affected` lists statements that would use other factors under a newer factor book.  Issued ones
-never change: they are listed for supersession.  Others can be closed again.
+`affected` lists statements that would use other factors under a newer factor book.  An issued one
+never changes, and can be superseded; another can be closed again.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ from services.store.statements.account_spans import Span
 from services.store.statements.statements import Stored
 
 _LOCK = "hashtextextended('tonne live accounts', 0)"
-# maximum number of older releases' statements per round
+# maximum number of statements of older releases per call
 _STATEMENTS = 200
 
 
 def refresh(conn: Connection) -> int:
     """
-    Recalculate outdated preliminary accounts, and statements without daily figures; return their
+    Recalculate outdated preliminary accounts and missing daily figures of statements; return their
     number.
 
     Only one process does this at a time; others return at once.
@@ -115,8 +115,8 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
     """
     Yield the months of a project without a statement in which its meters have data, until now.
 
-    Each runs from the first to the last interval with data: time before installation or after all
-    meters stopped is not charged.
+    Each span runs from the first to the last interval with data: the time before installation, and
+    after all meters stopped, is no data gap.
     """
     zone, now = project.timezone, now_us()
     today = local_date(now, zone)
@@ -142,8 +142,7 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
 def _reported_until(conn: Connection, project: Project, today: date) -> int:
     """
     Return the time until which all meters with data today have reported. [us UTC]
-
-    Later intervals of a meter that sends less often are not charged as a gap.
+    The account ends there, so that a meter that sends less often does not appear as a data gap.
     """
     roles = find(project.methodology, project.version).roles
     charged = {
@@ -152,7 +151,7 @@ def _reported_until(conn: Connection, project: Project, today: date) -> int:
         if roles[bound.role].side == "project" or roles[bound.role].costs is not None
     }
     midnight = midnight_us(today, project.timezone)
-    return spans.told_until(conn, sorted(charged), midnight) or now_us()
+    return spans.reported_until(conn, sorted(charged), midnight) or now_us()
 
 
 def _accounted(conn: Connection, project: Project, span: Span) -> tuple[list[AccountDay], int]:
@@ -176,7 +175,7 @@ def _frames(
 
 
 def _statement(conn: Connection, name: str) -> int:
-    """Store an older release's statement by local day; return the number of days."""
+    """Store the figures by local day of an older release's statement; return 1."""
     stored = statements.find(conn, name)
     claims = stored.claims
     days = close.of_statement(conn, stored, claims)
@@ -193,7 +192,7 @@ _LIVE = ("draft", "submitted", "under_verification", "verified", "issued")
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """Statement with the factors that have changed since, and the remedy."""
+    """Statement with the factors that have changed since, and the command to run."""
 
     statement: Stored
     changes: tuple[Change, ...]
@@ -229,7 +228,7 @@ def affected(conn: Connection, book: Factors) -> Iterator[Affected]:
 
 
 class _Asker:
-    """Calculates the reduction of a base unit of each device, to record the factors used."""
+    """Calculates the reduction per base unit of each device, to record the factors used."""
 
     def __init__(self, project: Project) -> None:
         self._project = project

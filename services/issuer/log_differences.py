@@ -2,15 +2,15 @@
 Differences of the database from the log: of sealed days from their seals, and of statements.
 
 Rows, notes of late readings and the seal are read in one snapshot.  A day is compared with the
-devices it was sealed with. A device that joined since is left out if other seals show that its
-readings of the whole day are unchanged.
+devices that it was sealed with.  A device assigned to it later is left out if other seals show that
+its readings of the whole day are unchanged.
 
 Each late reading was noted when it was stored: without late readings a day must equal its seal.
 Any remaining difference is a manual change, which the audit reports.  Derived rows may change with
-readings or registry, as long as they follow from them.
+readings or registry, if they are still the result of both.
 
-Of a statement the documents, steps, claims, figures and evidence are compared.  `Walk` is the state
-shared by all audit steps.
+The documents, steps, claims, figures and evidence of each statement are compared with the log.
+`Walk` is the state shared by all audit steps.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from services.store.timeseries import register_checkpoints as marks
 
 
 def noted(cursor: Cursor, job: Job) -> Notes:
-    """Return the notes on late readings of a day that its last seal does not include."""
+    """Return the notes on a day's late readings that its last seal does not include."""
     name = late_readings.name_of(job.project, job.day)
     return late_readings.of_day(cursor, name, job.devices, job.from_us, job.to_us)
 
@@ -79,7 +79,7 @@ def without_late(
 
 
 def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame:
-    """Return the readings before late ones: without added rows and filled-in values."""
+    """Return the readings without those that arrived late: added rows and filled-in values."""
     kept = np.ones(len(frame), dtype=np.bool_)
     columns = dict(frame.columns)
     for device in np.unique(frame.device).tolist():
@@ -196,7 +196,7 @@ class Compared(NamedTuple):
     """
     Current state of a sealed day.
 
-    `found`: differences from its seal. `joined`: devices assigned to the day since. `parts`:
+    `found`: differences from its seal. `joined`: devices assigned to the day later. `parts`:
     digests of its current contents. `notes`: notes on late readings for its next seal.
     """
 
@@ -229,8 +229,8 @@ def compared(
     """
     Return the current state of sealed days compared with their seals, in the cursor's snapshot.
 
-    `run`: days from one result of `together`.  `accept_joined`: leave out devices that joined since
-    and are covered by other seals.
+    `run`: days from one result of `together`.  `accept_joined`: leave out devices that were
+    assigned later and are covered by other seals.
     """
     parts = parts_of(cursor, fleet, [day.job for day in run])
     return [
@@ -253,7 +253,7 @@ def _compared(
 
 
 def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
-    """Return the job that compares a sealed day of some devices, from its log entry."""
+    """Return the day of a log entry with given devices, for the comparison with its seal."""
     begin, end = (instant_us(body[edge], "UTC") for edge in ("from", "to"))
     day, whose = date.fromisoformat(body["day"]), body["project"] or ""
     return Job(whose, day, body["timezone"], begin, end, tuple(sorted(devices)))
@@ -261,7 +261,7 @@ def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
 
 def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) -> set[str]:
     """
-    Return the devices added to a day since its seal, whose readings other seals cover
+    Return the devices assigned to a day after its seal whose readings other seals cover
     unchanged.
     """
     job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
@@ -269,10 +269,10 @@ def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) ->
     if not others:
         return set()
     over = [s for s in seals.over(conn, job.from_us, job.to_us) if s.project != job.project]
-    return {name for name in others if _held_elsewhere(conn, fleet, over, job, name)}
+    return {name for name in others if _sealed_elsewhere(conn, fleet, over, job, name)}
 
 
-def _held_elsewhere(
+def _sealed_elsewhere(
     conn: Connection, fleet: Fleet, over: Collection[Seal], job: Job, device: str
 ) -> bool:
     """Return whether other seals cover a device's day unchanged, except for late readings."""
@@ -312,16 +312,13 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
-    """
-    Return the derived rows that differ from their seal for another reason than readings or
-    registry.
-    """
+    """Return the changed derived rows that readings and registry do not explain."""
     names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
         return []
     begin, end = job.from_us, job.to_us
-    # rows compared at once stay in memory: no more than a commit of the pipeline
+    # rows compared together are in memory: at most as many as the pipeline commits
     rows = max(rows_between(of.fleet, device, begin, end) for device in index)
     days_at_once = max(MAX_ROWS // max(rows, 1), 1)
     return [
@@ -376,7 +373,7 @@ _LOGGED = (*_STATES, "evidence")
 def standing(conn: Connection, entries: Sequence[Entry]) -> Iterator[str]:
     """Yield statements whose state differs from the log."""
     logged: dict[str, dict[str, dict[str, Any]]] = {}
-    # version 0.1.0 entered no manifests; an entry of another kind comes from a later version
+    # version 0.1.0 logged no manifests; the first entry of another kind is from a later version
     since = min((e.index for e in entries if e.kind not in _STATES), default=0)
     without = {e.statement for e in entries if e.kind == "issued" and e.index < since}
     for entry in entries:
@@ -472,7 +469,7 @@ def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
 
 
 def _claims(conn: Connection, logged: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
-    """Yield claims of periods that are missing, or that belong to no issued, valid statement."""
+    """Yield missing claims of issued statements, and claims without a valid issued statement."""
     rows = conn.execute(
         "SELECT c.statement_id, s.project_id = c.project_id AND s.period = c.period"
         " FROM claim c LEFT JOIN statement s ON s.id = c.statement_id"

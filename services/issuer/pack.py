@@ -1,9 +1,9 @@
 """
 Evidence packs, written from the database.
 
-Each document has exactly one form, so that the same statement gives identical bytes; archived days
-are included as the archive's own files.  The folder is written completely or not at all.  At issue
-the manifest is entered in the log in the same transaction: a later change of a file is detected.
+Each document has exactly one encoding, so that the same statement gives identical bytes; archived
+days are included as the archive's own files.  The folder is written completely or not at all.  At
+issue the log receives the manifest in the same transaction: a later change of a file is detected.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def complete(
     return {**result, MANIFEST: manifest_of(hashes, at)}
 
 
-# documents that are steps of the statement already
+# documents stored as steps of the statement
 SIGNED = (STATEMENT, VERIFICATION)
 _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
@@ -211,7 +211,7 @@ _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 def _keys(
     conn: Connection, signers: Sequence[EnrolledKey], issuers: Collection[str], *, logged: bool
 ) -> list[EnrolledKey]:
-    """Return the keys of all signers, also of findings, and of the log in the receipt."""
+    """Return the keys of all signers, also of findings, and of the log for the receipt."""
     every = [enrolment.key for enrolment in enrolled.load(conn)]
     more = [key for key in every if key.did in issuers and key not in signers]
     log_keys = [key for key in every if key.role == "log"]

@@ -1,9 +1,9 @@
 """
 Monitoring plans: a first draft, the meters' diagram, and due tasks.
 
-Due are calibrations, surveys, samples, decisions on the plan, the next statement, forward actions,
-and ends of registered versions and of the crediting period.  Each task has a day and a responsible
-role; without a day it is open now.
+Tasks are calibrations, surveys, samples, approvals of the plan, the next statement, forward
+actions, and ends of registered versions and of the crediting period.  Each task has a day and a
+responsible role; without a day it is open now.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from services.issuer.collect_evidence import plan_of
 from services.issuer.further_evidence import open_actions
 from services.registry import entries
 from services.registry.entries import Registry
-from services.registry.files import KEPT, document
+from services.registry.files import RETAINED, document
 from services.registry.located import dump
 from services.store.registry import load as registry
 from services.store.registry import programme
@@ -78,7 +78,7 @@ class Due(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _PlanData:
     """Project with its plan data on its current local day."""
 
     project: Project
@@ -88,7 +88,7 @@ class _Known:
 
     @property
     def plan(self) -> Version | None:
-        """Return the plan in force; before any, the one that begins first."""
+        """Return the version in force; before the first one begins, the first one."""
         first = min(self.versions, key=lambda version: version.begins, default=None)
         return at(self.versions, self.today) or first
 
@@ -115,7 +115,7 @@ def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
     (declared,) = conn.execute(
         "SELECT declared FROM project WHERE id = %s", [project]
     ).fetchone() or (None,)
-    known = _Known(
+    known = _PlanData(
         result,
         load_versions(conn).get(project, ()),
         Declared() if declared is None else msgspec.convert(declared, Declared),
@@ -123,8 +123,8 @@ def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
     )
     rows = [
         *_calibrations(conn, known),
-        *_taken(known, "survey", known.declared.surveys, SURVEY_MONTHS),
-        *_taken(known, "sample", SAMPLES.load(conn, [project])[project], None),
+        *_repeated(known, "survey", known.declared.surveys, SURVEY_MONTHS),
+        *_repeated(known, "sample", SAMPLES.load(conn, [project])[project], None),
         *_plan(known),
         *_statements(conn, known),
         *_registered(conn, known),
@@ -143,7 +143,7 @@ def rows_json(rows: Sequence[Due], today: date) -> list[dict[str, str | None]]:
     ]  # fmt: skip
 
 
-def _calibrations(conn: Connection, known: _Known) -> Iterator[Due]:
+def _calibrations(conn: Connection, known: _PlanData) -> Iterator[Due]:
     """Yield each meter's next calibration: the first day that no certificate covers."""
     rows = conn.execute(
         "SELECT DISTINCT ON (device_id) device_id, role, valid_until FROM v_calibration_due"
@@ -154,10 +154,10 @@ def _calibrations(conn: Connection, known: _Known) -> Iterator[Due]:
         yield Due("calibration", device, until, known.responsible(role, device))
 
 
-def _taken(
-    known: _Known, kind: Kind, rows: Iterable[Survey | Sample], months: int | None
+def _repeated(
+    known: _PlanData, kind: Kind, rows: Iterable[Survey | Sample], months: int | None
 ) -> Iterator[Due]:
-    """Yield the next survey or sample of each parameter; no sample that nothing requires."""
+    """Yield the next survey or sample of each parameter; a sample only if one is required."""
     last: dict[str, date] = {}
     for row in rows:
         last[row.parameter] = max(row.taken, last.get(row.parameter, row.taken))
@@ -167,7 +167,7 @@ def _taken(
             yield Due(kind, parameter, day, known.responsible(parameter))
 
 
-def _plan(known: _Known) -> Iterator[Due]:
+def _plan(known: _PlanData) -> Iterator[Due]:
     for version in known.versions:
         if version.approval is None:
             yield Due("approval", version.name, None, version.responsible)
@@ -179,16 +179,16 @@ def _plan(known: _Known) -> Iterator[Due]:
             yield Due("anomaly", what, None, event.by or known.responsible())
 
 
-def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
-    """Yield the next statement, as long as the last one, and statements that wait for a step."""
+def _statements(conn: Connection, known: _PlanData) -> Iterator[Due]:
+    """Yield the next statement, of the last one's length, and the next steps of open statements."""
     project = known.project
     every = statements.all_of(conn, project.id)
     issued = [stored for stored in every if stored.state == "issued"]
     end_us = max((stored.to_us for stored in issued), default=project.from_us)
     for stored in every:
         if (step := _NEXT.get(stored.state)) and stored.to_us > end_us:
-            kind, who = step
-            yield Due(kind, stored.id, None, who)
+            kind, role = step
+            yield Due(kind, stored.id, None, role)
     last = max(issued, key=lambda stored: stored.to_us, default=None)
     begin = local_date(end_us, project.timezone)
     if last is None:
@@ -203,22 +203,19 @@ def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
 
 
 def _end_of_next(first: date, begin: date) -> date:
-    """
-    Return the end of the period after [first, begin): of as many whole months, else of as many
-    days.
-    """
+    """Return the end of the next period: as many months as [first, begin), or as many days."""
     months = (begin.year - first.year) * 12 + begin.month - first.month
     return after(begin, months) if months and begin.day == first.day else begin + (begin - first)
 
 
 def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
-    """Return errors of estimates that their plants cannot reach, by project."""
+    """Return the errors of ex-ante estimates that exceed the plant's full load, by project."""
     texts = {name: over_full_load(*row) for name, *row in estimates(conn, project)}
     return {name: error for name, error in texts.items() if error is not None}
 
 
 def programme_report(conn: Connection, year: int | None, language: str = "en") -> dict[str, Any]:
-    """Return the programme's report with the errors of its plans; RegistryError without one."""
+    """Return the programme's report with errors of ex-ante estimates."""
     report, errors = report_document(conn, year, language), unfit_plans(conn)
     for own in (*(item["projects"] for item in report["systems"]), report["without_system"]):
         for item in own:
@@ -227,7 +224,7 @@ def programme_report(conn: Connection, year: int | None, language: str = "en") -
     return report
 
 
-def _registered(conn: Connection, known: _Known) -> Iterator[Due]:
+def _registered(conn: Connection, known: _PlanData) -> Iterator[Due]:
     """Yield the ends of versions registered by the programme, and of the crediting period."""
     for entered in programme.load_entered(conn):
         record = entered.record
@@ -283,13 +280,13 @@ def draft_of(conn: Connection, project_id: str) -> str:
     Return a draft of a project's next plan version as a registry file.
 
     It has the lines and procedures of the last version, and accuracy classes (or errors) of
-    certificates.
-    Entries known only to the plant are empty; an import names each of them.  Data that an import
-    keeps if a file omits them, such as documents, are omitted: an old draft never restores them.
+    certificates.  Entries that only the plant knows are empty; an import reports each empty entry.
+    Data that an import keeps if a file omits them, such as documents, are omitted, so that an old
+    draft does not overwrite newer ones.
 
     Raises RegistryError if the project is unknown.
     """
-    registry.load_project(conn, project_id)  # raises an error that names known projects
+    registry.load_project(conn, project_id)  # its error lists the known projects
     stored = load_registry(conn)
     project = stored.projects[project_id]
     known = document(project)
@@ -307,7 +304,7 @@ def draft_of(conn: Connection, project_id: str) -> str:
             *(line for line in _lines(project, stored) if line["parameter"] not in planned),
         ],
     }
-    needed = {key: value for key, value in known.items() if key not in KEPT}
+    needed = {key: value for key, value in known.items() if key not in RETAINED}
     return _HEAD + dump({"projects": [{**needed, "monitoring": [version]}]})
 
 

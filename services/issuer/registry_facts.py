@@ -1,11 +1,11 @@
 """
-Registry data of a period's meters, documents and neighbours, read once for the registry rules.
+Registry data of a period's meters, documents and other meters of the site, for the registry rules.
 
 `mrv.rules` evaluates metered data; `registry_rules` evaluates these data without a database.
 
-Also finds disguised copies of meters: days in another order, with added noise, or a sum of meters.
-Daily sums are compared in any order; where most are similar, the 15-minute intervals distinguish
-noise from weather.
+Also detects disguised copies of meters: days in another order, with added noise, or a sum of
+meters.  Daily sums are compared in any order; where most are similar, the 15-minute intervals
+distinguish added noise from similar weather.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from services.issuer.doubted_invoices import Invoices, invoices_of
 from services.issuer.left_out_meters import Span, unbound
 from services.issuer.left_out_use import LeftOut, left_out
 from services.issuer.repeated_days import (
-    Looked,
+    MeterDays,
     Others,
     copy_of,
     groups,
@@ -70,11 +70,11 @@ from services.store.statements.units import beside, certified
 from services.store.timeseries.measured_energy import Beyond, all_series, beyond_rating
 
 # maximum relative difference of a copy's days: noise of 4 % per interval is below 2 % per day
-_NEAR = 2.5e-2
-# maximum number of pairs whose intervals are compared, whatever their days: a second or two
+_DAY_TOLERANCE = 2.5e-2
+# up to this number of pairs, the intervals of each pair are compared: about two seconds
 _PAIRS = 2_000
-# series whose days are compared in any order at once: a few megabytes
-_TOGETHER = 100
+# number of series whose days are compared in any order together: a few megabytes
+_SERIES_AT_ONCE = 100
 # number of days whose intervals are compared; microseconds of a day
 _DAYS, _DAY_US = 62, 86_400_000_000
 
@@ -89,7 +89,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
     excluded = same.excluded() | {copy.device for copy in repeated if copy.excluded}
     copies = list[Copy]()
     for quantity, names in energy.meters(MEASURED):
-        at = Looked.of(energy, quantity, names)
+        at = MeterDays.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST_DAYS:
             continue
@@ -122,7 +122,7 @@ def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[C
     return copies
 
 
-def _sums_elsewhere(at: Looked, own: Int64, excluded: Collection[str]) -> Iterator[Copy]:
+def _sums_elsewhere(at: MeterDays, own: Int64, excluded: Collection[str]) -> Iterator[Copy]:
     """Yield meters of the project that are the sum of meters of other projects, or of both."""
     beside, energy = at.energy.others(at.quantity, at.names), at.energy
     names = [*at.names, *sorted(beside)]
@@ -141,19 +141,19 @@ def _sums_elsewhere(at: Looked, own: Int64, excluded: Collection[str]) -> Iterat
             yield Copy(name, theirs[0], beside[theirs[0]], equal, second, parts=tuple(parts))
 
 
-def _in_any_order(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
+def _in_any_order(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:
     for item in shuffled(own, others.sums, others.pairs):
         days = Agreeing(item.days, item.known, 1 / item.ratio, ordered=False)
         yield copy_of(at, others, item.one, item.other, days, equal=item.equal)
 
 
-def _under_noise(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
+def _under_noise(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:
     """Yield meters with nearly equal days whose intervals differ by uniform noise."""
     if np.count_nonzero(others.pairs) <= _PAIRS:  # few enough pairs: compare each
         near = others.pairs
     else:
-        near = near_days(own, others.sums, _NEAR)
-        near |= near_in_any_order(own, others.sums, _NEAR)
+        near = near_days(own, others.sums, _DAY_TOLERANCE)
+        near |= near_in_any_order(own, others.sums, _DAY_TOLERANCE)
         near &= others.pairs
     mine, theirs = (np.flatnonzero(near.any(axis=axis)).tolist() for axis in (1, 0))
     if not mine:
@@ -175,8 +175,8 @@ def _under_noise(at: Looked, own: Int64, others: Others) -> Iterator[Copy]:
 
 def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
     """
-    Yield, for meters that agree under noise: index, noise, and whether days are shifted or
-    reordered.
+    Yield index and noise of meters that are equal except for noise, and whether days were
+    moved.
     """
     remaining = np.arange(len(others))
     for moved in (others, in_step(item, others)):
@@ -185,15 +185,15 @@ def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
             if noise is not None:
                 remaining = remaining[remaining != k]
                 yield k, noise, moved is not others
-    for subset in np.array_split(remaining, len(remaining) // _TOGETHER + 1):
+    for subset in np.array_split(remaining, len(remaining) // _SERIES_AT_ONCE + 1):
         for k, ordered in in_order(item, others[subset]):
             noise = noisy(item, ordered)
             if noise is not None:
                 yield int(subset[k]), noise, True
 
 
-def _span(at: Looked, own: Int64) -> tuple[int, int]:
-    """Return the whole days of a period in which values exist. [us UTC]"""
+def _span(at: MeterDays, own: Int64) -> tuple[int, int]:
+    """Return the days to be compared: at most `_DAYS`, chosen by a checksum. [us UTC]"""
     begin_us, end_us = at.energy.span_us
     spare = max(0, (end_us - begin_us) // _DAY_US - _DAYS)
     begin_us += crc32(own.tobytes()) % (spare + 1) * _DAY_US
@@ -202,9 +202,8 @@ def _span(at: Looked, own: Int64) -> tuple[int, int]:
 
 # rated powers of a device in order of time, each with its time of entry
 Ratings = list[tuple[Rating, datetime]]
-# validity of a methodology in the programme that registered the project, and the day of
-# registration
-Lived = tuple[Life, date | None]
+# validity of a methodology in the programme that registered the project, and day of registration
+Validity = tuple[Life, date | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,18 +215,19 @@ class RegistryFacts:
     `registry`: registry of all projects.
     `devices`: the project's, by id.
     `ratings`: ratings of these devices, each with its time of entry.
-    `same`, `alike`: pairs of one serial, and of similar serials; the second came later.
+    `same`, `alike`: pairs with equal, and with similar serial numbers; the later device second.
     `beyond`: devices whose registers rise many times faster than their rated power.
-    `copies`: meters with the series of others, or of an earlier time.
+    `copies`: meters with the data series of another meter, or of an earlier time.
     `operators`: organisations with an operator's key.
     `accepted`: acceptances by programmes.
     `owed`: statements at the project's site with a negative reduction. [ug CO2e]
     `lives`: validity of the methodology in the programmes that registered the project, with the
     day.
     `certified`: certificates of energy, by device and quantity.
-    `certified_beside`: certificates of energy of other meters at the site, and these.
-    `left_out`: excluded meters of the project side's roles, and their quantities.
-    `unbound`: meters of the site of such a role's class without project and reason.
+    `certified_elsewhere`: other meters at the site with certificates of energy, and their
+    quantities.
+    `left_out`: excluded meters that could have a project emissions role, and their quantities.
+    `unbound`: such meters of the site that are in no project, without a registered reason.
     `factors`: factors for the emissions of `left_out`.
     `issued`: calibration certificates of these devices in issued statements.
     `lengthened`: calibration intervals that were lengthened after the period began, by device.
@@ -251,9 +251,9 @@ class RegistryFacts:
     operators: frozenset[str]
     accepted: trust.Accepted
     owed: tuple[tuple[str, int], ...]
-    lives: tuple[Lived, ...]
+    lives: tuple[Validity, ...]
     certified: Mapping[tuple[str, str], tuple[Certified, ...]]
-    certified_beside: tuple[tuple[str, str], ...]
+    certified_elsewhere: tuple[tuple[str, str], ...]
     left_out: tuple[LeftOut, ...]
     unbound: tuple[Device, ...]
     factors: Factors
@@ -298,7 +298,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
     """
     registry, recorded = load_registry(conn), load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
-    every = registry.devices  # the registry makes this mapping anew at each access
+    every = registry.devices  # a property that builds a new mapping at each access
     since = {name: rows[0][1] for name, rows in recorded.items() if rows}
     energy = Energy(conn, registry, project, period_us, since)
     same = same_elsewhere(energy)
@@ -320,7 +320,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         owed=tuple(owed_at_site(conn, project.id, mains, *period_us)),
         lives=lives_of(registry, project),
         certified=certified(conn, mains, *period_us),
-        certified_beside=tuple(beside(conn, mains, *period_us)),
+        certified_elsewhere=tuple(beside(conn, mains, *period_us)),
         left_out=tuple(left_out(conn, registry, project, period_us)),
         unbound=tuple(unbound(conn, registry, project, period_us)),
         factors=load_book(conn).within(grid_of(project)),
@@ -363,7 +363,7 @@ def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str,
     return {name: change for name, change in result.items() if change is not None}
 
 
-def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:
+def lives_of(registry: Registry, project: Project) -> tuple[Validity, ...]:
     """Return the validity of a project's methodology in the programmes that registered it."""
     result = (
         (life_of(registration, project.methodology, project.version), registration.registered)

@@ -1,7 +1,7 @@
 """
 Rules on registry data: validity of meters, invoices and documents of a period.
 
-Each function yields findings, excluded meters and disregarded invoices for `mrv.rules`.
+Each function of a rule yields findings and excluded meters for `mrv.rules`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from services.issuer import trust
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import boundary_reasons
 from services.issuer.left_out_use import reported, supplying
-from services.issuer.registry_facts import Barred, Judged, Lived, Ratings, RegistryFacts, listed
+from services.issuer.registry_facts import Barred, Judged, Ratings, RegistryFacts, Validity, listed
 from services.issuer.same_series import Copy
 from services.registry import meters
 from services.registry.declared import document_of
@@ -84,7 +84,7 @@ def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def certificates(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-02: yield certificates without serial number or with another one, and changed dates."""
+    """REG-02: yield findings on certificates: serial number, changed dates, issuer, interval."""
     texts = [*_changed_dates(facts)]
     for device in facts.devices:
         for calibration in device.calibrations or ():
@@ -176,14 +176,14 @@ def replacements(facts: RegistryFacts) -> Iterator[Judged]:
     ]
     elsewhere, renamed = _moved(facts)
     yield from listed([*bare, *elsewhere])
-    # a renamed circuit is to be explained; its readings are not in doubt
+    # the operator must explain a renamed point; its readings remain valid
     yield from listed(renamed, severity="observation")
     if not (bare or elsewhere or renamed):
         yield from listed(_same_meters(facts), holds=True)
 
 
 def _same_meters(facts: RegistryFacts) -> Iterator[Text]:
-    """Yield texts on entered replacements by the same meter, whose certificate remains valid."""
+    """Yield texts on entered replacements by the same meter: its certificate remains valid."""
     begin, end = facts.period_us
     for device in facts.devices:
         at = [_us(swap.at) for swap in device.replacements or () if swap.same_meter]
@@ -272,12 +272,12 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     yield from (Barred(name, copy.reason) for name, copy in excluded.items())
     remaining = [copy for copy in result if copy.device not in excluded]
     yield from listed(copy.alike for copy in remaining if copy.equal)
-    # a proportional or noisy copy is not deducted: the operator must explain it
+    # a proportional or noisy copy still counts, but the operator must explain it
     yield from listed((copy.alike for copy in remaining if not copy.equal), severity="CL")
 
 
 def issued_design(facts: RegistryFacts) -> Iterator[Judged]:
-    """PLN-01: yield a design document whose file differs from the issued one of its version."""
+    """PLN-01: yield a design document that differs from the issued file of the same version."""
     design_ = facts.entry.design
     was = next((d for d in facts.designs if design_ and d.version == design_.version), None)
     if design_ is not None and was is not None and was.sha256 != design_.sha256:
@@ -330,7 +330,7 @@ def design(facts: RegistryFacts) -> Iterator[Document]:
 
 
 def own_laboratories(facts: RegistryFacts) -> Iterator[Judged]:
-    """PAR-06: yield results of a laboratory that is, or is affiliated with, the operator."""
+    """PAR-06: yield results of the operator's own laboratory, or of an affiliated one."""
     yield from listed(
         text("PAR-06.own_laboratory", parameter=sample.parameter, sample=sample.sample,
              laboratory=sample.laboratory)
@@ -355,7 +355,7 @@ def own_invoices(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
-    """EVD-09: yield corrections by another issuer, and contradicting documents of a file."""
+    """EVD-09: yield corrections by another issuer, and contradicting documents with one file."""
     of_period = {invoice.id for invoice in facts.invoices.touching}
     texts = [
         text(
@@ -416,7 +416,7 @@ def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
     yield from listed(expired(facts.lives, facts.project, facts.period_us[1]))
 
 
-def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Text]:
+def expired(lives: Iterable[Validity], project: Project, to_us: int) -> Iterator[Text]:
     """Yield a finding if a period's methodology has expired in the project's programme."""
     after = local_date(to_us - 1, project.timezone) + timedelta(days=1)
     for life, registered in lives:
@@ -459,7 +459,7 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-01: yield energy certificates at the site."""
     yield from listed(
         text("CLM-01.beside", certificate=name, device=device)
-        for name, device in facts.certified_beside
+        for name, device in facts.certified_elsewhere
     )
     yield from listed(
         (

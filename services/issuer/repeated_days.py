@@ -1,9 +1,9 @@
 """
 Meters with the same daily sums as another meter, or as an earlier time.
 
-`same_series` compares 15-minute intervals.  A copy on another grid, shifted by hours, reversed or
-with added noise still has the same daily sums, and so does repeated history.  Real sums differ by
-weather, so agreeing days are only counted where they differ among each other.
+`same_series` compares 15-minute intervals.  A copy on another time grid, shifted by hours, reversed
+or with added noise still has the same daily sums, and so does a repeated earlier time.  Daily sums
+of real meters vary with the weather, so agreeing days count only if they vary.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ SHARE, LEAST = 0.7, 10
 # minimum share of days sorted by size that must agree, and maximum shift of places
 _BY_SIZE, _PLACES = 0.55, 3
 # days compared first, and how many of them must agree for a full comparison
-_LOOK, _LEAST_LOOKED = 16, 6
-# agreeing days must vary: the best tenth exceeds the lowest day by 12.5 levels, and they have 6
+_SAMPLE_DAYS, _LEAST_SAMPLE_DAYS = 16, 6
+# agreeing days must vary: their 90th percentile exceeds the 10th by 12.5 levels, and they have 6
 # levels of 2 %; an engine with a weekly schedule has one or two
 _VARIED, _LEVELS, _LEVEL = 12.5, 6, 0.02
-# minimum register steps of a meter's day: small plants with whole kilowatt hours are often equal
+# minimum daily sum in steps of the register: equal days are common for small plants that count
+# whole kilowatt hours
 _STEPS = 300
-# maximum relative difference of daily ratios: of meters under one sky, under another sky, at
+# maximum relative difference of daily ratios: of neighbouring meters, of meters elsewhere, of
 # another time
-_ONE_SKY, _APART, _EARLIER = 1e-4, 2.5e-3, 5e-3
-# repeated days agree within the first tolerance; levels of the second one distinguish them from
-# other days
-_AGAIN, _FINE = 2e-4, 2e-3
-# about a kilometre [degrees of latitude]
-_ONE_SKY_DEG = 0.01
+_NEIGHBOURS, _DISTANT, _EARLIER = 1e-4, 2.5e-3, 5e-3
+# second pass for a meter's own past: a narrower tolerance of ratios, with finer levels
+_REPEATED, _FINE = 2e-4, 2e-3
+# maximum distance of neighbouring meters: about a kilometre [degrees]
+_NEIGHBOUR_DEG = 0.01
 # number of earlier days compared, of a meter itself and of others
 _OWN_BACK = 800
 _OTHERS_BACK = (364, 365, 366)
-# maximum days of a period, and other projects' devices at once
-_MAX_DAYS, _AT_ONCE = 62, 2_000
-_OWN_AT_ONCE = 50
+# maximum number of compared days, and of other projects' devices per query
+_MAX_DAYS, _DEVICES_PER_QUERY = 62, 2_000
+_OWN_PER_QUERY = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class MeterDays:
     """Meters of one quantity, the local days of a period, and the mask of compared days."""
 
     energy: Energy
@@ -61,11 +61,11 @@ class Looked:
     first: date
     end: date
     days: NDArray[np.intp]
-    # indices of the meters that counted nothing
+    # indices of meters that are copies already
     done: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, energy: Energy, quantity: str, names: Sequence[str]) -> Looked:
+    def of(cls, energy: Energy, quantity: str, names: Sequence[str]) -> MeterDays:
         """Return a project's meters of one quantity with the days of its period."""
         begin_us, end_us = energy.span_us
         first, last = (local_date(us, energy.project.timezone) for us in (begin_us, end_us - 1))
@@ -75,8 +75,8 @@ class Looked:
 
     def sums(self, devices: Sequence[str], back: Sequence[int]) -> Int64:
         """
-        Return the daily sums of devices at each lag, in days before the period. [array of device,
-        lag, day; base unit]
+        Return daily sums at each lag before the period. [base unit; device x lag x day]
+        `back`: lags. [days]
         """
         far, near = max(back), min(back)
         edges = (self.first - timedelta(days=far), self.end - timedelta(days=near))
@@ -86,7 +86,7 @@ class Looked:
     def places(self, devices: Sequence[str]) -> NDArray[np.float64]:
         """Return latitude and longitude of devices. [devices x 2, degrees]"""
         registry = self.energy.registry
-        # the registry makes these mappings anew at each access
+        # properties that build new mappings at each access
         every, known = registry.devices, registry.sites
         sites = [known[every[name].site] for name in devices]
         return np.array([(s.latitude, s.longitude) for s in sites]).reshape(len(sites), 2)
@@ -96,20 +96,20 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     """
     Return meters whose days repeat those of other meters or earlier times.
 
-    Memory is about 100 MB for a thousand devices, however many others there are.
+    It needs about 100 MB for a thousand devices, independent of the number of other projects'.
 
     `same`: result of comparing 15-minute intervals.
     """
     copies, excluded = list[Copy](), same.excluded()
     of_energy = dict(energy.meters())
     for quantity, names in energy.meters(UNREPEATED):
-        at = Looked.of(energy, quantity, names)
+        at = MeterDays.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST:
             continue
-        # quantities without weather (distance, water, mass) are compared with the meter's own past
-        # only
-        for copy in chain(_earlier(at, own), _alike(at, own) if quantity in of_energy else ()):
+        # quantities that do not depend on weather (distance, water, mass) are compared only with
+        # the meter's own past
+        for copy in chain(_earlier(at, own), _of_others(at, own) if quantity in of_energy else ()):
             name, other = copy.device, copy.other
             if copy.equal:
                 now = copy.project is not None and not copy.days_before
@@ -135,33 +135,33 @@ class Others(NamedTuple):
     projects: Mapping[str, str]
 
 
-def groups(at: Looked, own: Int64) -> Iterator[Others]:
+def groups(at: MeterDays, own: Int64) -> Iterator[Others]:
     """Yield the project's own meters, then groups of other projects' meters."""
     inside = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
     yield Others(at.names, own, inside, {})
     beside = at.energy.others(at.quantity, at.names)
     every = sorted(beside)
-    for begin in range(0, len(every), _AT_ONCE):
-        subset = every[begin : begin + _AT_ONCE]
+    for begin in range(0, len(every), _DEVICES_PER_QUERY):
+        subset = every[begin : begin + _DEVICES_PER_QUERY]
         pairs = np.ones((len(own), len(subset)), dtype=np.bool_)
         yield Others(subset, at.sums(subset, [0])[:, 0], pairs, beside)
 
 
-def copy_of(at: Looked, others: Others, i: int, j: int, days: Agreeing, *, equal: bool) -> Copy:
+def copy_of(at: MeterDays, others: Others, i: int, j: int, days: Agreeing, *, equal: bool) -> Copy:
     """Return a pair of meters as a copy; of two meters of the project, the later is the copy."""
     name, other = at.names[i], others.names[j]
-    if not others.projects and not at.energy.came_later(name, other):
+    if not others.projects and not at.energy.registered_later(name, other):
         return Copy(other, name, None, equal, by_day=days._replace(ratio=1 / days.ratio))
     return Copy(name, other, others.projects.get(other), equal, by_day=days)
 
 
-def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
+def _earlier(at: MeterDays, own: Int64) -> Iterator[Copy]:
     """Yield meters that repeat their own earlier series."""
     back = range(1, _OWN_BACK + 1)
-    for begin in range(0, len(at.names), _OWN_AT_ONCE):
-        subset = at.names[begin : begin + _OWN_AT_ONCE]
+    for begin in range(0, len(at.names), _OWN_PER_QUERY):
+        subset = at.names[begin : begin + _OWN_PER_QUERY]
         for i, (name, sums) in enumerate(zip(subset, at.sums(subset, back), strict=True), begin):
-            for nearly, level in ((_EARLIER, _LEVEL), (_AGAIN, _FINE)):
+            for nearly, level in ((_EARLIER, _LEVEL), (_REPEATED, _FINE)):
                 again = list(repeated_days(own[i : i + 1], sums[None], nearly, level=level))
                 yield from (
                     Copy(name, name, None, r.equal, days_before=back[r.time], by_day=r.by_day)
@@ -171,10 +171,10 @@ def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
                     break
 
 
-def _alike(at: Looked, own: Int64) -> Iterator[Copy]:
+def _of_others(at: MeterDays, own: Int64) -> Iterator[Copy]:
     """Yield copies of other meters' days, or of other projects' days a year earlier."""
     for others in groups(at, own):
-        for repeat in _now(at, own, others):
+        for repeat in _same_days(at, own, others):
             yield copy_of(at, others, repeat.one, repeat.other, repeat.by_day, equal=repeat.equal)
         if not others.projects:
             continue
@@ -184,21 +184,21 @@ def _alike(at: Looked, own: Int64) -> Iterator[Copy]:
             yield copy._replace(days_before=_OTHERS_BACK[repeat.time])
 
 
-def _now(at: Looked, own: Int64, others: Others) -> Iterator[Repeated]:
-    """Yield pairs with equal days; neighbours under one sky must have nearly identical ones."""
+def _same_days(at: MeterDays, own: Int64, others: Others) -> Iterator[Repeated]:
+    """Yield pairs with equal days; for neighbours the tolerance is narrower."""
     places = [at.places(devices) for devices in (at.names, others.names)]
-    near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
+    near = (np.abs(places[0][:, None] - places[1]) <= _NEIGHBOUR_DEG).all(axis=2)
     sums = others.sums[:, None]
-    yield from repeated_days(own, sums, _ONE_SKY, others.pairs & near, at.done)
-    yield from repeated_days(own, sums, _APART, others.pairs & ~near, at.done)
+    yield from repeated_days(own, sums, _NEIGHBOURS, others.pairs & near, at.done)
+    yield from repeated_days(own, sums, _DISTANT, others.pairs & ~near, at.done)
 
 
 class Repeated(NamedTuple):
     """
     Pair of meters with agreeing days: number of known and agreeing days, and their ratio.
 
-    `time` is the index of the other meter's time.  `equal` if each agreeing day is identical to the
-    base unit.
+    `time`: index of the other meter's lag.  `equal`: the agreeing days are identical to the base
+    unit.
     """
 
     one: int
@@ -237,14 +237,14 @@ def repeated_days(
     pairs : bool array, n x m, optional
         Pairs to compare; all by default.
     done : collection of int
-        Indices of meters to skip; the caller may add to it meanwhile.
+        Indices of meters to skip; the caller may add to it between results.
     level : float
         Relative difference above which two days count as different. [1]
     """
     if pairs is not None and not pairs.any():
         return
-    subset = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
-    need = _needed(own[:, subset], _LEAST_LOOKED)
+    subset = np.unique(np.linspace(0, own.shape[1] - 1, _SAMPLE_DAYS).round().astype(np.intp))
+    need = _needed(own[:, subset], _LEAST_SAMPLE_DAYS)
     for i, j in agreeing(own[:, subset], others[:, :, subset], need, nearly):
         if i in done or (pairs is not None and not pairs[i, j]):
             continue
@@ -266,8 +266,8 @@ def near_days(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
     nearly : float
         Relative tolerance of ratios. [1]
     """
-    subset = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
-    need = _needed(own[:, subset], _LEAST_LOOKED)
+    subset = np.unique(np.linspace(0, own.shape[1] - 1, _SAMPLE_DAYS).round().astype(np.intp))
+    need = _needed(own[:, subset], _LEAST_SAMPLE_DAYS)
     return _mask(own[:, subset], others[:, None, subset], need, nearly)
 
 
@@ -279,7 +279,7 @@ def near_in_any_order(own: Int64, others: Int64, nearly: float) -> NDArray[np.bo
     """
     ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
     moved = sliding_window_view(np.pad(there, ((0, 0), (_PLACES, _PLACES))), own.shape[1], axis=1)
-    return _mask(ordered, moved, _needed(ordered, _LEAST_LOOKED, _BY_SIZE), nearly)
+    return _mask(ordered, moved, _needed(ordered, _LEAST_SAMPLE_DAYS, _BY_SIZE), nearly)
 
 
 def _mask(own: Int64, others: Int64, need: Int64, nearly: float) -> NDArray[np.bool_]:
@@ -290,7 +290,7 @@ def _mask(own: Int64, others: Int64, need: Int64, nearly: float) -> NDArray[np.b
 
 
 def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
-    """Return the number of days of each meter that must have one ratio."""
+    """Return the number of days of each meter that must have the same ratio."""
     many = np.ceil(share * np.count_nonzero(own > 0, axis=1)).astype(np.int64)
     needed: Int64 = np.maximum(many, least)
     return needed

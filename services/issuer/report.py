@@ -1,11 +1,11 @@
 """
-Data of a statement's report, from the database or a verified evidence pack, and its public version;
+Data of a statement's report, from the database or a verified evidence pack; its public version; and
 completeness of the project's registration.
 
-A pack is verified like `tonne verify` before a report is made of it.
+A pack is verified as by `tonne verify` before a report is made of it.
 
 The public version omits readings, intervals and the plan extract, as they name the meters.  The
-statement has their digests.
+statement contains their digests.
 
 Each check of the registration is a line of `mrv.report.submission`: form, owner of the reductions,
 and the registered versions, days and bodies.
@@ -187,7 +187,7 @@ def check_public(
     return holder, originals
 
 
-# results of checks that prevent a report; given keys must be sufficient
+# results of a verification step that prevent a report
 _BAD = ("failed", "not checked")
 _TABLE = f"{INTERVALS}.parquet"
 
@@ -278,7 +278,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
         plan=subject.plan,
         rows=rows_of(pack, subject.fleet),
         factors=_book(pack.files[FACTORS]),
-        # state by the documents: a later supersession is not included
+        # the pack does not show a later supersession
         state="rejected" if opinion in REJECTING else subject.state,
         raised=tuple(event.credential_form() for event in events),
         log_index=index,
@@ -295,7 +295,7 @@ def _book(data: bytes) -> Factors:
 
 # beginning of the ids of JCM methodologies
 JCM = "jcm-"
-# names of the programme that certifies contributions to sustainable development goals
+# names of the Gold Standard, which certifies contributions to sustainable development goals
 _GOLD = frozenset(map(stem, ("Gold Standard", "GS", "GS4GG")))
 # maximum crediting period of the CDM: ten years (3/CMP.1, annex, 49)
 _MAX_MONTHS = 120
@@ -305,7 +305,7 @@ _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 def form(facts: Facts, registration: Registration) -> Iterator[str]:
     """Yield fields of the programme's forms that the registration lacks."""
     ask = f"registrations[{registration.project}]"
-    # the JCM's own form names its participants
+    # the JCM's own form contains its participants
     participants = () if facts.subject.methodology.id.startswith(JCM) else ("participants",)
     for name in ("programme", "project_id", "registered", "consultation", *participants):
         if not getattr(registration, name):
@@ -333,9 +333,8 @@ def engaged(facts: Facts, registration: Registration) -> Iterator[str]:
     Yield missing data on stakeholders in the period, and on contributions to sustainable
     development.
 
-    Programmes other than the JCM, whose own report requires both, require the grievances of the
-    period with their answers (VCS Standard, ongoing communication; Gold Standard, continuous input
-    [M]).
+    The JCM has its own report for both.  Other programmes require the grievances of the period with
+    their answers (VCS Standard, ongoing communication; Gold Standard, continuous input [M]).
     """
     ask = f"registrations[{registration.project}]"
     given, (_, last) = registration.grievances, _days(facts)
@@ -350,7 +349,7 @@ def engaged(facts: Facts, registration: Registration) -> Iterator[str]:
 
 
 def claimed(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield missing data on the ownership of the reductions, and claims of other programmes."""
+    """Yield missing data on the ownership of reductions, and registrations in other programmes."""
     ask = f"registrations[{registration.project}]"
     first, last = _days(facts)
     if registration.rights is None:
@@ -453,7 +452,7 @@ def _tools(claims: Claims) -> dict[str, str]:
 
 
 def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
-    """Yield the days on which another version than that of a statement is registered."""
+    """Yield the days on which the statement's version was not the registered one."""
     for day in dict.fromkeys(days):
         there = [row.version for row in rows if _holds(row, day)]
         if not {version, f"{version}.0", version.removesuffix(".0")}.intersection(there):

@@ -1,14 +1,14 @@
 """
 Requests to the signing process, and their execution.
 
-On one machine the API executes them itself, as its login has the accounting role.  Elsewhere it
-queues them in the database, and `tonne signer` executes them; the web process can then neither sign
-nor write signed rows.
+If the API's login has the accounting role, the API executes them itself.  Otherwise it queues them
+in the database, and `tonne signer` executes them; the web process can then neither sign nor write
+signed rows.
 
-Slow kinds of requests have their own lane and thread, so that an issue does not wait for a close.
-A request that ends the process five times is refused.
+Slow kinds of requests have a queue and thread of their own, so that an issue does not wait for a
+close.  A request during which the process ended five times is rejected.
 
-An issue includes time stamps: the statement is stamped before it, the log's head after it.
+An issue includes time stamps: of the statement before it, of the log's head after it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 class Issued(NamedTuple):
-    """Index of an issue in the log, and texts on time stamps or missing authorities."""
+    """Index of an issue in the log, and texts on its time stamps and missing ones."""
 
     entry: int
     notes: tuple[str, ...]
@@ -72,9 +72,9 @@ def issue(
     """
     Issue a verified statement, have it time-stamped, and return its index in the log.
 
-    `policy`: time-stamp authorities; none where None.  Raises ServerError if the policy requires
-    time stamps that are missing.  Raises StatementStateError if it is not verified, or another
-    issued statement covers part of its period.
+    `policy`: time-stamp authorities; None for no time stamps.  Raises ServerError if the policy
+    requires time stamps that are missing.  Raises StatementStateError if it is not verified, or
+    another issued statement covers part of its period.
     """
     if policy is None:
         return Issued(life.issue(conn, statement, log_signer, by), ())
@@ -95,7 +95,7 @@ def stamped(conn: Connection, statement: str, policy: Policy) -> timestamps.Stam
 
 
 DEFECT = "defect"
-_FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.01, 0.25
 
 
 class Desk(NamedTuple):
@@ -104,7 +104,7 @@ class Desk(NamedTuple):
 
     `home`: folder with the log's key. `strict`: refuse statements that use an unverified factor not
     accepted by name. `log_key`: name of the log's key. `stamps`: returns the time-stamp policy of
-    an issue; None for no time stamps. `waits`: an issue is refused while too few witnesses have
+    an issue; None for no time stamps. `waits`: reject an issue while too few witnesses have
     cosigned the log's last head. `begun`: called at the start of each step of a request: its id,
     the step's number from 1, the number of steps, the step's name.
     """
@@ -214,7 +214,7 @@ def _issue(task: _Task) -> dict[str, Any]:
     notes: list[str] = []
     policy = task.desk.stamps()
     if policy is not None:
-        try:  # the sealer has the head time-stamped; here the log may still be locked
+        try:  # the sealer requests the head's time stamp, as the log may still be locked here
             notes = stamped(task.conn, task.subject, policy).sentences
         except ServerError as error:
             raise StatementStateError(str(error)) from error
@@ -248,7 +248,7 @@ def _status_list(task: _Task) -> dict[str, Any]:
     return {"project": task.subject, "valid_from": task.said["validFrom"]}
 
 
-_HOW: dict[str, Callable[[_Task], dict[str, Any]]] = {
+_EXECUTORS: dict[str, Callable[[_Task], dict[str, Any]]] = {
     "close": _close,
     "supersede": _supersede,
     "submit": _submit,
@@ -261,10 +261,10 @@ _HOW: dict[str, Callable[[_Task], dict[str, Any]]] = {
     "status-list": _status_list,
     "registry": _registry,
 }
-KINDS = tuple(_HOW)
+KINDS = tuple(_EXECUTORS)
 # requests that change something and create nothing
 CHANGING = ("issue", "revoke")
-# calculated from readings: seconds to minutes
+# kinds that calculate from readings: seconds to minutes
 LONG = ("close", "supersede", "sample", "verify")
 # closing a period again gives the same draft, so these kinds use transactions of their own
 REPEATABLE = ("close", "supersede")
@@ -285,7 +285,7 @@ def do(conn: Connection, request: Request, desk: Desk) -> Done:
     `conn`: as `tonne_mrv`; in autocommit, or in a snapshot's transaction for a kind of `SNAPSHOT`.
     Raises TonneError as the steps of a statement's life raise.
     """
-    result = _HOW[request.kind](_Task(conn, request, desk))
+    result = _EXECUTORS[request.kind](_Task(conn, request, desk))
     return Done(bool(result.get("new", request.kind not in CHANGING)), result)
 
 
@@ -295,10 +295,10 @@ def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
 
     `conn` is in autocommit.
     """
-    until_s, pause_s = time.monotonic() + patience_s, _FIRST_LOOK_S
+    until_s, pause_s = time.monotonic() + patience_s, _FIRST_PAUSE_S
     while (answer := queue.answer_of(conn, id_)) is None and time.monotonic() < until_s:
         time.sleep(pause_s)
-        pause_s = min(2 * pause_s, _LAST_LOOK_S)
+        pause_s = min(2 * pause_s, _LAST_PAUSE_S)
     return answer
 
 
@@ -321,9 +321,9 @@ def kind_of(answer: Answer) -> type[Exception]:
 
 # --- the queue ---------------------------------------------------------------------------
 
-_LOOK_S = 5.0
+_READ_EVERY_S = 5.0
 _MAX_ATTEMPTS = 5
-_AGAIN = (
+_RETRIED_ERRORS = (
     ServerError,
     psycopg.OperationalError,
     psycopg.errors.UniqueViolation,  # another process did a step in the meantime
@@ -352,7 +352,7 @@ class Runner(Background):
         pulse: Pulse | None = None,
     ) -> None:
         self._url, self._metrics = url, metrics
-        self._desk = desk._replace(begun=self._tell)
+        self._desk = desk._replace(begun=self._store_progress)
         self._log, self._pulse = log, pulse
         for kind in KINDS:
             for result in ("done", "refused", "failed", "again"):
@@ -369,18 +369,18 @@ class Runner(Background):
                     self._answer_all(conn, name, of)
             except (ServerError, psycopg.Error) as error:
                 self._log.warning("queue not read", error=" ".join(str(error).split())[:300])
-                self._rest(name, _LOOK_S)
+                self._rest(name, _READ_EVERY_S)
 
     def _answer_all(self, conn: Connection, name: str, of: Sequence[str]) -> None:
         while not self._stopping.is_set():
             self._beat(name)
             while not self._stopping.is_set() and self.once(conn, of):
                 self._beat(name)
-            # a notification wakes at once; requests are looked for even without one
-            for _ in conn.notifies(timeout=_LOOK_S / 5, stop_after=1):
+            # a notification ends the wait; the queue is also read without one
+            for _ in conn.notifies(timeout=_READ_EVERY_S / 5, stop_after=1):
                 pass
 
-    def _tell(self, id_: UUID, number: int, of: int, step: str) -> None:
+    def _store_progress(self, id_: UUID, number: int, of: int, step: str) -> None:
         """Store the progress of a request outside its transaction; failures are ignored."""
         try:
             with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
@@ -389,7 +389,7 @@ class Runner(Background):
             self._log.warning("progress not stored", error=" ".join(str(error).split())[:300])
 
     def _beat(self, name: str) -> None:
-        # a close may take minutes: each step counts as progress
+        # only short requests show that the process works: a close may take minutes
         if self._pulse is not None and name == STEPS:
             self._pulse.beat(name)
 
@@ -416,7 +416,7 @@ class Runner(Background):
             return
         try:
             self._done(conn, request)
-        except _AGAIN as error:
+        except _RETRIED_ERRORS as error:
             reason = " ".join(str(error).split())[:300]
             self._count(request, "again")
             entry.warning("to be done again", attempt=attempt, reason=reason)

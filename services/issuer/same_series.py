@@ -2,9 +2,9 @@
 Meters with the same 15-minute intervals as another meter: one meter under two ids.
 
 Within a project `mrv.accounting.twin_series.twins` compares each pair of up to 200 meters.  Here
-the project's meters are compared with all others that agree in the strongest intervals, also
-shifted by up to two hours.  Of two equal meters the one in an issued statement counts, otherwise
-the one registered first.
+the project's meters are compared with all others that agree in the highest intervals of some days,
+also shifted by up to two hours.  Of two equal meters the one in an issued statement counts,
+otherwise the one registered first.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from services.registry.entries import Registry
 from services.store.statements import statements
 from services.store.timeseries.measured_energy import all_series, peaks, values_at
 
-# the ratios of the strongest intervals of 10 days are compared, and 7 must be equal: 999 of 1,000
-# copies with noise of 0.5 % agree, and 2 of 100 meters whose ratio varies by 1.4 %
+# the ratios of the highest intervals of 10 days are compared, and 7 must be equal: this detects 999
+# of 1,000 copies with noise of 0.5 %, and selects 2 of 100 meters whose ratio varies by 1.4 %
 _DAYS, _AGREE = 10, 7
 # maximum difference of equal ratios: more than a register's step, or a little noise [1]
 _RATIO = 8e-3
-# number of comparisons for meters without data in the strongest intervals of others
-_LOOKS = 4
+# number of rounds for meters without data in the highest intervals of others
+_ROUNDS = 4
 # number of other projects' devices compared at once: some 20 MB
-_AT_ONCE = 10_000
+_DEVICES_PER_QUERY = 10_000
 # number of series in the cache: some 50 MB
-_KEPT = 4_096
-# units of quantities that do not repeat by themselves
+_CACHED_SERIES = 4_096
+# units of quantities whose values do not repeat in normal operation
 UNREPEATED = (*MEASURED, "1", "K s")
-# number of intervals before the strongest ones that are compared too
-_BEFORE = 10
-# a series with less than this share of another one's intervals may not be found from the other side
+# the intervals this number before the highest ones are compared too
+_INTERVALS_BEFORE = 10
+# below this share of the other series' intervals, the comparison may fail in the opposite direction
 # [1]
-_SHORTER = 0.9
+_SHORT_SHARE = 0.9
 _MONTH_US = 31 * 86_400_000_000
 
 
@@ -54,8 +54,9 @@ class Agreeing(NamedTuple):
     """
     Number of agreeing days of two meters, and their ratio.
 
-    `ordered`: each day agrees with the same day; else with another one, or shifted by some hours.
-    `noise`: deviation of the intervals if uniform like noise; else 0. [1]
+    `ordered`: each day agrees with the same day of the other meter; else with another day, or
+    shifted by some hours.  `noise`: relative deviation of the intervals, if it is uniform as of
+    added noise; else 0. [1]
     """
 
     days: int
@@ -72,7 +73,7 @@ class Copy(NamedTuple):
     `project`: project of the other meter; None for the same project.
     `equal`: the series are identical; else proportional.
     `excluded`: the other meter counts, and this one does not.
-    `days_before`: number of days by which the other one is earlier.
+    `days_before`: number of days by which the other series is earlier.
     `by_day`: agreement of daily sums; None if the intervals agree.
     `parts`: the meters of which it is the sum, including the other one; else empty.
     """
@@ -88,7 +89,7 @@ class Copy(NamedTuple):
 
     @property
     def of(self) -> Text | str:
-        """Return the other meter, its project, and how many days earlier it measured."""
+        """Return the other meter, its project, and by how many days its series is earlier."""
         meter: Text | str = self.other
         if self.project is not None:
             meter = text("copy.of_project", meter=meter, project=self.project)
@@ -98,7 +99,7 @@ class Copy(NamedTuple):
 
     @property
     def reason(self) -> Text:
-        """Return the reason why the meter does not count."""
+        """Return the reason why the meter is excluded."""
         if self.parts:
             return text("copy.sum", device=self.device, others=self.parts)
         code = "copy.quarter_hours"
@@ -108,7 +109,7 @@ class Copy(NamedTuple):
 
     @property
     def alike(self) -> Text:
-        """Return how it agrees with the other meter, where both count."""
+        """Return how the meter's series agrees with the other one, if neither is excluded."""
         values: dict[str, Value] = {"device": self.device, "other": self.of}
         by = self.by_day
         if self.parts and not self.equal:
@@ -125,13 +126,13 @@ class Copy(NamedTuple):
 
 
 class Same(NamedTuple):
-    """Copied series of 15-minute intervals, and all pairs, also those found by accounting."""
+    """Copied series of 15-minute intervals; `pairs` includes those found by `mrv.accounting`."""
 
     copies: list[Copy]
     pairs: set[tuple[str, str]]
 
     def excluded(self) -> set[str]:
-        """Return the meters that do not count."""
+        """Return the excluded meters."""
         return {copy.device for copy in self.copies if copy.excluded}
 
 
@@ -141,8 +142,8 @@ class Energy:
     Baseline energy of a project in a period, and the other meters that could be its duplicates.
 
     `project`: project with the devices of the period.  `registered`: time since which devices have
-    a rated power in the registry.  `claimed`: whether other projects claimed the meters' energy of
-    the period, as far as queried.
+    a rated power in the registry.  `claimed`: whether another project claimed a meter's energy of
+    the period; filled by queries.
     """
 
     conn: Connection
@@ -170,29 +171,31 @@ class Energy:
                 result |= {d: entry.id for d in theirs.get(quantity, ()) if d not in names}
         return result
 
-    def came_later(self, *pair: str) -> bool:
+    def registered_later(self, *pair: str) -> bool:
         """Return whether the first meter of a pair was registered after the second."""
         name, other = ((str(self.registered.get(device, "9")), device) for device in pair)
         return name > other
 
     def is_second(self, *pair: str) -> bool:
         """
-        Return whether a meter is not counted, since the other of the pair is claimed or
-        came first.
+        Return whether the first meter of a pair is excluded: the second is claimed or was
+        registered earlier.
         """
         other = pair[1]
-        if other not in self.claimed:  # one query for a meter that resembles many
+        if other not in self.claimed:  # a meter similar to many is queried once
             self.claimed[other] = bool(
                 statements.claimed_of_devices(self.conn, self.project.id, [other], *self.period_us)
             )
-        return self.claimed[other] or self.came_later(*pair)
+        return self.claimed[other] or self.registered_later(*pair)
 
 
 def same_elsewhere(energy: Energy) -> Same:
     """Return duplicates among a project's meters and those of all projects."""
     result, conn, span_us = Same([], set()), energy.conn, energy.span_us
-    # meters that are all alike are read many times
-    kept = lru_cache(_KEPT)(lambda name, quantity: all_series(conn, [name], quantity, span_us)[0])
+    # a meter similar to many is read once
+    kept = lru_cache(_CACHED_SERIES)(
+        lambda name, quantity: all_series(conn, [name], quantity, span_us)[0]
+    )
     for quantity, names in energy.meters():
         beside = energy.others(quantity, names)
         near = _near(conn, names, sorted({*beside, *names}), quantity, span_us)
@@ -208,7 +211,7 @@ def same_elsewhere(energy: Energy) -> Same:
                     result.pairs.add((name, other))
                     second = same.equal and energy.is_second(name, other)
                     # the close of the other project may not find this pair
-                    short = np.count_nonzero(own) < _SHORTER * np.count_nonzero(there)
+                    short = np.count_nonzero(own) < _SHORT_SHARE * np.count_nonzero(there)
                     if not same.equal or second or short:
                         result.copies.append(
                             Copy(name, other, beside[other], same.equal, excluded=second)
@@ -233,7 +236,7 @@ def _inside(
     result.pairs.update(seen)
     again = {other for (_, other), equal in seen.items() if equal}
     for name, other in near:
-        if not energy.came_later(name, other) or {name, other} & again:
+        if not energy.registered_later(name, other) or {name, other} & again:
             continue
         if not {(name, other), (other, name)} & seen.keys():
             same = copied(series[name], series[other])
@@ -264,10 +267,10 @@ def _near(
     quantity: str,
     period_us: tuple[int, int],
 ) -> list[tuple[str, str]]:
-    """Return pairs that are proportional in the strongest intervals of days, also shifted."""
+    """Return pairs that are proportional in the highest intervals of days, also shifted."""
     result: list[tuple[str, str]] = []
     remaining = list(dict.fromkeys(names))
-    for look in range(_LOOKS):
+    for look in range(_ROUNDS):
         at = (
             peaks(conn, remaining, quantity, period_us, _DAYS)
             if len(others) > 1 and remaining
@@ -277,12 +280,12 @@ def _near(
             break
         own = values_at(conn, remaining, quantity, at)
         known = np.count_nonzero(own, axis=1)
-        here = (known >= min(_AGREE, len(at))) | (look == _LOOKS - 1)
+        here = (known >= min(_AGREE, len(at))) | (look == _ROUNDS - 1)
         subset = [name for name, now in zip(remaining, here, strict=True) if now]
         strong = _agreeing(conn, subset, own[here], at, others, quantity)
         # inverters at their power limit agree at noon and differ in the morning
         also = [name for name in subset if name in {device for device, _ in strong}]
-        slope = [number - _BEFORE for number in at]
+        slope = [number - _INTERVALS_BEFORE for number in at]
         before = values_at(conn, also, quantity, slope)
         dark = {also[i] for i in np.flatnonzero(~before.any(axis=1)).tolist()}
         agree = _agreeing(conn, also, before, slope, others, quantity) if also else set()
@@ -304,8 +307,8 @@ def _agreeing(
     around, places = np.unique(moved, return_inverse=True)
     need = np.minimum(np.count_nonzero(own, axis=1), _AGREE)
     result = set[tuple[str, str]]()
-    for begin in range(0, len(others), _AT_ONCE):
-        subset = others[begin : begin + _AT_ONCE]
+    for begin in range(0, len(others), _DEVICES_PER_QUERY):
+        subset = others[begin : begin + _DEVICES_PER_QUERY]
         values = values_at(conn, subset, quantity, around.tolist())[:, places.reshape(moved.shape)]
         result |= {(names[i], subset[j]) for i, j in agreeing(own, values, need, _RATIO)}
     return {(name, other) for name, other in result if name != other}

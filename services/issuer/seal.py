@@ -1,13 +1,13 @@
 """
 Keep the log up to date: seal completed days and changes since.
 
-Digests are taken in one snapshot and appended in a separate transaction under the log's lock.  Rows
-committed in between are noted as late by their own transaction, as sealing was announced before
-(`late_readings`).  Manual changes are sealed again only with a reason, which is recorded in the
+Digests are calculated in one snapshot and appended in a separate transaction under the log's lock.
+Sealing is announced before (`late_readings`), so that rows committed in between are noted as late
+by their own transaction.  Manual changes are sealed only with a reason, which is recorded in the
 log.  After an interruption the next run continues from the notes.
 
-The sealer runs beside a pipeline or alone, and does not disturb it: an unreachable database, a
-missing key or a manual change is logged, and tried again in the next round.
+The sealer runs in a pipeline's process or alone.  It never stops the pipeline: an unreachable
+database, a missing key or a manual change is logged, and the sealer tries again in the next round.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from services.issuer.log_differences import (
     sealed_day,
     underived,
 )
-from services.issuer.sealed_contents import PROMISED_US, SETTLE_US, Job, ended, parts_of, together
+from services.issuer.sealed_contents import SEAL_LIMIT_US, SETTLE_US, Job, ended, parts_of, together
 from services.metrics import Metrics
 from services.scraping import Background, Pulse
 from services.store.archive_catalog import snapshot
@@ -72,10 +72,10 @@ class Report:
     `days`, `again`: days sealed for the first time, and again for late data.
     `entries`: kinds of the other entries.
     `refused`: differences from a seal by manual changes, not sealed.
-    `late`: late readings of the same days, which wait for these to be resolved.
+    `late`: late readings of the same days, not sealed either.
     `corrections`: issued statements with changed readings, and the drafts that correct them.
     `waiting`: devices whose derived rows must be rebuilt first, as after an import.
-    `late_s`: delay of the oldest day beyond the promised time before this run. [s]
+    `late_s`: time by which the oldest unsealed day exceeded the limit of 36 hours. [s]
     """
 
     days: int = 0
@@ -90,7 +90,7 @@ class Report:
 
 class Prepared(NamedTuple):
     """
-    Log entry of a day, the data below it, and the place of its seal.
+    Log entry of a day, the leaves below it, and the sequence number of its seal.
 
     `notes` are those of its late readings.
     """
@@ -120,10 +120,10 @@ def seal(
     `now_us`: days that ended more than `SETTLE_US` before are due. [us UTC]
     `recheck`: compare all sealed days with the stored rows, not only those with late readings.
     `accept`: reason for which manual changes are sealed too.
-    `projects`: only days of these projects; all, and days of devices without one, where absent.
+    `projects`: only days of these projects; by default all, and days of devices without a project.
     `before`: only local days before this one, and these as soon as they have ended.
     """
-    with _alone(conn):
+    with _locked(conn):
         run = _Run(conn, signer, Registry(conn), accept, report := Report())
         until_us = now_us - SETTLE_US if before is None else now_us
         records.append_changes(conn, signer, report.entries, report.refused, accept)
@@ -135,8 +135,8 @@ def seal(
         if before is not None:
             new = [job for job in new if job.day < before]
         oldest = min((job.to_us for job in new), default=now_us)
-        report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
-        if ends := [*(_time(job.to_us) for job in new), *(span.end for span in known.values())]:
+        report.late_s = max(0, now_us - oldest - SEAL_LIMIT_US) / 1e6
+        if ends := [*(_utc(job.to_us) for job in new), *(span.end for span in known.values())]:
             late_readings.announce(conn, max(ends))
         for at in range(0, len(new), _AT_ONCE):
             with snapshot(conn):
@@ -151,8 +151,8 @@ def seal(
 
 
 @contextmanager
-def _alone(conn: Connection) -> Iterator[None]:
-    """Context that begins when no other sealer works on this database, and keeps others waiting."""
+def _locked(conn: Connection) -> Iterator[None]:
+    """Context of a lock: only one sealer works on a database at a time."""
     conn.execute(f"SELECT pg_advisory_lock({_SEALER})")
     try:
         yield
@@ -213,11 +213,11 @@ def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waitin
 
 def _touches(waiting: Waiting, job: Job) -> bool:
     """Return whether a note concerns a device and a UTC day of a sealed day."""
-    first, last = _time(job.from_us).date(), _time(job.to_us).date()
+    first, last = _utc(job.from_us).date(), _utc(job.to_us).date()
     return waiting.device in job.devices and first <= waiting.day <= last
 
 
-def _time(us: int) -> datetime:
+def _utc(us: int) -> datetime:
     return datetime.fromtimestamp(us / 1e6, UTC)
 
 
@@ -240,8 +240,8 @@ def _prepared(
     reason: str | None,
     notes: list[int],
 ) -> Prepared:
-    came = arrival_of(cursor, job)
-    entry = data_entry(job.entry(), sequence, version, parts, reason, came)
+    arrival = arrival_of(cursor, job)
+    entry = data_entry(job.entry(), sequence, version, parts, reason, arrival)
     return Prepared(job, sequence, entry, detail_of(parts), notes)
 
 
@@ -273,8 +273,8 @@ def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
 
 def _refused(run: _Run, job: Job, changes: Changes) -> bool:
     """
-    Return whether a day must not be sealed: it waits for rebuilt rows or was changed manually. The
-    report gets an entry.
+    Return whether a day must not be sealed: its rows must be rebuilt, or were changed manually.
+    The reason is added to the report.
     """
     conn, of, report = run.conn, run.of, run.report
     wrong = underived(conn, of, job, changes)
@@ -309,14 +309,14 @@ def _append(run: _Run, made: Sequence[Prepared]) -> None:
         for prepared in made:
             index = log.append(conn, DATA, None, prepared.entry, prepared.detail)
             whose = prepared.job.project, prepared.job.day
-            edges = _time(prepared.job.from_us), _time(prepared.job.to_us)
+            edges = _utc(prepared.job.from_us), _utc(prepared.job.to_us)
             seals.add_seal(conn, Seal(*whose, prepared.sequence, index, *edges))
             late_readings.sealed(conn, prepared.notes, late_readings.name_of(*whose))
         log.sign_head(conn, signer.holder.name, signer.key)
 
 
 EVERY_S = 3_600
-# a pipeline that starts has more urgent work
+# delay after start, when the pipeline has more urgent work
 FIRST_S = 600
 PULSE = "sealing"
 

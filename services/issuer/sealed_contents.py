@@ -1,11 +1,12 @@
 """
 Contents of the log's seals: days with their readings, and digests of all other tables.
 
-A project's local day contains the readings, intervals and emissions of the devices that serve it on
-that day.  UTC days of devices without a project are sealed too.
+A project's local day contains the readings, intervals and emissions of the devices assigned to it
+on that day.  For devices without a project, UTC days are sealed.
 
 Registry, plan and certificates change only by imports, and each import is a new registry version: a
-change without one is manual and is not entered.  Append-only tables may only grow.
+change without a new version is manual and is not sealed.  Rows may only be added to append-only
+tables.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from services.store.timeseries.interval_rows import intervals_of
 HOUR_US = 3_600_000_000
 # readings that arrive within this time are sealed with their day; later ones are sealed as late
 SETTLE_US = 24 * HOUR_US
-PROMISED_US = 36 * HOUR_US
+SEAL_LIMIT_US = 36 * HOUR_US
 _DEVICES_AT_ONCE = 100  # of one day
 T = TypeVar("T")
 
@@ -71,8 +72,8 @@ class Job(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Serving:
-    """Devices with their service times; without times, always."""
+class _AssignedDevices:
+    """Devices that belong to a project's days by their assignment, or to no project's."""
 
     project: str
     timezone: str
@@ -99,10 +100,12 @@ def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
     projects = registry.load_projects(conn)
     every = tuple(d.id for d in fleet.devices)
     serving = [
-        _Serving(p.id, p.timezone, p.from_us, p.to_us, p.devices) for p in projects if p.devices
+        _AssignedDevices(p.id, p.timezone, p.from_us, p.to_us, p.devices)
+        for p in projects
+        if p.devices
     ]
     bound = tuple(d for p in projects for d in p.devices)
-    serving.append(_Serving("", "UTC", 0, until_us, bound, every))
+    serving.append(_AssignedDevices("", "UTC", 0, until_us, bound, every))
     with conn.cursor() as cursor:
         began = seals.first_us(cursor, tuple({*every, *(d.device for d in bound)}))
     for item in serving:
@@ -120,7 +123,7 @@ def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
 
 
 class Overdue(NamedTuple):
-    """Days not sealed in the promised time: those still unsealed, and those sealed late."""
+    """Days not sealed within 36 hours of their end: still unsealed ones, and those sealed late."""
 
     waiting: list[Job]
     sealed_late: list[tuple[Job, datetime]]
@@ -130,15 +133,15 @@ def overdue(
     jobs: Iterable[Job], sealed: Mapping[tuple[str, date], datetime], now_us: int
 ) -> Overdue:
     """
-    Return the days that were not sealed within `PROMISED_US` of their end.
+    Return the days that were not sealed within `SEAL_LIMIT_US` of their end.
 
     `sealed`: time of the first seal of each sealed day, by project and day.
     """
     result = Overdue([], [])
     for job in jobs:
         at = sealed.get((job.project, job.day))
-        due = datetime.fromtimestamp((job.to_us + PROMISED_US) / 1e6, UTC)
-        if at is None and job.to_us <= now_us - PROMISED_US:
+        due = datetime.fromtimestamp((job.to_us + SEAL_LIMIT_US) / 1e6, UTC)
+        if at is None and job.to_us <= now_us - SEAL_LIMIT_US:
             result.waiting.append(job)
         elif at is not None and at > due:
             result.sealed_late.append((job, at))
@@ -147,10 +150,8 @@ def overdue(
 
 def together(days: Iterable[T], job_of: Callable[[T], Job]) -> Iterator[list[T]]:
     """
-    Yield runs of consecutive days with the same devices, to be read at once.
-
-    Devices times days of a run are at most those of one day of a large project, so that memory is
-    bounded.
+    Yield runs of consecutive days with the same devices, to be read together.
+    Memory is bounded: a run has at most `_DEVICES_AT_ONCE` device-days, or one day.
     """
     run: list[T] = []
     for day in days:
@@ -233,7 +234,7 @@ def state_of(conn: Connection, kind: str) -> State:
 
 
 def changes(sealed: Mapping[str, Mapping[str, str]], now: Mapping[str, list[RowHash]]) -> list[str]:
-    """Return texts on the rows that differ."""
+    """Return texts on rows that are missing, added or changed since they were sealed."""
     result = []
     for name in sorted({*sealed, *now}):
         was, is_ = sealed.get(name, {}), dict(now.get(name, []))
@@ -249,10 +250,9 @@ def changes(sealed: Mapping[str, Mapping[str, str]], now: Mapping[str, list[RowH
 
 def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
     """
-    Return whether a change since the last entry can be explained by a command.
-
-    An import is a new registry version; enrolling a key adds a row, revoking it sets its end, and
-    its limits can be replaced.  The next seal enters such changes.
+    Return whether a command explains a change since the last entry, so that the next seal includes
+    it.  An import creates a new registry version.  Enrolling a key adds a row; revoking it sets its
+    end, and its limits can be replaced.
     """
     if kind in IMPORTED:
         versions = canonical.parse_object(last.body)["registryVersion"]
@@ -269,7 +269,7 @@ def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
 
 
 def records_of(conn: Connection) -> Rows:
-    """Return all digested rows of append-only tables, except those deleted after retention."""
+    """Return the sealed digests of append-only tables, except of rows deleted after retention."""
     records: Rows = {}
     for entry, detail in log.details(conn, RECORDS):
         for name, rows in read_tables(canonical.parse_object(entry.body), detail or b"{}").items():
@@ -280,20 +280,20 @@ def records_of(conn: Connection) -> Rows:
 
 def _without_expired(conn: Connection, rows: Rows) -> None:
     """Remove dead letters whose deletion is recorded in the log."""
-    gone = removed_of(conn, [int(key) for key in rows.get("dead_letter", {})])
+    deleted = removed_of(conn, [int(key) for key in rows.get("dead_letter", {})])
     for name in ("dead_letter", "dead_letter_replay"):
         kept = rows.get(name, {})
-        for key in [key for key in kept if int(key.split(" ", 1)[0]) in gone]:
+        for key in [key for key in kept if int(key.split(" ", 1)[0]) in deleted]:
             del kept[key]
 
 
 def lost(sealed: Rows, now: Mapping[str, list[RowHash]]) -> list[str]:
-    """Return texts on digested rows that are missing or changed."""
+    """Return texts on sealed rows that are missing or changed."""
     return [what for what in changes(sealed, now) if not what.endswith("was added")]
 
 
 def backdated(conn: Connection, sealed: Rows, now: Mapping[str, list[RowHash]]) -> list[str]:
-    """Return texts on rows that are not digested, although dated before the last digest."""
+    """Return texts on rows that are not sealed, although dated before the last seal."""
     last = log.last(conn, RECORDS)
     if last is None:
         return []

@@ -2,7 +2,7 @@
 Time stamps of the log's heads and of issued statements by independent authorities (RFC 3161).
 
 A head is stamped as the text that the log signs, a statement as the bytes of `statement.json`.
-Each answer is verified before it is stored; missing ones are requested again with each sealing
+Each token is verified before it is stored; missing ones are requested again with each sealing
 round, and by `tonne timestamp request`.
 
 The HTTP protocol is RFC 3161, section 3.4. An evidence pack has the tokens, the stamped heads, and
@@ -87,7 +87,7 @@ def stamps_of(conn: Connection, statement: str, receipt: str | None) -> tuple[To
 
 
 def edition(conn: Connection, statement: str, receipt: str | None) -> str:
-    """Return an identifier of all that `timestamps.json` of an issued statement depends on."""
+    """Return an identifier of a statement's `timestamps.json`: it changes with the tokens."""
     if receipt is None:
         return ""
     seals = evidence.kept(conn, statement, (SEALS,)).get(SEALS)
@@ -111,8 +111,8 @@ def _used(
 
 def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
     """
-    Return the first head after an entry that one authority stamped, the first that two stamped, and
-    so on.
+    Return the sizes of heads after an entry: the first with one authority's token, the first with
+    two authorities' tokens, and so on.
     """
     result: list[int] = []
     maximum = 0
@@ -137,18 +137,18 @@ def _chains(tokens: Iterable[Token]) -> tuple[str, ...]:
 
 
 TIMEOUT_S: Final = 10.0
-_LONGEST = 100_000
+_MAX_BYTES = 100_000
 _GOOD = (200, 201)
 _TYPE = "application/timestamp-reply"
 
 
-class _NoWayOn(HTTPRedirectHandler):
-    """Refuses HTTP redirects: only the configured authority is asked."""
+class _NoRedirects(HTTPRedirectHandler):
+    """Rejects HTTP redirects: requests are sent only to the configured authority."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> None:
-        """Refuse a redirect; the answer is an error."""
+        """Reject a redirect: the request fails."""
 
 
 def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
@@ -165,15 +165,19 @@ def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
         method="POST",
     )
     try:
-        with build_opener(_NoWayOn).open(post, timeout=timeout_s) as answer:
+        with build_opener(_NoRedirects).open(post, timeout=timeout_s) as answer:
             status, kind = answer.status, answer.headers.get_content_type()
-            content: bytes = answer.read(_LONGEST + 1)
+            content: bytes = answer.read(_MAX_BYTES + 1)
     except HTTPError as error:
-        raise _away(url, f"it answers {error.code}") from error
+        raise _unavailable(url, f"it answers {error.code}") from error
     except (OSError, HTTPException, ValueError) as error:
-        raise _away(url, str(getattr(error, "reason", error)) or type(error).__name__) from error
-    if status not in _GOOD or kind != _TYPE or len(content) > _LONGEST:
-        raise _away(url, f"it answers {status} with {kind} of {len(content)} bytes and no token")
+        raise _unavailable(
+            url, str(getattr(error, "reason", error)) or type(error).__name__
+        ) from error
+    if status not in _GOOD or kind != _TYPE or len(content) > _MAX_BYTES:
+        raise _unavailable(
+            url, f"it answers {status} with {kind} of {len(content)} bytes and no token"
+        )
     return content
 
 
@@ -183,12 +187,12 @@ def without_login(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _away(url: str, why: str) -> ServerError:
+def _unavailable(url: str, why: str) -> ServerError:
     return ServerError(f"time-stamp authority {without_login(url)} is not available: {why}")
 
 
 # tolerance between this machine's clock and an authority's
-_APART = timedelta(minutes=5)
+_MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 _AT_ONCE = 100
 
 
@@ -200,7 +204,7 @@ class Policy(NamedTuple):
     """
     Time-stamp authorities, accepted tokens, and whether an issue waits for them.
 
-    `source`: origin of the policy, in a few words.
+    `source`: origin of the policy, as text.
     """
 
     urls: tuple[str, ...]
@@ -209,8 +213,8 @@ class Policy(NamedTuple):
     source: str
 
     @property
-    def asked(self) -> str:
-        """Return which tokens are accepted, in a few words."""
+    def accepted_authorities(self) -> str:
+        """Return the accepted authorities: number and names."""
         names = ", ".join(authority.name for authority in self.rule.authorities)
         return f"{len(self.rule.authorities)} authorities ({names})"
 
@@ -228,7 +232,7 @@ class Stamped:
 
     @property
     def sentences(self) -> list[str]:
-        """Return time stamps and refusals as sentences."""
+        """Return new and missing time stamps as sentences."""
         return [*self.got, *self.owed]
 
 
@@ -252,9 +256,9 @@ def policy_of(settings: Settings) -> Policy | None:
     """
     Return the time-stamp policy of this installation; None without one.
 
-    If a pinned trust root names authorities, only their tokens are accepted, and an issue waits for
-    them; without TONNE_TIMESTAMP_URLS, the servers to ask, it waits without an end.  The trust root
-    is read each time, so that an expired one stops no pipeline.
+    If the pinned trust root names authorities, only their tokens are accepted, and an issue waits
+    for them; TONNE_TIMESTAMP_URLS names the servers to ask.  An invalid or expired trust root
+    counts as none if that setting is empty.
 
     Raises SettingsError if accepted authorities are defined nowhere, or twice.  Raises
     EnrolmentError if the file or the trust root is invalid.
@@ -324,7 +328,7 @@ def _token(
         token = tokens.verify(answer, subject.message, rule.authorities, nonce=request.nonce)
     except TimestampError as error:
         raise TimestampError(f"{without_login(url)}: {error}") from error
-    if not before - _APART <= token.time <= after + _APART:
+    if not before - _MAX_CLOCK_DIFFERENCE <= token.time <= after + _MAX_CLOCK_DIFFERENCE:
         raise TimestampError(
             f"{without_login(url)}: the token is of {_moment(token.time)}, but it was requested "
             f"at {_moment(before)} by this machine's clock: one of them is wrong; set this "
@@ -368,7 +372,7 @@ def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
     if policy.required and bound and count < wanted:
         raise ServerError(
             f"{statement} is not issued yet because time stamps are missing: {count} of "
-            f"{policy.asked} have stamped it, {wanted} must, by {policy.source}; "
+            f"{policy.accepted_authorities} have stamped it, {wanted} must, by {policy.source}; "
             f"{'; '.join(report.owed) or 'no other authority is in TONNE_TIMESTAMP_URLS'}; issue "
             "it again later"
         )
@@ -386,7 +390,7 @@ def request_missing(conn: Connection, policy: Policy) -> Stamped:
         report.got += done.got
         report.owed += done.owed
         if done.owed and not done.got:
-            break  # the authority does not answer; the next request would wait as long
+            break  # the authority does not answer: the next request would time out, too
     return report
 
 

@@ -84,7 +84,7 @@ def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = F
     check_step(statement, stored.state, "submitted")
     now = may_sign(conn, signer.holder, "operator", statement)
     body = canonical.parse_object(stored.body)
-    # checked before anything is signed: no signature on such a draft may exist
+    # checked first, so that no signature on a rejected draft exists
     accept.check_body(statement, body, strict=strict)
     signed = sign_statement(body, *signer, now)
     return accept.statement(conn, statement, signed, strict=strict)
@@ -138,7 +138,7 @@ def approve(conn: Connection, statement: str, signer: Signer) -> int:
 
 def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey | str) -> int:
     """
-    Issue a verified statement: claim its period, enter it in the log, sign the head; return its
+    Issue a verified statement: claim its period, append it to the log, sign the head; return its
     index.
 
     `log_signer`: key of the log.  `by`: person who issues, for the record: an operator's key, or a
@@ -157,8 +157,8 @@ def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey 
         except errors.CheckViolation as error:
             raise StatementStateError(str(error.diag.message_primary)) from error
         except (errors.DeadlockDetected, errors.SerializationFailure):
-            # two issues with overlapping periods may wait for each other: the second one finds the
-            # first one's claim
+            # two issues with overlapping periods may wait for each other; repeated, the second one
+            # finds the claim of the first
             time.sleep(_PAUSE_S * (attempt + 1))
     raise StatementStateError(
         f"statement {statement} could not be issued because other statements are being issued; "
@@ -183,16 +183,16 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
             check_named(verifier)
         approved, approvers = approvers_of(conn, have)
         for signer in (*have.signers, *approvers):
-            _still_counts(conn, signer, statement)
-        check_enough(people(approvers), _wanted(conn, have), statement)
+            _check_key_valid(conn, signer, statement)
+        check_enough(people(approvers), _required_approvals(conn, have), statement)
         now = may_sign(conn, log_signer.holder, "log", statement)
         if not isinstance(by, str):
             may_sign(conn, by, "operator", statement)
         old = have.stored.supersedes
         if old is not None:
             check_step(old, statements.find(conn, old).state, "superseded")
-        _nothing_more_owed(conn, have)
-        _still_valid(conn, have)
+        _check_balance(conn, have)
+        _check_methodology_valid(conn, have)
         if twice := next(counted_elsewhere(conn, have.claims), None):
             raise StatementStateError(f"{statement}: {twice}; and close the period again")
         statements.claim(conn, have.stored)
@@ -207,11 +207,11 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
     return index
 
 
-def _still_valid(conn: Connection, have: Documents) -> None:
+def _check_methodology_valid(conn: Connection, have: Documents) -> None:
     """Refuse to issue under an expired methodology, unless the statement reports it."""
     claims = have.claims
     if any(condition.name == LIFE and not condition.holds for condition in claims.applicability):
-        return  # the verifier has given an opinion in spite of it
+        return  # the verifier's opinion covers it
     project = registry.load_project(conn, claims.project.id)
     to_us = instant_us(claims.monitoring_period.to, "UTC")
     for text in expired(lives_of(load_registry(conn), project), project, to_us):
@@ -221,7 +221,7 @@ def _still_valid(conn: Connection, have: Documents) -> None:
         )
 
 
-def _wanted(conn: Connection, have: Documents) -> int:
+def _required_approvals(conn: Connection, have: Documents) -> int:
     """
     Return the number of required approvals: the larger of the statement's and the
     programme's.
@@ -231,8 +231,8 @@ def _wanted(conn: Connection, have: Documents) -> int:
     return required if required > 1 else 0
 
 
-def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None:
-    """Refuse a signer whose key has ended: the log could not prove that the signature is older."""
+def _check_key_valid(conn: Connection, signer: EnrolledKey, statement: str) -> None:
+    """Refuse a signer whose key has ended: nothing proves that it signed before the end."""
     try:
         enrolled.require(conn, signer, datetime.fromtimestamp(now_us() / 1e6, UTC))
     except EnrolmentError as error:
@@ -242,21 +242,22 @@ def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None
         ) from error
 
 
-def _nothing_more_owed(conn: Connection, have: Documents) -> None:
-    """Refuse a statement if more negative reduction must be deducted now than at its close."""
+def _check_balance(conn: Connection, have: Documents) -> None:
+    """Refuse a statement if a larger negative balance must be deducted now than at its close."""
     stored = have.stored
-    took = int(have.claims.carried.in_ug)
+    deducted_ug = int(have.claims.carried.in_ug)
     devices = {p.device for p in have.claims.monitored_parameters}
     owed = carried.owed(conn, stored.project, devices, stored.from_us, stored.to_us)
-    if owed.ug < took:
+    if owed.ug < deducted_ug:
         raise StatementStateError(
-            f"statement {stored.id} deducts a balance of {took} ug, but the issued statements "
-            f"{owed.statements} now leave a balance of {owed.ug} ug: close its period again"
+            f"statement {stored.id} deducts a balance of {deducted_ug} ug, but the issued"
+            f" statements {owed.statements} now leave a balance of {owed.ug} ug: close its period"
+            " again"
         )
 
 
 def _seal_pack(conn: Connection, have: Documents, statement: str, issued: datetime) -> None:
-    """Complete the stored evidence, enter its manifest in the log, and make it final."""
+    """Complete the stored evidence and append its manifest to the log, which makes it final."""
     signed = pack.StatementDocuments(have.statement, have.verification, have.signers)
     kept = evidence.kept(conn, statement)
     whole = pack.complete(conn, signed, kept, issued=issued)

@@ -52,7 +52,8 @@ def pinned(home: Path) -> Path:
 
 def pin(home: Path, data: bytes) -> TrustRoot:
     """
-    Store a trust root: the first without check, each later one by the rules of the last.
+    Store a trust root: the first after checks of form and validity, each later one if signed by the
+    rules of the stored one.
 
     Raises EnrolmentError if it does not follow from the stored one, or is invalid.
     """
@@ -72,7 +73,7 @@ def kept_trust_root(home: Path) -> bytes | None:
 
 
 def required_grades(home: Path) -> RequiredGrades:
-    """Return the grades that the programme requires; default grades without a trust root."""
+    """Return the grades of evidence that the programme requires; defaults without a trust root."""
     data = kept_trust_root(home)
     root = None if data is None else read_pinned(data).evidence
     return USUAL if root is None else root
@@ -81,8 +82,7 @@ def required_grades(home: Path) -> RequiredGrades:
 def third_parties(home: Path, keys: Iterable[EnrolledKey]) -> list[EnrolledKey]:
     """
     Return the keys except those of third parties that the pinned trust root does not name.
-
-    Without a trust root the operator could enrol a key of its own under a supplier's name.
+    Otherwise the operator could enrol a key of its own under a supplier's name.
     """
     data = kept_trust_root(home)
     root = () if data is None else read_pinned(data).keys

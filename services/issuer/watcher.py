@@ -1,10 +1,10 @@
 """
 Watch the database at intervals, in a pipeline's process or alone.
 
-Short rounds update the gauges of `looked` and the daily sums of dashboards. Long rounds audit the
-log against the database and compare a few devices' derived rows with their readings, so that manual
-changes are found; they use one core, so a pipeline's process does not run them.  Writes are limited
-to alarms, daily sums, preliminary accounts, compression of old chunks, and deletions by the
+Short rounds update gauges and the daily sums of dashboards.  Long rounds audit the log against the
+database and compare a few devices' derived rows with their readings, to detect manual changes; as
+they use one core, a pipeline's process does not run them.  Writes are limited to alarms, daily
+sums, expected energy, preliminary accounts, compression of old chunks, and deletions by the
 retention policy.  While the database is unreachable only `tonne_database_up` is published, since
 old values would be misleading.
 """
@@ -56,18 +56,18 @@ LOOK_S = 30.0
 DAYS_S = 300.0
 # minimum time between two updates of daily sums; the maximum is DAYS_S
 _MINUTE_S = 60.0
-# daily sums take at most a twentieth of the time, however large the fleet
+# daily sums of a fleet of any size take at most 1/20 of the time
 _DAYS_SHARE = 20
 AUDIT_S = 21_600.0
 COMPRESS_S = 3_600.0
 EXPIRE_S = 21_600.0
-# devices per round: their whole history is metered again, so all devices take some days
+# devices per audit, compared over a week: all devices take some days
 _COMPARED = 5
 _WEEK_US = 7 * 86_400_000_000
 # a query without an answer in this time counts as an unreachable database
 _PATIENCE = b"SET statement_timeout = '20s'"
 _LONG = b"SET statement_timeout = '15min'"
-# a chunk is compressed completely or not at all
+# a chunk can only be compressed as a whole
 _WHOLE_CHUNK = b"SET statement_timeout = '6h'"
 PULSE = "watching"
 
@@ -79,7 +79,7 @@ class Keep:
 
     `letter_days`, `event_days`, `sky_days`: days for which dead letters, webhook events and
     clear-sky data are kept; 0: no limit.  `disk`: a folder on the database's disk; the database's
-    own by default.  `witnessed`: witnesses are asked to cosign the log's heads.
+    own by default.  `witnessed`: witnesses cosign the log's heads.
     """
 
     letter_days: int = 0
@@ -111,7 +111,7 @@ class Keep:
 
 
 def _shared(took_s: float) -> float:
-    """Return the pause after which sums have taken no more than their share of the time. [s]"""
+    """Return the additional pause that limits sums to their share of the time. [s]"""
     return _DAYS_SHARE * took_s - DAYS_S
 
 
@@ -175,14 +175,14 @@ class Watcher(Background):
     ) -> None:
         self._url, self._log, self._pulse = url, log, pulse
         self._keep = keep or Keep()
-        self._looked = Looked(metrics)
+        self._published = WatcherMetrics(metrics)
         self._next = 0
         rounds = [
             ("watcher", self.look, every_s),
-            ("alarms", self.see_alarms, every_s),
+            ("alarms", self.update_alarms, every_s),
             ("today", self.add_up_today, DAYS_S),
             ("days", self.add_up, _MINUTE_S),
-            ("outlook", self.look_ahead, DAYS_S),
+            ("outlook", self.update_outlook, DAYS_S),
             ("accounts", self.account, DAYS_S),
             ("columnstore", self.compress, COMPRESS_S),
             ("retention", self.expire, EXPIRE_S),
@@ -192,26 +192,26 @@ class Watcher(Background):
             rounds.append(("auditor", self.audit, audit_s))
         super().__init__({name: partial(self._repeat, work, s) for name, work, s in rounds})
 
-    @_round("database not seen", _PATIENCE, lost=lambda self: self._looked.lost())
+    @_round("database not seen", _PATIENCE, lost=lambda self: self._published.lost())
     def look(self, conn: Connection) -> None:
         """Update all gauges once; an unreachable database is reported as such."""
-        self._looked.saw(gauges.read(conn, self._keep.disk))
+        self._published.publish(gauges.read(conn, self._keep.disk))
         waits_s = transparency_log.waiting_s(conn) if self._keep.witnessed else 0.0
-        self._looked.waits_for_witnesses(waits_s)
-        self._looked.webhooks(webhooks.waiting(conn))
-        self._looked.overdue(gauges.overdue_s(conn, self._keep.days))
+        self._published.waits_for_witnesses(waits_s)
+        self._published.webhooks(webhooks.waiting(conn))
+        self._published.overdue(gauges.overdue_s(conn, self._keep.days))
 
-    @_round("alarms not seen", lost=lambda self: self._looked.alarms(None))
-    def see_alarms(self, conn: Connection) -> None:
+    @_round("alarms not seen", lost=lambda self: self._published.alarms(None))
+    def update_alarms(self, conn: Connection) -> None:
         """Raise and clear alarms; without the database nothing is stored."""
         done = gauges.raise_alarms(conn)
-        self._looked.alarms(done.alarms)
+        self._published.alarms(done.alarms)
         if done.raised or done.cleared:
             self._log.info("alarms", raised=done.raised, cleared=done.cleared)
 
     @_round("sums of today not calculated", pause_s=_shared)
     def add_up_today(self, conn: Connection) -> None:
-        """Update the sums of yesterday and today, apart from older days, which may take long."""
+        """Update the sums of yesterday and today; older days have a thread of their own."""
         gauges.refresh_today(conn)
 
     @_round("daily sums not calculated", pause_s=lambda s: min(_DAYS_SHARE * s, DAYS_S) - _MINUTE_S)
@@ -221,8 +221,8 @@ class Watcher(Background):
             self._log.debug("days added up", devices=made)
 
     @_round("expected amounts not calculated", pause_s=_shared)
-    def look_ahead(self, conn: Connection) -> None:
-        """Calculate expected energy before days are summed, as pages need it and it is slow."""
+    def update_outlook(self, conn: Connection) -> None:
+        """Update the expected energy of PV plants, which pages and daily sums use."""
         pv_outlook.refresh_rates(conn)
         pv_outlook.refresh_months(conn)
         seen = pv_outlook.refresh_outlook(conn)
@@ -273,27 +273,27 @@ class Watcher(Background):
     @_round("arrivals not packed")
     def pack(self, conn: Connection) -> None:
         """Store the readings' times of arrival by day, for completed days."""
-        before = datetime.now(UTC).date() - timedelta(days=last_seen.HOURS_KEPT_DAYS)
+        before = datetime.now(UTC).date() - timedelta(days=last_seen.HOURLY_RETENTION_DAYS)
         last_seen.pack(conn, before)
 
     @_round("not audited", None)
     def audit(self, conn: Connection) -> None:
         """Audit the log, compare a few devices' rebuilt rows, and log differences as errors."""
         report = audit(conn, now_us())
-        self._looked.audited(report)
+        self._published.audited(report)
         if report.first_break is not None:
             self._log.error("the audit found differences", first_break=report.first_break)
         self._compare(conn)
 
     def _compare(self, conn: Connection) -> None:
-        # registry, rows and requests in one snapshot: an import, and the pipeline's new rows after
-        # it, may be committed meanwhile
+        # read registry, rows and requests in one snapshot, as an import and the pipeline may commit
+        # in the meantime
         with snapshot(conn):
             plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
             if not (size := len(plan.fleet)):
                 return
-            # rows of new readings or another registry version that are still to be derived may
-            # differ
+            # rows may differ while they wait for derivation from new readings or another registry
+            # version
             subset = sorted({(self._next + j) % size for j in range(_COMPARED)})
             with conn.cursor() as cursor:
                 requested = remake_requests.without(cursor, plan.fleet.ids(subset))
@@ -305,7 +305,7 @@ class Watcher(Background):
             with conn.cursor() as cursor:
                 waiting = remake_requests.with_underived(cursor, [d.device for d in differences])
             differences = [d for d in differences if d.device not in waiting]
-        self._looked.compared(len(chosen), len(differences))
+        self._published.compared(len(chosen), len(differences))
         for difference in differences[:10]:
             self._log.error(
                 "interval differs from its readings",
@@ -349,7 +349,7 @@ _TEXTS = {
 }
 
 
-class Looked(Collector):
+class WatcherMetrics(Collector):
     """Prometheus collector of a process that watches the database."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -367,8 +367,8 @@ class Looked(Collector):
         )
         metrics.registry.register(self)
 
-    def saw(self, gauges: Gauges) -> None:
-        """Store the last gauges for publication."""
+    def publish(self, gauges: Gauges) -> None:
+        """Publish newly read gauges."""
         self.lost()
         for (state, class_), count in gauges.devices.items():
             self._metrics.fleet_devices.labels(state, class_).set(count)

@@ -209,7 +209,7 @@ def _unpack(box: zipfile.ZipFile, name: str, where: Path) -> None:
 
 def _require_schema(conn: Connection) -> None:
     row = conn.execute("SELECT to_regclass('public.schema_migration') IS NULL").fetchone()
-    lacks = "the database is empty" if row == (True,) else migrate.what_lacks(conn)
+    lacks = "the database is empty" if row == (True,) else migrate.pending_work(conn)
     if lacks:
         raise InputError(f"{lacks}; run `tonne migrate`")
 

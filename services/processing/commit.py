@@ -81,7 +81,7 @@ def _last_archived(connection: Connection, fleet: Fleet, batch: Batch) -> Int64:
     with connection.cursor() as cursor:
         reach = archived.reach(cursor, fleet.ids(index))
         known = [fleet.by_id[name] for name in reach]
-        lone = cold.lonely(cursor, fleet, known)
+        lone = cold.with_few_readings(cursor, fleet, known)
     last = np.full(len(fleet), NEVER, dtype=np.int64)
     last[known] = [us for _, us in reach.values()]
     if not any((frame.time_us <= last[frame.device]).any() for frame in batch.frames):

@@ -433,7 +433,7 @@ class Backlog:
         mine = self._mine()
         if self._alone:
             return mine[:1]
-        silent = [d for d in mine if d in self._silent][: requests.SILENT_AT_ONCE]
+        silent = [d for d in mine if d in self._silent][: requests.UNREAD_AT_ONCE]
         self._silent.difference_update(silent)
         return silent or mine[: requests.AT_ONCE]
 

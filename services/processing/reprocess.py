@@ -289,7 +289,7 @@ def write(
         rows = piece.rows
         fresh = np.zeros(len(rows), dtype=np.bool_)
         if len(rows) > _MANY:
-            fresh = derived.beyond(cursor, plan.fleet, list(piece.from_us), rows)
+            fresh = derived.later_than_stored(cursor, plan.fleet, list(piece.from_us), rows)
         part = Part.of(plan, rows.take(~fresh))
         span = {d: (us, piece.to_us.get(d, FAR_US)) for d, us in piece.from_us.items()}
         written["interval_quantity"] += derived.replace_intervals(

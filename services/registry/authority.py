@@ -1,7 +1,7 @@
 """
 Data of authorities: registrations, authorizations, submissions, facilities, acceptances.
 
-A filed submission never changes: a later entry that would change it is refused.
+A filed submission never changes: an entry that would change it is an error.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def reader(kind: str) -> Any:
 
 
 def entry(kind: str, row: Row) -> Entered:
-    """Return the entry of a row; missing keys are recorded as the row's errors."""
+    """Return the entry of a row; missing and invalid keys are recorded as errors of the row."""
     cells = row.all()
     try:
         record = msgspec.convert(cells, TYPES[kind])
@@ -71,7 +71,7 @@ def entry(kind: str, row: Row) -> Entered:
 
 
 def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
-    """Yield the missing required fields of an acceptance."""
+    """Yield missing and invalid fields of an acceptance, each with its error."""
     for key, what in (("by", "the body that accepted it"), ("document", "its letter")):
         if not getattr(record, key).strip():
             yield key, f"is empty; enter {what}"
@@ -103,7 +103,7 @@ def document(entered: Entered) -> dict[str, Any]:
 
 
 def entered_records(registry: Registry) -> Authority:
-    """Return all entries of authorities in the form used by exports."""
+    """Return all entries of authorities, by kind."""
     result = [entered.record for entered in registry.entered]
     return Authority(
         registrations=tuple(entry for entry in result if isinstance(entry, Registration)),
@@ -118,21 +118,22 @@ def problems(
     stored: Registry, merged: Registry, credited: Sequence[Credited] | None
 ) -> Iterator[tuple[EntryKey, str, bool]]:
     """
-    Yield entries that contradict each other, the registry, statements, or filed submissions.
+    Yield errors of entries that contradict each other, the registry, statements or filed
+    submissions.
 
     `credited`: all issued and valid statements; None without a database.
 
     Yields
     ------
     key, text, warning
-        Contradictions of already stored rows are warnings.
+        Key of the entry, error text, and whether it is a warning only, as for stored entries.
     """
     authority = entered_records(merged)
     same = {
         (entry.kind, entry.id): stored.entries.get((entry.kind, entry.id)) == entry
         for entry in merged.entered
     }
-    # an entry accepted under older rules does not block other rows
+    # a stored entry that older rules accepted must not prevent the import of other rows
     unchanged = all(same.values())
     for problem in contradictions.problems(authority, credited or ()):
         yield (KINDS[problem.section], problem.name), problem.text, unchanged
@@ -174,7 +175,7 @@ def _unknown(
 
 
 def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
-    """Yield the unknown subjects of an acceptance."""
+    """Yield errors of an acceptance: unknown factor or project, invalid signature."""
     if record.subject == "factor" and record.id not in merged.factors:
         yield (
             f"id: {record.id!r} is not a factor of a registry file; those that tonne publishes"
@@ -197,7 +198,7 @@ def life_of(record: Registration, methodology: str, version: str) -> Life | None
 
 
 def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
-    """Yield meters of a facility that do not belong to it, or would be counted twice."""
+    """Yield errors of a facility's meters: unknown, elsewhere, check meters, no such quantity."""
     if facility.site not in merged.sites:
         yield f"site: {facility.site!r} is not registered; add it under `sites`"
     for supply in facility.supplies:
@@ -222,7 +223,7 @@ def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
 
 
 def _filed(entered: Entered, stored: Registry, authority: Authority) -> Iterator[str]:
-    """Yield filed submissions that an entry of a file would change."""
+    """Yield an error if an entry changes a filed submission, or differs from the filed tables."""
     now = entered.record
     if not isinstance(now, Submission):
         return
@@ -242,7 +243,7 @@ def _filed(entered: Entered, stored: Registry, authority: Authority) -> Iterator
 
 
 def changed_after_filing(stored: Authority, authority: Authority) -> Iterator[str]:
-    """Yield filed submissions that a file gives with other contents."""
+    """Yield errors for filed submissions that a file would change."""
     by_name = {contradictions.submission_name(s): s for s in stored.submissions}
     for now in authority.submissions:
         name = contradictions.submission_name(now)

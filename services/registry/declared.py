@@ -1,4 +1,4 @@
-"""Surveys, events, the registered design and monitoring plans in registry files."""
+"""Checks of surveys, events, the registered design and monitoring plans in registry files."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from services.registry.fields import Row
 from services.registry.located import Finding
 from services.registry.meters import counted
 
-# a mean may be rounded to a thousandth of its value
-_ROUNDED = 1_000
+# tolerance for a rounded mean: 1/1000 of its value
+_ROUNDING = 1_000
 # events that concern devices, not a whole project
 _OF_DEVICES = ("moved", "anomaly")
 
@@ -49,7 +49,7 @@ def survey(row: Row, item: Survey) -> None:
     if item.sd is None and not item.strata and item.mean > 1:
         row.problem("sd", f"is missing: only a share has none, and the mean is {item.mean}")
     if item.strata and item.population and item.n and row.has("mean"):
-        for text in _unlike(item.strata, item.population, item.n, item.mean):
+        for text in _different_sums(item.strata, item.population, item.n, item.mean):
             row.problem("strata", text)
     if item.participants and item.population and item.participants > item.population:
         row.problem(
@@ -67,7 +67,9 @@ def stratum(row: Row, item: Stratum) -> None:
         row.problem("sd", f"is missing: only a share has none, and the mean is {item.mean}")
 
 
-def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -> Iterator[str]:
+def _different_sums(
+    strata: Sequence[Stratum], population: int, n: int, mean: Decimal
+) -> Iterator[str]:
     """Yield texts on strata that do not add up to their survey."""
     for name, count in (("population", population), ("n", n)):
         total = sum(getattr(stratum, name) for stratum in strata)
@@ -75,7 +77,7 @@ def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -
             yield f"their {name} is {total} in total, but the survey states {count}"
     whole = sum(stratum.population for stratum in strata)
     weighed = sum((s.population * s.mean for s in strata), start=Decimal(0)) / (whole or 1)
-    if abs(weighed - mean) * _ROUNDED > max(mean, weighed):
+    if abs(weighed - mean) * _ROUNDING > max(mean, weighed):
         yield (f"their mean is {weighed:.6g}, weighted by population, but the survey states {mean}")
 
 
@@ -97,7 +99,7 @@ def event(row: Row, item: Event) -> None:
 
 
 def users(row: Row) -> tuple[str, ...]:
-    """Return the meters of the users of a common meter."""
+    """Return the meters of a common meter's users; invalid ones are recorded as an error."""
     result = row.required("users", row.all().get("users"), "the meters of all its users") or []
     whole = isinstance(result, list) and all(isinstance(user, str) for user in result)
     again = whole and (row.optional("main") in result or len(set(result)) < len(result))
@@ -108,7 +110,7 @@ def users(row: Row) -> tuple[str, ...]:
 
 
 def shared_meter(row: Row, item: SharedMeter) -> None:
-    """Record an error for joint readings of a common meter that overlap."""
+    """Record an error for overlapping joint readings of a common meter."""
     for reading, other in pairwise(item.readings):
         if reading.quantity == other.quantity and other.begins < reading.ends:
             both = f"{reading.begins} to {reading.ends} and {other.begins} to {other.ends}"
@@ -124,13 +126,13 @@ def joint_reading(row: Row, item: JointReading) -> None:
 
 
 def default(row: Row, item: Default) -> None:
-    """Record an error for a published default whose reason is not a sentence."""
+    """Record an error for the use of a published default if its reason is not a sentence."""
     if item.reason and not reasoned(item.reason):
         row.problem("reason", f"{item.reason!r} is not a sentence; {WANTED}")
 
 
 def design(row: Row, item: Design) -> None:
-    """Record an error for a latitude without longitude."""
+    """Record an error for a latitude without longitude, or the reverse."""
     if (item.latitude is None) != (item.longitude is None):
         row.problem("latitude", "and longitude belong together; enter both")
 
@@ -151,7 +153,7 @@ def source(row: Row, item: EmissionSource) -> None:
 
 
 def shared(registry: Registry) -> Iterator[Finding]:
-    """Yield warnings if two projects have the same survey data, as each needs its own survey."""
+    """Yield warnings for survey data used by several projects: each needs its own survey."""
     of: dict[str, list[Project]] = {}
     for project in registry.projects.values():
         for item in project.surveys or ():
@@ -189,7 +191,7 @@ def _of_meter(
 
 
 def check_declared(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Yield errors of surveys and events for a parameter or device outside the project."""
+    """Yield errors of surveys, events, design, common meters and defaults with unknown names."""
     try:
         method = find(project.methodology, project.version)
     except MethodologyError:
@@ -206,12 +208,15 @@ def check_declared(project: Project, devices: Mapping[str, Device]) -> Iterator[
     for shared in project.shared_meters or ():
         yield from _of_meter(project, shared, devices)
     kinds = factors.load().kinds()
-    for one_default in project.defaults or ():
-        if one_default.factor not in kinds:
+    for published_default in project.defaults or ():
+        if published_default.factor not in kinds:
             near = (
-                ", ".join(get_close_matches(one_default.factor, kinds, 3)) or "see docs/factors.md"
+                ", ".join(get_close_matches(published_default.factor, kinds, 3))
+                or "see docs/factors.md"
             )
-            text = f"defaults: no factor is of kind {one_default.factor!r}; did you mean {near}?"
+            text = (
+                f"defaults: no factor is of kind {published_default.factor!r}; did you mean {near}?"
+            )
             yield Finding(project.kind, project.id, text)
     unknown = {name for e in project.events or () for name in e.devices if name not in devices}
     for name in sorted(unknown):
@@ -221,8 +226,8 @@ def check_declared(project: Project, devices: Mapping[str, Device]) -> Iterator[
 
 def _of_design(project: Project, own: Design, known: Sequence[str]) -> Iterator[Finding]:
     """
-    Yield sources counted by an unknown role or parameter, and a crediting period beyond the
-    replacement.
+    Yield errors of a design: sources counted by an unknown role or parameter, and a crediting
+    period that ends after the equipment would have been replaced.
     """
     for source in own.sources:
         if source.counted_by is not None and source.counted_by not in known:
@@ -242,7 +247,7 @@ def _of_design(project: Project, own: Design, known: Sequence[str]) -> Iterator[
 
 
 def versions(row: Row, item: Project) -> None:
-    """Record errors for versions of a project's plan that are given twice."""
+    """Record errors for plan versions that appear twice."""
     names = [version.name for version in item.monitoring or ()]
     for name in sorted({n for n in names if names.count(n) > 1}):
         row.problem(
@@ -275,7 +280,7 @@ def approval(row: Row, item: Approval) -> None:
 
 
 def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
-    """Yield stored versions that a file changes, and new ones without kind."""
+    """Yield errors for stored plan versions that a file would change."""
     known = {version.name: version for version in stored}
     for version in values or ():
         before = known.get(version.name)
@@ -297,7 +302,7 @@ def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -
 
 
 def without_kind(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
-    """Yield new versions without relation to earlier ones, or without end."""
+    """Yield errors for new plan versions of the wrong kind, and deviations without an end."""
     known = {version.name for version in stored}
     every = sorted((*stored, *(v for v in values or () if v.name not in known)), key=_begins)
     for version in every:
@@ -320,7 +325,7 @@ def _begins(version: Version) -> date:
 
 
 def check_plans(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Yield errors of a plan's versions against the project's methodology and meters."""
+    """Yield errors and warnings on plan versions, by the project's methodology and meters."""
     meters = {
         d.device: meter(
             devices[d.device].class_id,

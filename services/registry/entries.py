@@ -1,4 +1,4 @@
-"""Data types of registry entries; equal entries need no writing."""
+"""Data types of registry entries; an import writes an entry only if changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _Tilt = Annotated[Decimal | int | None, Key(high=90)]
 _Azimuth = Annotated[Decimal | int | None, Key(high=360)]
 # crystalline silicon has -0.26 to -0.5 %/K, thin film -0.2 to -0.32 %/K
 _PerKelvin = Annotated[Decimal | int | None, Key(low=-1, high=0)]
-# a kWh costs about 3,000 VND or 1,500 IDR; a higher price is an error of the unit
+# a kWh costs about 3,000 VND or 1,500 IDR; a price above the limit has a wrong unit
 _Price = Annotated[Decimal | int | None, Key(high=1_000_000)]
 _Kilotonnes = Annotated[Decimal | int | None, Key(high=MAX_EXPECTED)]
 _Since = Annotated[datetime, Key("from")]
@@ -86,7 +86,7 @@ class Tariff:
 @dataclass(frozen=True, slots=True)
 class Site:
     """
-    A site: a place with its time zone; `park` names its group of sites.
+    A site: a location with its time zone; `park` is the id of its group of sites.
 
     `names` are names in other languages.  `timezones` are changes after `timezone`; None if a file
     omits them.  `country` is an ISO 3166-1 alpha-2 code; without it the time zone's country
@@ -118,7 +118,7 @@ class Replacement:
     Replacement of a device's physical meter.
 
     `channel`: column of the device class; the values are in its base units.
-    `same_meter`: the meter stayed, and only its register began again.
+    `same_meter`: the meter was not replaced; only its register was reset.
     """
 
     at: datetime
@@ -133,7 +133,7 @@ class Replacement:
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """
-    Two registers of a device whose readings arrived under each other's name for some time.
+    Two registers of a device whose readings were sent under each other's name for some time.
 
     `channel` and `other` are columns of the device class.
     """
@@ -198,8 +198,8 @@ class Outside:
 @dataclass(frozen=True, slots=True)
 class Quality:
     """
-    Limits of the quality tests for one channel (or `time`) from a time on, with the reason; null
-    disables a test, and for omitted keys the profile applies.
+    Limits of the quality tests for one channel (or `time`) from a time on, with the reason.
+    Null disables a test; for an omitted key the profile's limit applies.
     """
 
     channel: str
@@ -213,10 +213,10 @@ class Device:
     """
     A field device.
 
-    A list is None if a file omits it.  `check_of` is the main meter that this one checks,
-    `check_percent` the permitted difference.  `maker`, `model` and `serial` are those of the
-    physical meter. Module data are those of the last row of `arrays`. Data are expected from the
-    local day `commissioned` on, or else from the first reading that arrives on time.
+    A list is None if a file omits it.  A check meter has `check_of`, its main meter, and
+    `check_percent`, the permitted difference.  `maker`, `model` and `serial` identify the physical
+    meter.  The data of PV modules equal those of the last row of `arrays`.  Data are expected from
+    the local day `commissioned` on, or else from the first reading that arrives on time.
     """
 
     kind: ClassVar[str] = "device"
@@ -287,12 +287,13 @@ class Modules:
 @dataclass(frozen=True, slots=True)
 class Project:
     """
-    A project; its dates are local to the first device's site, and an end is the first day after it.
+    A project; its dates are local to the first device's site, and ends are excluded.
 
     `system` is an entry of `mrv/registry/programme_systems.toml`.  `monitoring` holds the versions
-    of its monitoring plan; None if a file omits them.  `boundary` names the meters of its sites
+    of its monitoring plan; None if a file omits them.  `boundary` lists the meters of its sites
     outside the project, with reasons; `laboratory` the laboratory results, which never change;
-    `documents` the source of each ex-ante parameter: a text, or the keys of `DOCUMENT`.
+    `documents` the document of each ex-ante parameter, as text or as a mapping with the keys of
+    `DOCUMENT`.
     """
 
     kind: ClassVar[str] = "project"
@@ -384,8 +385,8 @@ class Programme:
 
     `target_kt` is the sum of its actions' targets; sites outside `area` give a warning.
     `issue_signatures` is the number of operators who must approve an issue, each with their own
-    key; with None the preparer's signature is enough.  `public_url` is where the API answers
-    whether a statement is valid; reports show it.
+    key; with None the preparer's signature is sufficient.  `public_url` is the address at which the
+    API states whether a statement is valid; reports contain it.
     """
 
     kind: ClassVar[str] = "programme"
@@ -405,7 +406,7 @@ class Programme:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Factor published after this version of tonne, with the keys of the factor files."""
+    """Emission factor of a registry file, with the keys of the factor files."""
 
     kind: ClassVar[str] = "factor"
     id: str
@@ -415,7 +416,7 @@ class Published:
 @dataclass(frozen=True, slots=True)
 class Entered:
     """
-    Entry that is known only to an authority or a registry, such as an authorisation.
+    Entry whose data come from an authority or a carbon registry, such as an authorisation.
 
     `kind` is the section of the registry file.  The record has the keys of
     `mrv/exports/entered.py`.
@@ -437,7 +438,7 @@ class Registry:
 
     @staticmethod
     def of(entries: Iterable[Entry]) -> Registry:
-        """Return a registry of entries; of equal ids the last is kept."""
+        """Return a registry of entries; the last one of equal kind and id is kept."""
         return Registry({(e.kind, e.id): e for e in entries})
 
     @property
@@ -476,7 +477,7 @@ class Registry:
         return next((e for e in self.entries.values() if isinstance(e, Programme)), None)
 
     def around(self, ids: Iterable[str]) -> set[str]:
-        """Return the ids of sites, and of sites within about 100 metres of them."""
+        """Return the ids of given sites, and of all sites within about 100 metres of them."""
         sites = self.sites
         known = [sites[name] for name in ids if name in sites]
         return {

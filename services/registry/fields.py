@@ -23,7 +23,7 @@ from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native
 SHA256 = re.compile("[0-9a-f]{64}")
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 # 100.000 is 100 in some countries and 100,000 in others: such numbers, and numbers with a unit or
-# decimal comma, must be quoted
+# decimal comma, are quoted when a file is written
 SEPARATED = re.compile(r"^[-+]?\d[\d.,' \u00a0\u202f]*[^\d\s]*$")
 GROUPED = re.compile(r"^\d{1,3}([.,]\d{3})+$")
 MAX_WHOLE = 2**62
@@ -31,8 +31,8 @@ MAX_TEXT = 1_000
 # beginning of the placeholders in example files
 PLACEHOLDER = "REPLACE-WITH-"
 
-# unit of an amount whose document names none, by base unit
-_USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
+# default unit of an amount, by base unit
+_DEFAULT_UNITS = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
 
 
 class Row:
@@ -71,7 +71,7 @@ class Row:
         return str(self.required(key, result, "text") or "")
 
     def optional(self, key: str) -> str | None:
-        """Return text, or None where the key is absent."""
+        """Return the text of a key; None if it is absent."""
         if not self.has(key):
             return None
         value = self.table.cells[key]
@@ -81,18 +81,18 @@ class Row:
         if not value.isprintable():
             self.problem(key, f"{str(value)!r} contains control characters; remove them")
             return None
-        if self._left_open(key, value):
+        if self._has_placeholder(key, value):
             return None
         return str(value)
 
-    def _left_open(self, key: str, value: Value, line: int | None = None) -> bool:
-        """Record all placeholders of the example in a value; return whether there are any."""
+    def _has_placeholder(self, key: str, value: Value, line: int | None = None) -> bool:
+        """Record an error for each placeholder in a value; return whether there are any."""
         if isinstance(value, Table):
             cells = value.cells.items()
-            inside = [self._left_open(f"{key}.{k}", v, value.lines[k]) for k, v in cells]
+            inside = [self._has_placeholder(f"{key}.{k}", v, value.lines[k]) for k, v in cells]
             return any(inside)
         if isinstance(value, list):
-            inside = [self._left_open(f"{key}[{i}]", v, line) for i, v in enumerate(value)]
+            inside = [self._has_placeholder(f"{key}[{i}]", v, line) for i, v in enumerate(value)]
             return any(inside)
         if value.startswith(PLACEHOLDER):
             text = f"{str(value)!r} is a placeholder of the example; write your own value"
@@ -109,13 +109,13 @@ class Row:
         return result
 
     def identifiers(self, key: str) -> tuple[str, ...]:
-        """Return a list of ids, or one alone; none where the key is absent."""
+        """Return the ids of a list, or of a single value; empty if the key is absent."""
         if not self.has(key):
             return ()
         value = self.table.cells[key]
         if not isinstance(value, list):
             return (self.identifier(key),)
-        if self._left_open(key, value):
+        if self._has_placeholder(key, value):
             return ()
         if not all(isinstance(item, str) and ID.match(item) for item in value):
             self.problem(key, f"{native(value)!r} must be the id of a meter, or a list of ids")
@@ -123,25 +123,25 @@ class Row:
         return tuple(dict.fromkeys(map(str, value)))
 
     def sha256(self, key: str) -> str | None:
-        """Return the SHA-256 of a file, or None where the key is absent."""
+        """Return the SHA-256 of a file, as hex; None if the key is absent."""
         result = self.optional(key)
         if result is not None and not SHA256.fullmatch(result):
             self.problem(key, f"{result!r} is not a SHA-256 of a file: 64 digits 0-9 a-f")
         return result
 
     def one_of(self, key: str, known: Sequence[str]) -> str | None:
-        """Return one of some words, or None where the key is absent."""
+        """Return a value that must be one of `known`; None if the key is absent."""
         result = self.optional(key)
         if result is not None and result not in known:
             self.problem(key, f"{result!r} must be one of {', '.join(known)}")
         return result
 
     def number(self, key: str, low: float, high: float) -> int | Decimal | None:
-        """Return a number within inclusive bounds, or None where the key is absent."""
+        """Return a number within inclusive bounds; None if the key is absent."""
         if not self.has(key):
             return None
         value = self.table.cells[key]
-        if self._left_open(key, value):
+        if self._has_placeholder(key, value):
             return None
         if not isinstance(value, Plain) or not NUMBER.match(value):
             wrong = f"{native(value)!r} must be a number, written without quotes"
@@ -158,7 +158,7 @@ class Row:
         return result
 
     def whole(self, key: str, low: int, high: int = MAX_WHOLE) -> int | None:
-        """Return a whole number within inclusive bounds, or None where the key is absent."""
+        """Return a whole number within inclusive bounds; None if the key is absent."""
         text = self.table.cells.get(key, "")
         if isinstance(text, str) and GROUPED.match(text):
             self.problem(key, f"{str(text)!r} can mean two numbers; write it without separators")
@@ -170,7 +170,7 @@ class Row:
         return None
 
     def flag(self, key: str) -> bool | None:
-        """Return true or false, or None where the key is absent."""
+        """Return true or false; None if the key is absent."""
         if not self.has(key):
             return None
         value = self.table.cells[key]
@@ -179,13 +179,13 @@ class Row:
         return value == "true"
 
     def required(self, key: str, value: Any, what: str) -> Any:
-        """Return the value; a missing one is recorded, unless another error was."""
+        """Return the value; a missing one is recorded as an error if the key is absent."""
         if value is None and not self.has(key):
             self.problem(key, f"is missing; enter {what}")
         return value
 
     def day(self, key: str) -> date | None:
-        """Return a date, or None where the key is absent."""
+        """Return a date; None if the key is absent."""
         if not self.has(key):
             return None
         value = self.table.cells[key]
@@ -196,7 +196,7 @@ class Row:
             return None
 
     def moment(self, key: str) -> datetime | None:
-        """Return a time in UTC, or None where the key is absent."""
+        """Return a time in UTC; None if the key is absent."""
         if not self.has(key):
             return None
         value = self.table.cells[key]
@@ -217,18 +217,18 @@ class Row:
             return {}
         value = self.table.cells[key]
         if isinstance(value, Table):
-            return {} if self._left_open(key, value) else dict(native(value))
+            return {} if self._has_placeholder(key, value) else dict(native(value))
         self.problem(key, "must be a mapping of keys to values")
         return {}
 
     def all(self) -> dict[str, Any]:
         """Return every key and value of the row, in JSON form."""
         for key, value in self.table.cells.items():
-            self._left_open(key, value)
+            self._has_placeholder(key, value)
         return dict(native(self.table))
 
     def row(self, key: str) -> Row:
-        """Return a mapping as a separate row; an absent mapping is recorded as its error."""
+        """Return a mapping as a separate row; its absence is recorded as an error of that row."""
         line = self.table.lines.get(key, self.table.line)
         return Row(self.table.cells.get(key, ""), self.file, f"{self.path}.{key}", line)
 
@@ -238,7 +238,7 @@ class Row:
             self.problems.extend(row.problems)
 
     def rows(self, key: str) -> list[Row] | None:
-        """Return the rows of a list, or None where the key is absent."""
+        """Return the rows of a list; None if the key is absent."""
         if not self.has(key):
             return None
         value = self.table.cells[key]
@@ -253,7 +253,7 @@ def amount(row: Row, quantity: str) -> int:
     """
     Return an amount in whole base units of the quantity.
 
-    An amount in a unit that is not a decimal multiple, such as GJ of Wh, is rounded.
+    An amount in a unit that is no decimal multiple of the base unit (GJ, base unit Wh) is rounded.
     """
     entered = row.required("amount", row.number("amount", 0, MAX_WHOLE), "what the document states")
     if quantity not in QUANTITY_INDEX:
@@ -263,12 +263,14 @@ def amount(row: Row, quantity: str) -> int:
         return 0
     base = QUANTITIES[QUANTITY_INDEX[quantity]].unit
     try:
-        numerator, denominator, _ = factor(row.optional("unit") or _USUAL.get(base, base), base)
+        numerator, denominator, _ = factor(
+            row.optional("unit") or _DEFAULT_UNITS.get(base, base), base
+        )
     except InputError as error:
         row.problem("unit", str(error))
         return 0
     digit = Decimal(1).scaleb(int(Decimal(entered).as_tuple().exponent))
-    if digit * numerator < denominator:  # the last digit is smaller than a base unit
+    if digit * numerator < denominator:  # its last digit is less than one base unit
         row.problem("amount", f"{entered} is finer than one {base}; round it as the document does")
     return int((Decimal(entered) * numerator / denominator).to_integral_value())
 
@@ -280,8 +282,8 @@ class Field(NamedTuple):
     """
     Field of an entry.
 
-    `hint` is its type without annotation and None, `item` that of the rows of a list.  A
-    `required` field has no default, and is never None.
+    `hint`: its type without annotation and None.  `item`: type of a list's rows.  `required`: it
+    has no default and is never None.
     """
 
     name: str
@@ -294,7 +296,7 @@ class Field(NamedTuple):
 
 
 def fields_of(kind: Any) -> tuple[Field, ...]:
-    """Return the fields of an entry or of a row of it, in the order of files."""
+    """Return the fields of an entry, or of a row in one, in the order of files."""
     return _fields_of(kind)
 
 
@@ -344,7 +346,7 @@ def plain(entry: Any, **own: Any) -> dict[str, Any]:
     """
     Return an entry, or a row of it, with the keys of files, without empty and default values.
 
-    `own` (by name of the field): values in the form of files, where that is not the stored one.
+    `own` (by name of the field): values whose form in files differs from the stored one.
     """
     result: dict[str, Any] = {}
     for field in fields_of(type(entry)):

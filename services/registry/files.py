@@ -1,6 +1,5 @@
 """
-Parsing of registry files to entries with positions and errors, and merging with stored
-entries.
+Parsing of registry files to entries with positions and errors, and merging with stored ones.
 
 Entries are written in the same format: an export can be imported unchanged.
 """
@@ -72,7 +71,7 @@ class Incoming:
 
 def read_files(paths: Sequence[Path]) -> Incoming:
     """
-    Return parsed registry files: YAML, workbooks, or CSV for devices; all files of a folder.
+    Return parsed registry files: YAML, workbooks, or CSV of devices; a folder stands for its files.
 
     Raises RegistryError when a file as a whole cannot be read; errors of rows are returned.
     """
@@ -188,15 +187,15 @@ def updated(stored: Registry, incoming: Registry) -> Registry:
     return Registry(entries)
 
 
-# lists of a project that stay as registered if a file omits them
-KEPT = ("boundary", "surveys", "events", "shared_meters", "defaults", "design", "laboratory",
+# data of a project that remain stored if a file omits them
+RETAINED = ("boundary", "surveys", "events", "shared_meters", "defaults", "design", "laboratory",
         "documents")  # fmt: skip
 
 
 def merged(
     stored: tuple[Version, ...], versions: tuple[Version, ...] | None
 ) -> tuple[Version, ...]:
-    """Return all versions of a plan: a file adds versions, and approvals of stored ones."""
+    """Return the stored plan versions, with new approvals and versions of a file added."""
     known = {version.name for version in stored}
     approvals = {version.name: version.approval for version in versions or ()}
     return (
@@ -208,20 +207,17 @@ def merged(
 def with_samples(
     stored: tuple[Sample, ...], samples: tuple[Sample, ...] | None
 ) -> tuple[Sample, ...]:
-    """Return all samples; a file need not repeat stored ones."""
+    """Return the stored laboratory samples and those that a file adds."""
     known = {place(sample) for sample in stored}
     more = (sample for sample in samples or () if place(sample) not in known)
     return tuple(sorted((*stored, *more), key=lambda s: (s.taken, *place(s))))
 
 
 def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
-    """
-    Return the entry with the stored lists that the file omits: certificates, replacements,
-    exchanges, limits, plans.
-    """
+    """Return an entry completed with the stored lists that the file omits, such as certificates."""
     if isinstance(entry, Project):
         before = stored if isinstance(stored, Project) else None
-        lists = [name for name in KEPT if name not in ("design", "laboratory", "documents")]
+        lists = [name for name in RETAINED if name not in ("design", "laboratory", "documents")]
         return replace(
             entry,
             **{name: _entry_list(entry, before, name) for name in lists},

@@ -1,7 +1,8 @@
 """
 Example registry file for a methodology, with the required sections only.
 
-Values known only to the plant are placeholders, which an import refuses; notes explain each value.
+Values that only the plant knows are placeholders, which an import rejects; notes explain each
+value.
 """
 
 from __future__ import annotations
@@ -68,34 +69,36 @@ def form(methodology: str, country: str) -> Form:
     elsewhere = methodologies.abroad(method.countries, country)
     if elsewhere is not None:
         raise RegistryError(f"methodology {methodology}: {render(elsewhere)}")
-    taken = _asked_roles(method)
+    required = _required_roles(method)
     notes: dict[tuple[str, str], str] = {}
     if countries.has_several_clocks(country):
         notes["sites", "timezone"] = f"{country} has several time zones: enter that of the site"
     book = load().within(country)
-    project = _project(method, taken, book, notes)
-    devices = [_device(role, role_needs, country) for role, role_needs in taken.items()]
+    project = _project(method, required, book, notes)
+    devices = [_device(role, role_needs, country) for role, role_needs in required.items()]
     sections = {"sites": [_site(country)], "devices": devices, "projects": [project]}
-    return Form(sections, notes, _about(method, taken, book))
+    return Form(sections, notes, _about(method, required, book))
 
 
-def _asked_roles(method: Methodology) -> dict[str, RoleNeeds]:
-    """Return the required roles, with the first of alternative roles."""
-    taken = {role for role, needs in method.roles.items() if needs.required}
-    devices = tuple(CandidateDevice(r, r, method.roles[r].classes[0], 1) for r in sorted(taken))
+def _required_roles(method: Methodology) -> dict[str, RoleNeeds]:
+    """Return the required roles; of alternative roles, the first."""
+    required = {role for role, needs in method.roles.items() if needs.required}
+    devices = tuple(CandidateDevice(r, r, method.roles[r].classes[0], 1) for r in sorted(required))
     for check in method.applicability:
         try:
             broken = check.test(Candidate({}, devices, 1, None))
         except KeyError:
-            continue  # a choice between parameters, not between roles
+            continue  # the condition needs parameters, not only roles
         if broken is not None and broken.code == "condition.no_roles":
             alternatives = dict(broken.values)["roles"]
-            taken |= (
+            required |= (
                 {str(choice) for choice in alternatives[:1]}
                 if isinstance(alternatives, tuple)
                 else set()
             )
-    return {role: needs for role, needs in method.roles.items() if role in (taken or method.roles)}
+    return {
+        role: needs for role, needs in method.roles.items() if role in (required or method.roles)
+    }
 
 
 def _site(country: str) -> dict[str, Any]:
@@ -115,8 +118,8 @@ def _device(role: str, needs: RoleNeeds, country: str) -> dict[str, Any]:
         "installed": f"{_DAY}{_TIME}{clock}", "maker": f"{PLACEHOLDER}MAKER",
         "serial": f"{PLACEHOLDER}SERIAL",
     }  # fmt: skip
-    asked = [r for r in device_class.registers if r.quantity in needs.quantities]
-    if any(register.limit == "rated_power" for register in asked):
+    registers = [r for r in device_class.registers if r.quantity in needs.quantities]
+    if any(register.limit == "rated_power" for register in registers):
         result["rated_power_w"] = f"{PLACEHOLDER}NUMBER"
     if device_class.id == PV_INVERTER:
         names = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
@@ -132,15 +135,15 @@ def _device(role: str, needs: RoleNeeds, country: str) -> dict[str, Any]:
 
 def _project(
     method: Methodology,
-    taken: Mapping[str, RoleNeeds],
+    required: Mapping[str, RoleNeeds],
     book: FactorBook,
     notes: dict[tuple[str, str], str],
 ) -> dict[str, Any]:
     parameter_specs = {
         k: s for k, s in method.parameters.items() if s.required or k in method.designed
     }
-    serving, specs = [], dict(parameter_specs)
-    for role, needs in taken.items():
+    bound_devices, specs = [], dict(parameter_specs)
+    for role, needs in required.items():
         own = {
             key: spec
             for key, spec in needs.params.items()
@@ -148,7 +151,7 @@ def _project(
             or key in method.documented
             or (key == TECHNOLOGY and is_declared(needs, needs.classes[0]))
         }
-        serving.append(
+        bound_devices.append(
             {"device": role.replace("_", "-"), "role": role}
             | {key: _example(key, spec, book) for key, spec in own.items()}
         )
@@ -158,7 +161,7 @@ def _project(
     made: dict[str, Any] = {
         "id": _PROJECT, "name": f"{PLACEHOLDER}NAME", "methodology": method.id,
         "version": method.version, "crediting_period": {"from": _DAY, "to": _DAY},
-        "devices": serving,
+        "devices": bound_devices,
         "parameters": {key: _example(key, spec, book) for key, spec in parameter_specs.items()},
     }  # fmt: skip
     for key, spec in specs.items():
@@ -183,13 +186,13 @@ def _project(
 
 
 def _is_documented(method: Methodology, key: str, spec: Any) -> bool:
-    """Return whether a check or the evidence of a statement requires the document of a value."""
+    """Return whether a check, or the grade of evidence, requires a document of a value."""
     graded = "document" in of_parameter(key).by and getattr(spec, "unit", "") != "year"
     return graded or key in method.documented or key in method.baseline_documents
 
 
 def _optional(subset: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield optional entries of a methodology, each with its document."""
+    """Yield the optional choices of a methodology: key and specification."""
     for specs in subset:
         yield from ((key, s) for key, s in specs.items() if not s.required and s.choices)
 
@@ -202,7 +205,7 @@ def _meaning(spec: Any) -> str:
 
 
 def _example(key: str, spec: Any, book: FactorBook) -> Any:
-    """Return the published value, the default or the only choice; else a placeholder."""
+    """Return the published value, the default, or the only choice; else a placeholder."""
     if key == TECHNOLOGY:
         return SOLAR
     if getattr(spec, "published", "") == GRID:
@@ -216,7 +219,7 @@ def _example(key: str, spec: Any, book: FactorBook) -> Any:
 
 
 def _number(text: str) -> int | float:
-    """Return decimal text as a number, as written without quotes in a file."""
+    """Return decimal text as a number, so that a file contains it without quotes."""
     return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
@@ -230,20 +233,20 @@ def _grid(book: FactorBook) -> Factor | None:
         return None
 
 
-def _about(method: Methodology, taken: Mapping[str, RoleNeeds], book: FactorBook) -> str:
-    also = {role: role_needs for role, role_needs in method.roles.items() if role not in taken}
+def _about(method: Methodology, required: Mapping[str, RoleNeeds], book: FactorBook) -> str:
+    also = {role: role_needs for role, role_needs in method.roles.items() if role not in required}
     lines = [
         f"{method.id} {method.version}: {method.title}",
         f"Replace each text that begins with {PLACEHOLDER}: an import rejects it.",
         "Enter each further site or device in a new row. A cell that begins with # is a note.",
-        *(f"Role {role}: {' or '.join(r.classes)}" for role, r in taken.items()),
+        *(f"Role {role}: {' or '.join(r.classes)}" for role, r in required.items()),
         *(
             f"Role {role}, where there is one: {' or '.join(role_needs.classes)}"
             for role, role_needs in also.items()
         ),
     ]
     sheets = {
-        "projects.devices": _optional(role_needs.params for role_needs in taken.values()),
+        "projects.devices": _optional(role_needs.params for role_needs in required.values()),
         "projects.parameters": _optional([method.parameters]),
     }
     lines += [
@@ -266,7 +269,7 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds], book: FactorBook
 
 
 def _factor_notes(method: Methodology, book: FactorBook) -> Iterator[str]:
-    """Yield notes on published factors that an import would require."""
+    """Yield notes on factors that an import would warn about."""
     specs = [s for s in method.inputs.values() if isinstance(s, ParameterSpec)]
     draws = any(s.published == GRID or (s.factor or ("",))[0] == GRID for s in specs)
     grid = _grid(book) if draws else None

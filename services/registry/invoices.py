@@ -1,12 +1,12 @@
 """
 Invoice files of issuers, and signing of files before the import.
 
-YAML with a list `invoices`, or CSV with the same columns, devices separated by spaces.  The amount
-is in kWh (km, m3, t), or in `unit`; `from` and `to` are days, or times at which the supplier read
-his meter.  A row with `corrects` replaces another and gives a reason.
+A file is YAML with a list `invoices`, or CSV with the same columns, devices separated by spaces.
+The amount is in kWh (km, m3, t), or in `unit`; `from` and `to` are days, or times at which the
+supplier read the meter.  A row with `corrects` replaces another one and states the reason.
 
-A file of invoices (YAML or CSV), or a registry file with `laboratory` and `documents` of projects.
-Rows of other issuers are unchanged.
+`sign_file` signs a file of invoices, or a registry file with `laboratory` and `documents` of
+projects.  It changes only the rows of the signer's organisation.
 """
 
 from __future__ import annotations
@@ -89,11 +89,10 @@ def plan(
     Return the effect of an import of invoices.
 
     `rows`: one per invoice.
-    `projects`: mapping of id to Project.
-    `stored`: mapping of id to (project, invoice, corrects, reason).
+    `projects`: projects by id.
+    `stored`: (project, invoice, corrects, reason) by id of the invoice.
     `keys`: public keys for signatures of rows.
-    `others` (mapping of id to collection of str): other meters that a project names: of its
-    boundary, and of users of common meters.
+    `others`: by project, other meters that it names in its boundary and in common meters.
     """
     result = Import()
     known = dict(stored)
@@ -147,7 +146,7 @@ def entered_invoices(row: Row, projects: Mapping[str, Project]) -> Entered | Non
         )
     )
     devices = _devices(row)
-    quantity = row.optional("quantity") or _usual_quantity(projects.get(project), devices)
+    quantity = row.optional("quantity") or _default_quantity(projects.get(project), devices)
     credit = str(row.table.cells.get("amount", "")).startswith("-")
     if credit:
         row.problem(
@@ -163,7 +162,7 @@ def entered_invoices(row: Row, projects: Mapping[str, Project]) -> Entered | Non
     for key, day in (("from", first), ("to", end)):
         if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
             row.problem(key, f"{day} is not within the years {YEARS[0]} to {YEARS[1]}")
-    if issued is not None and issued > _latest():
+    if issued is not None and issued > _latest_today():
         row.problem("issued", f"{issued} is in the future; enter the date on the invoice")
     begin_us = end_us = 0
     if not row.problems:
@@ -197,28 +196,25 @@ def entered_invoices(row: Row, projects: Mapping[str, Project]) -> Entered | Non
 
 
 def _edge(row: Row, key: str) -> date | None:
-    """Return a day, or the time in UTC at which the supplier read his meter."""
+    """Return a day, or the time in UTC at which the supplier read the meter."""
     cell = row.table.cells.get(key)
     return row.moment(key) if isinstance(cell, str) and "T" in cell else row.day(key)
 
 
 def _edge_us(edge: date, timezone: str) -> int:
-    """Return the begin of a local day, or of the 15-minute interval of a reading. [us UTC]"""
+    """Return the start of a local day, or of the 15-minute interval of a time. [us UTC]"""
     if isinstance(edge, datetime):
         return int(edge.timestamp()) * 1_000_000 // INTERVAL_US * INTERVAL_US
     return midnight_us(edge, timezone)
 
 
-def _latest() -> date:
-    """Return today's date in the easternmost time zone, the latest possible one."""
+def _latest_today() -> date:
+    """Return the latest date at which it can be today in a time zone."""
     return datetime.fromtimestamp(now_us() / 1e6, UTC).date() + timedelta(days=1)
 
 
-def _usual_quantity(project: Project | None, devices: tuple[str, ...]) -> str:
-    """
-    Return the quantity that the meters count for the project, for invoices without
-    `quantity`.
-    """
+def _default_quantity(project: Project | None, devices: tuple[str, ...]) -> str:
+    """Return the default of `quantity`: the one that the project uses of the invoice's meters."""
     known = _quantities(project) if project is not None else {}
     bound = project.devices if project is not None else ()
     result = {known.get(d.role) for d in bound if d.device in devices} - {None}
@@ -247,7 +243,7 @@ def _check(
     keys: Sequence[EnrolledKey],
     others: Mapping[str, Collection[str]],
 ) -> list[str]:
-    """Return the reasons why an invoice cannot be stored; empty if it can."""
+    """Return the errors that prevent storing an invoice."""
     project, invoice = projects[entered.project], entered.invoice
     result = []
     before = known.get(invoice.id)
@@ -258,22 +254,24 @@ def _check(
         )
     if entered.corrects is not None:
         result += _correction(entered, known)
-    quantities, drawn = _quantities(project), _drawn(project)
-    serve = {d.device for d in project.devices}
-    used = serve.intersection(invoice.devices) and _of_use(project, invoice.devices)
+    quantities, drawn = _quantities(project), _further_quantities(project)
+    assigned = {d.device for d in project.devices}
+    used = assigned.intersection(invoice.devices) and _is_of_project_emissions(
+        project, invoice.devices
+    )
     for device in invoice.devices:
-        serving = [d for d in project.devices if d.device == device]
-        if not serving and used and device in others.get(project.id, ()):
-            continue  # the common meter of several users, on the bill of one of them
-        if not serving:
+        bound_devices = [d for d in project.devices if d.device == device]
+        if not bound_devices and used and device in others.get(project.id, ()):
+            continue  # an invoice of consumption may include meters of boundary or others
+        if not bound_devices:
             result.append(
                 f"device {device} does not serve project {project.id}; on a bill of what the"
                 " project uses, name other meters of its `boundary` or `shared_meters` too"
             )
         elif invoice.quantity not in drawn.get(device, ()) and invoice.quantity not in {
-            quantities.get(d.role) for d in serving
+            quantities.get(d.role) for d in bound_devices
         }:
-            counted = sorted({quantities[d.role] for d in serving if d.role in quantities})
+            counted = sorted({quantities[d.role] for d in bound_devices if d.role in quantities})
             result.append(
                 f"quantity: {invoice.id} is for {invoice.quantity}, but {project.methodology} uses"
                 f" {' and '.join(counted) or 'no quantity'} of {device}; enter the `quantity` and"
@@ -287,8 +285,8 @@ def _check(
     return result
 
 
-def _of_use(project: Project, devices: Sequence[str]) -> bool:
-    """Return whether the project's meters on an invoice cover its whole consumption."""
+def _is_of_project_emissions(project: Project, devices: Sequence[str]) -> bool:
+    """Return whether all of the project's meters on an invoice count as project emissions."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:
@@ -315,11 +313,8 @@ def _quantities(project: Project) -> dict[str, str]:
     return {name: need.quantity for name, need in roles.items()}
 
 
-def _drawn(project: Project) -> dict[str, set[str]]:
-    """
-    Return devices whose consumption is metered as well (lamps, own use), each with the
-    quantity.
-    """
+def _further_quantities(project: Project) -> dict[str, set[str]]:
+    """Return the further quantities that the project uses of each device (own consumption)."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:
@@ -374,7 +369,7 @@ def sign_file(
 def _rows(
     path: Path, parameters: Mapping[str, Any], zone: str | None
 ) -> Iterator[tuple[SignedRow, dict[str, Any]]]:
-    """Yield each row, and the place of its signature in the file."""
+    """Yield each row to be signed, and the mapping of the file that receives its signature."""
     top = Row(read_document(path, "invoices"), str(path), "file", 1)
     for row, into in zip(top.rows("invoices") or (), parameters.get("invoices") or (), strict=True):
         if zone is None:
@@ -384,14 +379,14 @@ def _rows(
         yield _invoice(row, zone), into
     for row, into in zip(top.rows("projects") or (), parameters.get("projects") or (), strict=True):
         project = row.identifier("id")
-        papers = limits.read(row) or {}
+        documents = limits.read(row) or {}
         samples = [parse.read(row, Sample) for row in row.rows("laboratory") or ()]
         _refuse(top, row, *(row.rows("laboratory") or ()))
         for sample, place in zip(samples, into.get("laboratory") or (), strict=True):
             yield row_of(project, sample), place
-        for name, paper in papers.items():
-            if isinstance(paper, dict):
-                yield row_of(project, document_of(name, paper)), into["documents"][name]
+        for name, document in documents.items():
+            if isinstance(document, dict):
+                yield row_of(project, document_of(name, document)), into["documents"][name]
 
 
 def _invoice(row: Row, zone: str) -> SignedRow:

@@ -1,4 +1,4 @@
-"""Limits of the quality tests and rules of alarms for one device, as registry files write them."""
+"""Estimates, documents, limits of quality tests, and alarm rules in registry files."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from services.registry.entries import DOCUMENT, SIGNED, STATED, UNTIL, Quality
 from services.registry.fields import Row
 from services.registry.located import native
 
-# maximum of each number of an estimate
+# maximum of each number in an estimate
 MAX_EXPECTED = 10**15
 _ESTIMATED = ("energy_kwh_per_year", "reduction_t_per_year")
 _MONTHS = 12
 
 
 def expected(row: Row) -> dict[str, Any]:
-    """Return the design's expected annual amounts, and those of later phases."""
+    """Return the ex-ante annual estimates of the design, and those of later phases."""
     if not row.has("expected"):
         return {}
     inner = row.row("expected")
@@ -52,7 +52,7 @@ def _estimate(row: Row) -> dict[str, Any]:
 
 
 def _phase(row: Row) -> dict[str, Any]:
-    """Return the design's expected amounts from a day on, such as of a phase."""
+    """Return the ex-ante estimates that apply from a day on, for instance of a phase."""
     row.only("from", "capacity_kw", *_ESTIMATED, "by_month")
     begins = row.required("from", row.day("from"), "the first local day to which it applies")
     capacity = row.number("capacity_kw", 0, MAX_EXPECTED)
@@ -95,8 +95,8 @@ def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
     """
     Return the documents of a project's parameters, by parameter; None without any.
 
-    Each is a text, or has `document`, `by`, `issued`, `sha256` and `value`; errors are recorded in
-    the row.
+    Each is a text, or a mapping with the keys of `DOCUMENT`, `value`, `signed` and `valid_until`;
+    errors are recorded in the row.
     """
     if not row.has("documents"):
         return None
@@ -176,7 +176,7 @@ def _is_day(text: str) -> bool:
         return False
 
 
-_OWN = ("channel", "from", "reason")
+_KEYS = ("channel", "from", "reason")
 _GAUGES_ONLY = (
     "bound", "bound_of_rated", "spike", "spike_of_rated", "rate_per_minute", "flat_floor",
     "flat_floor_of_rated", "night_of_rated", "peak_of_rated", "phases_share",
@@ -188,7 +188,7 @@ def reader(class_id: str, rated_w: int | None) -> Callable[[Row], Quality]:
     device_class = classes.load().get(class_id)
 
     def read(row: Row) -> Quality:
-        row.only(*_OWN, *NAMES)
+        row.only(*_KEYS, *NAMES)
         channel = row.text("channel")
         begins = row.required("from", row.moment("from"), "a time with its offset")
         result = {k: _plain(v) for k, v in row.all().items() if k in NAMES}
@@ -203,14 +203,14 @@ def _problems(
     device_class: DeviceClass | None, channel: str, result: Mapping[str, Any], rated_w: int | None
 ) -> Iterator[tuple[str | None, str]]:
     if device_class is None or not channel:
-        return  # already recorded
-    known_channel = device_class.channels.get(channel)
-    if known_channel is None and channel != TIME:
+        return  # recorded as an error by another parser
+    device_channel = device_class.channels.get(channel)
+    if device_channel is None and channel != TIME:
         known = ", ".join((*device_class.channels, TIME))
         yield "channel", f"{channel!r} is not a channel of {device_class.id}; known: {known}"
         return
     try:
-        (device_class.limits if known_channel is None else known_channel.limits).changed(
+        (device_class.limits if device_channel is None else device_channel.limits).changed(
             result, channel
         )
     except ProfileError as error:
@@ -221,14 +221,14 @@ def _problems(
             continue
         if name.endswith("_of_rated") and rated_w is None:
             yield name, "is a share of rated_power_w, which this device does not have; enter it"
-        if problem := _misplaced(name, known_channel):
+        if problem := _misplaced(name, device_channel):
             yield name, problem
-    if known_channel is not None:
-        yield from _beyond(known_channel, result, rated_w)
+    if device_channel is not None:
+        yield from _unreachable(device_channel, result, rated_w)
 
 
 def _misplaced(name: str, channel: Channel | None) -> str | None:
-    """Return why a limit has no effect on its channel; None if it has."""
+    """Return why a limit cannot apply to its channel; None if it can."""
     if (name in ("gap_s", "sleep_s")) != (channel is None):
         return (
             f"is a limit of {'channels' if channel is None else 'the channel time'}; move it there"
@@ -240,13 +240,10 @@ def _misplaced(name: str, channel: Channel | None) -> str | None:
     return None
 
 
-def _beyond(
+def _unreachable(
     channel: Channel, result: Mapping[str, Any], rated_w: int | None
 ) -> Iterator[tuple[str | None, str]]:
-    """
-    Yield limits that no stored value can reach, as values outside the hard range are
-    rejected earlier.
-    """
+    """Yield errors of limits outside the range of values that are stored."""
     for name, span, scale in (
         ("bound", channel.span, 1.0),
         ("bound", channel.span_of_rated if rated_w else None, float(rated_w or 0)),
@@ -264,7 +261,7 @@ def _beyond(
 
 
 def _plain(value: Any) -> Any:
-    """Return numbers in the type used by the tests."""
+    """Return a limit with decimals as float, the type of the quality tests."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, bool | str | dict | int):
@@ -277,14 +274,14 @@ NUMBERS = (
     "after_s", "clear_s", "raise_below", "clear_above", "days", "raise_above", "clear_below",
     "light_after_s", "will_after_s",
 )  # fmt: skip
-# further keys of one device's alarm, and their maximum: a year, a ratio, two months
-_LARGEST = {"after_s": 31_536_000, "raise_below": 2, "days": 60}
+# keys of a device's own alarm limits, and their maximum: a year, a ratio, two months
+_MAXIMA = {"after_s": 31_536_000, "raise_below": 2, "days": 60}
 _OF_KINDS = {"raise_below": ("inverter_low",), "days": ("charger_dead",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Kind of alarm: what it applies to, and its remedy."""
+    """Kind of alarm: its subject (device, gateway or project), severity and remedy."""
 
     name: str
     subject: str
@@ -301,7 +298,7 @@ def _read_rule() -> dict[str, dict[str, Any]]:
 
 @cache
 def kinds() -> Mapping[str, Kind]:
-    """Return every kind of alarm by name."""
+    """Return all kinds of alarms by name."""
     names = ("subject", "severity", "runbook", "what_to_do")
     return {
         kind: Kind(kind, *(rule[name] for name in names)) for kind, rule in _read_rule().items()
@@ -309,10 +306,7 @@ def kinds() -> Mapping[str, Kind]:
 
 
 def rows() -> Iterator[tuple[Any, ...]]:
-    """
-    Yield (kind, class, severity, *`NUMBERS`) of each alarm rule; class '' for gateways and
-    projects.
-    """
+    """Yield (kind, class or '' without devices, severity, *`NUMBERS`) of each alarm rule."""
     for kind, rule in _read_rule().items():
         of = rule.get("only", classes.load()) if rule["subject"] == "device" else ("",)
         for class_id in of:
@@ -337,7 +331,7 @@ def problems(value: object) -> Iterator[str]:
 
 
 def _wrong(kind: str, own: Mapping[str, Any]) -> Iterator[str]:
-    takes = ["off", *(n for n in _LARGEST if kind in _OF_KINDS.get(n, (kind,)))]
+    takes = ["off", *(n for n in _MAXIMA if kind in _OF_KINDS.get(n, (kind,)))]
     for name, value in own.items():
         if name not in takes:
             yield f"{name} is not known; it accepts {', '.join(takes)}"
@@ -346,5 +340,5 @@ def _wrong(kind: str, own: Mapping[str, Any]) -> Iterator[str]:
                 yield f"off {value!r} is neither true nor false"
         elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             yield f"{name} {value!r} is not a number"
-        elif not 0 <= value <= _LARGEST[name]:
-            yield f"{name} {value} is not within 0 and {_LARGEST[name]}"
+        elif not 0 <= value <= _MAXIMA[name]:
+            yield f"{name} {value} is not within 0 and {_MAXIMA[name]}"

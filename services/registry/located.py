@@ -1,8 +1,8 @@
 """
-YAML and CSV as values with line numbers, and values as YAML.
+Reading of YAML and CSV as values with line numbers, and writing of YAML.
 
-No value is converted: version 1.10 does not become 1.1, nor id 007 the number 7, and a time without
-offset can be recognised.  The parser of each key converts it.
+Values remain text: version 1.10 does not become 1.1, nor id 007 the number 7, and a time without
+offset can be recognised.  The parser of each key converts its value.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _DELIMITERS = ",;\t"
-# headers without accents, as Vietnamese offices write them
+# column headers in Vietnamese, without accents
 _VIETNAMESE = {
     "id": ("ma thiet bi", "ma so thiet bi", "ma"),
     "site": ("dia diem", "ma dia diem", "tram", "ma tram", "vi tri"),
@@ -117,7 +117,7 @@ def _header(cells: list[str], name: str, known: Sequence[str]) -> list[str]:
 
 
 def _key(cell: str, known: Sequence[str]) -> str | None:
-    """Return the registry key of a header."""
+    """Return the registry key of a column header; None if unknown."""
     plain = cell.strip()
     if plain in known:
         return plain
@@ -144,12 +144,12 @@ NULLS = ("", "~", "null", "Null", "NULL")
 NESTED = ("attributes", "calibrations", "replacements", "quality")
 MAX_DEPTH = 20
 MAX_INT = 2**63
-# maximum values that a file may expand to, as aliases repeat values
-_SPARE, _TIMES = 100_000, 10
+# maximum number of values of a file, as aliases repeat values: fixed part, and part per character
+_FIXED, _PER_CHARACTER = 100_000, 10
 
 
 class Plain(str):
-    """Text written without quotes, which can also be a number, true, false or null."""
+    """Text without quotes, which may stand for a number, true, false or null."""
 
     __slots__ = ()
 
@@ -170,8 +170,8 @@ def read_yaml(text: str, name: str, line: int = 1) -> Value:
     """
     Return a YAML document with line numbers.
 
-    Raises RegistryError with file and line, if it is not YAML, repeats a key, contains itself, or
-    expands to excessively many aliases.
+    Raises RegistryError with file and line if it is not YAML, repeats a key, contains itself, or
+    has too many values after expansion of its aliases.
     """
     try:
         node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -182,15 +182,15 @@ def read_yaml(text: str, name: str, line: int = 1) -> Value:
         raise RegistryError(f"{name}: this is not YAML: {error}; correct it") from None
     if node is None:
         return Table(line, {}, {})
-    return _Reading(name, line, _SPARE + _TIMES * len(text)).value(node, 0)
+    return _Reading(name, line, _FIXED + _PER_CHARACTER * len(text)).value(node, 0)
 
 
 def read_csv(text: str, name: str, known: Sequence[str] | None) -> list[Table]:
     """
-    Return the rows of a CSV table whose columns are `known` keys, or any; empty cells are absent
-    keys.
+    Return the rows of a CSV table; empty cells are absent keys.
 
-    Raises RegistryError with file and line, where the table or a column cannot be read.
+    `known`: permitted columns; None for any.  Raises RegistryError with file and line if the table
+    or a column cannot be read.
     """
     return [_table(cells, name, line) for line, cells in rows(text, name, known)]
 
@@ -208,17 +208,17 @@ class _Reading:
     """Converts a YAML document's nodes into values with line numbers."""
 
     def __init__(self, name: str, first: int, maximum: int) -> None:
-        self._name, self._first, self._left = name, first, maximum
+        self._name, self._first, self._remaining = name, first, maximum
 
     def value(self, node: Node, depth: int) -> Value:
         """Return the value of a YAML node."""
         line = node.start_mark.line + self._first
-        self._left -= 1
+        self._remaining -= 1
         if depth > MAX_DEPTH:
             raise RegistryError(
                 f"{self._name}:{line}: nested more than {MAX_DEPTH} deep; flatten it"
             )
-        if self._left < 0:
+        if self._remaining < 0:
             raise RegistryError(
                 f"{self._name}:{line}: its aliases (*name) expand to too many values; write them "
                 "out"
@@ -245,7 +245,7 @@ class _Reading:
 
 
 def native(value: Value) -> Any:
-    """Return a value in JSON form; non-integers are Decimal."""
+    """Return a value in JSON form; numbers are int or Decimal."""
     if isinstance(value, Table):
         return {key: native(cell) for key, cell in value.cells.items()}
     if isinstance(value, list):
@@ -267,7 +267,7 @@ def number(text: str) -> int | Decimal:
 
 
 def dump(document: Any, *, flow: bool = False) -> str:
-    """Return values of a registry file as YAML; `flow` is one line."""
+    """Return values of a registry file as YAML; with `flow` on one line."""
     return yaml.dump(
         document,
         Dumper=_Dumper,
@@ -297,7 +297,7 @@ def _date(dumper: yaml.SafeDumper, value: date) -> yaml.ScalarNode:
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    """Return text as YAML, quoted if it would be read as a number."""
+    """Return text as a YAML scalar, quoted if it looks like a number."""
     style = '"' if NUMBER.match(value) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

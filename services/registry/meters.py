@@ -1,11 +1,9 @@
 """
-Physical meters: duplicates, certificates, boundary meters, and their public keys.
+Checks of physical meters: duplicates, certificates, boundary meters, and public keys.
 
-Meters stored before a rule existed stay, with a warning.
-
-A signed value is verified with the registered key, never with one delivered with it.  A registered
+A signed value is verified with the registered key, never with a key in the message.  A registered
 key never changes, as earlier verifications depend on it.  The key `ended` means that the meter has
-none from then on.
+no key from then on.
 """
 
 from __future__ import annotations
@@ -53,7 +51,7 @@ def meter_key(row: Row) -> str:
 
 
 def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
-    """Yield meter keys that were changed, are out of order, or have no serial number."""
+    """Yield errors of meter keys: changed, not in order, or of a meter without serial number."""
     gateways = {device.gateway for device in merged.devices.values()}
     earlier = stored.devices
     for device in merged.devices.values():
@@ -72,14 +70,13 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
 def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
     """
     Return the keys of all devices by serial number and by id, in order of time.
-
-    A gateway's key is valid for its own device and for the devices behind it.
+    A gateway's key is valid for itself and for the devices that name it as `gateway`.
     """
     behind: dict[str, dict[str, str]] = {}
     for device in registry.devices.values():
         own = {name: device.id for name in (device.id, device.serial) if name}
-        for speaker in {device.id, device.gateway or device.id}:
-            behind.setdefault(speaker, {}).update(own)
+        for sender in {device.id, device.gateway or device.id}:
+            behind.setdefault(sender, {}).update(own)
     keys: dict[str, list[DatedKey]] = {}
     for device in registry.devices.values():
         for item in device.meter_keys or ():
@@ -90,9 +87,9 @@ def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
     return keys
 
 
-_SHOWN = 5
-# minimum length of a serial number whose equality is no coincidence
-_LONG = 8
+_MAX_LISTED = 5
+# equal serial numbers of this length or more are one meter, even of two makers
+_LONG_SERIAL = 8
 _PARTS = re.compile(r"[\W_]+")
 _ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
 _ZERO_SHAPES = re.compile("(?<![0-9lo])o+(?=[0-9l])")
@@ -100,45 +97,44 @@ _ZERO_SHAPES = re.compile("(?<![0-9lo])o+(?=[0-9l])")
 
 def same_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
-    Yield pairs of ids that are one physical meter at the same time, in order of ids.
-
-    Meters are identified by maker and serial number, ignoring case, width and blanks; a missing
-    maker matches any.
+    Yield pairs of devices that are one physical meter at the same time, in order of ids.
+    Meters are identified by maker and serial number, ignoring case, blanks and full-width forms; a
+    missing maker matches any.
     """
     yield from _pairs(
-        registry, _serial, lambda device, other: _together(device, other) and _made(device, other)
+        registry,
+        _serial,
+        lambda device, other: _at_same_time(device, other) and _same_maker(device, other),
     )
 
 
 def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
-    Yield pairs of ids with similar serial numbers, possibly one physical meter.
-
+    Yield pairs of devices with similar serial numbers, possibly one physical meter.
     Serial numbers of one maker are similar if they differ only in punctuation, leading zeros, or
-    similar letters and digits. Those of two makers are similar if they are equal and too long for a
-    coincidence.
+    similar letters and digits.  Those of two makers are similar if they are equal and long.
     """
     same = {(device.id, other.id) for device, other in same_meters(registry)}
 
     def may_be(device: Device, other: Device) -> bool:
         written = {_serial(device), _serial(other)}
-        long = len(written) == 1 and len(written.pop()) >= _LONG
-        return _together(device, other) and (_made(device, other) or long)
+        long = len(written) == 1 and len(written.pop()) >= _LONG_SERIAL
+        return _at_same_time(device, other) and (_same_maker(device, other) or long)
 
-    for item, other in _pairs(registry, _read, may_be):
+    for item, other in _pairs(registry, _similarity_key, may_be):
         if (item.id, other.id) not in same:
             yield item, other
 
 
 def _pairs(
-    registry: Registry, key: Callable[[Device], str], one_meter: Callable[[Device, Device], bool]
+    registry: Registry, key: Callable[[Device], str], is_same: Callable[[Device, Device], bool]
 ) -> Iterator[tuple[Device, Device]]:
-    """Yield pairs of devices with one key, in order of ids; each device is the later one once."""
+    """Yield pairs of devices with equal keys, in order of ids; each is second at most once."""
     by_key: defaultdict[str, list[Device]] = defaultdict(list)
     for device in sorted(registry.devices.values(), key=lambda d: d.id):
         if device.serial is not None:
             devices = by_key[key(device)]
-            other = next((d for d in devices if one_meter(d, device)), None)
+            other = next((d for d in devices if is_same(d, device)), None)
             if other is not None:
                 yield other, device
             devices.append(device)
@@ -149,14 +145,14 @@ def _serial(device: Device) -> str:
     return "".join(serial.split())
 
 
-def _read(device: Device) -> str:
-    """Return a serial number normalised for comparison: O is 0 and I is 1, no leading zeros."""
+def _similarity_key(device: Device) -> str:
+    """Return a serial number in a form in which similar numbers are equal: O is 0, I is 1."""
     parts = (normalised(_ZEROS.sub("", part)) for part in _PARTS.split(_serial(device)))
     shape = "".join(_ZERO_SHAPES.sub("", part) for part in parts)
     return shape.lstrip("o") or _serial(device)
 
 
-def _together(device: Device, other: Device) -> bool:
+def _at_same_time(device: Device, other: Device) -> bool:
     if not counted(device) & counted(other):
         return False
     ends = [d.removed or datetime.max.replace(tzinfo=UTC) for d in (device, other)]
@@ -164,18 +160,18 @@ def _together(device: Device, other: Device) -> bool:
 
 
 def counted(device: Device) -> set[str]:
-    """Return the quantities that a device counts."""
+    """Return the quantities of a device's registers."""
     known = classes.load().get(device.class_id)
     return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
 
 
-def _made(device: Device, other: Device) -> bool:
+def _same_maker(device: Device, other: Device) -> bool:
     """Return whether two meters may have the same maker."""
     return not (device.maker and other.maker) or stem(device.maker) == stem(other.maker)
 
 
 def duplicate_meter(device: Device, other: Device) -> Text:
-    """Return the error text for the second of two ids of one meter."""
+    """Return the error text for the second of two devices that are one meter."""
     return text("REG-01.same_serial", device=other.id, serial=str(other.serial), other=device.id)
 
 
@@ -188,7 +184,7 @@ def alike_meter(device: Device, other: Device) -> Text:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Yield warnings on meters of a project that will cause findings in statements."""
+    """Yield warnings on missing data of a project's meters that cause findings in statements."""
     mine = [devices[name] for name in dict.fromkeys(d.device for d in project.devices)]
     for lacks, names in (
         ("no `maker` or `serial`", [d.id for d in mine if not (d.maker and d.serial)]),
@@ -199,7 +195,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             yield _warning(
                 project, f"{lacks}: {_listed(names)}; add them, or the statement reports it"
             )
-    unrated = [name for name in _earning(project) if devices[name].rated_power_w is None]
+    unrated = [name for name in _baseline_meters(project) if devices[name].rated_power_w is None]
     if unrated:
         yield _warning(
             project,
@@ -265,8 +261,8 @@ def _undocumented(device: Device) -> bool:
     return any(r.document is None for r in device.replacements or ())
 
 
-def _earning(project: Project) -> list[str]:
-    """Return devices whose energy counts for the baseline."""
+def _baseline_meters(project: Project) -> list[str]:
+    """Return the devices whose energy counts as baseline emissions."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:
@@ -279,8 +275,8 @@ def _earning(project: Project) -> list[str]:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more
 
 
 def _warning(project: Project, words: str) -> Finding:
@@ -305,7 +301,7 @@ def calibrated_channel(class_id: str) -> Callable[[Row], str | None]:
 
 
 def valid_until(row: Row) -> date | None:
-    """Return the due date of a certificate; of a last test, its own day."""
+    """Return the end of a certificate's validity; for a test after removal, the day of the test."""
     ends = row.day("valid_until")
     if not row.flag("last_test"):
         return cast("date | None", row.required("valid_until", ends, "a date"))
@@ -329,7 +325,7 @@ def calibration(row: Row, item: Calibration) -> None:
 def register_of(
     row: Row, registers: Mapping[str, FileRegister], class_id: str, key: str = "channel"
 ) -> FileRegister | None:
-    """Return the register that a row names; an unknown register is recorded as its error."""
+    """Return the register that a row names; an unknown one is recorded as an error of the row."""
     channel = row.text(key)
     register = registers.get(channel)
     if register is None and channel:

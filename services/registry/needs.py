@@ -39,14 +39,14 @@ from mrv.model import (
 from mrv.parameters import USUAL, Inputs, ParameterSpec, of_parameter, read, region_of
 from mrv.rounding import decimal_text, exact_text
 from mrv.texts import Text
-from services.registry.asked_factors import unverified
 from services.registry.declared import document_of
 from services.registry.entries import DOCUMENT, Device, Project, ProjectDevice
 from services.registry.located import Finding
+from services.registry.used_factors import unverified
 
 _NUMBERS = (int, Decimal, Fraction)
 ZERO = Fraction(0)
-_UNSHOWN = (
+_UNCORROBORATED = (
     f"Where more than {USUAL.above_percent} % of the reduction depends on such a value (or the"
     " share in the programme's trust root), the conservative end of its published range is"
     " applied; if none is published, the reduction that depends on it is not credited."
@@ -56,7 +56,7 @@ _UNSHOWN = (
 def check(
     project: Project, devices: Mapping[str, Device], whole: FactorBook, grid: str | None
 ) -> Iterator[Finding]:
-    """Yield errors and warnings of a project with registered devices against its methodology."""
+    """Yield errors and warnings of a project by its methodology; its devices are registered."""
     book = whole.within(grid)
     country = book.country
     try:
@@ -79,10 +79,10 @@ def check(
         yield from (_finding(project, text) for text in errors)
         return
     yield from unverified(project, methodology, parameters, names, book)
-    yield from _strange(project, methodology, parameters, book)
+    yield from _contradictory(project, methodology, parameters, book)
     yield from _not_designed(project, methodology, parameters)
     yield from _stated(project, methodology, parameters)
-    yield from _unshown(project, methodology, parameters, book, country)
+    yield from _uncorroborated(project, methodology, parameters, book, country)
     yield from _not_entered(project, methodology, parameters, book)
     yield from _undeclared(project, methodology, devices)
     candidate = _candidate(project, methodology, parameters, devices, country)
@@ -122,7 +122,7 @@ def _unknown(names: frozenset[str], book: FactorBook) -> Iterator[str]:
         yield f"parameters.{KEY}: {name!r} is not a factor; `tonne evaluate --describe` lists ids"
 
 
-def _strange(
+def _contradictory(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Iterator[Finding]:
     """Yield errors of parameters that contradict each other."""
@@ -146,15 +146,15 @@ def _strange(
 def _not_designed(
     project: Project, methodology: Methodology, parameters: Inputs
 ) -> Iterator[Finding]:
-    """Yield warnings of undocumented design or baseline values, which are not used."""
+    """Yield warnings on design and baseline values that are not applied without a document."""
     values = project.documents or {}
     lacking: dict[bool, list[str]] = {False: [], True: []}
     known = {*parameters}.union(*(bound.params for bound in project.devices))
     for name in methodology.designed_of(bound.role for bound in project.devices):
-        paper, subset = values.get(name), lacking[name in methodology.baseline_documents]
+        document_, subset = values.get(name), lacking[name in methodology.baseline_documents]
         if name not in known:
             subset.append(f"{name} ({methodology.spec_of(name).meaning}) is not entered")
-        elif not _whole(paper):
+        elif not _whole(document_):
             subset.append(f"{name} has no document with {', '.join(DOCUMENT)}")
     invoices = _invoices(project, methodology)
     if lacking[True]:
@@ -176,7 +176,7 @@ def _not_designed(
         )
 
 
-def _unshown(
+def _uncorroborated(
     project: Project,
     methodology: Methodology,
     parameters: Inputs,
@@ -184,8 +184,8 @@ def _unshown(
     country: str | None,
 ) -> Iterator[Finding]:
     """
-    Yield warnings on uncorroborated values, each with the share of the reduction that depends on
-    it.
+    Yield warnings on values without a third party's document, with the share of the reduction that
+    depends on each.
     """
     given = project.documents or {}
     sampled = {sample.parameter for sample in project.laboratory or ()}
@@ -202,15 +202,15 @@ def _unshown(
                 and spec.unit != "year"
                 and name not in sampled
                 and not _is_its_own(spec, name, value, country)
-                and not _is_usual(project, methodology, parameters, name, book)
+                and not _is_default_or_lower(project, methodology, parameters, name, book)
                 and not (device is not None and spec.choices
-                         and _least(project, methodology, parameters, device, name, book))
+                         and _is_lowest(project, methodology, parameters, device, name, book))
             )  # fmt: skip
             if _whole(given.get(name)) or name in methodology.designed or not (dated or graded):
                 continue
             rows[name] = str(row_of(name, Fraction(value)))
     if rows:
-        shares = (_carried(project, methodology, parameters, name, book) for name in rows)
+        shares = (_share_text(project, methodology, parameters, name, book) for name in rows)
         lines = [
             f"{n}{f' ({share})' if share else ''}" for n, share in zip(rows, shares, strict=True)
         ]
@@ -218,18 +218,18 @@ def _unshown(
             project,
             [f"{', '.join(lines)} without a third party's document"],
             "until `documents` names one dated before the period, the statement has a finding."
-            f" {_UNSHOWN} Enter in `documents`: {'; '.join(rows.values())}",
+            f" {_UNCORROBORATED} Enter in `documents`: {'; '.join(rows.values())}",
         )
 
 
-def _carried(
+def _share_text(
     project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
 ) -> str:
     """
-    Return the share of a role's reduction that depends on a value, as text: 100 times the effect of
-    a change by 1 %.
+    Return the largest share of a role's reduction that depends on a value, as text.
+    The share is 100 times the relative effect of a change by 1 %.
     """
-    year, maximum, most_of = project.crediting_from.year, ZERO, ""
+    year, maximum, role = project.crediting_from.year, ZERO, ""
 
     def less(values: Inputs) -> Inputs:
         number = type(values.get(name)) in _NUMBERS and methodology.spec_of(name).unit != "year"
@@ -245,16 +245,13 @@ def _carried(
         except (FactorError, MethodologyError):
             continue
         if whole and (share := min(Fraction(1), abs((whole - rest) / whole) * 100)) > maximum:
-            maximum, most_of = share, bound.role
+            maximum, role = share, bound.role
     percent = decimal_text(maximum * 100, 0, "half_even")
-    return f"{percent} % of the reduction of role {most_of} depends on it" if maximum else ""
+    return f"{percent} % of the reduction of role {role} depends on it" if maximum else ""
 
 
 def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None) -> bool:
-    """
-    Return whether a value is a published default, its region's, or one that needs no
-    document.
-    """
+    """Return whether a value is a published default (also of the region), or needs no document."""
     if spec.undocumented is not None:
         return bool(Fraction(value) == Fraction(spec.undocumented))
     region = region_of(country) if "region" in of_parameter(name).by else None
@@ -266,14 +263,14 @@ def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None)
 
 
 def _with_default(methodology: Methodology) -> list[str]:
-    """Return the parameters that need not be entered, as the country has a default."""
+    """Return the parameters with a default, which need not be entered."""
     return [name for name in methodology.parameters if "default" in of_parameter(name).by]
 
 
 def _units(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Fraction | None:
-    """Return the total reduction for one unit of each role; None where an error is reported."""
+    """Return the total reduction for one unit of each role; None if another check fails."""
     result, year = ZERO, project.crediting_from.year
     for bound in {d.role: d for d in project.devices}.values():
         params = read(methodology.roles[bound.role].params, bound.params, bound.device)
@@ -285,28 +282,28 @@ def _units(
     return result
 
 
-def _is_usual(
+def _is_default_or_lower(
     project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
 ) -> bool:
     """Return whether a value with a default gives no more reduction than the default."""
     if name not in _with_default(methodology):
         return False
     rest = {k: v for k, v in parameters.items() if k != name}
-    typed, usual = (_units(project, methodology, values, book) for values in (parameters, rest))
-    return typed is None or usual is None or typed <= usual
+    typed, default_t = (_units(project, methodology, values, book) for values in (parameters, rest))
+    return typed is None or default_t is None or typed <= default_t
 
 
 def _not_entered(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Iterator[Finding]:
-    """Yield a warning on an applied default if another one would give more reduction."""
+    """Yield a warning on an applied default if another choice would give a higher reduction."""
     for name in _with_default(methodology):
         spec = methodology.parameters[name]
-        usual = None if name in parameters else _units(project, methodology, parameters, book)
-        if usual is None:
+        default_t = None if name in parameters else _units(project, methodology, parameters, book)
+        if default_t is None:
             continue
         each = (_units(project, methodology, {**parameters, name: n}, book) for n in spec.choices)
-        if any(amount is not None and amount > usual for amount in each):
+        if any(amount is not None and amount > default_t for amount in each):
             text = (
                 f"parameters: {name} is not entered, and the project's country has no value of its"
                 f" own: the most conservative value applies; enter {name} ({spec.meaning}) and, in"
@@ -315,7 +312,7 @@ def _not_entered(
             yield Finding(project.kind, project.id, text, warning=True)
 
 
-def _least(
+def _is_lowest(
     project: Project,
     methodology: Methodology,
     parameters: Inputs,
@@ -323,7 +320,7 @@ def _least(
     name: str,
     book: FactorBook,
 ) -> bool:
-    """Return whether no other case of a device would give a lower reduction."""
+    """Return whether a device's choice gives the lowest reduction of all choices."""
     year = project.crediting_from.year
     params = read(methodology.roles[bound.role].params, bound.params, bound.device)
 
@@ -340,7 +337,7 @@ def _least(
 def _undeclared(
     project: Project, methodology: Methodology, devices: Mapping[str, Device]
 ) -> Iterator[Finding]:
-    """Yield warnings of electricity meters without an energy source."""
+    """Yield warnings on generation meters without an energy source."""
     for bound in project.devices:
         needs, class_id = methodology.roles[bound.role], devices[bound.device].class_id
         if is_declared(needs, class_id) and TECHNOLOGY not in bound.params:
@@ -349,7 +346,7 @@ def _undeclared(
 
 
 def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> Iterator[Finding]:
-    """Yield warnings on documents without a stated value, or with a different one."""
+    """Yield warnings on documents whose stated value is missing, or is not the entered one."""
     entered: defaultdict[str, dict[str | None, Fraction]] = defaultdict(dict)
     sampled = {sample.parameter for sample in project.laboratory or ()}
     for device, values in ((None, parameters), *((b.device, b.params) for b in project.devices)):
@@ -357,7 +354,7 @@ def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> I
             measured = name in sampled or methodology.spec_of(name).channels
             if type(value) in _NUMBERS and not measured:
                 entered[name][device] = Fraction(value)
-    unsaid = []
+    without_value = []
     for name, given in sorted((project.documents or {}).items()):
         if name not in entered or not _whole(given):
             continue
@@ -365,7 +362,7 @@ def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> I
         for device, value in entered[name].items():
             stated = document.stated(device)
             if stated is None:
-                unsaid.append(name)
+                without_value.append(name)
             elif stated != value:
                 text = (
                     f"{name} = {exact_text(value)} {unit}, and its document {document.document!r}"
@@ -374,13 +371,13 @@ def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> I
                 )
                 at = "" if device is None else f"{device}: "
                 yield Finding(project.kind, project.id, at + text, warning=True)
-    if unsaid:
-        lacking = sorted(set(unsaid))
+    if without_value:
+        lacking = sorted(set(without_value))
         yield _until(
             project,
             lacking,
             "until `value` in `documents` has the value that each document states, its grade is D."
-            f" {_UNSHOWN}",
+            f" {_UNCORROBORATED}",
         )
 
 
@@ -393,9 +390,9 @@ def _is_cautious(methodology: Methodology, name: str, parameters: Inputs) -> boo
     return spec.undocumented is not None and value == Fraction(spec.undocumented)
 
 
-def _whole(paper: object) -> bool:
-    """Return whether a document has all fields that corroborate a value."""
-    return isinstance(paper, Mapping) and set(DOCUMENT) <= paper.keys()
+def _whole(document_: object) -> bool:
+    """Return whether a document has all keys of `DOCUMENT`."""
+    return isinstance(document_, Mapping) and set(DOCUMENT) <= document_.keys()
 
 
 def _until(project: Project, lacking: list[str], text: str) -> Finding:
@@ -431,9 +428,9 @@ def _roles(
             " monitors; remove the project, and use `tonne evaluate` with figures from documents"
         )
         return
-    taken = {d.role for d in project.devices}
+    assigned = {d.role for d in project.devices}
     for role, need in methodology.roles.items():
-        if need.required and role not in taken:
+        if need.required and role not in assigned:
             kinds = " or ".join(need.classes)
             yield f"devices: no device has the role {role!r}; assign it to a {kinds}"
     for bound in project.devices:

@@ -1,8 +1,8 @@
 """
 Parsers from rows of registry files to entries; the keys are the public format.
 
-The types of the entries declare keys, units and limits.  What concerns several keys of a row is in
-the functions of `_CHECKS`.
+The types of the entries declare keys, units and limits.  The functions of `_CHECKS` check several
+keys of a row together.
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ from services.registry.fields import MAX_WHOLE, Field, Row, amount, fields_of, k
 
 Item = TypeVar("Item")
 _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
-_MAX_NAME, _MAX_FED = 200, 50
+_MAX_NAME, _MAX_LOADS = 200, 50
 _DAYS = [[begin, end] for begin in range(24) for end in range(begin + 1, 25)]
 MAX_CADENCE_S = 31 * 86_400
 _LONGEST_NAME = 200
-# read, transcribed, secondary source, back-solved, unverified
+# certainty of a factor: read in the source, transcribed, secondary source, back-calculated,
+# unverified
 CERTAINTIES = ("R", "T", "r", "B", "M")
 
 
@@ -65,11 +66,11 @@ _LACKS: dict[Any, str] = {str: "text", date: "a local date", datetime: "a time w
 
 def read(row: Row, kind: type[Item], *more: str, **own: Callable[[Row], Any]) -> Item:
     """
-    Return the entry in a row, or a row of an entry; its errors are recorded in the row.
+    Return a row as an entry, or as a part of one; errors are recorded in the row.
 
-    `more`: keys in addition to those of the fields.
-    `own` (by name of the field): parser of the field, where its type does not determine it: a key
-    of the row, or each row of a list.
+    `more`: permitted keys in addition to those of the fields.
+    `own` (by name of the field): parser of the field if its type is not sufficient; it receives the
+    row, or each row of a list.
     """
     row.only(*keys(kind), *more)
     item = kind(
@@ -101,7 +102,7 @@ def _value(row: Row, field: Field, own: Callable[[Row], Any] | None) -> Any:
 
 
 def _plain(row: Row, field: Field) -> Any:
-    """Return the value of a key that is no row; None where it is absent."""
+    """Return the value of a key without rows; None if it is absent."""
     key, hint, mark = field.key, field.hint, field.mark
     reader = _READERS.get(mark.form) or _READERS.get(get_origin(hint)) or _READERS.get(hint)
     if reader is not None:
@@ -116,7 +117,7 @@ def _plain(row: Row, field: Field) -> Any:
 
 
 def _list(row: Row, field: Field, reader: Callable[[Row], Any]) -> tuple[Any, ...] | None:
-    """Return the rows of a list, in its order; None where the key is absent."""
+    """Return the rows of a list in the order of the field; None if the key is absent."""
     rows = row.rows(field.key)
     if rows is None:
         return None
@@ -203,19 +204,21 @@ def device(row: Row) -> Device:
 
 
 def _exchange(row: Row, registers: Mapping[str, FileRegister], class_id: str) -> Exchange:
-    """Return a row of `exchanged_channels`; one register, or no time, is its error."""
-    one, other = (meters.register_of(row, registers, class_id, key) for key in ("channel", "with"))
-    found = read(
+    """Return a row of `exchanged_channels`; equal registers and an empty span are errors."""
+    register, other = (
+        meters.register_of(row, registers, class_id, key) for key in ("channel", "with")
+    )
+    exchange = read(
         row,
         Exchange,
-        channel=lambda _: one.column if one else "",
+        channel=lambda _: register.column if register else "",
         other=lambda _: other.column if other else "",
     )
-    if one is not None and one == other:
-        row.problem("with", f"{one.name} is `channel` too; name the other register")
-    if not row.problems and found.ends <= found.begins:
-        row.problem("to", f"{found.ends.isoformat()} is not after `from`")
-    return found
+    if register is not None and register == other:
+        row.problem("with", f"{register.name} is `channel` too; name the other register")
+    if not row.problems and exchange.ends <= exchange.begins:
+        row.problem("to", f"{exchange.ends.isoformat()} is not after `from`")
+    return exchange
 
 
 def _attributes(row: Row) -> dict[str, Any]:
@@ -252,10 +255,10 @@ def _placed(values: Mapping[str, Any]) -> Iterator[str]:
     point, feeds = values.get("point", "-"), values.get("feeds", ["-"])
     if not isinstance(point, str) or not 0 < len(point.strip()) <= _MAX_NAME:
         yield f"point {point!r} must be text of 1 to {_MAX_NAME} characters: where it measures"
-    listed = isinstance(feeds, list) and 0 < len(feeds) <= _MAX_FED
+    listed = isinstance(feeds, list) and 0 < len(feeds) <= _MAX_LOADS
     if not listed or not all(isinstance(o, str) and 0 < len(o.strip()) <= _MAX_NAME for o in feeds):
         yield (
-            f"feeds {feeds!r} must be a list of 1 to {_MAX_FED} names: devices, bus bars,"
+            f"feeds {feeds!r} must be a list of 1 to {_MAX_LOADS} names: devices, bus bars,"
             " consumers, the grid"
         )
 
@@ -266,10 +269,7 @@ def topic(row: Row) -> Topic:
 
 
 def published(row: Row) -> Published:
-    """
-    Return the factor in a row with the keys of `mrv/factors/*.toml`; its value keeps its
-    digits.
-    """
+    """Return the factor in a row (keys of `mrv/factors/*.toml`), its value with all digits."""
     row.only("id", "kind", "value", "unit", "direction", "valid_from", "valid_to", "source",
              "certainty", "verified", "bound", "supersedes", "document", "calculation")  # fmt: skip
     name = row.identifier("id")

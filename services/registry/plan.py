@@ -1,4 +1,4 @@
-"""Effect of an import on each row, determined before writing."""
+"""Effect of an import on each row, determined before the rows are written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from services.registry.ratings import timezone, whole_grid
 
 
 def factors(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
-    """Yield factors of a file that differ from stored ones of the same id."""
+    """Yield errors for factors of a file that differ from the stored ones of the same id."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if isinstance(entry, Published) and before is not None and before != entry:
@@ -39,7 +39,7 @@ def factors(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, st
 
 
 def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
-    """Yield laboratory results of a file that differ from stored ones."""
+    """Yield errors for laboratory results of a file that differ from the stored ones."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if not isinstance(entry, Project) or not isinstance(before, Project):
@@ -59,7 +59,7 @@ def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, 
 
 
 def unknown(merged: Registry) -> Iterator[tuple[EntryKey, str]]:
-    """Yield laboratory results for parameters that the methodology does not have."""
+    """Yield errors for laboratory results that do not belong to the project's methodology."""
     for key, entry in merged.entries.items():
         if not isinstance(entry, Project) or not entry.laboratory:
             continue
@@ -77,7 +77,7 @@ def unknown(merged: Registry) -> Iterator[tuple[EntryKey, str]]:
 def _outside(
     sample: Sample, methodology: str, known: Mapping[str, ParameterSpec], monitored: Sequence[str]
 ) -> str | None:
-    """Return why a laboratory result does not belong to the methodology; None if it does."""
+    """Return the error of a laboratory result that does not belong to a methodology, else None."""
     if sample.parameter not in known:
         return (
             f"{sample.parameter!r} is not a parameter of {methodology}; known: {', '.join(known)}"
@@ -100,14 +100,13 @@ def closed_problems(
     sealed: Mapping[str, datetime],
 ) -> Iterator[tuple[EntryKey, str]]:
     """
-    Yield time zones that were changed for times in closed periods or sealed days.
+    Yield errors for time zones that a file changes for times in closed periods or sealed days.
 
-    A change of law keeps a zone's name in the zone database.  Another zone from a date on changes
-    the length of the day before, which must not be closed or sealed.  Another zone for all time
-    corrects an error; then only closed periods prevent it.
+    A change of law keeps the zone's name in the zone database.  Another zone from a date on changes
+    the length of the day before, which must not be closed or sealed.  Another zone for all times
+    corrects an error; only closed periods prevent it.
 
-    `closed`, `sealed` (mapping of device id, and of project id, to datetime): end of the closed
-    periods, and of the sealed days.
+    `closed`: end of the closed periods, by device.  `sealed`: end of the sealed days, by project.
     """
     result: dict[EntryKey, tuple[str, str, date | None, str, datetime]] = {}
     now, devices = merged.projects, merged.devices
@@ -126,7 +125,7 @@ def closed_problems(
         if end is not None and (key not in result or result[key][-1] < end):
             result[key] = before, after, day, records, end
     for key, (before, after, day, records, end) in result.items():
-        free = _free(end, before)
+        free = _first_free_day(end, before)
         if day is None or day < free:
             yield (
                 key,
@@ -141,7 +140,7 @@ def closed_problems(
 def _other_country(
     was: tuple[Project, Registry], now: tuple[Project, Registry], closed: Mapping[str, datetime]
 ) -> Iterator[tuple[EntryKey, str]]:
-    """Yield an error if a country or grid used by closed periods is changed."""
+    """Yield an error if a file changes a country or grid that closed periods used."""
     project, before, after = was[0], whole_grid(*was), whole_grid(*now)
     ends = [closed[d.device] for d in project.devices if d.device in closed]
     if before != after and ends:
@@ -153,7 +152,7 @@ def _other_country(
 
 
 def _first_other(before: str, after: str) -> date | None:
-    """Return the first local date affected by a change of zone; None if all are."""
+    """Return the first local date affected by a change of zone; None if all dates are."""
     zoned, other = zones(before), zones(after)
     if zoned[0].name != other[0].name:
         return None
@@ -161,8 +160,11 @@ def _first_other(before: str, after: str) -> date | None:
     return min(days)
 
 
-def _free(end: datetime, timezone: str) -> date:
-    """Return the first local date for a new zone: the day before it is not closed or sealed."""
+def _first_free_day(end: datetime, timezone: str) -> date:
+    """
+    Return the first local date at which a zone may change: the day before is neither closed nor
+    sealed.
+    """
     end_us = round(end.timestamp()) * 1_000_000
     day = local_date(end_us, timezone)
     whole = day if midnight_us(day, timezone) == end_us else day + timedelta(days=1)
@@ -208,11 +210,11 @@ def plan(
     Return the result of merging files into the stored registry, checked against all rules.
 
     `stored`: registry stored in the database.
-    `incoming`: Content of the files.
+    `incoming`: content of the files.
     `strict`: whether warnings prevent the import too.
-    `now`: time of the import; now by default.
-    `closed` (mapping of device id to datetime): end of closed periods by device or project.
-    `sealed` (mapping of project id to datetime): end of sealed days by device or project.
+    `now`: time of the import; the current time by default.
+    `closed`: end of the closed periods, by device.
+    `sealed`: end of the sealed days, by project.
     `credited`: issued and valid statements; None without a database.
     `keys`: enrolled keys for signatures of rows; None without a database.
     """
@@ -225,7 +227,7 @@ def plan(
     _same_meters(findings, stored, merged)
     of_devices = (*ratings.problems(stored, merged, closed or {}), *meters.problems(stored, merged))
     for key, text in (
-        *_moved(stored, merged),
+        *_changed_classes(stored, merged),
         *(((device.kind, device.id), text) for device, text in of_devices),
         *closed_problems(stored, merged, closed or {}, sealed or {}),
         *factors(stored, incoming.registry),
@@ -236,21 +238,23 @@ def plan(
         *(() if keys is None else _signatures(stored, incoming.registry, keys)),
     ):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    # unreadable rows would only make others seem incomplete
+    # rows that could not be parsed are missing, and would cause errors of others
     if not incoming.problems:
         _whole(findings, stored, merged, credited)
     outcomes = {key: _outcome(stored, merged, key) for key in incoming.places}
     outcomes |= dict.fromkeys(_rezoned(stored, merged), "updated")
     results = tuple(findings.result(key, outcomes) for key in findings.ordered(outcomes))
     changes = tuple(
-        merged.entries[key] for key, what in outcomes.items() if what in ("created", "updated")
+        merged.entries[key]
+        for key, outcome_ in outcomes.items()
+        if outcome_ in ("created", "updated")
     )
     return Plan(results, merged, changes)
 
 
 def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> None:
     """
-    Record errors for second ids of a meter, unless stored, and warnings for similar serial
+    Record errors for duplicate meters (warnings if stored), and warnings for similar serial
     numbers.
     """
     for device, other in meters.same_meters(merged):
@@ -264,7 +268,7 @@ def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> Non
 
 
 def _documents(registry: Registry) -> Iterator[tuple[EntryKey, str]]:
-    """Yield documents of parameters that the methodology does not have."""
+    """Yield errors for documents of parameters that the methodology does not have."""
     for project in registry.projects.values():
         yield from (((project.kind, project.id), t) for t in needs.unknown_documents(project))
 
@@ -272,7 +276,7 @@ def _documents(registry: Registry) -> Iterator[tuple[EntryKey, str]]:
 def _signatures(
     stored: Registry, registry: Registry, keys: Sequence[EnrolledKey]
 ) -> Iterator[tuple[EntryKey, str]]:
-    """Yield rows of a file with an invalid signature; stored rows were checked before."""
+    """Yield errors for new rows of a file with an invalid signature."""
     for project in registry.projects.values():
         before = stored.projects.get(project.id)
         known = () if before is None else {*_signed(before)}
@@ -300,14 +304,14 @@ def _whole(
     lines = [*rules.check(merged)]
     values = findings.given
     other = any(result.warning and (result.kind, result.id) not in values for result in lines)
-    # an import reports on other rows only what it changes for them; `tonne registry check` reports
+    # warnings on rows outside the files are reported only if new; `tonne registry check` reports
     # all
     before = {*rules.check(stored)} if other else set()
     for finding in lines:
         key = (finding.kind, finding.id)
         if finding.warning and key not in values and finding in before:
             continue
-        # a factor stored under older rules does not block other rows
+        # a stored factor that older rules accepted must not prevent the import of other rows
         unchanged = finding.kind == Published.kind and stored.entries.get(
             key
         ) == merged.entries.get(key)
@@ -324,8 +328,8 @@ def _outcome(stored: Registry, merged: Registry, key: EntryKey) -> str:
     return "unchanged" if before == after else "updated"
 
 
-def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[EntryKey, str]]:
-    """Yield devices that change their class although they have readings."""
+def _changed_classes(stored: Registry, merged: Registry) -> Iterator[tuple[EntryKey, str]]:
+    """Yield errors for stored devices whose class a file changes."""
     for key, after in merged.entries.items():
         before = stored.entries.get(key)
         if not isinstance(after, Device) or not isinstance(before, Device):
@@ -339,20 +343,20 @@ def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[EntryKey, str]]
 
 
 def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey, str]]:
-    """Yield stored versions of monitoring plans that a file changes."""
+    """Yield errors for changed versions of monitoring plans, and new ones of the wrong kind."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if isinstance(entry, Project) and isinstance(before, Project):
             for text in declared.rewritten(before.monitoring or (), entry.monitoring):
                 yield key, text
         if isinstance(entry, Project):
-            had = before.monitoring or () if isinstance(before, Project) else ()
-            for text in declared.without_kind(had, entry.monitoring):
+            stored_versions = before.monitoring or () if isinstance(before, Project) else ()
+            for text in declared.without_kind(stored_versions, entry.monitoring):
                 yield key, text
 
 
 def _rezoned(stored: Registry, merged: Registry) -> Iterator[EntryKey]:
-    """Yield projects whose site changes its time zone (and so local days) or grid."""
+    """Yield projects that change because the file changes their site's time zone or grid."""
     projects = merged.projects
     for name, project in stored.projects.items():
         now = projects[name]
@@ -365,7 +369,7 @@ def _rezoned(stored: Registry, merged: Registry) -> Iterator[EntryKey]:
 
 
 class _Findings:
-    """Errors and warnings by row, and the rows they block."""
+    """Errors and warnings by row, and the rows that must not be written."""
 
     def __init__(self, incoming: Incoming, *, strict: bool) -> None:
         self._incoming = incoming
@@ -375,7 +379,7 @@ class _Findings:
 
     @property
     def given(self) -> Collection[EntryKey]:
-        """Return rows of the files."""
+        """Return the keys of the files' rows."""
         return self._incoming.places.keys()
 
     def place(self, key: EntryKey) -> str:
@@ -388,9 +392,9 @@ class _Findings:
             self._stopped.add(key)
 
     def ordered(self, outcomes: dict[EntryKey, str]) -> list[EntryKey]:
-        """Return rows of the files first, then stored rows with a finding."""
+        """Return the keys of the files' rows, then of stored rows with a finding."""
         return [*outcomes, *(key for key in self._messages if key not in outcomes)]
 
     def result(self, key: EntryKey, outcomes: dict[EntryKey, str]) -> Result:
-        what = "error" if key in self._stopped else outcomes.get(key, "unchanged")
-        return Result(*key, what, tuple(self._messages[key]))
+        outcome_ = "error" if key in self._stopped else outcomes.get(key, "unchanged")
+        return Result(*key, outcome_, tuple(self._messages[key]))

@@ -1,7 +1,7 @@
 """
 Plausibility rules: rated power and expected energy, registered factors, programme targets, sites.
 
-Example: 45 MW and 214.7 GWh a year cannot both be right, as no sun gives 4,771 kWh per kilowatt.
+Example: a PV plant of 45 MW cannot generate 214.7 GWh a year, which is 4,771 kWh per kilowatt.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from services.registry.entries import (
 )
 from services.registry.located import Finding
 
-# what a park's members exchange, and sources outside of it
+# flows between the sites of a park, and their sources and sinks outside of it
 FLOWS = ("energy", "heat", "water", "waste")
-AROUND = ("grid", "mains", "sewer", "outside")
+OUTSIDE_PARK = ("grid", "mains", "sewer", "outside")
 
 
 def check_programme(registry: Registry) -> Iterator[Finding]:
-    """Yield contradictions between programme, projects and sites."""
+    """Yield errors and warnings on programme, actions, systems, flows and coordinates."""
     programme = registry.programme
     for device in registry.devices.values():
         yield from _flow(device, registry)
@@ -64,7 +64,7 @@ def check_programme(registry: Registry) -> Iterator[Finding]:
 
 
 def _flow(device: Device, registry: Registry) -> Iterator[Finding]:
-    """Yield material or energy flows of a park without begin, end or meter."""
+    """Yield errors of a meter's attribute `flow`: subject, source and destination."""
     flow = device.attributes.get("flow")
     if flow is None:
         return
@@ -77,10 +77,10 @@ def _flow(device: Device, registry: Registry) -> Iterator[Finding]:
         text = f"attributes.flow.of: {flow['of']!r} must be one of {', '.join(FLOWS)}"
         yield Finding(device.kind, device.id, text)
     for end in ("from", "to"):
-        if flow[end] not in registry.sites and flow[end] not in AROUND:
+        if flow[end] not in registry.sites and flow[end] not in OUTSIDE_PARK:
             text = (
                 f"attributes.flow.{end}: {flow[end]!r} is not a site; register it, or enter one of"
-                f" {', '.join(AROUND)} (outside the park)"
+                f" {', '.join(OUTSIDE_PARK)} (outside the park)"
             )
             yield Finding(device.kind, device.id, text)
 
@@ -148,13 +148,13 @@ def _parts(programme: Programme) -> Iterator[Finding]:
 
 
 def _whole(part: Action, programme: Programme) -> Action | None:
-    """Return the action that another is a part of: 1 of 1-03."""
+    """Return the action of which another one is a part: 1 for 1-03; None for a main action."""
     actions = [a for a in programme.actions if part.id.startswith(f"{a.id}-")]
     return max(actions, key=lambda a: len(a.id), default=None)
 
 
 def _swapped(site: Site) -> Iterator[Finding]:
-    """Yield a warning if coordinates seem interchanged, by the reference place of the time zone."""
+    """Yield a warning if latitude and longitude seem interchanged, by the time zone's place."""
     near = _zone_places().get(site.timezone.partition(",")[0])
     if near is None:
         return
@@ -162,8 +162,8 @@ def _swapped(site: Site) -> Iterator[Finding]:
     far = _degrees_apart(near, (given, swapped))
     if (
         abs(swapped) <= _POLE
-        and far > _FAR
-        and far > _TIMES * _degrees_apart(near, (swapped, given))
+        and far > _MIN_DEGREES
+        and far > _MIN_RATIO * _degrees_apart(near, (swapped, given))
     ):
         yield Finding(
             site.kind,
@@ -174,9 +174,9 @@ def _swapped(site: Site) -> Iterator[Finding]:
         )
 
 
-# largest latitude; minimum distance of a swapped site from its zone's city [degrees]; how many
-# times nearer it must be with swapped coordinates
-_POLE, _FAR, _TIMES = 90, 15, 3
+# maximum latitude; minimum distance of a suspicious site from its zone's reference place [degrees];
+# minimum ratio of the distances as entered and interchanged
+_POLE, _MIN_DEGREES, _MIN_RATIO = 90, 15, 3
 
 
 @cache
@@ -198,7 +198,7 @@ def _degrees(text: str, whole: int) -> float:
 
 
 def _degrees_apart(place: tuple[float, float], other: tuple[float, float]) -> float:
-    """Return the larger difference of latitudes or longitudes. [degrees]"""
+    """Return the larger of the differences in latitude and in longitude. [degrees]"""
     east = abs(place[1] - other[1]) % 360
     return max(abs(place[0] - other[0]), min(east, 360 - east))
 
@@ -219,8 +219,8 @@ def _place(site: Site, programme: Programme) -> Iterator[Finding]:
     )
 
 
-# permitted change of a published series from one value to the next: less in the direction that
-# favours the claimant
+# permitted ratio of a published factor to the previous one: narrower in the direction that
+# increases the reduction
 _DOWN, _UP = Fraction(85, 100), Fraction(115, 100)
 _SERIES = {
     "consumed": (_DOWN, Fraction(3, 2)),
@@ -228,17 +228,17 @@ _SERIES = {
     "either": (_DOWN, _UP),
 }
 
-# maximum of a grid: only lignite plants; half of the fed-in energy lost
+# maximum factor of a grid: only lignite plants; maximum losses: half of the energy fed in
 _MAX = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 
 
 def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
-    """Return all factors, including the registry's, and errors of the latter."""
+    """Return all factors, including the registry's, and errors and warnings on the latter."""
     book = factors.load()
     findings: list[Finding] = []
     own = {factor.id: factor for factor in book}
     kinds = book.kinds()
-    # a factor precedes the one that supersedes it
+    # order: a factor before the one that supersedes it
     values = sorted(
         ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
         key=lambda pair: (pair[1].valid_from or date.min, pair[1].supersedes is not None),
@@ -261,7 +261,10 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
             findings.append(Finding(entry.kind, entry.id, wrong))
         elif (differs := _miscalculated(factor, whose)) is not None:
             findings.append(Finding(entry.kind, entry.id, f"calculation: {differs}"))
-        elif factor.document is None and (far := _far(factor, factors.load())) is not None:
+        elif (
+            factor.document is None
+            and (far := _large_difference(factor, factors.load())) is not None
+        ):
             findings.append(Finding(entry.kind, entry.id, f"value: {far}"))
         else:
             findings += (
@@ -276,7 +279,7 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
 
 
 def _miscalculated(factor: Factor, country: str | None) -> str | None:
-    """Return the error if a factor differs from its calculation, rounded conservatively."""
+    """Return the error if a factor is not its conservatively rounded calculation, else None."""
     if factor.calculation is None:
         return None
     country = country or countries.FIRST_COUNTRY
@@ -301,13 +304,13 @@ def _miscalculated(factor: Factor, country: str | None) -> str | None:
 
 
 def _stated(factor: Factor) -> Factor:
-    """Return a factor as in the factor book; a documented one precedes tonne's own."""
+    """Return a factor; if it has a document, marked so that it precedes tonne's own."""
     given = factor.document is not None
     return replace(factor, brought=given, documented=given)
 
 
 def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
-    """Return why a grid factor is invalid: unit, bounds, document; None if valid."""
+    """Return the error of a grid factor (unit, direction, bounds, document), or None."""
     what, _ = factors.national(factor.kind)
     unit, maximum = factors.UNITS[what], _MAX[what]
     if factor.unit != unit:
@@ -329,7 +332,7 @@ def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
 
 
 def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
-    """Yield questions that a verifier would ask on a national factor."""
+    """Yield warnings on a national factor: start, grid, difference from the published one."""
     begins = factor.valid_from or date.min
     if (begins.month, begins.day) != (1, 1):
         yield (
@@ -343,15 +346,15 @@ def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
     if area and not any(site.grid == area and country_of(site) == country for site in sites):
         yield f"kind: no site is of this grid; write `grid: {area}` at the sites that are"
     book = factors.load()
-    if factor.kind in book.kinds() and (far := _far(factor, book)) is not None:
+    if factor.kind in book.kinds() and (far := _large_difference(factor, book)) is not None:
         yield f"value: {far.partition(';')[0]}; a verifier compares the document with it"
 
 
-def _far(factor: Factor, book: FactorBook) -> str | None:
+def _large_difference(factor: Factor, book: FactorBook) -> str | None:
     """
-    Return a text if a factor differs strongly from tonne's last published one of its kind.
-
-    Factors of other registry files are no reference, as small steps could lead anywhere.
+    Return a text if a factor differs strongly from tonne's last published one of its kind, else
+    None.  Factors of registry files are no reference, as many small steps could add up to a large
+    one.
     """
     of_kind = [f for f in book if f.kind == factor.kind]
     same = [f for f in of_kind if f.direction == factor.direction] or of_kind
@@ -367,12 +370,9 @@ def _far(factor: Factor, book: FactorBook) -> str | None:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """
-    Yield contradictions between rated power, declared modules and expected energy of a PV
-    project.
-    """
+    """Yield errors and warnings on rated power, modules and expected energy of a PV project."""
     inverters = [
-        devices[d.device] for d in project.devices if _by_sun(project, d, devices[d.device])
+        devices[d.device] for d in project.devices if _is_solar(project, d, devices[d.device])
     ]
     if not inverters:
         return
@@ -386,8 +386,8 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     yield from _modules(project, rated_kw)
 
 
-def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
-    """Return whether a device, or its role in the project, has solar energy."""
+def _is_solar(project: Project, bound: ProjectDevice, device: Device) -> bool:
+    """Return whether a device, by its class or its role in the project, generates from the sun."""
     known = classes.load().get(device.class_id)
     if known is not None and known.made_from("energy_export") == SUN:
         return True
@@ -399,9 +399,9 @@ def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
     return needs is not None and (needs.made_from == SUN or (needs.made_from == DECLARED and solar))
 
 
-# minimum yield of PV [kWh/kW a year]: a lower one is a wrong unit; a north wall in the north gives
-# more
-_LEAST_HOURS = 200
+# minimum annual yield of PV [kWh/kW]: even a north wall gives more, so a lower value has a wrong
+# unit
+_MIN_YIELD = 200
 
 
 def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
@@ -409,7 +409,7 @@ def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
     if expected is None:
         return
     hours = Decimal(expected) / rated_kw
-    if hours < _LEAST_HOURS:
+    if hours < _MIN_YIELD:
         yield Finding(
             project.kind,
             project.id,
@@ -427,13 +427,13 @@ def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
         f"expected.energy_kwh_per_year: {expected:,} kWh from {rated_kw:,} kW rated are "
         f"{hours:,.0f} kWh/kW a year, a capacity factor of {share:.1f} %, implausible for PV "
         f"(at most {HIGHEST_PV_FACTOR * 100:.0f} %); check rated_power_w and the expected energy"
-        + _fits(project, Decimal(expected)),
+        + _modules_yield(project, Decimal(expected)),
         warning=hours <= HOURS_PER_YEAR,
     )
 
 
-def _fits(project: Project, expected: Decimal) -> str:
-    """Return a text on the energy of the declared modules compared with the expected one."""
+def _modules_yield(project: Project, expected: Decimal) -> str:
+    """Return the expected energy per kilowatt of the modules, as text; empty without modules."""
     modules = project.modules
     if modules is None:
         return ""

@@ -1,17 +1,18 @@
 """
-Rated powers, PV modules and prices, each with the time from which it applies; times of a device in
-a project.
+Rated powers, PV modules and prices, each with the time from which it applies; site, time zone and
+grid of a project.
 
 A rating limits a meter's plausible values, so it never changes for times in closed periods.  A
 `rated_power_w` in a file without `ratings` applies from the import on.  An error is corrected by a
 row of the same time with the hash of the data sheet.
 
-Performance ratios of past days depend on nameplate, tilt, azimuth and temperature coefficient of
-the modules, so their rows never change; other modules are a new row.  Values in a file without
+Performance ratios of past days depend on nameplate power, tilt, azimuth and temperature coefficient
+of the modules, so their rows never change; replaced modules are a new row.  Values in a file
+without
 `arrays` apply from its import on.
 
-Prices do not affect emissions. Consumption costs `import_per_kwh`; generation earns
-`feed_in_per_kwh` if all of it is sold, else it saves consumption; a grid meter's export earns
+Prices do not affect emissions.  Consumption costs `import_per_kwh`; generation has the value
+`feed_in_per_kwh` if all of it is sold, else `import_per_kwh`; a grid meter's export has the value
 `export_per_kwh`.
 """
 
@@ -61,18 +62,18 @@ def tariff(row: Row, item: Tariff) -> None:
 
 
 _KILO = 1000
-# maximum ratio of the power of modules and inverter, either way
-_FAR = 10
+# maximum ratio between the powers of modules and inverter, in both directions
+_MAX_RATIO = 10
 
 
 def rating(row: Row, item: Rating) -> None:
-    """Record an error for a rating's `sha256` without the name of its document."""
+    """Record an error for a rating with `sha256` but without `document`."""
     if item.sha256 is not None and item.document is None:
         row.problem("document", "is missing; enter the title of the file with that `sha256`")
 
 
 def modules(row: Row, item: Device | PvArray) -> None:
-    """Record errors of a row's module data."""
+    """Record errors of the module data of a device, or of a row of `arrays`."""
     per_k = item.temperature_coefficient_percent
     if per_k is not None and -_PER_KELVIN < per_k < 0:
         row.problem(
@@ -94,11 +95,11 @@ def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, 
     """
     Return the applicable rated powers, each with its start. [us UTC, W]
 
-    A rating recorded after the meter does not raise the limit for earlier times, unless it has the
-    hash of its data sheet; nor does one recorded with the meter without a document.
+    A higher rating does not apply to the time before it was recorded, unless it has the hash of its
+    data sheet, or was recorded with the meter and has a document.
     """
     began = min(recorded for _, recorded in stored)
-    # the last row of a time corrects earlier ones
+    # of several rows of one time the last applies
     stored = [*{rating.begins: (rating, recorded) for rating, recorded in stored}.values()]
     documented = {
         rating for rating, at in stored if rating.sha256 or (at == began and rating.document)
@@ -118,7 +119,7 @@ def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, 
 
 
 def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
-    """Return ratings and modules that a file changes without a time, dated at the import."""
+    """Return the registry; ratings and modules changed without a time apply from `now` on."""
     earlier, entries = stored.devices, dict(merged.entries)
     for device in merged.devices.values():
         before = earlier.get(device.id)
@@ -152,7 +153,7 @@ def _dated(before: Device | None, device: Device, now: datetime) -> Device:
 
 
 def _with_corrected(known: tuple[Rating, ...], ratings: tuple[Rating, ...]) -> tuple[Rating, ...]:
-    """Return all registered ratings if a file has only a correction of one of them."""
+    """Return a file's ratings, and the stored ones too if it corrects one of them."""
     times = {rating.begins for rating in ratings if rating.sha256 is not None}
     corrects = any(rating.begins in times for rating in known)
     kept = [rating for rating in known if corrects or rating in ratings]
@@ -162,7 +163,7 @@ def _with_corrected(known: tuple[Rating, ...], ratings: tuple[Rating, ...]) -> t
 def fixed(
     known: Sequence[_Row] | None, rows: Sequence[_Row] | None, name: str, remedy: str
 ) -> Iterator[str]:
-    """Yield errors of rows in order of time, of which registered ones do not change."""
+    """Yield an error if rows are not in order of time, or a registered one was changed."""
     known, rows = known or (), rows or ()
     if rows[: len(known)] != known:
         yield f"{name}: a registered row cannot be changed or omitted; {remedy}"
@@ -176,9 +177,8 @@ def problems(
     stored: Registry, merged: Registry, closed: Mapping[str, datetime]
 ) -> Iterator[tuple[Device, str]]:
     """
-    Yield ratings changed for times in closed periods, and modules that were changed.
-
-    `closed` (mapping of device id to datetime): end of the closed periods.
+    Yield errors for changed ratings, ratings of closed periods, and changed modules.
+    `closed`: end of the closed periods, by device.
     """
     earlier = stored.devices
     remedy = "add a row with the time from which the new modules are installed"
@@ -217,28 +217,31 @@ def _of_ratings(
             )
 
 
-def unlikely(class_id: str, watt: int | None) -> str | None:
+def implausible_rating(class_id: str, watt: int | None) -> str | None:
     """
-    Return why a rated power is implausible for a device class, with the likely value; None
-    if plausible.
+    Return a text on a rated power that is implausible for its device class, with the likely
+    value; None if plausible.
     """
     kind = classes.load().get(class_id)
     span = None if kind is None else kind.rated_power
     if kind is None or span is None or watt is None or span.least_w <= watt <= span.most_w:
         return None
     low = watt < span.least_w
-    meant, ask = watt * _KILO if low else watt // _KILO, "; check it"
-    if span.least_w <= meant <= span.most_w:
-        ask = f"; is that {'kW' if low else 'a thousand times too much'}? write {meant}"
+    likely, ask = watt * _KILO if low else watt // _KILO, "; check it"
+    if span.least_w <= likely <= span.most_w:
+        ask = f"; is that {'kW' if low else 'a thousand times too much'}? write {likely}"
     return (
         f"rated_power_w: {watt:,} W; class {class_id} has {span.least_w:,} W to {span.most_w:,} W"
         f" ({span.source}){ask}"
     )
 
 
-def odd(device: Device) -> Iterator[str]:
-    """Yield implausible rated powers of a device, and the remedy."""
-    message, ratings = unlikely(device.class_id, device.rated_power_w), device.ratings or ()
+def implausible(device: Device) -> Iterator[str]:
+    """Yield texts on an implausible rated power of a device or its modules, with the remedy."""
+    message, ratings = (
+        implausible_rating(device.class_id, device.rated_power_w),
+        device.ratings or (),
+    )
     if message is not None and ratings:
         message += (
             f"; to correct the rating for the past, add a row of `ratings` from"
@@ -247,7 +250,7 @@ def odd(device: Device) -> Iterator[str]:
     if message is not None:
         yield message
     dc, watt = device.dc_power_w, device.rated_power_w
-    if message is None and dc and watt and not watt <= _FAR * dc <= _FAR**2 * watt:
+    if message is None and dc and watt and not watt <= _MAX_RATIO * dc <= _MAX_RATIO**2 * watt:
         yield (
             f"dc_power_w: {dc:,} W of modules on an inverter of rated_power_w: {watt:,} W; is one"
             " of them kW?"
@@ -261,25 +264,25 @@ def zones() -> frozenset[str]:
 
 
 def timezone(project: Project, registry: Registry) -> str | None:
-    """Return the time zones of the project's first site; None where one is unknown."""
+    """Return the time zones of the project's first site; None if one is unknown."""
     site = _site(project, registry)
     return site.clock if site is not None and known(site) else None
 
 
 def country(project: Project, registry: Registry) -> str | None:
-    """Return the country of the project's first site; None where unknown."""
+    """Return the country of the project's first site; None if unknown."""
     site = _site(project, registry)
     return country_of(site) if site is not None and known(site) else None
 
 
 def grid(project: Project, registry: Registry) -> str | None:
-    """Return the name of the first site's grid, in a country with several; None without one."""
+    """Return the grid registered at the project's first site; None without one."""
     site = _site(project, registry)
     return site.grid if site is not None else None
 
 
 def whole_grid(project: Project, registry: Registry) -> str | None:
-    """Return the country of the project's first site and its grid, as `ID.jamali`."""
+    """Return country and grid of the project's first site, as `ID.jamali`; None if unknown."""
     site = _site(project, registry)
     return grid_of(site) if site is not None and known(site) else None
 

@@ -1,7 +1,8 @@
 """
 Rules for the whole registry, over all files.
 
-A finding names the row, the key, the value and the remedy.  Warnings block only a strict import.
+A finding names the row, the key, the value and the remedy.  A warning prevents only a strict
+import.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from services.registry.entries import Device, Project, ProjectDevice, Registry, 
 from services.registry.located import Finding
 from services.registry.ratings import country, during_us, known, timezone, whole_grid, zones
 
-# maximum difference between a clock and solar time [h]: the zone database has 3.0 at most, in Nome
-_FROM_THE_SUN = 3.5
-# minimum days between two changes of a site's time zone; less is a mistake
-_APART = 7
-# maximum hours of a day: dashboards add up today and yesterday within that
-_LONGEST = 26
+# maximum difference between clock and solar time [h]: the largest real one is 3.0, in Nome
+_MAX_SOLAR_DIFFERENCE_H = 3.5
+# minimum days between two changes of a site's time zone
+_MIN_DAYS = 7
+# maximum hours of a day, on which the sums of dashboards depend
+_MAX_HOURS = 26
 
 
 def check(registry: Registry) -> Iterator[Finding]:
@@ -64,7 +65,7 @@ def check(registry: Registry) -> Iterator[Finding]:
             text = f"{name!r} is not registered; add it under `devices`"
             yield Finding(project.kind, project.id, f"devices: {text}")
         if not missing:
-            yield from _one_grid(project, sites, devices)
+            yield from _grids(project, sites, devices)
             yield from needs.check(project, devices, book, whole_grid(project, registry))
             yield from plausible.check(project, devices)
             yield from meters.check(project, devices)
@@ -96,26 +97,23 @@ def _clock(site: Site) -> Iterator[str]:
                 f"timezones: the day {day} in {name} does not begin with a 15-minute interval of"
                 " UTC; choose a later date"
             )
-        elif not 0 < (remaining := _hours_left(day, before, name)) <= _LONGEST:
+        elif not 0 < (remaining := _hours_of_last_day(day, before, name)) <= _MAX_HOURS:
             yield (
                 f"timezones: with {name} from {day} on, the day before would have"
-                f" {max(remaining, 0):g} hours, and {_LONGEST} is the maximum; register another"
+                f" {max(remaining, 0):g} hours, and {_MAX_HOURS} is the maximum; register another"
                 " site, and assign the devices to it from that date on"
             )
         before = name
     for later_zone, other in pairwise(later):
-        if other.begins - later_zone.begins < timedelta(days=_APART):
+        if other.begins - later_zone.begins < timedelta(days=_MIN_DAYS):
             yield (
-                f"timezones: {later_zone.begins} and {other.begins} are less than {_APART} days"
+                f"timezones: {later_zone.begins} and {other.begins} are less than {_MIN_DAYS} days"
                 " apart; remove one of them"
             )
 
 
 def _country(site: Site) -> Iterator[Finding]:
-    """
-    Yield a warning for a site without country, and an error if the country never has its
-    time zone.
-    """
+    """Yield a warning for a site without country, an error for another country's time zone."""
     if site.timezone not in zones():
         return  # already reported
     own = country_of(Site(site.id, "", 0, 0, site.timezone))
@@ -140,12 +138,12 @@ def _country(site: Site) -> Iterator[Finding]:
 
 
 def _daylight(site: Site) -> Iterator[Finding]:
-    """Yield a warning for a place whose solar time is far off its time zone, as in a copied row."""
+    """Yield a warning if a site's solar time differs from its time zone, as in a copied row."""
     if site.timezone not in zones() or country_of(replace(site, country=None)) is None:
-        return  # already reported, or UTC
+        return  # another check reports it, or the zone is UTC
     clock = max(offset for offset in _offsets(site.timezone) if offset is not None)
     apart = abs((site.longitude / 15 - clock.total_seconds() / 3600 + 12) % 24 - 12)
-    if apart > _FROM_THE_SUN:
+    if apart > _MAX_SOLAR_DIFFERENCE_H:
         text = (
             f"longitude: {site.longitude:g} is {apart:.1f} hours of solar time from time zone"
             f" {site.timezone}; correct longitude, `timezone` or `country`"
@@ -154,12 +152,12 @@ def _daylight(site: Site) -> Iterator[Finding]:
 
 
 def _offsets(zone: str) -> list[timedelta | None]:
-    """Return the offsets of a zone from UTC in winter and in summer."""
+    """Return the offsets of a zone from UTC in January and July."""
     return [datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in (1, 7)]
 
 
 def _grid(site: Site, book: FactorBook) -> Iterator[str]:
-    """Yield errors of a site's grid: unknown, or elsewhere."""
+    """Yield an error for an unknown grid of a site, or one that does not reach it."""
     if site.grid is None or site.timezone not in zones() or (where := country_of(site)) is None:
         return
     grids, kind = countries.grids(where), kinds_in(GRID, grid_of(site))[0]
@@ -178,10 +176,10 @@ def _grid(site: Site, book: FactorBook) -> Iterator[str]:
         )
 
 
-def _one_grid(
+def _grids(
     project: Project, sites: dict[str, Site], devices: dict[str, Device]
 ) -> Iterator[Finding]:
-    """Refuse a project whose devices are of several grids."""
+    """Yield an error for a project whose devices are in several grids."""
     result: dict[str, str] = {}
     for bound in project.devices:
         site = sites.get(devices[bound.device].site)
@@ -195,8 +193,8 @@ def _one_grid(
         yield Finding(project.kind, project.id, text)
 
 
-def _hours_left(day: date, before: str, name: str) -> float:
-    """Return the hours of the local date before a change of zone. [h]"""
+def _hours_of_last_day(day: date, before: str, name: str) -> float:
+    """Return the length of the local day before a change of zone. [h]"""
     last = day - timedelta(days=1)
     return (midnight_us(day, name) - midnight_us(last, before)) / 3_600_000_000
 
@@ -217,7 +215,9 @@ def _device(
         yield finding(
             f"profile: {device.profile!r} is not a profile of {device.class_id}; known: {known}"
         )
-    yield from (Finding(device.kind, device.id, text, warning=True) for text in ratings.odd(device))
+    yield from (
+        Finding(device.kind, device.id, text, warning=True) for text in ratings.implausible(device)
+    )
     if device.removed is not None and device.removed <= device.installed:
         yield finding(
             f"removed: {device.removed} is not after {device.installed}; correct one of them"
@@ -241,7 +241,7 @@ def _device(
 
 
 def _check_meter(device: Device, devices: dict[str, Device]) -> Iterator[str]:
-    """Yield why a meter cannot be the check meter of another."""
+    """Yield errors of `check_of`: a meter that cannot be the check meter of another."""
     main = devices.get(device.check_of or "")
     if main is None:
         yield f"{device.check_of!r} is not registered; add it under `devices`"
@@ -259,7 +259,7 @@ def _counted(device: Device) -> set[str]:
 
 
 def _topics(topics: list[Topic]) -> Iterator[Finding]:
-    """Yield topic templates that are invalid or ambiguous."""
+    """Yield errors for invalid topic templates, and for pairs that match the same topics."""
     parsed: list[tuple[Topic, Template]] = []
     for topic in topics:
         try:
@@ -286,7 +286,7 @@ def _loop(device: Device, devices: dict[str, Device]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Service:
+class _Assignment:
     begin: int
     end: int
     project: Project
@@ -294,8 +294,8 @@ class _Service:
 
 
 def _shared(registry: Registry) -> Iterator[Finding]:
-    """Yield devices whose energy two projects, or one project twice, would count."""
-    services: defaultdict[str, list[_Service]] = defaultdict(list)
+    """Yield errors for devices that two projects, or one project twice, would count."""
+    services: defaultdict[str, list[_Assignment]] = defaultdict(list)
     for project in registry.projects.values():
         zone = timezone(project, registry)
         for bound in project.devices if zone else ():
@@ -303,7 +303,7 @@ def _shared(registry: Registry) -> Iterator[Finding]:
             meter = registry.entries.get(("device", bound.device))
             main = meter.check_of if isinstance(meter, Device) else None
             # a check meter counts the same energy as its main meter
-            services[main or bound.device].append(_Service(begin, end, project, bound))
+            services[main or bound.device].append(_Assignment(begin, end, project, bound))
     for device, serving in services.items():
         for service, other in pairwise(sorted(serving, key=lambda s: (s.begin, s.end))):
             if other.begin < service.end:
@@ -312,7 +312,7 @@ def _shared(registry: Registry) -> Iterator[Finding]:
                 )
                 if {service.bound.device, other.bound.device} != {device}:
                     where += (
-                        f" (its check meter {_other_than(device, service, other)} measures the"
+                        f" (its check meter {_other_device(device, service, other)} measures the"
                         " same quantity)"
                     )
                 yield Finding(
@@ -325,5 +325,5 @@ def _shared(registry: Registry) -> Iterator[Finding]:
                 )
 
 
-def _other_than(device: str, *services: _Service) -> str:
+def _other_device(device: str, *services: _Assignment) -> str:
     return next(s.bound.device for s in services if s.bound.device != device)

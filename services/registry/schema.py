@@ -1,12 +1,12 @@
 """
 JSON Schema of registry files, for editors, and example files by device class.
 
-The schema is made from the entries' types, with the names of file keys.  Rules between rows are
-checked by `tonne registry check`.
+The schema is generated from the entries' types, with the names of file keys.  `tonne registry
+check` checks the rules between rows.
 
-An example explains each key.  Optional keys are commented out with `# `.  Values that only the
-reader knows and that affect tonnes are placeholders, refused by an import.  Texts are generated
-from classes, profiles and methodologies.
+An example explains each key.  Optional keys are commented out with `# `.  Values that only the user
+knows and that affect tonnes are placeholders, which an import rejects.  Texts are generated from
+classes, profiles and methodologies.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
     date: {"type": "string", "format": "date"},
     datetime: {"type": "string", "format": "date-time"},
 }
-# keys that a file may omit although the entry always has them
+# keys that a file may omit, although the field of the entry is required
 _OPTIONAL = {
     ("Topic", "active"), ("Device", "attributes"), ("Project", "parameters"),
     ("Project", "expected"), ("Version", "procedures"), ("Programme", "actions"),
@@ -86,7 +86,7 @@ def descriptions() -> dict[str, dict[str, str]]:
 
 
 def _at(properties: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the schema of a section's keys, such as of `devices.calibrations`."""
+    """Return the schema of the keys in a section such as `devices.calibrations`."""
     result = properties
     for name in where.split("."):
         item = result[name]
@@ -149,7 +149,7 @@ def _limit(name: str) -> dict[str, Any]:
 
 
 def _profiles_of(class_id: str) -> dict[str, Any]:
-    """Return the schema rule that a device has a profile of its class."""
+    """Return the schema rule that a device's profile is one of its class."""
     known = [p for c, p in profiles.load() if c == class_id]
     return {
         "if": {"properties": {"class": {"const": class_id}}, "required": ["class"]},
@@ -218,7 +218,7 @@ sites:
     country: {country}  # ISO 3166-1; selects the grid emission factor
     # park: my-park  # group of sites that exchange energy, water or waste
 """
-# location of the example in the first country; in another country it is a placeholder
+# location of the example; in a country without one it is a placeholder
 _PLACES = {FIRST_COUNTRY: ("20.94", "106.60")}
 _OFFSET = "+07:00"
 _UNKNOWN = (f"{PLACEHOLDER}LATITUDE", f"{PLACEHOLDER}LONGITUDE")
@@ -243,10 +243,8 @@ programme:
 
 def template(class_id: str, country: str = FIRST_COUNTRY) -> str:
     """
-    Return a commented registry file of one device of a class; `registry check` accepts it.
-
-    For another country the location is a placeholder, and the project's methodology is one used
-    there.
+    Return a commented registry file with a device of a class; `registry check` accepts it.
+    In a country without an example location it is a placeholder; the methodology is one used there.
 
     Raises RegistryError if there is no such class.
     """
@@ -451,7 +449,7 @@ def _project_lines(device_class: DeviceClass, method: Methodology, role: str) ->
 
 
 def _example(spec: object) -> str:
-    """Return a parameter's default or a choice; a placeholder if only the plant knows it."""
+    """Return a parameter's default, or its first choice, or a placeholder."""
     choices = getattr(spec, "choices", None)
     result = (getattr(spec, "default", None), next(iter(choices)) if choices else None)
     return str(next((amount for amount in result if amount is not None), f"{PLACEHOLDER}NUMBER"))

@@ -1,9 +1,9 @@
 """
 Sewer assets and events from CSV and GeoJSON files, each with file and line.
 
-CSV: `lon` and `lat` for a node, `path` ("lon lat;lon lat") for a pipe; without `path` it is
-straight between its nodes, if these are in the files.  GeoJSON: a FeatureCollection of Points and
-LineStrings (RFC 7946, longitude first).  A CSV with the columns `asset` and `what` has events.
+CSV of assets: a node has `lon` and `lat`, a pipe `path` ("lon lat;lon lat"); a pipe without `path`
+is straight between its nodes, if the files contain them.  GeoJSON: a FeatureCollection of Points
+and LineStrings (RFC 7946, longitude first).  CSV of events: a file with a column `what`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _YEARS = (1850, 2200)
 _CONDITION = (1, 5)
-_HIGH = (-500.0, 9000.0)
-_WIDE = (1.0, 20_000.0)
+_LEVEL_M = (-500.0, 9000.0)
+_DIAMETER_MM = (1.0, 20_000.0)
 _CSV = (*COLUMNS, "lon", "lat", "path")
 
 
 class Cells:
-    """Cells of one row; faults are recorded, and parsing continues."""
+    """Cells of one row, with the errors found in them."""
 
     def __init__(self, cells: Mapping[str, Any], place: str) -> None:
         self._cells = cells
@@ -43,12 +43,12 @@ class Cells:
         self.problems: list[str] = []
 
     def text(self, key: str) -> str | None:
-        """Return text, None where it is empty."""
+        """Return the text of a cell; None if it is empty."""
         value = self._cells.get(key)
         return None if value is None or value == "" else str(value)
 
     def safe_text(self, key: str) -> str | None:
-        """Return text that a spreadsheet does not read as a formula."""
+        """Return the text of a cell; text that a spreadsheet reads as a formula is an error."""
         result = self.text(key)
         if result is not None and result.startswith(_FORMULA):
             self.problems.append(
@@ -58,7 +58,7 @@ class Cells:
         return result
 
     def name(self, key: str, *, needed: bool) -> str | None:
-        """Return the id in a cell."""
+        """Return the id in a cell; None if it is empty."""
         result = self.text(key)
         if result is None:
             if needed:
@@ -68,7 +68,7 @@ class Cells:
         return result
 
     def number(self, key: str, low: float, high: float) -> float | None:
-        """Return a number within bounds."""
+        """Return a number within inclusive bounds; None if the cell is empty or invalid."""
         value = self._cells.get(key)
         if value is None or value == "":
             return None
@@ -83,7 +83,7 @@ class Cells:
         return None
 
     def whole(self, key: str, low: int, high: int) -> int | None:
-        """Return a whole number within bounds."""
+        """Return a whole number within inclusive bounds; None if the cell is empty or invalid."""
         result = self.number(key, low, high)
         if result is None:
             return None
@@ -92,21 +92,21 @@ class Cells:
         return int(result)
 
     def flag(self, key: str) -> bool:
-        """Return true or false for a cell with yes or no."""
+        """Return whether a cell contains `true`; an empty cell is false."""
         result = (self.text(key) or "false").lower()
         if result not in ("true", "false"):
             self.problems.append(f"{key} = {result!r} must be true or false")
         return result == "true"
 
     def problems_of(self, asset: str | None) -> list[Problem]:
-        """Return the problems of an asset."""
+        """Return the errors of an asset's row."""
         return [Problem(self.place, asset or "?", text, True) for text in self.problems]
 
 
 def asset(
     cells: Mapping[str, Any], path: list[tuple[float, float]], place: str
 ) -> tuple[Asset | None, list[Problem]]:
-    """Return an asset, None if faulty, and its problems."""
+    """Return the asset of a row (None if it has errors), and the errors."""
     row = Cells(cells, place)
     name = row.name("id", needed=True)
     kind = row.text("kind") or ""
@@ -116,7 +116,7 @@ def asset(
     begin, end = row.name("from_node", needed=pipe), row.name("to_node", needed=pipe)
     if not pipe and (begin or end):
         row.problems.append("only a pipe has from_node and to_node")
-    row.problems += _bent(path, pipe=pipe)
+    row.problems += _path_problems(path, pipe=pipe)
     made = Asset(
         name or "",
         kind,
@@ -125,10 +125,10 @@ def asset(
         end,
         row.flag("pressurised"),
         row.safe_text("material"),
-        row.number("diameter_mm", *_WIDE),
-        row.number("level_m", *_HIGH),
-        row.number("level_to_m", *_HIGH),
-        row.number("cover_m", *_HIGH),
+        row.number("diameter_mm", *_DIAMETER_MM),
+        row.number("level_m", *_LEVEL_M),
+        row.number("level_to_m", *_LEVEL_M),
+        row.number("cover_m", *_LEVEL_M),
         row.whole("year", *_YEARS),
         row.whole("condition", *_CONDITION),
         row.name("sensor", needed=False),
@@ -137,7 +137,7 @@ def asset(
     return (None if wrong else made), wrong
 
 
-def _bent(path: list[tuple[float, float]], *, pipe: bool) -> list[str]:
+def _path_problems(path: list[tuple[float, float]], *, pipe: bool) -> list[str]:
     needed = 2 if pipe else 1
     if len(path) < needed or (not pipe and len(path) > 1):
         what = "a node is one point"
@@ -149,7 +149,7 @@ def _bent(path: list[tuple[float, float]], *, pipe: bool) -> list[str]:
 
 
 def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Problem]]:
-    """Return an inspection or work, None if faulty, and its problems."""
+    """Return the inspection or work of a row (None if it has errors), and the errors."""
     row = Cells(cells, place)
     name = row.name("asset", needed=True)
     what = row.text("what") or ""
@@ -171,7 +171,7 @@ def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Prob
 
 
 def feature(asset: Asset) -> dict[str, Any]:
-    """Return a GeoJSON feature, without unknown properties."""
+    """Return an asset as a GeoJSON feature; unknown properties are omitted."""
     line = asset.kind == "pipe"
     corners = [list(p) for p in asset.path]
     return {
@@ -228,7 +228,7 @@ def grid(
 
 
 def to_csv(assets: Iterable[Asset]) -> str:
-    """Return CSV with every column."""
+    """Return assets as CSV, with all columns."""
     out = io.StringIO()
     table = csv.DictWriter(out, _CSV, lineterminator="\n")
     table.writeheader()
@@ -253,9 +253,9 @@ _EVENT = ("asset", "day", "what", "kind", "condition", "note")
 @dataclass(slots=True)
 class Network:
     """
-    Contents of files: assets by id, positions, events, and faults.
+    Contents of files: assets by id, position of each in the files, events, and errors.
 
-    `straight` are pipes without corners, until all nodes are known.
+    `straight`: pipes without `path`, kept until all nodes are known.
     """
 
     assets: dict[str, Asset] = field(default_factory=dict)
@@ -287,7 +287,7 @@ def read(paths: Sequence[Path]) -> Network:
 
 
 def _between_nodes(network: Network, cells: dict[str, Any]) -> list[tuple[float, float]]:
-    """Return a pipe's ends from its nodes; empty if one is missing."""
+    """Return the coordinates of a pipe's two nodes; empty if one is missing."""
     ends = [network.assets.get(cells.get(key) or "") for key in ("from_node", "to_node")]
     path = [end.path[0] for end in ends if end is not None and end.kind != "pipe"]
     return path if len(path) == len(ends) else []
@@ -359,7 +359,7 @@ def _geojson(text: str, name: str, network: Network) -> None:
 
 
 def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield features, each with its first line number."""
+    """Yield the features of a FeatureCollection, each with its line number."""
     head = _FEATURES.search(text)
     if head is None:
         raise RegistryError(

@@ -1,8 +1,8 @@
 """
 Sewer assets (pipes, manholes, pumping stations, outfalls), their events, and checks of the network.
 
-A pipe with a missing end node stops an import; other faults are warnings, since a survey is
-corrected step by step.
+A pipe without an end node is an error, which prevents the import; other faults are warnings, since
+survey data are completed gradually.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import NamedTuple
 KINDS = ("pipe", "manhole", "pumping_station", "outfall")
 WHAT = ("inspection", "work")
 _EARTH_M = 6_371_008.8
-# maximum distance of a pipe's end from its node: the width of a manhole lid, and survey errors;
-# about 5 m [degrees]
+# maximum distance of a pipe's end from its node: half a manhole, and survey errors; about 5 m
+# [degrees]
 _NEAR = 5e-5
 _HIGHEST_SLOPE = 0.2
-_OUT = ("outfall", "pumping_station")
+_ENDS = ("outfall", "pumping_station")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Asset:
     """
     Asset of a sewer network: a pipe, manhole, pumping station or outfall.
 
-    `path` is longitude and latitude of its corners; a node has one.  `level_m` is the bottom of a
-    node, or of a pipe at its begin, `level_to_m` at its end, `cover_m` the lid.  [m above mean sea
-    level]  `condition` is 1 (as new) to 5 (about to fail).
+    `path`: longitude and latitude of its corners; a node has one.  `level_m`: bottom of a node, or
+    of a pipe's start; `level_to_m`: bottom of a pipe's end; `cover_m`: lid of a manhole. [m above
+    mean sea level]  `condition`: 1 (as new) to 5 (about to fail).
     """
 
     id: str
@@ -51,7 +51,7 @@ class Asset:
 
     @property
     def length_m(self) -> float:
-        """Return the length along its corners, on a sphere. [m]"""
+        """Return the length of the path on a sphere. [m]"""
         pairs = zip(self.path[:-1], self.path[1:], strict=True)
         return math.fsum(_apart_m(a, b) for a, b in pairs)
 
@@ -63,7 +63,7 @@ class Asset:
 
 
 class Event(NamedTuple):
-    """An inspection (`inspection`) or work (`work`) of an asset."""
+    """An inspection of an asset, or work on it."""
 
     asset: str
     day: date
@@ -75,7 +75,7 @@ class Event(NamedTuple):
 
 class Cell(NamedTuple):
     """
-    Assets with their centre in one cell of a grid over a window.
+    Counts of the assets whose centre is in a cell of a map's grid.
 
     `column`, `row`: index from the west, and from the north.
     `assets`, `poor`: number of assets, and of those in condition 4 or 5.
@@ -90,7 +90,7 @@ class Cell(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A fault of an asset or a network, and its position; `stops` an import."""
+    """A fault of an asset, and its position; `stops`: it prevents the import."""
 
     place: str
     asset: str
@@ -99,7 +99,7 @@ class Problem(NamedTuple):
 
 
 def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Return the great-circle distance (haversine). [m]"""
+    """Return the great-circle distance of two points (haversine). [m]"""
     (lon_a, lat_a), (lon_b, lat_b) = ((math.radians(x), math.radians(y)) for x, y in (a, b))
     h = (
         math.sin((lat_b - lat_a) / 2) ** 2
@@ -109,16 +109,16 @@ def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 def check(assets: Mapping[str, Asset], places: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield the problems of a whole network, in the order of assets."""
+    """Yield the faults of a whole network, first those of pipes."""
     pipes = [a for a in assets.values() if a.kind == "pipe"]
     nodes = {a.id: a for a in assets.values() if a.kind != "pipe"}
     for pipe in pipes:
         place = places.get(pipe.id, "registry")
         for text in _ends(pipe, nodes):
             yield Problem(place, pipe.id, text, True)
-        for text in (*_slope(pipe), *_touches(pipe, nodes), *_steps(pipe, nodes)):
+        for text in (*_slope(pipe), *_end_distances(pipe, nodes), *_steps(pipe, nodes)):
             yield Problem(place, pipe.id, text, False)
-    for name, text in (*_twice(assets), *_ways_out(pipes, nodes)):
+    for name, text in (*_duplicates(assets), *_drainage(pipes, nodes)):
         yield Problem(places.get(name, "registry"), name, text, False)
 
 
@@ -146,8 +146,8 @@ def _slope(pipe: Asset) -> Iterator[str]:
         yield f"falls {drop:g} m over {length:.1f} m, steeper than one in five; check both levels"
 
 
-def _touches(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
-    """Yield texts on pipe ends that are away from their nodes."""
+def _end_distances(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
+    """Yield texts on pipe ends that are not at their nodes."""
     for name, corner in ((pipe.from_node, pipe.path[0]), (pipe.to_node, pipe.path[-1])):
         node = nodes.get(name or "")
         if node is None:
@@ -167,18 +167,18 @@ def _steps(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
             yield f"ends at {level:g} m, below the bottom of {node.id} at {node.level_m:g} m"
 
 
-def _twice(assets: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
-    """Yield pipes between the same nodes along the same corners, and nodes at one point."""
-    seen: dict[tuple[object, ...], str] = {}
+def _duplicates(assets: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
+    """Yield texts on duplicate assets: pipes with the same nodes and path, nodes at one point."""
+    first: dict[tuple[object, ...], str] = {}
     for asset in assets.values():
         key = (asset.kind == "pipe", asset.from_node, asset.to_node, asset.path)
-        if key in seen:
-            yield asset.id, f"has the same place as {seen[key]}; remove one of them"
-        seen.setdefault(key, asset.id)
+        if key in first:
+            yield asset.id, f"has the same place as {first[key]}; remove one of them"
+        first.setdefault(key, asset.id)
 
 
-def _ways_out(pipes: list[Asset], nodes: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
-    """Yield dead ends, unconnected nodes, and water that reaches no outfall."""
+def _drainage(pipes: list[Asset], nodes: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
+    """Yield texts on unconnected nodes, dead ends, and nodes from which no outfall is reached."""
     into: defaultdict[str, list[str]] = defaultdict(list)
     leaves: set[str] = set()
     for pipe in pipes:
@@ -196,7 +196,7 @@ def _ways_out(pipes: list[Asset], nodes: Mapping[str, Asset]) -> Iterator[tuple[
         touched = name in leaves or name in into
         if not touched:
             yield name, "no pipe begins or ends here; connect it, or omit it"
-        elif name not in leaves and node.kind not in _OUT:
+        elif name not in leaves and node.kind not in _ENDS:
             yield (
                 name,
                 "is a dead end: pipes lead to it and none leads away; add the pipe, or an outfall",

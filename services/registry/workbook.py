@@ -1,12 +1,13 @@
 """
 Registry files as workbooks (XLSX): one sheet per table, one row per entry, columns by key.
 
-`devices` is a sheet; `devices.calibrations` one whose column `of` names the device;
-`crediting_period.from` a column.  `projects.parameters` and `projects.documents` have a row per
-value, named by `key`.  A cell that begins with `{`, `[` or `"` is YAML. Sheets and columns that
-begin with `#` are notes.
+Example: sheet `devices` has devices; sheet `devices.calibrations` their certificates, each with the
+device in column `of`; `crediting_period.from` is a column of sheet `projects`.  Sheets
+`projects.parameters` and `projects.documents` have a row for each value, with its name in column
+`key`.  A cell that begins with `{`, `[` or `"` is YAML.  Sheets and columns whose name begins with
+`#` are notes.
 
-A formula, an error and a percentage are refused with their cell.
+A formula, an error or a percentage is rejected; the message names the cell.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from services.registry.located import NULLS, NUMBER, Plain, Table, Value, dump, 
 SUFFIX = ".xlsx"
 _OF, _KEY, _SCALARS = "of", "key", ("value", "text")
 _KEYED = ("projects.parameters", "projects.documents")
-_ONE = "programme"  # section with one row, whose lists need no column `of`
+_SINGLE = "programme"  # section with one row, whose lists need no column `of`
 _YAML = ("{", "[", '"')
 _NOTE = "#"
-# maximum size to which a file may unpack, as a small file can unpack to gigabytes [bytes]; and the
-# maximum rows and columns
-MOST_UNPACKED = 48 << 20
-_MAX_PARTS, _MOST_ROWS, _MAX_COLUMNS = 1_000, 50_000, 64
+# maximum size of the unpacked file [bytes], as a small file can contain gigabytes; maximum number
+# of parts, rows and columns
+MAX_UNPACKED_BYTES = 48 << 20
+_MAX_PARTS, _MAX_ROWS, _MAX_COLUMNS = 1_000, 50_000, 64
 _MIDNIGHT = time()
 _WORDS = (*NULLS, "true", "false")
 
@@ -40,20 +41,20 @@ def read_workbook(data: bytes, name: str) -> Table:
     """
     Return a workbook as a mapping of sections, equal to a YAML file of the same entries.
 
-    Raises RegistryError, naming sheet and cell, if it is not a workbook, unpacks to too much, or a
-    cell is ambiguous.
+    Raises RegistryError, naming sheet and cell, if it is not a workbook, is too large when
+    unpacked, or a cell is ambiguous.
     """
     book = _opened(data, name)
     sheets = {s.title.strip(): s for s in book.worksheets if not s.title.startswith(_NOTE)}
     table = Table(1, {}, {})
-    # a section precedes its lists
+    # order: a section before its lists
     for title in sorted(sheets, key=lambda t: t.count(".")):
         rows = list(_rows(sheets[title], f"{name}, sheet {title}"))
         section, _, inner = title.partition(".")
         where = f"{name}, sheet {title}"
         if not inner and rows:
-            _put(table, section, rows[0] if section == _ONE else list(rows), 1)
-            if section == _ONE and len(rows) > 1:
+            _put(table, section, rows[0] if section == _SINGLE else list(rows), 1)
+            if section == _SINGLE and len(rows) > 1:
                 raise RegistryError(
                     f"{where}: row {rows[1].line}: the file has several programmes; keep only one"
                 )
@@ -70,27 +71,27 @@ def _opened(data: bytes, name: str) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             sizes = [member.file_size for member in parts.infolist()]
-        if len(sizes) <= _MAX_PARTS and sum(sizes) <= MOST_UNPACKED:
+        if len(sizes) <= _MAX_PARTS and sum(sizes) <= MAX_UNPACKED_BYTES:
             return openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
-    except Exception as error:  # noqa: BLE001 - any of what a broken file makes openpyxl raise
+    except Exception as error:  # noqa: BLE001 - a damaged file causes exceptions of many types
         raise RegistryError(
             f"{name} is not an XLSX workbook ({type(error).__name__}); save it as .xlsx in Excel"
         ) from None
     raise RegistryError(
         f"{name} unpacks to {sum(sizes) >> 20} MiB in {len(sizes)} parts, more than "
-        f"{MOST_UNPACKED >> 20} MiB or {_MAX_PARTS}; remove sheets that are not part of the "
+        f"{MAX_UNPACKED_BYTES >> 20} MiB or {_MAX_PARTS}; remove sheets that are not part of the "
         "registry"
     )
 
 
 def _rows(sheet: Any, where: str) -> Iterator[Table]:
-    """Yield a sheet's rows below its header with their numbers, without empty rows."""
+    """Yield the rows of a sheet below its header, with row numbers; empty rows are omitted."""
     sheet.reset_dimensions()  # the size stated in the file may be wrong
     header: list[str] | None = None
     cells = sheet.iter_rows(max_col=_MAX_COLUMNS + 1)
     for number, row in enumerate(_guarded(cells, where), 1):
-        if number > _MOST_ROWS:
-            raise RegistryError(f"{where}: more than {_MOST_ROWS} rows; split it, or use CSV")
+        if number > _MAX_ROWS:
+            raise RegistryError(f"{where}: more than {_MAX_ROWS} rows; split it, or use CSV")
         if len(row) > _MAX_COLUMNS and row[_MAX_COLUMNS].value is not None:
             raise RegistryError(
                 f"{where}: row {number} has more than {_MAX_COLUMNS} columns; remove some"
@@ -124,7 +125,7 @@ def _guarded(cells: Iterator[Any], where: str) -> Iterator[Any]:
         yield from cells
     except RegistryError:
         raise
-    except Exception as error:  # noqa: BLE001 - as above: sheets are read as they are needed
+    except Exception as error:  # noqa: BLE001 - as above; openpyxl reads rows on demand
         raise RegistryError(
             f"{where}: cannot be read ({type(error).__name__}); save it again"
         ) from None
@@ -142,7 +143,7 @@ def _header(row: Sequence[Any], where: str) -> list[str]:
 
 
 def _cell(cell: Any, where: str) -> Value | None:
-    """Return the value of a cell; None where it is empty."""
+    """Return the value of a cell; None if it is empty."""
     value = cell.value
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
@@ -164,7 +165,7 @@ def _cell(cell: Any, where: str) -> Value | None:
 
 
 def _dotted(table: Table, key: str, value: Value, where: str) -> None:
-    """Set a value by its column's name; dots lead into nested mappings."""
+    """Set a value by its column's name; `a.b` is the key b of the nested mapping a."""
     first, _, rest = key.partition(".")
     if not rest:
         _put(table, key, value, table.line, where)
@@ -235,10 +236,9 @@ def write_workbook(
     """
     Return sections of a registry file as a workbook, which can be imported unchanged.
 
-    `sections`: as `services.registry.files` writes them.
-    `notes` (mapping of (sheet, key) to str): explanation of a column, or of a key in a sheet of
-    values.
-    `about`: text of a first sheet for the reader; none if empty.
+    `sections`: as returned by `services.registry.files.sections`.
+    `notes`: explanation of a column, or of a value, by sheet and key.
+    `about`: text of a first sheet, `# read me`; no such sheet if empty.
     """
     import openpyxl  # noqa: PLC0415 - a workbook alone needs it
 
@@ -264,10 +264,10 @@ def _write_sheet(
     from openpyxl.styles import Font  # noqa: PLC0415
 
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    meant = f"{_NOTE} meaning"
+    meaning = f"{_NOTE} meaning"
     if title in _KEYED and any((title, row[_KEY]) in notes for row in rows):
-        columns.append(meant)
-        rows = [{**row, meant: notes.get((title, row[_KEY]), "")} for row in rows]
+        columns.append(meaning)
+        rows = [{**row, meaning: notes.get((title, row[_KEY]), "")} for row in rows]
     sheet.append(columns)
     for i, key in enumerate(columns, 1):
         cell = sheet.cell(1, i)
@@ -280,7 +280,7 @@ def _write_sheet(
     for cells in sheet.iter_rows(min_row=2):
         for cell in cells:
             if isinstance(cell.value, str):
-                # a text that begins with = is no formula
+                # the type keeps text that begins with = from being a formula
                 cell.data_type, cell.number_format = "s", "@"
     sheet.freeze_panes = "A2"
 
@@ -291,7 +291,7 @@ def _sheets(sections: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         for entry in [entries] if isinstance(entries, Mapping) else entries:
             row: dict[str, Any] = {}
             result.setdefault(section, []).append(row)
-            of = {} if section == _ONE else {_OF: _text(entry.get("id", entry.get("project")))}
+            of = {} if section == _SINGLE else {_OF: _text(entry.get("id", entry.get("project")))}
             for key, value in entry.items():
                 title = f"{section}.{key}"
                 if title in _KEYED and isinstance(value, Mapping) and value:
@@ -315,7 +315,7 @@ def _sheets(sections: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping as cells: nested keys as dotted names, deeper ones as YAML."""
+    """Return a mapping as cells: keys of nested mappings as `a.b`, deeper ones as YAML."""
     cells: dict[str, Any] = {}
     for key, value in entry.items():
         plain = (
@@ -351,7 +351,7 @@ def _written(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return text for a cell, quoted if it would be read as another type."""
+    """Return text for a cell, in quotes if an import would read another type."""
     text = str(value)
     other = text.startswith(_YAML) or text.strip() != text or NUMBER.match(text)
     return json.dumps(text, ensure_ascii=False) if other or text in _WORDS else text

@@ -11,8 +11,8 @@ from psycopg import Connection, errors
 from ingest.errors import InputError, RegistryError
 from services.store import webhooks
 
-# status of an event that was not for this contact
-LEFT = 0
+# status of an event that is not sent to this contact
+NOT_SENT = 0
 SEVERITIES = ("critical", "major", "minor")
 
 
@@ -31,7 +31,7 @@ class Contact(NamedTuple):
 
 
 class Silence(NamedTuple):
-    """Pause of messages until `ends`, for one subject or all."""
+    """Pause of alarm messages until `ends`, for one subject or all."""
 
     id: int
     subject: str | None
@@ -60,7 +60,7 @@ def add(
     severities: Sequence[str],
     projects: Sequence[str] | None,
 ) -> None:
-    """Register a contact; it receives the alarms raised from now on."""
+    """Register a contact, who receives the alarms raised from now on."""
     with conn.transaction():
         webhooks.add(conn, id_, address, ["alarm"], projects, secret, author)
         conn.execute(
@@ -85,7 +85,7 @@ def contacts(conn: Connection) -> list[Contact]:
 
 
 def language_of(conn: Connection, contact: str) -> str:
-    """Return the language that a contact reads."""
+    """Return the language of a contact's messages; English for an unknown contact."""
     row = conn.execute(
         "SELECT language FROM alarm_contact WHERE webhook_id = %s", [contact]
     ).fetchone()
@@ -96,7 +96,7 @@ def put_on_duty(
     conn: Connection, contact: str, spans: Sequence[tuple[datetime, datetime]], author: str
 ) -> None:
     """
-    Plan when a contact is on duty.
+    Store a contact's duty times.
 
     Raises RegistryError if there is no such contact.
     Raises InputError if a time span is empty.
@@ -172,12 +172,11 @@ def verdict(
     conn: Connection, contact: str, event: webhooks.Due
 ) -> tuple[Literal["send", "leave", "wait"], datetime | None]:
     """
-    Return whether a contact gets an event now (`send`), never (`leave`), or later (`wait`, with the
-    time).
+    Return whether a contact receives an event now (`send`), never (`leave`), or later (`wait`, with
+    the time).
 
-    A message is omitted if its severity is not the contact's, if it neither raises nor clears an
-    alarm, if another contact is on duty, or if the alarm is over.  The end of an alarm is sent to
-    those who received its start.
+    A contact receives the start of an alarm of its severities that is not cleared yet, unless only
+    other contacts are on duty, and the end of each alarm whose start it received.
     """
     data: dict[str, Any] = event.data
     step = event.type.rpartition(".")[2]
@@ -186,13 +185,13 @@ def verdict(
         return "leave", None
     if step == "cleared":
         return ("send" if _was_sent(conn, contact, data["alarm"]) else "leave"), None
-    if _over(conn, data["alarm"]) or _elsewhere(conn, own, event):
+    if _is_cleared(conn, data["alarm"]) or _is_off_duty(conn, own, event):
         return "leave", None
     until = _silenced(conn, event)
     return ("send", None) if until is None else ("wait", until)
 
 
-def _over(conn: Connection, alarm: int) -> bool:
+def _is_cleared(conn: Connection, alarm: int) -> bool:
     row = conn.execute("SELECT FROM alarm WHERE id = %s AND cleared IS NOT NULL", [alarm])
     return row.fetchone() is not None
 
@@ -208,8 +207,8 @@ def _silenced(conn: Connection, event: webhooks.Due) -> datetime | None:
     return None if row is None else row[0]
 
 
-def _elsewhere(conn: Connection, own: Contact, event: webhooks.Due) -> bool:
-    """Return whether a contact is off duty while another one can be reached."""
+def _is_off_duty(conn: Connection, own: Contact, event: webhooks.Due) -> bool:
+    """Return whether a contact is off duty and another one receives the event."""
     if own.on_duty is not False:
         return False
     return any(

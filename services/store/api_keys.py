@@ -23,8 +23,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ID_LENGTH = 12
 _TOKEN = re.compile(rf"{PREFIX}_[a-z0-9]{{{_ID_LENGTH}}}_[A-Za-z0-9_-]{{1,100}}")
 _LAST_YEAR = 9000
-# an end in the last year is the year 10000 in some time zone, which cannot be read; no new key may
-# have it
+# an older key may end in 9999, which is the year 10000 in some time zones and cannot be read
 _COLUMNS = (
     "id, name, role, projects, created, created_by,"
     f" least(expires, timestamptz '{_LAST_YEAR}-01-01 00:00+00'), revoked"
@@ -57,7 +56,7 @@ def create(
     Create a key and return it with its token, which cannot be read again.
 
     Raises RegistryError if a project is not registered.
-    Raises InputError if it would expire before it starts.
+    Raises InputError if it would expire in the past, or after the year 8999.
     """
     _refuse_unknown(conn, projects)
     if expires is not None and expires.year >= _LAST_YEAR:
@@ -109,7 +108,7 @@ def find(conn: Connection, token: str) -> ApiKey | None:
 
 
 def valid(conn: Connection, id_: str) -> ApiKey | None:
-    """Return a key by its id if it is valid now, else None; the caller has verified ownership."""
+    """Return a key by its id if it is valid now, else None; the caller has to verify the token."""
     row = conn.execute(
         f"SELECT {_COLUMNS} FROM api_key WHERE id = %s AND revoked IS NULL"
         " AND (expires IS NULL OR expires > now())",
@@ -126,9 +125,8 @@ def all_keys(conn: Connection) -> list[ApiKey]:
 
 def revoke(conn: Connection, id_: str) -> ApiKey:
     """
-    Revoke a key from now on; return it. A second call changes nothing.
-
-    Raises RegistryError if there is none of that id.
+    Revoke a key from now on and return it; a second call changes nothing.
+    Raises RegistryError if the id is unknown.
     """
     row = conn.execute(
         f"UPDATE api_key SET revoked = coalesce(revoked, now()) WHERE id = %s RETURNING {_COLUMNS}",
@@ -140,7 +138,7 @@ def revoke(conn: Connection, id_: str) -> ApiKey:
 
 
 def _hash(secret: str) -> bytes:
-    # 256 random bits need no slow hash
+    # a fast hash is sufficient for 256 random bits
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -150,8 +148,8 @@ def _key(row: TupleRow) -> ApiKey:
 
 
 LASTS_S = 12 * 3600
-_SESSIONS_KEPT = "1 day"  # time after their end, for audits of sign-ins
-_LIVES = (
+_SESSION_RETENTION = "1 day"  # time after their end, for audits of sign-ins
+_IS_VALID = (
     "s.ended IS NULL AND s.until > now() AND k.revoked IS NULL"
     " AND (k.expires IS NULL OR k.expires > now())"
 )
@@ -165,7 +163,7 @@ def open_session(conn: Connection, key: ApiKey) -> str:
         " VALUES (%s, %s, now() + make_interval(secs => %s))",
         (digest(secret), key.id, LASTS_S),
     )
-    conn.execute("DELETE FROM api_session WHERE until < now() - %s::interval", [_SESSIONS_KEPT])
+    conn.execute("DELETE FROM api_session WHERE until < now() - %s::interval", [_SESSION_RETENTION])
     return secret
 
 
@@ -173,17 +171,17 @@ def holder(conn: Connection, session: bytes) -> ApiKey | None:
     """Return the key of a session; None if the session is not valid now."""
     row = conn.execute(
         f"SELECT k.id FROM api_session s JOIN api_key k ON k.id = s.key_id"
-        f" WHERE s.secret_sha256 = %s AND {_LIVES}",
+        f" WHERE s.secret_sha256 = %s AND {_IS_VALID}",
         [session],
     ).fetchone()
     return None if row is None else valid(conn, row[0])
 
 
-def living(conn: Connection, sessions: Sequence[bytes]) -> set[bytes]:
-    """Return those of the sessions that are valid."""
+def valid_sessions(conn: Connection, sessions: Sequence[bytes]) -> set[bytes]:
+    """Return the valid ones of the given sessions."""
     rows = conn.execute(
         f"SELECT s.secret_sha256 FROM api_session s JOIN api_key k ON k.id = s.key_id"
-        f" WHERE s.secret_sha256 = ANY(%s) AND {_LIVES}",
+        f" WHERE s.secret_sha256 = ANY(%s) AND {_IS_VALID}",
         [list(sessions)],
     )
     return {bytes(session) for (session,) in rows.fetchall()}
@@ -197,12 +195,12 @@ def end(conn: Connection, session: bytes) -> None:
 
 
 def digest(secret: str) -> bytes:
-    """Return the stored hash of a session's secret; 256 random bits need no slow hash."""
+    """Return the stored hash of a session's secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 
-_ANSWERS_KEPT = "30 days"
-_REFUSALS_KEPT = "90 days"
+_ANSWER_RETENTION = "30 days"
+_REFUSAL_RETENTION = "90 days"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,12 +256,12 @@ def count_refusal(conn: Connection, method: str, path: str, status: int) -> None
         " DO UPDATE SET times = api_refusal.times + 1, last = clock_timestamp()",
         (method, path, status),
     )
-    conn.execute("DELETE FROM api_refusal WHERE hour < now() - %s::interval", [_REFUSALS_KEPT])
+    conn.execute("DELETE FROM api_refusal WHERE hour < now() - %s::interval", [_REFUSAL_RETENTION])
 
 
 @contextmanager
-def one_at_a_time(conn: Connection, principal: str, key: str) -> Iterator[None]:
-    """Context that locks an idempotency key; the work in it has its own transactions."""
+def locked_key(conn: Connection, principal: str, key: str) -> Iterator[None]:
+    """Context that locks an idempotency key; it can contain several transactions."""
     named = "hashtextextended('api answer:' || %s || ':' || %s, 0)"
     conn.execute(f"SELECT pg_advisory_lock({named})", (principal, key))
     try:
@@ -283,13 +281,13 @@ def answer(conn: Connection, principal: str, key: str) -> Answer | None:
 
 
 def keep_answer(conn: Connection, principal: str, key: str, reply: Answer) -> None:
-    """Store an answer, and delete those that have expired."""
+    """Store an answer, and delete answers older than 30 days."""
     conn.execute(
         "INSERT INTO api_answer (principal, key, request, status, body)"
         " VALUES (%s, %s, %s, %s, %s)",
         (principal, key, reply.request, reply.status, reply.body),
     )
-    conn.execute("DELETE FROM api_answer WHERE given < now() - %s::interval", [_ANSWERS_KEPT])
+    conn.execute("DELETE FROM api_answer WHERE given < now() - %s::interval", [_ANSWER_RETENTION])
 
 
 def cursor_secret(conn: Connection) -> bytes:

@@ -29,20 +29,20 @@ _DAY_FIELDS, _HASH = 6, 32
 
 
 class Home(NamedTuple):
-    """Archive of a database: its id, and its original location."""
+    """Archive of a database: its id, and the location recorded at its creation."""
 
     id: str
     url: str
 
 
 def guard(cursor: Cursor) -> None:
-    """Lock against dropping of chunks until the transaction ends; waits for one in progress."""
+    """Prevent the dropping of chunks until the transaction ends; waits for a drop in progress."""
     cursor.execute(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
 
 
 @contextmanager
 def guarded(connection: Connection) -> Iterator[None]:
-    """Context that holds the lock of `guard` from before the next transaction."""
+    """Context of the lock of `guard`, for several transactions."""
     connection.execute(f"SELECT pg_advisory_lock_shared({_LOCK})")
     try:
         yield
@@ -53,7 +53,7 @@ def guarded(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def snapshot(conn: Connection) -> Iterator[None]:
-    """Context of one database snapshot, or the current transaction; no chunk is dropped in it."""
+    """Context of one database snapshot (or the open transaction), in which no chunk is dropped."""
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     with conn.transaction():
         if fresh:
@@ -71,7 +71,7 @@ def home(cursor: Cursor) -> Home | None:
 
 
 def place_of(cursor: Cursor) -> Place:
-    """Return the location of archived readings: from the settings, or else as recorded."""
+    """Return the location of archived readings: from the settings, else the recorded one."""
     result = home(cursor)
     if result is None:
         raise InputError("this database has no archive; `tonne archive run` creates one")
@@ -80,7 +80,7 @@ def place_of(cursor: Cursor) -> Place:
 
 @lru_cache(maxsize=4)
 def opened(url: str) -> Place:
-    """Return the archive at a URL; connections are made once per process."""
+    """Return the archive at a URL; its connections are cached for the process."""
     return Place(url)
 
 
@@ -133,17 +133,17 @@ def every(conn: Connection) -> list[Part]:
 
 
 def newest(result: Sequence[Part], ids: Collection[str] | None = None) -> list[Part]:
-    """Return the parts with device-days that no later part contains."""
-    seen: set[tuple[str, str, date, str]] = set()
+    """Return the parts reduced to the device-days that no later part contains."""
+    later: set[tuple[str, str, date, str]] = set()
     out: list[Part] = []
     for part in reversed(result):
         kept = {
             name: leaf
             for name, leaf in part.leaves.items()
             if (ids is None or name in ids)
-            and (part.class_id, part.day.project, part.day.day, name) not in seen
+            and (part.class_id, part.day.project, part.day.day, name) not in later
         }
-        seen.update((part.class_id, part.day.project, part.day.day, name) for name in kept)
+        later.update((part.class_id, part.day.project, part.day.day, name) for name in kept)
         if kept:
             out.append(part._replace(leaves=kept))
     return out[::-1]
@@ -162,7 +162,7 @@ def _part(row: Sequence[Any]) -> Part:
 
 def add(conn: Connection, part: Part, ends: Mapping[str, tuple[int, int]]) -> None:
     """
-    Record a part after it was written and read back.
+    Record a part that has been written and verified.
 
     `ends`: times of each device's first and last reading in it. [us UTC]
     """
@@ -197,7 +197,7 @@ def add(conn: Connection, part: Part, ends: Mapping[str, tuple[int, int]]) -> No
 
 
 def done(conn: Connection) -> set[tuple[str, date, int]]:
-    """Return the seals of completely archived days: project, day, index in the log."""
+    """Return the completely archived days with their seals: project, day, index in the log."""
     rows = conn.execute("SELECT project_id, day, seal_index FROM archive_day")
     return {(project, day, int(index)) for project, day, index in rows}
 
@@ -261,8 +261,8 @@ def drop(conn: Connection, chunk: Chunk) -> str:
     return str(row[0]) if row else ""
 
 
-def hold(conn: Connection, from_us: int, to_us: int, days: int, reason: str) -> None:
-    """Keep rows of [from, to) in the database for a number of days."""
+def keep_restored(conn: Connection, from_us: int, to_us: int, days: int, reason: str) -> None:
+    """Keep restored readings of [from, to) in the database for a number of days."""
     conn.execute(
         "INSERT INTO archive_hold (from_time, to_time, until, reason)"
         " VALUES (%s, %s, now() + make_interval(days => %s), %s)",
@@ -270,8 +270,8 @@ def hold(conn: Connection, from_us: int, to_us: int, days: int, reason: str) -> 
     )
 
 
-def is_kept(cursor: Cursor, chunk: Chunk) -> bool:
-    """Return whether a chunk contains restored readings that must be kept."""
+def contains_restored(cursor: Cursor, chunk: Chunk) -> bool:
+    """Return whether a chunk contains restored readings to be kept."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM archive_hold WHERE until > now()"
         " AND from_time < %s AND to_time > %s)",

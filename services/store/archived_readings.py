@@ -2,9 +2,8 @@
 Reading of archived readings together with those of the database.
 
 The database is read first, then the archive's parts.  A chunk is dropped only after its parts are
-recorded, so a moving row can be seen twice but never missed.  Where both have a device and time,
-the archived values take precedence and the stored row fills its empty channels, as when readings
-are merged.
+recorded, so a row that is being archived can be read twice, but never missed.  If both have a
+device and time, the archived values take precedence, and the stored row fills empty channels.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _DAY_US = 86_400_000_000
 
 
 class ReadingSpan(NamedTuple):
-    """Requested readings: a device, by its number in the frame, in [from, to). [us UTC]"""
+    """Requested readings: a device, its number in the frame, and the span [from, to). [us UTC]"""
 
     id: str
     number: int
@@ -37,14 +36,14 @@ class ReadingSpan(NamedTuple):
 
 
 class ArchivedReadings(NamedTuple):
-    """Archived readings, and their arrival notes by device id and time."""
+    """Archived readings, and their quality flags by device id and time."""
 
     frames: list[Frame]
     flags: vault_table.Flags
 
 
 def with_archived(cursor: Cursor, stored: Frame, spans: Sequence[ReadingSpan]) -> Frame:
-    """Return stored and archived readings together, by device and time."""
+    """Return stored and archived readings as one frame, by device and time."""
     frames = fetch(cursor, stored.class_id, spans).frames
     return overlay([*frames, stored]) if frames else stored
 
@@ -96,10 +95,7 @@ def _cut(read: vault_table.Stored, spans: Sequence[ReadingSpan]) -> Frame:
 
 
 def overlay(frames: Sequence[Frame]) -> Frame:
-    """
-    Return one frame by device and time; of rows with equal device and time the first value
-    counts.
-    """
+    """Return one frame by device and time; of equal times, each channel has its first value."""
     device = np.concatenate([f.device for f in frames])
     time_us = np.concatenate([f.time_us for f in frames])
     order = np.lexsort((time_us, device))  # a stable sort: earlier frames come first
@@ -116,7 +112,7 @@ def overlay(frames: Sequence[Frame]) -> Frame:
 
 
 def _first(values: Column, again: NDArray[np.bool_], heads: NDArray[np.intp]) -> Column:
-    """Return the first value of each run of rows with equal device and time."""
+    """Return the first known value of each run of rows with equal device and time."""
     out = values[heads]
     later = np.flatnonzero(again & ~_absent(values))
     run = np.searchsorted(heads, later, side="right") - 1
@@ -132,10 +128,11 @@ def _absent(values: Column) -> NDArray[np.bool_]:
 
 class Split(NamedTuple):
     """
-    Arrived readings compared with archived ones of the same device and time.
+    Received readings compared with archived ones of the same device and time.
 
-    `rows` of `frame` are to be stored; `filled` lists, by row, the channels that were empty in the
-    archive. `conflicts` are rows that contradict it.
+    `frame`: rows to be stored; `rows`: their numbers among the received rows.  `filled`: by row,
+    channels that were empty in the archive.  `conflicts`: received rows that contradict the
+    archive.
     """
 
     frame: Frame
@@ -182,8 +179,7 @@ def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
     for device in whose:
         times = np.sort(frame.time_us[frame.device == device])
         times = times[times <= last.get(ids[device], -FAR_US)]
-        # runs of neighbouring rows: each day is read once, and a single late reading does not make
-        # a year be read
+        # spans of neighbouring rows: each day is read once, and only days with received readings
         edges = np.flatnonzero(np.diff(times) > _DAY_US) + 1
         spans += [
             ReadingSpan(ids[device], device, int(run[0]), int(run[-1]) + 1)
@@ -203,7 +199,7 @@ def _places(stored: Frame, frame: Frame) -> NDArray[np.intp]:
 
 
 def _keys(stored: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return an ascending number for each device and time of two frames; `stored` is sorted."""
+    """Number the rows of both frames in the order of device and time; `stored` is sorted."""
     pairs = np.concatenate(
         [np.stack([f.device.astype(np.int64), f.time_us], axis=1) for f in (stored, frame)]
     )
@@ -212,12 +208,12 @@ def _keys(stored: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.in
     return number[: len(stored)], number[len(stored) :]
 
 
-def two_back(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> list[ReadingSpan]:
+def with_two_readings(
+    cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]
+) -> list[ReadingSpan]:
     """
-    Extend spans back by up to two archived days if fewer than two readings are stored before their
-    end.
-
-    Spans later than all archived readings of their device are omitted.
+    Return spans extended to contain two readings: to the second last stored one, else by two
+    archived days.  Spans after all archived readings of their device are omitted.
     """
     reach = archived.reach(cursor, [wanted.id for wanted in spans])
     stored = [wanted for wanted in spans if wanted.id in reach]
@@ -253,11 +249,8 @@ def two_back(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> lis
     return [wanted for wanted in wide if wanted.from_us <= reach[wanted.id][1]]
 
 
-def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
-    """
-    Return devices with fewer than two readings in the database, of which the archive has earlier
-    ones.
-    """
+def with_few_readings(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
+    """Return the devices with fewer than two readings in the database."""
     result = []
     for device in devices:
         cursor.execute(
@@ -273,9 +266,8 @@ def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
 
 def relation(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> str:
     """
-    Return SQL for a class's readings including archived ones of some spans.
-
-    Call it in the query's transaction: no chunk is dropped before that ends.
+    Return the SQL of a relation with a class's readings, including archived ones of some spans.
+    Call it in the transaction of the query, during which no chunk is dropped.
     """
     plain = f"reading_{class_id}"
     if not spans or not archived.reach(cursor, [wanted.id for wanted in spans]):
@@ -292,7 +284,7 @@ def thaw(
     cursor: Cursor, class_id: str, ids: Mapping[int, str], archived_readings: ArchivedReadings
 ) -> str:
     """
-    Load into a temporary table the archived rows that the database lacks; return its name.
+    Load the archived rows that the database lacks into a temporary table, and return its name.
 
     `ids`: device ids by the frames' numbers.
     """
@@ -332,8 +324,8 @@ def first(
     cursor: Cursor, class_id: str, devices: Sequence[str], channel: str, from_us: int
 ) -> dict[str, int]:
     """
-    Return the time of each device's first reading of a channel from a time on, if any. [us
-    UTC]
+    Return the time of each device's first reading of a channel from a time on. [us UTC]
+    Devices without one are omitted.
     """
     cursor.execute(
         "SELECT d.id, (extract(epoch FROM r.time) * 1000000)::bigint FROM unnest(%s::text[])"

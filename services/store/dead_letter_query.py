@@ -1,4 +1,4 @@
-"""Queries for dead letters, and for unregistered devices found in them; their deletion."""
+"""Queries for dead letters and the unregistered devices they name; deletion of dead letters."""
 
 from __future__ import annotations
 
@@ -46,9 +46,8 @@ def expire(conn: Connection, before: datetime, author: str) -> int:
 
 def tidy(conn: Connection, before: datetime | None) -> None:
     """
-    Delete the quota counts of past days, and the counts of messages that exceeded the quota.
-
-    `before`: stored beginnings of messages received before this time are deleted as well; None
+    Delete quota counts of past days, and contents of old messages beyond the quota.
+    `before`: topic, detail and first bytes of messages received before this time are deleted; None
     keeps all.
     """
     conn.execute("SELECT tonne_tidy_letters(%s)", [before])
@@ -64,7 +63,7 @@ def removals(conn: Connection) -> list[Removal]:
 
 
 def removed_of(conn: Connection, letters: list[int]) -> set[int]:
-    """Return those of the letters that a recorded deletion names."""
+    """Return the given letters that a recorded deletion contains."""
     rows: list[Any] = conn.execute(
         "SELECT l.id FROM unnest(%s::bigint[]) l (id)"
         " WHERE EXISTS (SELECT FROM dead_letter_removal r WHERE r.ids @> l.id)",
@@ -82,7 +81,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Rejected message without its bytes; `replayed` is when it was last resent."""
+    """Rejected message without its payload; `replayed`: time at which it was last resent."""
 
     id: int
     received: datetime
@@ -112,7 +111,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Number of rejected messages of a device for a reason; `waiting` were never resent."""
+    """Number of rejected messages of a device for a reason; `waiting`: number never resent."""
 
     reason: str
     device: str | None
@@ -147,7 +146,7 @@ def list_letters(conn: Connection, wanted: Filter, limit: int | None = None) -> 
 
 def get_letter(conn: Connection, letter_id: int) -> tuple[DeadLetter, bytes]:
     """
-    Return one dead letter and its bytes as received.
+    Return one dead letter and its payload.
 
     Raises InputError when there is none with that number.
     """
@@ -167,7 +166,7 @@ def mark_replayed(conn: Connection, letter_id: int, author: str) -> None:
 
 
 def where(wanted: Filter) -> tuple[str, dict[str, object]]:
-    """Return SQL for only the given conditions, so that each can use its index."""
+    """Return the WHERE clause of the conditions that are set, and its parameters."""
     conditions = {
         "ids": ("d.id = ANY(%(ids)s)", None if wanted.ids is None else list(wanted.ids)),
         "reason": ("d.reason = %(reason)s", wanted.reason),
@@ -190,7 +189,7 @@ def of_period(
     conn: Connection, principals: Sequence[str], from_us: int, to_us: int
 ) -> list[tuple[Any, ...]]:
     """
-    Return refused messages of devices or gateways in [from, to), oldest first.
+    Return rejected messages of devices or gateways in [from, to), oldest first.
 
     Returns: id, microseconds of receipt, principal, topic, device, reason, detail, content type,
     bytes, SHA-256 in hex.
@@ -285,7 +284,7 @@ REASONS = (
 )
 
 
-# number of newest letters examined, so that a flood does not make the list scan all
+# number of newest letters examined, which limits the time of the query
 _NEWEST = 200_000
 
 
@@ -294,8 +293,8 @@ class UnknownDevice:
     """
     Unregistered device, and the principal that published for it.
 
-    `example` is the number of its newest dead letter; `refused` is the reason why it is unwanted,
-    if marked so.
+    `example`: number of its newest dead letter.  `refused`: reason why the operator marked it as
+    unwanted, if so.
     """
 
     device: str
@@ -310,7 +309,7 @@ class UnknownDevice:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Registered device, the principal that published for it, and `speaker`, the permitted one."""
+    """Registered device, the principal that published for it, and the permitted one, `speaker`."""
 
     device: str
     principal: str
@@ -321,7 +320,7 @@ class Claim:
 
 
 def unknown_devices(conn: Connection, *, refused: bool = False) -> list[UnknownDevice]:
-    """Return unregistered devices that messages named, the newest first."""
+    """Return unregistered devices named in messages, newest first; unwanted ones if `refused`."""
     fleet = load_fleet(conn)
     decided = {
         (principal, device): reason
@@ -343,7 +342,7 @@ def unknown_devices(conn: Connection, *, refused: bool = False) -> list[UnknownD
 
 
 def claims(conn: Connection) -> list[Claim]:
-    """Return principals that published for a device of another principal, newest first."""
+    """Return claims of principals on devices of other principals, newest first."""
     fleet = load_fleet(conn)
     result: dict[tuple[str, str], Claim] = {}
     for principal, topic, count, first, last, _ in _refused_as(conn, "not_your_device"):
@@ -363,7 +362,7 @@ def claims(conn: Connection) -> list[Claim]:
 
 def _refused_as(conn: Connection, reason: str) -> list[TupleRow]:
     """
-    Return the topics with letters of a reason, newest first: principal, topic, count, first and
+    Return the topics of letters with a reason, newest first: principal, topic, number, first and
     last time of receipt, newest letter.
     """
     return conn.execute(

@@ -1,12 +1,12 @@
 """
-Writing of dead letters: rejected messages with reason and bytes.
+Writing of dead letters: rejected messages with reason and payload.
 
-Messages marked as repeated by the broker (DUP) may have been stored before a crash, and are looked
-up first. So counts are exact, and identical messages that were really sent twice count twice.
+A message that the broker marks as repeated (DUP) may have been stored before a crash; it is stored
+only if it is not there yet.  Identical messages without the mark are stored each time.
 
-Each principal has a daily quota of stored bytes (`DAY_BYTES`), all together `PRINCIPALS` times as
-much.  Beyond it messages are only counted by reason, with the beginning of the last one, so that
-faulty devices cannot fill the disk.
+Each principal has a daily quota of stored bytes (`DAY_BYTES`), and all principals together
+`PRINCIPALS` times as much, so that faulty devices cannot fill the disk.  Beyond the quota, messages
+are only counted by reason, with the first bytes of the last one.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 DAY_BYTES = 20_000_000
 # quota of all principals together, as a multiple of one
 PRINCIPALS = 100
-# row of all principals together once their quota is used up, since rows per principal would have no
-# limit
+# name of the rows that count all principals together, beyond their common quota
 ALL = "*"
 _ROW_BYTES = 300
-_BEGINNING = 1_000
-_DETAIL = 1_000
+_FIRST_BYTES = 1_000
+_MAX_DETAIL = 1_000
 _COLUMNS = "received, topic, principal, device_id, reason, detail, payload, content_type, sha256"
 _TYPES = ["timestamptz", "text", "text", "text", "text", "text", "bytea", "text", "bytea"]
 
@@ -63,7 +62,7 @@ class Letters:
 
 @dataclass(slots=True)
 class Recorded:
-    """Numbers of dead letters stored, and only counted, by reason."""
+    """Number of stored dead letters, and numbers of only counted ones by reason."""
 
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
@@ -78,9 +77,7 @@ def record(
 ) -> Recorded:
     """
     Store rejected messages, one row per message and reason; return the numbers.
-
-    `day_bytes`: daily quota of stored bytes per principal (UTC days); of all, `PRINCIPALS` times as
-    much.
+    `day_bytes`: quota of stored bytes per principal and UTC day.
     """
     details: dict[tuple[int, str], list[str]] = {}
     for refusal in rejected:
@@ -88,7 +85,7 @@ def record(
     if not details:
         return Recorded()
     digests = {k: hashlib.sha256(messages.payloads[k]).digest() for k, _ in details}
-    known = _known(cursor, [d for k, d in digests.items() if messages.repeated[k]])
+    known = _stored_already(cursor, [d for k, d in digests.items() if messages.repeated[k]])
     rows = [
         _row(fleet, messages, key, texts, digests[key[0]])
         for key, texts in details.items()
@@ -97,7 +94,7 @@ def record(
             and (messages.topics[key[0]], key[1], digests[key[0]]) in known
         )
     ]
-    kept, over = _within(cursor, rows, day_bytes)
+    kept, over = _by_quota(cursor, rows, day_bytes)
     if kept:
         with cursor.copy(f"COPY dead_letter ({_COLUMNS}) FROM STDIN (FORMAT binary)") as copy:
             copy.set_types(_TYPES)
@@ -122,7 +119,7 @@ class _Row(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Return the number of bytes that the row takes in the database."""
+        """Return the approximate size of the row in the database. [bytes]"""
         return len(self.payload) + len(self.detail) + _ROW_BYTES
 
 
@@ -138,15 +135,17 @@ def _row(
         _clean(principal_of(topic)),
         device if device in fleet.by_id else None,
         reason,
-        _clean("; ".join(texts))[:_DETAIL],
+        _clean("; ".join(texts))[:_MAX_DETAIL],
         messages.payloads[number],
         None if message is None else _clean(message),
         digest,
     )
 
 
-def _within(cursor: Cursor, rows: Sequence[_Row], day_bytes: int) -> tuple[list[_Row], list[_Row]]:
-    """Return the rows within today's quota and those beyond it; the quota's use is recorded."""
+def _by_quota(
+    cursor: Cursor, rows: Sequence[_Row], day_bytes: int
+) -> tuple[list[_Row], list[_Row]]:
+    """Return the rows within the day's quota and those beyond it; record the use of the quota."""
     cursor.execute(
         "SELECT principal, day, bytes FROM dead_letter_day WHERE principal = ANY(%s)"
         " UNION ALL SELECT %s, day, sum(bytes)::bigint FROM dead_letter_day GROUP BY day",
@@ -185,14 +184,14 @@ def _within(cursor: Cursor, rows: Sequence[_Row], day_bytes: int) -> tuple[list[
 def _newest_days(
     keys: Sequence[tuple[str, date]], added: Mapping[tuple[str, date], int]
 ) -> tuple[list[str], list[date], list[int]]:
-    """Return the newest day of each principal with its bytes, as three lists."""
-    last = dict(keys)  # rows are ascending, so the newest day remains
+    """Return the newest day of each principal, and its bytes, as three lists."""
+    last = dict(keys)  # keys are ascending, so the newest day remains
     pairs = list(last.items())
     return list(last), list(last.values()), [added[pair] for pair in pairs]
 
 
 def _count_over(cursor: Cursor, over: Sequence[_Row]) -> None:
-    """Count letters beyond the quota, with the beginning of the last of each kind."""
+    """Count letters beyond the quota by principal, day, reason; store the last one's beginning."""
     groups: dict[tuple[str, date, str], list[_Row]] = {}
     for row in over:
         groups.setdefault((row.principal, row.received.date(), row.reason), []).append(row)
@@ -208,16 +207,16 @@ def _count_over(cursor: Cursor, over: Sequence[_Row]) -> None:
                 len(rows),
                 sum(len(row.payload) for row in rows),
                 rows[-1].received,
-                rows[-1].topic[:_BEGINNING],
+                rows[-1].topic[:_FIRST_BYTES],
                 rows[-1].detail,
-                rows[-1].payload[:_BEGINNING],
+                rows[-1].payload[:_FIRST_BYTES],
             )
             for key, rows in sorted(groups.items())
         ],
     )
 
 
-def _known(cursor: Cursor, digests: list[bytes]) -> set[tuple[str, str, bytes]]:
+def _stored_already(cursor: Cursor, digests: list[bytes]) -> set[tuple[str, str, bytes]]:
     if not digests:
         return set()
     cursor.execute(
@@ -231,5 +230,5 @@ def _moment(us: int) -> datetime:
 
 
 def _clean(text: str) -> str:
-    """Return text without NUL, which PostgreSQL cannot store; the payload keeps the bytes."""
+    """Return text without NUL, which PostgreSQL cannot store."""
     return text.replace("\0", "\ufffd")

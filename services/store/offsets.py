@@ -1,4 +1,4 @@
-"""Tables of the Kafka path: stored offsets and their topic."""
+"""Stored Kafka offsets of the workers, by partition, and their topic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read(connection: Connection) -> Source | None:
 
 
 def choose(connection: Connection, wanted: Source) -> None:
-    """Change the source to another topic; the caller must hold the database exclusively."""
+    """Change the workers' topic; the caller must hold the exclusive lock of the database."""
     connection.execute(
         "INSERT INTO stream_source (topic, partitions) VALUES (%s, %s)"
         " ON CONFLICT (single) DO UPDATE"
@@ -36,26 +36,25 @@ def choose(connection: Connection, wanted: Source) -> None:
     _fill(connection, wanted)
 
 
-def grow(connection: Connection, seen: Source) -> int:
+def grow(connection: Connection, source: Source) -> int:
     """
-    Record Kafka's number of partitions; return the number that the workers use.
-
-    The number never decreases, as Kafka removes no partition.
+    Record Kafka's number of partitions; return the recorded number.
+    It never decreases, as Kafka removes no partition.
     """
     with connection.transaction():
         row = connection.execute(
-            "SELECT partitions FROM stream_source WHERE topic = %s FOR UPDATE", [seen.topic]
+            "SELECT partitions FROM stream_source WHERE topic = %s FOR UPDATE", [source.topic]
         ).fetchone()
         known = 0 if row is None else int(row[0])
-        if seen.partitions <= known:
+        if source.partitions <= known:
             return known
-        connection.execute("UPDATE stream_source SET partitions = %s", [seen.partitions])
-        _fill(connection, seen)
-    return seen.partitions
+        connection.execute("UPDATE stream_source SET partitions = %s", [source.partitions])
+        _fill(connection, source)
+    return source.partitions
 
 
 def _fill(connection: Connection, source: Source) -> None:
-    """Create a row per partition for locking; for existing rows count a visit (`visit`)."""
+    """Create a row for each partition; for an existing row count a visit (`visit`)."""
     connection.execute(
         'INSERT INTO stream_offset (topic, partition, "offset")'
         " SELECT %s, p, 0 FROM generate_series(0, %s - 1) AS p ORDER BY p"
@@ -66,20 +65,21 @@ def _fill(connection: Connection, source: Source) -> None:
 
 
 class FencedError(TonneError):
-    """Another worker has taken over a partition; nothing of this process was stored since."""
+    """Another worker has taken over a partition; nothing that this worker sent since was stored."""
 
 
 class VisitedError(TonneError):
-    """Another process wrote for this partition's devices: reload their state, then continue."""
+    """Another process wrote rows of this partition's devices, whose state must be loaded again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """
-    Partition that this worker owns: epoch, next record to store, and number of writes by other
-    processes (visits).
+    Partition that this worker owns.
 
-    `digest` is the SHA-256 of the record before it, None if unknown.
+    `epoch`: number of take-overs.  `offset`: next record to store.  `visits`: number of writes by
+    other processes for its devices.  `digest`: SHA-256 of the record before `offset`; None if
+    unknown.
     """
 
     topic: str
@@ -92,9 +92,8 @@ class Position:
 
 def take_over(connection: Connection, topic: str, partitions: Iterable[int]) -> list[Position]:
     """
-    Take over partitions after running transactions have ended; return where to continue.
-
-    Returns: offset 0 where nothing was stored.
+    Take over partitions, after running transactions have ended; return the positions to continue
+    at.  The offset is 0 if nothing was stored.
     """
     wanted = sorted(partitions)
     rows = connection.execute(
@@ -108,7 +107,7 @@ def take_over(connection: Connection, topic: str, partitions: Iterable[int]) -> 
 
 
 def stored(connection: Connection, topic: str) -> dict[int, int]:
-    """Return the next record to store of every known partition of a topic."""
+    """Return the offset of the next record to store, by partition of a topic."""
     rows = connection.execute(
         'SELECT partition, "offset" FROM stream_offset WHERE topic = %s ORDER BY partition', [topic]
     )
@@ -146,8 +145,8 @@ def lock(cursor: Cursor, topic: str, partitions: Iterable[int]) -> None:
 
 def visit(cursor: Cursor, topic: str, partitions: Iterable[int]) -> dict[int, int]:
     """
-    Record that another process wrote rows for devices of locked partitions; return the new number
-    of such visits of each.
+    Record that this process wrote rows for devices of locked partitions of workers; return the new
+    number of visits of each.
     """
     cursor.execute(
         "UPDATE stream_offset SET visits = visits + 1 WHERE topic = %s AND partition = ANY(%s)"
@@ -159,7 +158,7 @@ def visit(cursor: Cursor, topic: str, partitions: Iterable[int]) -> dict[int, in
 
 def confirm(cursor: Cursor, positions: Sequence[Position]) -> None:
     """
-    Check and lock held partitions until the transaction ends.
+    Check and lock a worker's partitions until the transaction ends.
 
     Raises FencedError when another worker has one.
     Raises VisitedError when another process wrote for the devices of one.
@@ -181,7 +180,7 @@ def _check(position: Position, row: TupleRow | None) -> None:
 
 
 def visited(connection: Connection, topic: str, positions: Iterable[Position]) -> bool:
-    """Return whether another process wrote for devices of these partitions; False for lost ones."""
+    """Return whether another process wrote rows for devices of partitions that are still owned."""
     rows = connection.execute(
         "SELECT partition, epoch, visits FROM stream_offset WHERE topic = %s", [topic]
     )
@@ -191,7 +190,7 @@ def visited(connection: Connection, topic: str, positions: Iterable[Position]) -
 
 def reread(connection: Connection, position: Position) -> Position:
     """
-    Return the stored position of a partition, as a commit may have succeeded without an answer.
+    Return the stored position of a partition, after a commit whose result is unknown.
 
     Raises FencedError when another process has the partition.
     """

@@ -39,9 +39,8 @@ _decoder = msgspec.json.Decoder(_Status)
 
 def keep(connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> list[Status]:
     """
-    Store the last status message of each registered principal; return the rejected ones.
-
-    Returns: those that cannot be read, or whose principal is not registered.
+    Store the last status message of each registered principal; return the rejected messages.
+    A message is rejected if it cannot be decoded, or its principal is not registered.
     """
     latest: dict[str, tuple[_Status, int]] = {}
     unused: list[Status] = []
@@ -147,7 +146,7 @@ def write(cursor: Cursor, changed: Sequence[tuple[Node, Node]]) -> None:
         _write_births(cursor, rewritten)
     for before, after in changed:
         if before.waiting_messages or after.waiting_messages:
-            _write_held(cursor, before, after)
+            _write_waiting(cursor, before, after)
 
 
 def _write_births(cursor: Cursor, rewritten: Iterable[tuple[Node, str]]) -> None:
@@ -173,10 +172,13 @@ def _tags(birth: Birth) -> str:
     return msgspec.json.encode(rows).decode()
 
 
-def _write_held(cursor: Cursor, before: Node, after: Node) -> None:
-    had, has = {w.id for w in before.waiting_messages}, {w.id for w in after.waiting_messages}
-    if gone := sorted(had - has):
-        cursor.execute("DELETE FROM sparkplug_held WHERE id = ANY(%s)", (gone,))
+def _write_waiting(cursor: Cursor, before: Node, after: Node) -> None:
+    before_ids, after_ids = (
+        {w.id for w in before.waiting_messages},
+        {w.id for w in after.waiting_messages},
+    )
+    if removed := sorted(before_ids - after_ids):
+        cursor.execute("DELETE FROM sparkplug_held WHERE id = ANY(%s)", (removed,))
     cursor.executemany(
         "INSERT INTO sparkplug_held (id, node, received, topic, payload, seq, sent_ms)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
@@ -191,14 +193,14 @@ def _write_held(cursor: Cursor, before: Node, after: Node) -> None:
                 waiting_message.sent_ms,
             )
             for waiting_message in after.waiting_messages
-            if waiting_message.id not in had
+            if waiting_message.id not in before_ids
         ],
     )
 
 
-def claim(connection: Connection, at_most_every_s: float) -> list[tuple[str, str]]:
-    """Return group and name of nodes to request a rebirth from, and reserve them."""
-    return list(connection.execute(_CLAIM, (at_most_every_s,)).fetchall())
+def claim(connection: Connection, min_interval_s: float) -> list[tuple[str, str]]:
+    """Return group and name of nodes that need a rebirth request; reserve them for this process."""
+    return list(connection.execute(_CLAIM, (min_interval_s,)).fetchall())
 
 
 def _stamp(us: int | None) -> str | None:

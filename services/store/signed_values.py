@@ -1,7 +1,8 @@
 """
 Values signed by meters, stored as evidence with the message that contained them.
 
-They are passed with a batch's rejected messages, since both keep the bytes, and are separated here.
+They are passed in the same list as a batch's rejected messages, as both keep the payload, and are
+separated here.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ _COLUMNS = (
     "payload, sha256"
 )
 
-# per day, the first and last few: an invalid value must not hide the next one
-_FEW = 8
-# the data of a signed batch are its message
+# number of first and last values of a day, since some can be invalid
+_PER_DAY = 8
+# a signed batch has no separate data: the message itself is signed
 _DATA = (
     "CASE WHEN v.data = '' THEN replace(encode(v.payload, 'base64'), E'\\n', '') ELSE v.data END"
 )
 
 
 class _Note(msgspec.Struct):
-    """The codec's data on a signed value."""
+    """Signed value as passed by the codec."""
 
     ts: int | str
     channel: str
@@ -73,11 +74,7 @@ def refusals(noted: Sequence[Rejected]) -> list[Rejected]:
 
 
 def record(cursor: Cursor, fleet: Fleet, noted: Sequence[Rejected], messages: Letters) -> int:
-    """
-    Store the signed values of a batch; return the number of new rows.
-
-    Existing values are unchanged.
-    """
+    """Store the signed values of a batch; return the number of new rows."""
     signed = [rejected for rejected in noted if rejected.reason == SIGNED_VALUE]
     if not signed:
         return 0
@@ -117,7 +114,7 @@ def find(
     end: datetime | None,
     limit: int | None,
 ) -> list[SignedValue]:
-    """Return signed values in order of time, of a device and a time span, end excluded."""
+    """Return signed values in order of time; optionally of a device and a span, end excluded."""
     rows = conn.execute(
         f"SELECT id, device_id, time, channel, context, {_DATA}, method, encoding, public_key,"
         " topic, received, encode(sha256, 'hex') FROM signed_value v "
@@ -134,7 +131,10 @@ def find(
 
 
 class Candidate(NamedTuple):
-    """Possible signed evidence: device, time of receipt, local day."""
+    """
+    Signed value that can be evidence: device, kind (COSE or other), local day, time of receipt,
+    data.
+    """
 
     device: str
     cose: bool
@@ -153,7 +153,7 @@ def candidates(
     """
     if not days:
         return []
-    # uses the index for each day's first and last values, as a gateway may sign each minute
+    # each day's first and last values are read by index, as a gateway may sign every minute
     kind = "device_id = d.name AND (method LIKE 'COSE%%') = k.cose"
     of_day = (
         f"SELECT id, time FROM signed_value WHERE {kind} AND time >= e.begin AND time < e.until"
@@ -175,7 +175,7 @@ def candidates(
             "days": [day for day, *_ in days],
             "begins": [stamp(begin) for _, begin, _ in days],
             "ends": [stamp(end) for *_, end in days],
-            "few": _FEW,
+            "few": _PER_DAY,
         },
     )
     return [Candidate(*row) for row in rows]

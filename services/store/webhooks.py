@@ -13,9 +13,9 @@ from ingest.errors import InputError, RegistryError
 
 TOPICS = ("statement", "finding", "alarm")
 STATES = ("waiting", "delivered", "dead")
-MOST = 50
-_AT_ONCE = 10_000
-_SHOWN = 5
+MAX_WEBHOOKS = 50
+_EVENTS_PER_CALL = 10_000
+_MAX_LISTED = 5
 _COLUMNS = (
     "w.id, w.url, w.topics, w.projects, w.author, w.created, w.ended, w.reason,"
     " (SELECT count(*) FROM webhook_delivery d WHERE d.webhook_id = w.id AND d.state = 'waiting'),"
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 class Webhook(NamedTuple):
-    """Webhook; `projects` None means all. After `ended` nothing is sent."""
+    """Webhook; `projects` None means all projects. After `ended` nothing is sent."""
 
     id: str
     url: str
@@ -71,7 +71,7 @@ class Due(NamedTuple):
 
 
 class Open(NamedTuple):
-    """A webhook with due events, and its current signing secrets."""
+    """Webhook with due events, and its current signing secrets."""
 
     id: str
     url: str
@@ -80,7 +80,7 @@ class Open(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """Deleted events, and their undelivered deliveries."""
+    """Numbers of deleted events, and of their deliveries that had not succeeded."""
 
     events: int
     undelivered: int
@@ -106,7 +106,7 @@ def add(
     """
     Register a webhook for events from now on, and return it.
 
-    Raises InputError if the id is taken or malformed, or there are too many.
+    Raises InputError if the id exists or is malformed, or there are too many webhooks.
     Raises RegistryError if a project is not registered.
     """
     named = None if projects is None else sorted(set(projects))
@@ -116,8 +116,10 @@ def add(
                 raise RegistryError(f"project {project!r} is not registered; see `tonne registry`")
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
         row = conn.execute("SELECT count(*) FROM webhook WHERE ended IS NULL").fetchone()
-        if row is not None and row[0] >= MOST:
-            raise InputError(f"there are {row[0]} webhooks, and {MOST} is the maximum; remove one")
+        if row is not None and row[0] >= MAX_WEBHOOKS:
+            raise InputError(
+                f"there are {row[0]} webhooks, and {MAX_WEBHOOKS} is the maximum; remove one"
+            )
         try:
             conn.execute(
                 "INSERT INTO webhook (id, url, topics, projects, author)"
@@ -152,8 +154,8 @@ def by_id(conn: Connection, id_: str) -> Webhook:
 
 
 def end(conn: Connection, id_: str, reason: str) -> None:
-    """End a webhook permanently: pending events are no longer sent."""
-    # one statement, since a sender's threads share a connection
+    """End a webhook permanently; pending events are not sent."""
+    # one statement instead of a transaction, since threads share the connection
     conn.execute(
         "WITH over AS (UPDATE webhook SET ended = now(), reason = %(r)s"
         "  WHERE id = %(w)s AND ended IS NULL)"
@@ -164,7 +166,7 @@ def end(conn: Connection, id_: str, reason: str) -> None:
 
 
 def rotate(conn: Connection, id_: str, secret: str, overlap_s: int) -> None:
-    """Replace the signing secret; earlier ones are also used for the overlap time. [s]"""
+    """Replace the signing secret; earlier ones also sign for `overlap_s`. [s]"""
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
         if by_id(conn, id_).ended is not None:
@@ -184,7 +186,7 @@ def rotate(conn: Connection, id_: str, secret: str, overlap_s: int) -> None:
 def deliveries(
     conn: Connection, id_: str, state: str | None, after: int | None, limit: int
 ) -> list[Delivery]:
-    """Return a webhook's deliveries, newest event first, from below `after` on."""
+    """Return a webhook's deliveries, newest event first; only events before number `after`."""
     rows = conn.execute(
         "SELECT e.sequence, e.id, e.type, e.subject, e.at, d.state, d.attempts, d.due, d.tried,"
         " d.status, d.error"
@@ -208,13 +210,13 @@ def replay(
     """
     Schedule events for sending again; return their number.
 
-    `events`: only these events, all or none.
-    `since`: all matching events from then on, also from before the webhook was added.
-    `dead`: events whose delivery was given up.
+    `events`: these events; if one cannot be sent, none is.
+    `since`: all matching events from this time on, also those before the webhook was added.
+    `dead`: all events whose delivery was given up.
     Raises InputError if the webhook has ended, or a named event was deleted or does not match it.
     """
     with conn.transaction():
-        # the deletion of old events locks exclusively: events are either gone by now, or stay
+        # the deletion of old events has an exclusive lock: no event is deleted in this transaction
         conn.execute("SELECT pg_advisory_xact_lock_shared(2291, 2)")
         if by_id(conn, id_).ended is not None:
             raise InputError(f"webhook {id_!r} was removed; add a new one and replay events to it")
@@ -229,7 +231,7 @@ def oldest(conn: Connection) -> datetime | None:
 
 
 def _require(conn: Connection, id_: str, events: Sequence[UUID]) -> None:
-    """Refuse events that cannot be sent to a webhook; InputError."""
+    """Reject events that cannot be sent to a webhook; InputError."""
     rows = conn.execute(
         "SELECT n.id, e.type, e.projects FROM webhook w CROSS JOIN unnest(%s::uuid[]) AS n (id)"
         " LEFT JOIN webhook_event e ON e.id = n.id WHERE w.id = %s AND (e.id IS NULL"
@@ -245,7 +247,7 @@ def _require(conn: Connection, id_: str, events: Sequence[UUID]) -> None:
         f"event {event} was removed, or never existed"
         if type_ is None
         else f"event {event}, {type_} of {', '.join(projects)}, is not for webhook {id_!r}"
-        for event, type_, projects in rows[:_SHOWN]
+        for event, type_, projects in rows[:_MAX_LISTED]
     ]
     if more := len(rows) - len(lines):
         lines.append(f"and {more} more")
@@ -274,7 +276,7 @@ def _utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%FT%TZ}"
 
 
-def open_ones(conn: Connection) -> list[Open]:
+def with_due_events(conn: Connection) -> list[Open]:
     """Return webhooks with due events."""
     rows = conn.execute(
         "SELECT w.id, w.url, w.projects, (SELECT array_agg(s.secret ORDER BY s.number DESC)"
@@ -299,7 +301,7 @@ def due(conn: Connection, id_: str, limit: int) -> list[Due]:
     return [Due(*row) for row in rows]
 
 
-def took(conn: Connection, id_: str, sequence: int, status: int) -> None:
+def record_delivery(conn: Connection, id_: str, sequence: int, status: int) -> None:
     """Record a successful delivery."""
     conn.execute(
         "UPDATE webhook_delivery SET state = 'delivered', attempts = attempts + 1, tried = now(),"
@@ -311,7 +313,7 @@ def took(conn: Connection, id_: str, sequence: int, status: int) -> None:
 def failed(
     conn: Connection, id_: str, sequence: int, status: int | None, error: str, again_s: float | None
 ) -> None:
-    """Record a failed attempt; `again_s` is the time until the next, None for no more. [s]"""
+    """Record a failed attempt; `again_s`: time until the next attempt, None for no more. [s]"""
     conn.execute(
         "UPDATE webhook_delivery SET state = CASE WHEN %(a)s::float8 IS NULL THEN 'dead'"
         "  ELSE 'waiting' END, attempts = attempts + 1, tried = now(), status = %(s)s,"
@@ -321,8 +323,8 @@ def failed(
     )
 
 
-def hold_back(conn: Connection, id_: str, wait_s: float) -> None:
-    """Postpone all due events of a webhook. [s]"""
+def postpone_all(conn: Connection, id_: str, wait_s: float) -> None:
+    """Postpone all due events of a webhook by `wait_s`. [s]"""
     conn.execute(
         "UPDATE webhook_delivery SET due = now() + make_interval(secs => %s)"
         " WHERE webhook_id = %s AND state = 'waiting' AND due < now() + make_interval(secs => %s)",
@@ -331,7 +333,7 @@ def hold_back(conn: Connection, id_: str, wait_s: float) -> None:
 
 
 def waiting(conn: Connection) -> Waiting:
-    """Return number and age of the undelivered events."""
+    """Return number and age of the pending deliveries, and the number given up."""
     row = conn.execute(
         "SELECT count(*) FILTER (WHERE state = 'waiting'),"
         " coalesce(extract(epoch FROM now() - min(asked) FILTER (WHERE state = 'waiting')), 0),"
@@ -342,16 +344,15 @@ def waiting(conn: Connection) -> Waiting:
 
 def expire(conn: Connection, before: datetime) -> Expired:
     """
-    Delete events from before a time, in several transactions; return them.
-
-    An event that was sent again stays for a day if undelivered.
+    Delete events from before a time, in several transactions; return the numbers.
+    An event that was scheduled again stays for a day if not delivered.
 
     `conn`: connection in autocommit, with the role `tonne_watch`.
     Raises psycopg.errors.InvalidParameterValue when the time is less than 30 days ago.
     """
     events = undelivered = 0
     while row := conn.execute(
-        "SELECT events, undelivered FROM tonne_expire_events(%s, %s)", [before, _AT_ONCE]
+        "SELECT events, undelivered FROM tonne_expire_events(%s, %s)", [before, _EVENTS_PER_CALL]
     ).fetchone():
         if not row[0]:
             break

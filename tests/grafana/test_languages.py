@@ -17,7 +17,7 @@ from deploy.grafana.source import (
     english,
     languages,
     marked,
-    spoken,
+    translated,
     word,
 )
 from deploy.grafana.source.__main__ import FOLDER, declared
@@ -116,7 +116,7 @@ def test_words_stand_in_queries_and_json_as_they_are():
     for language in LANGUAGES:
         for text in read(FOLDER / "words", language).values():
             assert not re.search(r"[\"'\\]", text) or language == "en", (language, text)
-    assert spoken(f"x {word('yes')}", "de") == "x ja"
+    assert translated(f"x {word('yes')}", "de") == "x ja"
     assert marked("«a» «@class.pump»") == {"a"}
     assert english({"b", "a"}).endswith('"a" = "a"\n"b" = "b"\n')
 

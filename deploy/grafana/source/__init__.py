@@ -1,10 +1,10 @@
 """
 Grafana dashboards and alert rules of tonne, from short descriptions: `make dashboards`.
 
-A marked text is its own key in the word files of `deploy/grafana/words`; one that begins with @ is
-a key of the console's word files, so that both use the same names of classes and alarms.
+Texts to translate are marked: «power» is its own key in the word files of `deploy/grafana/words`,
+«@class.pump» is a key of the console's word files, so that both use the same names.
 
-Grafana uses one colour for both themes, so each has a contrast of 3.5:1 or more on both backgrounds
+Grafana uses one colour for both themes, so each colour has a contrast of 3.5:1 or more on both backgrounds
 (checked in `tests/grafana/test_languages.py`).
 """
 
@@ -32,7 +32,7 @@ GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE = (
     "#577dbd",
     "#a961e6",
 )
-# Grafana's own colour of text in either scheme
+# Grafana's text colour of the theme
 GREY = "text"
 # actions of the programme, as the console's --a1 to --a6
 ACTIONS = (BLUE, YELLOW, PURPLE, "#0b9656", "#d43f95", "#7f8894")
@@ -63,7 +63,7 @@ def marked(text: str) -> set[str]:
     return {text_ for text_ in _MARKED.findall(text) if not text_.startswith("@")}
 
 
-def spoken(text: str, language: str) -> str:
+def translated(text: str, language: str) -> str:
     """Return a dashboard's text in a language; untranslated texts stay English."""
     own, common = _own(language), _common(language)
 
@@ -175,7 +175,7 @@ HEADINGS = {
 }
 
 
-# columns whose name is one word, said in the reader's language as well
+# columns whose heading is their name, translated
 _PLAIN = (
     "acknowledged", "action", "amount", "availability", "busy", "cause", "channel", "change", "class", "clipped", "clock",
     "counted", "coverage", "currency", "day", "days", "devices", "energy", "entries", "exceeded", "flags", "gateway",
@@ -208,8 +208,8 @@ STATES = {
     "superseded": GREY, "critical": RED, "major": ORANGE, "minor": YELLOW,
     "open": RED, "acknowledged": ORANGE, "cleared": GREEN,
 }  # fmt: skip
-# what the database calls a thing in a column, and how a board calls it
-_CALLED = {
+# text on the dashboards for a code of the database; other codes only lose their underscores
+_TEXTS = {
     "dark": "offline",
     "never heard": "never reported",
     "silent": "no data",
@@ -233,15 +233,15 @@ def states() -> list[Any]:
     return colored(STATES)
 
 
-def called(value: str) -> str:
+def text_of(value: str) -> str:
     """Return the translated name of a state or event code."""
-    return word(_CALLED.get(value, value.replace("_", " ")))
+    return word(_TEXTS.get(value, value.replace("_", " ")))
 
 
 def colored(values: Mapping[str, str]) -> list[Any]:
     """Return value mappings with a colour for each code."""
     results = {
-        value: model.ValueMappingResult(text=called(value), color=color, index=k)
+        value: model.ValueMappingResult(text=text_of(value), color=color, index=k)
         for k, (value, color) in enumerate(values.items())
     }
     return [model.ValueMap(options=results)]
@@ -278,7 +278,7 @@ def class_words() -> str:
 
 def events() -> dict[str, str]:
     """Return the translations of register events."""
-    return {event: called(event) for event in _EVENTS}
+    return {event: text_of(event) for event in _EVENTS}
 
 
 def mapped(codes: Mapping[str, str]) -> list[dict[str, object]]:

@@ -22,7 +22,7 @@ from deploy.grafana.source import (
     mrv,
     overview,
     pv,
-    spoken,
+    translated,
     water,
     works,
 )
@@ -43,7 +43,7 @@ BOARDS = (
     fleet.pipeline_dashboard,
 )
 _RULES = Path(__file__).parent / "alerting.yaml"
-# of a board: a panel a line, so that a file is short and a change shows as its panel
+# key of a dashboard whose panels are written one per line: a diff shows the changed panels
 _PANELS = "panels"
 
 
@@ -56,7 +56,7 @@ def written(made: model.Dashboard) -> str:
 
 
 def declared() -> dict[str, str]:
-    """Return every file before translation, by its name below the language folder."""
+    """Return every file before translation, by its path; {} in it stands for the language."""
     made = [board() for board in BOARDS]
     boards = {f"dashboards/{{}}/{board.uid}.json": written(board) for board in made}
     return {**boards, "alerting/{}/tonne.yaml": _RULES.read_text(encoding="utf-8")}
@@ -67,7 +67,7 @@ def files() -> dict[str, str]:
     marks = declared()
     texts = {text for declaration in marks.values() for text in marked(declaration)}
     made = {
-        name.format(language): spoken(declaration, language)
+        name.format(language): translated(declaration, language)
         for language in languages()
         for name, declaration in marks.items()
     }

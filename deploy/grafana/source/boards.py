@@ -35,7 +35,7 @@ def board(
     On a phone Grafana stacks the panels in this order.
     """
     made = build.Dashboard(word(title)).uid(f"tonne-{uid}").description(word(about)).tags([TAG])
-    # the installation's own zone (GF_DATE_FORMATS_DEFAULT_TIMEZONE): local days begin at midnight
+    # the server's time zone (GF_DATE_FORMATS_DEFAULT_TIMEZONE), so that local days begin at midnight
     made.time(since, "now").refresh(refresh).timezone("").readonly()
     made.tooltip(model.DashboardCursorSync.CROSSHAIR)
     link = build.DashboardLink(word("Dashboards")).type(model.DashboardLinkType.DASHBOARDS)

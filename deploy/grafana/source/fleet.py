@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.source import GREEN, ORANGE, RED, YELLOW, called, events
+from deploy.grafana.source import GREEN, ORANGE, RED, YELLOW, events, text_of
 from deploy.grafana.source.boards import board, console, console_address, sites
 from deploy.grafana.source.panels import bars, prom, prom_stat, stat, table
 
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 
 
-# of a device without data it is not known whether anything would have been flagged
+# flags of devices with data: without data, no reading can be flagged
 _FLAGS = "CASE WHEN last_reading > now() - INTERVAL '1 day' THEN flags_last_day END"
 
 
@@ -178,11 +178,11 @@ def pipeline_dashboard() -> model.Dashboard:
             ]),
             ("Account", [
                 prom("Devices by state", {"{{state}}": "sum by (state) (max by (state, class) (tonne_fleet_devices))"}, "short",
-                     "Registered devices by state.", stacked=True, called={state: called(state) for state in ("online", "late", "offline", "not commissioned")}),
+                     "Registered devices by state.", stacked=True, texts={state: text_of(state) for state in ("online", "late", "offline", "not commissioned")}),
                 prom("Register events", {"{{kind}}": "sum by (kind) (increase(tonne_counter_events_total[1h]))"}, "short",
-                     "Rollovers, resets, replacements and glitches in the last hour.", called=events()),
+                     "Rollovers, resets, replacements and glitches in the last hour.", texts=events()),
                 prom("Statements by state", {"{{state}}": "max by (state) (tonne_statements_total)"}, "short",
-                     "Number of statements that entered each state.", called={state: called(state) for state in ("draft", "submitted", "under_verification", "verified", "issued", "rejected", "superseded", "revoked")}),
+                     "Number of statements that entered each state.", texts={state: text_of(state) for state in ("draft", "submitted", "under_verification", "verified", "issued", "rejected", "superseded", "revoked")}),
                 prom("Derived rows compared with readings", {
                     "compared devices": "sum(increase(tonne_rebuild_checked_devices_total[1d]))",
                     "rows that differ": "sum(increase(tonne_rebuild_mismatch_total[1d]))",

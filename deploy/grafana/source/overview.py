@@ -19,7 +19,7 @@ CROSS JOIN LATERAL (
 ) p
 WHERE d.class = '{class_id}' AND d.site = ANY(ARRAY[${{site:sqlstring}}]::text[])
 """
-# the dashboard of a device, as on its page of the console
+# dashboard of a device class, as linked on the console's device page
 _BOARD = "CASE d.class {} ELSE 'works' END".format(
     " ".join(f"WHEN '{class_id}' THEN '{board_id}'" for class_id, board_id in BOARDS.items())
 )

@@ -34,14 +34,14 @@ DATABASE = common.DataSourceRef(type_val="grafana-postgresql-datasource", uid="t
 PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="tonne-prometheus")
 Steps = tuple[tuple[float | None, str], ...]
 PLAIN: Steps = ((None, BLUE),)
-# a board that has a table of devices or projects asks for the console's address
+# links to pages of the console; dashboards that use them have the variable `console`
 PAGES = {
     "device_id": "${console}/devices/${__value.raw}",
     "project_id": "${console}/projects/${__value.raw}",
 }
 _HOUR_MS = 3_600_000
-_FIGURE_PX = 80  # a column is 150 wide at least, too much for a figure on a phone
-# columns of a word or a count, and how wide each has to be [px]
+_FIGURE_PX = 80  # Grafana's own minimum, 150, is too wide for figures on a phone
+# minimum width of columns with a word or a count [px]
 _SHORT = {
     "id": 54, "state": 80, "severity": 80, "clock": 80, "grade": 80, "gateway_state": 80, "day": 90,
     "days": 60, "devices": 70, "entries": 70, "letters": 70, "readings": 80, "statements": 90,
@@ -57,7 +57,7 @@ class Sql(Builder[Dataquery], Dataquery):
         self._form, self._ref = form, ref
 
     def build(self) -> Dataquery:
-        """Return the panel itself, as builders require."""
+        """Return the query itself: Grafana's panel builders call this method."""
         return self
 
     def to_json(self) -> dict[str, object]:
@@ -230,7 +230,7 @@ def table(
     panel.mappings(states()).filterable(True).show_header(True)
     panel.thresholds(thresholds(((None, GREY),)))
     names = headings(sql)
-    # names that the last list of columns gives lead to their page
+    # ids in the last SELECT link to their pages
     listed = sql[sql.rfind("\nSELECT") :].partition("FROM")[0]
     own = {name: page for name, page in PAGES.items() if re.search(rf"\b{name}\b", listed)}
     links = {**own, **(links or {})}
@@ -314,8 +314,7 @@ def site_map(
     }
     layer = make.MapLayerOptions().type("markers").name(word("sites")).location(location)
     layer.config({"style": style, "showLegend": False})
-    # coasts and borders that come with Grafana, under tiles that come from the network: a map
-    # without either is a field of dots
+    # Grafana's own coasts and borders below tiles from the network, for servers without internet
     land = (
         make.MapLayerOptions()
         .type("geojson")
@@ -376,9 +375,9 @@ def prom(
     height: int = 8,
     steps: Steps | None = None,
     stacked: bool = False,
-    called: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """Return a chart of Prometheus expressions by legend; `called` translates codes in legends."""
+    """Return a chart of Prometheus expressions by legend; `texts` translates codes in legends."""
     panel = _frame(timeseries.Panel(), title, about, unit, span, height).datasource(PROMETHEUS)
     for ref, (legend, expr) in zip("ABCDEF", exprs.items(), strict=False):
         panel.with_target(
@@ -390,7 +389,7 @@ def prom(
             .ref_id(ref)
         )
     panel.span_nulls(False).fill_opacity(10).legend(_legend()).tooltip(_tooltip())
-    for code, text in (called or {}).items():
+    for code, text in (texts or {}).items():
         panel.override_by_name(code, [_set("displayName", text)])
     if stacked:
         panel.stacking(make.StackingConfig().mode(common.StackingMode.NORMAL))

@@ -34,7 +34,7 @@ from deploy.grafana.source.panels import (
 
 _OWN = "id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
-# above 1 the nameplate is wrong, or is the inverter's: that is no good news
+# a ratio above 1 means that the nameplate power is wrong, or is that of the inverter
 _RATIO = ((None, RED), (0.65, ORANGE), (0.75, GREEN), (1.0, ORANGE))
 _LOSS = ((None, RED), (0.9, YELLOW), (0.95, GREEN))
 _SHARE = ((None, RED), (0.95, YELLOW), (0.99, GREEN))

@@ -192,9 +192,9 @@ WHERE h.{_MINE} ORDER BY (h.state = 'online'), q.capacity_factor NULLS FIRST, h.
     )  # fmt: skip
 
 
-# what draws energy in a factory or a building
+# classes that consume energy in a factory or a building
 _METERED = ("energy_meter", "chiller", "pump", "furnace", "lamp_controller")
-# the same weekday of the eight weeks before; days that were measured throughout, on both sides
+# days, and the mean of the same weekday in the eight weeks before; only days measured for 95 % or more
 _USUAL = f"""
 SELECT q.device_id, q.day, q.time, q.energy_kwh, (
     SELECT avg(b.value) * 0.001 FROM day_quantity b

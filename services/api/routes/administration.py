@@ -114,7 +114,7 @@ async def healthz() -> Response:
 def readyz(request: Request) -> Response:
     """Answer whether the database is available with the schema of this version."""
     with request.app.state.api.reads.connection(timeout=2) as conn:
-        lacks = migrate.what_lacks(conn)
+        lacks = migrate.pending_work(conn)
     if lacks:
         raise ProblemError(503, f"{lacks}: `tonne migrate`")
     return Response("ready\n", media_type="text/plain")

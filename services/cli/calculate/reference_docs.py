@@ -22,7 +22,7 @@ from mrv.signatures.canonical import legible
 from services.api.server import Measures
 from services.edge.metrics import COUNTERS, GAUGES
 from services.intake.broker_queue import BrokerQueue, Room
-from services.issuer.watcher import Looked
+from services.issuer.watcher import WatcherMetrics
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.registry.schema import descriptions, schema, template
@@ -161,7 +161,7 @@ def metrics_rows() -> dict[str, list[Row]]:
     """Return the metrics of each process, by process name."""
     metrics = Metrics()
     all_ = _metric_rows(metrics.registry)
-    Looked(metrics)
+    WatcherMetrics(metrics)
     watched = Metrics()
     BrokerQueue("mqtt://localhost", Tls(), Room(1, 1), watched, get_logger("pages"))
     sending = Metrics()

@@ -41,12 +41,12 @@ from services.extras import command
 from services.intake.retry import database_offset_us
 from services.issuer import timestamps
 from services.issuer.cosigning import Witnesses, look
-from services.issuer.sealed_contents import PROMISED_US, ended, overdue
+from services.issuer.sealed_contents import SEAL_LIMIT_US, ended, overdue
 from services.local.brokers import binary
 from services.local.stack import LocalStack
 from services.settings import Settings
 from services.store import webhooks as store
-from services.store.postgres.migrate import load, what_lacks
+from services.store.postgres.migrate import load, pending_work
 from services.store.registry import load as registry
 from services.store.statements import late_readings, sealed_days, transparency_log
 from services.store.statements import queues as queue
@@ -236,7 +236,7 @@ def _schema(connection: psycopg.Connection) -> Finding:
     if applied > known:
         fix = "install the version of tonne that migrated this database, or a newer one"
         return Finding("schema", "wrong", schema, fix)
-    lacks = what_lacks(connection)
+    lacks = pending_work(connection)
     return Finding("schema", *(("wrong", lacks, "tonne migrate") if lacks else ("ok", schema)))
 
 
@@ -291,10 +291,10 @@ _LATE_S = 900
 def seals(conn: Connection) -> Finding:
     """Return whether every day was sealed within 36 hours of its end."""
     now = now_us()
-    jobs = ended(conn, registry.load_fleet(conn), now - PROMISED_US)
+    jobs = ended(conn, registry.load_fleet(conn), now - SEAL_LIMIT_US)
     unsealed = overdue(jobs, sealed_days.first_sealed(conn), now)
     late = unsealed.waiting
-    if not late and (waits := _late_readings(conn, now - PROMISED_US)):
+    if not late and (waits := _late_readings(conn, now - SEAL_LIMIT_US)):
         fix = "`tonne log seal` seals them, or names manual changes on the same days"
         return Finding("seals", "wrong", waits, fix)
     if not late:
@@ -345,12 +345,14 @@ def stamps(conn: Connection, settings: Settings) -> Finding:
         )
     waits = timestamps.waiting_s(conn, policy.rule.threshold)
     if waits <= _STAMP_S:
-        return Finding("time stamps", "ok", f"by {policy.rule.threshold} of {policy.asked}")
+        return Finding(
+            "time stamps", "ok", f"by {policy.rule.threshold} of {policy.accepted_authorities}"
+        )
     return Finding(
         "time stamps",
         "wrong",
         f"entries sealed {waits / 3600:.0f} h ago were not stamped by {policy.rule.threshold} "
-        f"of {policy.asked}",
+        f"of {policy.accepted_authorities}",
         "run `tonne timestamp request`, which names the authorities not available",
     )
 
@@ -433,7 +435,7 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             "issue no statement; run `tonne log audit` with a head that the witness has",
         )
     lacks = whom.policy.lacks(
-        [whom.asked[n].key for n, outcome in outcomes.items() if outcome.state == "cosigned"]
+        [whom.with_url[n].key for n, outcome in outcomes.items() if outcome.state == "cosigned"]
     )
     waiting_s = transparency_log.waiting_s(conn)
     if outcomes and lacks is not None:

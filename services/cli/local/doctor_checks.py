@@ -29,7 +29,7 @@ from services.intake.receive import REFUSES, REMEDY
 from services.issuer.watcher import Keep
 from services.local import LOOPBACK
 from services.local.brokers import greets
-from services.registry.ratings import unlikely
+from services.registry.ratings import implausible_rating
 from services.settings import Settings, split_bind
 from services.store import archive_catalog as archived
 from services.store import offsets
@@ -188,7 +188,7 @@ def ratings(conn: Connection) -> Finding:
     for device, class_id, watt in conn.execute(
         "SELECT id, class, rated_power_w FROM device WHERE removed IS NULL ORDER BY id"
     ):
-        doubt = None if device in named else unlikely(class_id, watt)
+        doubt = None if device in named else implausible_rating(class_id, watt)
         if doubt is not None:
             lines.append(f"{device}: {doubt}")
     if not lines:

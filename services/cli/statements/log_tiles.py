@@ -93,7 +93,7 @@ def warn_of(done: Round | None) -> None:
     """Print missing signatures of configured witnesses on standard error."""
     if done is None:
         return
-    for line in done.said():
+    for line in done.problems():
         click.echo(f"witness {line}", err=True)
     if done.lacks is not None:
         click.echo(

@@ -56,7 +56,7 @@ def ask(
     wanted = queue.Request(
         uuid4(), kind, subject, canonical.encode(arguments), actor, None, datetime.now(UTC)
     )
-    queue.ask_signer(conn, wanted)
+    queue.add_request(conn, wanted)
     with bar("waiting for tonne signer"):
         answer = requests.awaited(conn, wanted.id, _PATIENCE_S)
     if answer is None:

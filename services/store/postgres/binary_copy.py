@@ -1,15 +1,13 @@
 """
 PostgreSQL's binary COPY format from and to numpy columns, without Python rows.
 
-Rows are written at maximum width into one byte matrix; a mask removes the bytes of absent values
-and short texts. Format: PostgreSQL documentation, COPY, "Binary Format".
+Rows are written at maximum width into one byte matrix; a mask then removes the padding of NULL
+values and short texts. Format: PostgreSQL documentation, COPY, "Binary Format".
 
-`fetch` needs fixed-width expressions that are never NULL, so that all rows have equal length.  The
-server sends each row as its own message, which is slow; for many related rows `fetch_runs` selects
-arrays, one message per run.
-
-Formats: as in `binary_copy`, and array_send of PostgreSQL's arrayfuncs.c: number of dimensions,
-NULL flag, type, length, lower bound, then each element with its own length.
+`fetch` reads columns of fixed width without NULL, so that all rows have equal length.  The server
+sends each row as a separate message, which is slow; for many rows `fetch_runs` reads arrays, one
+message for each run of rows.  Array format: `array_send` of PostgreSQL's arrayfuncs.c: number of
+dimensions, NULL flag, type, length, lower bound, then each element with its length.
 """
 
 from __future__ import annotations
@@ -38,11 +36,11 @@ class Field(Protocol):
     """Column of a binary COPY."""
 
     def width(self) -> int:
-        """Return the bytes of the widest value, without its length word."""
+        """Return the size of the widest value, without its length word. [byte]"""
         ...
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write length words and values; clear `keep` for unused bytes."""
+        """Write length words and values to `out`; set `keep` to False for padding."""
         ...
 
 
@@ -89,7 +87,7 @@ class Int8:
     values: Int64
 
     def width(self) -> int:
-        """Return the width of a bigint, eight bytes."""
+        """Return the size of a bigint. [byte]"""
         return 8
 
     def fill(self, out: Bytes, keep: Mask) -> None:
@@ -104,7 +102,7 @@ class Int2:
     values: NDArray[np.int16]
 
     def width(self) -> int:
-        """Return the width of a smallint, two bytes."""
+        """Return the size of a smallint. [byte]"""
         return 2
 
     def fill(self, out: Bytes, keep: Mask) -> None:
@@ -121,7 +119,7 @@ class Float8:
     values: Float64
 
     def width(self) -> int:
-        """Return the width of a double, eight bytes."""
+        """Return the size of a double. [byte]"""
         return 8
 
     def fill(self, out: Bytes, keep: Mask) -> None:
@@ -136,7 +134,7 @@ class Time:
     values: Int64
 
     def width(self) -> int:
-        """Return the width of a timestamptz, eight bytes."""
+        """Return the size of a timestamptz. [byte]"""
         return 8
 
     def fill(self, out: Bytes, keep: Mask) -> None:
@@ -153,11 +151,11 @@ class Blob:
     version: bytes = b""
 
     def width(self) -> int:
-        """Return the bytes of the longest value."""
+        """Return the size of the longest value. [byte]"""
         return max((len(v) for v in self.values if v is not None), default=0) + len(self.version)
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write each value in a loop, as such columns are rare."""
+        """Write each value in a loop."""
         keep[:, _LENGTH:] = False
         for i, value in enumerate(self.values):
             if value is None:
@@ -197,7 +195,7 @@ def encode(fields: Sequence[Field], rows: int) -> bytes:
 
 # PostgreSQL type -> numpy type of its binary form
 _TYPES = {"int2": ">i2", "int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8"}
-# number of the row's fields, and the first field, an int4, with its length in bytes
+# start of a row: number of fields, length of the first field, and its value, an int4
 _NUMBER = struct.Struct(">hii")
 _LENGTH_WORD = struct.Struct(">i")
 _ARRAY = struct.Struct(">iiiii")
@@ -211,9 +209,9 @@ def fetch(
     Return the columns of a query as arrays.
 
     `query`: a SELECT of exactly the columns of `types`, in their order.
-    `types` (mapping of column name to PostgreSQL type): int2, int4, int8, float8, or timestamptz,
-    which becomes microseconds UTC.
-    Raises ValueError if a column is NULL somewhere or of another type.
+    `types`: PostgreSQL type by column name: int2, int4, int8, float8, or timestamptz, which becomes
+    microseconds UTC.
+    Raises ValueError if a column contains NULL, or is of another type.
     """
     with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", arguments) as copy:
         data = b"".join(bytes(block) for block in copy)
@@ -238,7 +236,7 @@ def _native(rows: NDArray[Any], name: str, kind: str, row: np.dtype[Any]) -> NDA
 
 
 class Runs(NamedTuple):
-    """Rows received in runs: the number of each row's run, and its columns."""
+    """Rows received in runs: for each row the number of its run, and its columns."""
 
     run: Int32
     columns: dict[str, NDArray[Any]]
@@ -248,13 +246,12 @@ def fetch_runs(
     cursor: Cursor, query: str, arguments: Sequence[Any], types: Mapping[str, str]
 ) -> Runs:
     """
-    Return the runs of a query that selects arrays.
+    Return the rows of a query that selects them as arrays, one row for each run.
 
-    `query`: a SELECT of a run's number (int4, each once) and one array for each of `types`, all of
-    one length.  An array contains no NULL; a run without values of a column has NULL instead of the
-    array.
-    `types` (mapping of column name to PostgreSQL type): as for `fetch`, of the elements.  The first
-    column always has its array.
+    `query`: a SELECT of the run's number (int4, unique) and an array for each of `types`, all of
+    equal length.  Arrays contain no NULL; a column without values in a run is NULL, except the
+    first.
+    `types`: PostgreSQL type of the elements by column name, as for `fetch`.
     Raises ValueError if an array is of another type, length or dimension, or contains a NULL.
     """
     statement = f"COPY ({query}) TO STDOUT (FORMAT binary)"
@@ -270,7 +267,7 @@ def fetch_runs(
 
 
 def _runs(copy: Any, types: Mapping[str, str]) -> Iterator[tuple[int, list[Any]]]:
-    """Yield each run's number and arrays; each server message contains one run."""
+    """Yield number and arrays of each run; each server message contains one run."""
     forms = {kind: np.dtype([("length", ">i4"), ("value", form)]) for kind, form in _TYPES.items()}
     for message in copy:
         row = memoryview(message)
@@ -304,7 +301,7 @@ def _elements(field: memoryview, name: str, kind: str, form: np.dtype[Any]) -> N
 
 
 def _joined(parts: Sequence[Any], lengths: Sequence[int], kind: str) -> NDArray[Any]:
-    """Return the arrays of all runs joined; a column without values takes one element."""
+    """Return the arrays of all runs joined; a column without any value is one broadcast element."""
     if all(part is None for part in parts):
         form = np.dtype(_TYPES[kind]).newbyteorder("=")
         return np.broadcast_to(_NONE.get(kind, np.zeros((), form)), sum(lengths))

@@ -2,22 +2,18 @@
 Tables of readings, TimescaleDB's columnstore (compression), and kinds of database errors.
 
 Debian's package is the Apache edition without columnstore; `timescaledb.license` names the edition.
-
 Chunks are compressed by tonne, not by a TimescaleDB policy, as a policy runs as the tables' owner,
 which cannot log in.  `tonne migrate` sets the layout; a watcher or `tonne columnstore run`
-compresses old chunks through a database function.  The state is read from the chunks.
-
-After an error, its SQLSTATE tells whether to wait for the server, to retry, or to reject the work.
+compresses old chunks through a database function.
 
 Readings have one wide hypertable per device class.  `ingest/classes/NAME.toml` defines the table.
-A missing table is created, and a missing channel is added as last column; existing ones stay. A
-register is a `bigint` in whole base units, a gauge a `double precision` in the unit of its name;
-`flags` names the channels of a row that are not good. Tables have no foreign key to `device` and no
-insert trigger, which would slow down COPY.
+A missing table is created, and a missing channel is added as last column; existing columns are
+unchanged.  A register is a `bigint` in whole base units, a gauge a `double precision` in the unit
+of its name; `flags` names the channels of a row that are not good.  Tables have no foreign key to
+`device` and no insert trigger, which would slow down COPY.
 
-A chunk holds a week. A month of rows is compressed a tenth denser, but its late readings wait
-longer while it is compressed; a day has too few rows of a device to be compressed together. A new
-reading changes one page of each table, in a week's chunk as in a month's (docs/benchmarks.md).
+A chunk contains a week.  Chunks of a month would be compressed 10 % more, but block late readings
+longer; chunks of a day contain too few rows of a device (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -42,17 +38,17 @@ class Verdict(Enum):
 
 
 _WAIT = (
-    "0800",  # connection exceptions; not 08P01, as the server refuses malformed data again
+    "0800",  # connection exceptions; except 08P01: the server would reject malformed data again
     "57P0",  # shutdown, crash, cannot connect now, database dropped, session timeout
     "53100",  # disk full
     "53200",  # out of memory
     "53300",  # too many connections
-    # idle in transaction for too long: this process stood still, and was disconnected
+    # idle in transaction for too long: this process was suspended, and disconnected
     "25P03",
-    "25P04",  # transaction for too long: the same
+    "25P04",  # transaction for too long, for the same reason
     "25006",  # read only: another server is now the primary
 )
-_AGAIN = (
+_RETRIED = (
     "40001",  # serialization failure
     "40P01",  # deadlock
     "55P03",  # lock not available
@@ -61,15 +57,15 @@ _AGAIN = (
 
 
 def verdict(error: psycopg.Error) -> Verdict:
-    """Return the action after an error."""
+    """Return whether to wait for the server, to retry, or to reject the work, by the SQLSTATE."""
     code = error.sqlstate
     if code is None:
-        # an error of psycopg itself: the connection is gone, or the data could not be sent
+        # an error of psycopg itself: connection lost, or data that cannot be sent
         away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return Verdict.WAIT if away else Verdict.REFUSED
     if code.startswith(_WAIT) or error.diag.severity_nonlocalized in ("FATAL", "PANIC"):
         return Verdict.WAIT
-    return Verdict.AGAIN if code in _AGAIN else Verdict.REFUSED
+    return Verdict.AGAIN if code in _RETRIED else Verdict.REFUSED
 
 
 def words(error: psycopg.Error) -> str:
@@ -79,7 +75,8 @@ def words(error: psycopg.Error) -> str:
     return " ".join(message.split())[:500] + code
 
 
-# late data of a gateway that was away comes within days; the archive takes over after months
+# age at which chunks are compressed: gateways send late data within days; the archive takes
+# chunks after months
 AFTER_DAYS = 30
 # age at which a chunk that is not compressed yet is a fault [days]
 OVERDUE_DAYS = AFTER_DAYS + 3
@@ -115,7 +112,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Done:
-    """Numbers of compressed chunks, and failures with the server's message."""
+    """Compressed chunks, and failed ones with the server's message."""
 
     compressed: list[Chunk] = field(default_factory=list)
     failed: list[tuple[Chunk, str]] = field(default_factory=list)
@@ -143,7 +140,7 @@ def locked(conn: Connection) -> int:
 
 
 def why_not(conn: Connection) -> str:
-    """Return why the server has no columnstore, and the consequence; empty text if it has one."""
+    """Return why the server has no columnstore, and the consequence; empty if it has one."""
     if available(conn):
         return ""
     name = licence(conn) or "not set"
@@ -154,9 +151,8 @@ def why_not(conn: Connection) -> str:
 
 def lift_limit(conn: Connection) -> None:
     """
-    Remove the server's limit on decompression in a transaction, if any.
-
-    Its default, 100,000 rows, refuses a few late readings of many devices (53400).
+    Disable the server's limit on rows decompressed in a transaction, if it exists.
+    Its default, 100,000 rows, rejects even a few late readings of many devices (53400).
     """
     conn.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = %s", [_LIMIT])
 
@@ -209,9 +205,9 @@ def failed_jobs(conn: Connection) -> list[str]:
     """
     Return the names of jobs whose last run failed; tonne itself adds none.
 
-    TimescaleDB's own jobs (numbers below 1000) are retried, and are listed after two failures: the
-    job that limits the jobs' history may fail at a server's start. The Apache edition refuses to
-    run it; there it is omitted.
+    TimescaleDB's own jobs (numbers below 1000) are retried, and listed after two failures, as the
+    job that limits the history of jobs can fail at a server's start.  That job is omitted for the
+    Apache edition, which cannot run it.
     """
     rows = conn.execute(
         "SELECT format('%%s %%s%%s', j.job_id, j.proc_name, ' of ' || j.hypertable_name)"
@@ -227,11 +223,9 @@ def failed_jobs(conn: Connection) -> list[str]:
 
 def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
     """
-    Compress every chunk that is old enough; failures are left for the next run.
-
-    `conn`: connection in autocommit: each chunk is a transaction, so that a late reading waits for
-    one only.
-    Raises psycopg.OperationalError: the server cannot be reached.
+    Compress all chunks that are old enough; return the result. The next run repeats failures.
+    `conn`: connection in autocommit; each chunk is a transaction, for which late readings wait.
+    Raises psycopg.OperationalError if the server cannot be reached.
     """
     done = Done()
     for chunk in waiting(conn, days) if available(conn) else ():
@@ -242,8 +236,8 @@ def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
                 raise
             done.failed.append((chunk, words(error)))
         else:
-            # if several transactions write to a chunk, TimescaleDB only warns and leaves it as it
-            # is
+            # while other transactions write to the chunk, TimescaleDB warns and does not compress
+            # it
             if _is_whole(conn, chunk):
                 done.compressed.append(chunk)
             else:
@@ -264,7 +258,7 @@ def _is_whole(conn: Connection, chunk: Chunk) -> bool:
 
 
 def sizes(conn: Connection) -> list[tuple[str, int, int]]:
-    """Return bytes of compressed chunks before and after, by table, as measured by the server."""
+    """Return the size of compressed chunks before and after compression, by table. [bytes]"""
     rows = conn.execute(
         "SELECT h.hypertable_name, coalesce(s.before_compression_total_bytes, 0)::bigint,"
         " coalesce(s.after_compression_total_bytes, 0)::bigint"
@@ -346,9 +340,8 @@ def lacking(conn: Connection) -> list[str]:
 
 def make(conn: Connection, known: Mapping[str, DeviceClass]) -> list[str]:
     """
-    Create or extend the tables of readings for device classes, in the caller's transaction.
-
-    Returns: tables that were created or got a column.
+    Create or extend the tables of readings for device classes, in the caller's transaction; return
+    the changed tables.
     """
     stored = _stored(conn)
     changed = []

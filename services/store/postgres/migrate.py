@@ -1,17 +1,17 @@
 """
 Schema migrations: numbered SQL files, each applied once, in order, in one transaction.
 
-The checksum of an applied file is stored, and a file that has changed since is refused. Parallel
+The checksum of an applied file is stored, and a file that has changed since is an error.  Parallel
 migrations wait for each other.
 
-Files up to 0100 are the schema of version 0.1.0, one file per area; 0101 is that of 0.2.0, later
-changes follow from 0102 on.  Version 0.1.0 had made its schema by 51 other files: a database that
-has all of these counts as having the first files.  Tables of readings are made from the device
-classes in between.
+Files up to 0100 are the schema of version 0.1.0, one file per area; 0101 contains the changes of
+0.2.0, and later changes follow from 0102 on.  Version 0.1.0 created its schema by 51 other files:
+in a database with all of these, the files up to 0100 are recorded as applied.  Tables of readings
+are created from the device classes, after the files up to 0100.
 
-Every part of the schema belongs to `tonne_owner`, and the function that deletes old dead letters to
-`tonne_retention`.  `pg_restore --no-owner` gives all to the restoring login, often a superuser,
-whose rights such functions would then have; migrations give them back.
+All parts of the schema belong to `tonne_owner`, except the function that deletes old dead letters,
+which belongs to `tonne_retention`.  After `pg_restore --no-owner` they belong to the restoring
+login, often a superuser, with whose rights the functions would run; migrations restore the owners.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from services.store.postgres import columnstore
 from services.store.postgres.pool import connect, without_login
 
 OWNER = "tonne_owner"
-# functions that run with the rights of another role, which alone may delete
-_OTHERS = {"tonne_expire_dead_letters(timestamp with time zone,text)": "tonne_retention"}
-# except the table of migrations, which belongs to the login that created it
-_THEIRS = """
+# functions owned by another role, the only one with the right to delete
+_FUNCTION_OWNERS = {"tonne_expire_dead_letters(timestamp with time zone,text)": "tonne_retention"}
+# parts of the schema with a given owner, except the table of migrations
+_PARTS = """
     WITH part AS (
         SELECT 'pg_class'::regclass AS kind, oid, relowner AS owner, oid::regclass::text AS name,
                'TABLE' AS what FROM pg_class
@@ -66,26 +66,24 @@ _LACKING = """
 def without_rights(conn: Connection, applied: Iterable[str]) -> list[str]:
     """
     Return roles that lack rights of the applied migrations, as after restoring a dump without
-    roles.
-
-    Only the rights on the schema are checked; without them those of the tables are missing as well.
+    privileges.  Only the rights on the schema are checked, which are lost together with the others.
     """
     names = {name for text in applied for some in _USERS.findall(text) for name in some.split(", ")}
     return [name for (name,) in conn.execute(_LACKING, [sorted(names)])]
 
 
 def give_back(conn: Connection) -> str:
-    """Give the parts of a restored dump back to their roles; return a note on the former owner."""
+    """Restore the owners of a restored dump's parts; return a note on the former owner, or ''."""
     row = conn.execute(
         "SELECT relowner::regrole::text FROM pg_class WHERE oid = to_regclass('public.device')"
     ).fetchone()
     if row is None or row[0] == OWNER:
         return ""
-    parts = conn.execute(_THEIRS, row).fetchall()
-    # a login that is no superuser may give a function only to a role that could create it
+    parts = conn.execute(_PARTS, row).fetchall()
+    # without superuser rights, a function can only be given to a role that may create functions
     conn.execute("GRANT CREATE ON SCHEMA public TO tonne_retention")
     for what, name in parts:
-        conn.execute(f"ALTER {what} {name} OWNER TO {_OTHERS.get(name, OWNER)}".encode())
+        conn.execute(f"ALTER {what} {name} OWNER TO {_FUNCTION_OWNERS.get(name, OWNER)}".encode())
     conn.execute("REVOKE CREATE ON SCHEMA public FROM tonne_retention")
     return f"{len(parts)} tables, views, types and functions belonged to {row[0]}: given to {OWNER}"
 
@@ -144,7 +142,7 @@ def make_extensions(conn: Connection, where: str) -> None:
 
 def check_versions(versions: dict[str, str], where: str) -> None:
     """
-    Refuse a server whose extensions are missing or too old.
+    Reject a server whose extensions are missing or too old.
 
     `versions`: extension name to its version, installed or else available.
     Raises PrerequisiteError with the versions found and what to install.
@@ -195,7 +193,7 @@ class Migration:
 
     @property
     def sha256(self) -> str:
-        """Return the file's checksum, by which later changes are detected."""
+        """Return the file's checksum, to detect later changes."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
@@ -248,11 +246,11 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
         done = _history(conn)
         _check_history(migrations, done)
         _check_rights(conn, [m.text for m in migrations if m.version in done])
-        with _whole(conn, "giving tables to their owner"):
+        with _transaction(conn, "giving tables to their owner"):
             given = give_back(conn)
         pending = [m for m in migrations if m.version not in done]
         _apply_all(conn, [m for m in pending if m.version <= BASE])
-        with _whole(conn, "creating the tables of readings"):
+        with _transaction(conn, "creating the tables of readings"):
             tables = columnstore.make(conn, classes.load())
         _apply_all(conn, [m for m in pending if m.version > BASE])
         notes = [columnstore.switch_on(conn)]
@@ -263,8 +261,8 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
     return Report(tuple(_label(m) for m in pending), migrations[-1].version, tuple(notes))
 
 
-def what_lacks(conn: Connection) -> str:
-    """Return what `tonne migrate` still has to do, as text; empty if nothing."""
+def pending_work(conn: Connection) -> str:
+    """Return the pending work of `tonne migrate` as text; empty if there is none."""
     versions, wanted = version_of(conn), load()[-1].version
     if versions != wanted:
         return f"the schema is of version {versions}, this version of tonne needs {wanted}"
@@ -299,7 +297,7 @@ def _history(conn: Connection) -> dict[int, tuple[str, str]]:
 
 
 def _adopt_0_1_0(conn: Connection, migrations: list[Migration]) -> None:
-    """Record this version's first files as applied to a database made by 0.1.0."""
+    """Record the files up to `BASE` as applied to a database created by 0.1.0."""
     done = _history(conn)
     if done.get(1) != ("roles", FIRST_OF_0_1_0):
         return
@@ -336,7 +334,7 @@ def _check_history(migrations: list[Migration], done: dict[int, tuple[str, str]]
 
 
 def _check_rights(conn: Connection, applied: list[str]) -> None:
-    """Refuse a database that was restored without its roles' rights."""
+    """Reject a database that was restored without its roles' rights."""
     if lacking := without_rights(conn, applied):
         raise SchemaError(
             f"{', '.join(lacking)}: the privileges of these roles were lost when the database was "
@@ -352,15 +350,15 @@ def _apply_all(conn: Connection, migrations: list[Migration]) -> None:
 
 
 def _apply(conn: Connection, migration: Migration) -> None:
-    with _whole(conn, f"migration {_label(migration)}"):
+    with _transaction(conn, f"migration {_label(migration)}"):
         conn.execute(migration.text.encode())
         conn.execute("RESET ROLE")
         _note(conn, migration)
 
 
 @contextmanager
-def _whole(conn: Connection, task: str) -> Iterator[None]:
-    """Context that runs the block in one transaction, and reports why it failed."""
+def _transaction(conn: Connection, task: str) -> Iterator[None]:
+    """Context of one transaction; an error is raised with the task and the reason."""
     try:
         with conn.transaction():
             yield

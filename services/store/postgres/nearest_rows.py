@@ -1,13 +1,13 @@
 """
-Rows of long histories: those next to a time, and queries of one week each.
+Queries of long histories: rows next to a time, and rows of long spans in weeks.
 
-`ORDER BY time DESC LIMIT 1` makes the planner open and lock every chunk, so its cost grows with
-the history.  Here a few days are searched first, devices with similar times in one statement, and
-the whole history only for devices with too few rows in these days.  The result is the same.
+For `ORDER BY time DESC LIMIT 1` the server opens and locks every chunk, so the cost grows with the
+history.  Here a few days are searched first, devices with similar times in one statement, and then
+the whole history for devices with too few rows in these days.  The result is the same.  Statements
+are not prepared, as a generic plan would open every chunk.
 
-Statements are not prepared, as a generic plan would visit every chunk again.
-
-Rows are stored in order of arrival, so that in this order each page is read once.
+Rows of a long span are read week by week for all devices: they are stored in order of arrival, so
+that each page is read once.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from psycopg.rows import TupleRow
 from ingest.model import Fleet, Int32
 from services.store.postgres.pool import FAR_US, stamp
 
-# span searched first: covers a night and a weekend
-LOOK_US = 3 * 86_400_000_000
+# length of the span searched first: a night and a weekend
+FIRST_SPAN_US = 3 * 86_400_000_000
 
 Span = tuple[int, int]
 
 
 def before(time_us: int) -> Span:
     """Return the span searched first for rows before a time. [us UTC]"""
-    return time_us - LOOK_US, time_us
+    return time_us - FIRST_SPAN_US, time_us
 
 
 def after(time_us: int) -> Span:
     """Return the span searched first for rows from a time on. [us UTC]"""
-    return time_us, time_us + LOOK_US
+    return time_us, time_us + FIRST_SPAN_US
 
 
 def newest(known_us: int) -> Span:
     """Return the span searched first for the newest rows, near a known one. [us UTC]"""
-    return known_us - LOOK_US, FAR_US
+    return known_us - FIRST_SPAN_US, FAR_US
 
 
 def nearest(
@@ -55,24 +55,22 @@ def nearest(
     onward: bool = False,
 ) -> list[TupleRow]:
     """
-    Return, for each device, the rows next to a time of its own.
+    Return, for each device, the rows next to its own time; in no order.
 
-    `query`: SELECT of `d.number` and more from `{sought}`, an `unnest` with the alias `d (number,
-    ..)`, and of the look-up of its rows, newest first (oldest first where it is `onward`), with
-    `{near}` behind its conditions.
-    `sought`: columns of `d`, as `name type`; all of one length.
-    `first_us`: half-open span of each that is searched first; its end (its begin, if `onward`)
+    `query`: SELECT of `d.number` and further columns from `{sought}`, an `unnest` with alias
+    `d (number, ..)`, joined with the device's rows, newest first (with `onward` oldest first);
+    `{near}` follows the conditions of these rows.
+    `sought`: values of the columns of `d` by `name type`, one for each device.
+    `first_us`: span of each device that is searched first; its end (with `onward` its start)
     excludes no wanted row. [us UTC]
     `column`: time column of the table.
-    `many`: number of rows wanted for each; fewer only if the history has no more.
-
-    The rows are in no order.
+    `many`: number of wanted rows per device; fewer are returned only if the history has no more.
     """
     result: list[TupleRow] = []
     missing: list[int] = []
     for group in together_in_time([since for since, _ in first_us]):
         span = _span(first_us, group)
-        rows = _look(cursor, query, sought, group, span, column)
+        rows = _rows(cursor, query, sought, group, span, column)
         counts = Counter(row[0] for row in rows)
         less = {number for number in group if counts[number] < many}
         if _whole(span, onward=onward) == span:
@@ -81,15 +79,15 @@ def nearest(
         result += [row for row in rows if row[0] not in less]
     if missing:
         whole = _whole(_span(first_us, missing), onward=onward)
-        result += _look(cursor, query, sought, missing, whole, column)
+        result += _rows(cursor, query, sought, missing, whole, column)
     return result
 
 
 def together_in_time(times_us: Sequence[int]) -> Iterator[list[int]]:
-    """Yield groups of positions whose times are within `LOOK_US` of the group's first."""
+    """Yield indices in groups whose times are within `FIRST_SPAN_US` of the group's first time."""
     group: list[int] = []
     for at in sorted(range(len(times_us)), key=times_us.__getitem__):
-        if group and times_us[at] - times_us[group[0]] > LOOK_US:
+        if group and times_us[at] - times_us[group[0]] > FIRST_SPAN_US:
             yield group
             group = []
         group.append(at)
@@ -99,10 +97,9 @@ def together_in_time(times_us: Sequence[int]) -> Iterator[list[int]]:
 
 def within(column: str, since_us: int, until_us: int) -> str:
     """
-    Return SQL for a half-open span, after other conditions; empty for an open end. [us UTC]
-
-    It is given with the times of each device and gives their common bounds as constants: the
-    planner does not know times that come from a join.
+    Return SQL of constant bounds of a half-open span, to be appended to conditions. [us UTC]
+    The planner excludes chunks only by constants, not by times of a join.  An open end has no
+    bound.
     """
     ends = ((">=", since_us), ("<", until_us))
     return "".join(
@@ -113,10 +110,7 @@ def within(column: str, since_us: int, until_us: int) -> str:
 
 
 def _whole(span_us: Span, *, onward: bool) -> Span:
-    """
-    Return a span extended to the end of the history, or back to its beginning if not
-    `onward`.
-    """
+    """Return a span extended to the start of the history, with `onward` to its end."""
     since, until = span_us
     return (since, max(until, FAR_US)) if onward else (min(since, -FAR_US), until)
 
@@ -125,7 +119,7 @@ def _span(spans_us: Sequence[Span], which: Sequence[int]) -> Span:
     return min(spans_us[k][0] for k in which), max(spans_us[k][1] for k in which)
 
 
-def _look(
+def _rows(
     cursor: Cursor,
     query: str,
     sought: Mapping[str, Sequence[Any]],
@@ -141,8 +135,8 @@ def _look(
     return cursor.execute(statement, (list(numbers), *values), prepare=False).fetchall()
 
 
-# length of a run, which the server gathers before sending it: eight days of readings per second are
-# 100 MB
+# length of a run, which the server collects before sending it: eight days with a reading per second
+# are 100 MB
 _RUN_US = 8 * 86_400_000_000
 _LONGEST_US = 20 * 366 * 86_400_000_000
 # columns as in `Weeks.arguments`
@@ -151,7 +145,7 @@ NAMED = "(number, id, since, until)"
 
 
 class Weeks(NamedTuple):
-    """Device numbers of the runs, by device and time; and the arguments of `SELECTED`."""
+    """Runs of spans: the device of each, by device and time, and the arguments of `SELECTED`."""
 
     device: Int32
     arguments: tuple[list[int], list[str], list[str], list[str]]
@@ -159,7 +153,7 @@ class Weeks(NamedTuple):
 
 def cut(fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Weeks:
     """
-    Return the weeks of the devices' spans, by fleet index; an open span is not divided. [us
+    Return the spans of devices, by fleet index, divided into runs; an open span is one run. [us
     UTC]
     """
     runs = [
@@ -174,7 +168,7 @@ def cut(fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Weeks:
 
 
 def weeks(since: int, until: int) -> Iterator[tuple[int, int]]:
-    """Yield the weeks of a span as `cut` does. [us UTC]"""
+    """Yield the runs of a span; an open span is one run. [us UTC]"""
     step = _RUN_US if until - since <= _LONGEST_US else until - since
     for begin in range(since, until, step):
         yield begin, min(begin + step, until)
@@ -182,11 +176,9 @@ def weeks(since: int, until: int) -> Iterator[tuple[int, int]]:
 
 def of_similar_spans(spans: Mapping[int, tuple[int, int]]) -> Iterator[dict[int, tuple[int, int]]]:
     """
-    Yield groups of devices with similar spans, so that each group is queried with constant bounds.
-    [us UTC]
-
-    The planner does not know the length of spans from a join, and would read all devices' rows in
-    them.  A group's total time is at most twice what its devices need.
+    Yield groups of devices with similar spans, each to be queried with common constant bounds. [us
+    UTC] The planner does not know the length of spans from a join, and would read the rows of all
+    devices.  The common span of a group is at most twice the mean span of its devices.
     """
     group: dict[int, tuple[int, int]] = {}
     begin = end = total = 0

@@ -1,4 +1,4 @@
-"""Database connections, with uniform errors, and values in PostgreSQL's form."""
+"""Database connections with uniform errors; conversion of values to and from PostgreSQL's text."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ def connect(
     Return an open connection whose session time zone is UTC.
 
     `url`: `postgresql://user@host:port/database`.
-    `role`: group role to work as (`tonne_ingest`, `tonne_mrv`, ..), to limit a more powerful login.
+    `role`: group role of the session (`tonne_ingest`, `tonne_mrv`, ..), which limits the login's
+    rights.
     `name`: name shown in `pg_stat_activity`.
     `limits`: server settings of the connection, such as `statement_timeout=5min`.
-    Raises ServerError when the server cannot be reached or refuses the login or role.
+    Raises ServerError if the server cannot be reached, or rejects the login or role.
     """
     try:
         return psycopg.connect(url, autocommit=autocommit, **session_settings(role, name, limits))
@@ -49,12 +50,12 @@ def connect(
 
 def session_settings(role: str | None, name: str, limits: Sequence[str] = ()) -> dict[str, Any]:
     """
-    Return the settings of each connection: UTC, a role, a name.
+    Return the settings of each connection: time zone UTC, role, name, planner.
 
-    Just-in-time compilation is off, as it takes up to a second for views over hypertables.
-    Statements of the role `tonne_mrv` name many devices; from the sixth execution on, PostgreSQL
-    would use a plan for any devices, which reads whole tables.  A random page costs hardly more
-    than the next one on solid-state disks.
+    Just-in-time compilation is off, as it takes up to a second for views over hypertables.  Plans
+    of the role `tonne_mrv` are made for the given devices: a generic plan, which PostgreSQL uses
+    from the sixth execution on, reads whole tables.  The cost of a random page is set for
+    solid-state disks.
     """
     settings = ["timezone=UTC", "jit=off", "random_page_cost=1.1"]
     if role == "tonne_mrv":
@@ -65,7 +66,7 @@ def session_settings(role: str | None, name: str, limits: Sequence[str] = ()) ->
 
 
 def without_login(url: str) -> str:
-    """Return the URL for printing: hosts, ports and database, no login."""
+    """Return hosts, ports and database of a URL, without login, for messages."""
     try:
         parts = parts_of(url)
     except ValueError:
@@ -119,6 +120,6 @@ def jsonb(value: Any) -> Jsonb:
 
 
 def _whole(text: str) -> int | Decimal:
-    """Return an int, or beyond 64 bits a Decimal, which the encoder supports."""
+    """Return an int; beyond 64 bits a Decimal, as the encoder supports no longer int."""
     number = int(text)
     return number if -(2**63) < number < 2**63 else Decimal(text)

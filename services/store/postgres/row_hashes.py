@@ -1,5 +1,5 @@
 """
-Digests of stored rows, by which a change of any row can be found.
+Digests of stored rows, to detect a change of any row.
 
 A row's hash is the SHA-256 of its JSON object as written by PostgreSQL (jsonb key order, times in
 UTC), without empty columns, so that columns added later do not change old rows.  Long values
@@ -16,7 +16,7 @@ from psycopg import Connection
 
 from mrv.log.entries import RowHash
 
-# the log itself, and data that it contains in a form of its own
+# tables of the log itself
 OF_THE_LOG = frozenset({"log_entry", "log_checkpoint", "log_detail", "data_seal"})
 # tables sealed by day with their readings, or derived from them
 MEASURED = ("reading_", "interval_")
@@ -64,8 +64,8 @@ STATES = {
     "plan": ("project", "project_device"),
     "keys": ("enrolled_key",),
 }  # fmt: skip
-# column with the time of writing of a row of an append-only table; a transaction may take a while
-# to commit, so rows may be a little older than a digest
+# by append-only table, the column with the time at which a row was written; as a transaction can
+# take some time, a row may be slightly older than the digest that lacks it
 WRITTEN = {
     "dead_letter": "received",
     "dead_letter_replay": "replayed",
@@ -100,21 +100,21 @@ WRITTEN = {
     "energy_certified": "recorded",
 }
 PATIENCE = "10 minutes"
-# append-only by its grants: no process may change a row
+# append-only by its grants instead of a trigger
 GROWING = ("registry_version",)
 # changed by imports only; each import is a new registry version
 IMPORTED = ("registry", "calibration", "plan")
 
 
 class Tables(NamedTuple):
-    """Append-only tables, and tables without seals."""
+    """Append-only tables, and tables that are neither sealed nor listed in `UNSEALED`."""
 
     records: tuple[str, ...]
     unknown: tuple[str, ...]
 
 
 def tables(conn: Connection) -> Tables:
-    """Return the schema's tables by kind; append-only ones have a trigger."""
+    """Return append-only tables (which have a trigger) and unknown tables of the schema."""
     rows = conn.execute(
         "SELECT c.relname, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid"
         " AND t.tgname = 'append_only'), has_table_privilege(c.oid, 'SELECT')"
@@ -137,7 +137,7 @@ def tables(conn: Connection) -> Tables:
 def older_than(
     conn: Connection, table: str, column: str, moment: datetime, keys: list[str]
 ) -> list[str]:
-    """Return keys of rows whose time of writing is well before a time."""
+    """Return the keys of rows that were written more than `PATIENCE` before a time."""
     key = _key(_columns(conn, [table])[table])
     rows = conn.execute(
         f"SELECT key FROM (SELECT {key} AS key, r.{column} AS at FROM {table} r) k"
@@ -180,9 +180,8 @@ def hashes(
     conn: Connection, names: Sequence[str], without: tuple[str, ...] = ()
 ) -> dict[str, list[RowHash]]:
     """
-    Return key and hash of every row of tables, by key; the connection is in UTC.
-
-    `without`: columns to omit, as if they were empty.
+    Return key and hash of every row of tables, by key; the session's time zone must be UTC.
+    `without`: columns to omit.
     """
     columns = _columns(conn, _filled(conn, names))
     return {

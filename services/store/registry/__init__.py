@@ -1,8 +1,8 @@
 """
 Tables of the registry: sites, devices, projects, plans, factors, credentials, keys.
 
-Here are checks that names are registered, so that an unknown name gives an error and no empty
-result.
+The functions below check that names are registered, so that an unknown name is an error instead of
+an empty result.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from psycopg import Connection
 from ingest.errors import RegistryError, did_you_mean
 from mrv.countries import country_at
 
-# sites at the location of the devices (within about 100 m), whatever their ids
+# ids of the sites within about 100 m of the devices' sites
 AT_PLACE: LiteralString = """
 SELECT n.id FROM device o JOIN site s ON s.id = o.site JOIN site n
     ON abs(n.latitude - s.latitude) < 0.001
@@ -36,7 +36,7 @@ def names(conn: Connection, kind: str) -> list[str]:
 
 
 def unknown(conn: Connection, kind: str, name: str, more: Collection[str] = ()) -> RegistryError:
-    """Return the error for an unregistered name, with similar names."""
+    """Return the error for an unregistered name, with similar or known names."""
     known = sorted({*names(conn, kind), *more})
     if not known:
         hint = f"no {kind} is registered; add one with `tonne registry import FILE`"
@@ -48,9 +48,8 @@ def unknown(conn: Connection, kind: str, name: str, more: Collection[str] = ()) 
 
 def require(conn: Connection, kind: str, *wanted: str | None) -> None:
     """
-    Check that each name is registered; None is skipped.
-
-    Raises RegistryError, naming the first unregistered one.
+    Check that names are registered; None is skipped.
+    Raises RegistryError, naming the first unregistered name.
     """
     required = [name for name in wanted if name is not None]
     if required:
@@ -61,7 +60,7 @@ def require(conn: Connection, kind: str, *wanted: str | None) -> None:
 
 
 def zones_of(conn: Connection, devices: Collection[str | None]) -> dict[str | None, str]:
-    """Return the time zone of each device's site; UTC if not registered, and for None."""
+    """Return the time zone of each device's site; UTC for unregistered devices and None."""
     wanted = sorted({device for device in devices if device is not None})
     rows = conn.execute(
         "SELECT d.id, s.timezone FROM device d JOIN site s ON s.id = d.site WHERE d.id = ANY (%s)",

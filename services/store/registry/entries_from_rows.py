@@ -1,4 +1,4 @@
-"""Registry entries and monitoring plans to rows of the database, and back."""
+"""Conversion of registry entries and monitoring plans to rows of the database, and back."""
 
 from __future__ import annotations
 
@@ -52,25 +52,27 @@ Bound = tuple[str, str, dict[str, Any], int, int]
 
 def load_registry(conn: Connection) -> Registry:
     """Return the whole registry."""
-    called = names(conn)
+    translations = names(conn)
     result: list[Entry] = []
     for values, tariffs in entries(conn, "site", Site, more=["tariffs::text"]):
         first, *later = zones(values["timezone"])
-        values["timezone"], values["names"] = first.name, called.get(("site", values["id"]))
+        values["timezone"], values["names"] = first.name, translations.get(("site", values["id"]))
         more = tuple(LaterZone(z.first, z.name) for z in later if z.first is not None)
         result.append(Site(**values, timezones=more or None, tariffs=_tariffs(tariffs)))
     result += _devices(conn)
     result += [Topic(**values) for (values,) in entries(conn, "topic_template", Topic)]
     result += [Published(**values) for (values,) in entries(conn, "published_factor", Published)]
-    result += _projects(conn, called)
+    result += _projects(conn, translations)
     reported = REPORTED.load(conn)
     actions = tuple(
-        Action(id_, name, target, year, tuple(reported[id_]), names=called.get(("action", id_)))
+        Action(
+            id_, name, target, year, tuple(reported[id_]), names=translations.get(("action", id_))
+        )
         for id_, name, target, year in conn.execute(
             "SELECT id, name, target_kt, target_year FROM programme_action ORDER BY position"
         )
     )
-    roles = sorted((id_, named) for (kind, id_), named in called.items() if kind == "role")
+    roles = sorted((id_, named) for (kind, id_), named in translations.items() if kind == "role")
     persons = tuple(PersonRole(*role) for role in roles)
     result += [
         Programme(**values, actions=actions, roles=persons)
@@ -88,8 +90,7 @@ def _tariffs(text: str | None) -> tuple[Tariff, ...] | None:
 def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:
     """
     Return the names of sites, projects, actions and roles in all languages, by kind and id.
-
-    Sites are also found by the prefix `site` and their registered name.
+    Sites are included twice: by id, and by their registered name under the kind `site name`.
     """
     rows = conn.execute(
         "SELECT kind, id, names FROM registry_names UNION ALL SELECT 'site name', s.name, n.names"
@@ -127,28 +128,28 @@ def load_ratings(conn: Connection) -> defaultdict[str, list[tuple[Rating, dateti
 
 
 def load_project_entry(conn: Connection, project: str) -> Project | None:
-    """Return a project's entry without the rest of the registry; None if there is none."""
+    """Return a project's entry; None if it is not registered."""
     return next((entry for entry in _projects(conn, names(conn)) if entry.id == project), None)
 
 
-def _projects(conn: Connection, called: Mapping[tuple[str, str], Any]) -> list[Project]:
+def _projects(conn: Connection, translations: Mapping[tuple[str, str], Any]) -> list[Project]:
     bound, plans, samples = _bound(conn), load_versions(conn), SAMPLES.load(conn)
     result = []
     more = "timezone", "boundary", "declared"
     for values, zone, boundary, record in entries(conn, "project", Project, ("design",), more):
         name = values["id"]
         period = values["crediting_from"], values["crediting_to"], zone
-        found = Declared() if record is None else msgspec.convert(record, Declared)
+        declared = Declared() if record is None else msgspec.convert(record, Declared)
         values["documents"] = values["documents"] or {}
         result.append(
             Project(
                 **values,
-                names=called.get(("project", name)),
+                names=translations.get(("project", name)),
                 devices=tuple(_with_dates(*b, *period) for b in bound[name]),
                 monitoring=plans.get(name, ()),
                 boundary=tuple(msgspec.convert(share, Outside) for share in boundary or ()),
                 laboratory=tuple(samples[name]),
-                **{field.name: getattr(found, field.name) for field in fields(Declared)},
+                **{field.name: getattr(declared, field.name) for field in fields(Declared)},
             )
         )
     return result
@@ -176,11 +177,11 @@ def _with_dates(
     last: date,
     zone: str,
 ) -> ProjectDevice:
-    dates = _unless(first, begin, zone), _unless(last, end, zone)
+    dates = _own_date(first, begin, zone), _own_date(last, end, zone)
     return ProjectDevice(device, role, params, *dates)
 
 
-def _unless(edge: date, instant_us: int, zone: str) -> date | None:
+def _own_date(edge: date, instant_us: int, zone: str) -> date | None:
     """Return the local date of an instant; None if it equals the project's own limit."""
     day = local_date(instant_us, zone)
     return None if day == edge else day
@@ -192,10 +193,10 @@ Item = TypeVar("Item")
 @dataclass(frozen=True, slots=True)
 class Rows(Generic[Item]):
     """
-    Table with the rows of a list of an entry, such as the certificates of a device.
+    Table of a list in entries, such as the certificates of devices.
 
-    `owner` is the column with the id of the entry; `key` are the columns that identify a row of it,
-    as stored rows are deleted, and `order` those by which they are read.
+    `owner`: column with the id of the entry.  `key`: columns that identify a row of an entry, for
+    deletion.  `order`: columns by which the rows of an entry are read.
     """
 
     table: str
@@ -234,7 +235,7 @@ class Rows(Generic[Item]):
             yield (*row[:extra], self.kind(*(_loaded(field, value) for field, value in values)))
 
     def add(self, cur: Cursor, items: Iterable[tuple[str, Item]], **more: object) -> None:
-        """Insert items of entries that are not stored yet, with values of further columns."""
+        """Insert items that are not stored yet, by entry id; `more`: values of further columns."""
         insert(
             cur,
             self.table,
@@ -245,7 +246,7 @@ class Rows(Generic[Item]):
     def replace(
         self, cur: Cursor, entries: Mapping[str, Sequence[Item] | None], **more: object
     ) -> None:
-        """Write the items of entries in place of the stored ones; equal rows stay."""
+        """Replace the stored items of entries; equal rows are not written again."""
         stored = self.load(cur, entries)
         new = {owner: items or () for owner, items in entries.items()}
         where = " AND ".join(f"{name} = %s" for name in (self.owner, *self.key))
@@ -291,7 +292,7 @@ def column_of(field: Field) -> str:
 
 
 def own_fields(kind: Any, without: Sequence[str] = ()) -> list[Field]:
-    """Return the fields that are columns of an entry's own table: all but its lists."""
+    """Return the fields of an entry that are columns of its table: all but lists and `names`."""
     return [f for f in fields_of(kind) if f.item is None and f.name not in ("names", *without)]
 
 
@@ -312,7 +313,7 @@ def _written(field: Field, value: Any) -> Any:
 
 
 def insert(cur: Cursor, table: str, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
-    """Insert rows of equal columns."""
+    """Insert rows, which all have the same columns."""
     if rows:
         columns = [*rows[0]]
         cur.executemany(
@@ -323,7 +324,7 @@ def insert(cur: Cursor, table: str, rows: Sequence[Mapping[str, Any]], conflict:
 
 
 def upsert(cur: Cursor, table: str, rows: Sequence[Mapping[str, Any]], key: str = "id") -> None:
-    """Insert rows of equal columns, or update them by their key."""
+    """Insert rows, which all have the same columns, or update those with the same key."""
     changed = ", ".join(
         f"{name} = excluded.{name}" for name in (rows[0] if rows else ()) if name != key
     )
@@ -333,7 +334,7 @@ def upsert(cur: Cursor, table: str, rows: Sequence[Mapping[str, Any]], key: str 
 def entries(
     conn: Connection, table: str, kind: Any, without: Sequence[str] = (), more: Sequence[str] = ()
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the values of each entry's own columns by field, then those of further columns."""
+    """Yield, for each entry, the values of its own columns by field, then of further columns."""
     fields = own_fields(kind, without)
     columns = [
         f"{column_of(field)}::text" if _is_json(field) else column_of(field) for field in fields
@@ -350,7 +351,7 @@ def _is_json(field: Field) -> bool:
 
 
 def _loaded(field: Field, value: Any) -> Any:
-    """Return a value of a column in the type of the field."""
+    """Return the value of a column in the type of the field."""
     if value is None:
         return field.default
     if isinstance(value, datetime):
@@ -380,7 +381,7 @@ def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:
 
 
 def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], author: str) -> None:
-    """Store the versions of a project's plan and their approvals that are not stored yet."""
+    """Store those versions of a project's plan, and approvals, that are not stored yet."""
     cursor.executemany(
         "INSERT INTO monitoring_plan (project_id, version, position, begins, document, author)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
@@ -401,7 +402,7 @@ def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], auth
 
 
 def responsible(conn: Connection) -> dict[str, str]:
-    """Return the person responsible for monitoring in each project with a plan in force."""
+    """Return the responsible role of the monitoring plan in force, by project."""
     rows = conn.execute(
         "SELECT DISTINCT ON (project_id) project_id, document ->> 'responsible'"
         " FROM monitoring_plan WHERE begins <= current_date ORDER BY project_id, position DESC"

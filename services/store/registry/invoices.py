@@ -1,4 +1,4 @@
-"""Stored invoices, and files of documents; each file is stored once, by its SHA-256."""
+"""Stored invoices, and stored files of documents, each identified by its SHA-256."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CORRECTED_BY = "(SELECT o.id FROM invoice o WHERE o.corrects = i.id)"
 def insert(
     conn: Connection, new: Sequence[tuple[str, Invoice, str | None, str | None]], author: str
 ) -> None:
-    """Store invoices: project, document, the corrected invoice, and the reason."""
+    """Store invoices, each with project, id of the corrected invoice, and reason."""
     rows: list[tuple[Any, ...]] = [
         (invoice.id, project, jsonb(invoice_out(invoice)), corrects, reason, author)
         for project, invoice, corrects, reason in new
@@ -39,7 +39,7 @@ def every(
     conn: Connection, project: str | None = None, *, corrected: bool = False
 ) -> list[tuple[str, Invoice, str | None, str | None]]:
     """
-    Return invoices: project, document, the corrected invoice, and the reason.
+    Return invoices as (project, invoice, id of the corrected invoice, reason).
 
     `corrected`: include invoices corrected by another one.
     """
@@ -54,8 +54,8 @@ def every(
 
 def of_files(conn: Connection, files: Collection[str]) -> list[tuple[str, Invoice, datetime]]:
     """
-    Return uncorrected invoices of all projects with one of the files, each with its project and the
-    time of its import.
+    Return (project, invoice, time of import) of invoices with one of the files, without corrected
+    ones.
 
     `files`: SHA-256 of each, in lower-case hexadecimal digits.
     """
@@ -70,7 +70,7 @@ def of_files(conn: Connection, files: Collection[str]) -> list[tuple[str, Invoic
 def listed(
     conn: Connection, scope: Sequence[str] | None, project: str | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """Return invoices with their comparisons as JSON objects, by id, after the id `after`."""
+    """Return the invoices of a caller's scope as JSON objects, by id, from after id `after` on."""
     rows = conn.execute(
         f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id > %(after)s"
         " AND (%(scope)s::text[] IS NULL OR i.project_id = ANY(%(scope)s))"
@@ -87,7 +87,7 @@ def listed(
 
 
 def by_id(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
-    """Return an invoice; None if it does not exist or is outside the caller's scope."""
+    """Return an invoice as a JSON object; None if unknown or outside the caller's scope."""
     row = conn.execute(
         f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id = %(id)s"
         " AND (%(scope)s::text[] IS NULL OR i.project_id = ANY(%(scope)s))",
@@ -140,7 +140,7 @@ def newest(conn: Connection, limit: int) -> list[Kept]:
 
 
 def find(conn: Connection, sha256: str) -> tuple[str, bytes] | None:
-    """Return a document's name and bytes; None where there is none."""
+    """Return name and bytes of a stored document; None if there is none."""
     row = conn.execute(
         "SELECT name, data FROM document_file WHERE sha256 = %s", [sha256]
     ).fetchone()

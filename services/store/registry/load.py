@@ -1,10 +1,8 @@
 """
-Registry and factor book as used by the pipeline and the accounting.
+Registry and factor book as used by the pipeline and the accounting, and entries of earlier imports.
 
-The pipeline checks `registry_version` at intervals, and reloads fleet and projects when it has
-changed.
-
-`registry_version` has the project entries of successive imports, and is sealed.
+The pipeline compares the registry version at intervals, and reloads what has changed.  The table
+`registry_version` contains the changed entries of each import, and is sealed.
 """
 
 from __future__ import annotations
@@ -62,7 +60,7 @@ _SERVICES = (
     "FROM project_device WHERE %(ids)s::text[] IS NULL OR project_id = ANY(%(ids)s)"
     " ORDER BY project_id, position"
 )
-# for more changes it is as quick to load everything
+# maximum number of changes loaded one by one; for more, everything is reloaded
 _FEW = 1_000
 
 
@@ -74,9 +72,8 @@ def registry_version(conn: Connection) -> int:
 
 def load_fleet(conn: Connection) -> Fleet:
     """
-    Return all devices with their meter replacements, and the fleet's own topics.
-
-    The version is read first: after an import during loading the fleet is loaded again.
+    Return the fleet: all devices with their meter replacements, and the fleet's own topics.
+    The version is read first, so that an import during loading causes another reload.
     """
     version = registry_version(conn)
     devices = _load_devices(conn, None)
@@ -94,9 +91,8 @@ class Changes(NamedTuple):
 def changed_since(conn: Connection, version: int) -> Changes | None:
     """
     Return the changes after a version; None if everything must be reloaded.
-
-    That is so if many entries, a site, a topic or a factor changed, or the database was restored to
-    an older version.
+    Everything is reloaded if many entries, a site, a topic or a factor changed, or the database was
+    restored to an older version.
     """
     if registry_version(conn) < version:
         return None
@@ -115,8 +111,8 @@ def last_touched(conn: Connection) -> dict[str, int]:
     """
     Return the version that last changed each project's account.
 
-    Changes of its own row, its devices and their sites count; a factor or the programme affects
-    all.
+    An account depends on the project, its devices and their sites, and on all factors and the
+    programme.
     """
     rows = conn.execute(
         "WITH change AS MATERIALIZED (SELECT c ->> 'kind' AS kind, c ->> 'id' AS id,"
@@ -136,7 +132,7 @@ def last_touched(conn: Connection) -> dict[str, int]:
 
 
 def load_changed_fleet(conn: Connection, fleet: Fleet, changes: Changes) -> Fleet:
-    """Return the fleet with changed devices reloaded; all others are the same objects as before."""
+    """Return the fleet with changed devices reloaded; other devices are the same objects."""
     devices = _load_devices(conn, sorted(changes.devices)) if changes.devices else []
     return fleet.following(devices, registry_version(conn))
 
@@ -144,7 +140,7 @@ def load_changed_fleet(conn: Connection, fleet: Fleet, changes: Changes) -> Flee
 def load_changed_projects(
     conn: Connection, projects: Sequence[Project], changes: Changes
 ) -> list[Project]:
-    """Return the projects with changed ones reloaded; all others are the same objects as before."""
+    """Return the projects with changed ones reloaded; other projects are the same objects."""
     known = {p.id: p for p in projects}
     if changes.projects:
         known |= {p.id: p for p in _load_projects(conn, sorted(changes.projects))}
@@ -231,7 +227,7 @@ def load_published(conn: Connection) -> list[Factor]:
     """
     Return the factors of registry files.
 
-    A document counts as a third party's, unless its issuer holds an operator's key.
+    A document is a third party's unless its issuer has an operator's key.
     """
     rows = conn.execute("SELECT record::text FROM published_factor ORDER BY id").fetchall()
     result = [factor_of(exact(record)) for (record,) in rows]
@@ -254,7 +250,7 @@ def _operators(conn: Connection) -> frozenset[str]:
 
 def load_book(conn: Connection) -> FactorBook:
     """
-    Return the factor book for a programme's account.
+    Return the factor book: factors published with tonne, and those of registry files.
 
     Raises FactorError if a registry factor overlaps in time with another of its kind.
     """
@@ -284,7 +280,7 @@ def load_versions(conn: Connection, project: str) -> list[ProjectVersion]:
 
 
 def load_others(conn: Connection, project: str, devices: Sequence[str]) -> list[ProjectVersion]:
-    """Return entries of other projects with one of the devices, as `load_versions`."""
+    """Return entries of other projects with one of the devices, in the order of imports."""
     rows = conn.execute(
         f"{_ROWS} FROM registry_version CROSS JOIN LATERAL jsonb_path_query(changes,"
         " '$[*] ? (@.kind == \"project\" && @.id != $id).after',"
@@ -300,9 +296,8 @@ def attribute_versions(
     conn: Connection, devices: Sequence[str], key: str
 ) -> dict[str, list[tuple[int, Any]]]:
     """
-    Return the imported values of an attribute in order, by device that ever had it.
-
-    Each value has its time [us UTC]; it is None where the entry lacks the attribute.
+    Return the imported values of an attribute, by device that ever had it, in the order of imports.
+    Each is a pair of time of import [us UTC] and value; None if that import lacks the attribute.
     """
     result: dict[str, list[tuple[int, Any]]] = {}
     rows = conn.execute(
@@ -320,10 +315,7 @@ def attribute_versions(
 def devices_before(
     conn: Connection, project: str, sites: Sequence[str]
 ) -> tuple[set[str], set[str]]:
-    """
-    Return devices that any import assigned to a project, and those placed at
-    one of the sites.
-    """
+    """Return devices that any import assigned to a project, and devices placed at the sites."""
     bound = conn.execute(
         "SELECT DISTINCT id #>> '{}' FROM registry_version CROSS JOIN LATERAL"
         ' jsonb_path_query(changes, \'$[*] ? (@.kind == "project" && @.id == $id)'

@@ -1,5 +1,5 @@
 """
-The programme's accounts, and data of authorities and registries with submissions as filed.
+The programme's accounts; entries of authorities and carbon registries, and filed submissions.
 
 The city's account has targets and reported values; the projects' account has monitored reductions
 and issued credits.  No query adds the two.
@@ -28,9 +28,8 @@ from services.store.postgres.pool import exact, jsonb
 @dataclass(frozen=True, slots=True)
 class ActionYear:
     """
-    Figures of an action in a year: the city's account, then the projects'. [t CO2e]
-
-    `part_of`: the action that includes these figures; None values are unknown.
+    Figures of an action in a year, by the city's account and by the projects'. [t CO2e]
+    `part_of`: action that includes these figures.  None: unknown.
     """
 
     action: str
@@ -47,7 +46,7 @@ class ActionYear:
 
 @dataclass(frozen=True, slots=True)
 class ProjectCredits:
-    """A project's issued whole tonnes of all vintages, and its class for transfers abroad."""
+    """A project's issued whole tonnes of all vintages; its class for international transfers."""
 
     project: str
     action: str | None
@@ -69,7 +68,7 @@ def issue_signatures(conn: Connection) -> int:
 
 
 def public_url(conn: Connection) -> str | None:
-    """Return the public address of the API; None where the registry has none."""
+    """Return the public address of the API; None if not registered."""
     row = conn.execute("SELECT public_url FROM programme").fetchone()
     return None if row is None else row[0]
 
@@ -129,7 +128,7 @@ class Issued:
 
 
 def issued(conn: Connection) -> list[Issued]:
-    """Return every issued and valid statement."""
+    """Return all issued and valid statements."""
     rows = conn.execute(
         "SELECT s.id, s.document #> '{credentialSubject,credited,vintages}'"
         " FROM claim c JOIN statement s ON s.id = c.statement_id ORDER BY s.id"
@@ -141,7 +140,7 @@ def issued(conn: Connection) -> list[Issued]:
 
 
 def load_entered(conn: Connection) -> list[Entered]:
-    """Return the last row of each entry, by kind and name."""
+    """Return the current entries of authorities, by kind and name."""
     rows = conn.execute(
         "SELECT DISTINCT ON (kind, id) kind, id, record FROM authority_entry"
         " ORDER BY kind, id, sequence DESC"
@@ -152,7 +151,7 @@ def load_entered(conn: Connection) -> list[Entered]:
 
 
 def write(cur: Cursor, changed: Sequence[Entered], merged: Registry, author: str) -> None:
-    """Insert rows; store the tables of submissions that they mark as filed."""
+    """Insert entries of authorities, and the tables of submissions marked as filed."""
     cur.executemany(
         "INSERT INTO authority_entry (kind, id, record, author) VALUES (%s, %s, %s, %s)",
         [(entry.kind, entry.id, jsonb(_plain(entry)), author) for entry in changed],

@@ -35,11 +35,8 @@ def write(
     conn: Connection, assets: Iterable[Asset], events: Iterable[Event], author: str
 ) -> tuple[int, int]:
     """
-    Store assets and events in one transaction; existing ones stay. Return the numbers changed.
-
-    Raises RegistryError where a sensor is not a device, or an event's asset is missing.
-
-    Returns `assets`, `events`: numbers of new or changed rows.
+    Store assets and events in one transaction; return the numbers of changed assets and new events.
+    Raises RegistryError if a sensor is not a registered device, or an event's asset is missing.
     """
     try:
         with conn.transaction():
@@ -77,9 +74,8 @@ def _row(asset: Asset) -> tuple[Any, ...]:
 
 def within(conn: Connection, box: Box | None, limit: int, after: str = "") -> list[Asset]:
     """
-    Return assets that touch a map window, by id, after the id `after`.
-
-    `box`: west, south, east, north [degrees]; without it every asset.
+    Return assets that overlap a map window, by id, from after id `after` on.
+    `box`: west, south, east, north [degrees]; None for all assets.
     """
     window = ""
     arguments: dict[str, Any] = {"after": after, "limit": limit}
@@ -95,7 +91,7 @@ def within(conn: Connection, box: Box | None, limit: int, after: str = "") -> li
 
 
 def extent(conn: Connection) -> Box | None:
-    """Return west, south, east and north of all assets [degrees]; None where there is none."""
+    """Return west, south, east and north of all assets [degrees]; None without assets."""
     row = conn.execute(
         "SELECT min((extent[1])[0]), min((extent[1])[1]), max((extent[0])[0]), max((extent[0])[1])"
         " FROM sewer_asset"
@@ -135,7 +131,7 @@ def cells(conn: Connection, box: Box, sides: tuple[int, int]) -> list[Cell]:
 
 
 def every(conn: Connection) -> Iterator[Asset]:
-    """Yield all assets by id, loaded in portions."""
+    """Yield all assets by id, loaded in batches."""
     with conn.transaction(), conn.cursor("sewers") as cursor:
         cursor.itersize = 10_000
         cursor.execute(f"SELECT {', '.join(COLUMNS)}, path FROM sewer_asset ORDER BY id")
@@ -166,7 +162,7 @@ def history(conn: Connection, asset: str) -> tuple[Asset, list[Event]] | None:
 
 
 def summary(conn: Connection) -> dict[str, Any]:
-    """Return the numbers of assets by kind, of monitored assets, and of records."""
+    """Return the numbers of assets by kind, with sensor, in poor condition, and of events."""
     counts: list[tuple[str, int]] = conn.execute(
         "SELECT kind, count(*) FROM sewer_asset GROUP BY kind ORDER BY 1"
     ).fetchall()

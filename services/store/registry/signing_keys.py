@@ -1,4 +1,4 @@
-"""Enrolled signing keys of people, and credentials and one-time tokens of devices."""
+"""Enrolled signing keys, and credentials and one-time tokens of devices."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ class Enrolment(NamedTuple):
 
 def enroll(conn: Connection, key: EnrolledKey) -> None:
     """
-    Enrol a public key; for an enrolled key only given limits are updated.
-
-    Raises EnrolmentError if it is enrolled differently, or its holder has another role: preparer
-    and verifier must not be one person.
+    Enrol a public key; of an already enrolled key only its limits are replaced, if given.
+    Raises EnrolmentError if it is enrolled for another holder, or its holder has another role,
+    since preparer and verifier must be different persons.
     """
     if key.role == "programme":
         raise EnrolmentError(
@@ -59,7 +58,7 @@ def _lives(enrolment: Enrolment) -> bool:
 
 
 def _bounds(key: EnrolledKey) -> Jsonb | None:
-    content = replace(key.bounds, ends_at=None).to_json()  # the log states when it ended
+    content = replace(key.bounds, ends_at=None).to_json()  # the end is read from the log
     return Jsonb(content) if content else None
 
 
@@ -77,7 +76,7 @@ def _refuse_other(key: EnrolledKey, other: EnrolledKey) -> None:
 
 
 def load(conn: Connection) -> list[Enrolment]:
-    """Return all enrolled keys, oldest first; an ended one with the log index of its end."""
+    """Return all enrolled keys, oldest first; ended ones with the size of the log at their end."""
     rows = conn.execute(
         "SELECT name, role, multikey, valid_from, valid_until, bounds,"
         " CASE WHEN valid_until <= clock_timestamp() THEN (SELECT coalesce("
@@ -126,15 +125,14 @@ def close_log(conn: Connection, key: EnrolledKey, final_head: str) -> None:
 
 
 def _text(moment: datetime | None) -> str | None:
-    """Return a time as in proofs, in whole seconds."""
+    """Return a time as text in whole seconds, as in proofs."""
     return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def revoke(conn: Connection, name: str, at: datetime) -> list[EnrolledKey]:
     """
-    End the validity of a holder's keys; return those that were valid until now.
-
-    `at`: time of the end, possibly in the past when the secret was stolen.
+    End the validity of a holder's valid keys, and return them.
+    `at`: time of the end; may be in the past, if the secret was stolen.
     Raises EnrolmentError if the holder has no key that is valid at that time.
     """
     with conn.transaction():
@@ -154,7 +152,7 @@ def revoke(conn: Connection, name: str, at: datetime) -> list[EnrolledKey]:
 
 def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
     """
-    Refuse a key not enrolled in its role, or not valid at a time.
+    Reject a key that is not enrolled in its role, or not valid at a time.
 
     Raises EnrolmentError that states how to enrol it.
     """
@@ -176,7 +174,7 @@ def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Record of a one-time token; `certificate` is the issued one, PEM."""
+    """Record of a one-time token; `key`, `certificate`: those for which it was used."""
 
     principal: str
     expires: datetime
@@ -251,7 +249,7 @@ def in_use(conn: Connection) -> dict[str, Credential]:
 
 
 def all_of(conn: Connection, principals: Sequence[str]) -> list[Credential]:
-    """Return all credentials of principals (of all, if none is named), oldest first."""
+    """Return the credentials of principals, oldest first; of all if `principals` is empty."""
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM credential WHERE %(all)s OR principal = ANY(%(names)s)"
         " ORDER BY id",
@@ -291,8 +289,8 @@ def revoke_credential(
     """
     Revoke the credentials of a principal; return their number.
 
-    `kind`: only those of this kind.
-    `but_newest`: except the last one issued.
+    `kind`: only credentials of this kind.
+    `but_newest`: except the last issued credential.
     """
     done = conn.execute(
         "UPDATE credential SET revoked = now(), revoked_by = %(author)s, reason = %(reason)s"

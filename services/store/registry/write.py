@@ -1,4 +1,4 @@
-"""Writing of changed registry entries, and of methodologies' validity for dashboards."""
+"""Writing of changed registry entries, and of the validity of methodologies for dashboards."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _site(site: Site) -> dict[str, Any]:
 def _write_names(
     cur: Cursor, kind: str, translations: Mapping[str, Mapping[str, str] | None]
 ) -> None:
-    """Write names in other languages, in place of the former ones."""
+    """Replace names in other languages."""
     cur.execute(
         "DELETE FROM registry_names WHERE kind = %s AND id = ANY (%s)", [kind, list(translations)]
     )

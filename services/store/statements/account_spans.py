@@ -1,12 +1,12 @@
 """
 Accounts of time spans by local day, and negative balances carried over.
 
-A period usually carries over the balance of the previous period.  If periods are issued out of
-order or corrected later, the next period closed takes over what remains.
+A period usually carries over the negative balance of the previous period.  If periods are issued
+out of order or corrected later, the next closed period takes over the remaining balance.
 
-The balance stays with the meters: a project that counts a meter of another project's statement
-takes over that statement's whole balance, since otherwise a new name would cancel it.  Meters are
-identified by maker and serial number, sites by coordinates, not by the owner's ids.
+The balance follows the meters: a project that counts a meter of another project's statement takes
+over that statement's whole balance; otherwise registration under a new name would cancel it.
+Meters are identified by maker and serial number, sites by coordinates, instead of the owner's ids.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def write(
     before_evidence_ug: int | None = None,
     problem: str | None = None,
 ) -> None:
-    """Store the account of a span by local day; an existing one of the same statement stays."""
+    """Store the account of a span by local day, unless one of the same statement is stored."""
     row = conn.execute(
         "INSERT INTO account_span (project_id, statement_id, during, timezone, key,"
         " before_evidence_ug, problem)"
@@ -99,7 +99,7 @@ def closed(conn: Connection, project: str) -> list[tuple[int, int]]:
 
 
 def without_days(conn: Connection, maximum: int) -> list[str]:
-    """Return statements of older releases whose daily figures are not stored yet."""
+    """Return statements without stored daily figures: those of older releases."""
     rows = conn.execute(
         "SELECT s.statement_id FROM v_account_statement s WHERE NOT EXISTS"
         " (SELECT FROM account_span a WHERE a.statement_id = s.statement_id) ORDER BY 1 LIMIT %s",
@@ -111,8 +111,8 @@ def without_days(conn: Connection, maximum: int) -> list[str]:
 def metered_days(conn: Connection, project: str, end: date) -> dict[date, tuple[int, int, int]]:
     """
     Return the local days before `end` with data of a project's meters.
-
-    A day has the number of its daily sums, and the totals of their values and measured times.
+    Each has the number of daily sums, and the totals of their values and measured times, to detect
+    changes.
     """
     rows = conn.execute(
         "SELECT q.day, count(*), sum(q.value)::numeric, sum(q.measured_us)::numeric"
@@ -125,7 +125,7 @@ def metered_days(conn: Connection, project: str, end: date) -> dict[date, tuple[
 
 
 def metered_edges(conn: Connection, project: str, from_us: int, to_us: int) -> tuple[int, int]:
-    """Return first and last time with values of a project's meters in a span. [us UTC]"""
+    """Return the first and last time with data of a project's meters in a span. [us UTC]"""
     row = conn.execute(
         f"SELECT {_US.format('min(first)')}, {_US.format('max(last)')} + 900000000"
         " FROM (SELECT DISTINCT m.device_id FROM project_device m WHERE m.project_id = %(p)s) m"
@@ -139,8 +139,8 @@ def metered_edges(conn: Connection, project: str, from_us: int, to_us: int) -> t
     return (from_us, to_us) if first is None else (int(first), int(last))
 
 
-def told_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | None:
-    """Return the time until which all devices with data since a time have data; None without."""
+def reported_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | None:
+    """Return until when all devices with data since a time have data; None if none has."""
     row = conn.execute(
         f"SELECT {_US.format('min(last)')} + 900000000 FROM unnest(%(ids)s::text[]) d (id)"
         " CROSS JOIN LATERAL (SELECT max(i.start) AS last FROM interval_quantity i"
@@ -152,8 +152,8 @@ def told_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | 
 
 def inputs_key(conn: Connection, project: str) -> str:
     """
-    Return a text that changes whenever an input of a project's account does, other than registry
-    and meter readings.
+    Return a text that changes with the inputs of a project's account other than registry and
+    readings.
     """
     row = conn.execute(
         "SELECT (SELECT count(*) FROM invoice WHERE project_id = %(p)s),"
@@ -166,8 +166,8 @@ def inputs_key(conn: Connection, project: str) -> str:
 
 # project and period of a claim
 _Place = tuple[str, str]
-# separator of statement names, if several left a balance
-_AND = ", "
+# separator of statement ids, if several have a balance
+_SEPARATOR = ", "
 _CLAIMS = """
 SELECT c.statement_id, c.project_id, c.period::text, upper(c.period) <= %(from)s::timestamptz,
        c.project_id = %(project)s AND c.period = tstzrange(%(from)s, %(to)s, '[)'),
@@ -184,17 +184,14 @@ ORDER BY lower(c.period), c.project_id
 
 
 class Owed(NamedTuple):
-    """Sum of negative reductions, 0 or below [ug CO2e], and their statements."""
+    """Sum of negative balances (0 or below) [ug CO2e], and the ids of their statements."""
 
     ug: int
     statements: str | None
 
 
 class _Claim(NamedTuple):
-    """
-    Balance of an issued statement, and whether its period precedes the given one or
-    equals it.
-    """
+    """Balance of a statement; its period precedes (`before`) or equals (`own`) the given one."""
 
     statement: str
     project: str
@@ -212,43 +209,41 @@ class _Claim(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        return self.said.split(_AND) if self.said else []
+        return self.said.split(_SEPARATOR) if self.said else []
 
 
 def owed(conn: Connection, project: str, devices: Iterable[str], from_us: int, to_us: int) -> Owed:
     """
-    Return the negative reductions of earlier issued periods, of the project and its meters.
+    Return the negative balances of earlier issued periods of the project and its meters.
 
-    Amounts taken over by another issued period are excluded; those that an earlier issue of this
+    Amounts that another issued period took over are excluded; amounts that an earlier issue of this
     period took over are included.
 
     `devices`: the project's devices in the period.
     `from_us`, `to_us`: the period, end excluded. [us UTC]
     """
     claims, places, reached = _history(conn, project, from_us, to_us)
-    wanted = _wanted(conn, project, devices)
+    wanted = _owners_of(conn, project, devices)
     mine = [claim for claim in claims if claim.before and reached[claim.place] & wanted]
-    owing = list(_owing(claims, places, mine))
-    return Owed(sum(ug for _, ug in owing), _AND.join(name for name, _ in owing) or None)
+    owing = list(_remaining_balances(claims, places, mine))
+    return Owed(sum(ug for _, ug in owing), _SEPARATOR.join(name for name, _ in owing) or None)
 
 
 def owed_at_site(
     conn: Connection, project: str, devices: Iterable[str], from_us: int, to_us: int
 ) -> list[tuple[str, int]]:
     """
-    Return negative reductions of other projects at the same sites before a period.
+    Return negative balances of other projects at the same sites before a period. [ug CO2e]
 
-    These projects have other meters, and a statement issued before this project's first one; other
-    projects at the site are neighbours.
-
-    Returns: statements, and their amounts that no project has taken over. [ug CO2e]
+    These are projects with other meters and with a statement before this project's first one.
+    Returns: ids of statements, each with the balance that no project has taken over.
     """
     names = list(devices)
     claims, places, reached = _history(conn, project, from_us, to_us)
     own = next((i for i, claim in enumerate(claims) if claim.project == project), len(claims))
-    wanted = _wanted(conn, project, names)
-    beside = [claim for claim in claims[:own] if claim.before and not reached[claim.place] & wanted]
-    result = list(_owing(claims, places, beside))
+    wanted = _owners_of(conn, project, names)
+    others = [claim for claim in claims[:own] if claim.before and not reached[claim.place] & wanted]
+    result = list(_remaining_balances(claims, places, others))
     if not result:
         return []
     rows = conn.execute(
@@ -262,24 +257,27 @@ def owed_at_site(
     return [(name, ug) for name, ug in result if name in here]
 
 
-def _wanted(conn: Connection, project: str, devices: Iterable[str]) -> set[str]:
-    return {project, *(_OF_DEVICE + name for name in one_meter(conn, devices))}
+def _owners_of(conn: Connection, project: str, devices: Iterable[str]) -> set[str]:
+    return {project, *(_DEVICE + name for name in same_meter_ids(conn, devices))}
 
 
 def _history(
     conn: Connection, project: str, from_us: int, to_us: int
 ) -> tuple[list[_Claim], dict[str, _Place], dict[_Place, set[str]]]:
-    """Return balances in order of time, the periods of their statements, and the owners of each."""
+    """
+    Return balances in order of time, the periods of their statements, and the owners of each
+    period.
+    """
     parameters = {"project": project, "from": utc_text(from_us), "to": utc_text(to_us)}
     claims = [_Claim(*row) for row in conn.execute(_CLAIMS, parameters).fetchall()]
     places = _places(conn, [name for claim in claims for name in claim.names])
-    return claims, places, _reached(claims, places)
+    return claims, places, _owners(claims, places)
 
 
-def _owing(
+def _remaining_balances(
     claims: Iterable[_Claim], places: dict[str, _Place], subset: Sequence[_Claim]
 ) -> Iterator[tuple[str, int]]:
-    """Yield negative balances that no other statement took over. [ug CO2e]"""
+    """Yield the remaining negative balances of statements, after take-overs. [ug CO2e]"""
     remaining = {claim.place: int(claim.left_ug) for claim in subset}
     for claim in claims:
         rest = 0 if claim.own else int(claim.taken_ug)
@@ -293,30 +291,28 @@ def _owing(
     )
 
 
-# prefix that no project id has, as ids have no space
-_OF_DEVICE = "device "
+# prefix of devices among owners; no project id contains a space
+_DEVICE = "device "
 
 
-def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place, set[str]]:
+def _owners(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place, set[str]]:
     """
-    Return the owners of each balance: project, devices, and those that it took over.
-
-    Balances are in order of time, and can be taken over by later periods only.
+    Return the owners of each period's balance: project, devices, and the owners of balances that it
+    took over.  `claims` are in order of time, as only later periods take over.
     """
     result: dict[_Place, set[str]] = {}
     for claim in claims:
-        mine = {claim.project, *(_OF_DEVICE + name for name in claim.devices)}
+        mine = {claim.project, *(_DEVICE + name for name in claim.devices)}
         for name in claim.names:
             mine |= result.get(places.get(name, ("", "")), set())
         result[claim.place] = mine
     return result
 
 
-def one_meter(conn: Connection, devices: Iterable[str]) -> list[str]:
+def same_meter_ids(conn: Connection, devices: Iterable[str]) -> list[str]:
     """
-    Return devices and those that are the same meter by maker and serial number.
-
-    Case, width and blanks are ignored, as in `services.registry.meters`.
+    Return devices, and all others that are the same meter by maker and serial number.
+    Case, blanks and full-width forms are ignored, as in `services.registry.meters`.
     """
     rows = conn.execute(
         "WITH meter AS (SELECT id, lower(regexp_replace(normalize(serial, NFKC), '\\s', '', 'g'))"
@@ -330,7 +326,7 @@ def one_meter(conn: Connection, devices: Iterable[str]) -> list[str]:
 
 
 def _places(conn: Connection, names: list[str]) -> dict[str, _Place]:
-    """Return the period of each statement; a superseded statement's balance is its successor's."""
+    """Return project and period of each statement."""
     rows = conn.execute(
         "SELECT id, project_id, period::text FROM statement WHERE id = ANY(%s)", [names]
     )

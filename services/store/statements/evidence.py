@@ -2,8 +2,8 @@
 Files of statements: evidence of their packs, and signed documents (findings, approvals, samples,
 public versions, status lists).
 
-An archived file is referred to, not copied: it never changes, its digest is in the catalogue and in
-the pack's manifest, and `tonne archive verify` checks it against the log and that digest.
+An archived file is not copied but referred to: it never changes, and `tonne archive verify`
+compares it with its digest in the catalogue and with the log.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def keep(
     """
     Store a statement's evidence permanently.
 
-    `parts`: files of the pack that are archived: name in the pack to part.
+    `parts`: archived files of the pack, by name in the pack.
     """
     rows = [(statement, name, content, None) for name, content in files.items()]
     paths = [(statement, name, None, part.path) for name, part in parts.items()]
@@ -77,8 +77,8 @@ def _whole(conn: Connection, paths: Sequence[str]) -> dict[str, bytes]:
 
 def digests(conn: Connection, statement: str) -> dict[str, str]:
     """
-    Return the SHA-256 of each stored file of a statement, in hex; of archived ones as
-    recorded.
+    Return the SHA-256 of each stored file of a statement, in hex; of archived files the recorded
+    one.
     """
     rows = conn.execute(
         "SELECT e.name, encode(coalesce(sha256(e.content), p.sha256), 'hex')"
@@ -90,7 +90,7 @@ def digests(conn: Connection, statement: str) -> dict[str, str]:
 
 
 _FAR = 2**62
-# two hold-offs of a register without readings, and the interval in which it ends
+# time after a period in which its register steps are settled: two hold-offs and an interval
 _SETTLED_US = 3 * HOUR_US
 
 
@@ -105,8 +105,7 @@ def reaches(
     cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
 ) -> list[dict[int, Reach]]:
     """
-    Return the ranges of evidence to try for each device, shortest first; the last is its whole
-    history.
+    Return ranges of readings of each device, from the shortest possible to the whole history.
 
     `pairs`: device and quantity pairs of the account.
     `from_us`, `to_us`: the period, end excluded. [us UTC]
@@ -132,8 +131,8 @@ def _first_from(
     cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], to_us: int
 ) -> Iterator[tuple[int, int]]:
     """
-    Yield devices with the time of the first reading after the end that completes a register
-    step.
+    Yield devices with the time of the first reading after the period's end, which completes a
+    register step.
     """
     for class_id, members in sorted(marks.by_class(fleet, [d for d, _ in sorted(pairs)]).items()):
         for channel in classes.load()[class_id].registers:
@@ -158,7 +157,7 @@ def fetch(cursor: Cursor, fleet: Fleet, reach: Mapping[int, Reach]) -> list[Fram
 
 
 def _span(cursor: Cursor, fleet: Fleet, device: int, reach: Reach) -> tuple[int, int]:
-    """Return the span of a range, end excluded, up to the last stored reading if it is endless."""
+    """Return a range as a span, end excluded; an open one ends with the last stored reading."""
     since, until = reach.after_us + 1, reach.until_us + 1
     if reach.after_us > FROM_START and reach.until_us < _FAR:
         return since, until
@@ -183,7 +182,7 @@ def insert_event(
     """
     Store an event of a finding.
 
-    Raises StatementStateError if the database refuses it, as another event was stored first.
+    Raises StatementStateError if the database rejects it, as another event was stored first.
     """
     try:
         conn.execute(
@@ -211,9 +210,8 @@ def events(conn: Connection, statement: str) -> list[bytes]:
 
 def forward_actions(conn: Connection, project: str, from_us: int) -> list[tuple[str, str, str]]:
     """
-    Return forward actions of a project's issued statements that end by a time.
-
-    Statement, finding and text; including those of replaced statements.
+    Return open forward actions of a project's issued statements, also superseded ones, that end by
+    a time: statement, finding, text.
     """
     return conn.execute(
         "SELECT s.id, f.finding, f.reason FROM finding_event f"
@@ -238,7 +236,7 @@ def conclusions(conn: Connection, project: str) -> list[bytes]:
 
 
 def event_principals(conn: Connection, statement: str, event: str) -> set[str]:
-    """Return the API principals who submitted events of a kind."""
+    """Return the API principals that submitted events of a kind."""
     rows = conn.execute(
         "SELECT DISTINCT principal FROM finding_event"
         " WHERE statement_id = %s AND event = %s AND principal IS NOT NULL",
@@ -292,7 +290,8 @@ def insert_sample(
     """
     Store a statement's sampling list.
 
-    Raises StatementStateError if there is one already, or the statement's state does not permit it.
+    Raises StatementStateError if one is stored already, or the statement's state does not permit
+    it.
     """
     try:
         conn.execute(
@@ -325,7 +324,7 @@ def insert_public_version(
 
     `signed`: time of the operator's signature, with a time zone.
     `multikey`: the operator's public key, enrolled here.
-    `files`: the folder of `tonne export public` as a zip, `LARGEST_BYTES` at most.
+    `files`: the folder of `tonne export public` as a zip, at most `LARGEST_BYTES`.
     """
     conn.execute(
         "INSERT INTO public_version (statement_id, signed, multikey, files)"

@@ -1,9 +1,9 @@
 """
 Notes of readings that arrived after, or during, the sealing of their day.
 
-A sealer first announces up to which time it will seal, and waits for running commits. So a reading
-is either committed before the seal's snapshot, or noted in its own transaction.  A commit takes one
-shared lock and waits for no sealer.
+A sealer first announces the time up to which it will seal, and waits for running commits.  Thus a
+reading is either committed before the seal's snapshot, or noted in its own transaction.  A commit
+only takes a shared lock, and never waits for a sealer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COMMITS = (
     f" AND (l.classid::bigint << 32) + l.objid::bigint = {_LOCK}"
     " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
-_LOOK_S, _PATIENCE_S = 0.02, 600.0
+_POLL_S, _PATIENCE_S = 0.02, 600.0
 
 
 class Completed(NamedTuple):
@@ -41,7 +41,7 @@ class Completed(NamedTuple):
 
 
 class Late(NamedTuple):
-    """Readings of a device missing in a seal: new ones, and filled channels."""
+    """Times of a device's readings that a seal lacks: new ones and filled channels. [us UTC]"""
 
     added: Int64
     filled: dict[str, Int64]
@@ -76,10 +76,7 @@ def name_of(project: str, day: date) -> str:
 
 
 def _reach_us(cursor: Cursor, function: LiteralString = "tonne_sealing_until") -> int | None:
-    """
-    Return the time up to which days may be sealed before this transaction ends; None without
-    sealing.
-    """
+    """Return the time up to which days may be sealed before this transaction ends; None if none."""
     cursor.execute(f"SELECT (extract(epoch FROM {function}()) * 1000000)::bigint")
     row = cursor.fetchone()
     return None if row is None else row[0]
@@ -89,7 +86,7 @@ def note(
     cursor: Cursor, fleet: Fleet, added: Sequence[Frame], completed: Sequence[Completed] = ()
 ) -> None:
     """
-    Record rows of days that may be sealed, in the transaction that stores them.
+    Note readings of days that may be sealed, in the transaction that stores them.
 
     `added`: new readings.
     `completed`: existing readings with values of formerly empty channels.
@@ -111,7 +108,8 @@ def note(
 
 def note_made(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]]) -> None:
     """
-    Record days with new derived rows: devices and starts of these rows. [us]
+    Note days that may be sealed and have new derived rows.
+    `rows`: devices and starts of these rows. [us UTC]
 
     Raises a serialisation failure if sealing was announced since the transaction's snapshot.
     """
@@ -164,19 +162,18 @@ def _insert(
 
 def announce(conn: Connection, until: datetime) -> None:
     """
-    Make all later commits record their readings from before a time, and wait for running commits.
-
-    `conn`: connection in autocommit, so that other commits see this at once. Raises ServerError if
-    a commit stays open.
+    Announce that days up to a time are being sealed, and wait for running commits.
+    Later commits note their readings from before that time.  `conn` is in autocommit, so that other
+    commits see the announcement.  Raises ServerError if a commit does not end.
     """
     conn.execute(
         "INSERT INTO sealing (until) VALUES (%s)"
         " ON CONFLICT (one) DO UPDATE SET until = greatest(sealing.until, excluded.until)",
         [until],
     )
-    under_way = {row[0] for row in conn.execute(_COMMITS)}
-    since_s, count = time.monotonic(), len(under_way)
-    while remaining := [row for row in conn.execute(_COMMITS) if row[0] in under_way]:
+    running = {row[0] for row in conn.execute(_COMMITS)}
+    since_s, count = time.monotonic(), len(running)
+    while remaining := [row for row in conn.execute(_COMMITS) if row[0] in running]:
         if len(remaining) < count:
             since_s, count = time.monotonic(), len(remaining)
         if time.monotonic() - since_s > _PATIENCE_S:
@@ -186,7 +183,7 @@ def announce(conn: Connection, until: datetime) -> None:
                 f"minutes: process {pid} of the server, {name or 'of another login'}; no day is "
                 "sealed while it is open. End the program if it hangs, and seal again"
             )
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
 
 
 def of_day(cursor: Cursor, name: str, devices: Sequence[str], from_us: int, to_us: int) -> Notes:
@@ -253,7 +250,7 @@ def whole_days(conn: Connection) -> list[tuple[str, date]]:
 
 
 def forget(conn: Connection, days: Iterable[Waiting]) -> None:
-    """Delete the notes of late readings that are sealed by now; newer ones stay."""
+    """Delete notes of late readings that are sealed; notes added since are kept."""
     every = list(days)
     ids = [number for note in every for number in note.ids]
     conn.execute("DELETE FROM late_reading WHERE id = ANY(%s)", [ids])

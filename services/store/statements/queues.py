@@ -1,12 +1,12 @@
 """
 Queues: files made in the background, and requests to the signer.
 
-A process of the API takes the job of a report or pack, makes the file and records the result.  A
-job without progress for `STALE_S` is given to another process.
+A process of the API takes a job, creates the report or pack, and records the result.  A job without
+progress for `STALE_S` is given to another process.
 
-Requests to the signer, and its answers, are only added.  A request is taken under a session lock,
-so that it is free again when its process ends.  The answer is written in the transaction of the
-work, under the request's id: each request is executed once.
+Requests to the signer and answers are append-only.  A request is taken under a session lock, which
+ends with its process.  The answer is stored in the transaction of the work, under the request's id,
+so that each request is executed once.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from psycopg.types.json import Jsonb
 
 KEPT_S = 86_400.0
 STALE_S = 900.0
-# maximum of unfinished jobs of one principal
-MOST_A_PRINCIPAL = 20
-MOST_ATTEMPTS = 3
+# maximum number of unfinished jobs of a principal
+MAX_JOBS_PER_PRINCIPAL = 20
+MAX_ATTEMPTS = 3
 DONE = 200
 Kind = Literal["pack", "report"]
 
@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Steps done, their total where known, and the name of the current one."""
+    """Number of completed steps, total number if known, and name of the current step."""
 
     done: int
     total: int | None
@@ -53,10 +53,10 @@ class FileJob:
     """
     Background job for a file.
 
-    `principal`: API principal who requested it.
+    `principal`: API principal that requested it.
     `ahead`: number of jobs before it.
     `status`: result as an HTTP status; None until it has ended.
-    `size`: bytes of the file.
+    `size`: size of the file. [byte]
     """
 
     id: UUID
@@ -103,7 +103,7 @@ def ask(conn: Connection, id_: UUID, wanted: Wanted, principal: str) -> UUID | N
             if Wanted(*what) == wanted:
                 result: UUID = known
                 return result
-        if len(rows) >= MOST_A_PRINCIPAL:
+        if len(rows) >= MAX_JOBS_PER_PRINCIPAL:
             return None
         conn.execute(
             f"INSERT INTO file_job (id, {_WANTED}, principal) VALUES (%s, %s, %s, %s, %s, %s)",
@@ -120,9 +120,9 @@ def take(conn: Connection) -> FileJob | None:
             return None
         *known, attempts = row
         job = _job(tuple(known), 0)
-        if attempts <= MOST_ATTEMPTS:
+        if attempts <= MAX_ATTEMPTS:
             return job
-        why = f"it was started {MOST_ATTEMPTS} times and did not end; see the log of the API"
+        why = f"it was started {MAX_ATTEMPTS} times and did not end; see the log of the API"
         end(conn, job.id, 500, detail=why)
 
 
@@ -138,7 +138,7 @@ def end(
 
 
 def give_back(conn: Connection, id_: UUID) -> None:
-    """Release a job for another process, as this one ends."""
+    """Release a job for another process, when this process ends."""
     conn.execute(
         "UPDATE file_job SET began = NULL, attempts = attempts - 1 WHERE id = %s AND ended IS NULL",
         [id_],
@@ -146,7 +146,7 @@ def give_back(conn: Connection, id_: UUID) -> None:
 
 
 def find(conn: Connection, id_: UUID) -> FileJob | None:
-    """Return a job; None if there is none of that id."""
+    """Return a job; None if its id is unknown."""
     row = conn.execute(
         f"SELECT {_ROW}, CASE WHEN ended IS NULL THEN (SELECT count(*) FROM file_job e"
         " WHERE e.ended IS NULL AND e.asked < f.asked) ELSE 0 END FROM file_job f WHERE id = %s",
@@ -166,10 +166,7 @@ def _job(row: TupleRow, ahead: int) -> FileJob:
 
 
 def forget_old(conn: Connection) -> int:
-    """
-    Delete jobs that were requested more than a day ago, with their results;
-    return the number.
-    """
+    """Delete jobs requested more than a day ago, and their results; return the number."""
     conn.execute(
         "DELETE FROM job_progress WHERE at < clock_timestamp() - make_interval(secs => %s)",
         [KEPT_S],
@@ -181,7 +178,7 @@ def forget_old(conn: Connection) -> int:
 
 
 def tell(conn: Connection, job: UUID, progress: Progress) -> None:
-    """Store the progress of a job, of a file or of the signer."""
+    """Store the progress of a file's job or of a signer's request."""
     conn.execute(
         "INSERT INTO job_progress AS p (job, done, total, step) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (job) DO UPDATE SET done = excluded.done, total = excluded.total,"
@@ -191,7 +188,7 @@ def tell(conn: Connection, job: UUID, progress: Progress) -> None:
 
 
 def progress_of(conn: Connection, job: UUID) -> Progress | None:
-    """Return the progress of a job; None where it reported none."""
+    """Return the progress of a job; None if it has reported none."""
     row = conn.execute(
         "SELECT done, total, step FROM job_progress WHERE job = %s", [job]
     ).fetchone()
@@ -199,7 +196,8 @@ def progress_of(conn: Connection, job: UUID) -> Progress | None:
 
 
 CHANNEL = "tonne_signer"
-# after its process ended or its server was unreachable, a request is tried again after 5, 10, 15 s
+# pause before another attempt, times the number of attempts, after the process ended or a server
+# was unreachable
 PAUSE_S = 5.0
 _AT_A_GLANCE = 20
 
@@ -211,7 +209,7 @@ class Request:
 
     `kind`: one of the kinds permitted by the table.
     `subject`: the statement, or the project.
-    `said`: canonical JSON: the submitted document, or the arguments.
+    `said`: canonical JSON of the submitted document, or of the arguments.
     `actor`: person who requests, for the record.
     `principal`: caller of the API.
     """
@@ -267,8 +265,8 @@ ORDER BY r.number LIMIT {_AT_A_GLANCE}
 _LOCK = "hashtextextended('signer request:' || %s, 0)"
 
 
-def ask_signer(conn: Connection, request: Request) -> None:
-    """Add a request to the queue; the same id again changes nothing."""
+def add_request(conn: Connection, request: Request) -> None:
+    """Add a request to the queue; a repeated id changes nothing."""
     conn.execute(
         "INSERT INTO signer_request (id, kind, subject, said, actor, principal)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
@@ -278,12 +276,12 @@ def ask_signer(conn: Connection, request: Request) -> None:
 
 @contextmanager
 def taken(conn: Connection, kinds: Collection[str]) -> Iterator[Request | None]:
-    """Yield the next free request of given kinds, locked; None without one."""
+    """Context with the next free request of given kinds, locked; None if there is none."""
     request = next(
         (candidate for candidate in _candidates(conn, kinds) if _lock(conn, candidate)), None
     )
     try:
-        # another process may have answered it between the look and the lock
+        # another process may have answered it before the lock
         yield None if request is None or answer_of(conn, request.id) is not None else request
     finally:
         if request is not None and not conn.closed:
@@ -327,7 +325,7 @@ def answer(conn: Connection, id_: UUID, result: dict[str, Any], *, created: bool
 
 
 def refuse(conn: Connection, id_: UUID, error: str, detail: str) -> None:
-    """Store an error as answer to a request: name and detail."""
+    """Store an error as the answer to a request: its name and text."""
     conn.execute(
         "INSERT INTO signer_answer (request_id, created, error, detail) VALUES (%s, false, %s, %s)",
         (id_, error, detail),
@@ -343,7 +341,7 @@ def answer_of(conn: Connection, id_: UUID) -> Answer | None:
 
 
 def progress(conn: Connection, id_: UUID) -> RequestProgress | None:
-    """Return the progress of a request; None if there is none of that id."""
+    """Return the progress of a request; None if its id is unknown."""
     row = conn.execute(
         f"SELECT {_REQUEST_ROW},"
         " (SELECT count(*) FROM signer_attempt a WHERE a.request_id = r.id),"

@@ -1,4 +1,4 @@
-"""Seals of days, and tokens of time-stamp authorities."""
+"""Seals of days, first readings of devices, and tokens of time-stamp authorities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingest.model import Fleet, Int64
 from services.store import archive_catalog as archived
 from services.store.postgres.pool import stamp
 
-# younger than any sealed or archived day
+# days younger than this are neither sealed nor archived
 YOUNG_US = 86_400_000_000
 _LAST = (
     "SELECT DISTINCT ON (project_id, day) project_id, day, sequence, index, from_time, to_time"
@@ -27,7 +27,7 @@ _FIGURES = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
 
 
 class Seal(NamedTuple):
-    """Last seal of a day: its log entry, its number among the day's seals, start and end."""
+    """Last seal of a day: number among the day's seals, log entry, start and end of the day."""
 
     project: str
     day: date
@@ -107,7 +107,7 @@ def first_us(cursor: Cursor, devices: Sequence[str]) -> dict[str, int]:
 
 
 def _by_class(cursor: Cursor, devices: Sequence[str]) -> dict[str, list[str]]:
-    """Return devices by the class whose table has their readings; by every class if unknown."""
+    """Return devices by class, whose table has their readings; unregistered ones by every class."""
     cursor.execute("SELECT id, class FROM device WHERE id = ANY(%s)", [list(devices)])
     class_of = {str(name): str(class_id) for name, class_id in cursor.fetchall()}
     result: dict[str, list[str]] = {}
@@ -119,7 +119,7 @@ def _by_class(cursor: Cursor, devices: Sequence[str]) -> dict[str, list[str]]:
 
 
 class Emissions(NamedTuple):
-    """Stored emissions of devices, by device and start; texts as object arrays."""
+    """Stored emission rows, ordered by device and start; texts are object arrays."""
 
     device: NDArray[np.int32]
     start_us: Int64
@@ -149,7 +149,7 @@ def emissions_of(
 
 
 _COLUMNS = "digest, size, statement_id, authority, signer, url, time, token, chain, received"
-# entries that need a seal by a head: days, and issued statements
+# kinds of log entries whose head must be time-stamped: days, and issued statements
 _SEALING = ("data", "issued")
 
 
@@ -177,7 +177,7 @@ class Token:
 
 
 class HeadToStamp(NamedTuple):
-    """A head of the log with seals, and the time of the oldest."""
+    """Head of the log to be time-stamped, and the time of the oldest entry that waits for it."""
 
     size: int
     note: str
@@ -198,7 +198,7 @@ def add_token(conn: Connection, token: Token) -> bool:
 
 
 def of_digest(conn: Connection, digest: bytes) -> list[Token]:
-    """Return the tokens over these bytes, by time."""
+    """Return the tokens over bytes with a digest, by time."""
     return _tokens(conn, "digest = %s", [digest])
 
 
@@ -229,9 +229,8 @@ def _tokens(conn: Connection, where: str, values: Sequence[object]) -> list[Toke
 
 def head_to_stamp(conn: Connection, enough: int) -> HeadToStamp | None:
     """
-    Return the newest head with seals not yet covered by a sufficiently stamped head; None without.
-
-    A token over an older head would prove less.
+    Return the newest head, if it covers seals or issues that no sufficiently stamped head covers.
+    A token over an older head would cover fewer entries.
 
     `enough`: number of authorities that a stamped head needs.
     """
@@ -249,7 +248,7 @@ def head_to_stamp(conn: Connection, enough: int) -> HeadToStamp | None:
 
 
 def statements_to_stamp(conn: Connection, enough: int) -> list[str]:
-    """Return issued statements with stamps of fewer authorities, oldest first."""
+    """Return issued statements time-stamped by fewer than `enough` authorities, oldest first."""
     rows = conn.execute(
         "SELECT e.statement_id FROM log_entry e WHERE e.kind = 'issued' AND"
         " (SELECT count(DISTINCT t.authority) FROM timestamp_token t"

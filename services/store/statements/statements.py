@@ -1,4 +1,4 @@
-"""Statements, their events and claims in the database; rows never change."""
+"""Statements, their events and claims in the database; statements and events never change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 def select_statements(more: str = "") -> str:
-    """Return the SELECT of `Stored`, with further columns of `statement s`."""
+    """Return the SQL that selects the columns of `Stored`, and further columns of `statement s`."""
     return (
         f"SELECT s.id, s.project_id, {_US.format('lower(s.period)')},"
         f" {_US.format('upper(s.period)')}, s.sequence, s.credit_t, s.body, s.supersedes,"
@@ -40,7 +40,7 @@ _SELECT = select_statements()
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Statement and its state; `body` is the canonical bytes without issuer and proof."""
+    """Statement and its state; `body`: canonical bytes of its document without issuer and proof."""
 
     id: str
     project: str
@@ -73,9 +73,8 @@ class Event:
 
 def find(conn: Connection, statement: str) -> Stored:
     """
-    Return the statement of an id.
-
-    Raises RegistryError if there is none of that id.
+    Return a statement by its id.
+    Raises RegistryError if the id is unknown.
     """
     stored = seek(conn, statement)
     if stored is None:
@@ -112,7 +111,7 @@ def all_of(conn: Connection, project: str | None = None) -> list[Stored]:
 
 
 def latest(conn: Connection, project: str, from_us: int, to_us: int) -> Stored | None:
-    """Return the last statement of exactly that period, if there is one."""
+    """Return the last statement of exactly this period; None if there is none."""
     row = conn.execute(
         f"{_SELECT} WHERE s.project_id = %s AND s.period = %s ORDER BY s.sequence DESC LIMIT 1",
         (project, _range(from_us, to_us)),
@@ -121,7 +120,7 @@ def latest(conn: Connection, project: str, from_us: int, to_us: int) -> Stored |
 
 
 def detail(conn: Connection, statement: str) -> dict[str, Any]:
-    """Return the details stored at the close of the statement's period."""
+    """Return the plan, factors and leaves stored at the close of a statement's period."""
     row = conn.execute(
         "SELECT p.detail::text FROM statement s JOIN monitoring_period p ON p.id = s.period_id"
         " WHERE s.id = %s",
@@ -143,7 +142,7 @@ def events(conn: Connection, statement: str) -> list[Event]:
 
 @contextmanager
 def closing(conn: Connection, project: str) -> Iterator[None]:
-    """Lock the closing of this project's periods; `conn` is in autocommit."""
+    """Context in which no other process closes a period of the project; `conn` is in autocommit."""
     key = "hashtextextended('period:' || %s, 0)"
     conn.execute(f"SELECT pg_advisory_lock({key})", [project])
     try:
@@ -165,7 +164,7 @@ def insert(
 
     `local`: first local day, and the day after the last.
     `document`: the statement's body.
-    `detail`: data to produce its evidence again: `plan`, `factors`, `leaves`.
+    `detail`: `plan`, `factors` and `leaves`, from which its evidence is reproduced.
     """
     claims = claims_of(document)
     body = canonical.encode(document)
@@ -204,7 +203,7 @@ def step(
     principal: str | None = None,
     at: datetime | None = None,
 ) -> None:
-    """Record a step; the database refuses one that is not permitted in the current state."""
+    """Record a step of a statement; the database rejects a step not permitted in its state."""
     conn.execute(
         "INSERT INTO statement_event"
         " (statement_id, state, actor, multikey, reason, document, principal, at)"
@@ -222,8 +221,7 @@ def claim(conn: Connection, stored: Stored) -> None:
     """
     Claim a statement's period, ending the claim of the statement it supersedes.
 
-    Raises psycopg.errors.ExclusionViolation when another issued statement of the project covers
-    part of it.
+    Raises psycopg.errors.ExclusionViolation if another issued statement of the project overlaps it.
     """
     if stored.supersedes is not None:
         conn.execute("DELETE FROM claim WHERE statement_id = %s", [stored.supersedes])
@@ -259,7 +257,7 @@ def closed_within(
 
 
 def claimed_before(conn: Connection, project: str, from_us: int) -> Stored | None:
-    """Return the issued statement of a project that ends last before a time."""
+    """Return the last issued statement of a project that ends at or before a time."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id = %s"
         " AND upper(c.period) <= %s ORDER BY upper(c.period) DESC LIMIT 1",
@@ -270,10 +268,8 @@ def claimed_before(conn: Connection, project: str, from_us: int) -> Stored | Non
 
 def fixed_ex_ante(conn: Connection, project: str) -> list[FixedBefore]:
     """
-    Return each ex-ante value of a project's issued statements, with the first statement that has
-    it.
-
-    Statements of all times, since a period closed late is compared with later ones as well.
+    Return each ex-ante value in a project's issued statements, with the first statement that has
+    it.  Later statements are included, as a period can be closed after them.
     """
     rows = conn.execute(
         "SELECT s.id, coalesce(p->'fixedParameters', '[]')::text, (p->'applicability')::text"
@@ -295,7 +291,7 @@ def _by_device(key: tuple[str | None, str, str]) -> tuple[str, ...]:
 
 
 def claimed_within(conn: Connection, project: str, from_us: int, to_us: int) -> list[Stored]:
-    """Return the issued statements of a project whose periods lie within a time, in order."""
+    """Return a project's issued statements with periods within a span, in order of time."""
     rows = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id = %s"
         " AND c.period <@ %s::tstzrange ORDER BY lower(c.period)",
@@ -313,7 +309,7 @@ _OF_DEVICES = (
 def claimed_of_devices(
     conn: Connection, project: str, devices: Sequence[str], from_us: int, to_us: int
 ) -> list[Stored]:
-    """Return issued statements of other projects within a time that have one of the devices."""
+    """Return issued statements of other projects that overlap a span and share a device."""
     rows = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id <> %s"
         f" AND c.period && %s::tstzrange AND {_OF_DEVICES} ORDER BY s.id",
@@ -323,7 +319,7 @@ def claimed_of_devices(
 
 
 class Revoked(NamedTuple):
-    """A revoked statement: its project, the reason, and the credits that it stated. [t]"""
+    """Revoked statement: project, reason, and credited tonnes. [t]"""
 
     statement: str
     project: str
@@ -334,7 +330,7 @@ class Revoked(NamedTuple):
 def revoked_of_devices(
     conn: Connection, devices: Sequence[str], from_us: int, to_us: int
 ) -> list[Revoked]:
-    """Return revoked statements of any project within a time that have one of the devices."""
+    """Return revoked statements of all projects that overlap a span and have one of the devices."""
     rows = conn.execute(
         "SELECT s.id, s.project_id, coalesce(e.reason, ''), s.credit_t FROM statement s"
         " JOIN statement_event e ON e.statement_id = s.id AND e.state = 'revoked'"
@@ -345,7 +341,7 @@ def revoked_of_devices(
 
 
 class IssuedCertificate(NamedTuple):
-    """Calibration certificate in an issued statement, with the first statement that has it."""
+    """Calibration certificate in issued statements, with the first statement that contains it."""
 
     device: str
     certificate: str
@@ -370,7 +366,7 @@ def certificates_of_devices(conn: Connection, devices: Sequence[str]) -> list[Is
 
 
 class IssuedPoint(NamedTuple):
-    """Monitoring point and loads of a device in the last issued statement before a time."""
+    """Monitoring point and loads of a device in an issued statement, valid since a local day."""
 
     device: str
     point: str
@@ -403,7 +399,7 @@ def points_of_devices(
 
 
 class IssuedDesign(NamedTuple):
-    """Registered design by an issued statement: version, date, hash of the document."""
+    """Registered design according to a statement: version, date, SHA-256 of the document."""
 
     version: str
     issued: str
@@ -425,7 +421,7 @@ def designs_of_project(conn: Connection, project: str) -> list[IssuedDesign]:
 
 
 class IssuedInterval(NamedTuple):
-    """A device's own calibration interval in the last issued statement before a time."""
+    """A device's own calibration interval in an issued statement, valid since a local day."""
 
     months: int
     statement: str
@@ -459,7 +455,7 @@ def intervals_of_devices(
 def last_of_devices(
     conn: Connection, project: str, devices: Sequence[str], from_us: int
 ) -> Stored | None:
-    """Return the last issued statement before a time of another project with one of the devices."""
+    """Return the last issued statement of another project with one of the devices before a time."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id <> %s"
         f" AND upper(c.period) <= %s AND {_OF_DEVICES} ORDER BY upper(c.period) DESC LIMIT 1",
@@ -469,7 +465,7 @@ def last_of_devices(
 
 
 def claimed_exactly(conn: Connection, project: str, from_us: int, to_us: int) -> Stored | None:
-    """Return the issued statement of a project for exactly this period."""
+    """Return the issued statement of exactly this period of a project; None if there is none."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id"
         " WHERE c.project_id = %s AND c.period = %s",

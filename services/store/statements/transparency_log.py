@@ -1,7 +1,7 @@
 """
 The transparency log in the database: entries, signed heads, and witnesses' cosignatures.
 
-Appending takes a lock until the transaction ends, so that indices have no gaps and no head covers
+Appending takes a lock until the transaction ends, so that indices have no gaps, and no head covers
 an entry that was rolled back.
 """
 
@@ -21,7 +21,7 @@ from mrv.signatures.merkle_tree import inclusion_proof, leaf_hash, root_hash
 
 
 class Line(NamedTuple):
-    """Cosignature: key (vkey), time [s since 1970], and its line below the head."""
+    """Cosignature of a head: verifier key (vkey), time [s since 1970], and signature line."""
 
     vkey: str
     time_s: int
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Signed head without witnesses' lines: number of entries, note, time."""
+    """Signed head without cosignatures: number of entries, signed note, time."""
 
     size: int
     note: str
@@ -45,16 +45,15 @@ def newest(conn: Connection) -> Head | None:
 
 
 def enough(conn: Connection) -> int | None:
-    """Return the size of the last sufficiently cosigned head; None without any."""
+    """Return the size of the last sufficiently cosigned head; None if there is none."""
     row = conn.execute("SELECT max(size) FROM witness_quorum").fetchone()
     return None if row is None else row[0]
 
 
 def waiting_s(conn: Connection) -> float:
     """
-    Return how long the log has had no sufficiently cosigned head. [s]
-
-    Counted from the first head after the last such one; 0 if the last head is one.
+    Return the age of the first head after the last sufficiently cosigned one; 0 if there is none.
+    [s]
     """
     row = conn.execute(
         "SELECT extract(epoch FROM now() - min(signed)) FROM log_checkpoint"
@@ -74,7 +73,7 @@ def of_head(conn: Connection, size: int) -> list[Line]:
 
 
 def last_of(conn: Connection, vkey: str, origin: str) -> int:
-    """Return the size of the last head of a log that a witness cosigned; 0 without any."""
+    """Return the size of the last head of a log that a witness cosigned; 0 if there is none."""
     row = conn.execute(
         "SELECT max(size) FROM witness_cosignature JOIN log_checkpoint USING (size)"
         " WHERE vkey = %s AND split_part(note, E'\\n', 1) = %s",
@@ -84,7 +83,7 @@ def last_of(conn: Connection, vkey: str, origin: str) -> int:
 
 
 def add(conn: Connection, size: int, line: Line) -> None:
-    """Store a cosignature of a head; an earlier one of the same key stays."""
+    """Store a cosignature of a head, unless one by the same key is stored."""
     conn.execute(
         "INSERT INTO witness_cosignature (size, vkey, time_s, line) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT DO NOTHING",
@@ -176,7 +175,7 @@ def details(conn: Connection, kind: str) -> list[tuple[Entry, bytes | None]]:
 
 
 def at(conn: Connection, index: int) -> tuple[Entry, bytes | None]:
-    """Return an entry with its detail; LogError if there is none."""
+    """Return the entry at an index with its detail; LogError if there is none."""
     row = conn.execute(
         "SELECT e.index, e.kind, e.statement_id, e.body, e.leaf, e.appended, d.content"
         " FROM log_entry e LEFT JOIN log_detail d USING (index) WHERE e.index = %s",
@@ -189,9 +188,8 @@ def at(conn: Connection, index: int) -> tuple[Entry, bytes | None]:
 
 def checkpoint(conn: Connection, size: int | None = None, *, cosigned: bool = False) -> str | None:
     """
-    Return a signed head, by default the last, with its witnesses' signatures.
-
-    `cosigned`: only sufficiently cosigned heads, by the log's policy.
+    Return the signed head of a size (by default the last head) with its cosignatures.
+    `cosigned`: only a sufficiently cosigned head.
     """
     row = conn.execute(
         "SELECT size, note FROM log_checkpoint WHERE size = coalesce(%s, size)"
@@ -203,7 +201,7 @@ def checkpoint(conn: Connection, size: int | None = None, *, cosigned: bool = Fa
 
 
 def signed(conn: Connection, size: int) -> str | None:
-    """Return the signed head of a size, without witnesses' signatures."""
+    """Return the signed head of a size, without cosignatures."""
     row = conn.execute("SELECT note FROM log_checkpoint WHERE size = %s", [size]).fetchone()
     return None if row is None else str(row[0])
 
@@ -217,7 +215,7 @@ def _lines(conn: Connection, size: int) -> list[str]:
 
 
 def add_cosignature(conn: Connection, size: int, multikey: str, line: str) -> None:
-    """Store a witness's cosignature of a head; the same witness again changes nothing."""
+    """Store an enrolled witness's cosignature of a head, unless one is stored."""
     conn.execute(
         "INSERT INTO log_cosignature (size, multikey, line) VALUES (%s, %s, %s)"
         " ON CONFLICT DO NOTHING",
@@ -251,11 +249,11 @@ def sign_head(conn: Connection, origin: str, key: SigningKey) -> str:
 
 def receipt(conn: Connection, statement: str, kind: str = "issued") -> str | None:
     """
-    Return the receipt of a statement's issue, for the first head that includes it; None if not in
-    the log.
+    Return the receipt of a statement's issue; None if it is not in the log.
 
-    A sufficiently cosigned head precedes one that is not.  The text is always the same, except for
-    later witness signatures and the new key after a rotation.
+    The receipt is for the first sufficiently cosigned head that includes the entry, else for the
+    first head.  Its text changes only with later cosignatures, and with the rotation of the log's
+    key.
 
     `kind`: `issued`, or `evidence` for the receipt of its pack's manifest.
     """

@@ -1,4 +1,4 @@
-"""Units after issue with their events, and energy certificates of devices."""
+"""Events of issued units, and energy certificates of devices."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class UnitEvent(NamedTuple):
 
 class Balance(NamedTuple):
     """
-    Units of a statement's vintage at the end of a day, by state; each counts once per
-    column. [t]
+    Units of a statement's vintage at the end of a day that were issued, first transferred,
+    cancelled or retired. [t]
     """
 
     statement: str
@@ -51,7 +51,7 @@ class Balance(NamedTuple):
 
     @property
     def held(self) -> int:
-        """Return the units that are neither cancelled nor retired. [t]"""
+        """Return the number of units that are neither cancelled nor retired. [t]"""
         return self.issued - self.cancelled - self.retired
 
 
@@ -59,7 +59,7 @@ def enter_event(conn: Connection, event: UnitEvent, author: str) -> int:
     """
     Enter an event, which cannot be changed later; return its number.
 
-    Raises InputError with the violated rule of the database.
+    Raises InputError with the rule that it violates.
     """
     if not 1 <= event.first <= event.last:
         raise InputError(
@@ -162,7 +162,7 @@ def enter_certificate(conn: Connection, certificate: Certificate, author: str) -
 
 
 def certificates(conn: Connection, device: str | None = None) -> list[Certificate]:
-    """Return certificates, of a device or all, by time."""
+    """Return the certificates of a device, or all, by time."""
     rows = conn.execute(
         "SELECT id, scheme, device_id, lower(period), upper(period), wh, issuing_body, document,"
         " owner, exported FROM energy_certificate"
@@ -173,7 +173,7 @@ def certificates(conn: Connection, device: str | None = None) -> list[Certificat
 
 
 def hours(conn: Connection, certificate: str) -> list[CertifiedHour]:
-    """Return the energy of a certificate by UTC hours."""
+    """Return the energy of a certificate by UTC hour."""
     rows = conn.execute(
         "SELECT date_trunc('hour', start, 'UTC'), sum(wh)::bigint FROM energy_certified"
         " WHERE certificate_id = %s GROUP BY 1 ORDER BY 1",
@@ -183,7 +183,7 @@ def hours(conn: Connection, certificate: str) -> list[CertifiedHour]:
 
 
 def free_wh(conn: Connection, device: str, begin: datetime, end: datetime) -> int:
-    """Return a device's generated energy that is not certified. [Wh]"""
+    """Return a device's generated energy in a span that no certificate covers. [Wh]"""
     row = conn.execute(
         "SELECT coalesce(sum(greatest(0, q.value - coalesce((SELECT sum(c.wh)"
         " FROM energy_certified c WHERE c.device_id = q.device_id AND c.start = q.start), 0))), 0)"
@@ -220,8 +220,8 @@ def beside(
     conn: Connection, devices: Sequence[str], from_us: int, to_us: int
 ) -> list[tuple[str, str]]:
     """
-    Return certificates in [from, to) of other meters at the same location, as (certificate,
-    meter).
+    Return (certificate, meter) of energy in [from, to), of other meters at the same location that
+    are in no project.
     """
     rows = conn.execute(
         "SELECT DISTINCT c.certificate_id, c.device_id FROM energy_certified c"

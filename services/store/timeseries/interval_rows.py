@@ -1,10 +1,8 @@
 """
 Writing and reading of derived rows: interval quantities, emissions, indicators of stations.
 
-New rows are written by COPY; the open intervals, one per register, are upserted.  Of a recalculated
-range only changed rows are written.
-
-Indicator values are read as columns, and written if changed.
+New rows are written by COPY; the current interval of each register is inserted or updated.  Of a
+recalculated span, and of indicators, only changed rows are written.
 """
 
 from __future__ import annotations
@@ -49,14 +47,14 @@ EMISSION_COLUMNS = (
     "reduction_ug", "methodology", "factor",
 )  # fmt: skip
 _MARK_TIMES = ("register_read", "register_changed", "other_read")
-_HELD = INTERVAL_COLUMNS[3:-1]
+_VALUES = INTERVAL_COLUMNS[3:-1]
 _MARKS = 7
-KEY = 3  # the key columns of both tables come first
+KEY = 3  # number of key columns, the first ones of both tables
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Table of derived rows; `other_key` are its key columns besides device and start."""
+    """Table of derived rows; `other_key`: its key column in addition to device and start."""
 
     name: str
     columns: tuple[str, ...]
@@ -161,7 +159,7 @@ def _incoming(cursor: Cursor, table: Table, data: bytes) -> None:
 def _upsert(cursor: Cursor, table: Table) -> None:
     """Store the rows of the temporary table, and empty it."""
     sets = ", ".join(f"{c} = excluded.{c}" for c in table.columns[KEY:])
-    # one prepared statement: planning it each time would cost as much as its rows
+    # prepared, as planning would take as long as execution
     cursor.execute(
         f"WITH rows AS (DELETE FROM {table.incoming} RETURNING {table.names})"
         f" INSERT INTO {table.name} ({table.names}) SELECT {table.names} FROM rows"
@@ -170,13 +168,13 @@ def _upsert(cursor: Cursor, table: Table) -> None:
     )
 
 
-def beyond(
+def later_than_stored(
     cursor: Cursor, fleet: Fleet, devices: Sequence[int], rows: IntervalRows
 ) -> NDArray[np.bool_]:
     """Return a mask of rows that are later than any stored row of their device and quantity."""
     last = np.full((len(fleet), len(QUANTITIES)), -FAR_US, dtype=np.int64)
     quantities = np.unique(rows.quantity).tolist()
-    # a row before all of these is before each of them, and need not be searched
+    # stored rows before the first of these rows need not be searched
     begin_us = int(rows.start_us.min(initial=FAR_US))
     cursor.execute(
         "SELECT d.index, q.number, (extract(epoch FROM i.start) * 1000000)::bigint"
@@ -226,9 +224,8 @@ def _replace(
     cursor: Cursor, fleet: Fleet, table: Table, data: bytes, spans: Mapping[int, tuple[int, int]]
 ) -> int:
     """
-    Replace the stored rows in spans, writing only differences; return the number changed.
-
-    A late reading mostly changes one or two intervals.  Rewriting all would double the table, and
+    Replace the stored rows in spans, writing only differences; return the number of changes.
+    A late reading usually changes one or two intervals; to rewrite all would enlarge the table and
     decompress chunks.
     """
     _incoming(cursor, table, data)
@@ -261,7 +258,7 @@ def _replace(
 def _delete(cursor: Cursor, table: Table, stored: Sequence[TupleRow]) -> int:
     """Delete rows by device, other key columns, and starts; return their number."""
     for device, other, *starts in stored:
-        # values in the statement text let the server find the chunks to decompress
+        # with constants in the statement, the server decompresses only the affected chunks
         item = sql.SQL(
             "DELETE FROM {} WHERE device_id = {} AND {} = {} AND start = ANY({}::timestamptz[])"
             " AND start >= {}::timestamptz AND start <= {}::timestamptz"
@@ -284,16 +281,16 @@ def intervals_of(
     """
     Return stored interval rows of devices with starts in [from, to), as columns.
 
-    Sorted by device, quantity and start; without `marks` without the registers' positions.
+    Sorted by device, quantity and start.  `marks`: include the register checkpoints.
     """
     types = {"quantity": "int2", "start": "timestamptz"}
-    types |= dict.fromkeys(_HELD[: None if marks else -_MARKS], "int8")
+    types |= dict.fromkeys(_VALUES[: None if marks else -_MARKS], "int8")
     stored = [_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types]
     arrays = ", ".join(f"array_agg({c})" for c in ["q.number", "i.start", *stored[2:]])
     device = np.array([fleet.by_id[name] for name in device_ids], dtype=np.int32)
     parts = []
     for edges in list(near.weeks(from_us, to_us)) or [(from_us, to_us)]:
-        # one device at a time by its key, in a span that the planner knows: a join would read whole
+        # one look-up per device, by the primary key, with constant bounds: a join would read whole
         # chunks for a few devices
         runs = binary_copy.fetch_runs(
             cursor,
@@ -320,8 +317,8 @@ def older_rows(
     cursor: Cursor, device_ids: Sequence[str], from_us: int, to_us: int
 ) -> tuple[str, int] | None:
     """
-    Return a device with rows of older metering rules in [from, to), and their version; or
-    None.
+    Return a device that has rows of older metering rules in [from, to), and their version; None if
+    none has.
     """
     cursor.execute(
         "SELECT device_id, metering FROM interval_quantity WHERE device_id = ANY(%s)"
@@ -333,7 +330,10 @@ def older_rows(
 
 
 def older_until(cursor: Cursor, fleet: Fleet, device_ids: Sequence[str]) -> dict[int, int]:
-    """Return the last interval calculated by the first metering rules, by fleet index. [us UTC]"""
+    """
+    Return the start of the last interval by version 1 of the metering rules, by fleet index. [us
+    UTC]
+    """
     cursor.execute(
         "SELECT d.id, (extract(epoch FROM i.start) * 1000000)::bigint"
         " FROM unnest(%s::text[]) AS d (id) CROSS JOIN LATERAL (SELECT start"
@@ -345,7 +345,7 @@ def older_until(cursor: Cursor, fleet: Fleet, device_ids: Sequence[str]) -> dict
 
 
 def _epoch(column: str) -> str:
-    """Return SQL for a mark's time in microseconds UTC, `NULL` without mark."""
+    """Return SQL for a time of a register checkpoint, in microseconds UTC; `NULL` if absent."""
     return f"coalesce((extract(epoch FROM i.{column}) * 1000000)::bigint, ({NULL}))"
 
 
@@ -367,7 +367,7 @@ class Span(NamedTuple):
 
 
 def hourly(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
-    """Return hourly values of stations in non-overlapping spans, without grades or details."""
+    """Return hourly indicator values of stations in spans that do not overlap."""
     query = (
         "SELECT d.index, k.kind, i.start, coalesce(i.value, 'NaN'), coalesce(i.covered, 'NaN')"
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
@@ -397,7 +397,7 @@ def _within(spans: Sequence[Span]) -> str:
 def of_spans(
     fleet: Fleet, spans: Sequence[Span]
 ) -> tuple[list[str], list[int], list[str], list[str]]:
-    """Return spans as arrays for a query's `unnest`."""
+    """Return spans as the arrays of an `unnest`: ids, fleet indices, starts, ends."""
     return (
         fleet.ids([s.device for s in spans]),
         [s.device for s in spans],
@@ -408,10 +408,9 @@ def of_spans(
 
 def write(cursor: Cursor, ids: Words, values: Values, days: Sequence[tuple[str, int]]) -> None:
     """
-    Store values; unchanged rows are not written.
-
-    `days` (sequence of (device id, beginning)): recalculated local days: stored values that are no
-    longer given are deleted. [us UTC]
+    Store indicator values; unchanged rows are not written.
+    `days`: device and start [us UTC] of recalculated local days, of which other stored values are
+    deleted.
     """
     names = ", ".join((*_KEY, *_REST))
     cursor.execute(
@@ -457,18 +456,18 @@ def _encoded(ids: Words, values: Values) -> bytes:
 
 
 def verdict_texts(values: Values, row: int) -> tuple[str | None, str | None]:
-    """Return grade and detail of a row as text for comparison."""
+    """Return grade and detail of a row as text, for comparison with stored rows."""
     grade, detail = values.verdicts.get(row, (None, None))
     return grade, None if detail is None else _ORDERED.encode(detail).decode()
 
 
 def canonical(detail: str | None) -> str | None:
-    """Return stored detail in the form of `verdict_texts`, with sorted keys."""
+    """Return a stored detail as JSON with sorted keys, as `verdict_texts` does."""
     return None if detail is None else _ORDERED.encode(msgspec.json.decode(detail)).decode()
 
 
 def clear(cursor: Cursor, ids: Sequence[str], span_us: tuple[int, int] | None = None) -> None:
-    """Delete all values of stations, or those that start in a span, end excluded. [us UTC]"""
+    """Delete indicator values of stations: all, or from a span, end excluded. [us UTC]"""
     begin, end = ("-infinity", "infinity") if span_us is None else map(stamp, span_us)
     cursor.execute(
         "DELETE FROM indicator_value WHERE device_id = ANY(%s) AND start >= %s AND start < %s",

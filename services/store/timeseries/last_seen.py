@@ -1,17 +1,17 @@
 """
 Last contact of devices, offsets of their clocks, and arrival times of readings.
 
-One row per device makes device lists fast.  A new interval, and a device's first contact, are
-written with their readings; the newest time follows within `EVERY_S`, to save writes. Times only
-increase and intervals are only added, so order and repetition have no effect.
+Last contact: one row per device, with which device lists are fast.  A device's first contact, and
+the first reading in each 15-minute interval of today, are written with the reading; the time of the
+newest reading is written every `EVERY_S`.  Times only increase and intervals are only added, so
+order and repetition have no effect.
 
-A reading cannot arrive before it was made, so the day's minimum is the clock offset plus the
-transmission time.  Buffered readings, repetitions and order do not change the minimum.  It is
-stored to 0.1 s within an hour, beyond to the hour, so that a backlog does not write a row for each
-reading.
+Clock offset: the minimum delay of a day's readings, which is the offset of the clock plus the
+transmission time.  Buffered and repeated readings do not change the minimum.  It is stored to 0.1 s
+below an hour, else to the hour, so that a backlog does not write a row for each reading.
 
-Arrival times are counted by hour in the transaction that stores the readings.  `pack` combines past
-days into one row each, as hourly rows of a fleet are too many for years.
+Arrivals: readings are counted by their hour and the hour of arrival, in the transaction that stores
+them.  `pack` combines the rows of a past day into one per device.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import of_ids, of_numbers, stamp
 
 EVERY_S = 10.0
-QUARTERS = 100  # quarter-hours of a 25-hour day; the last one includes all beyond
-_NEVER = -1
+QUARTERS = (
+    100  # number of 15-minute intervals of a 25-hour day; the last one includes all later ones
+)
+_NO_TIME = -1
 _WRITE = (
     "INSERT INTO device_seen AS s (device_id, last_reading, received, day, quarters)"
     " SELECT d.id, to_timestamp(d.last / 1e6), to_timestamp(d.received / 1e6), d.day, d.bits"
@@ -47,7 +49,7 @@ _WRITE = (
 
 
 class Written(NamedTuple):
-    """Devices written by a transaction with their newest times, for `remember`."""
+    """Devices written in a transaction, with the times of their newest readings, for `remember`."""
 
     device: NDArray[np.intp]
     last_us: Int64
@@ -60,8 +62,8 @@ class Seen:
     def __init__(self, fleet: Fleet) -> None:
         n = len(fleet)
         self._fleet = fleet
-        self._last: Int64 = np.full(n, _NEVER, dtype=np.int64)
-        self._stored: Int64 = np.full(n, _NEVER, dtype=np.int64)
+        self._last: Int64 = np.full(n, _NO_TIME, dtype=np.int64)
+        self._stored: Int64 = np.full(n, _NO_TIME, dtype=np.int64)
         self._received: Int64 = np.zeros(n, dtype=np.int64)
         self._quarters = np.zeros((n, QUARTERS), dtype=np.bool_)
         self._days = _Days(fleet)
@@ -72,16 +74,15 @@ class Seen:
         for name in ("_last", "_stored", "_received"):
             getattr(self, name)[here] = getattr(before, name)[there]
         self._days.turn(now_us)
-        # intervals of another day or time zone do not count
+        # only if the day and the time zone are the same
         same = self._days.midnight_us[here] == before._days.midnight_us[there]
         self._quarters[here[same]] = before._quarters[there[same]]
         self._written_s = before._written_s
 
     def observe(self, cursor: Cursor, frames: Sequence[Frame], messages: Letters) -> Written:
         """
-        Add a batch, and write new or long unwritten times.
-
-        Returns: for `remember` after the commit.
+        Add a batch of readings, and write times that are due; return them for `remember` after the
+        commit.
         """
         fresh = np.zeros(len(self._fleet), dtype=np.bool_)
         for frame in frames:
@@ -90,15 +91,15 @@ class Seen:
             np.maximum.at(self._last, frame.device, frame.time_us)
             np.maximum.at(self._received, frame.device, received)
             fresh[self._add_quarters(frame)] = True
-        # the first reading of a device is written at once, whatever its day
-        fresh |= (self._stored == _NEVER) & (self._last != _NEVER)
+        # the first reading of a device is written immediately, also one of an earlier day
+        fresh |= (self._stored == _NO_TIME) & (self._last != _NO_TIME)
         whole = time.monotonic() - self._written_s > EVERY_S
         if whole:
             fresh |= self._last > self._stored
         return self._write(cursor, np.flatnonzero(fresh), whole=whole)
 
     def flush(self, connection: Connection) -> None:
-        """Write unstored times, while no batch comes."""
+        """Write times that are not stored yet; called while no batch arrives."""
         waiting = np.flatnonzero(self._last > self._stored)
         if len(waiting) and time.monotonic() - self._written_s > EVERY_S:
             with connection.transaction(), connection.cursor() as cursor:
@@ -116,7 +117,7 @@ class Seen:
         self._quarters[:] = False
 
     def _add_quarters(self, frame: Frame) -> NDArray[np.int32]:
-        """Add today's intervals with readings; return the devices of new ones."""
+        """Add the readings' intervals of today; return the devices with new intervals."""
         since = frame.time_us - self._days.midnight_us[frame.device]
         quarter = since // INTERVAL_US
         today = (since >= 0) & (frame.time_us < self._days.next_us[frame.device])
@@ -142,7 +143,7 @@ class Seen:
 
 
 class _Days:
-    """Current local day of each device's site: its midnight and the next. [us UTC]"""
+    """Current local day of each device's site: its start and end. [us UTC]"""
 
     def __init__(self, fleet: Fleet) -> None:
         n = len(fleet)
@@ -183,10 +184,9 @@ def _received(frame: Frame, messages: Letters) -> Int64:
 
 def heard(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, int]:
     """
-    Return about when devices last sent data, by fleet index; without devices that never did. [us
-    UTC]
-
-    Their newest stored reading may be somewhat later or earlier.
+    Return the approximate time of devices' newest reading, by fleet index. [us UTC]
+    Devices without readings are omitted.  The stored time can differ slightly from the newest
+    reading's.
     """
     cursor.execute(
         "SELECT device_id, (extract(epoch FROM last_reading) * 1000000)::bigint FROM device_seen"
@@ -197,12 +197,12 @@ def heard(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, int
 
 
 def see(connection: Connection) -> None:
-    """Update the newest times from stored readings, as after a crash."""
+    """Update last contacts from stored readings, needed after a crash."""
     connection.execute("SELECT tonne_see_devices()")
 
 
 def since_received_s(connection: Connection) -> float | None:
-    """Return the time since the last received reading; None without any. [s]"""
+    """Return the time since the last received reading; None if there is none. [s]"""
     row = connection.execute(
         "SELECT extract(epoch FROM clock_timestamp() - max(received))::double precision"
         " FROM device_seen"
@@ -216,7 +216,7 @@ _NONE = np.iinfo(np.int64).max
 
 
 class Clocks:
-    """Stored clock offsets of each device's newest day of receipt, by fleet index."""
+    """Stored minimum delays of each device's newest day of receipt, by fleet index."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -230,7 +230,7 @@ class Clocks:
     def observe(
         self, cursor: Cursor, frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:
-        """Store new clock offsets of devices; return them for `remember` after the commit."""
+        """Store lower minimum delays; return them for `remember` after the commit."""
         result: dict[tuple[int, int], int] = {}
         for frame in frames:
             device, day, least = _least(frame, messages)
@@ -252,7 +252,7 @@ class Clocks:
         return rows
 
     def remember(self, rows: Sequence[tuple[int, int, int]]) -> None:
-        """Update the state with committed rows."""
+        """Mark committed minimum delays as stored."""
         for device, day, least in rows:
             if day > self._day[device]:
                 self._day[device], self._least[device] = day, least
@@ -261,7 +261,7 @@ class Clocks:
 
 
 def _least(frame: Frame, messages: Letters) -> tuple[Int32, Int64, Int64]:
-    """Return the shortest delay by device and day of receipt, as (devices, days, delays)."""
+    """Return the minimum delays by device and day of receipt: devices, days, delays [us]."""
     received = messages.received_us
     if isinstance(received, int):
         received_us: Int64 = np.full(len(frame), received, dtype=np.int64)
@@ -277,8 +277,8 @@ def _least(frame: Frame, messages: Letters) -> tuple[Int32, Int64, Int64]:
     return device[new], day[new], lag[order][new]
 
 
-# older rows are kept by day
-HOURS_KEPT_DAYS = 7
+# age from which arrivals are stored by day instead of hour [days]
+HOURLY_RETENTION_DAYS = 7
 _AT_ONCE = 500  # devices per transaction
 _NOTE = (
     "INSERT INTO arrival_count AS a (device_id, made, arrived, readings)"
@@ -292,10 +292,11 @@ _NOTE = (
 
 class Summed(NamedTuple):
     """
-    Readings of a device's day: number, number of late ones, and number of different hours.
+    Arrivals of a device's day.
 
-    `day`: index among the requested days.
-    `hours`, `span`: different hours of arrival, and of the readings themselves.
+    `day`: index among the requested days.  `readings`, `late`: numbers of readings, and of late
+    ones.
+    `hours`, `span`: numbers of different hours of arrival, and of readings.
     """
 
     device: str
@@ -308,9 +309,8 @@ class Summed(NamedTuple):
 
 def note(cursor: Cursor, fleet: Fleet, stored: Sequence[Frame], messages: Letters) -> None:
     """
-    Count new readings, and readings that gained a channel, by hour of time and of arrival.
-
-    `stored`: rows that changed what is stored; repetitions are not included.
+    Count stored readings by their hour and the hour of arrival.
+    `stored`: new readings, and readings with filled channels; without repetitions.
     `messages`: time of receipt of each message.
     """
     if not any(map(len, stored)):
@@ -341,14 +341,12 @@ def by_day(
     late_us: int,
 ) -> list[Summed]:
     """
-    Return arrivals by device and day, summed in the database.
+    Return the arrivals of readings by device and day.
 
-    `span_us`: readings of these times, end excluded. [us UTC]
-    `days_us`: edges of consecutive days, one more than days; they contain the span.  An hour
+    `span_us`: span of the readings, end excluded. [us UTC]
+    `days_us`: starts of consecutive days that contain the span, and the end of the last.  An hour
     belongs to the day in which it begins. [us UTC]
-    `late_us`: delay after the day's end from which an hour of arrival is late. [us]
-
-    Returns: counts by device and day.
+    `late_us`: delay after the end of the day from which an arrival is late. [us]
     """
     cursor.execute(
         "WITH c AS (SELECT device_id, width_bucket(made, %(edges)s::timestamptz[]) AS day, made,"
@@ -372,13 +370,12 @@ def not_on_time(
     cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int, late_us: int
 ) -> dict[str, tuple[int, int]]:
     """
-    Return hours covered by readings and hours of their arrival, of devices that are always late.
+    Return the hours of readings, and of their arrivals, of devices that always sent late.
 
-    `from_us`, `to_us`: readings of these times, half-open. [us UTC]
+    These are devices whose first reading of the span, and all readings before it, were late.
+    `from_us`, `to_us`: span of the readings, end excluded. [us UTC]
     `late_us`: delay after its hour from which a reading is late. [us]
-
-    Returns: by device whose first reading of the span and all before it were late: whole hours from
-    the first to the last, and between their arrivals.
+    Returns, by device: whole hours from the first to the last reading, and between their arrivals.
     """
     cursor.execute(
         "WITH c AS (SELECT device_id, made, min(arrived) AS arrived"
@@ -413,10 +410,9 @@ def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dic
 
 def arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> dict[str, int]:
     """
-    Count readings of a span that arrived in this clock hour or the one before, by device.
-
-    `ids`: devices.
-    `from_us`, `to_us`: readings of these times, half-open, by whole hours. [us UTC]
+    Return the number of a span's readings that arrived in the current or the previous hour, by
+    device.
+    `from_us`, `to_us`: span of the readings in whole hours, end excluded. [us UTC]
     """
     rows = conn.execute(
         "SELECT device_id, sum(readings)::bigint FROM arrival_count WHERE device_id = ANY(%s)"
@@ -428,7 +424,7 @@ def arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> 
 
 
 def pack(conn: Connection, before: date) -> None:
-    """Combine arrival rows from before a UTC day into daily rows, in several transactions."""
+    """Combine arrivals before a UTC day into a row per device and day, in several transactions."""
     beyond: str | None = ""
     while beyond is not None:
         row = conn.execute(

@@ -1,4 +1,4 @@
-"""Energy of devices: by local day and year, by interval, and above the rated power."""
+"""Quantities of devices by local day, span and interval, and registers above the rated power."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.store.postgres.pool import stamp
 
 # maximum difference between the start of a local day and that of the UTC day
 _EDGE = timedelta(days=1)
-# NULL if no day that ends so late is summed yet
+# a row with NULL if the sums do not reach the end of the days
 _WAITING = """
 SELECT DISTINCT device_id FROM v_day_mark
 WHERE begins < %s::date AND ends > %s::date AND device_id = ANY(%s)
@@ -87,7 +87,7 @@ _UNITS = {q.name: q.unit for q in QUANTITIES}
 
 
 class YearSum(NamedTuple):
-    """A sum in base units, its unit, and the measured share of the span."""
+    """Sum in base units, its unit, and the measured share of the span."""
 
     value: int
     unit: str
@@ -100,8 +100,8 @@ def year_sums(
     """
     Return the sums of meters in [from, to), by device and quantity.
 
-    A meter without interval rows in the span is omitted.  Estimated and unknown time is not
-    measured.
+    Meters without interval rows in the span are omitted.  The measured share excludes estimated and
+    unknown time.
     """
     sums: dict[tuple[str, str], YearSum] = {}
     for device, quantity in meters:
@@ -128,8 +128,8 @@ SELECT d.number, r.* FROM unnest(%s::int4[], %s::text[]) AS d (number, id)
 CROSS JOIN LATERAL (SELECT array_agg(at), array_agg(value) FROM ({}) i) r (at, value)
 WHERE r.at IS NOT NULL
 """
-# one device at a time by its key, one array per device: single rows, and the exact decimals of
-# extract(), would each cost most of a close
+# one look-up and one array per device, and no exact decimals of extract(), as each of these would
+# take most of the time of a close
 _AT = _OF.format("""
 SELECT (a.number - 1)::int4 AS at, i.value FROM interval_quantity i
 JOIN unnest(%s::timestamptz[]) WITH ORDINALITY a (start, number) ON a.start = i.start
@@ -150,7 +150,7 @@ def peaks(
     period_us: tuple[int, int],
     maximum: int,
 ) -> list[int]:
-    """Return the intervals with the largest quantities of up to `maximum` days. [number]"""
+    """Return each day's interval with the largest sum, for up to `maximum` days. [number]"""
     edges = [utc_text(us) for us in period_us]
     rows = conn.execute(_PEAKS, [INTERVAL_US, list(devices), quantity, *edges, maximum])
     return sorted(int(number) for (number,) in rows)
@@ -184,12 +184,11 @@ def all_series(
     return result
 
 
-# only a wrong unit makes a register rise so many times faster in one quarter of an hour after
-# another
-_TIMES = 10
+# a register that rises at least this many times faster than the rated power has a wrong unit
+_MIN_RATIO = 10
 _KILO = 1000
-# if most of the time has no known energy, the median of the register's own rises is used, from the
-# sequence with the last reading
+# if the energy is unknown for most of the time: the median power between readings of the register,
+# in the sequence with the last reading
 _RISING = """
 WITH doubted AS (
     SELECT q.device_id, q.quantity, d.rated_power_w
@@ -219,14 +218,14 @@ GROUP BY device_id, quantity, rated_power_w ORDER BY device_id, quantity
 
 
 class Beyond(NamedTuple):
-    """Device, its rated power, and the median power of its register's rise. [W]"""
+    """Device, its rated power, and the median power of its register's increase. [W]"""
 
     device: str
     rated_power_w: int
     rising_w: float
 
     def text(self) -> Text:
-        """Return the text of the excess, and the remedy."""
+        """Return the finding's text."""
         rated = self.rated_power_w
         return text(
             "MTR-01.unit_slip", device=self.device, rising=f"{self.rising_w:.0f}",
@@ -240,12 +239,12 @@ def beyond_rating(
     """
     Yield devices whose registers rise many times faster than their rated power.
 
-    `from_us`, `to_us`: end excluded. [us UTC]
+    `from_us`, `to_us`: span, end excluded. [us UTC]
     `devices`: all by default.
     """
     ids = None if devices is None else [*devices]
     arguments = {"begin": stamp(from_us), "end": stamp(to_us), "ids": ids}
     for row in conn.execute(_RISING, arguments):
         beyond = Beyond(*row)
-        if beyond.rising_w >= _TIMES * beyond.rated_power_w:
+        if beyond.rising_w >= _MIN_RATIO * beyond.rated_power_w:
             yield beyond

@@ -1,4 +1,4 @@
-"""Stored quality flags of readings, which are derived rows."""
+"""Stored quality flags of readings, and the state of the tests before a time."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ def stored(cursor: Cursor, fleet: Fleet, devices: Sequence[int], from_us: int, t
     )
 
 
-# a run mostly ends soon, so the readings are read back along the index; a sort would read all of
-# them
-_FOR_LOOKING_BACK = ("enable_sort", "enable_bitmapscan", "jit")
-_BACK_ALONG_THE_INDEX = "; ".join(f"SET LOCAL {name} = off" for name in _FOR_LOOKING_BACK)
-_AS_USUAL = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in _FOR_LOOKING_BACK)
+# readings are read backwards along the index, as the run of constant values is usually short; a
+# sort would read all readings
+_PLANNER = ("enable_sort", "enable_bitmapscan", "jit")
+_READ_BACKWARDS = "; ".join(f"SET LOCAL {name} = off" for name in _PLANNER)
+_RESET = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in _PLANNER)
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
@@ -114,55 +114,57 @@ def load(
     cursor: Cursor, checks: Checks, watched: Watched, before_us: Mapping[int, int]
 ) -> list[Standstill]:
     """
-    Set devices' state to that after their last reading before a time.
+    Set the state of devices' tests to that after their last reading before a time.
 
     Returns the readings of gauges with constant values, which their registers may corroborate.
-
-    `before_us`: fleet index to that time, exclusive; FROM_START for a device without readings.
+    `before_us`: this time, by fleet index; FROM_START for a device without readings.
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))
     heard = {d: us for d, us in before_us.items() if us > FROM_START}
     if heard:
-        cursor.execute(_BACK_ALONG_THE_INDEX)
+        cursor.execute(_READ_BACKWARDS)
     standstills: list[Standstill] = []
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
         known = [d for d in members if d in heard]
         source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
-        # a device that is a year late must not make the other devices' queries read a year
-        looks = [
-            _Look(cursor, checks, watched, (class_id, source), [known[k] for k in group], heard)
+        # groups of similar times: one device with old readings must not extend the span of all
+        # queries
+        queries = [
+            _TestState(
+                cursor, checks, watched, (class_id, source), [known[k] for k in group], heard
+            )
             for group in near.together_in_time([heard[d] for d in known])
         ]
         for name in pairs_of(checks, class_id):
             watched.pair(class_id, name)
-            for look in looks:
-                look.pair(name)
+            for query in queries:
+                query.pair(name)
         for channel in classes.load()[class_id].channels.values():
             for watch in runs_of(checks, class_id, channel):
                 watched.run(watch.key)
-                for look in looks:
-                    look.run(channel, watch)
+                for query in queries:
+                    query.run(channel, watch)
                     if watch.registers:
-                        standstills.append(look.standstill(channel, watch))
+                        standstills.append(query.standstill(channel, watch))
     if heard:
-        cursor.execute(_AS_USUAL)
+        cursor.execute(_RESET)
     return standstills
 
 
 def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[int, int]) -> str:
-    """Return SQL for a class's readings, including archived ones as far back as any test needs."""
+    """Return the SQL of a class's readings, including archived ones that tests need."""
     channels = classes.load()[class_id].channels.values()
     reach = [w.reach_us for c in channels for w in runs_of(checks, class_id, c)]
-    # a run is searched from its last reading back, which may itself be a gap earlier
+    # a run is searched back from its last reading, which can be one gap earlier than the time
     back = max(2 * NEAR_US, 2 * max(reach, default=0))
     spans_ = [
         ReadingSpan(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()
     ]
-    return cold.relation(cursor, class_id, cold.two_back(cursor, class_id, spans_))
+    return cold.relation(cursor, class_id, cold.with_two_readings(cursor, class_id, spans_))
 
 
-class _Look:
-    """Queries for devices of one class, and the SQL of its readings."""
+class _TestState:
+    """Queries of the tests' state, for devices of one class."""
 
     def __init__(
         self,
@@ -181,19 +183,19 @@ class _Look:
         self._before = np.array([before_us[d] for d in members], dtype=np.int64)
 
     def pair(self, name: str) -> None:
-        """Load the last two values of a channel that can still be neighbours."""
+        """Load the last two values of a channel, for the tests of neighbouring values."""
         pair = self._watched.pair(self._class, name)
-        seen: set[int] = set()
+        newest: set[int] = set()
         rows = self._times() if name == TIME else self._values(name)
         for index, time_us, number in sorted(rows, key=lambda row: -row[1]):
-            if index in seen:
+            if index in newest:
                 pair.before_us[index], pair.before[index] = time_us, number
             else:
                 pair.time_us[index], pair.value[index] = time_us, number
-                seen.add(index)
+                newest.add(index)
 
     def _times(self) -> list[TupleRow]:
-        """Return the last two readings, at any time."""
+        """Return the times of the last two readings of each device."""
         ids, index, before = self._devices()
         rows = near.nearest(
             self._cursor,
@@ -208,7 +210,7 @@ class _Look:
         return [row[1:] for row in rows]
 
     def _values(self, name: str) -> list[TupleRow]:
-        """Return the last two values of a channel that can still be neighbours."""
+        """Return the last two values of a channel that are near enough to be neighbours."""
         if not len(self._members):
             return []
         self._cursor.execute(
@@ -224,7 +226,7 @@ class _Look:
         return self._cursor.fetchall()
 
     def run(self, channel: Channel, watch: Watch) -> None:
-        """Load the run of constant values before the time, up to the length that the test flags."""
+        """Load the run of constant values before the time, up to the length that is flagged."""
         if not len(self._members):
             return
         least, key, condition = self._terms(channel, watch)
@@ -257,7 +259,10 @@ class _Look:
             standing.start_us[index] = start_us
 
     def standstill(self, channel: Channel, watch: Watch) -> Standstill:
-        """Return the readings of possibly too long constant runs, with their registers."""
+        """
+        Return the readings of runs of constant values, with the registers that may corroborate
+        them.
+        """
         run, limits = self._watched.run(watch.key), self._checks.of(self._class, channel.name)
         members, rows = self._members, list[TupleRow]()
         if limits is not None:
@@ -288,11 +293,14 @@ class _Look:
         return Standstill(watch, table[:, 0].astype(np.int32), table[:, 1], columns)
 
     def _within(self, back_us: int) -> str:
-        """Return SQL for a time that bounds all queries."""
+        """Return SQL of constant bounds of the readings' times."""
         return near.within("r.time", int(self._before.min()) - back_us, int(self._before.max()))
 
     def _terms(self, channel: Channel, watch: Watch) -> tuple[Float64, str, str]:
-        """Return the least value by device, and SQL for a run's value and its readings."""
+        """
+        Return the minimum value by device, and SQL of a run's value and of the condition on
+        readings.
+        """
         name = f"r.{channel.name}"
         if watch.key.purpose != "flat":
             level = UNIT_LEVELS[int(watch.key.purpose)]
@@ -314,9 +322,6 @@ class _Look:
         return self._checks.fleet.ids(members), members, before
 
     def _since(self) -> list[str]:
-        """
-        Return the start of the limits in force before the time, as other limits begin a new
-        run.
-        """
+        """Return when the limits in force before the time began; changed limits start a new run."""
         version = self._checks.version(self._members, self._before - 1)
         return [stamp(us) for us in self._checks.begin_us[version].tolist()]

@@ -1,4 +1,4 @@
-"""Stored interval rows for display and for the API."""
+"""Stored rows of projects and devices, for display and for the API."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def indicators(
     device: str | None = None,
     site: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return values of a station, or of a site's stations, that start in [from, to)."""
+    """Return indicator values of a station, or of a site's stations, that start in [from, to)."""
     rows = conn.execute(
         f"SELECT {_START.replace('start', 'v.start')}, v.device_id, v.indicator, v.period,"
         " v.value, v.covered, v.grade, v.detail"
@@ -146,7 +146,7 @@ _HOUR_S = 3_600
 
 
 class Flagged(NamedTuple):
-    """Quality flag with its value; None if it concerns the reading's time."""
+    """Quality flag of a channel; `value`: the flagged value, None for the channel `time`."""
 
     time: str
     channel: str
@@ -172,7 +172,7 @@ def flags_of(conn: Connection, device: Device, begin_us: int, end_us: int) -> li
     """
     Return the flags of a device's readings in [begin, end), in order of time.
 
-    Channels that were left empty at arrival, because their value was impossible, have flags too.
+    Channels left empty when the reading arrived, as their value was impossible, are included.
     """
     channels = [c for c in classes.load()[device.class_id].channels if c != TIME]
     values = " ".join(f"WHEN '{name}' THEN r.{name}::float8" for name in channels)
@@ -203,7 +203,9 @@ def clock_of(conn: Connection, device: str) -> str | None:
     if row is None:
         return None
     clock, offset_s, drift, day = row
-    if offset_s is None:  # late readings, as from a file, say nothing about the clock
+    if (
+        offset_s is None
+    ):  # no offset: late readings, for instance from a file, are no evidence about the clock
         return str(clock)
     off = f"{offset_s:+.1f} s" if abs(offset_s) < _HOUR_S else f"{offset_s / _HOUR_S:+,.0f} h"
     moves = f", {drift:+.1f} s a day" if clock == "drifting" else ""
@@ -211,7 +213,7 @@ def clock_of(conn: Connection, device: str) -> str | None:
 
 
 def beside(conn: Connection, device: str) -> tuple[tuple[str, ...], float]:
-    """Return the registered check meters of a device, and the tolerance. [%]"""
+    """Return a device's check meter, or a check meter's main meter, and the tolerance. [%]"""
     row = conn.execute(
         "SELECT CASE WHEN id = %(id)s THEN check_of ELSE id END, check_percent FROM device"
         " WHERE (id = %(id)s AND check_of IS NOT NULL) OR check_of = %(id)s"
@@ -244,7 +246,7 @@ class Refusal:
 
 
 def newest(conn: Connection, device: Device) -> list[Arrival]:
-    """Return the newest readings, oldest first."""
+    """Return the newest readings of a device, oldest first."""
     names = list(classes.load()[device.class_id].channels)
     rows = conn.execute(
         f"SELECT time, {', '.join(names)}, flags FROM reading_{device.class_id}"
@@ -276,8 +278,8 @@ def last_letter(conn: Connection) -> int:
 
 def refusals(conn: Connection, device: str, after: int) -> list[Refusal]:
     """
-    Return rejections of a device after a dead letter's number, including topics that only
-    name it.
+    Return rejected messages of a device, or with its id in the topic, after a dead letter's
+    number.
     """
     rows = conn.execute(
         "SELECT id, received, reason, detail FROM dead_letter WHERE id > %s"

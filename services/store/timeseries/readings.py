@@ -1,8 +1,8 @@
 """
-Raw readings: new rows by COPY, possibly existing rows by merge.
+Raw readings: new rows are written by COPY, possibly existing rows are merged.
 
-Equal time and values: ignored.  Equal time and other channels: empty channels are filled.  Equal
-time and another value: the first stays, the other becomes a dead letter.
+Of two readings with equal device and time: equal values are ignored, empty channels are filled; if
+a value differs, the first reading remains and the second becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def copy_new(cursor: Cursor, ids: Words, frame: Frame) -> None:
     """
     Store readings that are known to be new.
 
-    Raises psycopg.errors.UniqueViolation if a row exists: the caller merges instead.
+    Raises psycopg.errors.UniqueViolation if a row exists; the caller then merges.
     """
     columns = ["device_id", "time", *channels(frame.class_id)]
     fields = _fields(frame, ids)
@@ -73,10 +73,11 @@ def _copy(cursor: Cursor, table: str, columns: Sequence[str], data: bytes) -> No
 
 class Merged(NamedTuple):
     """
-    Row numbers of the frame, by result of a merge.
+    Result of a merge, by row number in the frame.
 
-    `changed`, `conflicts`: rows that changed stored data, and those that contradict them.
-    `filled`: for changed rows, the filled channels of existing readings.
+    `changed`: rows that were stored or filled channels.  `conflicts`: rows that contradict stored
+    ones.
+    `filled`: channels that a row filled in an existing reading.
     """
 
     changed: list[int]
@@ -86,9 +87,8 @@ class Merged(NamedTuple):
 
 def merge(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     """
-    Store possibly existing rows in order of arrival, and return the result of each.
-
-    Rows of one device and time are stored one after another, so that the first value stays.
+    Store possibly existing rows in order of arrival, and return the result.
+    Rows of equal device and time are stored one after another, so that the first value remains.
     """
     out = Merged([], [], {})
     for rows in _ranks(frame):
@@ -100,7 +100,7 @@ def merge(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
 
 
 def _ranks(frame: Frame) -> list[np.ndarray]:
-    """Return row numbers grouped by how many earlier rows share their device and time."""
+    """Return row numbers in groups: first rows of their device and time, second rows, and so on."""
     order = np.lexsort((np.arange(len(frame)), frame.time_us, frame.device))
     device, time_us = frame.device[order], frame.time_us[order]
     new = np.ones(len(order), dtype=np.bool_)
@@ -140,8 +140,8 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
         )
         result += cursor.fetchall()
     conflicts = [row for row, differs, _ in result if differs]
-    # stored rows that add nothing are left out: an insert beside a compressed chunk makes the
-    # server decompress rows around it
+    # rows that change nothing are omitted, as an insert into a compressed chunk makes the server
+    # decompress rows near it
     known = [row for row, differs, more in result if differs or not more]
     if len(known) == len(frame):
         return Merged([], conflicts, {})
@@ -169,12 +169,11 @@ def fetch(
     until_us: int | Mapping[int, int] | None = None,
 ) -> Frame:
     """
-    Return readings of devices, each from its own time on, stored or archived.
+    Return stored and archived readings of devices, each after its own time; sorted by device and
+    time.
 
-    `after_us`: fleet index to the exclusive begin. [us UTC]
-    `until_us`: exclusive end, also by device; None or a missing device for no end. [us UTC]
-
-    Sorted by device id and time.
+    `after_us`: start of each device, excluded, by fleet index. [us UTC]
+    `until_us`: end, excluded, of all or by fleet index; None or absent for no end. [us UTC]
     """
     spans = {d: (us + 1, _end(d, until_us)) for d, us in after_us.items()}
     parts = []
@@ -183,7 +182,7 @@ def fetch(
         query = (
             " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
             " AS d (id, index, since, until)"
-            # one device at a time by its key: a join would read all rows of the columnstore
+            # one look-up per device, by the primary key: a join would read the whole columnstore
             f" CROSS JOIN LATERAL (SELECT * FROM reading_{class_id} WHERE device_id = d.id"
             " AND time >= d.since AND time < d.until"
             f"{near.within('time', min(begins), max(ends))} OFFSET 0) r"
@@ -207,11 +206,8 @@ def months(
     cursor: Cursor, fleet: Fleet, class_id: str, spans: Mapping[int, tuple[int, int]]
 ) -> Frame:
     """
-    Return readings of a few devices over a long time, stored or archived.
-
-    `spans`: fleet index to the requested span, end excluded. [us UTC]
-
-    Sorted by device index and time.
+    Return stored and archived readings of a few devices over long spans; sorted by device and time.
+    `spans`: requested spans by fleet index, end excluded. [us UTC]
     """
     runs = near.cut(fleet, spans)
     absent = {name: _absent(c.kind) for name, c in classes.load()[class_id].channels.items()}
@@ -224,7 +220,7 @@ def months(
         f"SELECT d.number, r.* FROM {near.SELECTED} AS d {near.NAMED} CROSS JOIN LATERAL"
         f" (SELECT array_agg(time) AS times, {', '.join(arrays)} FROM (SELECT * FROM"
         f" reading_{class_id} WHERE device_id = d.id AND time >= d.since AND time < d.until"
-        # the bounds once more as two values, so that chunks outside are not even planned
+        # common bounds as parameters, so that the planner excludes other chunks
         " AND time >= %s AND time < %s ORDER BY time) ordered) r WHERE r.times IS NOT NULL",
         (
             *runs.arguments,
@@ -234,8 +230,8 @@ def months(
         {"time": "timestamptz"} | {name: kind for name, (kind, _) in absent.items()},
     )
     time_us = fetch_runs.columns.pop("time")
-    nobody = np.zeros(len(time_us), dtype=np.int32)
-    stored = Frame(class_id, runs.device[fetch_runs.run], time_us, nobody, fetch_runs.columns)
+    messages = np.zeros(len(time_us), dtype=np.int32)
+    stored = Frame(class_id, runs.device[fetch_runs.run], time_us, messages, fetch_runs.columns)
     reading_spans = [ReadingSpan(fleet.devices[d].id, d, *span) for d, span in spans.items()]
     return cold.with_archived(cursor, stored, reading_spans)
 
@@ -248,7 +244,7 @@ def within(
     since: Sequence[str],
     until: Sequence[str],
 ) -> Frame:
-    """Return readings within one span per device, ends excluded; sorted by device and time."""
+    """Return readings within a span of each device, ends excluded; sorted by device and time."""
     edges = [[us_of(text) for text in edge] for edge in (since, until)]
     query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
@@ -261,12 +257,12 @@ def within(
     return cold.with_archived(cursor, stored, list(map(ReadingSpan, ids, index, *edges)))
 
 
-def said_of(
+def arrival_flags_of(
     cursor: Cursor, class_id: str, ids: Sequence[str], from_us: int, to_us: int
 ) -> dict[tuple[str, int], str]:
     """
-    Return the arrival notes of readings in [from, to), stored and archived, by device id
-    and time.
+    Return the flags set at arrival of stored and archived readings in [from, to), as JSON by device
+    id and time.
     """
     cursor.execute(
         f"SELECT device_id, {_us('time')}, flags::text FROM reading_{class_id}"
@@ -284,7 +280,7 @@ def said_of(
 
 
 def _select(cursor: Cursor, class_id: str, query: str, arguments: Sequence[Any]) -> Frame:
-    """Return `d.index` and the columns of readings `r` as a frame."""
+    """Return a query's readings as a frame: `d.index` is the device, `r` the reading."""
     result = classes.load()[class_id].channels
     absent = {name: _absent(channel.kind) for name, channel in result.items()}
     stored_columns = (f"coalesce(r.{name}, {null})" for name, (_, null) in absent.items())
@@ -307,8 +303,9 @@ class Ahead(NamedTuple):
     """
     Readings of a device from a time on.
 
-    `number` of them are counted, from `first_us` to `last_us`; `newest_us` is the newest of all.
-    `archived_us` is the newest archived one, if any.
+    `number`, `first_us`, `last_us`: number (at most a maximum) of stored readings, and their times.
+    `newest_us`: time of the newest reading.  `archived_us`: time of the newest archived one; None
+    if none.
     """
 
     number: int
@@ -322,9 +319,8 @@ def ahead(
     cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int], maximum: int
 ) -> dict[int, Ahead]:
     """
-    Return the readings of devices, each from its own time on, inclusive.
-
-    Devices without any are omitted; archived readings are not counted.
+    Return numbers and times of devices' readings, each from its own time on, included.
+    Devices without readings are omitted; archived readings are not counted.
     """
     least = near.within("time", min(from_us.values(), default=0), FAR_US)
     cursor.execute(
@@ -357,9 +353,8 @@ def second_after(
     cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int]
 ) -> dict[int, int]:
     """
-    Return the time of the second stored reading from a time on, inclusive, by device. [us UTC]
-
-    Devices with fewer, or with archived ones among them, are omitted.
+    Return the time of each device's second reading from a time on, included. [us UTC]
+    Devices with fewer readings, or archived ones from that time on, are omitted.
     """
     index, ids = list(from_us), fleet.ids(list(from_us))
     rows = near.nearest(
@@ -379,7 +374,7 @@ def second_after(
 
 
 def ends(cursor: Cursor, device: Device) -> tuple[int, int] | None:
-    """Return the times of a device's first and last stored reading; None without any. [us UTC]"""
+    """Return times of a device's first and last reading, also archived; None if none. [us UTC]"""
     first, last = (
         f"(SELECT {_us('time')} FROM reading_{device.class_id} WHERE device_id = %s"
         f" ORDER BY time {order} LIMIT 1)"

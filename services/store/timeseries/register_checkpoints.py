@@ -1,8 +1,9 @@
 """
-Register marks of metering, stored with interval rows, from which metering continues.
+Register checkpoints: the state of a register at the start of an interval, stored with interval
+rows.
 
-`load` restores a device's state at its last commit; `last` finds the marks from which late data are
-metered again.
+`load` restores a device's metering state of its last commit; `last` returns the checkpoints from
+which metering is repeated after late data.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from services.store.postgres import nearest_rows as near
 from services.store.postgres.pool import FAR_US, stamp
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
-# fleet index -> quantities of registers without stored rows
+# quantities of registers without checkpoints, by fleet index
 Bare = Mapping[int, Collection[int]]
 NONE: Bare = {}
 
 
 class Checkpoint(NamedTuple):
-    """Stored state of one register: position, times of reading and last rise, interval."""
+    """Stored state of a register: value, times of reading and last rise, start of the interval."""
 
     device: int
     quantity: int
@@ -52,13 +53,13 @@ class Checkpoint(NamedTuple):
     @property
     def since_us(self) -> int:
         """
-        Return the time from which later readings may change rows: the last break of the register
+        Return the time from which later readings can change rows: that of the older register
         sequence.
         """
         return self.read_us if self.other is None else min(self.read_us, self.other[1])
 
     def set(self, register: Register) -> None:
-        """Set a register's state to this mark."""
+        """Set a register's state to this checkpoint."""
         d = self.device
         register.known[d], register.away[d] = True, False
         register.value[d], register.read_us[d] = self.value, self.read_us
@@ -79,8 +80,8 @@ def load(
 ) -> None:
     """
     Load the metering state of devices that the process has not loaded yet.
-
-    `heard_us`: about when devices last sent data: where their newest rows are searched first.
+    `heard_us`: approximate time of devices' last data, near which their newest rows are searched
+    first.
     `before_us`: time from which readings of a device have no rows yet. [us UTC]
     """
     state.reset(np.array(devices, dtype=np.intp))
@@ -91,14 +92,14 @@ def load(
     for mark in _marks(cursor, fleet, dict.fromkeys(devices, FAR_US), "start", newest):
         register = state.registers[mark.quantity]
         mark.set(register)
-        # a newer reading without a mark: the register is not in it
+        # the newest reading lacks the register
         register.away[mark.device] = state.last_us[mark.device] > mark.seen_us
     _load_power(cursor, fleet, state, devices)
     state.loaded[list(devices)] = True
 
 
 def bare(fleet: Fleet, state: MeterState, devices: Collection[int]) -> dict[int, set[int]]:
-    """Return registers of devices that no stored row has, according to a valid state."""
+    """Return registers of devices without stored rows, by a loaded state."""
     known = classes.load()
     kinds = {
         class_id: {QUANTITY_INDEX[str(c.quantity)] for c in known[class_id].registers}
@@ -120,10 +121,10 @@ def last(
     bare: Bare = NONE,
 ) -> list[Checkpoint]:
     """
-    Return each register's last mark that was read, or whose interval starts, before a time.
-
-    `read_before`, `start_before`: one of them: fleet index to a time. [us UTC]
-    `bare`: registers without marks, which are not searched.
+    Return each register's last checkpoint before a time.
+    `read_before`, `start_before`: time of the reading, or of the start of the interval, by fleet
+    index; one of both. [us UTC]
+    `bare`: registers without checkpoints, which are not searched.
     """
     column = "start" if read_before is None else "register_read"
     before_us = (start_before if read_before is None else read_before) or {}
@@ -136,9 +137,7 @@ def departed(
 ) -> dict[int, int]:
     """
     Return the time since which registers of devices have a second sequence. [us UTC]
-
-    Devices whose second sequence begins more than a week after `from_us` are omitted, as it has no
-    effect.
+    Sequences that begin more than a week after `from_us` have no effect and are omitted.
     `bare`: as for `last`.
     """
     spans = {
@@ -160,7 +159,7 @@ def departed(
             prepare=False,
         )
         rows += cursor.fetchall()
-    # a gap of readings may hide the reading with which the week ends
+    # after a data gap, the first reading after the week is needed too
     pairs = _Pairs.of(fleet, list(spans), bare)
     until = [spans[d][1] for d in pairs.device]
     result = near.nearest(
@@ -195,7 +194,7 @@ class StoredRows(NamedTuple):
 
 
 def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> StoredRows:
-    """Return stored interval rows of devices in their spans, ends excluded; sorted. [us UTC]"""
+    """Return stored interval rows of devices in their spans, ends excluded, sorted. [us UTC]"""
     types = {"device": "int4", "quantity": "int2", "start": "timestamptz"}
     types |= dict.fromkeys(("value", "read", "changed"), "int8")
     types |= {"other": "int2", "metering": "int2"}
@@ -240,11 +239,9 @@ def newest(
     cursor: Cursor, fleet: Fleet, heard_us: Mapping[int, int], bare: Bare = NONE
 ) -> dict[int, dict[int, int]]:
     """
-    Return when the registers of devices were last read, by fleet index and quantity. [us UTC]
-
-    The newest row of a register has its mark; a row without was calculated from power.
-
-    `heard_us`: fleet index to the newest reading, where the newest rows are searched. [us UTC]
+    Return the times of registers' last readings, by fleet index and quantity. [us UTC]
+    The newest row of a register has a checkpoint, unless it was calculated from power.
+    `heard_us`: time of the newest reading by fleet index, near which rows are searched. [us UTC]
     `bare`: as for `last`.
     """
     pairs = _Pairs.of(fleet, list(heard_us), bare)
@@ -269,7 +266,7 @@ def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Chann
     class_id = fleet.devices[devices[0]].class_id
     cursor.execute(
         "SELECT d.index FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
-        # in order of time by the key: a scan would read all rows before those of the device
+        # ordered by the key, so that the index is used instead of a scan
         " WHERE coalesce((SELECT true FROM interval_quantity WHERE device_id = d.id"
         " AND quantity = %s AND register_read IS NOT NULL ORDER BY start DESC LIMIT 1),"
         f" (SELECT true FROM reading_{class_id} WHERE device_id = d.id"
@@ -286,7 +283,7 @@ def newest_readings(
     heard_us: Mapping[int, int],
     before_us: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
-    """Return the time of each device's newest reading before a time, NEVER without any. [us UTC]"""
+    """Return the time of each device's newest reading before a time; NEVER if none. [us UTC]"""
     before, result = before_us or {}, dict.fromkeys(devices, NEVER)
     for class_id, members in by_class(fleet, devices).items():
         rows = near.nearest(
@@ -404,7 +401,7 @@ def by_class(fleet: Fleet, devices: Sequence[int]) -> dict[str, list[int]]:
 
 
 class _Pairs(NamedTuple):
-    """Devices with the quantities that their classes can have; n pairs."""
+    """Pairs of devices and the quantities of their classes' registers."""
 
     ids: list[str]
     device: list[int]
@@ -412,7 +409,7 @@ class _Pairs(NamedTuple):
 
     @staticmethod
     def of(fleet: Fleet, devices: Sequence[int], bare: Bare) -> _Pairs:
-        """Return every pair except registers without marks."""
+        """Return all pairs, except registers without checkpoints."""
         pairs = _Pairs([], [], [])
         for device in devices:
             for channel in classes.load()[fleet.devices[device].class_id].registers:
@@ -425,5 +422,5 @@ class _Pairs(NamedTuple):
 
     @property
     def columns(self) -> dict[str, list[Any]]:
-        """Return the columns in the form of `nearest`."""
+        """Return the pairs as `sought` of `nearest`."""
         return {"id text": self.ids, "index int": self.device, "quantity text": self.quantity}

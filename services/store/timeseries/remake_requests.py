@@ -1,17 +1,17 @@
 """
-Rows still to be derived: requests by device, notes of a commit's readings, marks of changed days.
+Rows still to be derived: requests by device, notes of new readings, marks of changed days.
 
-The registry requests a whole device when the meaning of its readings changed; the pipeline
-postpones more than a commit can hold.  A request is executed in spans, each in a commit that also
+Requests: an import requests whole devices if the meaning of their readings changed; the pipeline
+requests rows that exceed one commit.  A request is executed in spans, each in a commit that also
 shortens the request, so that a crash repeats only one span.
 
-Derived rows are marked by triggers; the pipeline marks its own rows in bulk, as triggers are slow
-for many devices.  Tables of readings have no triggers: the code that stores readings of inverters
-marks their days.
+Marks: triggers on derived rows mark days whose sums have changed.  The pipeline marks the days of
+its own rows in bulk, as triggers are slow for many devices.  Tables of readings have no triggers:
+the code that stores readings of inverters marks their days.
 
-A commit notes the readings whose rows are not derived yet, with workers one note per partition. The
-transaction that writes the derived rows deletes the note.  Notes left by an interrupted process
-become `remake_request` rows, executed in spans that one transaction can hold.
+Notes: a commit notes the readings whose rows are not derived yet (a worker one note per partition),
+and the transaction that writes the rows deletes the note.  Notes of an interrupted process become
+requests.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from services.store.postgres.pool import FAR_US, of_ids, of_numbers, stamp
 
 # devices whose next spans are determined together
 AT_ONCE = 20
-# the same for devices without readings so far: each is searched in its whole history
-SILENT_AT_ONCE = 2_000
+# the same for devices without known readings, each of which is searched in its whole history
+UNREAD_AT_ONCE = 2_000
 # SQL of each time in microseconds; infinity becomes the farthest time
 _TIMES = ", ".join(
     f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint END"
@@ -45,10 +45,10 @@ class Request:
     """
     Request to derive rows of a device.
 
-    `from_us`: readings from here on are to be metered; `-FAR_US` for all. [us UTC]
-    `last_us`: the last reading that changed; `FAR_US` for all. [us UTC]
-    `whole`: flags and values of stations are calculated again as well.
-    `unjudged`: readings from `from_us` to `last_us` lack flags and values of stations.
+    `from_us`: time of the first reading to be metered; `-FAR_US` for all. [us UTC]
+    `last_us`: time of the last changed reading; `FAR_US` for all. [us UTC]
+    `whole`: quality flags and indicators are recalculated, too.
+    `unjudged`: readings from `from_us` to `last_us` have no quality flags and indicators yet.
     """
 
     from_us: int = -FAR_US
@@ -57,7 +57,7 @@ class Request:
     unjudged: bool = False
 
     def joined(self, other: Request | None) -> Request:
-        """Return a request that covers both."""
+        """Return a request that covers both requests."""
         if other is None:
             return self
         return Request(
@@ -68,14 +68,14 @@ class Request:
         )
 
     def moved(self, from_us: int) -> Request:
-        """Return the request without the span before a time."""
+        """Return the request reduced to readings from a time on."""
         return replace(self, from_us=from_us)
 
 
 def waiting(connection: Connection) -> dict[str, bool]:
     """
-    Return the ids of devices with a request, oldest first, and whether their readings are only
-    stored for now.
+    Return devices with a request, oldest first, and whether derivation of new readings is
+    postponed.
     """
     rows = connection.execute(
         "SELECT device_id, held FROM remake_request ORDER BY requested, device_id"
@@ -90,7 +90,7 @@ def count(connection: Connection) -> int:
 
 
 def deferred(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> set[int]:
-    """Return the devices whose readings are only stored for now, by fleet index."""
+    """Return the devices whose new readings are stored without derivation, by fleet index."""
     cursor.execute(
         "SELECT device_id FROM remake_request WHERE held AND device_id = ANY(%s)",
         (fleet.ids(list(devices)),),
@@ -99,16 +99,15 @@ def deferred(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> set[int]:
 
 
 def without(cursor: Cursor, ids: Sequence[str]) -> set[str]:
-    """Return the ids without a request."""
+    """Return the ids of devices without a request."""
     cursor.execute("SELECT device_id FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))
     return set(ids) - {device_id for (device_id,) in cursor.fetchall()}
 
 
 def take(cursor: Cursor, ids: Sequence[str], version: int) -> dict[str, Request]:
     """
-    Return requests to work on in this transaction; they stay until `move` or `end`.
-
-    `version`: registry version used; none is returned if there is a newer one.
+    Return requests, locked until the transaction ends; `move` or `end` then records the work.
+    `version`: registry version in use; with a newer registry no request is returned.
     """
     cursor.execute(
         f"SELECT device_id, {_TIMES}, whole, unjudged FROM remake_request"
@@ -126,10 +125,7 @@ def take(cursor: Cursor, ids: Sequence[str], version: int) -> dict[str, Request]
 
 
 def put_off(cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]) -> None:
-    """
-    Postpone the metering of devices' readings, by fleet index; existing requests are
-    extended.
-    """
+    """Postpone the derivation of devices' rows, by fleet index; existing requests are extended."""
     order = sorted(requests, key=lambda device: fleet.devices[device].id)
     subset = [requests[device] for device in order]
     cursor.execute(
@@ -139,7 +135,7 @@ def put_off(cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]) -> No
         " %s::boolean[]) AS d (id, first, last, whole, unjudged)"
         " ON CONFLICT (device_id) DO UPDATE SET"
         " from_time = least(r.from_time, excluded.from_time),"
-        # a request up to derived rows does not concern later ones
+        # an existing request ends before rows that are derived already
         " last_time = greatest(r.last_time, excluded.last_time, r.from_time),"
         " whole = r.whole OR excluded.whole, held = true,"
         " unjudged = r.unjudged OR excluded.unjudged",
@@ -154,7 +150,7 @@ def put_off(cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]) -> No
 
 
 def move(cursor: Cursor, requests: Mapping[str, Request]) -> None:
-    """Shorten requests: everything before their `from_us` is done."""
+    """Shorten requests, whose rows before `from_us` are derived."""
     if requests:
         cursor.execute(
             "UPDATE remake_request r SET from_time = d.first, last_time = d.last, whole = d.whole"
@@ -170,16 +166,16 @@ def move(cursor: Cursor, requests: Mapping[str, Request]) -> None:
 
 
 def end(cursor: Cursor, ids: Iterable[str]) -> None:
-    """Delete the requests of these devices, as their rows are derived."""
+    """Delete the requests of devices whose rows are derived."""
     cursor.execute("DELETE FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))
 
 
 _CLASS = "pv_inverter"
 _DAY_US = 86_400_000_000
 _HOUR_US = 3_600_000_000
-# rows of the last hour need no mark (migration 0400); half of it allows for clock differences
+# rows younger than an hour need no mark; half an hour is the allowance for clock differences
 _YOUNG_US = 1_800_000_000
-# number of devices of a site on one day from which the site is marked instead
+# from this number of devices of a site on a day, the site is marked instead
 _MANY = 8
 _MARK = (
     "SELECT tonne_mark_days(%s, %s::timestamptz[], %s::timestamptz[]),"
@@ -189,9 +185,8 @@ _MARK = (
 
 def mark_late_days(cursor: Cursor, fleet: Fleet, frames: Iterable[Frame]) -> None:
     """
-    Mark the days of late readings, in the caller's transaction.
-
-    A reading of an inverter shortly after midnight also changes the day before.
+    Mark the days of late readings of inverters, in the caller's transaction.
+    A reading up to an hour after midnight also changes the day before.
     """
     _mark(cursor, fleet, [(f.device, f.time_us) for f in frames if f.class_id == _CLASS], _HOUR_US)
 
@@ -199,7 +194,7 @@ def mark_late_days(cursor: Cursor, fleet: Fleet, frames: Iterable[Frame]) -> Non
 @contextmanager
 def noted(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]]) -> Iterator[None]:
     """
-    Context that marks the days of late derived rows; its block writes only these rows.
+    Context that marks the days of late derived rows; the block writes only these rows.
 
     Parameters
     ----------
@@ -226,7 +221,7 @@ def _mark(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]], rea
     names, number = np.unique(
         [fleet.devices[d].site for d in spans.device.tolist()], return_inverse=True
     )
-    # combines a site's spans of a day
+    # number of devices of each site on each day
     _, of, count = np.unique(number * 2**32 + spans.day, return_inverse=True, return_counts=True)
     many = count[of] >= _MANY
     places = _Spans.of(number[many], spans.first_us[many], spans.last_us[many])
@@ -244,7 +239,7 @@ def _mark(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]], rea
 
 
 class _Spans(NamedTuple):
-    """First and last time of each device or site in each UTC day."""
+    """First and last time on each UTC day, by device or site."""
 
     device: NDArray[np.integer]
     day: Int64
@@ -253,7 +248,7 @@ class _Spans(NamedTuple):
 
     @staticmethod
     def of(device: NDArray[np.integer], time_us: Int64, last_us: Int64 | None = None) -> _Spans:
-        """Return times, or spans of times, grouped by device and day."""
+        """Return times, or spans, grouped by device and day."""
         day = time_us // _DAY_US
         order = np.lexsort((time_us, day, device))
         device, day, time_us = device[order], day[order], time_us[order]
@@ -269,7 +264,7 @@ class _Spans(NamedTuple):
         return _Spans(self.device[rows], self.day[rows], self.first_us[rows], self.last_us[rows])
 
     def stamps(self, reach_us: int) -> tuple[list[str], list[str]]:
-        """Return first times, reduced by `reach_us`, and last times as SQL text."""
+        """Return first times minus `reach_us`, and last times, as SQL text."""
         first = [stamp(us - reach_us) for us in self.first_us.tolist()]
         return first, [stamp(us) for us in self.last_us.tolist()]
 
@@ -278,9 +273,8 @@ def note_underived(
     cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]], home: int | None = None
 ) -> int:
     """
-    Note devices with the first and last changed reading; return the note's id.
-
-    `spans`: spans by fleet index. [us UTC]
+    Note changed readings whose rows are not derived yet; return the note's id.
+    `spans`: times of the first and last changed reading, by fleet index. [us UTC]
     `home`: the partition of all these devices.
     """
     first, last = zip(*spans.values(), strict=True)
@@ -295,7 +289,7 @@ def note_underived(
 
 
 def drop(cursor: Cursor, notes: Sequence[int]) -> bool:
-    """Delete notes in the transaction that writes their rows; return whether all existed."""
+    """Delete notes, in the transaction that writes the rows; return whether all existed."""
     cursor.execute("DELETE FROM underived WHERE id = ANY(%s)", (list(notes),))
     return cursor.rowcount == len(notes)
 
@@ -310,7 +304,7 @@ def fold(cursor: Cursor, homes: Collection[int] | None = None) -> None:
 
 
 def with_underived(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) -> set[str]:
-    """Return devices with readings before a time that have no derived rows. [us UTC]"""
+    """Return the devices with underived readings before a time. [us UTC]"""
     cursor.execute(
         "SELECT DISTINCT device_id FROM v_underived WHERE device_id = ANY(%s) AND from_time < %s",
         (list(ids), stamp(before_us)),
@@ -319,7 +313,7 @@ def with_underived(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) 
 
 
 def just_stored(cursor: Cursor, ids: Sequence[str]) -> bool:
-    """Return whether derived rows of a device are about to be calculated from new readings."""
+    """Return whether readings of the devices, stored within a minute, are not derived yet."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM underived WHERE devices && %s"
         " AND stored > clock_timestamp() - INTERVAL '1 minute')",
@@ -329,7 +323,7 @@ def just_stored(cursor: Cursor, ids: Sequence[str]) -> bool:
 
 
 def age_s(connection: Connection) -> float:
-    """Return how long the oldest noted reading has waited for its rows; 0 if none waits. [s]"""
+    """Return how long the oldest noted reading has waited for its rows; 0 if none. [s]"""
     row = connection.execute(
         "SELECT extract(epoch FROM clock_timestamp() - min(stored))::double precision"
         " FROM underived"

@@ -4,8 +4,8 @@ Alarms for display: lists and details, acknowledgement and comments.
 A caller with access to some projects sees only their alarms, and an alarm's figures only if all its
 projects are among them.
 
-An alarm keeps its original cause; the remedy follows the current cause, so that a technician does
-not travel to a meter that sends data but is rejected.
+The stored cause of an alarm does not change, but the displayed remedy follows the current cause: a
+technician need not travel to a meter whose messages arrive and are rejected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mrv.errors import StatementStateError
 from services.registry.limits import kinds
 from services.store.views.coverage import added
 
-# section of docs/alarms.md for each cause, and the remedy as a sentence
+# section of the documentation, and remedy, by cause
 TO_DO = {
     "removed": ("", "No action: the registry lists the device as removed."),
     "unknown": (
@@ -60,8 +60,7 @@ TO_DO = {
     ),
     "": ("", ""),
 }
-# compares the newest dead letter that names the device or came in its name with the newest stored
-# reading
+# a device is rejected if its newest dead letter is newer than its newest stored reading
 _CAUSES = """
 SELECT d.id, CASE
     WHEN greatest(
@@ -76,8 +75,8 @@ FROM unnest(%s::text[]) AS d (id) LEFT JOIN device_seen s ON s.device_id = d.id
 
 def causes(conn: Connection, devices: Sequence[str]) -> dict[str, str]:
     """
-    Return the cause for devices whose messages are rejected, or that lack valid credentials;
-    keys of `TO_DO`.
+    Return the current cause (key of `TO_DO`) of devices that are rejected or lack a valid
+    credential.
     """
     if not devices:
         return {}
@@ -110,10 +109,10 @@ _COLUMNS = ", ".join(
     else name
     for name in NAMES
 )
-_SEEN = "(%(scope)s::text[] IS NULL OR projects && %(scope)s)"
-# newest first: a page begins below an id
+_IN_SCOPE = "(%(scope)s::text[] IS NULL OR projects && %(scope)s)"
+# newest first; the next page begins below an id
 _LIST = (
-    f"SELECT {_COLUMNS} FROM v_alarm WHERE {_SEEN}"
+    f"SELECT {_COLUMNS} FROM v_alarm WHERE {_IN_SCOPE}"
     " AND (%(states)s::text[] IS NULL OR state = ANY (%(states)s))"
     " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
     " AND (%(severity)s::text IS NULL OR severity = %(severity)s)"
@@ -121,28 +120,28 @@ _LIST = (
     " AND (%(before)s::bigint IS NULL OR id < %(before)s)"
     " ORDER BY id DESC LIMIT %(limit)s"
 )
-# by severity, then by cost; a hidden cost has no effect on the order
-_STANDING = (
-    f"FROM v_alarm WHERE {_SEEN} AND cleared IS NULL"
+# by severity, then by cost; a cost that the caller must not see has no effect on the order
+_OPEN = (
+    f"FROM v_alarm WHERE {_IN_SCOPE} AND cleared IS NULL"
     " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
     " AND (%(severity)s::text IS NULL OR severity = %(severity)s)"
     " AND (%(subject)s::text IS NULL OR subject = %(subject)s)"
 )
-_GRAVEST = (
-    f"SELECT {_COLUMNS} {_STANDING}"
+_OPEN_BY_SEVERITY = (
+    f"SELECT {_COLUMNS} {_OPEN}"
     " ORDER BY array_position(ARRAY['critical', 'major', 'minor'], severity), CASE WHEN"
     " %(scope)s::text[] IS NULL OR projects <@ %(scope)s THEN cost_t_per_day END DESC NULLS LAST,"
     " id DESC LIMIT %(limit)s"
 )
-_COUNT = f"SELECT count(*) {_STANDING}"
-_ONE = f"SELECT {_COLUMNS} FROM v_alarm WHERE id = %(id)s AND {_SEEN}"
+_COUNT = f"SELECT count(*) {_OPEN}"
+_BY_ID = f"SELECT {_COLUMNS} FROM v_alarm WHERE id = %(id)s AND {_IN_SCOPE}"
 _EVENTS = "SELECT event, at, actor, text FROM alarm_event WHERE alarm_id = %s ORDER BY sequence"
-_SAY = (
+_ADD_EVENT = (
     "INSERT INTO alarm_event (alarm_id, event, actor, principal, text) VALUES (%s, %s, %s, %s, %s)"
 )
 _MAX_TEXT = 2_000
 _QUARTER_S, _DAY_S = 900, 86_400
-# value that exceeded a standard's limit: the newest within the alarm's time
+# newest value that exceeded a limit, within 50 hours
 _EXCEEDED = """
 SELECT a.id, i.standard, i.exceeded
 FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS a (id, device, part)
@@ -157,12 +156,12 @@ CROSS JOIN LATERAL (
     ORDER BY v.start DESC LIMIT 1
 ) i WHERE i.exceeded IS NOT NULL
 """
-# alarms of missing readings, whose cause may change
-_SILENT = ("device_silent", "gateway_silent")
+# kinds of alarms for missing data, whose cause can change
+_MISSING_DATA = ("device_silent", "gateway_silent")
 
 
 class Group(NamedTuple):
-    """Alarms of one kind with one cause that began together."""
+    """Alarms of the same kind and cause that began within the same 15 minutes."""
 
     kind: str
     cause: str | None
@@ -187,10 +186,9 @@ class Group(NamedTuple):
 
 def grouped(alarms: Iterable[dict[str, Any]]) -> list[Group]:
     """
-    Return alarms grouped by cause, the most expensive first, then by severity.
-
-    Alarms of one kind and cause that began within 15 minutes are one fault, for example of a
-    gateway, a time server or a grid.
+    Return alarms in groups, by lost reduction per day, then by severity.
+    Alarms of the same kind and cause within 15 minutes are one fault, for example of a gateway, a
+    time server or a grid.
     """
     stored: dict[tuple[str, str | None, int], list[dict[str, Any]]] = {}
     for item in alarms:
@@ -227,9 +225,9 @@ def listed(
     """
     Return alarms, newest first.
 
-    `scope`: projects of the caller.
-    `states`: members of `STATES`; empty: all.
-    `before`: id of an alarm: only older ones are returned.
+    `scope`: projects of the caller; None for all.
+    `states`: members of `STATES`; None for all.
+    `before`: only alarms with smaller ids.
     """
     values = {
         "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
@@ -253,7 +251,7 @@ def standing(
         "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
         "severity": severity, "subject": subject,
     }  # fmt: skip
-    result = _alarm_values(conn, conn.execute(_GRAVEST.encode(), values).fetchall())
+    result = _alarm_values(conn, conn.execute(_OPEN_BY_SEVERITY.encode(), values).fetchall())
     (count,) = conn.execute(_COUNT.encode(), values).fetchone() or (0,)
     return result, count
 
@@ -261,7 +259,7 @@ def standing(
 def by_id(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:
     """Return an alarm with its history; None if it is unknown or outside the scope."""
     values = {"scope": None if scope is None else list(scope), "id": id_}
-    row = conn.execute(_ONE.encode(), values).fetchone()
+    row = conn.execute(_BY_ID.encode(), values).fetchone()
     if row is None:
         return None
     events = conn.execute(_EVENTS, [id_]).fetchall()
@@ -280,7 +278,7 @@ def acknowledge(
     """
     _require(conn, id_)
     try:
-        conn.execute(_SAY, [id_, "acknowledged", actor, principal, _text(text)])
+        conn.execute(_ADD_EVENT, [id_, "acknowledged", actor, principal, _text(text)])
     except errors.UniqueViolation as error:
         row = conn.execute("SELECT acknowledged_by FROM v_alarm WHERE id = %s", [id_]).fetchone()
         by = "another operator" if row is None else row[0]
@@ -297,7 +295,7 @@ def comment(
     _require(conn, id_)
     if not text.strip():
         raise InputError("the comment is empty; describe the finding or the action")
-    conn.execute(_SAY, [id_, "commented", actor, principal, _text(text)])
+    conn.execute(_ADD_EVENT, [id_, "commented", actor, principal, _text(text)])
 
 
 def _text(text: str) -> str:
@@ -314,14 +312,14 @@ def _require(conn: Connection, id_: int) -> None:
 
 
 def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, Any]]:
-    """Return rows with column names, and the remedy of the current cause."""
+    """Return alarms as mappings, with the remedy of the current cause."""
     result = [dict(zip(NAMES, row, strict=True)) for row in rows]
     now = causes(
         conn,
         [
             alarm["subject"]
             for alarm in result
-            if alarm["kind"] in _SILENT and alarm["cleared"] is None
+            if alarm["kind"] in _MISSING_DATA and alarm["cleared"] is None
         ],
     )
     limits = [
@@ -330,10 +328,10 @@ def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, 
     over = _exceeded(conn, limits) if limits else {}
     for item in result:
         if item["id"] in over:
-            # the verdict's own value is only 1: exceeded
+            # replaces the stored detail, which only states that a limit was exceeded
             item["detail"] = {**over[item["id"]], "period": item["detail"].get("period")}
-        kind = kinds().get(item["kind"])  # a later version may lack this kind of alarm
-        standing = item["kind"] in _SILENT and item["cleared"] is None
+        kind = kinds().get(item["kind"])  # None for a kind that this version lacks
+        standing = item["kind"] in _MISSING_DATA and item["cleared"] is None
         item["cause_now"] = now.get(item["subject"]) if standing else None
         if item["cause_now"] is not None:
             item["runbook"], item["what_to_do"] = TO_DO[item["cause_now"]]
@@ -344,7 +342,7 @@ def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, 
 
 
 def _exceeded(conn: Connection, alarms: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return the exceeded limit, by the alarm's id."""
+    """Return standard and exceeded limits, by alarm id."""
     columns = [[alarm[name] for alarm in alarms] for name in ("id", "subject", "part")]
     return {
         number: {"standard": standard, "exceeded": exceeded}

@@ -1,4 +1,4 @@
-"""Data of the console's pages: sums of stored rows by project, device and local day."""
+"""Data of the console's pages: sites, projects, accounts by day, newest values, systems."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from services.store.views.coverage import Accounted, accounted, added
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """
-    Site with its numbers of devices: all, those expected to report, those that reported
-    lately.
-    """
+    """Site with its numbers of devices: all, expected to send data, and sending data."""
 
     id: str
     name: str
@@ -30,15 +27,12 @@ class Site:
 
     @property
     def state(self) -> str:
-        """Return whether all, some or none of its devices report."""
+        """Return `all`, `some` or `none` of its devices sending data, or `new`."""
         return _heard(self.expected, self.heard)
 
 
 def _heard(expected: int, heard: int) -> str:
-    """
-    Return whether all, some or none of the expected devices report; `new` if none is
-    expected.
-    """
+    """Return how many expected devices send data: all, some, none; new if none is expected."""
     if not expected:
         return "new"
     return "none" if not heard else "all" if heard >= expected else "some"
@@ -49,9 +43,10 @@ class ProjectSums:
     """
     Project with the sums of its account and its expected tonnes.
 
-    `reduction_ug` is of all stored intervals and `month_ug` of the last 30 local days: None without
-    any.  `expected_t` is the expectation to date, `missed_t` that since its data stopped.
-    `counted`: it belongs to the programme.
+    `reduction_ug`, `month_ug`: reduction in total, and of the last 30 local days; None without
+    account.
+    `expected_t`: expected reduction to date.  `missed_t`: expected reduction since data stopped.
+    `counted`: whether the programme counts it.
     """
 
     id: str
@@ -155,8 +150,9 @@ class AccountSource(NamedTuple):
     """
     Part of a project's account, from a statement, the preliminary account, or intervals.
 
-    `before_t` is the amount if no document and invoice were missing; `problem` the reason for a
-    missing account.  Both days are included.
+    `first`, `last`: days, both included.  `before_t`: reduction before deductions for missing
+    evidence.
+    `problem`: error that prevented the account.
     """
 
     source: str
@@ -170,10 +166,7 @@ class AccountSource(NamedTuple):
 
     @property
     def lacking_t(self) -> Decimal | None:
-        """
-        Return the additional reduction with all documents and invoices; None for 0 or
-        unknown. [t]
-        """
+        """Return the reduction deducted for missing evidence; None for 0 or unknown. [t]"""
         if self.before_t is None or self.reduction_t is None:
             return None
         return self.before_t - self.reduction_t or None
@@ -202,7 +195,7 @@ def account_quarters(
 
 
 def account_months(conn: Connection, project: str, year: int) -> list[int]:
-    """Return the accounted months of a year."""
+    """Return the months of a year with an account, as numbers."""
     rows = conn.execute(
         "SELECT DISTINCT extract(month FROM day)::int FROM v_account_day WHERE project_id = %s"
         " AND day >= make_date(%s, 1, 1) AND day < make_date(%s + 1, 1, 1) ORDER BY 1",
@@ -236,7 +229,7 @@ def expected_between(
 
 
 def expected_by_sun(conn: Connection, project: str) -> bool:
-    """Return whether the months of a project's estimate are those of the sun, not of a design."""
+    """Return whether a project's estimate is distributed over the months by solar irradiation."""
     query = "SELECT FROM v_project_months WHERE project_id = %s AND basis = 'sun'"
     return conn.execute(query, [project]).fetchone() is not None
 
@@ -258,10 +251,9 @@ def device_day(
     conn: Connection, project: str, device: str, since: datetime, until: datetime
 ) -> list[tuple[datetime, str, int, int, int, int, int | None]]:
     """
-    Return a device's intervals that start in [since, until), with the reduction.
-
-    Each row is start, quantity, value, measured, estimated and unknown time [us], and the reduction
-    of the project there, None without account. [ug CO2e]
+    Return a device's intervals that start in [since, until), with the project's reduction.
+    Each row: start, quantity, value, measured, estimated and unknown time [us], reduction [ug CO2e]
+    or None.
     """
     rows = conn.execute(
         "SELECT i.start, i.quantity, i.value, i.measured_us, i.estimated_us, i.unknown_us,"
@@ -294,7 +286,7 @@ def stations(
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Device with its newest value; `projects` are those that it serves or served."""
+    """Device with its newest value; `projects`: to which it is or was assigned."""
 
     device: str
     site: str
@@ -306,7 +298,7 @@ class Newest:
     projects: tuple[str, ...]
 
 
-# what needs attention comes first
+# devices without data first
 _STATES = (
     "SELECT h.device_id, s.name, h.class, h.state, h.last_reading, s.timezone,"
     " coalesce(m.projects, '{}'), count(*) OVER ()"
@@ -328,8 +320,8 @@ def newest(
     """
     Return devices with their newest values, those without data first, and their total number.
 
-    `channels`: device class to the displayed channel.
-    `scope`: projects of the caller.
+    `channels`: displayed channel by device class.
+    `scope`: projects of the caller; None for all.
     `maximum`: maximum number of devices; all by default.
     """
     bounds = {"scope": None if scope is None else list(scope), "most": maximum}
@@ -355,7 +347,7 @@ def newest(
 
 @dataclass(frozen=True, slots=True)
 class SystemSums:
-    """Numbers of a system's devices, and its projects."""
+    """Numbers of a system's devices (all, expected to send data, sending data); its projects."""
 
     devices: int
     expected: int
@@ -366,7 +358,7 @@ class SystemSums:
 
     @property
     def state(self) -> str:
-        """Return whether all, some or none of its devices report."""
+        """Return `all`, `some` or `none` of its devices sending data, or `new`."""
         return _heard(self.expected, self.heard)
 
 
@@ -374,7 +366,7 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
     """
     Return devices and projects of each system of the programme.
 
-    A device belongs to the system named in its attributes, or to its project's.
+    A device belongs to the system in its attributes, else to that of its last project.
     """
     named = {project.id: project for project in projects}
     of = conn.execute("SELECT id, system FROM project WHERE system IS NOT NULL ORDER BY id")

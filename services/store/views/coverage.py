@@ -1,15 +1,14 @@
 """
 Data coverage of local days, and figures of the programme's projects in a year.
 
-It is the share of its meters' service time that is measured, or estimated between two register
-readings (`mrv.accounting.rounded_figures.covered_share`); the rest is unknown or missing.
+Coverage is the share of the meters' assigned time that is measured, or estimated between two
+register readings (`mrv.accounting.rounded_figures.covered_share`); the rest is unknown or missing.
 
-Stored daily sums (`day_quantity`) are used where the site's time zone is the project's, the device
-serves the whole day, and the day is over and up to date; for other days the 15-minute intervals
-are read. The result is always that of the intervals.
+Stored daily sums (`day_quantity`) are used if the site has the project's time zone, the device is
+assigned for the whole day, and the day is over and up to date; else the 15-minute intervals are
+read.  Both give the same result.
 
-Tonnes come from the account's views, expectations from the common function; a year is in each
-project's time zone.
+Tonnes are those of the account's views; a year is in each project's time zone.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from psycopg import Connection
 from mrv.calendar import local_date
 from services.clock import now_us
 
-# some clocks show an hour about midnight twice; `rest` are the days of devices without usable sums
+# margin for days on which a clock change repeats an hour near midnight
 _ABOUT = "INTERVAL '3 hours'"
-# rows of an interval lie together: from this part of all devices on, a day is read by time
+# from this part (1/8) of all devices on, intervals of a day are read by time instead of by device
 _BROAD = 8
 _COVERAGE = f"""
 WITH day AS MATERIALIZED (
@@ -121,9 +120,8 @@ FROM service s LEFT JOIN total t USING (day) ORDER BY day
 @dataclass(frozen=True, slots=True)
 class CoverageDay:
     """
-    Coverage of a local day of a project's monitored quantities. [us]
-
-    `serving_us` is the total service time of these quantities.
+    Coverage of a project's monitored quantities on a local day. [us]
+    `serving_us`: total assigned time of these quantities.
     """
 
     day: date
@@ -134,7 +132,7 @@ class CoverageDay:
 
     @property
     def share(self) -> Fraction | None:
-        """Return the covered share; None without devices in service."""
+        """Return the covered share; None without assigned devices."""
         if not self.serving_us:
             return None
         return min(Fraction(self.measured_us + self.estimated_us, self.serving_us), Fraction(1))
@@ -151,8 +149,8 @@ def coverage_days(
     """
     Return the coverage of each local day in [first, end).
 
-    `pairs` (sequence of (device, quantity)): monitored quantities.  Days without service and future
-    days are omitted.
+    `pairs`: device and quantity of each monitored quantity.  Days without assigned devices, and
+    future days, are omitted.
     """
     devices, quantities = [item for item, _ in pairs], [item for _, item in pairs]
     rows = conn.execute(
@@ -198,7 +196,7 @@ class ProjectYear:
 
     @property
     def short_t(self) -> Decimal:
-        """Return the shortfall of avoided against expected tonnes; zero without one."""
+        """Return how far the reduction is below the expected one; 0 if it is not. [t]"""
         return max((self.expected_t or Decimal(0)) - (self.avoided_t or Decimal(0)), Decimal(0))
 
     @property
@@ -275,7 +273,7 @@ def percent(avoided: Decimal | None, expected: Decimal | None) -> int | None:
 
 
 def project_years(conn: Connection, year: int, account: Sequence[Accounted]) -> list[ProjectYear]:
-    """Return every project's figures of the year."""
+    """Return the figures of all projects in a year."""
     made: dict[str, list[Accounted]] = {}
     for part in account:
         if part.first.year == year:
@@ -301,7 +299,10 @@ def project_years(conn: Connection, year: int, account: Sequence[Accounted]) -> 
 
 
 def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, ...]]:
-    """Return project, methodology, version, expected kWh per year, and meters by role and power."""
+    """
+    Return, by project: methodology, version, expected kWh per year, and role, class and power of
+    meters.
+    """
     return conn.execute(
         "SELECT p.id, p.methodology, p.version, (p.expected ->> 'energy_kwh_per_year')::numeric,"
         " jsonb_agg(jsonb_build_array(m.role, d.class, d.rated_power_w)) FROM project p"
@@ -361,7 +362,7 @@ class Part:
 
 
 def parts(account: Sequence[Accounted], year: int, counted: Collection[str]) -> list[Part]:
-    """Return the sources of the counted projects' account of a year."""
+    """Return the parts of the counted projects' account of a year, by source."""
     result: dict[str, list[Accounted]] = {}
     for part in account:
         if part.first.year == year and part.project in counted:

@@ -1,8 +1,9 @@
 """
 All data of one device's page, and the list of devices with their state.
 
-State with cause, start, cost and remedy; registers and metering; flags, rejected messages,
-certificates, credentials, clock.  For an unregistered device only the rejected messages.
+A page has the state with cause, start, lost reduction and remedy; registers and metering; flags,
+rejected messages, certificates, credentials, clock.  The page of an unregistered device has only
+rejected messages and credentials.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ def devices(
     alarm: bool = False,
 ) -> list[dict[str, Any]]:
     """
-    Return devices by id, as `NAMES`; `alarm` filters those with a reportable state.
-
-    A gateway's own clock state precedes that of its readings, whose times it has corrected.
+    Return devices by id, as mappings with the keys `NAMES`.
+    `alarm`: only devices whose state is to be alarmed.  The clock offset that a gateway reports
+    takes precedence over that of its readings, as it corrects their times.
     """
     arguments = {"state": state, "site": site, "gateway": gateway, "alarm": alarm}
     return [
@@ -57,9 +58,9 @@ def devices(
 
 class NotCommissioned(NamedTuple):
     """
-    Device without data that is not expected to report yet.
-
-    `stored` is its newest reading, from a file of earlier days; `commissioned` is a future day.
+    Device from which no data are expected yet.
+    `stored`: time of its newest reading, from a file of earlier days.  `commissioned`: a future
+    day.
     """
 
     device: str
@@ -72,7 +73,7 @@ class NotCommissioned(NamedTuple):
 
 
 def not_commissioned(conn: Connection, scope: Sequence[str] | None) -> list[NotCommissioned]:
-    """Return devices not yet commissioned by id, only of the scope's projects if given."""
+    """Return devices that are not commissioned, by id; only of the projects in `scope` if given."""
     rows = conn.execute(
         "SELECT h.device_id, h.site, h.class, m.project_id, h.last_reading, d.commissioned,"
         " s.timezone FROM v_device_health h JOIN device d ON d.id = h.device_id"
@@ -87,7 +88,7 @@ def not_commissioned(conn: Connection, scope: Sequence[str] | None) -> list[NotC
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
-# read once for the whole fleet, since a gateway's state depends on the devices behind it
+# one query of the whole fleet, since a gateway's state depends on the devices that name it
 _HEALTH = (
     "WITH fleet AS MATERIALIZED (SELECT device_id, gateway, state, gateway_dark, last_reading,"
     "   received, expected_s, said, said_at, firmware, completeness_today, spoke, expected_since"
@@ -107,7 +108,7 @@ _HEALTH_NAMES = (
     "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
     "reported", "expected_since", "gateway_heard", "devices", "online", "spoke",
 )  # fmt: skip
-# only for silent devices: the cost is known with those of the whole project
+# only for devices without data, as the costs of the whole project are calculated
 _COST = (
     "SELECT cost_t, cost_t_per_day, side FROM v_silence_cost"
     " WHERE device_id = %s AND project_id = %s"
@@ -149,7 +150,7 @@ _TODAY = (
     " AND start >= tonne_clock(%(zone)s, tonne_clock(%(zone)s, now())::date::timestamp)"
     " AND measured_us + estimated_us + unknown_us > 0 ORDER BY 2, 1"
 )
-# of an inverter: current modules, its last days, and the yearly trend
+# for inverters: current modules, last days, annual trend
 _ARRAY = (
     "SELECT dc_power_w, tilt, azimuth, temperature_coefficient_percent, begins"
     " FROM v_device_array WHERE device_id = %s AND begins <= now() AND ends > now()"
@@ -173,7 +174,7 @@ _SOILING = (
     " FROM pv_trend WHERE device_id = %s"
 )
 _SOILING_NAMES = ("percent", "low", "high", "intervals", "missing")
-# an inverter has no trend before a year of days
+# for an inverter with less than a year of data
 _NO_SOILING = dict.fromkeys(_SOILING_NAMES) | {"missing": "short"}
 _AGAINST = (
     "SELECT mine.h / nullif(typical.h, 0) - 1 FROM ("
@@ -189,7 +190,7 @@ _FLAGS = (
     "SELECT channel, test, count(*), max(time) FROM quality_flag WHERE device_id = %s"
     f" AND time > now() - INTERVAL '{_FLAG_DAYS} days' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
 )
-# letters of an unregistered device have no id: the principal or topic names it
+# an unregistered device is found by principal or topic, as its letters have no device id
 _LETTER = "SELECT id, received, reason, detail, topic, principal FROM dead_letter"
 _REFUSED = (
     "SELECT * FROM ("
@@ -209,9 +210,8 @@ _CREDENTIAL_NAMES = ("kind", "serial", "issued", "expires", "revoked", "reason")
 
 def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
     """
-    Return all data of a device; None outside the scope.
-
-    `scope`: projects of the caller; unregistered devices show to callers without one.
+    Return all data of a device's page; None outside the scope.
+    `scope`: projects of the caller; None for all, and also for unregistered devices.
     """
     known = registered(conn, scope, id_)
     if known is None:
@@ -232,7 +232,7 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
     cause, since = _cause(known, health, refused, credentials)
     del health["reported"], health["expected_since"]
     if cause == "never heard" and spoke is not None:
-        # a gateway without own readings is heard through the devices behind it
+        # the last data of a gateway without own readings are those of its devices
         cause, since = "silence", spoke
     runbook, to_do = TO_DO[cause]
     if cause in {"will", "silence"} and behind["devices"] and not behind["online"]:
@@ -269,13 +269,13 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
 
 
 def _served_now(projects: Sequence[dict[str, Any]]) -> str | None:
-    """Return the project that a device serves now, if any."""
+    """Return the project to which a device is assigned now; None if none."""
     now = datetime.now(UTC)
     return next((row["project"] for row in projects if row["from"] <= now < row["to"]), None)
 
 
 def device_hours(conn: Connection, id_: str, zone: str) -> list[dict[str, Any]]:
-    """Return the hours of the page's days; a repeated hour at a clock change is one."""
+    """Return hourly sums of the page's days; an hour repeated by a clock change is one hour."""
     return _rows(
         conn, _HOURS, {"id": id_, "zone": zone, "days": _DAYS - 1}, ("hour", "quantity", "value")
     )
@@ -300,7 +300,7 @@ def _cause(
     refused: list[dict[str, Any]],
     credentials: list[dict[str, Any]],
 ) -> tuple[str, Any]:
-    """Return the cause of missing data and its start; the most general cause first."""
+    """Return the cause of missing data, and its start; the most general cause precedes others."""
     heard = health["last_reading"]
     if health["state"] is None:
         return "removed", known["removed"]
@@ -310,12 +310,12 @@ def _cause(
         return "gateway", health["gateway_heard"] or heard
     own = _own_cause(health, refused, credentials)
     new = health["state"] == "not commissioned"
-    # a disconnection of the sender of past days' readings is not one of the device
+    # earlier readings came from another sender, whose disconnection is not the device's
     if own is not None and not (new and heard is not None and own[0] == "will"):
         return own
     if new:
         return "not commissioned", None
-    # late readings count as contact too
+    # late readings are data, too
     begins = health["expected_since"]
     late = heard is not None and begins is not None and heard >= begins
     return ("silence", heard) if health["reported"] or late else ("never heard", begins)
@@ -324,7 +324,10 @@ def _cause(
 def _own_cause(
     health: dict[str, Any], refused: list[dict[str, Any]], credentials: list[dict[str, Any]]
 ) -> tuple[str, Any] | None:
-    """Return rejections, revocations or status reports of the device since its last data."""
+    """
+    Return the device's own cause since its last data, and the start of the cause: rejection,
+    revoked credential, reported offline; None if none.
+    """
     heard, received = health["last_reading"], health["received"]
     since = [r["received"] for r in refused if received is None or r["received"] > received]
     if since:
@@ -354,7 +357,7 @@ def _pv(conn: Connection, id_: str) -> dict[str, Any]:
 
 
 def _newest(conn: Connection, class_id: str, id_: str) -> dict[str, Any]:
-    """Return the non-empty channels of a device's newest reading."""
+    """Return the values of a device's newest reading, without empty channels."""
     query = sql.SQL("SELECT * FROM {} WHERE device_id = %s ORDER BY time DESC LIMIT 1")
     cursor = conn.execute(query.format(sql.Identifier(f"reading_{class_id}")), [id_])
     row, names = cursor.fetchone(), [c.name for c in cursor.description or ()]

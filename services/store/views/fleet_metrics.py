@@ -1,10 +1,8 @@
 """
-Numbers of devices, statements and rows for metrics; alarms raised and cleared.
+Numbers of devices, statements and rows for metrics; raising and clearing of alarms.
 
-Alarms with a common cause are combined: devices behind an offline gateway, and a project without
-any data, give one alarm.
-
-Retention is judged by the rows, as the log of deletions may be unread.
+Alarms with a common cause are combined: one alarm for the devices of an offline gateway, and one
+for a project without any data.
 """
 
 from __future__ import annotations
@@ -36,9 +34,8 @@ class Room(NamedTuple):
 
 def disk_room(conn: Connection, disk: Path | None = None) -> Room:
     """
-    Return a database's size and its disk's free space.
-
-    `disk`: a folder on that disk; by default the server's own folder.
+    Return a database's size, and the free space of its disk.
+    `disk`: a folder on that disk; by default the server's data folder.
     """
     row = conn.execute("SELECT pg_database_size(current_database())").fetchone()
     folder = disk or _own_folder(conn)
@@ -67,17 +64,16 @@ class Gauges:
     `devices`: number of devices by (state, class).
     `dark_devices`: devices without data because their gateway is offline.
     `gateways`: number of gateways by state.
-    `last_reading_s`: device time of the newest reading; None where there is none. [s since 1970]
+    `last_reading_s`: device time of the newest reading; None if there is none. [s since 1970]
     `coverage`: measured share of each project's last closed period. [-]
-    `statements`: number of statements by state entered.
+    `statements`: number of statements that ever reached a state, by state.
     `calibrations`: number of devices by (project, state of their calibration).
-    `overdue`: chunks that are long due for the columnstore but not compressed; None where the
-    server has no columnstore.
-    `waiting`: devices whose intervals are not calculated yet.
+    `overdue`: number of chunks overdue for compression; None without columnstore.
+    `waiting`: number of devices whose intervals are not calculated yet.
     `size_bytes`: size of the database on disk.
-    `free_bytes`: free space of that disk; None if not visible from here.
-    `asked`: requests that the signer has not answered.
-    `failed_jobs`: jobs of TimescaleDB that fail; its own from the second time on.
+    `free_bytes`: free space of that disk; None if unknown.
+    `asked`: unanswered requests to the signer.
+    `failed_jobs`: number of failing jobs of TimescaleDB, as in `columnstore.failed_jobs`.
     """
 
     devices: dict[tuple[str, str], int]
@@ -113,7 +109,7 @@ _ROUND_S = 60.0
 
 def read(conn: Connection, disk: Path | None = None) -> Gauges:
     """
-    Return the current numbers, as a role that may read statements.
+    Return the current numbers; the role must have the right to read statements.
 
     `disk`: a folder on the database's disk.
     """
@@ -142,7 +138,7 @@ def _overdue(conn: Connection) -> int | None:
 
 
 def refresh_today(conn: Connection) -> None:
-    """Update the sums of yesterday and today up to an hour ago, so that views add only the rest."""
+    """Update the sums of yesterday and today up to an hour ago; views add the last hour."""
     conn.execute("SELECT tonne_refresh_today()")
 
 
@@ -150,7 +146,7 @@ def refresh_days(conn: Connection) -> int:
     """
     Update the sums of changed days; return the number of devices.
 
-    Each transaction lasts about a minute, so that finished work is kept.
+    Each transaction lasts about a minute, so that an interruption loses little work.
     """
     made = 0
     while True:
@@ -161,15 +157,14 @@ def refresh_days(conn: Connection) -> int:
             return made
 
 
-# column with the time from which a row's age is calculated
+# column that determines a row's age, by table
 _AGED_BY = {"dead_letter": "received", "webhook_event": "at", "clear_sky_day": "day"}
 
 
 def overdue_s(conn: Connection, days: Mapping[str, int]) -> dict[str, float]:
     """
     Return by how long the oldest row of each table exceeds its retention, in whole UTC days. [s]
-
-    `days`: retention of a table in days, by its name; 0 for no limit, and no answer.
+    `days`: retention in days by table; tables with 0 (no limit) are omitted.
     """
     midnight = datetime.combine(datetime.now(UTC), clock(tzinfo=UTC))
     result = {}
@@ -200,7 +195,7 @@ _WRITE = (
     " ON CONFLICT (kind, class) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _NAMES[2:])
 )
-_GONE = (
+_DELETE_OLD = (
     "DELETE FROM alarm_rule WHERE (kind, class) NOT IN"
     " (SELECT * FROM unnest(%s::text[], %s::text[]))"
 )
@@ -263,8 +258,7 @@ WITH found AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM raised), (SELECT count(*) FROM kept WHERE cleared IS NOT NULL)
 """
-# number of rows changed at once after which the planner's statistics are updated, as old plans are
-# slow
+# from this number of changed rows on, the planner's statistics are updated
 _BURST = 200
 _COUNTS = (
     "SELECT kind, severity, state, count(*) FROM v_alarm WHERE cleared IS NULL GROUP BY 1, 2, 3"
@@ -303,5 +297,5 @@ def _sync_rules(conn: Connection) -> None:
         (*r[:5], *(None if value is None else float(value) for value in r[5:])) for r in wanted
     }:
         return
-    conn.execute(_GONE, [[row[0] for row in wanted], [row[1] for row in wanted]])
+    conn.execute(_DELETE_OLD, [[row[0] for row in wanted], [row[1] for row in wanted]])
     conn.cursor().executemany(_WRITE.encode(), wanted)

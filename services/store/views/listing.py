@@ -1,8 +1,8 @@
 """
 Pages of registry, statements and SensorThings entities, within the caller's scope.
 
-Each set of SensorThings entities (OGC) is one query over registry rows; only observations read time
-series.  Page size, number of look-ups and query time are limited.
+Each SensorThings entity set (OGC) is one query of registry rows; only observations read time
+series.  Page size, number of queries and their time are limited.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SERVES = (
 def projects(
     conn: Connection, scope: Sequence[str] | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """Return projects by id, after the id `after`."""
+    """Return projects by id, from after id `after` on."""
     rows = conn.execute(
         f"SELECT {_PROJECT} FROM project WHERE id > %(after)s"
         " AND (%(scope)s::text[] IS NULL OR id = ANY(%(scope)s)) ORDER BY id LIMIT %(limit)s",
@@ -47,7 +47,7 @@ def projects(
 
 
 def project_devices(conn: Connection, project: str) -> list[dict[str, Any]]:
-    """Return the devices of a project, with role and service time."""
+    """Return the devices of a project, each with role and assigned time."""
     rows = conn.execute(
         "SELECT device_id, role, lower(during), upper(during) FROM project_device"
         " WHERE project_id = %s ORDER BY position, lower(during)",
@@ -59,7 +59,7 @@ def project_devices(conn: Connection, project: str) -> list[dict[str, Any]]:
 def devices(
     conn: Connection, scope: Sequence[str] | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """Return devices by id, after the id `after`."""
+    """Return devices by id, from after id `after` on."""
     rows = conn.execute(
         f"SELECT {', '.join(f'd.{name}' for name in _DEVICE_NAMES)} FROM device d"
         f" WHERE d.id > %(after)s AND {_SERVES} ORDER BY d.id LIMIT %(limit)s",
@@ -69,7 +69,7 @@ def devices(
 
 
 def device(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
-    """Return a device with its calibrations and reporting state; None outside the scope."""
+    """Return a device with calibrations, state and time of last reading; None outside the scope."""
     known = registered(conn, scope, id_)
     health = (
         known
@@ -114,9 +114,8 @@ def statements(
     """
     Return statements with their time of creation, in that order.
 
-    Issued statements are public; drafts need the project in the scope.
-
-    `after`: time and id of the last one of the previous page.
+    Issued statements are public; others require their project in the scope.
+    `after`: time and id of the last statement of the previous page.
     `newest`: newest first.
     """
     direction = "DESC" if newest else "ASC"
@@ -148,10 +147,9 @@ def letters(
     device: str | None = None,
 ) -> list[dict[str, Any]]:
     """
-    Return dead letters, newest first; those of unknown devices only without a scope.
-
-    `device` matches the device's column, the principal or a part of the topic, as an unregistered
-    device appears only there.
+    Return dead letters, newest first; those of unregistered devices only without a scope.
+    `device`: id in the letter's device column or principal, or in the topic of an unregistered
+    device.
     """
     rows = conn.execute(
         f"SELECT {', '.join(f'l.{name}' for name in _LETTER_NAMES)}, length(l.payload)"
@@ -209,16 +207,16 @@ _UNITS = {quantity.name: quantity.unit for quantity in QUANTITIES}
 
 _DEVICE = "device d JOIN site s ON s.id = d.site"
 _STREAM = f"{_DEVICE} JOIN known k ON k.class = d.class"
-_SEEN = (
+_IN_SCOPE = (
     "(%(all)s OR d.class = ANY(%(public)s) OR EXISTS (SELECT FROM project_device p"
     " WHERE p.device_id = d.id AND p.project_id = ANY(%(scope)s)))"
 )
-_ANY_OF_SITE = f"EXISTS (SELECT FROM device d WHERE d.site = s.id AND {_SEEN})"
+_ANY_OF_SITE = f"EXISTS (SELECT FROM device d WHERE d.site = s.id AND {_IN_SCOPE})"
 _KNOWN = (
     "known AS MATERIALIZED (SELECT * FROM unnest(%(classes)s::text[], %(names)s::text[],"
     " %(units)s::text[], %(periods)s::text[]) AS k (class, name, unit, period))"
 )
-# by intervals, and by hours or days in the site's time zone
+# quantities of intervals, and indicators of hours or local days
 _OBSERVED = """
 (SELECT i.device_id, i.quantity AS name, i.start, i.start + INTERVAL '15 minutes' AS ending,
         i.value::float8 AS value, NULL::text AS grade, i.measured_us / 900000000.0 AS share,
@@ -235,7 +233,7 @@ _OBSERVED = """
 
 
 class Navigation(NamedTuple):
-    """Navigation property: its target set, the keys, and whether it leads to several entities."""
+    """Navigation property: target set, keys, and whether it has several entities."""
 
     to: str
     keys: tuple[str, ...]
@@ -246,8 +244,8 @@ class Set(NamedTuple):
     """
     SensorThings entity set.
 
-    `where` limits what may be seen, `keys` are the columns by which other sets refer to it, `order`
-    makes its order unique, `properties` have their SQL and type.
+    `where`: SQL condition of the caller's scope.  `keys`: columns by which other sets refer to it.
+    `order`: columns that make the order unique.  `properties`: SQL and type of each property.
     """
 
     tables: str
@@ -292,7 +290,7 @@ _DEVICE_COLUMNS = "d.id, d.class, d.profile, d.installed, s.id, s.name"
 _SITE_COLUMNS = "s.id, s.name, s.longitude, s.latitude"
 SETS: Mapping[str, Set] = {
     "Things": Set(
-        _DEVICE, _SEEN, _DEVICE_COLUMNS, {"device": "d.id", "site": "s.id"}, ("d.id",),
+        _DEVICE, _IN_SCOPE, _DEVICE_COLUMNS, {"device": "d.id", "site": "s.id"}, ("d.id",),
         {**_OF_THING, **_below("Locations", _OF_SITE)},
         {"Locations": Navigation("Locations", ("site",)),
          "HistoricalLocations": Navigation("HistoricalLocations", ("device",)),
@@ -304,25 +302,25 @@ SETS: Mapping[str, Set] = {
          "HistoricalLocations": Navigation("HistoricalLocations", ("site",))},
     ),
     "HistoricalLocations": Set(
-        _DEVICE, _SEEN, _DEVICE_COLUMNS, {"device": "d.id", "site": "s.id"}, ("d.id",),
+        _DEVICE, _IN_SCOPE, _DEVICE_COLUMNS, {"device": "d.id", "site": "s.id"}, ("d.id",),
         {"id": ("d.id", "text"), "@iot.id": ("d.id", "text"), "time": ("d.installed", "time"),
          **_below("Thing", _OF_THING), **_below("Locations", _OF_SITE)},
         {"Thing": Navigation("Things", ("device",), many=False),
          "Locations": Navigation("Locations", ("site",))},
     ),
     "Sensors": Set(
-        _DEVICE, _SEEN, _DEVICE_COLUMNS, {"device": "d.id", "site": "s.id"}, ("d.id",), _OF_THING,
-        {"Datastreams": Navigation("Datastreams", ("device",))},
+        _DEVICE, _IN_SCOPE, _DEVICE_COLUMNS, {"device": "d.id", "site": "s.id"}, ("d.id",),
+        _OF_THING, {"Datastreams": Navigation("Datastreams", ("device",))},
     ),
     "ObservedProperties": Set(
         "(SELECT DISTINCT ON (name) * FROM known ORDER BY name, class) k",
         "EXISTS (SELECT FROM device d JOIN known n ON n.class = d.class"
-        f" WHERE n.name = k.name AND {_SEEN})",
+        f" WHERE n.name = k.name AND {_IN_SCOPE})",
         "k.name, k.unit, k.period", {"property": "k.name"}, ("k.name",), _OF_PROPERTY,
         {"Datastreams": Navigation("Datastreams", ("property",))},
     ),
     "Datastreams": Set(
-        _STREAM, _SEEN, "d.id, k.name, k.unit, k.period, s.id, d.class",
+        _STREAM, _IN_SCOPE, "d.id, k.name, k.unit, k.period, s.id, d.class",
         {"device": "d.id", "property": "k.name", "site": "s.id"}, ("d.id", "k.name"),
         _STREAM_PROPERTIES,
         {"Thing": Navigation("Things", ("device",), many=False),
@@ -335,7 +333,7 @@ SETS: Mapping[str, Set] = {
         {"Observations": Navigation("Observations", ("site",))},
     ),
     "Observations": Set(
-        f"{_STREAM} JOIN {_OBSERVED} ON o.device_id = d.id AND o.name = k.name", _SEEN,
+        f"{_STREAM} JOIN {_OBSERVED} ON o.device_id = d.id AND o.name = k.name", _IN_SCOPE,
         "d.id, k.name, o.start, o.ending, o.value, o.grade, o.share, o.estimated_us, o.unknown_us,"
         " s.id",
         {"device": "o.device_id", "property": "o.name", "site": "s.id", "start": "o.start"},
@@ -356,7 +354,7 @@ class Reader:
     """
     Reads entities for one request, within the caller's scope.
 
-    `projects`: projects whose devices are visible; None is all.
+    `projects`: projects whose devices are visible; None for all.
     `public`: device classes visible to everyone.
     """
 
@@ -386,7 +384,7 @@ class Reader:
         entity = SETS[of]
         where, more = self._where(entity, keys, condition)
         sorted_ = ", ".join((*order, *entity.order))
-        # for one series the order is that of its index
+        # the order of a single series is that of its index
         result = self._rows(
             f"WITH {_KNOWN} SELECT {entity.columns} FROM {entity.tables} WHERE {where}"
             f" ORDER BY {sorted_} OFFSET %(skip)s LIMIT %(limit)s",
@@ -400,7 +398,7 @@ class Reader:
     def count(
         self, of: str, keys: Mapping[str, Any], condition: tuple[str, Mapping[str, Any]]
     ) -> int:
-        """Return the number of entities."""
+        """Return the number of entities of a set."""
         entity = SETS[of]
         where, more = self._where(entity, keys, condition)
         sql = f"WITH {_KNOWN} SELECT count(*) FROM {entity.tables} WHERE {where}"
@@ -436,7 +434,7 @@ class Reader:
 
 
 def _known() -> Sequence[tuple[str, str, str, str]]:
-    """Return class, name, unit and period of all stored quantities."""
+    """Return class, name, unit and period of all quantities and indicators."""
     result = []
     for id_, device_class in classes.load().items():
         names = dict.fromkeys(str(r.quantity) for r in device_class.registers if r.quantity)

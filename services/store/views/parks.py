@@ -1,10 +1,10 @@
 """
 Balance of an eco-industrial park, and cost, savings and revenue of metered energy.
 
-`attributes.flow` of a device names what it measures, from which member to which; `grid`, `mains`,
-`sewer` and `outside` are no members.
+A device's `attributes.flow` names the measured flow, its source and its destination: members of the
+park, or `grid`, `mains`, `sewer`, `outside`.
 
-Money is by the site's tariffs, separate from tonnes and by currency.
+Amounts of money are by the site's tariffs, in each currency, and separate from tonnes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from psycopg import Connection
 
 from ingest.errors import RegistryError
 
-# currencies whose amounts have no smaller unit in use (ISO 4217: exponent 0, and IDR by custom)
+# currencies without decimals (ISO 4217: exponent 0; IDR in practice)
 _WHOLE = frozenset(
     [
         "BIF",
@@ -57,7 +57,7 @@ GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
 
 
 class Money(NamedTuple):
-    """Amount of money: `kind` is cost, earned or saved; first and last day with an amount."""
+    """Amount of money: `kind` is cost, earned or saved; `first`, `last`: days with an amount."""
 
     kind: str
     currency: str
@@ -68,19 +68,19 @@ class Money(NamedTuple):
 
 
 def of_device(conn: Connection, device: str, first: date, end: date) -> list[Money]:
-    """Return cost, savings and earnings of a device on local days, end excluded."""
+    """Return cost, savings and revenue of a device on local days, end excluded."""
     return [_money(*row) for row in conn.execute(_OF_DEVICE, [device, first, end]).fetchall()]
 
 
 def of_project(conn: Connection, project: str, first: date, end: date) -> list[Money]:
-    """Return cost, savings and earnings of a project's devices while they served it."""
+    """Return cost, savings and revenue of a project's devices during their assignment."""
     return of_projects(conn, [project], first, end).get(project, [])
 
 
 def of_projects(
     conn: Connection, projects: Sequence[str] | None, first: date, end: date
 ) -> dict[str, list[Money]]:
-    """Return cost, savings and earnings of several projects, or of all, by project."""
+    """Return cost, savings and revenue of several projects, or of all, by project."""
     names = None if projects is None else list(projects)
     moneys: dict[str, list[Money]] = {}
     for name, *row in conn.execute(_OF_PROJECTS, [names, names, first, end]).fetchall():
@@ -98,7 +98,7 @@ def _money(
     )  # fmt: skip
 
 
-# counted quantity -> unit for display, and base units in one of it
+# unit for display, and number of base units in it, by kind of flow
 UNITS = {
     "energy": ("kWh", 1_000),
     "heat": ("kWh", 1_000),
@@ -111,8 +111,8 @@ _QUANTITIES = {
     "water": ("flow",),
     "waste": ("mass",),
 }
-# classes whose export is generated on site; their import is their own use
-_MAKERS = ("pv_inverter", "wind_turbine", "waste_heat_turbine")
+# classes of generators: the flow is their export, not their own consumption
+_GENERATORS = ("pv_inverter", "wind_turbine", "waste_heat_turbine")
 Sums = dict[str, int | None]
 
 
@@ -187,18 +187,18 @@ def _flows(
 
 def _counted(of: str, class_id: str) -> str:
     quantities = _QUANTITIES[of]
-    return quantities[0] if class_id in _MAKERS else quantities[-1]
+    return quantities[0] if class_id in _GENERATORS else quantities[-1]
 
 
 def amount_text(of: str, base: int) -> str:
-    """Return an amount in its unit, exact to three decimals, rounded down."""
+    """Return an amount in its display unit with three decimals, rounded down, as text."""
     _, per = UNITS[of]
     thousandths = base * 1_000 // per
     return f"{thousandths // 1_000}.{thousandths % 1_000:03d}"
 
 
 def _of_member(site: str, flows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return generated, received and supplied amounts of a member, by kind."""
+    """Return generated, received and supplied amounts of a member, by kind of flow."""
     sums: defaultdict[str, Sums] = defaultdict(lambda: {"made": 0, "got": 0, "given": 0})
     for group in _by_side(flows, lambda f: _side_of_member(f, site)).items():
         _add(sums, *group)
@@ -212,7 +212,7 @@ def _side_of_member(flow: dict[str, Any], site: str) -> str | None:
 
 
 def _of_park(members: set[str], flows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the park's import, export, generation and internal exchange."""
+    """Return the park's import, export, generation and internal exchange, by kind of flow."""
     sums: defaultdict[str, Sums] = defaultdict(
         lambda: {"made": 0, "drawn": 0, "released": 0, "exchanged": 0}
     )
@@ -242,7 +242,7 @@ def _by_side(
 def _add(
     sums: defaultdict[str, Sums], where: tuple[str, str], flows: Sequence[dict[str, Any]]
 ) -> None:
-    """Add known amounts; a direction without any meter data is absent, not zero."""
+    """Add the known amounts of a side to `sums`; without any meter data the sum is None."""
     of, side = where
     known = [f["base"] for f in flows if f["amount"] is not None]
     sums[of][side] = sum(known) if known else None
@@ -265,7 +265,7 @@ _WITHIN = (
 def _not_accounted(
     conn: Connection, sites: Sequence[str], begin: datetime, end: datetime
 ) -> list[str]:
-    """Return projects in the park with data but without an account in part of the time."""
+    """Return the projects of the park that have data in the time, but no account."""
     rows = conn.execute(
         f"SELECT w.project_id FROM ({_WITHIN}) w"
         " WHERE EXISTS (SELECT FROM project_device m JOIN interval_quantity i"
@@ -282,10 +282,8 @@ def _not_accounted(
 
 def _tonnes(conn: Connection, sites: Sequence[str], begin: datetime, end: datetime) -> str | None:
     """
-    Return monitored tonnes of the projects in the park; None without account.
-
-    A project counts as a whole: if one of its devices is elsewhere it is omitted, as parts of its
-    account have no tonnes.
+    Return the monitored tonnes of projects in the park, as text; None without account.
+    A project with a device outside the park is omitted, as parts of a project have no account.
     """
     row = conn.execute(
         "SELECT (sum(e.reduction_ug) * 0.000000000001)::text FROM v_account_day e"

@@ -2,8 +2,8 @@
 Programme report by system: expected, measured, issued and transferable tonnes; and its progress.
 
 The city's modelled account by action and the projects' measured account are separate and never
-added.  A system without methodology has no tonnes, but a reason, and its days of indicators or its
-assets. Transferable tonnes follow from the measured account.
+added.  A system without methodology has no tonnes but a reason, and days of indicators, or assets.
+Transferable tonnes are calculated from the measured account.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
     """
     Return target and progress of each action in a year, and transferable credits.
 
-    `year`: the last one with figures where absent.
+    `year`: by default the last year with figures.
     Raises RegistryError if no programme is registered.
-
-    Returns: tonnes as decimal text; None where unknown.
+    Tonnes are decimal text, or None if unknown.
     """
     name = stored.name_of(conn)
     if name is None:
@@ -66,7 +65,7 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
 
 
 def _transfer(every: Iterable[ProjectCredits], language: str) -> dict[str, Any] | None:
-    """Return transferable credits of projects in countries with known rules; None without any."""
+    """Return transferable credits of projects in countries with known rules; None if none."""
     own = [(decree, p) for p in every if (decree := rules(p.country)) is not None]
     if not own:
         return None
@@ -208,7 +207,7 @@ WHERE (v.vintage ->> 'year')::integer = %(year)s AND (v.vintage ->> 'credited_t'
 GROUP BY s.id, p.name ORDER BY s.period DESC, s.id
 """
 _MAX_ALARMS = 500
-# indicator that summarises a day of each kind of station
+# indicator that summarises a day, one for each kind of station
 _LIMITED = ("qcvn-05-2023", "limits")
 DAILY = ("vn-aqi-daily", "qcvn-05-2023", "lden_dba", "limits", "vn-wqi")
 
@@ -225,14 +224,14 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
     called = registered_names(conn)
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
-    # numbers as on the front page
+    # the same numbers of devices as on the console's first page
     devices = {of: (s.devices, s.heard) for of, s in console.system_sums(conn, []).items()}
     begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     result = [_system(conn, s, projects, indicators, devices) for s in systems.load().values()]
     return {
         **progress,
         "year": year,
-        # only systems that the city has
+        # only systems with devices, projects or assets
         "systems": [
             {**item, "fields": [f for f in fields if f["system"] == item["system"]]}
             for item in result
@@ -274,7 +273,7 @@ def _statements(conn: Connection, year: int, language: str) -> list[dict[str, An
 
 
 def _alarms(conn: Connection, language: str) -> list[dict[str, Any]]:
-    """Return open alarms by cause, as the console groups them; unpriced ones last."""
+    """Return open alarms in the groups of the console; those without known cost last."""
     called = registered_names(conn)
     sites: dict[str, str] = dict(conn.execute("SELECT id, name FROM site").fetchall())
     standing, _ = alarms.standing(conn, None, _MAX_ALARMS)
@@ -298,7 +297,7 @@ def _alarms(conn: Connection, language: str) -> list[dict[str, Any]]:
 
 
 def _money(conn: Connection, year: int, projects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return cost, savings and earnings of projects in a year; a row per kind and currency."""
+    """Return cost, savings and revenue of projects in a year; a row per kind and currency."""
     names = {project["project"]: project["name"] for project in projects}
     moneys = money.of_projects(conn, None, date(year, 1, 1), date(year + 1, 1, 1))
     return [
@@ -336,7 +335,7 @@ def _system(
         "reason": system.reason,
         "devices": count,
         "devices_heard": heard,
-        # null if there is no methodology or no measurement, never 0
+        # null, never 0, without methodology or measurement
         "tCO2": f"{sum(monitored):f}" if monitored else None,
         "expected_t": _added(p["expected_t_so_far"] for p in own),
         "issued_credits_t": sum(p["issued_credits_t"] for p in own) if system.methods else None,
@@ -406,7 +405,7 @@ def _provisional(
     *,
     rests: bool | None,
 ) -> Iterator[Text]:
-    """Yield reasons, with tonnes, why a project's figure of the year may still change."""
+    """Yield texts on the parts of a project's annual figure that may still change."""
     if by_statements is not None and (open_time, quarters) != (None, None):
         yield text("provisional.of_statements", amount=f"{by_statements:.3f}")
     if open_time is not None:
@@ -425,7 +424,7 @@ def _indicators(conn: Connection, year: int) -> list[dict[str, Any]]:
             "system": system,
             "indicator": indicator,
             "days": days,
-            # a day without a verdict is not within its limits
+            # number of days with a value, which can be compared with a limit
             "days_judged": judged,
             "days_exceeded": exceeded if judged and indicator in _LIMITED else None,
             "mean": None if mean is None else round(mean, 1),
@@ -437,7 +436,7 @@ def _indicators(conn: Connection, year: int) -> list[dict[str, Any]]:
 
 
 def _fields(conn: Connection, year: int) -> list[dict[str, Any]]:
-    """Return how often each field was drained and flooded again, by the days of its water tube."""
+    """Return the drainages and floodings of each field, by the daily levels of its water tube."""
     days: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for device, system, low, high in conn.execute(_FIELDS, {"year": year}):
         days.setdefault((device, system), []).append((low, high))

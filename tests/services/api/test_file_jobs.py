@@ -134,7 +134,7 @@ def test_the_queue_is_bounded_and_its_jobs_are_done_once(queue, database_url):
     others = [Wanted("report", issued, kind, lang) for kind in ("pdf", "xlsx")
               for lang in ("en", "vi", "ja")]  # fmt: skip
     assert all(jobs.ask(conn, uuid4(), one, "k1") for one in others)
-    for _ in range(jobs.MOST_A_PRINCIPAL - 7):
+    for _ in range(jobs.MAX_JOBS_PER_PRINCIPAL - 7):
         conn.execute(
             "INSERT INTO file_job (id, kind, statement, format, principal)"
             " VALUES (%s, 'pack', %s, 'zip', 'k1')",
@@ -159,7 +159,7 @@ def test_a_job_whose_process_ended_is_taken_up_and_not_for_ever(queue):
     """A pack that ends every process that makes it would be tried until the disk is full."""
     conn, issued = queue
     id_ = jobs.ask(conn, uuid4(), Wanted("pack", issued, "zip", None), "k1")
-    for _ in range(jobs.MOST_ATTEMPTS):
+    for _ in range(jobs.MAX_ATTEMPTS):
         assert jobs.take(conn).id == id_
         assert jobs.take(conn) is None, "it is being made"
         jobs.tell(conn, id_, Progress(1, 3, "files"))

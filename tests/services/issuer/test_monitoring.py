@@ -13,7 +13,7 @@ from mrv.registry.project import CheckMeter, ProjectDevice
 from mrv.statement.diagram import diagram
 from mrv.statement.plan_extract import MonitoringPlan
 from services.issuer.planning import _end_of_next, draft_of, due
-from services.registry.files import KEPT
+from services.registry.files import RETAINED
 from services.store.registry.entries_from_rows import load_registry
 from tests import registering
 from tests.invoked import tonne
@@ -356,7 +356,7 @@ def test_an_old_draft_restores_no_document(database_url, tmp_path):
         text = draft_of(conn, "pv")
     assert stored
     (project,) = yaml.safe_load(text)["projects"]
-    assert not {*KEPT} & {*project}
+    assert not {*RETAINED} & {*project}
     text = text.replace("kind: ''", "kind: correction").replace(": ''", ": x")
     planned = registering.told(database_url, tmp_path, text)
     assert not planned.refused, [result.messages for result in planned.results]

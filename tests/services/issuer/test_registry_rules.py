@@ -228,7 +228,7 @@ def _facts(*devices, entry=ENTRY, more=(), **other):
         "project": PROJECT, "period_us": PERIOD, "registry": Registry.of([*mine, entry, *more]),
         "devices": mine, "ratings": {}, "same": (), "alike": (), "beyond": (), "copies": (),
         "invoices": INVOICES, "operators": frozenset(), "accepted": {}, "owed": (), "lives": (),
-        "certified": {}, "certified_beside": (), "left_out": (), "unbound": (),
+        "certified": {}, "certified_elsewhere": (), "left_out": (), "unbound": (),
         "factors": load().within("VN"),
     }  # fmt: skip
     return RegistryFacts(**{**usual, **other})
@@ -329,7 +329,7 @@ WRONG = {
         "MTR-03", "b reports 0.9 times the quantity of z, with random differences of 4 %",
     ),
     "inside": ({"copies": (Copy("b", "z", None, equal=False),)}, "MTR-03", "b is proportional"),
-    "beside": ({"certified_beside": (("I-REC 7", "z"),)}, "CLM-01", "7 certifies energy of z"),
+    "beside": ({"certified_elsewhere": (("I-REC 7", "z"),)}, "CLM-01", "7 certifies energy of z"),
     "left out": (
         {"left_out": (LeftOut(LEFT, {"energy_import": 144_000}, PERIOD[1], 0, {}, 0,
                               Refused(0, {})),)},

@@ -96,9 +96,9 @@ def test_its_own_role_suffices_for_all_that_it_does(database_url, tmp_path):
     watcher = Watcher(database_url, Metrics(), heard, keep=Keep(90, event_days=90, sky_days=400))
     for part in (
         watcher.look,
-        watcher.see_alarms,
+        watcher.update_alarms,
         watcher.add_up,
-        watcher.look_ahead,
+        watcher.update_outlook,
         watcher.compress,
         watcher.expire,
         watcher.audit,

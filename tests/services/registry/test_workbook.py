@@ -16,7 +16,7 @@ from services.registry.fields import PLACEHOLDER
 from services.registry.files import read_bytes, read_files, sections
 from services.registry.forms import form
 from services.registry.plan import plan
-from services.registry.workbook import MOST_UNPACKED, write_workbook
+from services.registry.workbook import MAX_UNPACKED_BYTES, write_workbook
 from tests.invoked import tonne
 
 CATALOG = Path(__file__).parents[3] / "deploy/catalog"
@@ -137,7 +137,7 @@ def test_a_small_file_takes_no_large_memory(monkeypatch):
     ):
         for name in old.namelist():
             new.writestr(name, old.read(name))
-        new.writestr("xl/media/image1.bin", bytes(MOST_UNPACKED))
+        new.writestr("xl/media/image1.bin", bytes(MAX_UNPACKED_BYTES))
     assert len(out.getvalue()) < 1 << 20
     with pytest.raises(RegistryError, match="unpacks to 48 MiB"):
         read_bytes("a.xlsx", out.getvalue())
@@ -146,7 +146,7 @@ def test_a_small_file_takes_no_large_memory(monkeypatch):
     sheet["A1"], sheet["XFD1048576"] = "id", "x"
     out = io.BytesIO()
     far.save(out)
-    monkeypatch.setattr(workbook, "_MOST_ROWS", 9)  # of a million in the file
+    monkeypatch.setattr(workbook, "_MAX_ROWS", 9)  # of a million in the file
     with pytest.raises(RegistryError, match="more than 9 rows"):
         read_bytes("a.xlsx", out.getvalue())
 

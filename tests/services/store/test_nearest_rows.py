@@ -108,7 +108,7 @@ def _same_as_whole(connection):
 def test_the_same_rows_where_every_silence_is_longer_than_the_first_look(connection, arriving, us):
     """A tonne must not depend on how far back is looked first."""
     plan = test_pipeline_any_order.plan(next(test_pipeline_any_order._examples), None)
-    with patch.object(near, "LOOK_US", us):
+    with patch.object(near, "FIRST_SPAN_US", us):
         journal = test_pipeline_any_order.deliver(connection, plan, arriving)
         assert test_pipeline_any_order._readings(connection, plan) == journal.rows
     stored.check(connection, plan)

@@ -6,7 +6,7 @@ import psycopg
 
 from ingest import classes
 from services.store.postgres import columnstore
-from services.store.postgres.migrate import migrate, what_lacks
+from services.store.postgres.migrate import migrate, pending_work
 
 HEAT = classes.parse(
     {
@@ -69,14 +69,14 @@ def test_a_new_channel_gets_its_column_and_the_rest_stays(database_url):
 def test_what_lacks_is_named_and_made(database_url):
     """A process would start, and fail at the first reading of the class."""
     with psycopg.connect(database_url) as conn:
-        assert what_lacks(conn) == ""
+        assert pending_work(conn) == ""
         conn.execute("DROP TABLE reading_pump CASCADE")
         conn.execute("ALTER TABLE reading_chiller DROP COLUMN supply_temperature_c")
-        said = what_lacks(conn)
+        said = pending_work(conn)
     assert said.endswith(
         "lacks reading_chiller.supply_temperature_c, reading_pump of the device classes"
     )
     report = migrate(database_url)
     assert "reading_chiller, reading_pump" in report.notes[-1]
     with psycopg.connect(database_url) as conn:
-        assert what_lacks(conn) == ""
+        assert pending_work(conn) == ""

@@ -80,7 +80,7 @@ def _left(conn):
 
 def test_what_policy_keeps_no_longer_goes_and_is_told(conn, database_url, monkeypatch):
     """Tables would grow permanently, or waiting rows would be deleted unnoticed."""
-    monkeypatch.setattr(webhooks, "_AT_ONCE", 2)
+    monkeypatch.setattr(webhooks, "_EVENTS_PER_CALL", 2)
     metrics, log = Metrics(CollectorRegistry()), Log()
     Watcher(database_url, Metrics(CollectorRegistry()), log, keep=Keep()).expire()
     assert _left(conn) == ([200, 100, 93, 88, 0], [900, 402, 398, 0])

@@ -157,9 +157,9 @@ class Live:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._send_away)
 
-    def _send_away(self, living: Collection[bytes] = ()) -> None:
+    def _send_away(self, valid_sessions: Collection[bytes] = ()) -> None:
         for queue, watcher in self._watchers.items():
-            if watcher.session not in living:
+            if watcher.session not in valid_sessions:
                 while not queue.empty():
                     queue.get_nowait()
                 queue.put_nowait(None)
@@ -171,11 +171,11 @@ class Live:
         while self._watchers:
             try:
                 wanted = [watcher.session for watcher in self._watchers.values()]
-                living = await run_in_threadpool(_living, reads, wanted)
+                valid_sessions = await run_in_threadpool(_living, reads, wanted)
                 self._known_s = time.monotonic()
                 # the sessions of viewers who joined meanwhile have just been checked
                 came = {watcher.session for watcher in self._watchers.values()} - set(wanted)
-                self._send_away(living | came)
+                self._send_away(valid_sessions | came)
                 if time.monotonic() >= next_s:
                     began_s = time.monotonic()
                     self._send_changes(await run_in_threadpool(_ask, reads))
@@ -224,7 +224,7 @@ def live_channels() -> Mapping[str, str]:
 
 def _living(reads: ConnectionPool, wanted: Sequence[bytes]) -> set[bytes]:
     with reads.connection() as conn:
-        return api_keys.living(conn, wanted)
+        return api_keys.valid_sessions(conn, wanted)
 
 
 def _ask(reads: ConnectionPool) -> list[Newest]:

@@ -1,7 +1,4 @@
-"""
-Checks of a project's emission factors: which ones it uses, and which a verifier would
-question.
-"""
+"""Emission factors that a project uses, and warnings on those that a verifier would question."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from services.registry.entries import Project
 from services.registry.located import Finding
 
 
-def factors_asked(
+def factors_used(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> list[Factor]:
     """
@@ -50,12 +47,12 @@ def unverified(
     """
     try:
         official = official_grid(methodology, parameters, book, project.crediting_from.year)
-        used = factors_asked(project, methodology, parameters, book)
+        used = factors_used(project, methodology, parameters, book)
     except FactorError as error:
         yield Finding(project.kind, project.id, str(error))
         return
     yield from _another_grid(project, [*used, *([] if official is None else [official])], book)
-    yield from _beside_official(project, methodology, official)
+    yield from _unlike_official(project, methodology, official)
     at = date(project.crediting_from.year, 1, 1)
     for factor in {f.id: f for f in (*used, *filter(None, [official])) if is_of_banks(f)}.values():
         if factor.id not in names:
@@ -83,7 +80,7 @@ def unverified(
         )
 
 
-def _beside_official(
+def _unlike_official(
     project: Project, methodology: Methodology, official: Factor | None
 ) -> Iterator[Finding]:
     """Yield a warning if a grid factor differs from the officially published one."""
@@ -101,7 +98,7 @@ def _beside_official(
 
 
 def _another_grid(project: Project, used: Sequence[Factor], book: FactorBook) -> Iterator[Finding]:
-    """Yield a warning, with the remedy, on a national factor in a country with several grids."""
+    """Yield warnings on national factors of a project in a country with several grids."""
     country, subset = book.country, grids(book.country)
     if country is None or (book.grid == country and not subset):
         return

@@ -361,7 +361,7 @@ def _up(beyond: Float64, value_wh: Float64) -> Int64:
 
 
 MODULES_OVER_INVERTER = 1.5
-MOST_OF_RATED = 1.1
+MAX_SHARE_OF_RATED = 1.1
 # maximum irradiance around sunrise and sunset, including refraction [1000 W/m2]
 _TWILIGHT = 0.05
 _SUN, _SKY, _FULL = 1353.0, 1.1, 1000.0
@@ -382,7 +382,7 @@ def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> F
     height = elevation_deg(edges, latitude, longitude)
     highest = np.maximum(height[:-1], height[1:])
     light = np.maximum(irradiance(highest) / _FULL, _TWILIGHT * (highest > NIGHT_DEG))
-    result: Float64 = np.minimum(MODULES_OVER_INVERTER * light, MOST_OF_RATED)
+    result: Float64 = np.minimum(MODULES_OVER_INVERTER * light, MAX_SHARE_OF_RATED)
     result.flags.writeable = False
     return result
 
@@ -448,7 +448,7 @@ def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarr
 # energy to lift a millilitre by a metre: rho g / 3600 at 4 degrees Celsius [Wh]
 WH_PER_ML_M = 999.97 * 9.80665 / 3600 / 1e6
 # minimum head: below it water may flow without a pump, and friction is unknown
-_LEAST_HEAD_M = 0.5
+_MIN_HEAD_M = 0.5
 # flow that stands for no limit: above that of any river [mL/h]
 _UNBOUND = 1e15
 
@@ -474,6 +474,6 @@ def most_flow(power_w: Float64, head_m: Float64) -> Float64:
         return np.full(len(power_w), np.nan)
     head = np.where(read, head_m, head_m[read].min())
     result: Float64 = np.where(
-        head < _LEAST_HEAD_M, _UNBOUND, power_w / (WH_PER_ML_M * np.maximum(head, _LEAST_HEAD_M))
+        head < _MIN_HEAD_M, _UNBOUND, power_w / (WH_PER_ML_M * np.maximum(head, _MIN_HEAD_M))
     )
     return np.where(np.isfinite(power_w), result, np.nan)

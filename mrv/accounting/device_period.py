@@ -33,7 +33,7 @@ FUEL = "flow"
 # tonne on the project side has a lighter fuel
 _WH_PER_ML = Fraction(89, 10)
 # lowest efficiency: a small engine at part load [M]
-_LEAST_EFFICIENCY = Fraction(1, 5)
+_MIN_EFFICIENCY = Fraction(1, 5)
 
 
 class Kind(StrEnum):
@@ -125,7 +125,7 @@ def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None
 
 def rated_fuel(watt: int) -> Fraction:
     """Return the highest liquid fuel use of engines or burners of a rated power. [mL/h]"""
-    return Fraction(watt) / (_WH_PER_ML * _LEAST_EFFICIENCY)
+    return Fraction(watt) / (_WH_PER_ML * _MIN_EFFICIENCY)
 
 
 def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:

@@ -53,7 +53,7 @@ _DOUBTS: Mapping[Doubt, Text] = {
 # an invoice above this multiple of a meter's quantity has another unit, or includes other meters
 _OTHER = 2
 # minimum share of an invoice's time for which it corroborates a meter: four weeks of a month
-_MOST = Fraction(9, 10)
+_MIN_SHARE_INSIDE = Fraction(9, 10)
 # minimum share of an invoice's time with data of the meter
 _KNOWN = Fraction(1, 2)
 
@@ -206,7 +206,7 @@ def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
     whole_us = check.to_us - check.from_us
     if inside_us >= whole_us:
         return Fraction(0)
-    if inside_us < _MOST * whole_us:
+    if inside_us < _MIN_SHARE_INSIDE * whole_us:
         return None
     by_time = Fraction(int(check.theirs) * inside_us, whole_us)
     more = (check.theirs_within - by_time) * (1 if side == "baseline" else -1)

@@ -50,7 +50,7 @@ from mrv.signatures.merkle_tree import EMPTY_ROOT, HASH_BYTES, check_sizes, node
 _ED25519 = b"\x01"  # signature type of the note format
 DASH = "\N{EM DASH} "
 _ID_BYTES = 4
-_MOST_SIGNATURES = 64
+_MAX_SIGNATURES = 64
 NOTE, COSIGNATURE, ML_DSA_COSIGNATURE = 0x01, 0x04, 0x06
 WITNESS_TYPES = (COSIGNATURE, ML_DSA_COSIGNATURE)
 _LONGEST_NAME = 255
@@ -169,9 +169,9 @@ def _split(note: str) -> tuple[str, list[str]]:
         raise SignatureError("note has no signature lines after an empty line; download it again")
     _check_text(head + "\n")
     lines = tail[:-1].split("\n")
-    if len(lines) > _MOST_SIGNATURES:
+    if len(lines) > _MAX_SIGNATURES:
         raise SignatureError(
-            f"note has {len(lines)} signatures; at most {_MOST_SIGNATURES} are read"
+            f"note has {len(lines)} signatures; at most {_MAX_SIGNATURES} are read"
         )
     return head + "\n", lines
 

@@ -111,7 +111,7 @@ ID = "ams-ii-d"
 VERSION = "13.0"
 ADDITIVE = False
 
-_LEAST_SHARE = Fraction(3, 10)
+_MIN_SHARE = Fraction(3, 10)
 
 _SPECIFIC_KEY = "sec_project_mwh_per_t"
 
@@ -166,7 +166,7 @@ def plausible(inputs: Inputs) -> None:
 def _specific_span(inputs: Inputs) -> tuple[Fraction, Fraction]:
     """Return the plausible electricity per tonne, from the historical value. [MWh/t]"""
     before = inputs["sec_baseline_mwh_per_t"]
-    return before * _LEAST_SHARE, before
+    return before * _MIN_SHARE, before
 
 
 _SPECIFIC = ParameterSpec(

@@ -35,7 +35,7 @@ from mrv.statement.device_days import FIELDS
 # number of rows in a row group; a group is read in one step
 ROW_GROUP = 131_072
 LETTER_GROUP = 8_192  # rows in a group of rejected messages; fewer, as messages are long
-MOST_AT_ONCE = 1_048_576
+MAX_ROWS_AT_ONCE = 1_048_576
 _FOOTER_BYTES, _FOOTER_PARTS, _TAIL = 16_777_216, 100_000, 8
 _BUFFER_BYTES = 1_048_576
 _SHOWN = 40
@@ -151,7 +151,7 @@ class ReadingsFile:
         flags = pa.field("flags", pa.string())
         self._whole = self._schema.append(flags) if archived else self._schema
         # smaller for files of the archive, many of which are read together
-        self._group_rows = 2 * ROW_GROUP if archived else MOST_AT_ONCE
+        self._group_rows = 2 * ROW_GROUP if archived else MAX_ROWS_AT_ONCE
         with _opened(path, self._whole, self._group_rows) as file:
             names = set(file.schema_arrow.names)
             self._groups: int = file.num_row_groups
@@ -263,7 +263,7 @@ def _write(out: BinaryIO, columns: Iterable[Any], schema: Any, rows: int = ROW_G
 
 @contextmanager
 def _opened(
-    source: Path | BinaryIO, schema: Any, most_rows: int = MOST_AT_ONCE, checked: Any = None
+    source: Path | BinaryIO, schema: Any, most_rows: int = MAX_ROWS_AT_ONCE, checked: Any = None
 ) -> Iterator[Any]:
     """
     Yield a Parquet file whose columns, row groups and pages have the expected form.

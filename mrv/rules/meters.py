@@ -27,13 +27,13 @@ from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import left_by_invoices
 from mrv.rules.metering import Metered
-from mrv.texts import MOST_LINES, Text, Texts, text, texts_of
+from mrv.texts import MAX_LINES, Text, Texts, text, texts_of
 
 # an inverter may exceed its rated power for a time; metering has the same margin
 MARGIN_PERCENT = 110
 # share of a device's energy from which a second source is required: the materiality threshold
 # (Circular 38/2023/TT-BCT)
-LEAST = Fraction(5, 100)
+MIN_UNCORROBORATED = Fraction(5, 100)
 # uncorroborated share from which the power may have the wrong sign
 _NEXT_TO_ALL = 0.9
 
@@ -288,8 +288,8 @@ def certified_twice(facts: Facts) -> Iterator[Judged]:
         if wh
     ]
     if result:
-        rest = [f"and {len(result) - MOST_LINES} more"] if len(result) > MOST_LINES else []
-        yield RuleReport(False, "; ".join([*result[:MOST_LINES], *rest]))
+        rest = [f"and {len(result) - MAX_LINES} more"] if len(result) > MAX_LINES else []
+        yield RuleReport(False, "; ".join([*result[:MAX_LINES], *rest]))
 
 
 def unrecorded_use(facts: Facts) -> Iterator[Judged]:
@@ -356,7 +356,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
             continue
         rests = lay_out(metered, alone)
         wh = exact_sum(rests)
-        if wh <= LEAST * counts:
+        if wh <= MIN_UNCORROBORATED * counts:
             continue
         size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
         check = facts.evidence.agreeing(view)
@@ -370,7 +370,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
             settled.append(text("EVD-01.calibrated", device=name, **size))
             subset = facts.supporting.left_out.get((name, needs.quantity))
             wh = 0 if subset is None else exact_sum(lay_out(metered, subset))
-            if wh > LEAST * counts:
+            if wh > MIN_UNCORROBORATED * counts:
                 size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
                 left_out.append(text("EVD-01.left_out", device=name, **size))
         else:
@@ -380,7 +380,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
             above = sum((lay_out(metered, some) for some in uncorroborated), start=rests)
             yield CapEach(i, metered.whole.value - above, alone.reason)
     size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
-    limits = {"tolerance": round(100 * METERS), "least": round(100 * LEAST)}
+    limits = {"tolerance": round(100 * METERS), "least": round(100 * MIN_UNCORROBORATED)}
     share = text("EVD-01.share", **limits, **size)
     yield from _reported(texts, settled, share)
     yield from _reported(left_out)

@@ -22,7 +22,7 @@ from mrv.registry.plan_departures import SURVEY_MONTHS, Meter, again, departures
 from mrv.registry.project import FIRST
 from mrv.rounding import plain_text
 from mrv.signatures.organisations import stem
-from mrv.texts import MOST_LINES, Text, Value, devices_of, lines, text
+from mrv.texts import MAX_LINES, Text, Value, devices_of, lines, text
 
 if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
@@ -423,9 +423,9 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
     """Return the text signed by tonne 0.1.0 on time without a statement."""
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in unclaimed]
-    more = f", and {len(spans) - MOST_LINES} more" if len(spans) > MOST_LINES else ""
+    more = f", and {len(spans) - MAX_LINES} more" if len(spans) > MAX_LINES else ""
     return (
-        f"no issued statement covers {', '.join(spans[:MOST_LINES])}{more}: "
+        f"no issued statement covers {', '.join(spans[:MAX_LINES])}{more}: "
         "net emissions of that time would not be deducted; close and issue "
         "it too"
     )

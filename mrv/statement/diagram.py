@@ -335,7 +335,7 @@ _WIDEST, _NARROWEST, _WIDE_GAP, _GAP = 250, 106, 80, 40
 _LINE, _HEAD, _ABOVE = 15, 24, 8
 _CHARACTER = 6.4
 _PLACED = re.compile(r'<text class="[^"]*" x="(\d+)" y="(\d+)">.*</text>')
-_MOST = 24  # maximum meters with the same load
+_MAX_METERS = 24  # maximum meters with the same load
 _ELSE = 200  # maximum characters of a name
 
 
@@ -404,9 +404,9 @@ def _limited(
     limited: dict[str, tuple[str, ...]] = {}
     more: dict[str, int] = {}
     for names in groups.values():
-        limited |= {name: feeds[name] for name in names[:_MOST]}
-        if len(names) > _MOST:
-            more[names[_MOST - 1]] = len(names) - _MOST
+        limited |= {name: feeds[name] for name in names[:_MAX_METERS]}
+        if len(names) > _MAX_METERS:
+            more[names[_MAX_METERS - 1]] = len(names) - _MAX_METERS
     return limited, more
 
 

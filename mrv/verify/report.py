@@ -13,7 +13,7 @@ STATES = ("draft", "submitted", "verified", "issued")
 RELIABLE, FALSE, NOT_ENOUGH = 0, 1, 4
 FORMAT = 1
 _DAYS_SHOWN = 3
-_MOST_CHARACTERS = 4_000  # maximum length of a line from a pack
+_MAX_CHARACTERS = 4_000  # maximum length of a line from a pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +261,8 @@ def plain(text: str) -> str:
 
     Line breaks or terminal control codes in a name could otherwise produce false lines.
     """
-    if len(text) > _MOST_CHARACTERS:
-        text = f"{text[:_MOST_CHARACTERS]}..."
+    if len(text) > _MAX_CHARACTERS:
+        text = f"{text[:_MAX_CHARACTERS]}..."
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )

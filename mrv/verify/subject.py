@@ -18,7 +18,7 @@ from mrv.errors import CanonicalError, MrvError
 from mrv.factors.ledger import book_of
 from mrv.log.entries import Checkpoint
 from mrv.log.witness import Cosignature, Policy, read_policy
-from mrv.packs import MOST_YEARS, too_much
+from mrv.packs import MAX_YEARS, too_much
 from mrv.packs.pack import (
     APPROVALS,
     DIGESTS,
@@ -213,9 +213,9 @@ class Subject:
         """
         period = self.claims.monitoring_period
         begin, end = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
-        if end - begin > MOST_YEARS * 366 * 86_400_000_000:
+        if end - begin > MAX_YEARS * 366 * 86_400_000_000:
             raise CanonicalError(
-                f"the period {period.from_} to {period.to} is longer than {MOST_YEARS} years"
+                f"the period {period.from_} to {period.to} is longer than {MAX_YEARS} years"
             )
         return begin, end
 

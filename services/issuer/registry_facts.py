@@ -43,7 +43,7 @@ from mrv.registry.project import Certified, Project
 from mrv.rules import Severity
 from mrv.rules.effects import RuleReport
 from mrv.signatures.organisations import stem
-from mrv.texts import MOST_LINES, Text, lines
+from mrv.texts import MAX_LINES, Text, lines
 from services.issuer import trust
 from services.issuer.doubted_invoices import Invoices, invoices_of
 from services.issuer.left_out_meters import Span, unbound
@@ -387,7 +387,7 @@ def listed(
     texts: Iterable[Text],
     *,
     holds: bool = False,
-    most: int | None = MOST_LINES,
+    most: int | None = MAX_LINES,
     severity: Severity | None = None,
 ) -> Iterator[RuleReport]:
     """

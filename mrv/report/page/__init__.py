@@ -26,7 +26,7 @@ from mrv.errors import ReportError
 from mrv.program import named
 from mrv.report.audit_rows import first_proof, state
 from mrv.report.blocks import (
-    MOST_ROWS,
+    MAX_ROWS,
     Block,
     banner,
     chapter,
@@ -39,7 +39,7 @@ from mrv.report.blocks import (
     table,
     unit_for,
 )
-from mrv.report.page.basis import MOST_DAYS, Span, basis, by_day, by_month, calendar, quantities
+from mrv.report.page.basis import MAX_DAYS, Span, basis, by_day, by_month, calendar, quantities
 from mrv.report.page.certificate import account, certificate, summary
 from mrv.report.page.verified import audit_file, checked, evidence, status, verified
 from mrv.report.report_data import Facts
@@ -96,7 +96,7 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
         mine = [day for day in facts.days if day.parameter in chosen]
         if not mine:
             continue
-        daily = len({day.day for day in mine}) <= MOST_DAYS
+        daily = len({day.day for day in mine}) <= MAX_DAYS
         yield _bars(facts, words, places[0], (by_day if daily else by_month)(mine), daily=daily)
 
 
@@ -201,9 +201,9 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
         return
     yield note(words["page.gap_note"])
     listed = list(result)
-    if len(listed) > MOST_ROWS:
+    if len(listed) > MAX_ROWS:
         listed.sort(key=lambda gap: Fraction(gap.time_s), reverse=True)
-        listed[:MOST_ROWS] = sorted(listed[:MOST_ROWS], key=lambda gap: gap.from_)
+        listed[:MAX_ROWS] = sorted(listed[:MAX_ROWS], key=lambda gap: gap.from_)
     heads = [
         (words["device"], "l", 1.3),
         (words["from"], "l", 0),

@@ -157,7 +157,7 @@ def sample(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 # maximum number of charts; all days are on their own sheet
-MOST = 12
+MAX_CHARTS = 12
 _THOUSAND = 1000
 _A_PAGE = 2
 _ROWS, _SIZE = 18, {"width": 900, "height": 330}
@@ -198,7 +198,7 @@ def _largest(facts: Facts) -> list[tuple[int, int, int]]:
         total = sum(day.value or 0 for day in mine)
         result.append((-total, place, row, row + len(mine)))
         row += len(mine)
-    return sorted(ranked[1:] for ranked in sorted(result)[:MOST])
+    return sorted(ranked[1:] for ranked in sorted(result)[:MAX_CHARTS])
 
 
 def _by_day(

@@ -50,7 +50,7 @@ from mrv.texts import dates
 
 # first row of a list, below title, note, empty row and head
 FIRST = 4
-MOST_ROWS = 1_048_576
+MAX_ROWS = 1_048_576
 _LINE, _WIDE = 14, 110  # points, characters
 _BASE = {"font_name": "Arial", "font_size": 10, "valign": "top"}
 _EDGE = {"border": 1, "border_color": "#BFBFBF"}

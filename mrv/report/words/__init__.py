@@ -66,7 +66,7 @@ _SHOWN = {
     "mL": (("L", Decimal(1000)), ("m³", Decimal(10**6))),
     "g": (("kg", Decimal(1000)), ("t", Decimal(10**6))),
 }
-_DIGITS, _MOST_PLACES, _WHOLE_FROM = 4, 6, 10
+_DIGITS, _MAX_PLACES, _WHOLE_FROM = 4, 6, 10
 
 
 class Numbers:
@@ -119,10 +119,10 @@ class Numbers:
     def share(self, part: Decimal, whole: Decimal) -> str:
         """Return a share in per cent, rounded like `tonnes`."""
         result = part / whole * 100
-        return self.number(_down(result, 2, _MOST_PLACES if abs(result) < _WHOLE_FROM else 0))
+        return self.number(_down(result, 2, _MAX_PLACES if abs(result) < _WHOLE_FROM else 0))
 
 
-def _down(value: Decimal, digits: int, maximum: int = _MOST_PLACES) -> str:
+def _down(value: Decimal, digits: int, maximum: int = _MAX_PLACES) -> str:
     """Return a number with limited significant digits and decimals, rounded down."""
     places = min(max(digits - 1 - value.adjusted(), 0), maximum) if value else 0
     text = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"

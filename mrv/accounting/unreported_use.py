@@ -83,7 +83,7 @@ class UnreportedUse(Scan):
                 reason = text("MTR-04.below_gauge", channel=channel.gauge)
                 if channel.gauge:
                     more, agrees = self._more(block, of, index, channel)
-                    reason = self._held(block, of, channel, more) or reason
+                    reason = self._repetition_reason(block, of, channel, more) or reason
                 hidden = np.zeros_like(none) if agrees else self._hidden(block, of, index, channel)
                 if exact_sum(hidden) > exact_sum(more):
                     more, reason = hidden, text("MTR-04.exchanged")
@@ -95,7 +95,9 @@ class UnreportedUse(Scan):
                         Unreported(result, agrees),
                     )
 
-    def _held(self, block: Frame, of: slice, channel: _Channel, more: Int64) -> Text | None:
+    def _repetition_reason(
+        self, block: Frame, of: slice, channel: _Channel, more: Int64
+    ) -> Text | None:
         """Return the reason of an excess mainly in one run of repeated readings; else None."""
         columns: Any = (block.columns[name][of] for name in (channel.gauge, channel.register))
         gauge, register = columns

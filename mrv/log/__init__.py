@@ -434,7 +434,7 @@ class Tiles:
     def __init__(self, size: int, fetch: Callable[[str, str], bytes]) -> None:
         self.size = size
         self._fetch = fetch
-        self._held: dict[tuple[int, int], bytes] = {}
+        self._fetched: dict[tuple[int, int], bytes] = {}
 
     def consistency_proof(self, earlier: int) -> list[bytes]:
         """
@@ -474,7 +474,7 @@ class Tiles:
         return root_hash(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES))
 
     def _row(self, level: int, index: int) -> bytes:
-        if (level, index) not in self._held:
+        if (level, index) not in self._fetched:
             width = min(WIDTH, (self.size >> (_HEIGHT * level)) - index * WIDTH)
             path = tile_path(level, index, width)
             content = self._fetch(path, tile_path(level, index))[: width * HASH_BYTES]
@@ -483,8 +483,8 @@ class Tiles:
                     f"{path} has {len(content)} bytes instead of {width * HASH_BYTES};"
                     f" download it again"
                 )
-            self._held[level, index] = content
-        return self._held[level, index]
+            self._fetched[level, index] = content
+        return self._fetched[level, index]
 
 
 def _middle(begin: int, end: int) -> int:

@@ -67,7 +67,7 @@ def used(specific: str, method: str) -> tuple[Step, ...]:
     )
 
 
-def one_figure(inputs: Inputs, specific: str) -> None:
+def check_single_figure(inputs: Inputs, specific: str) -> None:
     """Raise MethodologyError if the furnace's electricity is given twice or not at all."""
     if (METERED in inputs) == (specific in inputs):
         raise MethodologyError(
@@ -160,7 +160,7 @@ STEPS = steps(
 
 def plausible(inputs: Inputs) -> None:
     """Raise MethodologyError if the project's electricity is given twice or not at all."""
-    one_figure(inputs, _SPECIFIC_KEY)
+    check_single_figure(inputs, _SPECIFIC_KEY)
 
 
 def _specific_span(inputs: Inputs) -> tuple[Fraction, Fraction]:

@@ -88,7 +88,7 @@ _AVAILABLE = (
 )
 
 
-def one_fuel(candidate: Candidate) -> Text | None:
+def has_single_fuel(candidate: Candidate) -> Text | None:
     """Return a finding unless exactly one fuel of the burners is metered; else None. [M]"""
     taken = sorted({d.role for d in candidate.devices} & set(METERED))
     if len(taken) > 1:
@@ -290,7 +290,7 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     steps=STEPS,
     applicability=(
-        Check("ID_AM009 monitoring: one fuel, metered", one_fuel),
+        Check("ID_AM009 monitoring: one fuel, metered", has_single_fuel),
         Check("ID_AM009 eligibility: above the reference", better_than_reference, True),
     ),
     # for projects of this version the check above has the same effect

@@ -38,7 +38,7 @@ class Budget:
     `devices`: devices of the plan.
     `keys`: number of keys in the pack.
     `device_values`: number of values of one device's readings, in all columns.
-    `held_values`: number of values of several files in memory together.
+    `memory_values`: number of values of several files in memory together.
     `interval_rows`: rows of intervals.
     `letter_rows`: rejected messages.
     `download`: bytes of a zip file that is downloaded.
@@ -49,7 +49,7 @@ class Budget:
     devices: int = 20_000
     keys: int = 500
     device_values: int = 40_000_000
-    held_values: int = 60_000_000
+    memory_values: int = 60_000_000
     interval_rows: int = 7_000_000
     letter_rows: int = 10_000_000
     download: int = 2_000 * _MB

@@ -103,14 +103,14 @@ def _none(kind: Any) -> Any:
     return np.float64(np.nan) if pa.types.is_floating(kind) else np.int64(NULL)
 
 
-def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
+def check_pages(source: BinaryIO, chunk: Any, max_rows: int) -> bool:
     """
     Return whether a column chunk can contain a value, from the headers of its pages.
 
     It cannot if all pages use an empty dictionary.
 
     `chunk`: metadata of the chunk.
-    `most_rows`: maximum number of values in a page.
+    `max_rows`: maximum number of values in a page.
     Raises InputError if pages unpack to more than the limit, or do not have tonne's form.
     """
     name = chunk.path_in_schema
@@ -133,7 +133,7 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
             raise InputError(
                 f"column {name} has a page whose header cannot be read; download the file again"
             ) from error
-        _check_kind(name, fields, most_rows)
+        _check_kind(name, fields, max_rows)
         if _DICTIONARY in fields:
             empty = not size
         else:
@@ -148,17 +148,17 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
     raise InputError(f"column {name} has more than {MAX_PAGES} pages in a row group")
 
 
-def _check_kind(name: str, fields: dict[int, Any], most_rows: int) -> None:
+def _check_kind(name: str, fields: dict[int, Any], max_rows: int) -> None:
     for field, (count, encoding) in _KINDS.items():
         if field in fields:
             declared = fields[field]
             if (
                 declared.get(encoding) not in _ENCODINGS
-                or not 0 <= declared.get(count, -1) <= most_rows
+                or not 0 <= declared.get(count, -1) <= max_rows
             ):
                 raise InputError(
                     f"column {name} has a page of {declared.get(count)} values in encoding "
-                    f"{declared.get(encoding)}; up to {most_rows} are read, in encodings "
+                    f"{declared.get(encoding)}; up to {max_rows} are read, in encodings "
                     f"{', '.join(map(str, sorted(_ENCODINGS)))}"
                 )
 

@@ -115,8 +115,8 @@ class Readings:
         def push(devices: Iterator[_Own]) -> None:
             if (own := next(devices, None)) is not None:
                 heapq.heappush(opened, (own.name, next(count), own, devices))
-            if (values := sum(values_of.values())) > self.budget.held_values:
-                raise too_much("values in several files", values, self.budget.held_values)
+            if (values := sum(values_of.values())) > self.budget.memory_values:
+                raise too_much("values in several files", values, self.budget.memory_values)
 
         while due or opened:
             while due and (not opened or due[-1].first <= opened[0][0]):
@@ -227,7 +227,7 @@ class _FolderContents:
             self.intervals = rows.read
         elif (class_id := _class_of(folder, stem)) and name.endswith(".parquet"):
             opened = tables.ReadingsFile(
-                file, class_id, archived=folder != READINGS, most_values=budget.device_values
+                file, class_id, archived=folder != READINGS, max_values=budget.device_values
             )
             self.readings.setdefault(class_id, Readings(budget)).files.append(opened)
         elif name == f"{DEAD_LETTERS}.parquet":

@@ -16,7 +16,7 @@ from math import ceil, floor
 from typing import Any
 
 from mrv.documents.verification import SampledDay, SamplingList
-from mrv.report.words import DASH, SHOWN, Words
+from mrv.report.words import DASH, DISPLAY_UNITS, Words
 
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 MAX_CHARACTERS = 10_000
@@ -189,7 +189,7 @@ def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[
     ]
     rows: list[list[str | None]] = []
     for item in document.credential_subject.items:
-        unit, size = SHOWN[item.unit]
+        unit, size = DISPLAY_UNITS[item.unit]
         amount = words.number(words.plain(Fraction(item.metered) / size, 6))
         rows.append([
             words.day(item.day), item.device, words.get(f"role.{item.role}", item.role),

@@ -118,7 +118,7 @@ OBSERVATION = "observation"
 
 # minimum length of a justification in any script, as Japanese needs few characters
 _MIN_CHARACTERS, _MIN_LETTERS = 20, 10
-_SHOWN = 40
+_MAX_QUOTED = 40
 _LISTED = 5
 WANTED = (
     f"describe in words what was examined and the reason, in at least {_MIN_CHARACTERS} "
@@ -347,5 +347,5 @@ def check_reason(reason: str, what: str = "the reason") -> None:
     Raises StatementStateError otherwise.
     """
     if not reasoned(reason):
-        start = reason if len(reason) <= _SHOWN else f"{reason[:_SHOWN]}..."
+        start = reason if len(reason) <= _MAX_QUOTED else f"{reason[:_MAX_QUOTED]}..."
         raise StatementStateError(f"{what} {start!r} is too short for a reader to assess: {WANTED}")

@@ -330,7 +330,7 @@ _ESTIMATES = (
     "PLN-01.full_load", "PLN-01.capacity", "PLN-01.above_share", "PLN-01.replaced_units",
     "PLN-01.surveyed_again", "PLN-01.not_installed",
 )  # fmt: skip
-_SAID = 500  # maximum length of a request repeated in a finding
+_MAX_REQUEST = 500  # maximum length of a request repeated in a finding
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
@@ -415,7 +415,9 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
                 "PLN-02.forward",
                 finding=action.finding,
                 statement=action.statement or text("PLN-02.validation"),
-                said=action.text if len(action.text) <= _SAID else f"{action.text[:_SAID]}...",
+                said=action.text
+                if len(action.text) <= _MAX_REQUEST
+                else f"{action.text[:_MAX_REQUEST]}...",
             ),
         )
 

@@ -29,7 +29,7 @@ from mrv.registry.project import FIRST, CheckMeter
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.texts import Text, render, signed_by_0_1_0, text
 
-_SHOWN = 6  # maximum number of meters drawn per role
+_MAX_DRAWN = 6  # maximum number of meters drawn per role
 _HEIGHT, _GAP_Y, _EDGE = 80, 18, 24
 # layout of a box: width, distance to the next, font size, and characters per line by font size
 _Layout = tuple[int, int, int, dict[int, int]]
@@ -157,7 +157,7 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing, y: int) -> tuple[list[tuple
         bound = [d for d in plan.project.devices if d.role == role]
         names = sorted({d.device for d in bound})
         needs = role_needs(methodology, bound[0], role)
-        count = _SHOWN if len(names) > _SHOWN + 1 else len(names)
+        count = _MAX_DRAWN if len(names) > _MAX_DRAWN + 1 else len(names)
         for name in names[:count]:
             about = _about(plan, devices[name], role, drawing)
             checks = [c for c in plan.checks if c.main == name]

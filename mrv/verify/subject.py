@@ -49,7 +49,7 @@ from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import lasts, list_id
 from mrv.verify.report import Missing, SealedArrival, StampedDay, StampedStatement
 
-_SHOWN = 3
+_MAX_NAMED = 3
 
 
 class NotApplicableError(Exception):
@@ -315,8 +315,8 @@ def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]
 def refuse(result: Sequence[object], what: str) -> None:
     """Raise CanonicalError if there are any differences."""
     if result:
-        named = "; ".join(str(item) for item in result[:_SHOWN])
-        more = f"; and {len(result) - _SHOWN} more" if len(result) > _SHOWN else ""
+        named = "; ".join(str(item) for item in result[:_MAX_NAMED])
+        more = f"; and {len(result) - _MAX_NAMED} more" if len(result) > _MAX_NAMED else ""
         raise CanonicalError(f"evidence {what}: {named}{more}")
 
 
@@ -329,7 +329,7 @@ def a(role: str) -> str:
 _AHEAD = timedelta(minutes=5)
 
 
-def asked_at(text: str | None) -> datetime:
+def time_of_check(text: str | None) -> datetime:
     """
     Return the time of `--at`, in UTC; the current time if absent.
 

@@ -21,7 +21,7 @@ from psycopg import Connection
 
 from ingest.model import Int32, Int64
 from mrv.accounting.disguised_series import (
-    LEAST_DAYS,
+    MIN_DAYS,
     Noise,
     in_order,
     in_step,
@@ -91,7 +91,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
     for quantity, names in energy.meters(MEASURED):
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
-        if np.count_nonzero(own, axis=1).max() < LEAST_DAYS:
+        if np.count_nonzero(own, axis=1).max() < MIN_DAYS:
             continue
         for copy in (*_sums(names, own, excluded), *_sums_elsewhere(at, own, excluded)):
             excluded |= {copy.device} if copy.excluded else set()

@@ -43,7 +43,17 @@ from mrv.report.page.basis import MAX_DAYS, Span, basis, by_day, by_month, calen
 from mrv.report.page.certificate import account, certificate, summary
 from mrv.report.page.verified import audit_file, checked, evidence, status, verified
 from mrv.report.report_data import Facts
-from mrv.report.words import DASH, SHOWN, Words, kind, punctuated, quantity, reason, role, rule
+from mrv.report.words import (
+    DASH,
+    DISPLAY_UNITS,
+    Words,
+    kind,
+    punctuated,
+    quantity,
+    reason,
+    role,
+    rule,
+)
 from mrv.signatures import canonical
 
 
@@ -250,7 +260,7 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
     ]
     rows = []
     for deduction in result:
-        unit, size = SHOWN[of[deduction.device].unit]
+        unit, size = DISPLAY_UNITS[of[deduction.device].unit]
         amount = words.number(words.plain(deduction.adjusts(of[deduction.device].side) / size, 6))
         rows.append(
             [

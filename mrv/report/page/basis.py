@@ -15,7 +15,7 @@ from mrv.report.dated_values import dated
 from mrv.report.report_data import Day, Facts
 from mrv.report.words import (
     DASH,
-    SHOWN,
+    DISPLAY_UNITS,
     Words,
     calculated,
     certainty,
@@ -61,7 +61,7 @@ def _monitored(facts: Facts, words: Words) -> Block:
     ]  # fmt: skip
     rows = []
     for parameter in facts.parameters:
-        unit, size = SHOWN[parameter.unit]
+        unit, size = DISPLAY_UNITS[parameter.unit]
         amounts = (
             words.plain(Fraction(n) / size, 6) for n in (parameter.metered, parameter.counted)
         )

@@ -49,7 +49,7 @@ def _blocks(document: Mapping[str, Any], words: Words) -> Iterator[Block]:
     yield from _result(document, own, words)
     yield from _actions(document["actions"], own, words)
     yield from _issued(document["statements"], own, words)
-    yield from _held_back(document["alarms"], own, words)
+    yield from _shortfalls(document["alarms"], own, words)
     yield from _projects(own, words)
     yield from _evidence(own, words)
     yield from _table(document, listed, words)
@@ -158,7 +158,7 @@ def _issued(
         yield paragraph(words.filled("page.more_rows", more), small=True)
 
 
-def _held_back(
+def _shortfalls(
     alarms: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
     """Yield the causes of missing tonnes: largest shortfalls, and current faults by cause."""

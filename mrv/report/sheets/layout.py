@@ -35,7 +35,7 @@ from mrv.report.blocks import legible
 from mrv.report.report_data import Facts
 from mrv.report.words import (
     DASH,
-    SHOWN,
+    DISPLAY_UNITS,
     Words,
     meaning,
     methodology,
@@ -319,7 +319,7 @@ def monitored_cells(
             "text",
         ),
         value,
-        (f"{SHOWN[parameter.unit][0]}/p", "text"),
+        (f"{DISPLAY_UNITS[parameter.unit][0]}/p", "text"),
         (f"{words['option']} {parameter.monitoring_option}", "text"),
         (source(parameter, facts.subject, words) or None, "text"),
         (_method(parameter, words), "text"),

@@ -59,7 +59,7 @@ _FULL_WIDTH = {
 
 
 # display units by the unit of a value, with their size in that unit
-_SHOWN = {
+_SCALED_UNITS = {
     "t": (("kg", Decimal("0.001")), ("t", Decimal(1)), ("kt", Decimal(1000))),
     "Wh": (("Wh", Decimal(1)), *((f"{k}Wh", Decimal(1000) ** i) for i, k in enumerate("kMG", 1))),
     "m": (("m", Decimal(1)), ("km", Decimal(1000))),
@@ -97,7 +97,7 @@ class Numbers:
 
         Tables and files contain every digit.
         """
-        small, *larger = _SHOWN.get(unit, ((unit, Decimal(1)),))
+        small, *larger = _SCALED_UNITS.get(unit, ((unit, Decimal(1)),))
         result = Decimal(str(value))
         fitting = [unit_ for unit_ in larger if abs(result / unit_[1]) < 10**_DIGITS]
         name, factor = small
@@ -233,7 +233,7 @@ def _load(language: str) -> Mapping[str, str]:
 
 DASH = "\N{EN DASH}"
 # by base unit: display unit, and its size in base units
-SHOWN = {
+DISPLAY_UNITS = {
     "Wh": ("MWh", 10**6), "m": ("km", 1000), "mL": ("m3", 10**6), "g": ("t", 10**6),
     "s": ("h", 3600), "K s": ("K d", 86_400), "1": ("1", 1),
 }  # fmt: skip
@@ -407,7 +407,7 @@ def period(subject: Claims, words: Words) -> str:
     return dates.period(monitoring_period.local_from, monitoring_period.local_to, words.language)
 
 
-def found_words(event: Event, words: Words) -> str:
+def investigation(event: Event, words: Words) -> str:
     """Return the result of an investigation, its record, investigator and date of resolution."""
     message = f"{event.found} ({event.document})" if event.document else event.found
     if event.by is None:

@@ -120,7 +120,7 @@ def test_a_catch_up_that_was_spread_is_held_as_one():
 
 def test_the_sun_makes_most_at_noon_and_nothing_by_night():
     """The clear-sky irradiance would be too low, and honest mornings would get deductions."""
-    share = energy_budget.most_of_rated(*HALONG, NOON - 48, NOON + 48)
+    share = energy_budget.max_share_of_rated(*HALONG, NOON - 48, NOON + 48)
     assert share[48] == energy_budget.MAX_SHARE_OF_RATED
     assert share[0] == share[-1] == 0
     assert (np.diff(share[20:48]) >= 0).all()

@@ -67,7 +67,7 @@ def describe_fault(error: ValueError | RecursionError) -> str:
     return TOO_DEEP if isinstance(error, RecursionError) else str(error)
 
 
-_SHOWN = 3
+_MAX_SUGGESTIONS = 3
 _ALIKE = 0.7
 _ENOUGH = 3  # minimum letters of an abbreviated name
 
@@ -79,9 +79,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     folded = {name.casefold(): name for name in known}
     typed = name.casefold()
-    near = get_close_matches(typed, folded, n=_SHOWN, cutoff=_ALIKE)
+    near = get_close_matches(typed, folded, n=_MAX_SUGGESTIONS, cutoff=_ALIKE)
     if not near and len(typed) >= _ENOUGH:
-        near = [name for name in folded if name.startswith(typed)][:_SHOWN]
+        near = [name for name in folded if name.startswith(typed)][:_MAX_SUGGESTIONS]
     if not near:
         return ""
     return f"did you mean {' or '.join(repr(folded[name]) for name in near)}?"

@@ -15,7 +15,7 @@ import os
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_MOST = 1 << 30  # [bytes]
+_MAX_BYTES = 1 << 30  # [bytes]
 _SELDOM = 20_000
 
 
@@ -39,8 +39,8 @@ def keep_freed() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return
-    mallopt(_MMAP_THRESHOLD, _MOST)
-    mallopt(_TRIM_THRESHOLD, _MOST)
+    mallopt(_MMAP_THRESHOLD, _MAX_BYTES)
+    mallopt(_TRIM_THRESHOLD, _MAX_BYTES)
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     if (arrow := sys.modules.get("pyarrow")) is not None:  # Arrow reads the variable only once
         arrow.set_memory_pool(arrow.system_memory_pool())

@@ -84,10 +84,10 @@ def above(
         [deg]
     """
     # the shortcut around noon holds for night only, not for a greater height
-    if least_deg <= NIGHT_DEG and len(time_us) and _one_place(latitude, longitude):
+    if least_deg <= NIGHT_DEG and len(time_us) and _is_single_place(latitude, longitude):
         first = int(time_us.min()) // INTERVAL_US
         if int(time_us.max()) // INTERVAL_US - first < len(time_us):
-            return _at_one_place(time_us, float(latitude[0]), float(longitude[0]), least_deg)
+            return _at_place(time_us, float(latitude[0]), float(longitude[0]), least_deg)
     from_noon_us = np.abs((time_us + longitude * (_DAY_US / 360)) % _DAY_US - _DAY_US / 2)
     result: NDArray[np.bool_] = (from_noon_us < _NOON_US) & (np.abs(latitude) < _EVER_NIGHT_DEG)
     rows = np.flatnonzero(~result)
@@ -96,12 +96,12 @@ def above(
     return result
 
 
-def _one_place(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> bool:
+def _is_single_place(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> bool:
     """Return whether all rows are one repeated location, without a comparison of the rows."""
     return latitude.strides == (0,) and longitude.strides == (0,)
 
 
-def _at_one_place(
+def _at_place(
     time_us: NDArray[np.int64], latitude: float, longitude: float, least_deg: float
 ) -> NDArray[np.bool_]:
     """Return a mask of times with the sun above an elevation, at one location."""

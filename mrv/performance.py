@@ -131,8 +131,8 @@ _MAX_FALL = 0.05
 
 _PERCENTILES = (50.0, 2.5, 97.5)
 # minimum shares; below them rdtools warns that the figure is unreliable, or most days are filled in
-_LEAST_VALID = 0.8
-_LEAST_DAYS = 0.5
+_MIN_VALID = 0.8
+_MIN_DAYS = 0.5
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -208,13 +208,13 @@ def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> So
     daily, sun = np.full(place[-1] + 1, np.nan), np.zeros(place[-1] + 1)
     daily[place] = ratio
     sun[place] = np.where(np.isfinite(insolation), insolation, 0.0)
-    if np.isfinite(daily).mean() <= _LEAST_DAYS:
+    if np.isfinite(daily).mean() <= _MIN_DAYS:
         return NoEstimate.GAPS
     if np.nanmedian(daily[:YEAR_D]) <= 0:
         return NoEstimate.UNCLEAR
     result = intervals(daily)
     valid = sum(interval.last - interval.first + 1 for interval in result if interval.valid)
-    if valid <= _LEAST_VALID * len(daily):
+    if valid <= _MIN_VALID * len(daily):
         return NoEstimate.UNCLEAR
     middle, low, high = np.percentile(_draws(result, sun), _PERCENTILES)
     return Soiling(

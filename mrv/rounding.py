@@ -27,7 +27,7 @@ Mode = Literal["down", "up", "half_even", "half_up"]
 UG_PER_T = 10**12
 # the sum of two numbers below this limit fits in int64
 LIMIT = 2**62
-_MOST_PLACES = 60
+_MAX_PLACES = 60
 _WRITTEN = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?")
 
 
@@ -95,8 +95,8 @@ def exact_text(value: Fraction) -> str:
     places = 0
     while (value * 10**places).denominator != 1:
         places += 1
-        if places > _MOST_PLACES:
-            raise ValueError(f"{value} is not a decimal number of {_MOST_PLACES} places")
+        if places > _MAX_PLACES:
+            raise ValueError(f"{value} is not a decimal number of {_MAX_PLACES} places")
     return decimal_text(value, places, "down")
 
 
@@ -112,7 +112,7 @@ def decimal_of(text: object) -> Decimal:
     """
     if not isinstance(text, str) or not _WRITTEN.fullmatch(text):
         raise ValueError(
-            f"{str(text)[:40]!r} is not a decimal number of at most {_MOST_PLACES} digits before "
+            f"{str(text)[:40]!r} is not a decimal number of at most {_MAX_PLACES} digits before "
             "and after the point"
         )
     return Decimal(text)

@@ -20,7 +20,7 @@ from mrv.signatures.ed25519 import decode_base64, encode_base64
 from mrv.timestamps import read as said
 
 _FIELDS = {"chains", "statement", "heads", "entries"}
-_MOST = 20_000
+_MAX_TOKENS = 20_000
 
 
 class Head(NamedTuple):
@@ -82,9 +82,10 @@ def read(data: bytes) -> StoredTokens:
         raise CanonicalError(
             f"time stamps must be lists of {', '.join(sorted(_FIELDS))}, without other keys"
         )
-    if any(len(part) > _MOST for part in record.values()):
+    if any(len(part) > _MAX_TOKENS for part in record.values()):
         raise CanonicalError(
-            f"a list of more than {_MOST} time stamps is not accepted; download the file again"
+            f"a list of more than {_MAX_TOKENS} time stamps is not accepted; "
+            "download the file again"
         )
     heads = tuple(
         Head(_text(entry, "checkpoint"), _tokens(entry.get("tokens")))
@@ -97,9 +98,9 @@ def read(data: bytes) -> StoredTokens:
     stored_tokens = StoredTokens(
         tuple(map(_chain, record["chains"])), _tokens(record["statement"]), heads, entries
     )
-    if stored_tokens.tokens > _MOST:
+    if stored_tokens.tokens > _MAX_TOKENS:
         raise CanonicalError(
-            f"{stored_tokens.tokens} tokens are too many; at most {_MOST} are read"
+            f"{stored_tokens.tokens} tokens are too many; at most {_MAX_TOKENS} are read"
         )
     return stored_tokens
 

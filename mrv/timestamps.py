@@ -30,7 +30,7 @@ from mrv.errors import MrvError, TimestampError
 from mrv.signatures.authorities import Authority, certificate, counts, named, self_signed
 
 _CERTIFICATES = 0xA0
-_SHORT, _MOST_LENGTH_BYTES = 0x80, 4
+_SHORT, _MAX_LENGTH_BYTES = 0x80, 4
 
 
 class _Part(NamedTuple):
@@ -74,7 +74,7 @@ def _parts(content: bytes) -> list[_Part]:
         size, head = content[place + 1], 2
         if size >= _SHORT:
             count = size - _SHORT
-            if not 1 <= count <= _MOST_LENGTH_BYTES:
+            if not 1 <= count <= _MAX_LENGTH_BYTES:
                 raise ValueError("a length that DER does not allow")
             head += count
             size = int.from_bytes(content[place + 2 : place + head], "big")

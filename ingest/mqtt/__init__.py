@@ -22,7 +22,7 @@ from ingest.addresses import PREFIX, receipt_topic, status_topic
 from ingest.errors import PayloadError, RegistryError
 from ingest.model import Fleet
 
-MOST_SUBSCRIPTIONS = ("tonne/v1/+/telemetry", "tonne/v1/+/+/telemetry")
+TELEMETRY_TOPICS = ("tonne/v1/+/telemetry", "tonne/v1/+/+/telemetry")
 NAMES = ("device", "site", "gateway")
 ANY = "+"
 MAX_LENGTH = 500
@@ -68,7 +68,7 @@ def _is_open(level: str) -> bool:
     return level == ANY or level[:1] == "{"
 
 
-_OWN = tuple(Template(text, tuple(text.split("/"))) for text in MOST_SUBSCRIPTIONS)
+_OWN = tuple(Template(text, tuple(text.split("/"))) for text in TELEMETRY_TOPICS)
 
 
 @cache
@@ -120,7 +120,7 @@ __all__ = [
 
 # births and wills state the current status and are not stored: QoS 0
 STATUS = status_topic("+")
-SUBSCRIPTIONS = (*MOST_SUBSCRIPTIONS, STATUS, *sparkplug.SUBSCRIPTIONS)
+SUBSCRIPTIONS = (*TELEMETRY_TOPICS, STATUS, *sparkplug.SUBSCRIPTIONS)
 ELSEWHERE = -1
 _REMEMBERED = 200_000
 

@@ -309,19 +309,19 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
     return np.lexsort((frame.time_us, frame.device))
 
 
-def _stands_longer(changed: Mask, series: Series, most_us: float) -> bool:
-    """Return whether a device was constant for more than `most_us`; `changed` marks changes."""
-    if len(series.head) == 1 and _changes_often(changed, series.time_us, most_us):
+def _stands_longer(changed: Mask, series: Series, max_us: float) -> bool:
+    """Return whether a device was constant for more than `max_us`; `changed` marks changes."""
+    if len(series.head) == 1 and _changes_often(changed, series.time_us, max_us):
         return False
     changed[series.head[1:] - 1] = True
     begins = np.append(0, np.flatnonzero(changed) + 1)
     ends = np.append(begins[1:], len(series)) - 1
-    return bool((series.time_us[ends] - series.time_us[begins]).max() > most_us)
+    return bool((series.time_us[ends] - series.time_us[begins]).max() > max_us)
 
 
-def _changes_often(changed: Mask, time_us: Int64, most_us: float) -> bool:
-    """Return whether the values change in each half of `most_us`, so that no run is that long."""
-    half = int(most_us) // 2
+def _changes_often(changed: Mask, time_us: Int64, max_us: float) -> bool:
+    """Return whether the values change in each half of `max_us`, so that no run is that long."""
+    half = int(max_us) // 2
     count = (int(time_us[-1]) - int(time_us[0])) // max(half, 1)
     if not 0 < count < len(changed) // 2:
         return False

@@ -71,7 +71,7 @@ class Bounds:
     ) -> None:
         self.fleet = fleet
         self._rates: dict[tuple[str, str], Float64] = {}
-        self._most: dict[int, Float64] = {}
+        self._maximum: dict[int, Float64] = {}
         if before is not None and same is not None:
             self._follow(before, *same)
 
@@ -88,8 +88,8 @@ class Bounds:
         for (class_id, name), rate in list(before._rates.items()):
             channel = classes.load()[class_id].channels[name]
             self._rates[class_id, name] = moved(rate, self._rates_of(channel, rest))
-        for quantity, maximum in list(before._most.items()):
-            self._most[quantity] = moved(maximum, self._most_of(quantity, rest))
+        for quantity, maximum in list(before._maximum.items()):
+            self._maximum[quantity] = moved(maximum, self._maximum_of(quantity, rest))
 
     def columns(self, class_id: str) -> list[RegisterColumn]:
         """Return the register columns of a class, in column order."""
@@ -135,11 +135,11 @@ class Bounds:
 
     def interval_maximum(self, quantity: int) -> Float64:
         """Return the highest value of a 15-minute interval by fleet index; inf where unknown."""
-        if quantity not in self._most:
-            self._most[quantity] = self._most_of(quantity, self._all)
-        return self._most[quantity]
+        if quantity not in self._maximum:
+            self._maximum[quantity] = self._maximum_of(quantity, self._all)
+        return self._maximum[quantity]
 
-    def _most_of(self, quantity: int, index: NDArray[np.intp]) -> Float64:
+    def _maximum_of(self, quantity: int, index: NDArray[np.intp]) -> Float64:
         result = np.full(len(index), np.inf)
         class_ids = [d.class_id for d in self._devices(index)]
         for class_id in set(class_ids):

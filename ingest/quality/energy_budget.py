@@ -218,7 +218,7 @@ class Tolerance(NamedTuple):
 
 def above(
     value_wh: Int64,
-    shown_wh: Float64,
+    other_wh: Float64,
     variance: Float64,
     known: np.ndarray,
     estimated: np.ndarray,
@@ -232,7 +232,7 @@ def above(
     ----------
     value_wh : int64 array, n
         Rise of the register.
-    shown_wh, variance : float64 array, n
+    other_wh, variance : float64 array, n
         Energy by the other channel, and the variance of that estimate. [Wh, Wh2]
     known : bool array, n
         False where the other channel has no value.
@@ -252,7 +252,7 @@ def above(
     runs = _runs(estimated & known) if estimated.any() else None
     by_run = _together(claimed, runs).astype(np.float64)
     gauged, variance = (
-        _together(np.where(known, column, 0.0), runs) for column in (shown_wh, variance)
+        _together(np.where(known, column, 0.0), runs) for column in (other_wh, variance)
     )
     days = into_day, -(into_day + len(by_run)) % DAY
     remaining, by_day, errors = (_cut(column, days) for column in (by_run, gauged, variance))
@@ -267,7 +267,7 @@ def above(
 
 
 def scatter(
-    value_wh: Int64, shown_wh: Float64, known: np.ndarray, estimated: np.ndarray, step_wh: float
+    value_wh: Int64, other_wh: Float64, known: np.ndarray, estimated: np.ndarray, step_wh: float
 ) -> float:
     """
     Return the standard error of the integral of power samples. [Wh]
@@ -276,11 +276,11 @@ def scatter(
     the same sum, differ from those of the samples by the sampling error.  Hours begin at the
     15-minute interval with the largest difference, as hourly samples need not be on the hour.
 
-    `value_wh`, `shown_wh`, `known`, `estimated`: as for `above`.
+    `value_wh`, `other_wh`, `known`, `estimated`: as for `above`.
     `step_wh`: resolution of the register, which is not counted as sampling error.
     """
     runs = _runs(estimated & known)
-    value, gauged = (_together(np.where(known, column, 0), runs) for column in (value_wh, shown_wh))
+    value, gauged = (_together(np.where(known, column, 0), runs) for column in (value_wh, other_wh))
     if not value.any():
         return 0.0
     off = np.pad(value * (gauged.sum() / value.sum()) - gauged, (0, _HOUR))
@@ -361,7 +361,7 @@ def _up(beyond: Float64, value_wh: Float64) -> Int64:
 
 
 MODULES_OVER_INVERTER = 1.5
-MOST_OF_RATED = 1.1
+MAX_SHARE_OF_RATED = 1.1
 # maximum irradiance around sunrise and sunset, including refraction [1000 W/m2]
 _TWILIGHT = 0.05
 _SUN, _SKY, _FULL = 1353.0, 1.1, 1000.0
@@ -371,7 +371,7 @@ FALSE_DAY = 0.05
 
 
 @lru_cache(maxsize=64)
-def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> Float64:
+def max_share_of_rated(latitude: float, longitude: float, first: int, last: int) -> Float64:
     """
     Return the maximum share of rated power in 15-minute intervals [first, last), 0 to 1.1.
 
@@ -382,7 +382,7 @@ def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> F
     height = elevation_deg(edges, latitude, longitude)
     highest = np.maximum(height[:-1], height[1:])
     light = np.maximum(irradiance(highest) / _FULL, _TWILIGHT * (highest > NIGHT_DEG))
-    result: Float64 = np.minimum(MODULES_OVER_INVERTER * light, MOST_OF_RATED)
+    result: Float64 = np.minimum(MODULES_OVER_INVERTER * light, MAX_SHARE_OF_RATED)
     result.flags.writeable = False
     return result
 
@@ -396,7 +396,7 @@ def irradiance(height_deg: Float64) -> Float64:
 
 
 def above_maximum(
-    value_wh: Int64, most_wh: Float64, estimated: np.ndarray, into_day: int, step_wh: float
+    value_wh: Int64, max_wh: Float64, estimated: np.ndarray, into_day: int, step_wh: float
 ) -> Int64:
     """
     Return the energy of each 15-minute interval above the clear-sky maximum. [Wh]
@@ -404,8 +404,8 @@ def above_maximum(
     Parameters
     ----------
     value_wh : int64 array, n
-    most_wh : float64 array, n
-        Rated energy times `most_of_rated`.
+    max_wh : float64 array, n
+        Rated energy times `max_share_of_rated`.
     estimated : bool array, n
         15-minute intervals over which a longer step was distributed: they are compared together, as
         the distribution within them is unknown.
@@ -421,7 +421,7 @@ def above_maximum(
         The whole day if more than `FALSE_DAY` of it is above the maximum, as the rest is then
         uncertain. [Wh]
     """
-    bound_wh = np.floor(most_wh).astype(np.int64)
+    bound_wh = np.floor(max_wh).astype(np.int64)
     beyond: Int64 = np.maximum(value_wh - bound_wh, 0)
     beyond[estimated] = 0
     day = (into_day + np.arange(len(value_wh))) // 96
@@ -448,12 +448,12 @@ def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarr
 # energy to lift a millilitre by a metre: rho g / 3600 at 4 degrees Celsius [Wh]
 WH_PER_ML_M = 999.97 * 9.80665 / 3600 / 1e6
 # minimum head: below it water may flow without a pump, and friction is unknown
-_LEAST_HEAD_M = 0.5
+_MIN_HEAD_M = 0.5
 # flow that stands for no limit: above that of any river [mL/h]
 _UNBOUND = 1e15
 
 
-def most_flow(power_w: Float64, head_m: Float64) -> Float64:
+def max_flow(power_w: Float64, head_m: Float64) -> Float64:
     """
     Return the highest flow that a pump's power can lift. [mL/h]
 
@@ -474,6 +474,6 @@ def most_flow(power_w: Float64, head_m: Float64) -> Float64:
         return np.full(len(power_w), np.nan)
     head = np.where(read, head_m, head_m[read].min())
     result: Float64 = np.where(
-        head < _LEAST_HEAD_M, _UNBOUND, power_w / (WH_PER_ML_M * np.maximum(head, _LEAST_HEAD_M))
+        head < _MIN_HEAD_M, _UNBOUND, power_w / (WH_PER_ML_M * np.maximum(head, _MIN_HEAD_M))
     )
     return np.where(np.isfinite(power_w), result, np.nan)

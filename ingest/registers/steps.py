@@ -202,7 +202,7 @@ class Steps:
         while kept > 0 and self.steps[kept - 1].to_us > earliest:
             kept -= 1
         from_us = self.steps[kept].from_us if kept < len(self.steps) else mark.read_us
-        if kept == 0 and from_us > earliest and not _one_interval(earliest, time_us):
+        if kept == 0 and from_us > earliest and not _in_same_interval(earliest, time_us):
             self._rewrite(earliest)
         replaced = self.steps[kept:]
         del self.steps[kept:]
@@ -263,7 +263,7 @@ class Steps:
         return self.mark.read_us
 
 
-def _one_interval(from_us: int, to_us: int) -> bool:
+def _in_same_interval(from_us: int, to_us: int) -> bool:
     """
     Return whether a standstill and the rise after it lie in one interval.
 

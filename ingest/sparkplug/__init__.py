@@ -57,7 +57,7 @@ __all__ = [
 
 
 _AHEAD_US = 300_000_000
-_HELD = 1_000
+_MAX_WAITING = 1_000
 _S = 1_000_000
 _ASK_AGAIN_US = 60 * _S
 _DATA = ("NDATA", "DDATA")
@@ -290,7 +290,7 @@ class Host:
             node.waiting_messages.append(waiting_message._replace(id=name))
             if node.gap_us is None:
                 node.gap_us = waiting_message.received_us
-        if len(node.waiting_messages) > _HELD:
+        if len(node.waiting_messages) > _MAX_WAITING:
             self._decide(node, node.waiting_messages[0])
 
     def _drain(self, node: Node) -> None:

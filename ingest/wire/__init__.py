@@ -48,7 +48,7 @@ __all__ = ["SCHEMA", "Parcel", "WireError", "decode", "encode", "join", "partiti
 
 
 _LENGTH = struct.Struct(">I")
-_MOST = 256  # maximum ratio of the data to its LZ4 block
+_MAX_RATIO = 256  # maximum ratio of the data to its LZ4 block
 _REGISTER, _GAUGE, _PLACE = np.dtype("<i8"), np.dtype("<f8"), np.dtype("<i4")
 
 
@@ -125,7 +125,7 @@ def _decode_packed(content: memoryview, fleet: Fleet) -> Parcel:
 def _unpacked(content: memoryview) -> bytes:
     (length,) = _LENGTH.unpack_from(content)
     block = content[_LENGTH.size :]
-    if length > _MOST * len(block):
+    if length > _MAX_RATIO * len(block):
         raise ValueError(f"{len(block)} bytes are not {length} before compression")
     raw: bytes = _lz4().decompress(block, decompressed_size=length, asbytes=True)
     return raw

@@ -192,13 +192,13 @@ class CorroboratedEnergy(Scan):
             result += self._uncorroborated(why, beyond)
             claimed = claimed._replace(value=claimed.value - beyond)
         bare = claimed.value - np.floor(claimed.value * seen).astype(np.int64)
-        unshown = np.zeros_like(bare)
+        in_exchange = np.zeros_like(bare)
         for inside, under in self.exchanged(block, of, index, channel.name):
             more = min(exact_sum(claimed.value[inside]) - under, exact_sum(bare[inside]))
             if more > 0:
-                unshown[inside] = in_whole_units(bare[inside].astype(np.float64), float(more))
-        result += self._uncorroborated(EXCHANGED, unshown)
-        bare = np.maximum(bare - unshown, 0)
+                in_exchange[inside] = in_whole_units(bare[inside].astype(np.float64), float(more))
+        result += self._uncorroborated(EXCHANGED, in_exchange)
+        bare = np.maximum(bare - in_exchange, 0)
         muted = np.where(left_out & ~claimed.estimated, bare, 0)
         alone, out_of = (next(self._uncorroborated(ALONE, some), None) for some in (bare, muted))
         return ChannelComparison(tuple(result), alone, out_of)
@@ -220,7 +220,7 @@ class CorroboratedEnergy(Scan):
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
         beyond, *_ = self._beyond_power(
-            read, energy_budget.most_flow(watts, metres), claimed, METERS
+            read, energy_budget.max_flow(watts, metres), claimed, METERS
         )
         return ChannelComparison((*self._uncorroborated(LIFT, beyond),), None)
 
@@ -253,7 +253,7 @@ class CorroboratedEnergy(Scan):
         ratings = self.ratings.get(device.id) or ((0, device.rated_power_w or 0),)
         if not by_sun or device.place is None or not ratings[0][1]:
             return np.zeros(len(claimed.value), dtype=np.int64)
-        share = energy_budget.most_of_rated(*device.place, self.first, self.last)
+        share = energy_budget.max_share_of_rated(*device.place, self.first, self.last)
         maximum = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
         return energy_budget.above_maximum(
             claimed.value, maximum, claimed.estimated, self.into_day, step_wh

@@ -50,7 +50,7 @@ ALIKE = Fraction(2)
 # one signal under two ids: minimum number of intervals (a day), minimum sum [base units], and
 # minimum share of equal intervals
 _DAY, _MANY, _NEARLY = 96, 2_000_000, 0.95
-ONE_SIGNAL = "cross_check.one_signal"
+SAME_SIGNAL = "cross_check.one_signal"
 # texts of release 0.1.0
 _UNKNOWN = "no quarter hour is known of both"
 _DIFFER = "they differ by more than they may; find the reason, and correct or explain it"
@@ -181,8 +181,8 @@ class _Bench(NamedTuple):
         why: Text | str = ""
         if not len(ours):
             why = _UNKNOWN if self.by_first else text("cross_check.unknown")
-        elif not self.by_first and _one_signal(*values):
-            why = text(ONE_SIGNAL, device=meter.check, other=meter.main)
+        elif not self.by_first and _is_same_signal(*values):
+            why = text(SAME_SIGNAL, device=meter.check, other=meter.main)
         return self._made(
             _Against(METER, meter.check, (meter.main,), quantity, item.span_us),
             (len(ours), last - first), sums, percent,
@@ -374,7 +374,7 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
 
-def _one_signal(main: Int64, check: Int64) -> bool:
+def _is_same_signal(main: Int64, check: Int64) -> bool:
     """
     Return whether two meters copy one signal: equal in nearly all intervals over a long time.
 

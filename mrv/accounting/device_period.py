@@ -33,7 +33,7 @@ FUEL = "flow"
 # tonne on the project side has a lighter fuel
 _WH_PER_ML = Fraction(89, 10)
 # lowest efficiency: a small engine at part load [M]
-_LEAST_EFFICIENCY = Fraction(1, 5)
+_MIN_EFFICIENCY = Fraction(1, 5)
 
 
 class Kind(StrEnum):
@@ -86,7 +86,7 @@ class Cut:
         """Return the part of the adjustment within a span, in proportion to time. [base units]"""
         return within(self.quantity, (self.start_us, self.end_us), span_us)
 
-    def at_its_most(self) -> Cut | None:
+    def at_upper_bound(self) -> Cut | None:
         """Return the adjustment for the highest possible quantity; None without an effect on it."""
         if self.lost is not None:
             return replace(self, quantity=-self.lost.bound)
@@ -125,7 +125,7 @@ def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None
 
 def rated_fuel(watt: int) -> Fraction:
     """Return the highest liquid fuel use of engines or burners of a rated power. [mL/h]"""
-    return Fraction(watt) / (_WH_PER_ML * _LEAST_EFFICIENCY)
+    return Fraction(watt) / (_WH_PER_ML * _MIN_EFFICIENCY)
 
 
 def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:
@@ -264,9 +264,9 @@ class YearPart:
         """Return the part with additional adjustments."""
         return replace(self, cuts=(*self.cuts, *cuts))
 
-    def at_its_most(self) -> YearPart:
+    def at_upper_bound(self) -> YearPart:
         """Return the part with gaps and meter errors at the highest possible quantity."""
-        cuts = (cut for part in self.cuts if (cut := part.at_its_most()) is not None)
+        cuts = (cut for part in self.cuts if (cut := part.at_upper_bound()) is not None)
         return replace(self, cuts=tuple(cuts), at_most=True)
 
 

@@ -30,13 +30,13 @@ from ingest.model import Int32, Int64
 from mrv.accounting.twin_series import agreeing
 
 # days in another order: minimum number of days, share of daily sums that agree, relative tolerance
-LEAST_DAYS, _ORDER_SHARE, _EXACTLY = 14, 0.9, 1e-4
+MIN_DAYS, _ORDER_SHARE, _EXACTLY = 14, 0.9, 1e-4
 # first test by sorted sums: number compared, minimum that agree, maximum difference of rank
 _RANKS, _RANKS_AGREE, _PLACES = 8, 4, 2
 # relative difference of two distinct sums; minimum steps of a register in a day
 _DISTINCT, _STEPS = 5e-4, 300
 # line losses between a main meter and its parts: maximum, scatter, and share of days within it
-_LINE, _NEARLY, _MOST = 0.03, 1e-2, 0.75
+_LINE, _NEARLY, _QUANTILE = 0.03, 1e-2, 0.75
 # a sum: minimum number of parts, days beyond the number of candidates, tolerance of a weight of 1
 _PARTS, _SPARE_DAYS, _WHOLE = 2, 4, 0.05
 # minimum value compared, as a share of the largest; minimum number of such intervals
@@ -62,7 +62,7 @@ _FAR, _SHIFTED_BY = 16, 400
 # the second best
 _IN_ORDER, _LIKE = 0.75, 0.5
 # maximum number of candidates for parts of a sum; minimum weight of a part
-_MOST_PARTS, _PART = 400, 0.5
+_MAX_PARTS, _PART = 400, 0.5
 
 
 class Shuffled(NamedTuple):
@@ -88,7 +88,7 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
         Mask of the days that are compared.
     """
     days = own.shape[1]
-    if days < LEAST_DAYS:
+    if days < MIN_DAYS:
         return
     ranks = np.linspace(_PLACES, days - 1 - _PLACES, _RANKS).round().astype(np.intp)
     moved = np.arange(-_PLACES, _PLACES + 1)[:, None] + ranks
@@ -103,15 +103,15 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
 def _telling(ordered: Int64) -> bool:
     """Return whether descending sums vary so much that equal ones are significant."""
     subset = ordered[ordered > 0]
-    if len(subset) < LEAST_DAYS or subset[-1] < _STEPS * np.gcd.reduce(subset):
+    if len(subset) < MIN_DAYS or subset[-1] < _STEPS * np.gcd.reduce(subset):
         return False
-    return bool(np.count_nonzero(-np.diff(subset) > _DISTINCT * subset[:-1]) >= LEAST_DAYS - 1)
+    return bool(np.count_nonzero(-np.diff(subset) > _DISTINCT * subset[:-1]) >= MIN_DAYS - 1)
 
 
 def _same_sums(own: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
     """Return the number of equal daily sums and their ratio; None where too few are equal."""
     first, second = own[own > 0], other[other > 0]
-    need = max(LEAST_DAYS, int(np.ceil(_ORDER_SHARE * len(first))))
+    need = max(MIN_DAYS, int(np.ceil(_ORDER_SHARE * len(first))))
     if len(second) < need:
         return None
     ratios = np.sort((second / first[:, None]).reshape(-1))
@@ -180,19 +180,19 @@ def _adds_up(values: Int64, parts: Int64) -> bool:
         return False
     room = np.maximum(_EXACTLY * values[known], len(parts) + 1)
     agree = np.abs(parts[:, known].sum(axis=0) - values[known]) <= room
-    return bool(np.count_nonzero(agree) >= max(LEAST_DAYS, _ORDER_SHARE * len(agree)))
+    return bool(np.count_nonzero(agree) >= max(MIN_DAYS, _ORDER_SHARE * len(agree)))
 
 
 def may_be_parts(values: Int64, others: Int64) -> list[int]:
     """Return meters that may be parts of a sum: none exceeds it; the largest first."""
     known = values > 0
-    if np.count_nonzero(known) < LEAST_DAYS or not _telling(-np.sort(-values[known])):
+    if np.count_nonzero(known) < MIN_DAYS or not _telling(-np.sort(-values[known])):
         return []
     below = others[:, known] <= values[known] * (1 + _LINE)
     whole = others.sum(axis=1)
     fits = (np.count_nonzero(below, axis=1) >= _ORDER_SHARE * below.shape[1]) & (whole > 0)
     result = np.flatnonzero(fits)
-    largest: list[int] = result[np.argsort(-whole[result], kind="stable")][:_MOST_PARTS].tolist()
+    largest: list[int] = result[np.argsort(-whole[result], kind="stable")][:_MAX_PARTS].tolist()
     return largest
 
 
@@ -225,7 +225,7 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[li
     ratio = there[subset][:, large].sum(axis=0) / own[large]
     middle = np.median(ratio)
     loses = len(subset) >= _PARTS and len(ratio) >= _ENOUGH and abs(middle - 1) <= _LINE
-    constant = loses and np.quantile(np.abs(ratio / middle - 1), _MOST) <= _NEARLY
+    constant = loses and np.quantile(np.abs(ratio / middle - 1), _QUANTILE) <= _NEARLY
     return (subset.tolist() if constant else []), False
 
 
@@ -367,7 +367,7 @@ def in_order(own: Int32, others: Int32) -> Iterator[tuple[int, Int32]]:
     there = others.reshape(len(others), *own.shape)
     large = own > _LARGE * own.max(initial=0)
     days = np.flatnonzero(np.count_nonzero(large, axis=1) >= _OF_A_DAY)
-    if len(days) < LEAST_DAYS:
+    if len(days) < MIN_DAYS:
         return
     step = len(days) // _RANKS
     remaining = _resembling(own, there, large, days[::step])

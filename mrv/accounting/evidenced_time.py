@@ -53,7 +53,7 @@ _DOUBTS: Mapping[Doubt, Text] = {
 # an invoice above this multiple of a meter's quantity has another unit, or includes other meters
 _OTHER = 2
 # minimum share of an invoice's time for which it corroborates a meter: four weeks of a month
-_MOST = Fraction(9, 10)
+_MIN_SHARE_INSIDE = Fraction(9, 10)
 # minimum share of an invoice's time with data of the meter
 _KNOWN = Fraction(1, 2)
 
@@ -196,7 +196,7 @@ def states_less(check: CrossCheck) -> bool:
     return check.kind == INVOICE and check.holds is False and int(check.ours) > int(check.theirs)
 
 
-def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
+def uncorroborated_part(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
     """
     Return the part of a metered quantity that a comparison over longer time does not corroborate.
 
@@ -206,7 +206,7 @@ def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
     whole_us = check.to_us - check.from_us
     if inside_us >= whole_us:
         return Fraction(0)
-    if inside_us < _MOST * whole_us:
+    if inside_us < _MIN_SHARE_INSIDE * whole_us:
         return None
     by_time = Fraction(int(check.theirs) * inside_us, whole_us)
     more = (check.theirs_within - by_time) * (1 if side == "baseline" else -1)
@@ -215,7 +215,7 @@ def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
 
 def shows(check: CrossCheck, inside_us: int, side: str) -> bool:
     """Return whether a comparison corroborates all of the quantity in a part of its time."""
-    return unshown(check, inside_us, side) == 0
+    return uncorroborated_part(check, inside_us, side) == 0
 
 
 def _of_another(check: CrossCheck) -> bool:
@@ -313,7 +313,7 @@ class Corroboration:
         the device's time are covered.
         """
         begin, end = meter.span_us
-        covered, whole = self.shown_us(meter), end - begin
+        covered, whole = self.corroborated_us(meter), end - begin
         return covered >= max(COVERED * (whole - self._ends_us(meter)), _COVERED_AT_LEAST * whole)
 
     def provided(self, meter: Monitored) -> bool:
@@ -351,7 +351,7 @@ class Corroboration:
         more = any(sign * (int(c.ours) - int(c.theirs)) > 0 for c in differing)
         return more or any(self._refuting(meter))
 
-    def shown_us(self, meter: Monitored) -> int:
+    def corroborated_us(self, meter: Monitored) -> int:
         """Return the time of a device for which invoices corroborate its quantity. [us]"""
         refuted = _spans(self._refuting(meter))
         holds = _spans(self.showing(meter))
@@ -399,7 +399,7 @@ class Corroboration:
     def agreeing_in_part(self, meter: Monitored) -> Iterator[tuple[CrossCheck, Fraction]]:
         """
         Yield the cross-checks that corroborate a meter's quantity wholly or in part, each with the
-        part that it does not corroborate (see `unshown`).
+        part that it does not corroborate (see `uncorroborated_part`).
         """
         begin, end = meter.span_us
         for check in (*self.of(meter, METER), *self.of(meter)):
@@ -407,7 +407,7 @@ class Corroboration:
             shown = check.kind == METER or check.against in self.documents
             inside_us = min(end, check.to_us) - max(begin, check.from_us)
             known = shown and Fraction(check.coverage) >= COVERED
-            more = unshown(check, inside_us, meter.needs.side)
+            more = uncorroborated_part(check, inside_us, meter.needs.side)
             if check.holds and narrow and known and more is not None:
                 yield check, more
 
@@ -433,7 +433,7 @@ class Corroboration:
 
     def _why(self, meter: Monitored) -> Iterator[Text]:
         begin, end = meter.span_us
-        share = Fraction(self.shown_us(meter), max(1, end - begin))
+        share = Fraction(self.corroborated_us(meter), max(1, end - begin))
         if share:
             yield text("invoice.covers", percent=percent(share))
         for check in self.checks:

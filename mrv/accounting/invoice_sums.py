@@ -86,7 +86,7 @@ def offset_by_others(
                 differing = less if of_baseline and _more_than_made_good(some) else []
             if differing:
                 for j in differing:
-                    result[j] = _held(checks[j], [checks[k] for k in run if k != j])
+                    result[j] = _offset(checks[j], [checks[k] for k in run if k != j])
                 break
     return result
 
@@ -103,7 +103,7 @@ def _more_than_made_good(run: Sequence[CrossCheck]) -> bool:
     return 0 < theirs - sum(int(c.ours) for c in run) <= TOLERANCE * theirs
 
 
-def _held(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
+def _offset(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
     """Return an offset comparison as accepted."""
     named = tuple(other.against for other in others)
     return replace(check, holds=True, detail=text(OFFSET, invoices=named))

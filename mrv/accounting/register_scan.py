@@ -211,7 +211,7 @@ class FallenRegisters:
             known = register != NULL
             if not known.all():
                 time_us, register = time_us[known], register[known]
-            breaks = self._of_one(device, channel, time_us, register)
+            breaks = self._of_channel(device, channel, time_us, register)
             edges = self._at_exchanges(device, channel, time_us, register)
             crossed = (_crossed(block, of, edge) for edge in edges)
             false = {one.at_us: one._replace(entered=True) for one in crossed if one.crossed}
@@ -239,7 +239,7 @@ class FallenRegisters:
             if steps:
                 yield (device.id, str(channel.quantity)), tuple(sorted(steps))
 
-    def _of_one(
+    def _of_channel(
         self, device: Device, channel: Channel, time_us: Int64, value: Int64
     ) -> tuple[Fallen, ...]:
         rise = np.diff(value)

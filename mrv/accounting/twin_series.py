@@ -31,11 +31,11 @@ LAGS = 4
 # number of meters above which only series that are equal throughout are detected
 MANY = 200
 # minimum number of intervals with a quantity: a day
-LEAST = 96
+MIN_VALUES = 96
 # minimum for two meters with different service times
 FEW = 24
 # number of intervals from which coarse values are sufficient
-_SURE = 2 * LEAST
+_SURE = 2 * MIN_VALUES
 # sample for likely pairs: intervals, tolerance, share within it, minimum number of intervals
 _LOOKED_AT, _LIKELY, _LIKELY_SHARE, _TOO_FEW = 64, 0.03, 0.6, 12
 # value from which a difference of one unit is due to rounding
@@ -85,7 +85,7 @@ def twins(series: Sequence[Series], nearly: float = NEARLY) -> Iterator[Twins]:
     nearly : float
         Permitted relative difference of intervals. [1]
     """
-    moved = [i for i, s in enumerate(series) if np.count_nonzero(s) >= LEAST]
+    moved = [i for i, s in enumerate(series) if np.count_nonzero(s) >= MIN_VALUES]
     if len(moved) > MANY:
         first: dict[bytes, int] = {}
         for i in moved:
@@ -215,7 +215,7 @@ def copied(own: Series, other: Series) -> Twins | None:
     own, other : integer array, n each
         Quantity of each interval of the period, of two meters of one quantity. [base units]
     """
-    least = max(LEAST, _COVERED * min(np.count_nonzero(own), np.count_nonzero(other)))
+    least = max(MIN_VALUES, _COVERED * min(np.count_nonzero(own), np.count_nonzero(other)))
     if len(own) < least:
         return None
     table = np.array([own, other], dtype=np.float64)

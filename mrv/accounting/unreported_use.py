@@ -31,9 +31,9 @@ _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
 _ROUNDED = {"Wh": (1000.0, 100.0, 10.0), "mL": (1000.0, 100.0, 10.0)}
 _STARTING = 0.001
 # minimum number of samples of an integral; tolerance for binary fractions of a step
-_LEAST_SAMPLES, _BINARY = 2, 1e-6
+_MIN_SAMPLES, _BINARY = 2, 1e-6
 # maximum factor by which sampling errors are enlarged to their scatter against the register
-_MOST_SCATTER = 2.0
+_MAX_SCATTER = 2.0
 # a longer register step is distributed over days, so it states nothing about single days
 _SPREAD_US = 2 * HOUR_US
 
@@ -83,7 +83,7 @@ class UnreportedUse(Scan):
                 reason = text("MTR-04.below_gauge", channel=channel.gauge)
                 if channel.gauge:
                     more, agrees = self._more(block, of, index, channel)
-                    reason = self._held(block, of, channel, more) or reason
+                    reason = self._repetition_reason(block, of, channel, more) or reason
                 hidden = np.zeros_like(none) if agrees else self._hidden(block, of, index, channel)
                 if exact_sum(hidden) > exact_sum(more):
                     more, reason = hidden, text("MTR-04.exchanged")
@@ -95,7 +95,9 @@ class UnreportedUse(Scan):
                         Unreported(result, agrees),
                     )
 
-    def _held(self, block: Frame, of: slice, channel: _Channel, more: Int64) -> Text | None:
+    def _repetition_reason(
+        self, block: Frame, of: slice, channel: _Channel, more: Int64
+    ) -> Text | None:
         """Return the reason of an excess mainly in one run of repeated readings; else None."""
         columns: Any = (block.columns[name][of] for name in (channel.gauge, channel.register))
         gauge, register = columns
@@ -126,7 +128,7 @@ class UnreportedUse(Scan):
         register: Any = block.columns[channel.register][of]
         times, step = block.time_us[of], register_step(register, channel.tolerance)
         read, known = np.isfinite(gauge), register != NULL
-        if np.count_nonzero(read) < _LEAST_SAMPLES or not known.any():
+        if np.count_nonzero(read) < _MIN_SAMPLES or not known.any():
             return none
         rate = gauge[read] * channel.scale
         rated = self.fleet.devices[index].rated_power_w if channel.unit == "Wh" else None
@@ -168,10 +170,10 @@ class _Compared(NamedTuple):
         """
         Return the comparison with its sampling errors multiplied to fit the scatter of both series.
 
-        The factor is 1 to `_MOST_SCATTER`.
+        The factor is 1 to `_MAX_SCATTER`.
         """
         error = float(np.sqrt(self.variance.sum()))
-        times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
+        times = min(max(scatter / error, 1.0), _MAX_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)
 
     def corroborated(self) -> bool:

@@ -101,9 +101,9 @@ class IssueApproval(SignedCredential):
 Kind = Literal["CAR", "CL", "OBS", "FAR"]
 What = Literal["raised", "answered", "closed"]
 State = Literal["open", "answered", "closed"]
-MOST_CHARACTERS = 10_000
+MAX_CHARACTERS = 10_000
 FindingName = Annotated[str, Meta(pattern=r"^(CAR|CL|OBS|FAR)-[1-9][0-9]{0,3}$")]
-Text = Annotated[str, Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=r"\S")]
+Text = Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS, pattern=r"\S")]
 
 
 class About(Form):
@@ -142,7 +142,7 @@ class FindingEvent(SignedCredential):
 # the last two are the terms of the newer edition of ISO 14064-3
 Opinion = Literal["unqualified", "qualified", "adverse", "disclaimer", "unmodified", "modified"]
 Assurance = Literal["reasonable", "limited"]
-Said = Annotated[str, Meta(max_length=MOST_CHARACTERS)]
+VerifierText = Annotated[str, Meta(max_length=MAX_CHARACTERS)]
 # requirements of JCM guidelines for verification and the CDM validation and verification standard
 Requirement = Literal[
     "eligibility",
@@ -213,7 +213,7 @@ class UnmetCondition(Form):
 
     rule: str
     texts: tuple[Coded, ...]
-    reason: Said | UnsetType = UNSET
+    reason: VerifierText | UnsetType = UNSET
 
 
 class ParameterVerified(Form):
@@ -226,18 +226,18 @@ class ParameterVerified(Form):
 
     parameter: str
     device: str | None = None
-    means: Said
-    source: Said
-    cross_checked: Said
-    opinion: Said
+    means: VerifierText
+    source: VerifierText
+    cross_checked: VerifierText
+    opinion: VerifierText
 
 
 class RequirementVerified(Form):
     """Verification of a requirement, and its result."""
 
     requirement: Requirement
-    means: Said
-    opinion: Said
+    means: VerifierText
+    opinion: VerifierText
 
 
 class PersonNamed(Form):

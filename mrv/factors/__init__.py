@@ -82,7 +82,7 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
         InForce(factor, begin(factor), min(_end(factor), ends.get(factor.id, date.max)))
         for factor in group
     ]
-    forces = _given_way([force for force in kept if force.begin < force.end])
+    forces = _without_overlaps([force for force in kept if force.begin < force.end])
     for earlier, later in pairwise(forces):
         if later.begin < earlier.end:
             raise FactorError(
@@ -93,7 +93,7 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
     return forces
 
 
-def _given_way(rows: list[InForce]) -> list[InForce]:
+def _without_overlaps(rows: list[InForce]) -> list[InForce]:
     """Return the rows of registry files and of tonne, shortened where they overlap."""
     ours = [row for row in rows if not row.factor.brought]
     theirs = [row for row in rows if row.factor.brought]

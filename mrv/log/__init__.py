@@ -50,7 +50,7 @@ from mrv.signatures.merkle_tree import EMPTY_ROOT, HASH_BYTES, check_sizes, node
 _ED25519 = b"\x01"  # signature type of the note format
 DASH = "\N{EM DASH} "
 _ID_BYTES = 4
-_MOST_SIGNATURES = 64
+_MAX_SIGNATURES = 64
 NOTE, COSIGNATURE, ML_DSA_COSIGNATURE = 0x01, 0x04, 0x06
 WITNESS_TYPES = (COSIGNATURE, ML_DSA_COSIGNATURE)
 _LONGEST_NAME = 255
@@ -169,9 +169,9 @@ def _split(note: str) -> tuple[str, list[str]]:
         raise SignatureError("note has no signature lines after an empty line; download it again")
     _check_text(head + "\n")
     lines = tail[:-1].split("\n")
-    if len(lines) > _MOST_SIGNATURES:
+    if len(lines) > _MAX_SIGNATURES:
         raise SignatureError(
-            f"note has {len(lines)} signatures; at most {_MOST_SIGNATURES} are read"
+            f"note has {len(lines)} signatures; at most {_MAX_SIGNATURES} are read"
         )
     return head + "\n", lines
 
@@ -434,7 +434,7 @@ class Tiles:
     def __init__(self, size: int, fetch: Callable[[str, str], bytes]) -> None:
         self.size = size
         self._fetch = fetch
-        self._held: dict[tuple[int, int], bytes] = {}
+        self._fetched: dict[tuple[int, int], bytes] = {}
 
     def consistency_proof(self, earlier: int) -> list[bytes]:
         """
@@ -474,7 +474,7 @@ class Tiles:
         return root_hash(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES))
 
     def _row(self, level: int, index: int) -> bytes:
-        if (level, index) not in self._held:
+        if (level, index) not in self._fetched:
             width = min(WIDTH, (self.size >> (_HEIGHT * level)) - index * WIDTH)
             path = tile_path(level, index, width)
             content = self._fetch(path, tile_path(level, index))[: width * HASH_BYTES]
@@ -483,8 +483,8 @@ class Tiles:
                     f"{path} has {len(content)} bytes instead of {width * HASH_BYTES};"
                     f" download it again"
                 )
-            self._held[level, index] = content
-        return self._held[level, index]
+            self._fetched[level, index] = content
+        return self._fetched[level, index]
 
 
 def _middle(begin: int, end: int) -> int:

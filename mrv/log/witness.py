@@ -303,11 +303,11 @@ def _is_consistent(request: Request, head: Checkpoint, last: Checkpoint | None) 
 
 NONE = "none"
 _LONGEST_POLICY = 262_144
-_MOST = 64
+_MAX_LINES = 64
 _BLANKS = re.compile(r"[ \t]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _COUNT = re.compile(r"[1-9][0-9]{0,3}")
-_LEAST = {"log": 2, "witness": 3, "group": 4, "quorum": 2}
+_MIN_WORDS = {"log": 2, "witness": 3, "group": 4, "quorum": 2}
 _LARGEST = {"log": 3, "witness": 4, "quorum": 2}
 
 
@@ -417,12 +417,12 @@ class _Reading:
         if not words or words[0].startswith("#"):
             return
         kind, rest = words[0], words[1:]
-        if kind not in _LEAST:
+        if kind not in _MIN_WORDS:
             raise LogError(
                 f"{kind[:40]!r} is not a line of a policy; begin each line with log, "
                 "witness, group or quorum"
             )
-        if not _LEAST[kind] <= len(words) <= _LARGEST.get(kind, _MOST + 3):
+        if not _MIN_WORDS[kind] <= len(words) <= _LARGEST.get(kind, _MAX_LINES + 3):
             raise LogError(
                 f"{kind} has {len(rest)} values, which is not the format of this line; correct it"
             )
@@ -432,8 +432,8 @@ class _Reading:
         key = Vkey.parse(text)
         if any(log.key.public == key.public for log in self.logs):
             raise LogError(f"the key of log {key.name} appears twice; name it once")
-        if len(self.logs) >= _MOST:
-            raise LogError(f"the policy has more than {_MOST} logs; remove some")
+        if len(self.logs) >= _MAX_LINES:
+            raise LogError(f"the policy has more than {_MAX_LINES} logs; remove some")
         self.logs.append(Member(key, url))
 
     def _witness(self, name: str, text: str, url: str | None = None) -> None:
@@ -480,5 +480,5 @@ class _Reading:
     def _new(self, name: str, so_far: int) -> None:
         if name == NONE or name in self.witnesses or name in self.groups:
             raise LogError(f"the name {name!r} is already used; choose another one")
-        if so_far >= _MOST:
-            raise LogError(f"the policy has more than {_MOST} lines of one kind; remove some")
+        if so_far >= _MAX_LINES:
+            raise LogError(f"the policy has more than {_MAX_LINES} lines of one kind; remove some")

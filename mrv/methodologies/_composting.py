@@ -37,7 +37,7 @@ from mrv.methodologies._shared import (
     warming,
     yearly,
 )
-from mrv.methodologies._waste import CLIMATES, DEGRADABLE, MOST_YEARS, SITE
+from mrv.methodologies._waste import CLIMATES, DEGRADABLE, MAX_YEARS, SITE
 from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec, Spec
 from mrv.rounding import significant
@@ -86,7 +86,7 @@ YEAR = ParameterSpec(
     unit="year",
     meaning="project year to calculate, 1 for the first",
     minimum="1",
-    maximum=str(MOST_YEARS),
+    maximum=str(MAX_YEARS),
     integer=True,
     source="calendar",
     symbol="y",

@@ -18,7 +18,7 @@ from typing import Any
 from mrv.errors import FactorError, MethodologyError
 from mrv.methodologies import filled
 from mrv.methodologies._shared import FUEL, FUELS, NOTHING
-from mrv.methodologies._waste import BY_YEAR, DECAY, DEGRADABLE, MOST_YEARS, SITE, decay
+from mrv.methodologies._waste import BY_YEAR, DECAY, DEGRADABLE, MAX_YEARS, SITE, decay
 from mrv.model import Calculation, Factors, Tool
 from mrv.parameters import ChoiceSpec, Inputs, ListSpec, ParameterSpec, read
 from mrv.steps import Published, Step, steps
@@ -58,7 +58,7 @@ TOOL_04 = Tool(
             unit="year",
             meaning="years to compute",
             minimum="1",
-            maximum=str(MOST_YEARS),
+            maximum=str(MAX_YEARS),
             integer=True,
             source="crediting period",
             symbol="y",

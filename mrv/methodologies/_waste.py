@@ -34,7 +34,7 @@ from mrv.steps import BEFORE, Part, Published, Step
 DEGRADABLE = ("food", "garden", "paper", "textile", "wood")
 # climates of TOOL04's table of decay rates; decay is slowest in the last
 CLIMATES = ("tropical-wet", "tropical-dry", "temperate-wet", "temperate-dry")
-MOST_YEARS = 100
+MAX_YEARS = 100
 DECAY = ("tool04.ox", "tool04.f", "tool04.doc", "tool04.k.")
 _TYPES = {
     kind: ParameterSpec(

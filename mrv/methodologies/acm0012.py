@@ -63,7 +63,7 @@ TEMPERATURE = {
 }
 
 
-def most_enthalpy(celsius: Fraction) -> Fraction:
+def max_enthalpy(celsius: Fraction) -> Fraction:
     """Return the enthalpy of low-pressure steam at a temperature of at least 50 Celsius. [kJ/kg]"""
     at = max(celsius, Fraction(_LOW_PRESSURE[0][0]))
     for (low, less), (high, more) in pairwise(_LOW_PRESSURE):
@@ -79,7 +79,7 @@ def _by_temperature(
     del parameters
     maximum = Fraction(_SATURATED)
     if _TEMPERATURE in measured:
-        maximum = most_enthalpy(measured[_TEMPERATURE])
+        maximum = max_enthalpy(measured[_TEMPERATURE])
     return Fraction(0), maximum
 
 

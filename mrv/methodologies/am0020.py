@@ -104,7 +104,7 @@ def _specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
 _WORST = Fraction(3, 10)
 # maximum consumption before the project, relative to the new pumps: savings of 40 %; more than 25 %
 # is rare
-_MOST_BEFORE = Fraction(5, 3)
+_MAX_BEFORE = Fraction(5, 3)
 
 
 def _by_head(
@@ -123,7 +123,7 @@ def _by_design(
     del measured
     if "design_kwh_per_m3" not in parameters:
         return None
-    return Fraction(0), _MOST_BEFORE * parameters["design_kwh_per_m3"]
+    return Fraction(0), _MAX_BEFORE * parameters["design_kwh_per_m3"]
 
 
 _SPECIFIC = ParameterSpec(

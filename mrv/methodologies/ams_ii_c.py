@@ -96,7 +96,7 @@ def plausible(inputs: Inputs) -> None:
 
 
 # maximum ratio of luminous efficacies: 200 lm/W of the best LED, 40 lm/W of a mercury lamp
-_MOST_BETTER = 5
+_MAX_RATIO = 5
 
 
 def _by_project(
@@ -106,7 +106,7 @@ def _by_project(
     del measured
     if not parameters.get("kw_project"):
         return None
-    return Fraction(0), _MOST_BETTER * Fraction(parameters["kw_project"])
+    return Fraction(0), _MAX_RATIO * Fraction(parameters["kw_project"])
 
 
 _FIELDS = {

@@ -67,7 +67,7 @@ def used(specific: str, method: str) -> tuple[Step, ...]:
     )
 
 
-def one_figure(inputs: Inputs, specific: str) -> None:
+def check_single_figure(inputs: Inputs, specific: str) -> None:
     """Raise MethodologyError if the furnace's electricity is given twice or not at all."""
     if (METERED in inputs) == (specific in inputs):
         raise MethodologyError(
@@ -111,7 +111,7 @@ ID = "ams-ii-d"
 VERSION = "13.0"
 ADDITIVE = False
 
-_LEAST_SHARE = Fraction(3, 10)
+_MIN_SHARE = Fraction(3, 10)
 
 _SPECIFIC_KEY = "sec_project_mwh_per_t"
 
@@ -146,13 +146,13 @@ STEPS = steps(
 
 def plausible(inputs: Inputs) -> None:
     """Raise MethodologyError if the project's electricity is given twice or not at all."""
-    one_figure(inputs, _SPECIFIC_KEY)
+    check_single_figure(inputs, _SPECIFIC_KEY)
 
 
 def _specific_span(inputs: Inputs) -> tuple[Fraction, Fraction]:
     """Return the plausible electricity per tonne, from the historical value. [MWh/t]"""
     before = inputs["sec_baseline_mwh_per_t"]
-    return before * _LEAST_SHARE, before
+    return before * _MIN_SHARE, before
 
 
 _SPECIFIC = ParameterSpec(

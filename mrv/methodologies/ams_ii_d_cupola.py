@@ -35,8 +35,8 @@ from mrv.methodologies.ams_ii_d import (
     CAPACITIES,
     FURNACE_ROLE,
     PRODUCTION_ROLE,
+    check_single_figure,
     consumption,
-    one_figure,
     used,
 )
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions
@@ -109,7 +109,7 @@ STEPS = steps(
 
 def plausible(inputs: Inputs) -> None:
     """Raise MethodologyError if the furnace's electricity is given twice or not at all."""
-    one_figure(inputs, _SPECIFIC_KEY)
+    check_single_figure(inputs, _SPECIFIC_KEY)
 
 
 def _emits_less(inputs: Inputs, result: Reductions) -> Text | None:

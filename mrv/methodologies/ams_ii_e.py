@@ -41,7 +41,7 @@ ADDITIVE = False
 _LINE = ("intercept_mwh", "slope_mwh_per_cdd")
 _YEAR = 12
 # IPMVP: a variable with a t value below 2 is not used in the model. [M]
-_LEAST_T = 2
+_MIN_SLOPE_T = 2
 _DAYS = ParameterSpec(
     unit="K d",
     meaning="cooling degree days of the period",
@@ -157,9 +157,9 @@ def _weather_explains(inputs: Inputs, result: Reductions) -> Text | None:
     if "history" not in inputs:
         return None
     line = _line(inputs["history"])
-    if line.slope_t >= _LEAST_T:
+    if line.slope_t >= _MIN_SLOPE_T:
         return None
-    return text("condition.weather", slope=f"{line.slope_t:.2f}", least=str(_LEAST_T))
+    return text("condition.weather", slope=f"{line.slope_t:.2f}", least=str(_MIN_SLOPE_T))
 
 
 def _weather_was_there(inputs: Inputs, result: Reductions) -> Text | None:

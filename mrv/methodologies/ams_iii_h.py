@@ -180,7 +180,7 @@ def _digested(inputs: Inputs, factors: Factors) -> Fraction:
     The removal efficiency cannot be lower.  A tolerance covers the errors of both meters.
     """
     result = STEPS.values(inputs, factors)
-    least = _share(result["least_load_t"], result["load_t"]) / _MOST_FORMED
+    least = _share(result["least_load_t"], result["load_t"]) / _MAX_FORMED
     return min(Fraction(1), least)
 
 
@@ -199,14 +199,14 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fract
     formed = STEPS.values(inputs, factors)["least_load_t"]
     removed = flow * max(Fraction(0), inputs["cod_in_kg_per_m3"] - out) / CONSTANTS["KG_PER_T"]
     share = _share(formed, removed)
-    if not share or _LEAST_FORMED <= share <= _MOST_FORMED:
+    if not share or _MIN_FORMED <= share <= _MAX_FORMED:
         return None
     values = {
         "share": decimal_text(share, 3, "half_even"),
-        "least": decimal_text(_LEAST_FORMED, 1, "half_even"),
-        "most": decimal_text(_MOST_FORMED, 1, "half_even"),
+        "least": decimal_text(_MIN_FORMED, 1, "half_even"),
+        "most": decimal_text(_MAX_FORMED, 1, "half_even"),
     }
-    if share > _MOST_FORMED:
+    if share > _MAX_FORMED:
         return text("PAR-08.methane", **values), {}
     from_gas = formed * CONSTANTS["KG_PER_T"] / flow + out
     return text("PAR-08.methane_cod", **values), {"cod_in_kg_per_m3": from_gas}
@@ -214,7 +214,7 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fract
 
 # range of methane formed from COD [M]: up to half is lost to sludge and dissolved methane; above 1
 # by the errors of the meters
-_LEAST_FORMED, _MOST_FORMED = Fraction(2, 5), Fraction(11, 10)
+_MIN_FORMED, _MAX_FORMED = Fraction(2, 5), Fraction(11, 10)
 _GAS = Agreement(_gas_of_cod)
 
 _ETA = ParameterSpec(

@@ -56,7 +56,7 @@ _ML_PER_M3 = 10**6
 _KG_PER_T = 1000
 _KWH_PER_MWH = 1000
 # minimum electricity of the burners' fans; those of regenerative burners use one or two kWh/GJ
-_LEAST_KWH_PER_GJ = Fraction(1, 5)
+_MIN_KWH_PER_GJ = Fraction(1, 5)
 _LIQUID = Plausible((("800", "900"),), "EN 590: 820 to 845 at 15 Cel [M]")
 # range of densities by fuel; another density indicates a gas meter without correction
 _DENSITIES = {
@@ -80,7 +80,7 @@ _LIQUID_ML_PER_D = 20 * _LIQUID_ML_PER_H
 _EFFICIENCIES = "BREF Non-Ferrous Metals 2017; US DOE, Process Heating Sourcebook [M]"
 # maximum ratio of efficiencies, by available heat with air of 20 and 900 degrees Celsius: savings
 # of 40 %; more than a third is rare
-_MOST_BETTER = Fraction(5, 3)
+_MAX_RATIO = Fraction(5, 3)
 _AVAILABLE = (
     "regenerative burners save at most 40 %: available heat with exhaust of 1,100 Cel and air of"
     " 20 or 900 Cel, US DOE, Process Heating Sourcebook [M]; 600 to 780 kWh/t before and 520 to"
@@ -88,7 +88,7 @@ _AVAILABLE = (
 )
 
 
-def one_fuel(candidate: Candidate) -> Text | None:
+def has_single_fuel(candidate: Candidate) -> Text | None:
     """Return a finding unless exactly one fuel of the burners is metered; else None. [M]"""
     taken = sorted({d.role for d in candidate.devices} & set(METERED))
     if len(taken) > 1:
@@ -134,18 +134,18 @@ def _by_reference(
 ) -> tuple[Fraction, Fraction]:
     """Return the plausible range of the burners' efficiency, by that of the reference. [1]"""
     del measured
-    return Fraction(0), _MOST_BETTER * parameters["eta_reference"]
+    return Fraction(0), _MAX_RATIO * parameters["eta_reference"]
 
 
 def _air_of_fuel(inputs: Inputs, factors: Factors) -> tuple[Text, Mapping[str, Fraction]] | None:
     """Return a finding if the blower's electricity is too low for the fuel; else None."""
     energy = inputs["fuel_t"] * factors.select(f"{inputs['fuel']}.ncv", "either").value
     drawn = inputs["power_mwh"] * _KWH_PER_MWH
-    if drawn >= _LEAST_KWH_PER_GJ * energy:
+    if drawn >= _MIN_KWH_PER_GJ * energy:
         return None
     finding = text(
         "PAR-08.air", fuel=inputs["fuel"], drawn=decimal_text(drawn / energy, 3, "half_even"),
-        least=decimal_text(_LEAST_KWH_PER_GJ, 3, "half_even"),
+        least=decimal_text(_MIN_KWH_PER_GJ, 3, "half_even"),
     )  # fmt: skip
     return finding, {"eta_project": inputs["eta_reference"]}
 
@@ -290,7 +290,7 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     steps=STEPS,
     applicability=(
-        Check("ID_AM009 monitoring: one fuel, metered", one_fuel),
+        Check("ID_AM009 monitoring: one fuel, metered", has_single_fuel),
         Check("ID_AM009 eligibility: above the reference", better_than_reference, True),
     ),
     # for projects of this version the check above has the same effect

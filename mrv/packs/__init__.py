@@ -18,15 +18,15 @@ from dataclasses import astuple, dataclass
 from ingest.errors import InputError
 from mrv.errors import PackTooLargeError
 
-MOST_FILES = 20_000  # a year of daily archive files, for several classes and sites
+MAX_FILES = 20_000  # a year of daily archive files, for several classes and sites
 # bytes of memory of a JSON value in addition to its text, by the character before it
 _MARKS = {b"{": 160, b"[": 88, b",": 32, b'"': 24, b":": 96}
-_MOST_DIGITS = 128
-_LONG = re.compile(rb"(?<![0-9])[0-9]{%d,}" % (_MOST_DIGITS + 1))
-_AS_ZERO, _ALL_DIGITS = bytes.maketrans(b"123456789", b"0" * 9), b"0" * (_MOST_DIGITS + 1)
+_MAX_DIGITS = 128
+_LONG = re.compile(rb"(?<![0-9])[0-9]{%d,}" % (_MAX_DIGITS + 1))
+_AS_ZERO, _ALL_DIGITS = bytes.maketrans(b"123456789", b"0" * 9), b"0" * (_MAX_DIGITS + 1)
 _MB = 1_000_000
 # maximum length of a monitoring period, and of readings before and after it [years]
-MOST_YEARS = 20
+MAX_YEARS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Budget:
     `devices`: devices of the plan.
     `keys`: number of keys in the pack.
     `device_values`: number of values of one device's readings, in all columns.
-    `held_values`: number of values of several files in memory together.
+    `memory_values`: number of values of several files in memory together.
     `interval_rows`: rows of intervals.
     `letter_rows`: rejected messages.
     `download`: bytes of a zip file that is downloaded.
@@ -49,7 +49,7 @@ class Budget:
     devices: int = 20_000
     keys: int = 500
     device_values: int = 40_000_000
-    held_values: int = 60_000_000
+    memory_values: int = 60_000_000
     interval_rows: int = 7_000_000
     letter_rows: int = 10_000_000
     download: int = 2_000 * _MB
@@ -80,7 +80,7 @@ def check_numbers(data: bytes) -> None:
     # a fast check first, as a document of digests consists mostly of digits
     if _ALL_DIGITS in data.translate(_AS_ZERO) and (match := _LONG.search(data)):
         raise InputError(
-            f"it contains a number of {len(match[0])} digits; {_MOST_DIGITS} is the maximum"
+            f"it contains a number of {len(match[0])} digits; {_MAX_DIGITS} is the maximum"
         )
 
 

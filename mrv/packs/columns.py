@@ -24,9 +24,9 @@ from ingest.model import NULL
 
 # tonne writes pages of 1 MB and a few pages per column chunk; the largest chunk has 131,072
 # rejected messages of a thousand characters
-MOST_PAGE_BYTES, MOST_CHUNK_BYTES, MOST_PAGES = 16_777_216, 134_217_728, 1_024
+MAX_PAGE_BYTES, MAX_CHUNK_BYTES, MAX_PAGES = 16_777_216, 134_217_728, 1_024
 _HEAD = 65_536  # maximum bytes of a page header, which has the minimum and maximum of the page
-_DEEPEST, _MOST_BITS = 8, 64
+_DEEPEST, _MAX_BITS = 8, 64
 # plain, dictionary, RLE, DELTA_BINARY_PACKED, BYTE_STREAM_SPLIT; without the encodings of a text by
 # its difference from the previous text
 _ENCODINGS = {0, 2, 3, 5, 8, 9}
@@ -103,14 +103,14 @@ def _none(kind: Any) -> Any:
     return np.float64(np.nan) if pa.types.is_floating(kind) else np.int64(NULL)
 
 
-def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
+def check_pages(source: BinaryIO, chunk: Any, max_rows: int) -> bool:
     """
     Return whether a column chunk can contain a value, from the headers of its pages.
 
     It cannot if all pages use an empty dictionary.
 
     `chunk`: metadata of the chunk.
-    `most_rows`: maximum number of values in a page.
+    `max_rows`: maximum number of values in a page.
     Raises InputError if pages unpack to more than the limit, or do not have tonne's form.
     """
     name = chunk.path_in_schema
@@ -121,7 +121,7 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
         at = first
     end = at + chunk.total_compressed_size
     unpacked, empty, plain = 0, False, False
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         if at >= end:
             return plain or not empty
         source.seek(at)
@@ -133,32 +133,32 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
             raise InputError(
                 f"column {name} has a page whose header cannot be read; download the file again"
             ) from error
-        _check_kind(name, fields, most_rows)
+        _check_kind(name, fields, max_rows)
         if _DICTIONARY in fields:
             empty = not size
         else:
             plain |= not any(fields[f].get(e) in _BY_DICTIONARY for f, e in _VALUES if f in fields)
         unpacked += size
-        if not 0 <= size <= MOST_PAGE_BYTES or packed < 0 or unpacked > MOST_CHUNK_BYTES:
+        if not 0 <= size <= MAX_PAGE_BYTES or packed < 0 or unpacked > MAX_CHUNK_BYTES:
             raise InputError(
                 f"column {name} has a page of {size} bytes, {unpacked} in a row group; "
-                f"at most {MOST_PAGE_BYTES} and {MOST_CHUNK_BYTES} are read"
+                f"at most {MAX_PAGE_BYTES} and {MAX_CHUNK_BYTES} are read"
             )
         at += head.at + packed
-    raise InputError(f"column {name} has more than {MOST_PAGES} pages in a row group")
+    raise InputError(f"column {name} has more than {MAX_PAGES} pages in a row group")
 
 
-def _check_kind(name: str, fields: dict[int, Any], most_rows: int) -> None:
+def _check_kind(name: str, fields: dict[int, Any], max_rows: int) -> None:
     for field, (count, encoding) in _KINDS.items():
         if field in fields:
             declared = fields[field]
             if (
                 declared.get(encoding) not in _ENCODINGS
-                or not 0 <= declared.get(count, -1) <= most_rows
+                or not 0 <= declared.get(count, -1) <= max_rows
             ):
                 raise InputError(
                     f"column {name} has a page of {declared.get(count)} values in encoding "
-                    f"{declared.get(encoding)}; up to {most_rows} are read, in encodings "
+                    f"{declared.get(encoding)}; up to {max_rows} are read, in encodings "
                     f"{', '.join(map(str, sorted(_ENCODINGS)))}"
                 )
 
@@ -215,7 +215,7 @@ class _Head:
             shift += 7
             if not byte & 0x80:
                 return result
-            if shift >= _MOST_BITS:
+            if shift >= _MAX_BITS:
                 raise ValueError("a number longer than 64 bits")
 
     def _whole(self) -> int:

@@ -36,7 +36,7 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.model import MARK_FIELDS, Fleet, Frame, Int32, Int64, IntervalRows, absent
 from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
-from mrv.packs import MOST_YEARS, USUAL, Budget
+from mrv.packs import MAX_YEARS, USUAL, Budget
 from mrv.signatures.canonical import legible, parse_object
 from mrv.statement.device_days import FIELDS
 
@@ -53,7 +53,7 @@ DOCUMENTS = (PLAN, FACTORS, KEYS, DIGESTS, SEALS, DIAGRAM, GUIDE, MANIFEST)
 FINDINGS, SAMPLING, APPROVALS = "findings.json", "sampling.json", "approvals.json"
 TIMESTAMPS = "timestamps.json"
 FORMAT = 2
-_MOST_US = MOST_YEARS * 366 * 86_400_000_000
+_MAX_US = MAX_YEARS * 366 * 86_400_000_000
 README = "README.txt"  # only in packs of tonne 0.1.0
 READINGS, INTERVALS, DEAD_LETTERS = "readings", "intervals", "dead_letters"
 # files not listed in the manifest: the manifest itself, and files written after it
@@ -125,7 +125,7 @@ class PackReadings:
 
     def __init__(self, pack: Pack, fleet: Fleet, period_us: tuple[int, int]) -> None:
         self._pack, self._fleet = pack, fleet
-        self._first_us, self._last_us = period_us[0] - _MOST_US, period_us[1] + _MOST_US
+        self._first_us, self._last_us = period_us[0] - _MAX_US, period_us[1] + _MAX_US
 
     def __iter__(self) -> Iterator[Frame]:
         for class_id, tables in sorted(self._pack.readings.items()):
@@ -145,7 +145,7 @@ class PackReadings:
         first, last = int(time_us.min()), int(time_us.max())
         if first < self._first_us or last > self._last_us:
             raise CanonicalError(
-                f"{where} contain times from {first} to {last} us UTC, more than {MOST_YEARS} "
+                f"{where} contain times from {first} to {last} us UTC, more than {MAX_YEARS} "
                 "years from the period; obtain the pack again from its sender"
             )
 

@@ -29,7 +29,7 @@ import numpy as np
 from ingest import classes
 from ingest.errors import InputError
 from mrv.errors import PackTooLargeError
-from mrv.packs import MOST_FILES, USUAL, Budget, check_numbers, tables, too_much, weight
+from mrv.packs import MAX_FILES, USUAL, Budget, check_numbers, tables, too_much, weight
 from mrv.packs.pack import (
     APPROVALS,
     DEAD_LETTERS,
@@ -115,8 +115,8 @@ class Readings:
         def push(devices: Iterator[_Own]) -> None:
             if (own := next(devices, None)) is not None:
                 heapq.heappush(opened, (own.name, next(count), own, devices))
-            if (values := sum(values_of.values())) > self.budget.held_values:
-                raise too_much("values in several files", values, self.budget.held_values)
+            if (values := sum(values_of.values())) > self.budget.memory_values:
+                raise too_much("values in several files", values, self.budget.memory_values)
 
         while due or opened:
             while due and (not opened or due[-1].first <= opened[0][0]):
@@ -227,7 +227,7 @@ class _FolderContents:
             self.intervals = rows.read
         elif (class_id := _class_of(folder, stem)) and name.endswith(".parquet"):
             opened = tables.ReadingsFile(
-                file, class_id, archived=folder != READINGS, most_values=budget.device_values
+                file, class_id, archived=folder != READINGS, max_values=budget.device_values
             )
             self.readings.setdefault(class_id, Readings(budget)).files.append(opened)
         elif name == f"{DEAD_LETTERS}.parquet":
@@ -254,9 +254,9 @@ def _files(path: Path) -> list[Path]:
             raise InputError(f"{file} is a link or a device; a pack contains files only")
         if file.is_file():
             paths.append(file)
-        if len(paths) > MOST_FILES:
+        if len(paths) > MAX_FILES:
             raise InputError(
-                f"{path} contains more than {MOST_FILES} files and is not an evidence pack; name "
+                f"{path} contains more than {MAX_FILES} files and is not an evidence pack; name "
                 "the folder of the pack"
             )
     return sorted(paths)
@@ -294,7 +294,7 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
 _ALWAYS_BYTES = 64 * 1024**2
 _CHUNK = 1024 * 1024
 # sizes of parts of a zip file (APPNOTE 6.3): local header, directory entry, end, end with ZIP64
-_LOCAL, _CENTRAL, _END, _MOST_END = 30, 46, 22, 98
+_LOCAL, _CENTRAL, _END, _MAX_END = 30, 46, 22, 98
 _END_MARK, _DESCRIPTOR, _DESCRIBED_BEHIND = b"PK\x05\x06", b"PK\x07\x08", 8
 # exceptions that a damaged zip file causes, depending on the position of the damage
 _SPOILED = (
@@ -396,8 +396,8 @@ def _ends_with_directory(file: BinaryIO, at: int, count: int) -> bool:
             return False
         at += _CENTRAL + sum(struct.unpack("<HHH", head[28:34]))
     file.seek(at)
-    rest = file.read(_MOST_END + 1)
-    return len(rest) in {_END, _MOST_END} and rest[-_END:].startswith(_END_MARK)
+    rest = file.read(_MAX_END + 1)
+    return len(rest) in {_END, _MAX_END} and rest[-_END:].startswith(_END_MARK)
 
 
 def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path, budget: Budget) -> int:
@@ -419,9 +419,9 @@ def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path, budget: Budg
 def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
     """Return the entries of a zip; InputError for a path outside, a duplicate or a link."""
     files = [entry for entry in entries if not entry.is_dir()]
-    if len(files) > MOST_FILES:
+    if len(files) > MAX_FILES:
         raise InputError(
-            f"{path} contains {len(files)} files, and a pack has at most {MOST_FILES}; name "
+            f"{path} contains {len(files)} files, and a pack has at most {MAX_FILES}; name "
             "the file of the pack"
         )
     seen: set[str] = set()

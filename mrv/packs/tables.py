@@ -35,10 +35,10 @@ from mrv.statement.device_days import FIELDS
 # number of rows in a row group; a group is read in one step
 ROW_GROUP = 131_072
 LETTER_GROUP = 8_192  # rows in a group of rejected messages; fewer, as messages are long
-MOST_AT_ONCE = 1_048_576
+MAX_ROWS_AT_ONCE = 1_048_576
 _FOOTER_BYTES, _FOOTER_PARTS, _TAIL = 16_777_216, 100_000, 8
 _BUFFER_BYTES = 1_048_576
-_SHOWN = 40
+_MAX_QUOTED = 40
 _FIXED = {"compression": "zstd", "version": "2.6", "write_statistics": True}
 
 
@@ -91,7 +91,7 @@ class LettersFile(NamedTuple):
     """File of the rejected messages of a pack."""
 
     path: Path
-    most_rows: int = USUAL.letter_rows
+    max_rows: int = USUAL.letter_rows
 
     def check(self) -> None:
         """
@@ -111,8 +111,8 @@ class LettersFile(NamedTuple):
         """
         schema = letter_schema()
         with _opened(self.path, schema) as file:
-            if file.metadata.num_rows > self.most_rows:
-                raise too_much("rejected messages", file.metadata.num_rows, self.most_rows)
+            if file.metadata.num_rows > self.max_rows:
+                raise too_much("rejected messages", file.metadata.num_rows, self.max_rows)
             _filled(self.path, file, schema.names)
             # one column at a time, as messages are long
             for name, group in product(schema.names, range(file.num_row_groups)):
@@ -132,7 +132,7 @@ class ReadingsFile:
     `first`: device of the first rows by the file's metadata; empty if not stated.
     `rows`: number of rows by the file's metadata.
     `archived`: whether it is a file of the archive, with columns on the arrival.
-    `most_values`: maximum number of values of one device, in all columns.
+    `max_values`: maximum number of values of one device, in all columns.
     Raises InputError while iterating: if it is not a Parquet file of that class, a part of it is
     damaged, or a device has too many rows.
     """
@@ -143,7 +143,7 @@ class ReadingsFile:
         class_id: str,
         *,
         archived: bool = False,
-        most_values: int = USUAL.device_values,
+        max_values: int = USUAL.device_values,
     ) -> None:
         import pyarrow as pa  # noqa: PLC0415
 
@@ -151,7 +151,7 @@ class ReadingsFile:
         flags = pa.field("flags", pa.string())
         self._whole = self._schema.append(flags) if archived else self._schema
         # smaller for files of the archive, many of which are read together
-        self._group_rows = 2 * ROW_GROUP if archived else MOST_AT_ONCE
+        self._group_rows = 2 * ROW_GROUP if archived else MAX_ROWS_AT_ONCE
         with _opened(path, self._whole, self._group_rows) as file:
             names = set(file.schema_arrow.names)
             self._groups: int = file.num_row_groups
@@ -159,7 +159,7 @@ class ReadingsFile:
             self.first = _first_device(file.metadata)
         self._names = [name for name in self._schema.names if name in names]
         self.columns = len(self._names)
-        self._maximum = most_values // self.columns
+        self._maximum = max_values // self.columns
 
     def __iter__(self) -> Iterator[Table]:
         """Yield tables with all rows of a device in one."""
@@ -191,7 +191,7 @@ class IntervalsFile(NamedTuple):
     """Interval rows of a pack, as written by `write_intervals`."""
 
     source: Path | BinaryIO
-    most_rows: int = USUAL.interval_rows
+    max_rows: int = USUAL.interval_rows
 
     def check(self) -> None:
         """
@@ -211,8 +211,8 @@ class IntervalsFile(NamedTuple):
         schema = interval_schema()
         with _opened(self.source, schema) as file:
             rows = file.metadata.num_rows
-            if rows > self.most_rows:
-                raise too_much("intervals", rows, self.most_rows)
+            if rows > self.max_rows:
+                raise too_much("intervals", rows, self.max_rows)
             _filled(self.source, file, schema.names)
             parts = (
                 part
@@ -263,7 +263,7 @@ def _write(out: BinaryIO, columns: Iterable[Any], schema: Any, rows: int = ROW_G
 
 @contextmanager
 def _opened(
-    source: Path | BinaryIO, schema: Any, most_rows: int = MOST_AT_ONCE, checked: Any = None
+    source: Path | BinaryIO, schema: Any, max_rows: int = MAX_ROWS_AT_ONCE, checked: Any = None
 ) -> Iterator[Any]:
     """
     Yield a Parquet file whose columns, row groups and pages have the expected form.
@@ -296,11 +296,13 @@ def _opened(
         with _legible():
             result = file.schema.to_arrow_schema()
         if not _fits(result, schema):
-            raise InputError(f"its columns are {result.names[:_SHOWN]}; expected {schema.names}")
-        sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
-        if max(sizes, default=0) > most_rows:
             raise InputError(
-                f"a row group has {max(sizes)} rows; at most {most_rows} are read at once"
+                f"its columns are {result.names[:_MAX_QUOTED]}; expected {schema.names}"
+            )
+        sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+        if max(sizes, default=0) > max_rows:
+            raise InputError(
+                f"a row group has {max(sizes)} rows; at most {max_rows} are read at once"
             )
         yield file
 

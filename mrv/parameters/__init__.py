@@ -216,7 +216,7 @@ def read(spec: Spec | Mapping[str, ParameterSpec], values: object, where: str) -
     result: dict[str, Any] = {}
     for key, item in spec.items():
         if key in values:
-            result[key] = _read_one(item, values[key], key, where)
+            result[key] = _read_value(item, values[key], key, where)
         elif isinstance(item, ParameterSpec | ChoiceSpec) and item.default is not None:
             text = item.default
             result[key] = (
@@ -230,7 +230,7 @@ def read(spec: Spec | Mapping[str, ParameterSpec], values: object, where: str) -
     return result
 
 
-def _read_one(spec: AnySpec, value: object, key: str, where: str) -> Any:
+def _read_value(spec: AnySpec, value: object, key: str, where: str) -> Any:
     name = f"{where}: {key}"
     result: Any
     match spec:

@@ -55,7 +55,7 @@ Sha256 = Annotated[str, Key(form="sha256")]
 Side = Literal["baseline", "project", "leakage"]
 Method = Literal["visit", "measurement", "telephone", "internet", "records"]
 Happening = Literal["outage", "overhaul", "accident", "increase", "moved", "anomaly"]
-_MOST = 10**12
+_MAX_MEAN = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class Stratum:
     name: str
     population: Annotated[int, Key(lacks="how many there are", low=1)]
     n: Annotated[int, Key(lacks="how many were asked, 2 or more", low=2)]
-    mean: Annotated[Decimal, Key(lacks="the mean of its sample", high=_MOST)]
-    sd: Annotated[Decimal | None, Key(high=_MOST)] = None
+    mean: Annotated[Decimal, Key(lacks="the mean of its sample", high=_MAX_MEAN)]
+    sd: Annotated[Decimal | None, Key(high=_MAX_MEAN)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ class Survey:
     parameter: str
     population: Annotated[int, Key(lacks="how many there are", low=1)]
     n: Annotated[int, Key(lacks="how many were asked, 2 or more", low=2)]
-    mean: Annotated[Decimal, Key(lacks="the mean of the sample", high=_MOST)]
+    mean: Annotated[Decimal, Key(lacks="the mean of the sample", high=_MAX_MEAN)]
     drawn: str
     taken: Annotated[date, Key(lacks="the last local day of the survey")]
-    sd: Annotated[Decimal | None, Key(high=_MOST)] = None
+    sd: Annotated[Decimal | None, Key(high=_MAX_MEAN)] = None
     confidence: Annotated[Decimal | None, Key(low=50, high=99)] = None
     precision: Annotated[Decimal | None, Key(low=0.1, high=50)] = None
     sha256: Sha256 | None = None

@@ -89,7 +89,7 @@ class _Span:
     first: int
     last: int
     percent: Fraction
-    found_percent: Fraction
+    error_as_found_percent: Fraction
     certificate: str
     ended: Text
     test: bool = False
@@ -180,12 +180,12 @@ def _refuted(spans: Iterable[_Span]) -> list[_Span]:
     ordered = sorted(spans, key=lambda s: (s.first, s.last))
     for place, span in enumerate(ordered):
         before = next((k for k in reversed(range(place)) if not ordered[k].test), None)
-        if before is None or span.found_percent <= ordered[before].percent:
+        if before is None or span.error_as_found_percent <= ordered[before].percent:
             continue
         was = ordered[before]
         why = text(
             "calibration.found", certificate=span.certificate,
-            percent=plain_text(span.found_percent, 4), before=was.certificate,
+            percent=plain_text(span.error_as_found_percent, 4), before=was.certificate,
         )  # fmt: skip
         ordered[before] = replace(was, last=min(was.last, was.first), ended=why)
     return ordered
@@ -356,11 +356,11 @@ def _between(
 ) -> Uncovered:
     known = [span for span in (before, after) if span is not None]
     if not known or (known == [after] and known[0].test):
-        least = after.found_percent if after else Fraction(0)
+        least = after.error_as_found_percent if after else Fraction(0)
         percent = max(default_percent(quantity), least)
         return Uncovered(first, last, percent, text("calibration.none"))
     percent = max(span.percent for span in known if not span.test)
-    percent = max(percent, after.found_percent if after else percent)
+    percent = max(percent, after.error_as_found_percent if after else percent)
     if before is None:
         reason = text("calibration.before", certificate=known[0].certificate)
     else:

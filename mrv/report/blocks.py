@@ -16,13 +16,13 @@ from math import ceil, floor
 from typing import Any
 
 from mrv.documents.verification import SampledDay, SamplingList
-from mrv.report.words import DASH, SHOWN, Words
+from mrv.report.words import DASH, DISPLAY_UNITS, Words
 
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
-MOST = 10_000
+MAX_CHARACTERS = 10_000
 
 
-def legible(text: str, maximum: int = MOST) -> str:
+def legible(text: str, maximum: int = MAX_CHARACTERS) -> str:
     """
     Return a text with control and direction marks as code numbers, cut to the maximum length.
 
@@ -35,7 +35,7 @@ def legible(text: str, maximum: int = MOST) -> str:
     return label if len(label) <= maximum else f"{label[: maximum - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def printable(text: str, maximum: int = MOST) -> str:
+def printable(text: str, maximum: int = MAX_CHARACTERS) -> str:
     """Return a legible text, with code numbers for characters missing in the fonts."""
     covered = _covered()
     composed = unicodedata.normalize("NFC", legible(text, maximum))
@@ -98,7 +98,7 @@ def steps(low: Fraction, high: Fraction) -> list[Fraction]:
 
 Block = dict[str, Any]
 # maximum rows of a table on paper; the workbook has all rows
-MOST_ROWS = 200
+MAX_ROWS = 200
 _TOGETHER = 12
 
 
@@ -154,13 +154,13 @@ def table(
     `columns`: heading, alignment (l, r, c), and share of the width; 0: the width of the text.
     `note`: key of the text on the number of further rows.
     """
-    more = len(rows) - MOST_ROWS
+    more = len(rows) - MAX_ROWS
     return {
         "kind": "table",
         "heads": [head for head, _, _ in columns],
         "align": [align for _, align, _ in columns],
         "widths": [width for _, _, width in columns],
-        "rows": [list(row) for row in rows[:MOST_ROWS]],
+        "rows": [list(row) for row in rows[:MAX_ROWS]],
         "note": words.filled(note, more) if more > 0 else "",
     }
 
@@ -189,7 +189,7 @@ def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[
     ]
     rows: list[list[str | None]] = []
     for item in document.credential_subject.items:
-        unit, size = SHOWN[item.unit]
+        unit, size = DISPLAY_UNITS[item.unit]
         amount = words.number(words.plain(Fraction(item.metered) / size, 6))
         rows.append([
             words.day(item.day), item.device, words.get(f"role.{item.role}", item.role),

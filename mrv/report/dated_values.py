@@ -19,12 +19,12 @@ from mrv.registry import Declared, Design, Event, Stratum, Survey, of_survey, re
 from mrv.report.blocks import Block, chapter, note, paragraph, table, together
 from mrv.report.words import (
     DASH,
-    SHOWN,
+    DISPLAY_UNITS,
     Words,
     compared_quantity,
     described,
-    found_words,
     holds,
+    investigation,
     quality_test,
     witness,
 )
@@ -90,7 +90,7 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
             ", ".join(event.devices) or words["whole_project"],
             words.filled("dated.event", words[f"event.{event.what}"], until),
             event.begins.isoformat(), str(gaps + _unusual(event, subject)), words["dated.gaps"],
-            found_words(event, words),
+            investigation(event, words),
         )  # fmt: skip
     for shared in declared.shared_meters:
         users = words.filled("dated.common", ", ".join(shared.users))
@@ -307,7 +307,7 @@ def _cross_checks(subject: Claims, words: Words) -> Iterator[Block]:
 
 
 def _check(check: CrossCheck, words: Words) -> list[str | None]:
-    unit, size = SHOWN[check.unit]
+    unit, size = DISPLAY_UNITS[check.unit]
     amounts = (words.plain(Fraction(n) / size, 6) for n in (check.metered, check.witnessed))
     return [
         f"{witness(check, words)} {check.against}", ", ".join(check.devices),
@@ -361,7 +361,7 @@ def _explained(run: UnusualDays, events: Sequence[Event], words: Words) -> str:
     """Return the result of an event that covers a device and all of its flagged days."""
     first, last = date.fromisoformat(run.from_), date.fromisoformat(run.to) - timedelta(days=1)
     result = [
-        found_words(event, words)
+        investigation(event, words)
         for event in events
         if event.covers(run.device, first, first) and event.covers(run.device, last, last)
     ]

@@ -77,11 +77,11 @@ def day_sums(
         begin, end = np.searchsorted(keys, [key, key + 1])
         mine = rows.take(np.arange(begin, end))
         begin_us, end_us = (instant_us(edge, "UTC") for edge in (parameter.from_, parameter.to))
-        result.extend(_of_one(place, mine, begin_us, end_us, timezone))
+        result.extend(_of_device(place, mine, begin_us, end_us, timezone))
     return result
 
 
-def _of_one(
+def _of_device(
     place: int, rows: IntervalRows, from_us: int, to_us: int, timezone: str
 ) -> Iterator[Day]:
     cut = (

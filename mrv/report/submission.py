@@ -36,7 +36,7 @@ _WHOLE = "1.000000"
 DOCUMENTED = "PAR-07"
 # id of the text on an analyser or gauge without a valid certificate on some days
 GAUGE = "PAR-06.gauge"
-_ASKED = ("CAR", "CL")
+_REQUESTS = ("CAR", "CL")
 # subject that the verifier describes if the methodology replaces equipment
 REPLACES = "replaced"
 # suffixes of factors to which a supplier's or a measured value is preferred (TOOL03)
@@ -105,7 +105,7 @@ def _verified(facts: Facts, words: Words) -> Iterator[str]:
 
 def _closed(facts: Facts, words: Words) -> Iterator[str]:
     for finding in facts.findings:
-        if finding.kind in _ASKED and not finding.remark and finding.state != "closed":
+        if finding.kind in _REQUESTS and not finding.remark and finding.state != "closed":
             yield str(finding.finding)
     conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     remaining = (

@@ -143,7 +143,7 @@ def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[
     meters = list(monitored)
     for k, of in wanted.items():
         parts = monitored[k].parts
-        marked = (part.at_its_most() if j in of else part for j, part in enumerate(parts))
+        marked = (part.at_upper_bound() if j in of else part for j, part in enumerate(parts))
         meters[k] = replace(monitored[k], parts=tuple(marked))
     return meters
 

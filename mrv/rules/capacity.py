@@ -29,7 +29,7 @@ from mrv.rules.plausible_values import means
 from mrv.service_bounds import Capacity, Consumption
 from mrv.texts import Text, text
 
-_LEAST_LOAD = Fraction(1, 5)
+_MIN_LOAD = Fraction(1, 5)
 # shares of the load for which the electricity is sufficient by design: below the first the load is
 # limited, below the second there is a finding (with storm water, concentrations are higher in dry
 # weather)
@@ -74,7 +74,7 @@ def at_capacity(there: Sequence[Monitored], capacity: Capacity, parameters: Inpu
     return Fraction(parameters[capacity.parameter]) * capacity.base_units * Fraction(whole, _DAY_US)
 
 
-def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -> frozenset[str]:
+def too_large(facts: Facts, parameters: Inputs, least: Fraction = _MIN_LOAD) -> frozenset[str]:
     """Return the capacities that set no limit, as less than a fifth of each was delivered."""
     result = set()
     for capacity in facts.methodology.capacities:
@@ -205,7 +205,7 @@ def design_capacity(facts: Facts) -> Iterator[Judged]:
         delivered = sum((week.served for week in weeks), start=Fraction(0))
         whole = sum((week.limit for week in weeks), start=Fraction(0))
         severity: Severity | None = None
-        if not texts and delivered < _LEAST_LOAD * whole:
+        if not texts and delivered < _MIN_LOAD * whole:
             texts.append(_below_fifth(facts.methodology, item, capacity * delivered / whole))
             severity = "CL"  # a plant may operate far below its capacity
         severity = "observation" if texts and all(covered.values()) else severity
@@ -281,7 +281,7 @@ def design_load(facts: Facts) -> Iterator[Judged]:
             )  # fmt: skip
             if price.reduced(less) < price.reduced(used):
                 used = less
-        elif load < _LEAST_LOAD * maximum:
+        elif load < _MIN_LOAD * maximum:
             texts.append(_below_fifth(method, item, capacity * load / maximum))
         powered, more = _powered(facts, item, used, served)
         texts += more

@@ -30,8 +30,8 @@ ZERO = Fraction(0)
 # why a parameter is not counted as entered
 LABORATORY, CHANNELS = text("how.laboratory"), text("how.channels")
 LOWER, CONSTANT = text("how.lower"), text("how.constant")
-UNMEASURED, UNSHOWN = text("how.unmeasured"), text("how.not_corroborated")
-SHOWN, AGREED = text("how.quantities"), text("how.agreed")
+UNMEASURED, UNCORROBORATED = text("how.unmeasured"), text("how.not_corroborated")
+BY_QUANTITIES, AGREED = text("how.quantities"), text("how.agreed")
 BUILT_FOR, CARRIED = text("how.design"), text("how.electricity")
 
 
@@ -134,7 +134,7 @@ class Fix:
 
     parameter: str
     value: Fraction
-    how: Text | None = UNSHOWN
+    how: Text | None = UNCORROBORATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Least:
 
     parameter: str
     at_least: Callable[[Inputs], Fraction]
-    how: Text | None = SHOWN
+    how: Text | None = BY_QUANTITIES
 
 
 @dataclass(frozen=True, slots=True)

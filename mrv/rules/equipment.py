@@ -39,7 +39,7 @@ ROOM = Fraction(5, 100)
 _S_PER_HOUR = 3600
 _WH_PER_KWH = 1000
 # ratio of measured to entered efficiency above which the data sheet may be correct
-LEAST = Fraction(2, 3)
+MIN_SHARE_OF_POWER = Fraction(2, 3)
 # minimum share of the electricity in the compared time
 _KNOWN = Fraction(1, 2)
 _DAY = 24 * HOUR_US // INTERVAL_US
@@ -310,7 +310,7 @@ def performing(
         entered = value = Fraction(parameters[name])
         measured = _ratio(meter, drawn[meter.device.id]) if meter.device.id in drawn else None
         counted = meter.counts
-        if measured is not None and measured < LEAST * entered and counted:
+        if measured is not None and measured < MIN_SHARE_OF_POWER * entered and counted:
             value = min(entered, max(measured, Fraction(parameters[reference])))
             texts.append(
                 text(

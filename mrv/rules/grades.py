@@ -39,7 +39,7 @@ from mrv.rules.effects import LABORATORY
 from mrv.rules.facts import Facts
 from mrv.rules.invoiced_use import applied
 from mrv.rules.invoices import ALIKE, invoiced_sums
-from mrv.rules.operation import alone_by, most_own_use
+from mrv.rules.operation import alone_by, max_own_use
 from mrv.rules.published import published_of
 
 # the effect of a value that cannot be 0 is estimated as 100 times that of a decrease by 1 %
@@ -232,7 +232,7 @@ def _by_own_use(facts: Facts, meter: Monitored) -> Fraction:
     own = replace(meter, needs=replace(meter.needs, quantity=meter.needs.less, side="project"))
     if facts.evidence.invoiced(own) and not _by_readings_outside(facts, facts.evidence, own):
         return ZERO
-    return min(Fraction(1), most_own_use(facts, meter) / meter.counts)
+    return min(Fraction(1), max_own_use(facts, meter) / meter.counts)
 
 
 def _by_replacements(facts: Facts, meter: Monitored) -> Fraction:

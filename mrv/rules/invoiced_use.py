@@ -47,7 +47,7 @@ from mrv.texts import Text, Value, lines, text
 MORE = text("invoice.more")
 # tolerance of an invoice that is divided by time, as it extends beyond the period
 _BY_TIME = Fraction(1, 3)
-_LEAST_SHARED_US = 7 * 24 * HOUR_US
+_MIN_SHARED_US = 7 * 24 * HOUR_US
 # typing error of up to a day, such as the last day entered as `to`; some days have 25 hours
 _A_DAY_US = 25 * HOUR_US
 
@@ -301,7 +301,7 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
             room = (Fraction(1) if check.is_offset else share) * int(check.theirs)
         elif (
             (begin, end) != whole
-            and end - begin >= _LEAST_SHARED_US
+            and end - begin >= _MIN_SHARED_US
             and all(_serves(m, whole, facts.project) for m in of)
         ):
             invoiced = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])

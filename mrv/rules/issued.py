@@ -32,7 +32,7 @@ from mrv.texts import Text, lines, text, texts_of
 
 ISSUED, LATE = "PAR-01", "PAR-02"
 # maximum number of candidates tried in every combination: 2^4 evaluations of the period
-MOST_COMBINED = 4
+MAX_COMBINED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _least(
     free = sorted(
         (k for k, candidate in enumerate(every) if candidate.free), key=lambda k: every[k].name
     )
-    if len(free) <= MOST_COMBINED:
+    if len(free) <= MAX_COMBINED:
         sets = [frozenset(c) for n in range(len(free) + 1) for c in combinations(free, n)]
     else:
         one_by_one = frozenset[int]()

@@ -27,13 +27,13 @@ from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import left_by_invoices
 from mrv.rules.metering import Metered
-from mrv.texts import MOST_LINES, Text, Texts, text, texts_of
+from mrv.texts import MAX_LINES, Text, Texts, text, texts_of
 
 # an inverter may exceed its rated power for a time; metering has the same margin
 MARGIN_PERCENT = 110
 # share of a device's energy from which a second source is required: the materiality threshold
 # (Circular 38/2023/TT-BCT)
-LEAST = Fraction(5, 100)
+MIN_UNCORROBORATED = Fraction(5, 100)
 # uncorroborated share from which the power may have the wrong sign
 _NEXT_TO_ALL = 0.9
 
@@ -48,7 +48,7 @@ def lay_out(metered: Metered, certified: Uncorroborated | Certified) -> Int64:
     return result
 
 
-def most_on(facts: Facts, metered: Metered, lost: Int64) -> str:
+def largest_day(facts: Facts, metered: Metered, lost: Int64) -> str:
     """Return the local day with the largest deduction in a device's intervals."""
     first = metered.whole.first
     span_us = first * INTERVAL_US, (first + len(lost)) * INTERVAL_US
@@ -97,7 +97,7 @@ def device_limits(facts: Facts) -> Iterator[Judged]:
         above = exact_sum(metered.whole.value) - exact_sum(kept)
         if above:
             yield CapEach(i, kept, limit, plausible=True)
-            on, size = most_on(facts, metered, metered.whole.value - kept), amount(above, unit)
+            on, size = largest_day(facts, metered, metered.whole.value - kept), amount(above, unit)
             yield text("deduction.device", device=name, day=on, reason=limit, **size)
 
 
@@ -170,20 +170,20 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
                 values = {"device": name, "reason": subset.reason}
                 yield CapEach(i, metered.whole.value - total, subset.reason)
                 lost = _outside_of(checks, metered, subset)
-                values["day"] = most_on(facts, metered, lost)
+                values["day"] = largest_day(facts, metered, lost)
                 texts.append(text("deduction.device", **values, **amount(above, needs.unit)))
                 cause = [*_cause(metered.base, subset.reason, above)]
                 if subset.reason == POWER and not cause:
                     cause = [*_silent_power(facts, metered, lost)]
                 causes |= dict.fromkeys(cause)
         less = exact_sum(np.minimum(total, kept_each))
-        for check, unshown in settling:
+        for check, remaining in settling:
             settled.append(text("MTR-02.settled", device=name, witness=check.witness))
             of = [
                 k for k, m in _counting(facts)
                 if m.base.device.id in check.devices and m.base.needs.quantity == check.quantity
             ]  # fmt: skip
-            more = max(int(check.ours) - int(check.theirs), ceil(unshown))
+            more = max(int(check.ours) - int(check.theirs), ceil(remaining))
             if more <= 0:
                 continue
             less += more
@@ -207,7 +207,7 @@ def _settling(
     doubted = facts.supporting.uncorroborated[name, quantity]
     reached = 0
     checks = facts.evidence.agreeing_in_part(facts.views[i])
-    for check, unshown in sorted(
+    for check, remaining in sorted(
         checks, key=lambda of: (of[0].kind != METER, of[0].from_us, int(of[0].theirs))
     ):
         within = sum(
@@ -215,8 +215,8 @@ def _settling(
             for subset in doubted
         )
         # an offset invoice agrees only together with the others
-        if check.from_us >= reached and not check.is_offset and within > unshown:
-            yield check, unshown
+        if check.from_us >= reached and not check.is_offset and within > remaining:
+            yield check, remaining
             reached = check.to_us
 
 
@@ -288,8 +288,8 @@ def certified_twice(facts: Facts) -> Iterator[Judged]:
         if wh
     ]
     if result:
-        rest = [f"and {len(result) - MOST_LINES} more"] if len(result) > MOST_LINES else []
-        yield RuleReport(False, "; ".join([*result[:MOST_LINES], *rest]))
+        rest = [f"and {len(result) - MAX_LINES} more"] if len(result) > MAX_LINES else []
+        yield RuleReport(False, "; ".join([*result[:MAX_LINES], *rest]))
 
 
 def unrecorded_use(facts: Facts) -> Iterator[Judged]:
@@ -323,7 +323,7 @@ def unrecorded_use(facts: Facts) -> Iterator[Judged]:
                 total += quantity
         if total:
             values = {"device": name, "role": metered.base.bound.role, "reason": gauge.reason}
-            values["day"] = most_on(facts, metered, more)
+            values["day"] = largest_day(facts, metered, more)
             texts.append(text("MTR-04.consumption", **values, **amount(total, needs.unit)))
     yield from _reported(texts, settled)
 
@@ -356,7 +356,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
             continue
         rests = lay_out(metered, alone)
         wh = exact_sum(rests)
-        if wh <= LEAST * counts:
+        if wh <= MIN_UNCORROBORATED * counts:
             continue
         size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
         check = facts.evidence.agreeing(view)
@@ -370,7 +370,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
             settled.append(text("EVD-01.calibrated", device=name, **size))
             subset = facts.supporting.left_out.get((name, needs.quantity))
             wh = 0 if subset is None else exact_sum(lay_out(metered, subset))
-            if wh > LEAST * counts:
+            if wh > MIN_UNCORROBORATED * counts:
                 size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
                 left_out.append(text("EVD-01.left_out", device=name, **size))
         else:
@@ -380,7 +380,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
             above = sum((lay_out(metered, some) for some in uncorroborated), start=rests)
             yield CapEach(i, metered.whole.value - above, alone.reason)
     size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
-    limits = {"tolerance": round(100 * METERS), "least": round(100 * LEAST)}
+    limits = {"tolerance": round(100 * METERS), "least": round(100 * MIN_UNCORROBORATED)}
     share = text("EVD-01.share", **limits, **size)
     yield from _reported(texts, settled, share)
     yield from _reported(left_out)

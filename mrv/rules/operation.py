@@ -234,7 +234,7 @@ def alone_by(facts: Facts, meter: Monitored) -> Document | None:
     return line_diagram(facts) if own_use and meter.needs.less else None
 
 
-def most_own_use(facts: Facts, meter: Monitored) -> Fraction:
+def max_own_use(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the maximum own use of a generator through its meter in the period. [base units]
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.cross_checks import ONE_SIGNAL
+from mrv.accounting.cross_checks import SAME_SIGNAL
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.twin_series import (
@@ -67,7 +67,7 @@ def twin_series(facts: Facts) -> Iterator[Judged]:
     for i, name in excluded.items():
         yield Exclude(i, text("MTR-03.copy", other=name))
     details = (check.detail for check in facts.checks)
-    item = (detail for detail in details if isinstance(detail, Text) and detail.code == ONE_SIGNAL)
+    item = (detail for detail in details if isinstance(detail, Text) and detail.code == SAME_SIGNAL)
     # identical series are impossible for two meters; proportional ones require a clarification
     yield from reported([*proportional, *item], "CL")
 

@@ -37,10 +37,10 @@ from mrv.rounding import decimal_text, plain_text, tonnes_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (
     AGREED,
+    BY_QUANTITIES,
     CHANNELS,
     CONSTANT,
     LABORATORY,
-    SHOWN,
     UNMEASURED,
     Bound,
     Fix,
@@ -417,7 +417,7 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)
     values: dict[str, str | Text] = {"parameter": name, "amount": value}
-    if how == SHOWN:
+    if how == BY_QUANTITIES:
         return text("PAR-06.quantities", **values)
     if how in (UNMEASURED, CONSTANT):
         if not spec.channels:

@@ -29,7 +29,7 @@ from mrv.signatures import canonical
 ALWAYS = "1970-01-01T00:00:00Z"
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _POLICY = re.compile(r"[0-2](\.[0-9]{1,39}){1,32}")
-_MOST = 32
+_MAX_AUTHORITIES = 32
 _FIELDS, _MAY = {"name", "certificates"}, {"policies", "until"}
 
 
@@ -124,10 +124,10 @@ class StampRule:
     def __post_init__(self) -> None:
         _check_moment(self.since, "`since` of the time-stamp authorities")
         count = len(self.authorities)
-        if not 1 <= self.threshold <= count <= _MOST:
+        if not 1 <= self.threshold <= count <= _MAX_AUTHORITIES:
             raise EnrolmentError(
                 f"{self.threshold} of {count} time-stamp authorities is not possible; name 1 to "
-                f"{_MOST} authorities, and a threshold of at most their number"
+                f"{_MAX_AUTHORITIES} authorities, and a threshold of at most their number"
             )
         seen: dict[object, str] = {}
         for authority in self.authorities:

@@ -135,7 +135,7 @@ def verify_proof(
             f"document has {len(proofs)} proofs where one is expected; get the document "
             "again from its signer"
         )
-    return _verify_one(document, proofs[0], keyring(trusted), purpose)
+    return _verify_proof(document, proofs[0], keyring(trusted), purpose)
 
 
 def proof_options(
@@ -180,7 +180,7 @@ def proofs_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return proofs
 
 
-def _verify_one(
+def _verify_proof(
     document: Mapping[str, Any],
     proof: Mapping[str, Any],
     ring: Mapping[str, EnrolledKey],

@@ -15,7 +15,7 @@ from typing import Any, Self
 from mrv.errors import EnrolmentError
 
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-_MOST_TEXT = 4096
+_MAX_TEXT = 4096
 NAMES = ("organisation", "organisationId", "projects", "accreditation", "endsAt", "finalHead")
 
 
@@ -144,7 +144,7 @@ def _optional(record: Mapping[str, Any], name: str) -> str | None:
 
 
 def _text(value: object, name: str) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > _MOST_TEXT:
+    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_TEXT:
         raise EnrolmentError(f"{name} of a key is {str(value)[:80]!r}; write it as text")
     return value
 

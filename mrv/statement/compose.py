@@ -72,7 +72,7 @@ from mrv.statement.evidence import FIRST as FIRST_METERING
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.plan_extract import NOWHERE, MonitoringPlan
 from mrv.statement.plan_writer import (
-    approval_shown,
+    decision_out,
     calibration_out,
     document_out,
     required_out,
@@ -276,7 +276,7 @@ def _version(plan: MonitoringPlan, version: Version) -> wire_monitoring.PlanVers
         to=UNSET if version.ends is None else version.ends.isoformat(),
         reason=version.reason,
         entered=UNSET if version.entered is None else utc_text(version.entered),
-        approval=UNSET if version.approval is None else approval_shown(version.approval),
+        approval=UNSET if version.approval is None else decision_out(version.approval),
         differs=UNSET if before is None else tuple(map(coded, differences(before, version))),
     )
 
@@ -436,7 +436,7 @@ def _deduction(deduction: Deduction, accounting: int) -> wire_account.Deduction:
 def evidence_out(case: Case) -> wire_account.Evidence:
     """Return the graded evidence of the reduction."""
     result = case.result
-    items = signed(result.evidence, _signed_by_meter(case) if _keys_shown(case) else {})
+    items = signed(result.evidence, _signed_by_meter(case) if _keys_documented(case) else {})
     return wire_account.Evidence(
         shares=dict(by_grade(items, Fraction(result.claimed_t))),
         items=items,
@@ -444,7 +444,7 @@ def evidence_out(case: Case) -> wire_account.Evidence:
     )
 
 
-def _keys_shown(case: Case) -> bool:
+def _keys_documented(case: Case) -> bool:
     """Return whether a third party's document by the period's end states the meters' keys."""
     last = local_date(case.to_us - 1, case.plan.project.timezone)
     return undocumented(METER_KEYS, {METER_KEYS: ""}, case.plan.documents, last) is None

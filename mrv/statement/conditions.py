@@ -32,7 +32,7 @@ from mrv.texts import Text, joined, plain, text
 
 # materiality thresholds: 5 % is tonne's default, and required in Viet Nam (Circular
 # 38/2023/TT-BCT); 10 %, of the CDM for microscale projects (Decision 9/CMP.7), is the highest
-USUAL_PERCENT, MOST_PERCENT = "5", 10
+USUAL_PERCENT, MAX_PERCENT = "5", 10
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 
 
@@ -84,7 +84,7 @@ def beyond(percent: str) -> bool:
 
     Raises CanonicalError as `decimal`.
     """
-    return not 0 <= decimal(percent, "materiality") <= MOST_PERCENT
+    return not 0 <= decimal(percent, "materiality") <= MAX_PERCENT
 
 
 def check_threshold(percent: str) -> None:
@@ -95,7 +95,7 @@ def check_threshold(percent: str) -> None:
     """
     if beyond(percent):
         raise StatementStateError(
-            f"the materiality is {percent} % of the reduction; it must be 0 to {MOST_PERCENT} "
+            f"the materiality is {percent} % of the reduction; it must be 0 to {MAX_PERCENT} "
             f"%, by default {USUAL_PERCENT} %"
         )
 
@@ -117,12 +117,12 @@ INVOICED, AGREEING = "EVD-03", "PAR-08"
 OBSERVATION = "observation"
 
 # minimum length of a justification in any script, as Japanese needs few characters
-_LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
-_SHOWN = 40
+_MIN_CHARACTERS, _MIN_LETTERS = 20, 10
+_MAX_QUOTED = 40
 _LISTED = 5
 WANTED = (
-    f"describe in words what was examined and the reason, in at least {_LEAST_CHARACTERS} "
-    f"characters with {_LEAST_LETTERS} letters"
+    f"describe in words what was examined and the reason, in at least {_MIN_CHARACTERS} "
+    f"characters with {_MIN_LETTERS} letters"
 )
 
 
@@ -331,7 +331,7 @@ def reasoned(reason: str) -> bool:
     """Return whether a justification is long enough to have words."""
     words = " ".join(reason.split())
     letters = sum(map(str.isalpha, words))
-    return len(words) >= _LEAST_CHARACTERS and letters >= _LEAST_LETTERS
+    return len(words) >= _MIN_CHARACTERS and letters >= _MIN_LETTERS
 
 
 def first_of(texts: Sequence[str]) -> str:
@@ -347,5 +347,5 @@ def check_reason(reason: str, what: str = "the reason") -> None:
     Raises StatementStateError otherwise.
     """
     if not reasoned(reason):
-        start = reason if len(reason) <= _SHOWN else f"{reason[:_SHOWN]}..."
+        start = reason if len(reason) <= _MAX_QUOTED else f"{reason[:_MAX_QUOTED]}..."
         raise StatementStateError(f"{what} {start!r} is too short for a reader to assess: {WANTED}")

@@ -22,7 +22,7 @@ from mrv.registry.plan_departures import SURVEY_MONTHS, Meter, again, departures
 from mrv.registry.project import FIRST
 from mrv.rounding import plain_text
 from mrv.signatures.organisations import stem
-from mrv.texts import MOST_LINES, Text, Value, devices_of, lines, text
+from mrv.texts import MAX_LINES, Text, Value, devices_of, lines, text
 
 if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
@@ -330,7 +330,7 @@ _ESTIMATES = (
     "PLN-01.full_load", "PLN-01.capacity", "PLN-01.above_share", "PLN-01.replaced_units",
     "PLN-01.surveyed_again", "PLN-01.not_installed",
 )  # fmt: skip
-_SAID = 500  # maximum length of a request repeated in a finding
+_MAX_REQUEST = 500  # maximum length of a request repeated in a finding
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
@@ -415,7 +415,9 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
                 "PLN-02.forward",
                 finding=action.finding,
                 statement=action.statement or text("PLN-02.validation"),
-                said=action.text if len(action.text) <= _SAID else f"{action.text[:_SAID]}...",
+                said=action.text
+                if len(action.text) <= _MAX_REQUEST
+                else f"{action.text[:_MAX_REQUEST]}...",
             ),
         )
 
@@ -423,9 +425,9 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
     """Return the text signed by tonne 0.1.0 on time without a statement."""
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in unclaimed]
-    more = f", and {len(spans) - MOST_LINES} more" if len(spans) > MOST_LINES else ""
+    more = f", and {len(spans) - MAX_LINES} more" if len(spans) > MAX_LINES else ""
     return (
-        f"no issued statement covers {', '.join(spans[:MOST_LINES])}{more}: "
+        f"no issued statement covers {', '.join(spans[:MAX_LINES])}{more}: "
         "net emissions of that time would not be deducted; close and issue "
         "it too"
     )

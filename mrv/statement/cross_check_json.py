@@ -48,7 +48,7 @@ from mrv.texts import Text, text
 # kinds of events that explain a gap
 _STANDSTILLS = ("outage", "overhaul", "accident")
 # fields of a device that the statement itself contains
-_SHOWN = ("id", "serial", "maker", "model", "ratings", "calibrations")
+_IN_STATEMENT = ("id", "serial", "maker", "model", "ratings", "calibrations")
 _LISTS = {
     "laboratory": "sample",
     "invoices": "id",
@@ -76,7 +76,7 @@ def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     for device in record["devices"]:
         for key, value in device.items():
-            if key not in _SHOWN:
+            if key not in _IN_STATEMENT:
                 yield f"{device['id']} {key}", _text(value)
     yield from map(_of_version, record.get("monitoring", ()))
     for what, by in _LISTS.items():

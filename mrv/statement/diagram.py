@@ -29,7 +29,7 @@ from mrv.registry.project import FIRST, CheckMeter
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.texts import Text, render, signed_by_0_1_0, text
 
-_SHOWN = 6  # maximum number of meters drawn per role
+_MAX_DRAWN = 6  # maximum number of meters drawn per role
 _HEIGHT, _GAP_Y, _EDGE = 80, 18, 24
 # layout of a box: width, distance to the next, font size, and characters per line by font size
 _Layout = tuple[int, int, int, dict[int, int]]
@@ -157,7 +157,7 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing, y: int) -> tuple[list[tuple
         bound = [d for d in plan.project.devices if d.role == role]
         names = sorted({d.device for d in bound})
         needs = role_needs(methodology, bound[0], role)
-        count = _SHOWN if len(names) > _SHOWN + 1 else len(names)
+        count = _MAX_DRAWN if len(names) > _MAX_DRAWN + 1 else len(names)
         for name in names[:count]:
             about = _about(plan, devices[name], role, drawing)
             checks = [c for c in plan.checks if c.main == name]
@@ -335,7 +335,7 @@ _WIDEST, _NARROWEST, _WIDE_GAP, _GAP = 250, 106, 80, 40
 _LINE, _HEAD, _ABOVE = 15, 24, 8
 _CHARACTER = 6.4
 _PLACED = re.compile(r'<text class="[^"]*" x="(\d+)" y="(\d+)">.*</text>')
-_MOST = 24  # maximum meters with the same load
+_MAX_METERS = 24  # maximum meters with the same load
 _ELSE = 200  # maximum characters of a name
 
 
@@ -404,9 +404,9 @@ def _limited(
     limited: dict[str, tuple[str, ...]] = {}
     more: dict[str, int] = {}
     for names in groups.values():
-        limited |= {name: feeds[name] for name in names[:_MOST]}
-        if len(names) > _MOST:
-            more[names[_MOST - 1]] = len(names) - _MOST
+        limited |= {name: feeds[name] for name in names[:_MAX_METERS]}
+        if len(names) > _MAX_METERS:
+            more[names[_MAX_METERS - 1]] = len(names) - _MAX_METERS
     return limited, more
 
 

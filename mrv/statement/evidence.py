@@ -169,7 +169,7 @@ def in_order(rows: IntervalRows) -> IntervalRows:
     return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
 
 
-def found_again(rows: IntervalRows, part: IntervalRows) -> IntervalRows:
+def as_slice(rows: IntervalRows, part: IntervalRows) -> IntervalRows:
     """Return the part as a slice of `rows` if it is contiguous there, else the part itself."""
     if not len(part):
         return part

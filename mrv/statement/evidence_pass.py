@@ -179,12 +179,12 @@ def _least(value: Int64, time_us: Int64, window: Window, swaps: Iterable[int]) -
     edges = [0, *np.searchsorted(at, sorted(swaps)).tolist(), len(values)]
     begin, end = np.searchsorted(at, [window.begin_us, window.end_us]).tolist()
     return sum(
-        _of_one(values[a:b], max(begin - a, 0), min(max(end - a, 0), b - a))
+        _min_rise(values[a:b], max(begin - a, 0), min(max(end - a, 0), b - a))
         for a, b in pairwise(edges)
     )
 
 
-def _of_one(value: Int64, begin: int, end: int) -> int:
+def _min_rise(value: Int64, begin: int, end: int) -> int:
     """
     Return the certain rise of a meter's register within readings [begin, end).
 
@@ -355,7 +355,7 @@ def scan(
                 drawn.append(evidence.select(metered, more, from_us, to_us))
             if recheck is not None:
                 part = evidence.select(metered, recheck.pairs, from_us, to_us)
-                rows.append(evidence.found_again(recheck.rows, part))
+                rows.append(evidence.as_slice(recheck.rows, part))
     again = None if recheck is None else _again(rows, recheck.rows)
     flagged = Unusual.concat(unusual)
     energy = _with(evidence.together(drawn), again, beside)

@@ -22,7 +22,7 @@ from mrv.calendar import instant_us, local_date
 from mrv.documents import UNSET, UnsetType, read, write
 from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import (
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     About,
     EventShown,
     FindingEvent,
@@ -139,9 +139,9 @@ def sign_event(
     `about_what`: devices and days that a raised finding concerns.
     """
     what, name, text, effect = event
-    if len(text.strip()) > MOST_CHARACTERS:
+    if len(text.strip()) > MAX_CHARACTERS:
         raise CanonicalError(
-            f"the text of a finding may have {MOST_CHARACTERS} characters, this one has "
+            f"the text of a finding may have {MAX_CHARACTERS} characters, this one has "
             f"{len(text.strip())}; refer to documents for more"
         )
     check_reason(text, "the text of the finding")
@@ -180,7 +180,7 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
     if finding_event.context != CONTEXT or finding_event.type != TYPES:
         raise CanonicalError(
             f"not an event of a finding: {name}; a finding is CAR, CL, OBS or FAR"
-            f" with a number, its text has 1 to {MOST_CHARACTERS} characters"
+            f" with a number, its text has 1 to {MAX_CHARACTERS} characters"
         )
     return _event(document, finding_event.credential_subject, statement)
 

@@ -134,10 +134,12 @@ def shown(kind: type[T], entry: object, /, **others: Any) -> T:
     Days, numbers and times become text; `from_us` of the entry is `from_` of the document.  In
     fields that a document may omit, None, empty and false values are omitted.
     """
-    return kind(**dict(_shown(kind, entry, others)), **others)
+    return kind(**dict(_fields_out(kind, entry, others)), **others)
 
 
-def _shown(kind: type[Form], entry: object, others: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _fields_out(
+    kind: type[Form], entry: object, others: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
     for item in structs.fields(kind):
         time = f"{item.name.rstrip('_')}_us"
         if item.name in others:
@@ -223,7 +225,7 @@ def calibration_out(calibration: Calibration, interval: Interval | None = None) 
     return shown(CalibrationShown, calibration, due=due)
 
 
-def approval_shown(approval: Approval) -> PlanApproval:
+def decision_out(approval: Approval) -> PlanApproval:
     """Return a programme's decision on a version."""
     return shown(PlanApproval, approval, date=approval.day.isoformat())
 

@@ -201,7 +201,7 @@ def _sums(rows: IntervalRows, edges: list[int]) -> dict[tuple[int, int], _Days]:
 
 TYPES = ("VerifiableCredential", "SamplingList")
 _DOMAIN = b"tonne sampling v1\n"
-_MOST = 100
+_MAX_UNITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Size:
 
     def of(self, population: int) -> tuple[int, int]:
         """Return the sample sizes (at random, by risk), together at most the population."""
-        usual = min(_MOST, isqrt(max(0, population - 1)) + 1 if population else 0)
+        usual = min(_MAX_UNITS, isqrt(max(0, population - 1)) + 1 if population else 0)
         first = min(population, usual if self.random is None else self.random)
         rest = population - first
         return first, min(rest, usual if self.by_risk is None else self.by_risk)

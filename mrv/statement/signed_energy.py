@@ -237,7 +237,12 @@ _OBIS = re.compile(
     r"(?:0?(?P<way>[12])\.0?8\.(?:0+|e)|(?P<code>[BC][01])\.0?8\.0+)"
     r"(?:[.*](?:FF|[0-9]{1,3}))?"
 )
-_WAY = {"1": "energy_import", "2": "energy_export", "B": "energy_import", "C": "energy_export"}
+_QUANTITY_OF = {
+    "1": "energy_import",
+    "2": "energy_export",
+    "B": "energy_import",
+    "C": "energy_export",
+}
 _SYNCHRONISED = "S"
 _APART_US = 300_000_000
 _YEARS = 1_970, 9_999  # years valid in UTC with any offset
@@ -299,7 +304,7 @@ def _of_record(record: Record, device: Device) -> Iterator[RegisterValue]:
             continue
         if wh is None or match is None:
             continue
-        channel = channel_of(device, _WAY[match["way"] or match["code"][0]])
+        channel = channel_of(device, _QUANTITY_OF[match["way"] or match["code"][0]])
         if channel is not None and _YEARS[0] < reading.time.year < _YEARS[1]:
             moment = reading.time.astimezone(UTC)
             whole = int(moment.replace(microsecond=0).timestamp()) * 1_000_000

@@ -26,7 +26,7 @@ _LANGUAGE = "language"
 # a separate language: English texts signed by tonne 0.1.0
 RELEASE_0_1_0 = "release_0_1_0"
 # maximum number of texts of a finding; a last text states the number of further ones
-MOST_LINES = 5
+MAX_LINES = 5
 # matches marks of certainty, but not links in Markdown
 _CERTAINTY = re.compile(r"(?<![:,\s]) \[M\]|(?:(?<=[:,])(\s))?\[([MrTBR])\](?!\()")
 
@@ -101,7 +101,7 @@ def devices_of(texts: Iterable[Text]) -> tuple[str, ...]:
     return tuple(sorted({name for text_ in texts for name in text_.named("device")}))
 
 
-def lines(texts: Iterable[Text], maximum: int = MOST_LINES) -> tuple[Text, ...]:
+def lines(texts: Iterable[Text], maximum: int = MAX_LINES) -> tuple[Text, ...]:
     """Return the first lines of a finding, with a last line for the number of further ones."""
     every = tuple(texts)
     if len(every) <= maximum:

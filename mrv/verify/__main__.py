@@ -20,12 +20,12 @@ from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES, lines, plain
 from mrv.verify.steps import verify
 from mrv.verify.subject import (
-    asked_at,
     given,
     own_authorities,
     own_keys,
     own_meter_keys,
     own_policy,
+    time_of_check,
 )
 
 _INPUT = 2
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed()
     options = _parser().parse_args(arguments)
     try:
-        at = asked_at(options.at)
+        at = time_of_check(options.at)
         trusted = None if options.keys is None else own_keys(options.keys, options.path, at)
         status = None if options.status is None else given(options.status, "--status")
         policy = None if options.policy is None else own_policy(options.policy, options.path)

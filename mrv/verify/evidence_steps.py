@@ -326,7 +326,7 @@ def _approver(subject: Subject, document: dict[str, Any]) -> EnrolledKey:
     return holder
 
 
-_SHOWN = 3
+_MAX_NAMED = 3
 
 
 def seals(subject: Subject) -> str:
@@ -395,7 +395,7 @@ def _before(subject: Subject, head: Checkpoint) -> None:
 def _unsealed(subject: Subject, whole: set[str], seen: set[str]) -> None:
     late = sorted(whole - seen)
     if late or not whole:
-        named = ", ".join(late[:_SHOWN]) + (" and others" if len(late) > _SHOWN else "")
+        named = ", ".join(late[:_MAX_NAMED]) + (" and others" if len(late) > _MAX_NAMED else "")
         subject.lack(
             "seals",
             "issued",

@@ -12,8 +12,8 @@ Outcome = Literal["ok", "failed", "not applicable", "not checked", "not reached"
 STATES = ("draft", "submitted", "verified", "issued")
 RELIABLE, FALSE, NOT_ENOUGH = 0, 1, 4
 FORMAT = 1
-_DAYS_SHOWN = 3
-_MOST_CHARACTERS = 4_000  # maximum length of a line from a pack
+_MAX_DAYS_LISTED = 3
+_MAX_CHARACTERS = 4_000  # maximum length of a line from a pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +261,8 @@ def plain(text: str) -> str:
 
     Line breaks or terminal control codes in a name could otherwise produce false lines.
     """
-    if len(text) > _MOST_CHARACTERS:
-        text = f"{text[:_MOST_CHARACTERS]}..."
+    if len(text) > _MAX_CHARACTERS:
+        text = f"{text[:_MAX_CHARACTERS]}..."
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
@@ -299,27 +299,27 @@ def _lines(report: Report) -> Iterator[str]:
 def _arrivals(report: Report) -> Iterator[str]:
     """Yield days with readings that arrived late or all at once, most important first."""
     arrivals = [arrival for arrival in report.arrived if arrival.striking]
-    for arrival in sorted(arrivals, key=lambda x: (-x.late, x.hours, x.day))[:_DAYS_SHOWN]:
+    for arrival in sorted(arrivals, key=lambda x: (-x.late, x.hours, x.day))[:_MAX_DAYS_LISTED]:
         hours = "1 hour" if arrival.hours == 1 else f"{arrival.hours} different hours"
         yield (
             f"arrival of {arrival.day}: {arrival.readings} readings in {hours},"
             f" {arrival.late} of them later than 36 h after the day"
         )
-    if len(arrivals) > _DAYS_SHOWN:
-        yield f"arrival: and {len(arrivals) - _DAYS_SHOWN} more such days; --json lists all"
+    if len(arrivals) > _MAX_DAYS_LISTED:
+        yield f"arrival: and {len(arrivals) - _MAX_DAYS_LISTED} more such days; --json lists all"
 
 
 def _stamped(report: Report) -> Iterator[str]:
     """Yield texts on days whose seals were not time-stamped in time, the latest first."""
     late = [stamped_day for stamped_day in report.stamped_days if stamped_day.late]
-    for day in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
+    for day in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_MAX_DAYS_LISTED]:
         message = f"sealed at {day.sealed} by the log's own clock" if day.sealed else "sealed"
         yield (
             f"time stamp of {day.day}: {message}, seen by authorities at {day.stamped}: "
             "no evidence that it was sealed earlier"
         )
-    if len(late) > _DAYS_SHOWN:
-        yield f"time stamps: and {len(late) - _DAYS_SHOWN} more such days; --json lists all"
+    if len(late) > _MAX_DAYS_LISTED:
+        yield f"time stamps: and {len(late) - _MAX_DAYS_LISTED} more such days; --json lists all"
     unseen = [stamped_day for stamped_day in report.stamped_days if stamped_day.stamped is None]
     if unseen and len(unseen) < len(report.stamped_days):
         yield (

@@ -29,7 +29,7 @@ from mrv.signatures.data_integrity import proofs_of, time_of, verify_proof
 from mrv.signatures.keys import EnrolledKey, Role, multikey_of, read_keyring
 from mrv.statement.compose import TYPES
 from mrv.statement.conditions import (
-    MOST_PERCENT,
+    MAX_PERCENT,
     USUAL_PERCENT,
     beyond,
     credential_conditions,
@@ -352,7 +352,7 @@ def _threshold(subject: Subject, conclusion: Conclusion) -> None:
         subject.lack(
             "materiality",
             "verified",
-            f"a verification with a materiality of at most {MOST_PERCENT} %: this "
+            f"a verification with a materiality of at most {MAX_PERCENT} %: this "
             f"one has {conclusion.materiality_percent} %",
             "have the period closed again and verified with `tonne statement verify --materiality"
             f" {USUAL_PERCENT}`",

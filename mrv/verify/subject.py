@@ -18,7 +18,7 @@ from mrv.errors import CanonicalError, MrvError
 from mrv.factors.ledger import book_of
 from mrv.log.entries import Checkpoint
 from mrv.log.witness import Cosignature, Policy, read_policy
-from mrv.packs import MOST_YEARS, too_much
+from mrv.packs import MAX_YEARS, too_much
 from mrv.packs.pack import (
     APPROVALS,
     DIGESTS,
@@ -49,7 +49,7 @@ from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import lasts, list_id
 from mrv.verify.report import Missing, SealedArrival, StampedDay, StampedStatement
 
-_SHOWN = 3
+_MAX_NAMED = 3
 
 
 class NotApplicableError(Exception):
@@ -213,9 +213,9 @@ class Subject:
         """
         period = self.claims.monitoring_period
         begin, end = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
-        if end - begin > MOST_YEARS * 366 * 86_400_000_000:
+        if end - begin > MAX_YEARS * 366 * 86_400_000_000:
             raise CanonicalError(
-                f"the period {period.from_} to {period.to} is longer than {MOST_YEARS} years"
+                f"the period {period.from_} to {period.to} is longer than {MAX_YEARS} years"
             )
         return begin, end
 
@@ -315,8 +315,8 @@ def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]
 def refuse(result: Sequence[object], what: str) -> None:
     """Raise CanonicalError if there are any differences."""
     if result:
-        named = "; ".join(str(item) for item in result[:_SHOWN])
-        more = f"; and {len(result) - _SHOWN} more" if len(result) > _SHOWN else ""
+        named = "; ".join(str(item) for item in result[:_MAX_NAMED])
+        more = f"; and {len(result) - _MAX_NAMED} more" if len(result) > _MAX_NAMED else ""
         raise CanonicalError(f"evidence {what}: {named}{more}")
 
 
@@ -329,7 +329,7 @@ def a(role: str) -> str:
 _AHEAD = timedelta(minutes=5)
 
 
-def asked_at(text: str | None) -> datetime:
+def time_of_check(text: str | None) -> datetime:
     """
     Return the time of `--at`, in UTC; the current time if absent.
 

@@ -359,7 +359,7 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
                     f"but its signature entered as entry {index}: its date proves nothing"
                 )
             return
-        if until is not None and _shown_before(subject, until):
+        if until is not None and _confirmed_before(subject, until):
             return
     subject.lack(
         "ended-key",
@@ -376,7 +376,11 @@ def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
     """Record a valid accreditation that depends on the verifier's own date only."""
     body = key.bounds.accreditation
     until = None if body is None else body.valid_until
-    if until is None or datetime.fromisoformat(until) > subject.at or _shown_before(subject, until):
+    if (
+        until is None
+        or datetime.fromisoformat(until) > subject.at
+        or _confirmed_before(subject, until)
+    ):
         return
     subject.lack(
         "ended-accreditation",
@@ -390,7 +394,7 @@ def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
     )
 
 
-def _shown_before(subject: Subject, until: str) -> bool:
+def _confirmed_before(subject: Subject, until: str) -> bool:
     """Return whether trusted witnesses or authorities confirm that the issue was before a time."""
     return seen_before(subject, datetime.fromisoformat(until)) or _stamped_before(subject, until)
 

@@ -21,7 +21,7 @@ from psycopg import Connection
 
 from ingest.model import Int32, Int64
 from mrv.accounting.disguised_series import (
-    LEAST_DAYS,
+    MIN_DAYS,
     Noise,
     in_order,
     in_step,
@@ -43,7 +43,7 @@ from mrv.registry.project import Certified, Project
 from mrv.rules import Severity
 from mrv.rules.effects import RuleReport
 from mrv.signatures.organisations import stem
-from mrv.texts import MOST_LINES, Text, lines
+from mrv.texts import MAX_LINES, Text, lines
 from services.issuer import trust
 from services.issuer.doubted_invoices import Invoices, invoices_of
 from services.issuer.left_out_meters import Span, unbound
@@ -91,7 +91,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
     for quantity, names in energy.meters(MEASURED):
         at = MeterDays.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
-        if np.count_nonzero(own, axis=1).max() < LEAST_DAYS:
+        if np.count_nonzero(own, axis=1).max() < MIN_DAYS:
             continue
         for copy in (*_sums(names, own, excluded), *_sums_elsewhere(at, own, excluded)):
             excluded |= {copy.device} if copy.excluded else set()
@@ -387,7 +387,7 @@ def listed(
     texts: Iterable[Text],
     *,
     holds: bool = False,
-    most: int | None = MOST_LINES,
+    most: int | None = MAX_LINES,
     severity: Severity | None = None,
 ) -> Iterator[RuleReport]:
     """

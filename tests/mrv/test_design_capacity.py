@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
-from ingest.quality.energy_budget import WH_PER_ML_M, most_flow
+from ingest.quality.energy_budget import WH_PER_ML_M, max_flow
 from mrv import factors
 from mrv.registry.project import ACCOUNTING, FIRST, Measured, ProjectDevice, SupportingData
 from mrv.rules.closing import close
@@ -172,11 +172,11 @@ def test_a_pump_lifts_no_more_than_its_power_does():
 def test_head_that_was_not_read_lets_the_most_through():
     """A gauge of the head that fails would cost an honest plant its water."""
     power, nan = np.array([1000.0, 1000.0, np.nan]), np.nan
-    found = most_flow(power, np.array([40.0, nan, 20.0]))
+    found = max_flow(power, np.array([40.0, nan, 20.0]))
     assert found[0] == pytest.approx(1000 / (WH_PER_ML_M * 40))
     assert found[1] == pytest.approx(1000 / (WH_PER_ML_M * 20))
     assert np.isnan(found[2])
-    assert np.isnan(most_flow(power, np.full(3, nan))).all()
+    assert np.isnan(max_flow(power, np.full(3, nan))).all()
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -10,7 +10,7 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
-from mrv.methodologies.acm0012 import most_enthalpy
+from mrv.methodologies.acm0012 import max_enthalpy
 from mrv.registry.project import ACCOUNTING, Project, ProjectDevice, SupportingData
 from mrv.rules.closing import close
 from tests.golden import case
@@ -143,4 +143,4 @@ def test_odometer_that_is_fast_from_the_first_day_gains_nothing():
 @pytest.mark.parametrize(("celsius", "real"), [(120, 2716), (170, 2769), (250, 2943), (450, 3384)])
 def test_no_real_steam_is_above_the_bound(celsius, real):
     """An honest plant would lose heat: steam tables at 100, 792, 1000 and 400 kPa."""
-    assert real < most_enthalpy(Fraction(celsius)) < 1.03 * real
+    assert real < max_enthalpy(Fraction(celsius)) < 1.03 * real

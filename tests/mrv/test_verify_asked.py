@@ -18,7 +18,7 @@ from mrv.signatures import canonical
 from mrv.signatures.keys import write_keyring
 from mrv.verify import lines, verify
 from mrv.verify.__main__ import main
-from mrv.verify.subject import asked_at, own_keys
+from mrv.verify.subject import own_keys, time_of_check
 from tests.invoked import tonne
 from tests.mrv import packs
 from tests.mrv import test_trust_root as roots
@@ -74,10 +74,10 @@ def test_what_is_no_url_of_a_statement_is_named(url):
 
 def test_a_time_is_read_in_utc():
     """The check would name another time than the one that was asked for."""
-    assert f"{asked_at('2026-02-10T07:00:00+07:00'):%H:%M}" == "00:00"
+    assert f"{time_of_check('2026-02-10T07:00:00+07:00'):%H:%M}" == "00:00"
     for text in ("0001-01-01T00:00:00+14:00", "now", "2026-02-10"):
         with pytest.raises(InputError, match="--at"):
-            asked_at(text)
+            time_of_check(text)
 
 
 def test_a_pack_cannot_write_lines_of_its_own():

@@ -139,7 +139,7 @@ CODEC = Codec(
 # exceptions of a decoder for a payload of another shape
 DIFFERS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # maximum number of name sets, and of names in one, to limit memory
-_MOST, _MOST_NAMES = 256, 64
+_MAX_SHAPES, _MAX_NAMES = 256, 64
 
 numbers = msgspec.structs.astuple
 
@@ -162,7 +162,7 @@ _shapes: dict[tuple[str, ...], Shape] = {}
 def shape(names: tuple[str, ...]) -> Shape | None:
     """Return the shape of messages with these names; None if there are too many shapes already."""
     result = _shapes.get(names)
-    if result is None and len(_shapes) < _MOST and 0 < len(names) <= _MOST_NAMES:
+    if result is None and len(_shapes) < _MAX_SHAPES and 0 < len(names) <= _MAX_NAMES:
         result = _shapes[names] = Shape(names, _shaped_decoder(names).decode)
     return result
 

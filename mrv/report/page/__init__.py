@@ -26,7 +26,7 @@ from mrv.errors import ReportError
 from mrv.program import named
 from mrv.report.audit_rows import first_proof, state
 from mrv.report.blocks import (
-    MOST_ROWS,
+    MAX_ROWS,
     Block,
     banner,
     chapter,
@@ -39,11 +39,21 @@ from mrv.report.blocks import (
     table,
     unit_for,
 )
-from mrv.report.page.basis import MOST_DAYS, Span, basis, by_day, by_month, calendar, quantities
+from mrv.report.page.basis import MAX_DAYS, Span, basis, by_day, by_month, calendar, quantities
 from mrv.report.page.certificate import account, certificate, summary
 from mrv.report.page.verified import audit_file, checked, evidence, status, verified
 from mrv.report.report_data import Facts
-from mrv.report.words import DASH, SHOWN, Words, kind, punctuated, quantity, reason, role, rule
+from mrv.report.words import (
+    DASH,
+    DISPLAY_UNITS,
+    Words,
+    kind,
+    punctuated,
+    quantity,
+    reason,
+    role,
+    rule,
+)
 from mrv.signatures import canonical
 
 
@@ -96,7 +106,7 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
         mine = [day for day in facts.days if day.parameter in chosen]
         if not mine:
             continue
-        daily = len({day.day for day in mine}) <= MOST_DAYS
+        daily = len({day.day for day in mine}) <= MAX_DAYS
         yield _bars(facts, words, places[0], (by_day if daily else by_month)(mine), daily=daily)
 
 
@@ -201,9 +211,9 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
         return
     yield note(words["page.gap_note"])
     listed = list(result)
-    if len(listed) > MOST_ROWS:
+    if len(listed) > MAX_ROWS:
         listed.sort(key=lambda gap: Fraction(gap.time_s), reverse=True)
-        listed[:MOST_ROWS] = sorted(listed[:MOST_ROWS], key=lambda gap: gap.from_)
+        listed[:MAX_ROWS] = sorted(listed[:MAX_ROWS], key=lambda gap: gap.from_)
     heads = [
         (words["device"], "l", 1.3),
         (words["from"], "l", 0),
@@ -250,7 +260,7 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
     ]
     rows = []
     for deduction in result:
-        unit, size = SHOWN[of[deduction.device].unit]
+        unit, size = DISPLAY_UNITS[of[deduction.device].unit]
         amount = words.number(words.plain(deduction.adjusts(of[deduction.device].side) / size, 6))
         rows.append(
             [

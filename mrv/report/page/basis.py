@@ -15,7 +15,7 @@ from mrv.report.dated_values import dated
 from mrv.report.report_data import Day, Facts
 from mrv.report.words import (
     DASH,
-    SHOWN,
+    DISPLAY_UNITS,
     Words,
     calculated,
     certainty,
@@ -61,7 +61,7 @@ def _monitored(facts: Facts, words: Words) -> Block:
     ]  # fmt: skip
     rows = []
     for parameter in facts.parameters:
-        unit, size = SHOWN[parameter.unit]
+        unit, size = DISPLAY_UNITS[parameter.unit]
         amounts = (
             words.plain(Fraction(n) / size, 6) for n in (parameter.metered, parameter.counted)
         )
@@ -166,7 +166,7 @@ def _conditions(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 # maximum number of daily bars; longer periods have a bar per month
-MOST_DAYS = 62
+MAX_DAYS = 62
 _MONTH = len("2026-01")
 
 
@@ -231,7 +231,7 @@ def quantities(facts: Facts) -> dict[tuple[str, str], list[int]]:
 
 _DAYS, _MONTHS = 31, 12
 # maximum number of months with a square per day; longer periods have a square per month
-_MOST_MONTHS = 36
+_MAX_MONTHS = 36
 _LEVELS = (
     "{0} \N{EN DASH} 100{1}",
     "95 \N{EN DASH} {0}{1}",
@@ -250,7 +250,7 @@ def calendar(facts: Facts, words: Words) -> Iterator[Block]:
     months, sign = by_month(facts.days), percent_sign(words.language)
     rows = (
         _by_days(by_day(facts.days), [month.name for month in months], words)
-        if len(months) <= _MOST_MONTHS
+        if len(months) <= _MAX_MONTHS
         else _by_months(months)
     )
     yield {

@@ -26,7 +26,7 @@ _TONES = {
     "revoked": "bad",
 }
 # maximum rows and letters of findings on the first page; if there are more, the next page has all
-_MOST_ROWS, _MOST_LETTERS = 6, 1_200
+_MAX_ROWS, _MAX_LETTERS = 6, 1_200
 
 
 def certificate(facts: Facts, words: Words) -> Iterator[Block]:
@@ -81,7 +81,7 @@ def findings(facts: Facts, words: Words) -> list[list[str]]:
 def fits(rows: list[list[str]]) -> bool:
     """Return whether findings fit on the first page."""
     letters = sum(len(text) for row in rows for text in row)
-    return len(rows) <= _MOST_ROWS and letters <= _MOST_LETTERS
+    return len(rows) <= _MAX_ROWS and letters <= _MAX_LETTERS
 
 
 def _state(facts: Facts, words: Words) -> str:

@@ -16,7 +16,7 @@ from mrv.report.words import DASH, Words, percent_sign
 from mrv.rounding import decimal_text
 
 _NAME, _LONG, _ON_TRACK, _GRADES = 60, 120, 95, "ABCD"
-_MOST_STATEMENTS, _MOST_SHORT = 8, 5
+_MAX_STATEMENTS, _MAX_SHORT = 8, 5
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
 Project = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ def _blocks(document: Mapping[str, Any], words: Words) -> Iterator[Block]:
     yield from _result(document, own, words)
     yield from _actions(document["actions"], own, words)
     yield from _issued(document["statements"], own, words)
-    yield from _held_back(document["alarms"], own, words)
+    yield from _shortfalls(document["alarms"], own, words)
     yield from _projects(own, words)
     yield from _evidence(own, words)
     yield from _table(document, listed, words)
@@ -150,15 +150,15 @@ def _issued(
         [
             [item["statement"], _short_name(item["name"]), words.period(item["from"], item["to"]),
              words.number(item["credited_t"])]
-            for item in result[:_MOST_STATEMENTS]
+            for item in result[:_MAX_STATEMENTS]
         ],
     )  # fmt: skip
-    more = len(result) - _MOST_STATEMENTS
+    more = len(result) - _MAX_STATEMENTS
     if more > 0:
         yield paragraph(words.filled("page.more_rows", more), small=True)
 
 
-def _held_back(
+def _shortfalls(
     alarms: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
     """Yield the causes of missing tonnes: largest shortfalls, and current faults by cause."""
@@ -170,14 +170,14 @@ def _held_back(
         [words.tonnes(_decimal(_short(item))), _short_name(item["name"]),
          legible(item["plan_error"] or "", 2 * _LONG)
          or words.filled("programme.reaches", _percent(_reached(item), words))]
-        for item in short[:_MOST_SHORT]
+        for item in short[:_MAX_SHORT]
     ] + [
         [words["programme.no_price"] if alarm["cost_t_per_day"] is None
          else words.filled("programme.a_day", words.tonnes(alarm["cost_t_per_day"])),
          words.get(f"alarm.kind.{alarm['kind']}", alarm["kind"]),
          legible("; ".join([", ".join(alarm["subjects"][:3]), *alarm["places"][:1],
                             words.filled("programme.since", words.day(alarm["since"]))]), _LONG)]
-        for alarm in alarms[:_MOST_SHORT]
+        for alarm in alarms[:_MAX_SHORT]
     ]  # fmt: skip
     yield chapter(words["programme.held_back"])
     if not rows:

@@ -49,7 +49,7 @@ from mrv.report.sheets.layout import (
     general,
     monitored_cells,
 )
-from mrv.report.words import DASH, SHOWN, Words, period, quantity, role
+from mrv.report.words import DASH, DISPLAY_UNITS, Words, period, quantity, role
 from mrv.steps import in_symbols
 
 _ESTIMATED = 3
@@ -157,7 +157,7 @@ def sample(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 # maximum number of charts; all days are on their own sheet
-MOST = 12
+MAX_CHARTS = 12
 _THOUSAND = 1000
 _A_PAGE = 2
 _ROWS, _SIZE = 18, {"width": 900, "height": 330}
@@ -198,7 +198,7 @@ def _largest(facts: Facts) -> list[tuple[int, int, int]]:
         total = sum(day.value or 0 for day in mine)
         result.append((-total, place, row, row + len(mine)))
         row += len(mine)
-    return sorted(ranked[1:] for ranked in sorted(result)[:MOST])
+    return sorted(ranked[1:] for ranked in sorted(result)[:MAX_CHARTS])
 
 
 def _by_day(
@@ -243,7 +243,7 @@ def _columns(
     return chart
 
 
-_VALUE, _SAID, _CHECK = 4, 11, 12
+_VALUE, _STATED, _CHECK = 4, 11, 12
 FIRST_COLUMN = 2  # column (b), at which Table 2 begins
 
 
@@ -271,14 +271,14 @@ def _value(
 ) -> None:
     """Write column (d) from the calculation, and compare it with the statement's value."""
     parameter = facts.parameters[place]
-    size = SHOWN[parameter.unit][1]
+    size = DISPLAY_UNITS[parameter.unit][1]
     rows = [i for i, line in enumerate(facts.lines) if line.parameter == place]
     cells = "+".join(calculation.cell(FIRST + i, COUNTED) for i in rows) or "0"
     counted = sum((facts.counted(facts.lines[i]) for i in rows), start=Fraction(0))
     sheet.formula(row, _VALUE, f"=ROUND({cells},6)/{size}", counted / size, "plain")
     stated = Fraction(parameter.counted)
-    sheet.number(row, _SAID, stated / size, "plain")
-    cells_ = (sheet.cell(row, _VALUE), sheet.cell(row, _SAID))
+    sheet.number(row, _STATED, stated / size, "plain")
+    cells_ = (sheet.cell(row, _VALUE), sheet.cell(row, _STATED))
     # deductions are rounded to a millionth of their base unit
     holds = abs(counted - stated) / size < NEAR
     equal(sheet, (row, _CHECK), cells_, words, holds=holds)

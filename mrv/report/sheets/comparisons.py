@@ -24,7 +24,7 @@ from mrv.report.words import DASH, Words, compared_quantity, detail, witness
 from mrv.rounding import half_up
 
 KIND, EFFECT, HOLDS = 0, 11, 12  # columns of a check
-_COUNTS, _SAID, _EQUAL = 3, 4, 5
+_COUNTS, _STATED, _EQUAL = 3, 4, 5
 _KINDS = ("check meter", "invoice")
 
 
@@ -132,8 +132,8 @@ def _verdict(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -
 
 
 def _comparison(sheet: Grid, row: int, stated: Fraction, style: str, words: Words) -> None:
-    sheet.number(row, _SAID, stated, style)
-    cells = (sheet.cell(row, _COUNTS), sheet.cell(row, _SAID))
+    sheet.number(row, _STATED, stated, style)
+    cells = (sheet.cell(row, _COUNTS), sheet.cell(row, _STATED))
     equal(sheet, (row, _EQUAL), cells, words, holds=True)
 
 

@@ -271,7 +271,7 @@ _FUNCTIONS = {"min": "MIN", "max": "MAX", "sum": "SUM", "exp": "EXP", "power": "
 _DIGITS = 15
 _READABLE = 10**6
 # maximum number of arguments of a function
-_MOST = 250
+_MAX_ARGUMENTS = 250
 
 
 class Cell(Fraction):
@@ -376,7 +376,7 @@ def spans(column: str, rows: Iterable[int]) -> str:
     texts = [f"{column}{a}" if a == b else f"{column}{a}:{column}{b}" for a, b in runs]
     if len(texts) == 1 and ":" not in texts[0]:
         return texts[0]
-    groups = [",".join(texts[i : i + _MOST]) for i in range(0, len(texts), _MOST)]
+    groups = [",".join(texts[i : i + _MAX_ARGUMENTS]) for i in range(0, len(texts), _MAX_ARGUMENTS)]
     inside = groups if len(groups) == 1 else [f"SUM({group})" for group in groups]
     return f"SUM({','.join(inside)})"
 

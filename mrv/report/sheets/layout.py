@@ -35,7 +35,7 @@ from mrv.report.blocks import legible
 from mrv.report.report_data import Facts
 from mrv.report.words import (
     DASH,
-    SHOWN,
+    DISPLAY_UNITS,
     Words,
     meaning,
     methodology,
@@ -50,7 +50,7 @@ from mrv.texts import dates
 
 # first row of a list, below title, note, empty row and head
 FIRST = 4
-MOST_ROWS = 1_048_576
+MAX_ROWS = 1_048_576
 _LINE, _WIDE = 14, 110  # points, characters
 _BASE = {"font_name": "Arial", "font_size": 10, "valign": "top"}
 _EDGE = {"border": 1, "border_color": "#BFBFBF"}
@@ -319,7 +319,7 @@ def monitored_cells(
             "text",
         ),
         value,
-        (f"{SHOWN[parameter.unit][0]}/p", "text"),
+        (f"{DISPLAY_UNITS[parameter.unit][0]}/p", "text"),
         (f"{words['option']} {parameter.monitoring_option}", "text"),
         (source(parameter, facts.subject, words) or None, "text"),
         (_method(parameter, words), "text"),

@@ -27,7 +27,7 @@ from mrv.report.audit_rows import (
 from mrv.report.dated_values import HEADS, dated_rows, least_of
 from mrv.report.report_data import Facts
 from mrv.report.sheets.equation import number
-from mrv.report.sheets.layout import FIRST, MOST_ROWS, Grid, Layout
+from mrv.report.sheets.layout import FIRST, MAX_ROWS, Grid, Layout
 from mrv.report.words import (
     DASH,
     Words,
@@ -56,9 +56,9 @@ FACTOR = 2  # column of the value of a factor
 
 def days(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write daily sums of each device."""
-    if len(facts.days) > MOST_ROWS - FIRST:
+    if len(facts.days) > MAX_ROWS - FIRST:
         raise ReportError(
-            f"{facts.name} has {len(facts.days)} device-days, but a sheet has {MOST_ROWS} "
+            f"{facts.name} has {len(facts.days)} device-days, but a sheet has {MAX_ROWS} "
             "rows; close shorter periods"
         )
     sheet.title(words["days"], words["days_note"])

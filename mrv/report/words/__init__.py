@@ -59,14 +59,14 @@ _FULL_WIDTH = {
 
 
 # display units by the unit of a value, with their size in that unit
-_SHOWN = {
+_SCALED_UNITS = {
     "t": (("kg", Decimal("0.001")), ("t", Decimal(1)), ("kt", Decimal(1000))),
     "Wh": (("Wh", Decimal(1)), *((f"{k}Wh", Decimal(1000) ** i) for i, k in enumerate("kMG", 1))),
     "m": (("m", Decimal(1)), ("km", Decimal(1000))),
     "mL": (("L", Decimal(1000)), ("m³", Decimal(10**6))),
     "g": (("kg", Decimal(1000)), ("t", Decimal(10**6))),
 }
-_DIGITS, _MOST_PLACES, _WHOLE_FROM = 4, 6, 10
+_DIGITS, _MAX_PLACES, _WHOLE_FROM = 4, 6, 10
 
 
 class Numbers:
@@ -97,7 +97,7 @@ class Numbers:
 
         Tables and files contain every digit.
         """
-        small, *larger = _SHOWN.get(unit, ((unit, Decimal(1)),))
+        small, *larger = _SCALED_UNITS.get(unit, ((unit, Decimal(1)),))
         result = Decimal(str(value))
         fitting = [unit_ for unit_ in larger if abs(result / unit_[1]) < 10**_DIGITS]
         name, factor = small
@@ -119,10 +119,10 @@ class Numbers:
     def share(self, part: Decimal, whole: Decimal) -> str:
         """Return a share in per cent, rounded like `tonnes`."""
         result = part / whole * 100
-        return self.number(_down(result, 2, _MOST_PLACES if abs(result) < _WHOLE_FROM else 0))
+        return self.number(_down(result, 2, _MAX_PLACES if abs(result) < _WHOLE_FROM else 0))
 
 
-def _down(value: Decimal, digits: int, maximum: int = _MOST_PLACES) -> str:
+def _down(value: Decimal, digits: int, maximum: int = _MAX_PLACES) -> str:
     """Return a number with limited significant digits and decimals, rounded down."""
     places = min(max(digits - 1 - value.adjusted(), 0), maximum) if value else 0
     text = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"
@@ -233,7 +233,7 @@ def _load(language: str) -> Mapping[str, str]:
 
 DASH = "\N{EN DASH}"
 # by base unit: display unit, and its size in base units
-SHOWN = {
+DISPLAY_UNITS = {
     "Wh": ("MWh", 10**6), "m": ("km", 1000), "mL": ("m3", 10**6), "g": ("t", 10**6),
     "s": ("h", 3600), "K s": ("K d", 86_400), "1": ("1", 1),
 }  # fmt: skip
@@ -407,7 +407,7 @@ def period(subject: Claims, words: Words) -> str:
     return dates.period(monitoring_period.local_from, monitoring_period.local_to, words.language)
 
 
-def found_words(event: Event, words: Words) -> str:
+def investigation(event: Event, words: Words) -> str:
     """Return the result of an investigation, its record, investigator and date of resolution."""
     message = f"{event.found} ({event.document})" if event.document else event.found
     if event.by is None:

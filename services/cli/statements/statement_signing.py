@@ -24,7 +24,7 @@ from mrv.errors import VerificationError
 from mrv.packs.pack import FINDINGS
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey, Role, SigningKey
-from mrv.statement.conditions import MOST_PERCENT, USUAL_PERCENT, check_threshold, unmet
+from mrv.statement.conditions import MAX_PERCENT, USUAL_PERCENT, check_threshold, unmet
 from mrv.statement.credentials import Finding, sign_statement, sign_verification
 from mrv.statement.findings import SIGNED_BY, Record, What, read_events, sign_event
 from mrv.statement.opinion import Assurance, Opinion, Words, opinion_word
@@ -295,7 +295,7 @@ def submit(target: str, key_name: str, out: Path | None, *, as_json: bool) -> No
     default=USUAL_PERCENT,
     show_default=True,
     metavar="PERCENT",
-    help=f"Materiality in percent of the reduction, at most {MOST_PERCENT}.",
+    help=f"Materiality in percent of the reduction, at most {MAX_PERCENT}.",
 )
 @click.option(
     "--finding",

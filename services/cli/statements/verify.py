@@ -21,12 +21,12 @@ from mrv.signatures import canonical
 from mrv.verify.reliance import WAIVERS
 from mrv.verify.report import STATES
 from mrv.verify.subject import (
-    asked_at,
     given,
     own_authorities,
     own_keys,
     own_meter_keys,
     own_policy,
+    time_of_check,
 )
 from services.cli import FILE, Choice, pack_budget
 from services.cli.output import bar, steps
@@ -120,7 +120,7 @@ def verify(
       tonne verify pack.zip --keys trusted.json --accept verified
     """
     keep_freed()
-    at = asked_at(moment)
+    at = time_of_check(moment)
     trusted = None if keys_file is None else own_keys(str(keys_file), path, at)
     if trusted is not None and keys_file is not None:
         _check_not_older(keys_file)

@@ -120,8 +120,8 @@ def test_a_catch_up_that_was_spread_is_held_as_one():
 
 def test_the_sun_makes_most_at_noon_and_nothing_by_night():
     """The clear-sky irradiance would be too low, and honest mornings would get deductions."""
-    share = energy_budget.most_of_rated(*HALONG, NOON - 48, NOON + 48)
-    assert share[48] == energy_budget.MOST_OF_RATED
+    share = energy_budget.max_share_of_rated(*HALONG, NOON - 48, NOON + 48)
+    assert share[48] == energy_budget.MAX_SHARE_OF_RATED
     assert share[0] == share[-1] == 0
     assert (np.diff(share[20:48]) >= 0).all()
     # direct beam at air mass 1.5 is about 850 W/m2 (Meinel), and a tenth of sky

@@ -13,7 +13,7 @@ from ingest.classes import QUANTITIES
 from mrv import methodologies
 from mrv.registry.plan_departures import FREQUENCIES
 from mrv.report.blocks import SCALES
-from mrv.report.words import LANGUAGES, SHOWN, Words, meanings, names
+from mrv.report.words import DISPLAY_UNITS, LANGUAGES, Words, meanings, names
 from mrv.steps import Step
 
 # what counts in a parameter's place, and what every device has
@@ -111,7 +111,7 @@ def test_every_quantity_and_role_has_a_unit_and_a_word(language):
     """A statement of lamps, rice or passengers could not be printed at all."""
     words = Words(language)
     for one in QUANTITIES:
-        assert one.unit in SHOWN
+        assert one.unit in DISPLAY_UNITS
         assert one.unit in SCALES
         assert words.get(f"quantity.{one.name}", "") != ""
     plastics = {"hdpe", "ldpe", "pet", "pp", "abs"}  # named alike everywhere

@@ -20,7 +20,7 @@ from mrv.documents.verification import FindingShown, SamplingList, Verification
 from mrv.methodologies import diesel_litres
 from mrv.report.blocks import Block, sampled
 from mrv.report.dated_values import compared, dated, designed
-from mrv.report.words import SHOWN, certainty, described
+from mrv.report.words import DISPLAY_UNITS, certainty, described
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.signatures.keys import EnrolledKey
@@ -278,7 +278,7 @@ def _account(claims: Claims, t: Words) -> list[Drawn]:
 
 def exact(value: str | int, base: str, words: ReportWords) -> tuple[str, str]:
     """Return an amount in base units with every digit, and its unit, as in the report."""
-    unit, size = SHOWN[base]
+    unit, size = DISPLAY_UNITS[base]
     return words.number(words.plain(Fraction(value) / size)), unit
 
 

@@ -193,11 +193,13 @@ class Steps:
 
     def _catch_up(self, mark: Mark, time_us: int, value: int, rise: int) -> tuple[int, list[Step]]:
         """
-        Distribute a rise over the standstill before it; return the index of its step and the steps
-        that it replaces.
+        Distribute a rise over the standstill before it, or only over the time without readings if
+        the meter can rise so far in it; return the index of its step and the steps that it
+        replaces.
         """
         self.events.append(CATCH_UP)
-        earliest = max(mark.changed_us, time_us - SPREAD_US)
+        unread = rise <= self.meter.largest_step(mark.read_us, time_us)
+        earliest = max(mark.read_us if unread else mark.changed_us, time_us - SPREAD_US)
         kept = len(self.steps)
         while kept > 0 and self.steps[kept - 1].to_us > earliest:
             kept -= 1

@@ -174,7 +174,7 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
                 texts.append(text("deduction.device", **values, **amount(above, needs.unit)))
                 cause = [*_cause(metered.base, subset.reason, above)]
                 if subset.reason == POWER and not cause:
-                    cause = [*_silent_power(facts, metered, lost)]
+                    cause = [_power_below(facts, metered, lost)]
                 causes |= dict.fromkeys(cause)
         less = exact_sum(np.minimum(total, kept_each))
         for check, remaining in settling:
@@ -253,13 +253,13 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
                 yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)
 
 
-def _silent_power(facts: Facts, metered: Metered, lost: Int64) -> Iterator[Text]:
-    """Yield the text with the days of a deduction, if most of it is in intervals without power."""
-    at = np.flatnonzero((lost > 0) & (lost >= _NEXT_TO_ALL * metered.whole.value))
-    if 2 * exact_sum(lost[at]) > exact_sum(lost):
-        first, last = ((metered.whole.first + int(at[k])) * INTERVAL_US for k in (0, -1))
-        begin, end = (str(local_date(us, facts.timezone)) for us in (first, last))
-        yield text("MTR-02.silent_power", device=metered.base.device.id, begin=begin, end=end)
+def _power_below(facts: Facts, metered: Metered, lost: Int64) -> Text:
+    """Return the text with the days of nine tenths of a deduction by the device's own power."""
+    running = np.cumsum(lost)
+    at = np.searchsorted(running, running[-1] * np.array([0.05, 0.95]))
+    first, last = ((metered.whole.first + k) * INTERVAL_US for k in at.tolist())
+    begin, end = (str(local_date(us, facts.timezone)) for us in (first, last))
+    return text("MTR-02.power_below", device=metered.base.device.id, begin=begin, end=end)
 
 
 def certified_elsewhere(facts: Facts) -> Iterator[Judged]:

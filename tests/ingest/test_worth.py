@@ -143,6 +143,15 @@ def test_an_example_of_each_case_counts_what_the_table_says(case):
         assert (counted, unknown) == (example.counted, example.unknown), example.values
 
 
+def test_a_rise_after_silence_belongs_to_the_silence():
+    """A plant of which nothing came for a day would generate by night, against its power."""
+    reader = Reader(RATED)
+    for minute in [*range(0, 120, 15), 480, 495, 510]:
+        reader.read(T0_US + minute * MINUTE_US, 150_000 if minute >= 480 else 0)
+    (made,) = [step for step in reader.steps if step.value]
+    assert made.from_us == T0_US + 105 * MINUTE_US
+
+
 def test_a_device_without_its_rating_counts_nothing():
     """The last line of the table applies to a device, not to a register."""
     (line,) = lines("any step of a device")

@@ -95,8 +95,8 @@ WORTH = (
     ),
     Worth(
         "larger rise that the time since the last rise allows (for solar: its daylight)",
-        "unknown until two more readings agree; then the rise, over the time without readings if that"
-        " could hold it, else spread over at most a week",
+        "unknown until two more readings agree; then the rise, over the time without readings if"
+        " that could hold it, else spread over at most a week",
         "a single wrong high reading has the same form",
     ),
     Worth(

@@ -72,8 +72,8 @@ from mrv.statement.evidence import FIRST as FIRST_METERING
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.plan_extract import NOWHERE, MonitoringPlan
 from mrv.statement.plan_writer import (
-    decision_out,
     calibration_out,
+    decision_out,
     document_out,
     required_out,
     sample_out,

@@ -231,7 +231,7 @@ def decision_out(approval: Approval) -> PlanApproval:
 
 
 def approval_of(approval: PlanApproval) -> Approval:
-    """Return a decision from `approval_shown`; ValueError for an invalid day."""
+    """Return a decision from `decision_out`; ValueError for an invalid day."""
     return registered(Approval, approval, day=date.fromisoformat(approval.date))
 
 
@@ -245,7 +245,7 @@ def version_shown(version: Version) -> PlanVersionWhole:
         from_=version.begins.isoformat(),
         to=UNSET if version.ends is None else version.ends.isoformat(),
         entered=UNSET if version.entered is None else utc_text(version.entered),
-        approval=UNSET if version.approval is None else approval_shown(version.approval),
+        approval=UNSET if version.approval is None else decision_out(version.approval),
         lines=tuple(shown(PlanLine, line) for line in version.lines),
     )
     return read(PlanVersionWhole, write(whole), f"version {version.name} of the monitoring plan")

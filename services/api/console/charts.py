@@ -348,7 +348,7 @@ def qr(text: str, alt: str) -> Markup:
 _EACH, _BAR_HIGH = 4, 24
 
 
-def sparkline(values: Sequence[Fraction | float | None], alt: str) -> Markup:
+def sparkline(values: Sequence[Decimal | None], alt: str) -> Markup:
     """
     Return the chart of successive values; None leaves a gap.
 

@@ -17,7 +17,7 @@ from mrv.documents import read, write
 from mrv.documents.plan import PlanVersionWhole
 from mrv.registry import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version
-from mrv.statement.plan_writer import approval_shown, version_of, version_out
+from mrv.statement.plan_writer import decision_out, version_of, version_out
 from services.registry.entries import (
     ARRAY_KEYS,
     Action,
@@ -394,7 +394,7 @@ def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], auth
         "INSERT INTO plan_approval (project_id, version, document, author)"
         " VALUES (%s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
         [
-            (project, version.name, jsonb(write(approval_shown(version.approval))), author)
+            (project, version.name, jsonb(write(decision_out(version.approval))), author)
             for version in versions
             if version.approval is not None
         ],

@@ -119,7 +119,7 @@ def project_sums(
         {"id": project},
     )
     return [
-        ProjectSums(*row[:9], tuple(row[9]), row[10], *_made(made.get(row[0], ())), *row[11:])
+        ProjectSums(*(*row[:9], tuple(row[9]), row[10], *_made(made.get(row[0], ())), *row[11:]))
         for row in rows
     ]
 

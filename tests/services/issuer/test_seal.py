@@ -11,7 +11,7 @@ from services.issuer import keys, log_differences, seal
 from services.issuer.audit import audit
 from services.issuer.sealed_contents import (
     HOUR_US,
-    PROMISED_US,
+    SEAL_LIMIT_US,
     SETTLE_US,
     ended,
     parts_of,
@@ -59,7 +59,7 @@ def _sealed(url):
 
 def test_the_sealer_leaves_no_day_longer_than_promised(at, database_url):
     """Stored data could be changed for days before they are sealed."""
-    assert SETTLE_US + seal.EVERY_S * 1_000_000 < PROMISED_US
+    assert SETTLE_US + seal.EVERY_S * 1_000_000 < SEAL_LIMIT_US
     waited, step = {}, 11 * HOUR_US  # eleven times as rarely as it does
     for now in range(BEGIN, BEGIN + 5 * 24 * HOUR_US, step):
         assert at(now) == 0
@@ -68,15 +68,15 @@ def test_the_sealer_leaves_no_day_longer_than_promised(at, database_url):
     days = sorted(day.isoformat() for project, day in waited if project == "pv")
     assert days[:3] == ["2026-03-01", "2026-03-02", "2026-03-03"]
     assert min(waited.values()) >= SETTLE_US
-    assert max(waited.values()) <= SETTLE_US + step <= PROMISED_US
+    assert max(waited.values()) <= SETTLE_US + step <= SEAL_LIMIT_US
 
 
 def test_a_sealer_that_was_away_says_how_late_it_is(at, database_url):
     """Three days without a seal would look like three days with one."""
     first_ends = BEGIN
-    assert at(first_ends + PROMISED_US + 30 * HOUR_US) == 30 * 3_600
+    assert at(first_ends + SEAL_LIMIT_US + 30 * HOUR_US) == 30 * 3_600
     assert len(_sealed(database_url)) >= 2
-    assert at(first_ends + PROMISED_US + 31 * HOUR_US) == 0
+    assert at(first_ends + SEAL_LIMIT_US + 31 * HOUR_US) == 0
 
 
 def test_the_doctor_names_a_day_that_waits(database_url, tmp_path, monkeypatch):

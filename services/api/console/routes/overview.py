@@ -67,7 +67,7 @@ from services.store.views.coverage import Accounted, ProjectYear, accounted, add
 from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
-_WEEKS, _MAX_CAUSES, MAX_ALARMS = 53, 4, 500
+_MONTHS, _MAX_CAUSES, MAX_ALARMS = 12, 4, 500
 YearQuery = Annotated[int | None, Query(ge=1990, le=2200)]
 # indicators of stations that are shown on the page
 _CHOSEN = {
@@ -373,14 +373,13 @@ class Card(NamedTuple):
 
 
 def _cards(page_figures: PageFigures, t: Words) -> list[Card]:
-    weeks: dict[str, list[Fraction | None]] = {}
+    months: dict[str, list[Decimal | None]] = {}
     systems_of = {project.project: project.system for project in page_figures.of.projects}
-    for project, day, value in page_figures.of.days:
+    for project, month, value in page_figures.of.avoided:
         system = systems_of.get(project)
         if system is not None:
-            stored = weeks.setdefault(system, [None] * _WEEKS)
-            week = min((day.timetuple().tm_yday - 1) // 7, _WEEKS - 1)
-            stored[week] = (stored[week] or Fraction(0)) + Fraction(value)
+            stored = months.setdefault(system, [None] * _MONTHS)
+            stored[month - 1] = (stored[month - 1] or Decimal(0)) + value
     cards = []
     for item, sums in page_figures.systems:
         own = [p for p in page_figures.of.projects if p.system == item.id]
@@ -388,8 +387,8 @@ def _cards(page_figures: PageFigures, t: Words) -> list[Card]:
             added(getattr(p, of) for p in own) for of in ("avoided_t", "expected_t")
         )
         title = t.or_as_is(f"system.{item.id}", item.title)
-        alt = f"{title}: {t('by_week')}"
-        curve = sparkline(weeks[item.id], alt) if item.id in weeks else None
+        alt = f"{title}: {t('by_month')}"
+        curve = sparkline(months[item.id], alt) if item.id in months else None
         cards.append(Card(item, sums, avoided, expected, curve, sums.state))
     return cards
 

@@ -382,7 +382,10 @@ class Common(NamedTuple):
 
 
 class Lit(NamedTuple):
-    """Flow to a flare, and its part with a flame; of fields the time read, and its dry part."""
+    """
+    Flow to a flare, its part with a flame, and the channels that show it; of fields their number,
+    the number of drained ones, and the ids of the others.
+    """
 
     flow: int
     with_flame: int

@@ -35,6 +35,9 @@ from mrv.texts import Text, text
 Floats = NDArray[np.float64]
 # readings are summed in whole thousandths of their unit
 _SCALE = 1000
+# longest time between two readings of a level; time of one aeration (IPCC 2006 Guidelines, volume
+# 4, table 5.12: more than three days) [intervals]; some days have 25 hours
+_A_DAY, _AERATION = 25 * HOUR_US // INTERVAL_US, 72 * HOUR_US // INTERVAL_US
 ZERO = Fraction(0)
 
 
@@ -145,8 +148,8 @@ def flames(
     hour before is used.  Without a valid certificate the levels are tightened by the permissible
     error.
 
-    For fields, also return, by the channel of their level: time with a reading, and time with the
-    level not above the ground. [s]
+    For fields, also return, by channel of the level: their number, the number of drained ones,
+    and the ids of the other tubes.
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -184,18 +187,53 @@ def flames(
 
 
 def _drained(bench: _Bench, role: str, channel: str) -> Lit:
-    """Return the time in which the level of fields was read, and was not above the ground. [s]"""
+    """
+    Return the number of fields, of those that were drained, and the ids of the other tubes.
+
+    Tubes that follow each other within a day are of one field.
+    """
+    fields = list[tuple[tuple[str, ...], Int64, Floats]]()
+    series = [(device, *_levels(bench, device, role, channel)) for device in
+              _serving(bench.project, role)]  # fmt: skip
+    for device, number, level in sorted(series, key=lambda tube: [*tube[1][:1]]):
+        before = next((f for f in fields if f[1].size and number.size
+                       and 0 < number[0] - f[1][-1] <= _A_DAY), None)  # fmt: skip
+        if before is None:
+            fields.append(((device,), number, level))
+            continue
+        fields.remove(before)
+        whole = (np.concatenate(both) for both in zip(before[1:], (number, level), strict=True))
+        fields.append(((*before[0], device), *whole))
+    others = [devices for devices, *levels in fields if not _aerated(*levels)]
+    return Lit(len(fields), len(fields) - len(others), tuple(d for of in others for d in of))
+
+
+def _levels(bench: _Bench, device: str, role: str, channel: str) -> tuple[Int64, Floats]:
+    """Return the intervals in which a field's level is known during its season, and the level."""
     first, last = (int(us) // INTERVAL_US for us in (bench.edges[0], bench.edges[-1]))
-    read = below = 0
-    for device in _serving(bench.project, role):
-        item = bench.gauged.get((bench.fleet.by_id[device], channel))
-        if item is not None and item.highest is not None:
-            number, value = bench.flowed(device, role)
-            inside = (number >= first) & (number < last)
-            level, value = item.highest[number[inside] - first], value[inside]
-            read += int(value[np.isfinite(level)].sum())
-            below += int(value[level <= 0].sum())
-    return Lit(read, below, (channel,))
+    number, _ = bench.flowed(device, role)
+    number = number[(number >= first) & (number < last)]
+    item = bench.gauged.get((bench.fleet.by_id[device], channel))
+    if item is None or item.highest is None:
+        return number[:0], np.empty(0)
+    level = item.highest[number - first]
+    known = np.isfinite(level)
+    return number[known], level[known]
+
+
+def _aerated(number: Int64, level: Floats) -> bool:
+    """
+    Return whether the level was at or below the ground for more than three days, and then above
+    it: the drainage for the harvest does not count.
+
+    Readings are at most a day apart.
+    """
+    dry, apart = level <= 0, np.diff(number) > _A_DAY
+    edges = np.flatnonzero((dry[1:] != dry[:-1]) | apart) + 1
+    return any(
+        dry[a] and not dry[b] and not apart[b - 1] and number[b - 1] - number[a] >= _AERATION
+        for a, b in pairwise([0, *edges])
+    )
 
 
 def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]:

@@ -186,54 +186,67 @@ def flames(
     return lit if drained is None else lit | {drained[1]: _drained(bench, *drained[:2])}
 
 
+class _Field(NamedTuple):
+    """A field's tubes, the intervals of its season in which its level is known, and the level."""
+
+    tubes: tuple[str, ...]
+    number: Int64
+    level: Floats
+
+    @classmethod
+    def of(cls, bench: _Bench, device: str, role: str, channel: str) -> _Field:
+        """Return the field of one tube."""
+        first, last = (int(us) // INTERVAL_US for us in (bench.edges[0], bench.edges[-1]))
+        number, _ = bench.flowed(device, role)
+        number = number[(number >= first) & (number < last)]
+        item = bench.gauged.get((bench.fleet.by_id[device], channel))
+        if item is None or item.highest is None:
+            return cls((device,), number[:0], np.empty(0))
+        level = item.highest[number - first]
+        known = np.isfinite(level)
+        return cls((device,), number[known], level[known])
+
+    def continues(self, other: _Field) -> bool:
+        """Return whether this tube follows another field's last one within a day."""
+        both = self.number.size and other.number.size
+        return bool(both and 0 < self.number[0] - other.number[-1] <= _A_DAY)
+
+    def after(self, other: _Field) -> _Field:
+        """Return another field with this one's tubes, which follow its own."""
+        number = np.concatenate([other.number, self.number])
+        return _Field(
+            (*other.tubes, *self.tubes), number, np.concatenate([other.level, self.level])
+        )
+
+    @property
+    def drained(self) -> bool:
+        """
+        Return whether the level was at or below the ground for more than three days, and then
+        above it: the drainage for the harvest does not count.
+
+        Readings are at most a day apart.
+        """
+        dry, apart = self.level <= 0, np.diff(self.number) > _A_DAY
+        edges = np.flatnonzero((dry[1:] != dry[:-1]) | apart) + 1
+        return any(
+            dry[a] and not dry[b] and not apart[b - 1]
+            and self.number[b - 1] - self.number[a] >= _AERATION
+            for a, b in pairwise([0, *edges])
+        )  # fmt: skip
+
+
 def _drained(bench: _Bench, role: str, channel: str) -> Lit:
-    """
-    Return the number of fields, of those that were drained, and the ids of the other tubes.
-
-    Tubes that follow each other within a day are of one field.
-    """
-    fields = list[tuple[tuple[str, ...], Int64, Floats]]()
-    series = [(device, *_levels(bench, device, role, channel)) for device in
-              _serving(bench.project, role)]  # fmt: skip
-    for device, number, level in sorted(series, key=lambda tube: [*tube[1][:1]]):
-        before = next((f for f in fields if f[1].size and number.size
-                       and 0 < number[0] - f[1][-1] <= _A_DAY), None)  # fmt: skip
-        if before is None:
-            fields.append(((device,), number, level))
-            continue
-        fields.remove(before)
-        whole = (np.concatenate(both) for both in zip(before[1:], (number, level), strict=True))
-        fields.append(((*before[0], device), *whole))
-    others = [devices for devices, *levels in fields if not _aerated(*levels)]
-    return Lit(len(fields), len(fields) - len(others), tuple(d for of in others for d in of))
-
-
-def _levels(bench: _Bench, device: str, role: str, channel: str) -> tuple[Int64, Floats]:
-    """Return the intervals in which a field's level is known during its season, and the level."""
-    first, last = (int(us) // INTERVAL_US for us in (bench.edges[0], bench.edges[-1]))
-    number, _ = bench.flowed(device, role)
-    number = number[(number >= first) & (number < last)]
-    item = bench.gauged.get((bench.fleet.by_id[device], channel))
-    if item is None or item.highest is None:
-        return number[:0], np.empty(0)
-    level = item.highest[number - first]
-    known = np.isfinite(level)
-    return number[known], level[known]
-
-
-def _aerated(number: Int64, level: Floats) -> bool:
-    """
-    Return whether the level was at or below the ground for more than three days, and then above
-    it: the drainage for the harvest does not count.
-
-    Readings are at most a day apart.
-    """
-    dry, apart = level <= 0, np.diff(number) > _A_DAY
-    edges = np.flatnonzero((dry[1:] != dry[:-1]) | apart) + 1
-    return any(
-        dry[a] and not dry[b] and not apart[b - 1] and number[b - 1] - number[a] >= _AERATION
-        for a, b in pairwise([0, *edges])
-    )
+    """Return the number of fields, of the drained ones, and the ids of the other tubes."""
+    fields = list[_Field]()
+    tubes = (_Field.of(bench, device, role, channel) for device in _serving(bench.project, role))
+    for tube in sorted(tubes, key=lambda tube: [*tube.number[:1]]):
+        before = next((field for field in fields if tube.continues(field)), None)
+        if before is not None:
+            fields.remove(before)
+        fields.append(tube if before is None else tube.after(before))
+    others = [field for field in fields if not field.drained]
+    names = tuple(tube for field in others for tube in field.tubes)
+    return Lit(len(fields), len(fields) - len(others), names)
 
 
 def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]:

@@ -130,7 +130,7 @@ def leaves_of(fleet: Fleet, frame: Frame, day: Day) -> list[DayLeaf]:
 
 
 def archive_day(now: Run, seal: Seal) -> None:
-    """Archive the rest of a sealed day, and record when it is complete."""
+    """Archive what is missing of a sealed day; once nothing is missing, record that."""
     entry, detail = log.at(now.conn, seal.entry)
     body = canonical.parse_object(entry.body)
     begin, end = (int(edge.timestamp() * 1e6) for edge in (seal.begin, seal.end))
@@ -252,7 +252,7 @@ def _keep(now: Run, made: Part, data: bytes, manifest: bytes) -> None:
 
 
 def drop(now: Run, chunk: Chunk) -> None:
-    """Drop a chunk if it is completely archived, after reading both again."""
+    """Drop a chunk if rows and archive, both read again, are equal."""
     what = f"{chunk.class_id} from {utc_text(chunk.from_us)} to {utc_text(chunk.to_us)}"
     trouble = _proof(now, chunk)
     if trouble:
@@ -323,7 +323,7 @@ def run(
     `rows_per_s`: maximum number of readings per second.
     `step`: called with the name of each step.
     Raises InputError if another run is active.
-    Raises DamagedError or VaultError as the archive's location is opened.
+    Raises DamagedError or VaultError if the archive's location is wrong or cannot be used.
     """
     with _alone(conn):
         archive = home.find_or_make(conn, url)

@@ -9,9 +9,5 @@ import time
 
 
 def now_us() -> int:
-    """
-    Return the wall clock in UTC. [us]
-
-    Returns: time since 1970-01-01T00:00:00Z. [us]
-    """
+    """Return the wall clock in UTC. [us since 1970-01-01]"""
     return time.time_ns() // 1_000

@@ -323,7 +323,7 @@ class EmbeddedChain:
             self._write(connection, version, admitted, turn, Inbox(0, received_us=now))
 
     def _forget(self) -> None:
-        """Discard all cached state, as another process may have written without our connection."""
+        """Discard all cached state after a lost connection, as another process may have written."""
         self._nodes.forget()
         if self._current is not None:
             self._current.store.forget()

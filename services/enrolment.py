@@ -129,7 +129,7 @@ def issue(
         for name in names:
             rows.append(_issue_one(conn, folder, authority, name, in_use.get(name), wish, author))
             watch()
-        # in the database last: a credential that it does not know was never given to anyone
+        # recorded last: a credential without a record was not delivered
         signing_keys.record(conn, (row for _, row in rows if row is not None), author)
     return [result for result, _ in rows]
 

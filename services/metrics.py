@@ -22,7 +22,7 @@ from prometheus_client import (
 from ingest.pipeline import EVENTS
 from services.scraping import Pulse, serving
 
-# no second series with the time of creation beside each counter, as no rule reads it
+# counters have no second series with their time of creation, as no rule reads it
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # an event may be seconds old, or have waited in a device's outbox for weeks
@@ -78,8 +78,8 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
-        self.dead_letters_left_out.labels("unknown_device")  # created with 0, as the next one
         # created with 0, so that Prometheus sees the first one as an increase
+        self.dead_letters_left_out.labels("unknown_device")
         for reason in ("unstorable", "rate"):
             self.dead_letters.labels(reason)
 
@@ -110,7 +110,7 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
-        # created with 0, as Prometheus sees no increase in a counter that begins at 40
+        # created with 0, so that Prometheus sees the first one as an increase
         for kind in EVENTS:
             self.counter_events.labels(kind)
         self.quality_flags = Counter(

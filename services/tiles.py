@@ -27,11 +27,7 @@ class Source(Protocol):
     """Reads files of a log by their paths."""
 
     def get(self, path: str) -> bytes | None:
-        """
-        Return a tile, or the full tile that replaced it.
-
-        Raises InputError if neither exists.
-        """
+        """Return a file; None if missing."""
 
 
 def tile(source: Source, path: str, full: str) -> bytes:

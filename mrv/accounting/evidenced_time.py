@@ -342,8 +342,14 @@ class Corroboration:
         return meter.moved and calibrated and not self.contradicted(meter)
 
     def contradicted(self, meter: Monitored) -> bool:
-        """Return whether an invoice or a check meter states another quantity than a meter."""
-        return any(self._refuting(meter)) or any(c.holds is False for c in self.of(meter, METER))
+        """
+        Return whether an invoice states another quantity than a meter, or a check meter a less
+        favourable one.
+        """
+        sign = 1 if meter.needs.side == "baseline" else -1
+        differing = (c for c in self.of(meter, METER) if c.holds is False)
+        more = any(sign * (int(c.ours) - int(c.theirs)) > 0 for c in differing)
+        return more or any(self._refuting(meter))
 
     def shown_us(self, meter: Monitored) -> int:
         """Return the time of a device that invoices cover. [us]"""

@@ -45,7 +45,7 @@ _SHOWN = 5
 
 class ProblemError(Exception):
     """
-    Rejected request.
+    Error whose answer is a problem document.
 
     `status`: HTTP status.
     `detail`: cause and remedy.
@@ -169,7 +169,7 @@ def _of_the_framework(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Return all methods of a URL, as the router knows only those of one route."""
+    """Return the methods that all routes of a URL accept, for the header `Allow`."""
     methods = {
         method.upper()
         for path, operations in request.app.openapi()["paths"].items()
@@ -198,22 +198,22 @@ _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,5})"?')
 
 class Preferences(NamedTuple):
     """
-    The known preferences; others are ignored, as in the standard.
+    Supported preferences of a `Prefer` header (RFC 7240); others are ignored.
 
     `respond_async`: answer 202 with the address of a job.
-    `longest_s`: wait no longer than this. [s]
+    `longest_s`: maximum waiting time. [s]
     """
 
     respond_async: bool
     longest_s: float | None
 
-    def wait_s(self, most_s: float) -> float:
-        """Return the waiting time, at most `most_s`. [s]"""
-        return most_s if self.longest_s is None else min(self.longest_s, most_s)
+    def wait_s(self, maximum_s: float) -> float:
+        """Return the waiting time, at most `maximum_s`. [s]"""
+        return maximum_s if self.longest_s is None else min(self.longest_s, maximum_s)
 
     @staticmethod
     def of(headers: Iterable[str]) -> Preferences:
-        """Return the preferences of `Prefer` headers; of a repeated one the first."""
+        """Return the preferences of `Prefer` headers; the first value of a repeated one."""
         lines = [
             part.partition(";")[0].strip().lower() for line in headers for part in line.split(",")
         ]
@@ -226,7 +226,7 @@ _ANSWER_S = 50.0
 VC = "application/vc"
 # media types of a statement's address, the most frequent first
 STATEMENT_FORMS = ("application/json", VC, *MEDIA_TYPES.values())
-_MAX = 50  # maximum number of entries read
+_MAX = 50  # maximum number of entries read of a header
 
 
 class Wish(NamedTuple):
@@ -273,10 +273,7 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
 def _best(
     header: str | None, offered: Sequence[str], suits: Callable[[str, str], int]
 ) -> str | None:
-    """
-    Return the offer with the highest quality by its most specific entry; ties in the order
-    offered.
-    """
+    """Return the offered value of the highest quality (RFC 9110, 12.5); the first of equals."""
     wishes = [] if header is None else _wishes(header)
     if not wishes:
         return offered[0]
@@ -299,7 +296,7 @@ def _wishes(header: str) -> list[Wish]:
 
 
 def _quality(parameters: list[str]) -> float:
-    """Return the quality of an entry, 0 if it is not a number from 0 to 1."""
+    """Return the quality of an entry; 0 if it is not a number from 0 to 1."""
     for parameter in parameters:
         name, _, text = parameter.partition("=")
         if name.strip() == "q":
@@ -358,7 +355,7 @@ def outcome(conn: Connection, wanted: Wanted, prefer: Preferences) -> tuple[int,
     """
     Return the result of a request to the signer, or its job.
 
-    Raises ProblemError as the signer refused it.
+    Raises ProblemError if the signer refused it.
 
     Returns: HTTP status, 202 for `respond-async` and while unanswered, and the body.
     """

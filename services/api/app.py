@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 reference_router = APIRouter(include_in_schema=False)
 _writing = threading.Lock()
-# its style sheet contains images, and it sets styles on elements
+# the style sheet of Swagger UI contains images, and its script sets styles on elements
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -118,7 +118,7 @@ def openapi_document(request: Request) -> Response:
 
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
-# threads: reads, the parallel requests of `lanes`, and as many again for answers
+# threads: one for each parallel request, and 8 for answers
 _THREADS = _READERS + connections.WRITES + connections.STEPS + connections.FILES + 8
 _ABOUT = (
     "Statements of avoided CO2, their evidence and the log that contains them."
@@ -325,7 +325,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
-        # questions share locks, so that questions without an answer leave no lock behind
+        # a fixed number of locks, shared by questions
         self._asking = [threading.Lock() for _ in range(_LOCKS)]
         self._lock = threading.Lock()
 

@@ -44,7 +44,7 @@ class RefusedError(InputError):
 
 class Client:
     """
-    A client of one API, with one token or public.
+    Client of one API, with a bearer token or anonymous.
 
     `url`: `https://host[:port]`, without `/v1`.
     `token`: Bearer token.
@@ -149,7 +149,7 @@ class Client:
         return self._ask("GET", "/trust-root").content
 
     def findings(self, statement: str) -> shapes.Findings:
-        """Return a statement's findings after their events."""
+        """Return a statement's findings, with their answers and states."""
         return self._get(f"/statements/{statement}/findings", shapes.Findings)
 
     def finding_events(self, statement: str) -> bytes:
@@ -192,7 +192,7 @@ class Client:
     def deliver_invoices(
         self, project: str, invoices: Sequence[shapes.NewInvoice]
     ) -> shapes.Deliveries:
-        """Store invoices of a project, all or none, once, also if the connection fails."""
+        """Store invoices of a project, all or none; a repeated request stores them once."""
         body = shapes.Delivery(invoices=list(invoices)).model_dump(
             mode="json", by_alias=True, exclude_none=True
         )
@@ -269,12 +269,12 @@ class Client:
         return self._get("/log/proof/inclusion", shapes.Inclusion, index=index, **more)
 
     def consistency(self, first: int, second: int | None = None) -> shapes.Consistency:
-        """Return the proof that the log extends an earlier size."""
+        """Return the proof that the log extends the log of an earlier size."""
         more = {} if second is None else {"second": second}
         return self._get("/log/proof/consistency", shapes.Consistency, first=first, **more)
 
     def programme(self, year: int | None = None) -> shapes.Programme:
-        """Return the programme's two accounts."""
+        """Return the programme's progress: city model, measured and issued tonnes."""
         more = {} if year is None else {"year": year}
         return self._get("/programme", shapes.Programme, **more)
 
@@ -301,16 +301,16 @@ class Client:
         return self._list("/deadletters", shapes.Letter, **more)
 
     def close_period(self, project: str, begin: str, end: str) -> shapes.ClosedPeriod:
-        """Close a monitoring period, once, also if the connection fails."""
+        """Close a monitoring period; a repeated request closes it once."""
         path = f"/projects/{project}/periods"
         return self._post(path, shapes.ClosedPeriod, {"from": begin, "to": end})
 
     def issue(self, statement: str) -> shapes.Issued:
-        """Issue a verified statement, once, also if the connection fails."""
+        """Issue a verified statement; a repeated request issues it once."""
         return self._post(f"/statements/{statement}/issue", shapes.Issued, None)
 
     def supersede(self, statement: str, reason: str) -> shapes.ClosedPeriod:
-        """Close an issued statement's period again."""
+        """Close an issued statement's period again, as a draft that supersedes the statement."""
         path = f"/statements/{statement}/supersede"
         return self._post(path, shapes.ClosedPeriod, {"reason": reason})
 

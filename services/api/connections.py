@@ -24,7 +24,7 @@ from services.api.answers import STATEMENT_FORMS, Preferences, ProblemError, med
 
 HEAD_S = 10.0
 HEAD_BYTES = 65_536
-# time for which a body may continue after its answer, until the answer is read [s]
+# time for which a client may continue sending a body that is already answered [s]
 LINGER_S = 2.0
 # time in which 48 KiB of an answer must be read [s]
 TAKEN_S = 60.0
@@ -42,7 +42,7 @@ _STATUS = {
 
 
 class TooLargeError(Exception):
-    """Request headers over the limit; ends parsing."""
+    """Request headers exceed a limit; the parser stops."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -92,7 +92,7 @@ class Places:
         self._waiting: OrderedDict[PromptProtocol, None] = OrderedDict()
 
     def take(self, address: str) -> bool:
-        """Take a place; return whether one was free, or was freed."""
+        """Take a place, closing an idle connection if necessary; return whether there is one."""
         share = share_of(address)
         if self._of[share] >= MOST_OF_ADDRESS and not self._speaks_for_others(share):
             return False
@@ -142,7 +142,7 @@ class PromptProtocol(HttpToolsProtocol):
 
     @property
     def _places(self) -> Places:
-        places: Places = self.config.places  # type: ignore[attr-defined]  # `serve` put it there
+        places: Places = self.config.places  # type: ignore[attr-defined]  # set by `serve`
         return places
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -195,7 +195,7 @@ class PromptProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Start counting the next headers."""
+        """Start counting the header bytes of the next request."""
         self._head = 0
         self._unfinished = False
         super().on_message_complete()
@@ -216,12 +216,12 @@ class PromptProtocol(HttpToolsProtocol):
         self._untaken = self.loop.call_later(TAKEN_S, self.end)
 
     def resume_writing(self) -> None:
-        """Continue after the client has read enough."""
+        """Cancel the deadline when the client has read enough."""
         self._taken()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer with the error of the headers."""
+        """Reject a request with invalid or too large headers."""
         if self._refused:
             self._hang_up(self._refused)
         else:
@@ -237,7 +237,7 @@ class PromptProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def end(self) -> None:
-        """Close an idle connection to make room."""
+        """Close the connection at once, without an answer."""
         self._stop_waiting()
         self.transport.abort()
 
@@ -252,7 +252,7 @@ class PromptProtocol(HttpToolsProtocol):
             self._late = None
 
     def _goes_on_behind(self, count: int) -> bool:
-        """Return whether more of a body follows its answer than should be read."""
+        """Return whether the client, already answered, has sent too much more of the body."""
         if not self._unfinished or not self.cycle.response_complete:
             return False
         self._behind += count
@@ -384,7 +384,7 @@ class Lanes:
 
 
 def stays_open(path: str) -> bool:
-    """Return whether an address answers with a stream of events."""
+    """Return whether the answer of a path is a stream of events."""
     return path.startswith("/console/") and path.endswith("/live/events")
 
 
@@ -401,12 +401,12 @@ def _makes_a_file(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     path: str = scope["path"]
     prefer = Preferences.of([headers.get(b"prefer", b"").decode("latin-1")])
     if prefer.respond_async and b"authorization" in headers:
-        return False  # the file is made elsewhere, and not for an unknown client
+        return False  # another process generates the file, and only for a known client
     return path.endswith(_FILES) or (path.startswith("/v1/statements/") and _chooses_a_file(scope))
 
 
 def _chooses_a_file(scope: Scope) -> bool:
-    """Return whether the route will choose a report by the same content negotiation."""
+    """Return whether content negotiation selects a PDF or workbook."""
     values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"]
     try:
         return media_type(", ".join(values) or None, STATEMENT_FORMS) in MEDIA_TYPES.values()

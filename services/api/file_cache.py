@@ -66,7 +66,7 @@ def _check_one(text: str, size: int) -> None:
 
 
 _MAKING = ".making-"
-# age at which a folder was left behind by a killed process [s]
+# age from which a folder counts as left behind by a killed process [s]
 _MAKES_S = 6 * 3600.0
 _MADE = "Tue, 01 Jan 1980 00:00:00 GMT"
 _one_at_a_time = threading.Lock()
@@ -94,7 +94,7 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
     `make`: called with an empty folder to work in; returns the finished file, which is moved.
     """
     file = folder / name
-    with suppress(FileNotFoundError):  # a process that has the file open keeps reading the old one
+    with suppress(FileNotFoundError):
         return file.open("rb")
     with _one_at_a_time:
         with suppress(FileNotFoundError):
@@ -138,7 +138,7 @@ def sent(
     """
     Send an open file, whole or in ranges, or answer not modified; then close it.
 
-    `tag`: its version: a file made again is the same, whatever its time stamp.
+    `tag`: version of the file, sent as ETag.
     Raises ProblemError for a range that cannot be answered.
     """
     entity = f'"{tag}"'
@@ -160,7 +160,7 @@ class _Opened(FileResponse):
     """Response that sends an open file, and closes it in any case."""
 
     def __init__(self, file: BinaryIO, media_type: str, headers: Mapping[str, str]) -> None:
-        # this path finds the file even after its name is gone
+        # this path remains valid after the file is removed from its folder
         super().__init__(f"/proc/self/fd/{file.fileno()}", headers=headers, media_type=media_type)
         self._file = file
 

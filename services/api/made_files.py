@@ -92,9 +92,9 @@ def make_report(
     """
     Make a statement's report, and return its path.
 
-    Raises PeriodError if an unverified statement has other readings by now.
+    Raises PeriodError if the readings of an unverified statement have changed.
     """
-    from mrv.report import make  # noqa: PLC0415 - in its own process alone
+    from mrv.report import make  # noqa: PLC0415 - needed only in this process
     from services.issuer.report import facts_of  # noqa: PLC0415
 
     with _progress_note(url, job) as tell:
@@ -110,7 +110,7 @@ def make_report(
 
 def make_pack(url: str, statement: str, work: Path, job: UUID | None = None) -> Path:
     """Make a statement's evidence pack as one zip file, and return its path."""
-    from services.issuer.pack import export  # noqa: PLC0415 - in its own process alone
+    from services.issuer.pack import export  # noqa: PLC0415 - needed only in this process
 
     with _progress_note(url, job) as tell:
         tell(0, None, "evidence")

@@ -103,8 +103,8 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
     """
     Return a statement's report, or a job that makes it.
 
-    Raises ProblemError: 406 if no accepted language is available; 409 if an unverified statement
-    has other readings by now.
+    Raises ProblemError: 406 if no accepted language is available; 409 if the readings of an
+    unverified statement have changed.
     """
     spoken = spoken_language(ask, lang)
     if may_wait(ask):
@@ -130,7 +130,7 @@ def set_report(
     """
     Return a statement's report as an open file, made now if missing, and its version.
 
-    Raises ProblemError: 409 if an unverified statement has other readings by now.
+    Raises ProblemError: 409 if the readings of an unverified statement have changed.
     """
     file, tag = report_place(api, stored, wanted, spoken)
 
@@ -167,7 +167,7 @@ def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[BinaryIO,
     """
     Return a statement's pack as an open file, made now if missing, and its version.
 
-    Raises ProblemError: 409 if an unverified statement has other readings by now.
+    Raises ProblemError: 409 if the readings of an unverified statement have changed.
     """
     file, tag = pack_place(api, stored)
 
@@ -200,7 +200,7 @@ def spoken_language(ask: Asked, lang: str | None) -> str:
 
 
 def _edition(conn: Connection, stored: Stored, wanted: Format, spoken: str) -> str:
-    """Return an identifier of all that a report's bytes depend on."""
+    """Return a report's version: a digest of all data that determine its bytes."""
     receipt = log.receipt(conn, stored.id)
     return kept.edition(
         version("tonne"), stored.id, stored.state, receipt,

@@ -176,7 +176,7 @@ class Api:
 
 class Asked:
     """
-    One request, as seen by the routes.
+    Context of a request: caller, session, and database connection.
 
     `who`: authenticated, with a role permitted by the route.
     `session`: hash of the session, for a page.
@@ -225,7 +225,7 @@ class Asked:
         `check`: called with the connection; refuses unauthorised callers, and returns a replacement
         of the body, if any.
         `named`: idempotency key; the body by default.
-        Raises ProblemError as the step raises.
+        Raises ProblemError if the step is refused.
         """
         prefer = Preferences.of(self.request.headers.getlist("prefer"))
         key = self.request.headers.get("idempotency-key")
@@ -257,7 +257,7 @@ class Asked:
         return answer
 
     def _named(self, conn: Connection, key: str | None, content: str) -> UUID:
-        """Return the id of a step; the same for an equal idempotency key, until it is refused."""
+        """Return a step's id; an equal idempotency key gives the same, unless that was refused."""
         for again in count():
             line = f"{self.who.id}\n{key}\n{self.request.url.path}\n{again}\n{content}"
             id_ = uuid4() if key is None else uuid5(NAMESPACE_URL, line)
@@ -312,7 +312,7 @@ def _answered(digest: bytes, row: tuple[int, Any]) -> Answer:
 
 
 def _as(role: str, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
-    """Return work executed as a role of the database; its audit row is written without it."""
+    """Return a function that does the work as a database role, and then resets the role."""
 
     def done(conn: Connection) -> T:
         conn.execute(SET_ROLE.format(sql.Identifier(role)))
@@ -326,7 +326,7 @@ def _as(role: str, work: Callable[[Connection], T]) -> Callable[[Connection], T]
 
 
 class LetIn(NamedTuple):
-    """Permitted callers of a route: roles, or everyone; some only with access to all projects."""
+    """Permitted callers of a route: roles; `whole`: only with access to all projects."""
 
     roles: tuple[str, ...]
     whole: bool

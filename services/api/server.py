@@ -89,7 +89,7 @@ class Rates:
     """
     Token buckets, one per caller; the longest inactive callers are dropped first.
 
-    `per_s`: requests per second and caller; two seconds' worth at once.
+    `per_s`: requests per second and caller; a burst of two seconds' requests is permitted.
     """
 
     def __init__(self, per_s: float) -> None:
@@ -347,7 +347,7 @@ def answer(
         access_log=False,
         server_header=False,
         date_header=True,
-        # `Places` keeps the number below it, so idle connections of others cause no 503
+        # not reached: `Places` closes idle connections before, which causes no 503
         limit_concurrency=MOST + 1,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,

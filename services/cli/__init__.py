@@ -111,7 +111,7 @@ class Moment(click.ParamType):
 
 def pack_budget(*, large: bool = False) -> Budget:
     """Return the size limit for an evidence pack; `large` raises it for packs of a known origin."""
-    from services.settings import Settings  # noqa: PLC0415 - loads what else `verify` does without
+    from services.settings import Settings  # noqa: PLC0415 - `verify` needs nothing else of it
 
     return LARGE if large or Settings().large_packs else USUAL
 

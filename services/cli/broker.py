@@ -157,7 +157,7 @@ def config(
 
 
 def ours(name: str) -> str:
-    """Return a valid service name; InputError states the required form."""
+    """Return a service name; raises click.BadParameter if it does not begin with tonne-."""
     if not is_ours(name):
         raise click.BadParameter(f"{name!r} must begin with tonne-; names of devices must not")
     return name

@@ -82,7 +82,7 @@ def selected(
 
     Raises InputError for an unknown reason, or a device neither registered nor named by a dead
     letter.
-    Raises PeriodError as `services.cli.server_options.maybe_span` raises.
+    Raises PeriodError for an invalid time span.
     """
     if reason is not None and reason not in REASONS:
         _known(reason, "reason", {*REASONS, *_distinct(conn, "reason")})

@@ -101,7 +101,7 @@ def _enrol(config: configuration.Config, ca_sha256: str | None) -> None:
     Fetch the first certificate with a token typed in the terminal or read from standard
     input.
     """
-    from services.edge import identity  # noqa: PLC0415 - only where it is asked for
+    from services.edge import identity  # noqa: PLC0415 - only for --enrol
 
     if config.identity is None or config.enrolment is None:
         raise InputError("--enrol needs `identity` and `enrolment` in the configuration")
@@ -113,7 +113,7 @@ def _enrol(config: configuration.Config, ca_sha256: str | None) -> None:
 
 def _public_key(config: configuration.Config) -> str:
     """Return the public signing key in hex; the key is created if missing."""
-    from services.edge.identity import Signer  # noqa: PLC0415 - only where it is asked for
+    from services.edge.identity import Signer  # noqa: PLC0415 - only for --public-key
 
     if config.signing is None:
         raise InputError("--public-key needs `signing: {key: FILE}` in the configuration")
@@ -121,7 +121,7 @@ def _public_key(config: configuration.Config) -> str:
 
 
 def _metrics_bind() -> str:
-    """Return the listening address for metrics, as `metrics_bind`."""
+    """Return the listening address for metrics: the setting, or by default a free port."""
     setting = one_setting(os.environ, Path(".env"), "metrics_bind")
     if setting is None:
         return f"{LOOPBACK}:{choose(split_bind(METRICS_BIND)[1])}"

@@ -60,13 +60,7 @@ _GONE = ("08", "57P")  # SQLSTATE of a lost connection, and of a server that sto
 
 
 def explain(error: BaseException) -> tuple[Exit, str] | None:
-    """
-    Return the exit code and message of an expected error; None for a defect.
-
-    `error`: exception raised by a command.
-
-    Returns: None for a defect, whose traceback is shown.
-    """
+    """Return the exit code and message of an expected error; None for a defect."""
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Exit.INTERRUPTED, "interrupted"
     if lacking := _explain_missing(error):

@@ -70,7 +70,7 @@ def renew(folder: Path, url: str, name: str) -> datetime:
     """
     Create a new key, fetch its certificate with the current one, and return the expiry time.
 
-    Raises InputError or ServerError as `enrol` raises.
+    Raises InputError or ServerError for the same reasons as `enrol`.
     """
     return _fetch(folder, url, "simplereenroll", name, {})
 

@@ -119,10 +119,7 @@ class FullError(Exception):
 
 @contextmanager
 def _closed_on_error(opened: sqlite3.Connection | TextIO) -> Iterator[None]:
-    """
-    Context that closes a resource if its block fails; after the block its new owner
-    closes it.
-    """
+    """Context that closes a resource if its block raises; otherwise its later owner does."""
     try:
         yield
     except BaseException:

@@ -18,8 +18,8 @@ from typing import TextIO
 
 from ingest.errors import InputError
 
-# large, so that one page that never moves refers to all rows of a usual backlog: a truncated file
-# gives back the rows before the cut
+# large, so that the table's root page refers to all rows of a usual backlog: of a truncated file
+# the rows before its end can be read
 PAGE = 16_384
 _SKIP = 1_024
 _ALL_FROM = (
@@ -97,7 +97,7 @@ class Room:
 
     `db`: sqlite3.Connection.
     `path`: its file, next to the ballast file.
-    `most_pages`: maximum size of the file while the disk has room.
+    `max_pages`: maximum size of the file while the disk has room.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, most_pages: int) -> None:
@@ -106,7 +106,7 @@ class Room:
         self._tight = False
         before = db.execute("SELECT 1 FROM fact WHERE name = 'tight'").fetchone()
         if before is not None:
-            self._pin()  # the disk was full before the restart; the free space was the ballast's
+            self._pin()  # the disk was full before the restart
             self.look()
         elif not self._hold_ballast(_BALLAST_BYTES):
             self._hold_ballast(self._free_bytes() // 2)

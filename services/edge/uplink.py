@@ -446,8 +446,8 @@ class Link:
 
     def _payload(self, waiting: Waiting) -> bytes:
         """
-        Return a message's payload with id and time; the time is added late, when the clock
-        may be corrected.
+        Return a message's payload with id and time; the time is added at sending, by the corrected
+        clock.
         """
         body: dict[str, Any] = msgspec.json.decode(waiting.body)
         body["id"] = waiting.id

@@ -1,7 +1,7 @@
 """
 Identities for brokers, as files: secrets, certificates, passwords, permissions of each principal.
 
-Here are the files of secrets, and the certificate authority of the fleet (X.509).
+`__init__` has the writing of secrets, and the fleet's certificate authority (X.509).
 
 A certificate's common name and only DNS name are its principal's id, which RabbitMQ compares with
 the client id.  Devices' certificates are for clients only and the broker's for servers only, so a
@@ -214,7 +214,7 @@ def _host(name: str) -> x509.GeneralName:
 
 
 SECRET, PUBLIC = 0o600, 0o644
-_ROUNDS = 101  # mosquitto's own number
+_ROUNDS = 101  # as in mosquitto
 
 
 def make_folder(folder: Path) -> None:

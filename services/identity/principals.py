@@ -257,7 +257,7 @@ class IdentityFolder:
         return hashed
 
     def not_carried(self) -> list[str]:
-        """Return principals whose new password no running broker has yet."""
+        """Return principals whose new password was sent to no running broker."""
         return sorted(path.stem for path in (self.path / "hashes").glob("*.untold"))
 
     def note_password(self, name: str) -> None:

@@ -51,8 +51,8 @@ class Database:
     `url`, `name`: database, and the name shown in `pg_stat_activity`.
     `limits`: server settings of the connection, such as `statement_timeout=5min`.
     `pulse`: health signal, given while waiting for the database.
-    `join`: registers each new connection as a writer, see `services.intake.database`; an error
-    closes the connection.
+    `join`: registers each new connection as a writer, see `alone` and `share`; an error closes the
+    connection.
     `opened`: called with each new connection, to discard cached state.
     """
 
@@ -342,7 +342,7 @@ class Ignored:
         self._logged: set[tuple[str, str, str]] = set()
 
     def log_new(self, admitted: Admitted) -> None:
-        """Log the ones not reported yet."""
+        """Log the channels that are not logged yet."""
         for key in admitted.ignored.keys() - self._logged:
             if len(self._logged) >= _MAX_LOGGED:
                 return

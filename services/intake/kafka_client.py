@@ -150,7 +150,7 @@ def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this
 
 class Reasons(logging.Handler):
     """
-    Collects reasons from aiokafka's log while the block runs, which its errors lack.
+    Collects the reasons of failures from aiokafka's log while the block runs; its errors lack them.
 
     aiokafka retries a refused connection or record silently.
     """
@@ -230,7 +230,7 @@ class NoTokenError(errors.KafkaError):  # type: ignore[misc]  # aiokafka has no 
 
 
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
-    """Tokens by client credentials (RFC 6749, 4.4), each used for most of its validity."""
+    """OAuth tokens by client credentials (RFC 6749, 4.4), renewed after 80 % of their validity."""
 
     def __init__(self, access: KafkaAccess) -> None:
         self._access = access

@@ -5,8 +5,8 @@ It prevents a faulty device from filling queue and disk.  A message beyond the q
 it becomes a dead letter without receipt, so that a device that waits for receipts sends it again
 later.
 
-Time in which nothing was received (because of this process, the database or the network) counts as
-time to send in.
+After a time without reception (because of this process, the database or the network) principals
+may send the messages gathered in it.
 """
 
 from __future__ import annotations

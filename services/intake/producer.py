@@ -148,9 +148,8 @@ class Producer:
 
     async def _start(self) -> Any:
         """
-        Connect and return the client; idempotence is requested at each start.
-
-        A later attempt may succeed.
+        Connect and return the client; idempotence is requested at each start, as the broker may
+        support it later.
         """
         try:
             kafka = await self._started(idempotent=True)
@@ -211,6 +210,6 @@ async def _abandon(kafka: Any, connections: Connections) -> None:
 
 
 async def _disconnect(kafka: Any) -> None:
-    kafka._closed = True  # noqa: SLF001 (it would warn that nobody stopped it)
+    kafka._closed = True  # noqa: SLF001 (else it warns that it was not stopped)
     with contextlib.suppress(TimeoutError, OSError, RuntimeError):
         await asyncio.wait_for(kafka.client.close(), timeout=1)

@@ -218,7 +218,7 @@ class Receive:
         self._tell()
 
     def _tell(self) -> None:
-        """Log once that the broker queues messages, and topics that it refuses."""
+        """Log once that receiving has begun, and topics that the broker refuses."""
         if not self.session.subscribed:
             return
         self._refused.look(self.session.topics, self.session.refused)

@@ -277,7 +277,7 @@ class Prometheus(Server):
         """Write the configuration, and return the command line."""
         names = []
         for rules in self._rules:
-            # a copy beside the configuration, as the account may not read the original
+            # a copy next to the configuration, as the account may not read the original
             (self.folder / rules.name).write_bytes(rules.read_bytes())
             names.append(rules.name)
         config = _CONFIG.format(every=self._every, rules=", ".join(names))

@@ -187,7 +187,7 @@ class Store:
             Not all of it is stored; the same call can be repeated.
         """
 
-        def commit(batch: Batch, *, last: bool) -> Committed:  # noqa: ARG001 (nothing beside it)
+        def commit(batch: Batch, *, last: bool) -> Committed:  # noqa: ARG001 (it has no offset)
             return self.durably(connection, batch, self.write)
 
         batch = Batch(frames, rejected, messages)

@@ -7,11 +7,10 @@ reading, a returning register, a long gap, a registry change or an interruption.
 need no request, as their state is cached (`deriver`).  Each call derives the next span, up to where
 the rows agree with the stored ones, and writes the differences.
 
-Devices whose derived rows are delayed: requested by the registry, or too many for one commit.
-
-Each has a row in `remake_request`.  `Backlog.span` derives the next span of some of them and
-shortens their requests in the same transaction, so that an interruption loses nothing.  New
-readings of such a device are only stored (`held`), until a span includes them.
+A device is delayed if the registry requests all its rows, or if they are too many for one commit.
+It then has a row in `remake_request`.  `Backlog.span` derives the next span of some of these
+devices and shortens their requests in the same transaction, so that an interruption loses nothing.
+New readings of such a device are only stored, until a span includes them.
 """
 
 from __future__ import annotations
@@ -185,7 +184,7 @@ class Derived:
     `rest`: unfinished requests: to continue, to restart, or not begun.
     `ended`: devices without further requests.
     `to_the_end`: those of them with rows up to their last reading.
-    `whole`: stations with all values to be calculated.
+    `whole`: stations whose values are all recalculated.
     `size`: upper bound of its rows.
     """
 
@@ -282,7 +281,7 @@ class Rows:
             for d, begin, _ in made.spans()
             if begin == FROM_START and d in until and begins[d] != FROM_START
         }
-        # rows before this span belong to the previous one, and would agree with themselves
+        # rows before this span belong to the previous one, and are not compared
         last = {
             d: max(requests[d].last_us, begins[d] - 1)
             for d in until

@@ -1,5 +1,5 @@
 """
-When rows are derived: for readings in order from cached state, for all others by `derive`.
+Deriving of rows: readings in order continue the cached state, all others use `derive`.
 
 `step` runs after the transactions that store readings, on a snapshot with exactly the noted
 readings, and deletes the notes with the rows, so that an interruption loses nothing.

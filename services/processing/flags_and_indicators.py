@@ -375,7 +375,7 @@ def _hours(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
         wanted = [s._replace(from_us=s.from_us - before) for s in spans if s.device in members]
         frame = readings.within(cursor, class_id, *of_spans(fleet, wanted))
         result = environment.hourly(fleet.devices, frame)
-        # an hour that covers the beginning of a span may itself be known only by part of its past
+        # readings of a long averaging time also give a value for the hour before the span
         parts.append(_inside(result, spans) if before >= NEEDED_US else result)
     return Values.concat(parts)
 

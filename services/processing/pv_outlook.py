@@ -82,8 +82,7 @@ WHERE d.class = 'pv_inverter' AND days.last - days.first >= %(least)s
 ORDER BY t.made NULLS FIRST, d.id LIMIT %(most)s
 """
 _RATIOS = (
-    # a soiling trend needs days without standstill or clipping; a day of mostly standstill says
-    # nothing
+    # days without standstill or clipping, for the soiling trend; mostly standstill counts as none
     "SELECT device_id, day, performance_ratio_25, CASE WHEN standing_kwh < 0.5 * expected_kwh"
     " THEN energy_kwh / (expected_kwh - standing_kwh) END, insolation_kwh_m2 FROM v_day_pv"
     " WHERE device_id = ANY (%s) AND performance_ratio_25 IS NOT NULL ORDER BY device_id, day"

@@ -176,8 +176,8 @@ def _new_by_factors(
     plan: Plan, computed: _Computed, differences: Sequence[Difference]
 ) -> list[Difference]:
     """
-    Return the differences without emissions explained by the factors that the stored rows
-    name.
+    Return the differences, except emissions that follow from the factors named in the stored
+    rows.
     """
     if not any(difference.table == EMISSIONS for difference in differences):
         return [*differences]

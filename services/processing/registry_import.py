@@ -58,7 +58,7 @@ def import_registry(
     Raises RegistryError when the database refuses what the rules accepted.
     Raises StatementStateError when the outcome is no longer the confirmed one.
 
-    Nothing was written if it is `refused`.
+    If the plan is `refused`, nothing was written.
     """
     with conn.transaction():
         # one import at a time; readers are not blocked
@@ -160,7 +160,7 @@ def _change(entry: Entry, stored: Registry) -> dict[str, Any]:
 
 def registered(conn: Connection, given: Authority) -> Authority:
     """
-    Return the registered entries with a file's in place of those of the same name.
+    Return the registered entries, replaced by the file's entries of the same name.
 
     Raises ExportError if a filed submission differs in the file.
     """

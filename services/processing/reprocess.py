@@ -151,7 +151,7 @@ def remake(
     while todo:
         begins = _begin(cursor, plan, scratch, todo, whole, bare)
         metered = _meter(cursor, plan, scratch, begins, until)
-        # a catch-up over a standstill that began before the rows replaced here
+        # a catch-up over a standstill that began before the rows replaced here: start there
         again = {d: us + 1 for d, us in metered.spread.items() if us < begins[d].replaced_us}
         again |= metered.rewrites | _first_registers(plan, scratch, todo, metered)
         done = {d: b.replaced_us for d, b in begins.items() if d not in again}

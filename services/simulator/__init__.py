@@ -388,7 +388,7 @@ class EdgeNode:
         """Return whether a command requests the births."""
         try:
             command = _pb.Payload.FromString(payload)
-        except Exception:  # noqa: BLE001 (protobuf's own error; a stranger's bytes command nothing)
+        except Exception:  # noqa: BLE001 (protobuf's own error; invalid bytes are no command)
             return False
         return any(m.name == REBIRTH and m.boolean_value for m in command.metrics)
 

@@ -250,7 +250,7 @@ def _faulty_gauge(name: str, value: Floats, hit: dict[str, Mask]) -> Floats:
 
 _encode = msgspec.json.Encoder().encode
 
-# payloads of broken firmware, a wrong topic or a stranger; each is unusable for another reason
+# payloads of broken firmware, a wrong topic or another sender, each unusable for another reason
 GARBAGE = (
     b"",
     b"{",

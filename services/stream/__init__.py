@@ -1,6 +1,5 @@
 """
-`tonne worker`: from Kafka to TimescaleDB with Faust; here step 2, Kafka records to frames, without
-input or output.
+`tonne worker`: from Kafka to TimescaleDB with Faust; conversion of Kafka records to frames.
 
 Bridges that share a subscription each get only part of a node's messages, so they pass Sparkplug
 messages on undecoded.  All records of a node are in one partition, whose worker decodes them with

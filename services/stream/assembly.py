@@ -6,8 +6,8 @@ reports all partitions, so that one without a worker is included; sums take each
 `max by (partition) (tonne_stream_offset_lag)`.  If the group's assignment omits a partition, a new
 assignment is requested; a topic that ends before its stored offset ends the worker.
 
-`Continuity` checks that a partition still contains its last stored record. A recreated topic, or a
-log truncated by a leader election, would otherwise pass new records off as stored.
+`Continuity` checks that a partition still contains its last stored record: after a recreation of
+the topic, or a truncation by a leader election, new records would be taken for stored ones.
 
 `Progress` gives the health signal: a worker with waiting records that stores none is unhealthy.
 """

@@ -176,7 +176,7 @@ class StreamChain:
 
         Raises InputError when the clock is wrong.
         Raises ServerError when the database cannot be reached at the start, or a process that must
-        be alone writes to it.
+        be the only writer uses it.
         """
         try:
             require_same_time(self._database.connection())

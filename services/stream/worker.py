@@ -210,7 +210,7 @@ async def _end(app: faust.App, storing: Storing, log: FilteringBoundLogger) -> N
         await asyncio.wait_for(app.stop(), STOP_S)
     except TimeoutError:
         log.warning(_LEFT, after_s=STOP_S)
-    except Exception as error:  # noqa: BLE001 (what ended the storing is told already)
+    except Exception as error:  # noqa: BLE001 (`_raise` reports why the storing ended)
         log.warning(_LEFT, error=repr(error)[:300])
     await asyncio.to_thread(storing.close)
 

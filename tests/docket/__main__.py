@@ -33,7 +33,8 @@ def plain(found):
         "costs": {rule: cost for rule, cost in sorted(costs.items()) if any(cost)},
     }
     rests = {grade: round(share, _PLACES) for grade, share in (found.rests or {}).items() if share}
-    more = {"refused": found.refused, "rests": rests, "listed": found.listed}
+    remedied = found.remedied and plain(found.remedied)
+    more = {"refused": found.refused, "rests": rests, "listed": found.listed, "remedied": remedied}
     return one | {key: value for key, value in more.items() if value}
 
 
@@ -66,8 +67,9 @@ def main():
                 if asked.statements:
                     save(asked.statements, name, outcome.statements)
                 if asked.details:
-                    for rule, texts in outcome.details.items():
-                        tell(f"{name} {rule}: {' / '.join(texts)}")
+                    for closed in filter(None, (outcome, outcome.remedied)):
+                        for rule, texts in closed.details.items():
+                            tell(f"{name} {rule}: {' / '.join(texts)}")
     finally:
         keep(found, every)
     if asked.json:

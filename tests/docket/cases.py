@@ -22,6 +22,8 @@ def cases() -> dict[str, dict[str, Any]]:
     for file in sorted((HERE / "labelled").glob("*.toml")):
         for plant, some in tomllib.loads(file.read_text("utf-8")).items():
             for name, one in some.items():
+                if f"{plant}/{name}" in found:
+                    raise ValueError(f"{file.name}: another case is called {plant}/{name}")
                 label = "honest" if "honest" in one else "fraud"
                 said = {"plant": plant, "label": label, "is": one.pop(label)}
                 found[f"{plant}/{name}"] = {**said, "asked": [], "grade": "C", "earns": 1.0, **one}

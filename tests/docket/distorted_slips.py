@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def shifted_days(world: World, device: str, minutes: float, days: list[int]) -> 
 
 
 @said
-def entered_again(world: World, of: list[str], days: int) -> None:
+def entered_often(world: World, of: list[str], days: int) -> None:
     """Invoices are entered again by their own file, each time with a day more, or a day less."""
     step = timedelta(days=1 if days > 0 else -1)
     for first in [one for one in world.invoices if set(of) & set(one["devices"])]:
@@ -126,3 +127,11 @@ def drained(world: World, on: str, first: str, last: str) -> None:
     inside = times_within(world, some.time_us, first, last)
     values = some.columns[channel]
     some.columns[channel] = np.where(inside, -1 - abs(values), values)
+
+
+@said
+def entered_again(world: World, id: str, **values: Any) -> None:  # noqa: A002
+    """An invoice is entered again from its file, with other days."""
+    one = next(i for i in world.invoices if i["id"] == id)
+    more = {"id": f"{id}-2", "corrects": id, "reason": "a day was mistyped"}
+    world.invoices.append({**one, **more, **values})

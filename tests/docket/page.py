@@ -26,6 +26,8 @@ genuine documents.
   true one.
 - Evidence overrated: a fraud whose false quantity or value the worklist does not list, or for
   which the statement shows, at its grade, a smaller share than the fraud has gained.
+- After remedies: the operator followed the finding (an entry of the registry, a corrected invoice,
+  another period), and the period was closed again.
 - `rejected`: the registry import rejects the case, before any rule.
 - Grade D: an honest case in which more than half of the reduction depends on evidence of grade D.
 

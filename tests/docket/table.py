@@ -37,6 +37,7 @@ class Result(NamedTuple):
     rests: Mapping[str, float]  # share of the reduction by grade, as the statement says it
     listed: Mapping[str, str]  # what is false, with its grade in the verifier's worklist
     text: str
+    remedied: Result | None  # after the remedy that a finding names
 
     @property
     def honest(self) -> bool:
@@ -60,6 +61,17 @@ class Result(NamedTuple):
         no more than the truth.
         """
         return self.lost_t <= NEAR * abs(self.truth_t) and self.share <= TOLERATED
+
+    @property
+    def settled(self) -> bool:
+        """Return whether an honest case is right at first, or after its remedy, unaccused."""
+        last = self.remedied or self
+        return last.right and last.free
+
+    @property
+    def free(self) -> bool:
+        """Return whether no rule raises a request that a fair verifier would not raise."""
+        return not self.open - set(self.asked)
 
     @property
     def unseen(self) -> bool:
@@ -98,27 +110,31 @@ def results(
 
     A finding that the undistorted plant also has does not detect a fraud.
     """
-    joined = []
-    for name, case in cases.items():
-        if name not in found:
-            continue
-        one = found[name]
-        open_ = {rule for rule, severity in one["findings"].items() if severity in OPEN}
-        if one.get("refused"):
-            open_ = {IMPORT}
-        if case["label"] == "fraud":
-            usual = found.get(f"{case['plant']}/as-it-is", {"findings": {}})["findings"]
-            open_ -= {rule for rule, severity in usual.items() if severity in OPEN}
-        joined.append(
-            Result(
-                name, case["label"], case["grade"], plant(case["plant"])["methodology"],
-                tuple(case["asked"]), case["earns"], one["truth_t"], one["t"], frozenset(open_),
-                frozenset({*one["findings"], *one.get("costs", {})}),
-                {rule: tuple(cost) for rule, cost in one.get("costs", {}).items()},
-                one.get("rests", {}), one.get("listed", {}), case["is"],
-            )
-        )  # fmt: skip
-    return joined
+    none = {"findings": {}}
+    return [
+        _result(name, case, found[name], found.get(f"{case['plant']}/as-it-is", none)["findings"])
+        for name, case in cases.items()
+        if name in found
+    ]
+
+
+def _result(
+    name: str, case: Mapping[str, Any], one: Mapping[str, Any], usual: Mapping[str, str]
+) -> Result:
+    open_ = {rule for rule, severity in one["findings"].items() if severity in OPEN}
+    if one.get("refused"):
+        open_ = {IMPORT}
+    if case["label"] == "fraud":
+        open_ -= {rule for rule, severity in usual.items() if severity in OPEN}
+    after = one.get("remedied")
+    remedied = after and _result(name, {**case, **case.get("remedy", {})}, after, usual)
+    return Result(
+        name, case["label"], case["grade"], plant(case["plant"])["methodology"],
+        tuple(case["asked"]), case["earns"], one["truth_t"], one["t"], frozenset(open_),
+        frozenset({*one["findings"], *one.get("costs", {})}),
+        {rule: tuple(cost) for rule, cost in one.get("costs", {}).items()},
+        one.get("rests", {}), one.get("listed", {}), case["is"], remedied,
+    )  # fmt: skip
 
 
 class OfRule(NamedTuple):
@@ -173,8 +189,8 @@ def by_rule(some: Iterable[Result]) -> list[OfRule]:
 
 class OfMethodology(NamedTuple):
     """
-    Honest cases: all, correct, without a request, both; frauds: all, credited too much, undetected;
-    tonnes.
+    Honest cases: all, correct, without a request, both, both at first or after the remedy that a
+    finding names; frauds: all, credited too much, undetected; tonnes.
 
     `weak` are honest cases in which most of the reduction has grade D. `flattered` are undetected
     frauds whose evidence the statement grades too well, or whose false items the verifier's
@@ -186,6 +202,7 @@ class OfMethodology(NamedTuple):
     right: int
     free: int
     both: int
+    settled: int
     lost_t: float
     weak: int
     frauds: int
@@ -205,8 +222,9 @@ def by_methodology(some: Iterable[Result]) -> list[OfMethodology]:
         passed = [one for one in frauds if one.unseen]
         found.append(
             OfMethodology(
-                name, len(honest), sum(o.right for o in honest), sum(map(_free, honest)),
-                sum(o.right and _free(o) for o in honest), fsum(o.lost_t for o in honest),
+                name, len(honest), sum(o.right for o in honest), sum(o.free for o in honest),
+                sum(o.right and o.free for o in honest),
+                sum(o.settled for o in honest), fsum(o.lost_t for o in honest),
                 sum(o.rests.get("D", 0) > _MOST for o in honest),
                 len(frauds), sum(o.more_t > 0 for o in frauds), len(passed),
                 fsum(o.more_t for o in passed), sum(o.flattered for o in passed),
@@ -215,17 +233,13 @@ def by_methodology(some: Iterable[Result]) -> list[OfMethodology]:
     return found
 
 
-def _free(one: Result) -> bool:
-    return not one.open - set(one.asked)
-
-
 def worst(some: Iterable[Result]) -> tuple[list[Result], list[Result]]:
     """
     Return honest cases with the largest losses or accusations, and
     undetected frauds, worst first.
     """
     some = [*some]
-    wronged = [one for one in some if one.honest and (not one.right or not _free(one))]
+    wronged = [one for one in some if one.honest and (not one.right or not one.free)]
     passed = [one for one in some if not one.honest and one.more_t]
     return (
         sorted(wronged, key=lambda one: -one.lost_t / (abs(one.truth_t) or 1)),
@@ -271,12 +285,13 @@ def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
         yield f"\nRules without a case: {idle}."
     yield ""
     yield _line(("methodology", "honest cases", "credited within 1 % of the truth",
-                 "without a request", "both", "tonnes lost", "grade D", "frauds",
+                 "without a request", "both", "both, after remedies", "tonnes lost", "grade D",
+                 "frauds",
                  "frauds credited above 1.02 times the truth", "of these undetected",
                  "undetected [t]", "evidence overrated"))  # fmt: skip
-    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     for row in by_methodology(some):
-        yield _line((*row[:5], _t(row.lost_t), *row[6:10], _t(row.passed_t), row.flattered))
+        yield _line((*row[:6], _t(row.lost_t), *row[7:11], _t(row.passed_t), row.flattered))
 
 
 def shown(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
@@ -294,6 +309,9 @@ def shown(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
 
 def _case(one: Result) -> str:
     requests = ", ".join(sorted(one.open)) or "no request"
+    if one.remedied:
+        asked = ", ".join(sorted(one.remedied.open)) or "no request"
+        requests += f"; {one.remedied.share:.2f} after its remedy, {asked}"
     requests += ", graded too well" if one.flattered else ""
     return (
         f"{one.name}: {one.t:.1f} t of {one.truth_t:.1f} t ({one.share:.2f}), grade {one.grade};"

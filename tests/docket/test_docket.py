@@ -98,10 +98,20 @@ def test_each_case_is_of_known_words():
     """A misspelt distortion would turn a fraud case into an honest one."""
     known = distortions.HAPPENED.keys() | distortions.SAID.keys()
     for name, case in cases().items():
-        assert {word for step in case["do"] for word in step} <= known, name
+        steps = [*case["do"], *case.get("remedy", {}).get("do", ())]
+        assert {word for step in steps for word in step} <= known, name
         assert case["grade"] in "ABCD", name
         assert set(case["asked"]) <= rules().keys() | {IMPORT}, name
-        assert case["label"] == "honest" or not case["asked"], name
+        assert case["label"] == "honest" or not (case["asked"] or "remedy" in case), name
+
+
+def test_the_remedy_of_a_finding_ends_the_loss():
+    """An operator would enter what a finding asks for, and earn no more than before."""
+    some = {one.name: one for one in results(cases(), stored())}
+    with_remedy = [name for name, case in cases().items() if "remedy" in case]
+    lost = {name for name in with_remedy if not some[name].remedied or not some[name].settled}
+    assert with_remedy
+    assert lost == set()
 
 
 def test_both_sides_are_there():
@@ -142,4 +152,4 @@ def test_figures_are_those_of_the_cases():
     of = {one.rule: one for one in by_rule(some)}
     assert of["MTR-02"] == ("MTR-02", 1, 1, 3, 2, 1, 1, 6)
     assert of["REG-01"] == ("REG-01", 0, 0, 0, 0, 1, 0, 0)
-    assert by_methodology(some)[-1] == ("all", 2, 1, 0, 0, 6, 1, 2, 1, 1, 3, 1)
+    assert by_methodology(some)[-1] == ("all", 2, 1, 0, 0, 0, 6, 1, 2, 1, 1, 3, 1)

@@ -84,6 +84,12 @@ def test_a_meter_that_another_source_contradicts_is_no_evidence(kind, holds):
     assert evidence.evidenced(one) is holds
 
 
+def test_a_check_meter_that_shows_more_contradicts_no_register():
+    """A calibrated register would earn nothing, because its check meter shows more than it."""
+    more = check_of(METER, ours=100, theirs=120, holds=False)
+    assert Corroboration(SupportingData(), [more]).evidenced(monitored())
+
+
 def monitored():
     """Return a device as metered on a day."""
     return Monitored(

@@ -112,7 +112,7 @@ _PLACES = 3
 
 
 class Amount(NamedTuple):
-    """Known part of a quantity in a span: value in base units, and times. [us]"""
+    """Quantity in a time span: its known value [base unit], and times by quality. [us]"""
 
     value: int
     measured_us: int
@@ -210,7 +210,7 @@ _MAX, _EVEN = Fraction(4, 5), 16
 
 
 def hours_title(hours: Sequence[Hour], t: Words) -> str | None:
-    """Return the shortest span of the day with most of the sum; None with a negative hour."""
+    """Return a title with the shortest span of the day that has most of the sum, or None."""
     sums = [Fraction(0)] * 24
     for at, value in hours:
         sums[at.hour] += Fraction(value)
@@ -234,7 +234,7 @@ def hours_title(hours: Sequence[Hour], t: Words) -> str | None:
 def apart(
     pairs: Sequence[tuple[Decimal, Decimal]], format_tonnes: Callable[[Decimal], str], t: Words
 ) -> str | None:
-    """Return by how much the sum of values is above or below that of the expected ones."""
+    """Return a text with the difference between measured and expected sums; None if empty."""
     if not pairs:
         return None
     difference = sum((value - expected for value, expected in pairs), Decimal(0))
@@ -246,7 +246,7 @@ def cumulative_chart(
     rows: Sequence[tuple[str, str, Level, Level]], unit: str, measured: str, t: Words, of: str
 ) -> Markup | None:
     """
-    Return the chart of measured and expected running sums; None without expectation.
+    Return the chart of measured and expected running sums; None without expected values.
 
     `rows`: short and long name of a span, and its two values, in `unit`; None is unknown.
     `measured`: name of the measured values.

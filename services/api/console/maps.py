@@ -1,10 +1,10 @@
 """
 Maps of the console: the sites on a city's background; and the calendar of a month.
 
-GeoJSON (RFC 7946) in TONNE_CONSOLE_MAP: polygons are districts, lines are water, points are names.
-`properties.name` (`shapeName` in geoBoundaries) is the label, `properties.names` those in other
-languages.  `attribution` beside `features` names source and licence, as many licences require; it
-is printed below the maps.  The coastline (coastline.npz) is below it; no external map is loaded.
+The background in TONNE_CONSOLE_MAP is GeoJSON (RFC 7946): polygons are districts, lines are water,
+points are names.  `properties.name` (`shapeName` in geoBoundaries) is the label, `properties.names`
+those in other languages.  `attribution`, next to `features`, names source and licence, and is
+printed below the maps.  The coastline (coastline.npz) is drawn first; no external map is loaded.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _area(ring: Points) -> float:
 
 @cache
 def coastline() -> tuple[list[Points], list[tuple[float, float, float, float]]]:
-    """Return the world's land as rings, with their boxes. [degrees]"""
+    """Return the outlines of the world's land, each with its bounding box. [degrees]"""
     file = resources.files(__package__).joinpath("coastline.npz")
     with file.open("rb") as source, np.load(source) as arrays:
         bytes_ = np.ascontiguousarray(arrays["steps"].transpose(0, 2, 1))

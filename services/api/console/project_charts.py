@@ -18,7 +18,7 @@ from services.store.views.console import ProjectSums
 
 class Row(NamedTuple):
     """
-    A year's month, a month's day, or a day's interval. [t CO2e]
+    Row of a project's table: month of a year, day of a month, or interval of a day. [t CO2e]
 
     `leads` is the query of the span's page, None for an interval.  `coverage` is in whole per cent,
     for days.
@@ -108,7 +108,6 @@ def unfinished(project_row: ProjectRow, row: Row) -> bool:
 
 
 def _label(kind: str, row: Row, t: Words) -> str:
-    """Return the label of a bar."""
     span = _span(row)
     if span is None:
         return row.name if row.name[3:] == "00" else ""
@@ -150,11 +149,11 @@ def hours_of_month(project_row: ProjectRow, t: Words) -> Markup | None:
 
 
 def local_hours(project_row: ProjectRow) -> list[tuple[datetime, Decimal]]:
-    """Return local hours and their kilograms."""
+    """Return the hours in local time with their reductions. [kg CO2e]"""
     zone = calendar.zone(project_row.sums.timezone)
     return [(at.astimezone(zone), tonnes_ * 1000) for at, tonnes_ in project_row.hours]
 
 
 def month_after(first: date) -> date:
-    """Return the first day of the month after a first day of a month."""
+    """Return the first day of the next month."""
     return (first + timedelta(days=32)).replace(day=1)

@@ -173,7 +173,7 @@ class Item(NamedTuple):
 
 
 def menu(who: Principal | None) -> list[Item]:
-    """Return the menu of a user; None: without sign-in and locks."""
+    """Return the menu of a user; for None, without locked entries."""
     return [Item(word, page, _locked(who, needs)) for word, page, needs in _PAGES]
 
 
@@ -236,7 +236,7 @@ def _walk(folder: Traversable, path: str) -> list[tuple[str, Asset]]:
 
 @cache
 def edition() -> str:
-    """Return the part of file URLs that changes with any file."""
+    """Return the version in the URLs of static files, a digest of all files."""
     whole = b"".join(name.encode() + asset_.plain for name, asset_ in sorted(load().items()))
     return hashlib.sha256(whole).hexdigest()[:16]
 
@@ -249,7 +249,7 @@ def address(name: str) -> str:
 
 @router.get("/console/assets/{of}/{name:path}")
 def asset(request: Request, of: str, name: str) -> Response:
-    """Return a file; 404 for an outdated URL."""
+    """Return a static file; 404 if it does not exist or its URL is of another version."""
     result = load().get(name)
     if result is None or of != edition():
         raise ProblemError(404, f"there is no such file: {name[:80]!r}; reload the page")
@@ -268,7 +268,7 @@ POLICY = (
 )
 _HEADERS = {
     "Content-Security-Policy": POLICY,
-    # without it a browser would not state where a form comes from
+    # required for a browser to send the origin of a form
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
@@ -293,7 +293,7 @@ Language = Annotated[str, Depends(_spoken)]
 
 
 def render(ask: Asked, language: str, template: str, status: int = 200, **values: Any) -> Response:
-    """Return a page; `values` are those of its template."""
+    """Return the page of a template with its `values`."""
     words = Words(language)
     path = ask.request.url.path
     text = (
@@ -436,7 +436,7 @@ def clock(at: datetime | str, timezone: str) -> str:
 
 
 def last_day(end: datetime | None, timezone: str) -> date | None:
-    """Return the last local day before a time; None if open."""
+    """Return the last local day before the end of a period; None if it is open."""
     return end and (end - timedelta(microseconds=1)).astimezone(calendar.zone(timezone)).date()
 
 

@@ -1,8 +1,7 @@
 """
-Charts without script, from the declarations that the script draws.
+Charts as SVG for readers without JavaScript, from the same figures that the script draws.
 
-Marks stretch with the page; texts keep their size.  Without script, a map or a flow chart is its
-table.
+Marks stretch with the page; texts keep their size.  A map or flow chart is shown as its table.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Plot(NamedTuple):
 
 
 def still(kind: str, figures: Mapping[str, Any], t: Words) -> Markup:
-    """Return a chart's drawing without script; empty for a map or flow chart."""
+    """Return the SVG of a chart; empty for a map or flow chart."""
     if kind == "hours":
         return _hours(figures)
     read = {"months": _months, "bars": _bars, "cumulative": _cumulative}.get(kind)

@@ -139,7 +139,7 @@ def submission(
     year: Year,
     version: Annotated[int, Query(ge=1, le=1000)] = 1,
 ) -> Response:
-    """Return a Party's agreed electronic format of a year (Article 6.2), or its submission."""
+    """Return a Party's agreed electronic format of a year (Article 6.2), as filed or as a draft."""
     with ask.api.files.connection() as conn:
         authority = registered(conn, Authority())
         names = sorted({u.statement for a in authority.authorizations for u in a.units})
@@ -273,7 +273,7 @@ def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     """
     Return the caller's file job.
 
-    Raises ProblemError: 404, equal for jobs of others, of steps, and unknown ones.
+    Raises ProblemError: 404 for an unknown job, another caller's job, and a statement's step.
     """
     file_job = queues.find(conn, job)
     if file_job is None or file_job.principal != ask.who.id:

@@ -74,7 +74,7 @@ def entry(ask: Ask, index: Annotated[int, Path(ge=0, le=_LARGEST)]) -> Response:
 
 @router.get("/proof/inclusion", response_model=shapes.Inclusion)
 def inclusion(ask: Ask, index: Index, size: Size = None) -> Response:
-    """Return the proof that an entry is in the log of a size."""
+    """Return the proof that an entry is in the log at a size."""
     with ask.reading() as conn:
         leaves = _leaves(log.leaves(conn), size)
     if index >= len(leaves):
@@ -139,7 +139,10 @@ def _json(body: object) -> Response:
 
 published_router = APIRouter(tags=["log"])
 ProjectQuery = Annotated[
-    str, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["roof-1"], description="Whose.")
+    str,
+    Query(
+        max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["roof-1"], description="Project's id."
+    ),
 ]
 _CREATED = 201
 _PUBLIC = PUBLIC_STATES[0]
@@ -207,7 +210,7 @@ def trust_root(ask: Ask) -> Response:
     Return the programme's trust root stored here, for `tonne verify --keys`.
 
     Compare it with the one published by the programme, as a dishonest server could change it. A
-    newer one must follow the rules of the one that you have.
+    newer version is valid only if it satisfies the version that you have.
     """
     data = trust.kept_trust_root(ask.api.home)
     if data is None:

@@ -1,6 +1,6 @@
 """
 Projects and devices visible to the caller with their interval quantities and emissions, the
-programme's two accounts, and sewers.
+programme's progress, and sewers.
 
 Quantities of a device are also served as files.  Sewers are GeoJSON for maps: assets in a window,
 and an asset's history.
@@ -95,7 +95,7 @@ def due_of(ask: Asked, project: str) -> tuple[date, list[Due]]:
 
 @router.get("/devices", response_model=shapes.pages(shapes.Device))
 def devices(ask: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response:
-    """List devices, by id; with a scope, those that serve a project in it."""
+    """List devices, by id; for a caller limited to some projects, the devices of these."""
     with ask.reading() as conn:
         after = ask.api.cursors.read(("devices", ask.who.id), cursor) or [""]
         rows = listing.devices(conn, ask.who.projects, after[0], limit + 1)
@@ -153,7 +153,7 @@ def _account(account_source: console.AccountSource) -> dict[str, Any]:
 
 
 class GeoJson(JSONResponse):
-    """Answer in the media type of RFC 7946; a JSON answer, so that OpenAPI shows its schema."""
+    """Answer with GeoJSON (RFC 7946), a kind of JSON answer, so that OpenAPI shows its schema."""
 
     media_type = "application/geo+json"
 
@@ -224,7 +224,7 @@ def sewer(ask: WholeReader, asset: AssetPath) -> Response:
 
 def window(text: str | None) -> stored.Box | None:
     """
-    Return a window of the map.
+    Return the bounding box in a query parameter; None if absent.
 
     Raises ProblemError: 422 if it is invalid.
     """
@@ -473,7 +473,7 @@ def money(ask: Reader, project: IdPath, begin: From, end: To) -> Response:
 def emissions(
     ask: Reader, project: Name, begin: From, end: To, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
-    """List a project's emissions by start: the live, conservative view, not a statement."""
+    """List a project's emissions by start: preliminary conservative values, not a statement."""
     with ask.reading() as conn:
         if not ask.who.sees(project) or not listing.projects(conn, [project], "", 1):
             raise unknown("project", project)

@@ -91,7 +91,7 @@ def entities(
 
 
 class _Answers:
-    """Answers of one request."""
+    """Composes the answer of one request."""
 
     def __init__(self, ask: Asked, reader: Reader) -> None:
         self._ask, self._reader, self._base = ask, reader, _base(ask)

@@ -237,7 +237,7 @@ def owned(ask: Asked, statement: str) -> Callable[[Connection], None]:
 
 
 def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Response:
-    """Return an answer, or not modified."""
+    """Return a body with its version, or 304 if the caller has this version."""
     tag = f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
     shared = "public" if state in PUBLIC_STATES else "private"
     headers = {"ETag": tag, "Cache-Control": f"{shared}, no-cache", "Vary": "Authorization, Accept"}

@@ -213,7 +213,7 @@ def deliver(ask: Operator, project: IdPath, body: shapes.Delivery) -> Response:
 
 
 def _row(new_invoice: shapes.NewInvoice, project: str) -> Row:
-    """Return an invoice as the row of a file, which is checked alike."""
+    """Return an invoice as a row of a registry file, so that the same checks apply."""
     content = new_invoice.model_dump(mode="json", by_alias=True, exclude_none=True)
     cells: dict[str, Value] = {key: _cell(value) for key, value in content.items()}
     return Row(Table(0, {**cells, "project": project}, {}), _BODY, f"invoices[{new_invoice.id}]")

@@ -1,6 +1,6 @@
 """Schemas of API requests and answers for OpenAPI; those of the programme, and all others."""
 
-# ruff: noqa: F403 - the room's face: whatever its files define
+# ruff: noqa: F403 - the package exports all schemas of its files
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Action(Shape):
 
 
 class Transferable(Shape):
-    """Highest credits of a project that may be transferred abroad, and the clause."""
+    """Maximum credits of a project that may be transferred abroad, and the clause."""
 
     project: str
     action: str | None
@@ -64,7 +64,7 @@ class Transfer(Shape):
 
 
 class Programme(Shape):
-    """Two separate accounts, which are not added."""
+    """Progress of the programme: the city's modelled and the projects' measured tonnes, apart."""
 
     programme: str
     year: int | None
@@ -216,7 +216,7 @@ class StandingCause(Shape):
 
 
 class ProgrammeReport(Programme):
-    """The two accounts, and every system; `statements` and `alarms` are of all projects."""
+    """Progress of the programme, with every system; statements and alarms of all projects."""
 
     systems: list[SystemReport]
     statements: list[IssuedStatement]

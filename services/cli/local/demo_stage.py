@@ -266,7 +266,7 @@ DAYS = 31
 # faulty devices, and how many days ago the fault began: a charger whose buses charge elsewhere, and
 # a chiller that stops sending
 STUCK, SILENT = ("hp-charger-3", 9), ("hp-chiller-2", 2)
-# a register that returns later would give millions of interval rows
+# after a longer pause, the live registers would add millions of interval rows
 _LONGEST_STEP = timedelta(days=7)
 _LOOK_S = 5.0
 # time for a slow machine: a batch of ten thousand messages is one commit, followed by receipts

@@ -72,7 +72,7 @@ def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
 
 
 class _SeenReadings:
-    """Readings already printed, so that each is printed once."""
+    """Prints each new reading of a device once."""
 
     def __init__(self, device: Device, *, as_json: bool) -> None:
         self._device, self._as_json = device, as_json

@@ -51,7 +51,7 @@ def ask(
     """
     Return the signer's result of a request.
 
-    Raises TonneError as the step raises; ServerError if no signer answers within a minute.
+    Raises TonneError if the step is refused, ServerError if no signer answers within a minute.
     """
     wanted = queue.Request(
         uuid4(), kind, subject, canonical.encode(arguments), actor, None, datetime.now(UTC)

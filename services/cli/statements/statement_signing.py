@@ -47,13 +47,12 @@ from services.store.postgres.pool import connect
 
 def signature(path: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     """
-    Return an operator's signature of a draft, and its requirements not met.
+    Return an operator's signature of a draft, and the requirements not met according to the draft.
+
+    The signature is issuer and proof only, as the server has the draft.
 
     Raises InputError if it is not a draft.
     Raises VerificationError if a pack is given and a step of its verification fails.
-
-    Returns: issuer and proof only: the server has the draft already; requirements not met, as
-    stated in the draft.
     """
     subject = _subject(path)
     name = _name(subject)

@@ -151,7 +151,7 @@ def _check_not_older(file: Path) -> None:
     data = given(str(file), "--keys")
     if "signed" not in canonical.parse_object(data):
         return
-    from services.issuer import trust  # noqa: PLC0415 - loads what else the command does without
+    from services.issuer import trust  # noqa: PLC0415 - only for a trust root
     from services.settings import Settings  # noqa: PLC0415 - the same
 
     try:
@@ -181,11 +181,11 @@ def _downloaded(url: str, out: Path, limit: int) -> Path:
     network.
     """
     from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
-    from services.settings import Settings  # noqa: PLC0415 - only to ask with
+    from services.settings import Settings  # noqa: PLC0415 - only for the token
 
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - read once, so that one that is none is refused here
+        parts.port  # noqa: B018 - raises ValueError for an invalid port
     except ValueError as error:
         raise InputError(
             f"{url} is not a URL: {error}; pass https://HOST/v1/statements/ID"

@@ -56,7 +56,7 @@ from services.store.views.device_page import device_hours, device_page
 from services.store.views.parks import of_device
 
 router = APIRouter(include_in_schema=False)
-# board of a class; all others are on one board
+# Grafana board by device class; other classes share the board `works`
 BOARDS = {
     "pv_inverter": "pv", "wind_turbine": "wind", "ev_charger": "ev", "vehicle": "ev",
     "air_station": "air", "noise_station": "air", "wastewater_plant": "water",
@@ -68,7 +68,7 @@ BOARDS = {
 }  # fmt: skip
 
 
-# as many days as its charts show
+# number of days in the charts
 _MONEY_DAYS = 35
 DAY_US = 86_400_000_000
 
@@ -108,7 +108,7 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         found=result,
         money=money,
         board=_board(ask.request.app.state.grafana, result),
-        main=_main(result.get("registers", []), result.get("days", [])),
+        main=_quantities(result.get("registers", []), result.get("days", [])),
         counts={channel.name: channel.quantity for channel in channels},
         units={channel.name: channel.unit for channel in channels},
         charts=_charts(result, Words(language)) if result["registered"] else {},
@@ -120,7 +120,7 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
 
 @router.get("/console/{language}/devices/{device}/readings.{form}")
 def readings(ask: View, language: Language, device: IdPath, form: Form) -> Response:
-    """Return the 15-minute intervals of a device page's weeks as a file."""
+    """Return the 15-minute intervals of the weeks on a device's page, as a file."""
     del language
     signed_in(ask, "readings")
     end_us = now_us()
@@ -132,10 +132,10 @@ def readings(ask: View, language: Language, device: IdPath, form: Form) -> Respo
 
 
 def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Any]]:
-    """Return the charts and sums of today and the last weeks of each quantity."""
+    """Return by quantity the charts and sums of today and of the last weeks."""
     charts: dict[str, dict[str, Any]] = {}
     today = local_date(now_us(), result["timezone"])
-    for name in _main([], result["days"]):
+    for name in _quantities([], result["days"]):
         title = t.or_as_is(f"quantity.{name}", name)
         days = [day for day in result["days"] if day["quantity"] == name]
         quarters = [row for row in result["today"] if row["quantity"] == name]
@@ -178,7 +178,7 @@ def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Any]]:
 
 
 def _lacking(days: dict[date, Amount], today: date, t: Words) -> str | None:
-    """Return on how many days before today data are missing or unknown in part."""
+    """Return a text with the number of past days with incomplete data; None without any."""
     count = (today - min(days)).days
     lacking = count - sum(day < today and not of.unknown_us for day, of in days.items())
     return t("coverage.lacking", count=lacking, all=count) if lacking else None
@@ -238,7 +238,7 @@ def _made(result: dict[str, Any], t: Words) -> str | None:
     days = result.get("days")
     if not days:
         return None
-    name = _main([], days)[0]
+    name = _quantities([], days)[0]
     own = [day for day in days if day["quantity"] == name]
     amount = t.amount(sum(row["value"] for row in own), own[0]["unit"])
     title = t.or_as_is(f"quantity.{name}", name)
@@ -248,15 +248,15 @@ def _made(result: dict[str, Any], t: Words) -> str | None:
 
 
 def _board(grafana: str | None, result: dict[str, Any]) -> str | None:
-    """Return the address of a device's board; None where no Grafana is known."""
+    """Return the URL of a device's Grafana board; None without Grafana."""
     if grafana is None or not result["registered"]:
         return None
     name = BOARDS.get(result["class"], "works")
     return f"{grafana}/d/tonne-{name}/{name}?var-device={result['id']}&var-site={result['site']}"
 
 
-def _main(registers: list[dict[str, Any]], days: list[dict[str, Any]]) -> list[str]:
-    """Return the quantities of a device that have days or a register, in a fixed order."""
+def _quantities(registers: list[dict[str, Any]], days: list[dict[str, Any]]) -> list[str]:
+    """Return the sorted quantities that have a register or daily values."""
     return sorted({row["quantity"] for row in [*registers, *days]})
 
 
@@ -323,7 +323,6 @@ def one_alarm(ask: View, language: Language, alarm: AlarmId) -> Response:
 
 
 async def _form_text(request: Request) -> str:
-    """Return the text of a form."""
     try:
         fields = parse_qs((await request.body()).decode(), max_num_fields=_FIELDS)
     except ValueError:

@@ -283,7 +283,7 @@ def taken(ask: View, language: Language, form: Form) -> Response:
     content = canonical.encode({"name": name, "file": b64encode(data).decode(), "shown": label})
 
     def check(conn: Connection) -> None:
-        del conn  # the scope is all projects; the result is compared when it is written
+        del conn  # all projects are in scope; the import compares the result again
 
     answer = ask.step("registry", sha256, content, check)
     done = None if answer.status_code == ACCEPTED else msgspec.json.decode(answer.body)
@@ -298,7 +298,7 @@ def template(
     country: Annotated[str, Query(min_length=2, max_length=2)],
 ) -> Response:
     """Return an example workbook for a methodology."""
-    del language  # the workbook's words are keys of the registry
+    del language  # the workbook contains keys of the registry, which have no translations
     signed_in_for_all(ask, "a form of the registry")
     if country.upper() not in countries.known():
         raise ProblemError(422, f"{country!r} is not a country; enter two letters such as DE")

@@ -1,9 +1,9 @@
 """
 Live page of devices: readings as server-sent events, one query for all viewers.
 
-The database is polled once for all viewers, only while there are any, and each scope's events are
-written once. Every two seconds ended sessions are disconnected, and all of them if that cannot be
-determined for half a minute.
+While a page is open, the database is polled once for all viewers, and events are encoded once for
+viewers of the same projects.  Every two seconds viewers whose session has ended are disconnected;
+all are, if sessions cannot be read for half a minute.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ROWS, _ALARMS = 200, 20
 @router.get("/console/{language}/live")
 def page(ask: View, language: Language) -> Response:
     """Return the page of devices with their last data."""
-    signed_in(ask, "devices as they speak")
+    signed_in(ask, "live data of devices")
     with ask.reading() as conn:
         rows, devices = snapshot(conn, ask.who, _ROWS)
         result, count = alarms.standing(conn, ask.who.projects, _ALARMS)
@@ -70,9 +70,9 @@ def page(ask: View, language: Language) -> Response:
 
 
 @router.get("/console/{language}/live/events")
-async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - its address says it
+async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - part of its URL
     """Return changes as server-sent events."""
-    session = signed_in(ask, "devices as they speak")
+    session = signed_in(ask, "live data of devices")
     result: Live = ask.request.app.state.live
     if result.full:
         raise ProblemError(
@@ -173,7 +173,7 @@ class Live:
                 wanted = [watcher.session for watcher in self._watchers.values()]
                 living = await run_in_threadpool(_living, reads, wanted)
                 self._known_s = time.monotonic()
-                # viewers who came meanwhile were checked just before
+                # the sessions of viewers who joined meanwhile have just been checked
                 came = {watcher.session for watcher in self._watchers.values()} - set(wanted)
                 self._send_away(living | came)
                 if time.monotonic() >= next_s:
@@ -196,7 +196,7 @@ class Live:
         for queue, (who, _) in self._watchers.items():
             if who.projects not in made:
                 made[who.projects] = _event([row for row, of in changed if _may(who, of)])
-            if queue.full():  # a slow viewer gets all rows again once it reads
+            if queue.full():  # a slow viewer gets all rows again when it reads
                 with suppress(asyncio.QueueEmpty):
                     while True:
                         queue.get_nowait()
@@ -242,7 +242,7 @@ def _row(newest: Newest) -> Row:
     value = None if shown_ is None else f"{Decimal(f'{shown_:.4g}'):f}"
     return {
         "device": newest.device,
-        # events write the site where the page's own filter has no effect
+        # scripts show events without the template filter for control characters
         "site": legible(newest.site, _SITE),
         "class": newest.class_id,
         "channel": channel.name,

@@ -92,7 +92,7 @@ class PageFigures(NamedTuple):
     responsible: dict[str, str]
 
     def answering(self, ask: Asked, project: str) -> list[str]:
-        """Return who is responsible for a project: by its plan (if visible), and its operator."""
+        """Return the persons responsible for a project: of its plan, if visible, and operator."""
         plan = self.responsible.get(project) if ask.who.sees(project) else None
         return [person for person in (plan, self.operators.get(project)) if person]
 
@@ -168,7 +168,7 @@ def _action_name(
 
 
 def _rows(page_figures: PageFigures) -> list[tuple[ProjectSums, ProjectYear | None, int | None]]:
-    """Return the projects with sums, year and per cent, the largest shortfall first."""
+    """Return projects with sums, year and achieved percentage, the largest shortfall first."""
     years = {project.project: project for project in page_figures.of.projects}
     rows = [
         (

@@ -37,8 +37,8 @@ Year = Annotated[int | None, Query(ge=1990, le=2200)]
 @router.get("/console/{language}/programme")
 def programme(ask: View, language: Language, year: Year = None) -> Response:
     """
-    Return the page of every system, action, station and park of a year; the two accounts
-    separately.
+    Return the programme's page of a year: systems, actions, stations and parks, with modelled and
+    measured tonnes in separate accounts.
     """
     try:
         result = _report(ask, year, language)
@@ -62,7 +62,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
 
 
 def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
-    """Return the finding on the programme's own projects, as on the front page."""
+    """Return the first sentence on the programme's own projects, as on the front page."""
     own = [row for row in listed if row["counted"]]
     avoided, expected = (added(_both(row)[i] for row in own) for i in (0, 1))
     issued = sum(row["issued_credits_t"] for row in own)
@@ -80,7 +80,7 @@ def _short(row: dict[str, Any]) -> Decimal:
 def _both(
     item: dict[str, Any], avoided_t: str = "monitored_t", expected_t: str = "expected_t_so_far"
 ) -> tuple[Decimal | None, Decimal | None]:
-    """Return avoided and expected tonnes to date, of a project or, by other keys, of a system."""
+    """Return avoided and expected tonnes to date; the keys select a project's or a system's."""
     avoided, expected = (
         None if item[of] is None else Decimal(item[of]) for of in (avoided_t, expected_t)
     )

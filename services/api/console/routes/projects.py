@@ -54,7 +54,7 @@ _SPANS = {
     "month": (r"([0-9]{4})-(0[1-9]|1[0-2])", "2026-01"),
     "day": (r"([0-9]{4})-([0-9]{2})-([0-9]{2})", "2026-01-31"),
 }
-# in months of more devices, intervals are read only for a chosen day
+# projects of more devices have charts by hour only on request
 _MAX_GAPS, _MAX_DEVICES, _FEW_DEVICES, _FEW_DAYS = 50, 500, 500, 7
 
 
@@ -289,7 +289,7 @@ def _compared(rows: Sequence[Row]) -> list[tuple[Decimal, Decimal]]:
 
 def _reached(project_row: ProjectRow) -> tuple[int, int] | None:
     """
-    Return how many months or days that have ended reach the expected tonnes, and how many have any;
+    Return how many ended months or days reach their expected tonnes, and how many have any;
     None if none has.
     """
     ended = [row for row in project_row.rows if not unfinished(project_row, row)]
@@ -298,10 +298,7 @@ def _reached(project_row: ProjectRow) -> tuple[int, int] | None:
 
 
 def _lacking(project_row: ProjectRow) -> tuple[int, int]:
-    """
-    Return how many of a month's days before today have incomplete data, and the number of these
-    days.
-    """
+    """Return how many past days of a month have incomplete data, and how many have devices."""
     cells = (cell for week in project_row.weeks for cell in week if cell)
     known = [c for c in cells if c.grade is not None and c.day < project_row.sums.today]
     return sum(cell.grade < len(SHARES) for cell in known), len(known)
@@ -390,11 +387,11 @@ def _local(at: datetime | None, timezone: str) -> date | None:
 
 
 def _gaps(statements: list[Stored]) -> list[Gap]:
-    """Return the costliest gaps of the newest statement."""
+    """Return the gaps of the newest statement with the largest deductions."""
     gaps = statements[-1].claims.gaps if statements else ()
     return sorted(gaps, key=_cost, reverse=True)[:_MAX_GAPS]
 
 
 def _cost(gap: Gap) -> Fraction:
-    """Return the deduction of a gap, or its highest possible loss. [tCO2e]"""
+    """Return the deduction of a gap, or its maximum loss if larger. [tCO2e]"""
     return max(Fraction(gap.cost_t), Fraction(gap.forgone_at_most_t or "0"))

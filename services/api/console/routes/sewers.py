@@ -141,7 +141,7 @@ class Dot(NamedTuple):
 
 
 class Heap(NamedTuple):
-    """Assets of a grid cell as one disc, and the window of a closer view."""
+    """Assets of a grid cell, drawn as one disc, and the window of its closer view."""
 
     cell: Cell
     x: float
@@ -187,7 +187,7 @@ def fitted(box: Box) -> Box:
 
 
 def around_asset(asset: Asset) -> Box:
-    """Return a window of a street around an asset."""
+    """Return a window of a street's size around an asset."""
     west, south, east, north = asset.extent
     least = 4 * LEAST_DEGREES
     return fitted((west - least, south - least, east + least, north + least))
@@ -231,7 +231,7 @@ class _Scale:
         self.wide, self.high = (east - self.west) / WIDTH, (self.north - south) / HEIGHT
 
     def bar(self) -> tuple[float, int]:
-        """Return 1, 2 or 5 times a power of ten, at most a fifth of the width. [px, m]"""
+        """Return the length of the scale bar: 1, 2 or 5 times a power of ten. [px, m]"""
         px_m = self.high * _M_A_DEGREE  # true to scale: a pixel is as high as wide in metres
         maximum_px = max(px_m * WIDTH / 5, 1)
         power = 10 ** int(math.log10(maximum_px))

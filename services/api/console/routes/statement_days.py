@@ -73,9 +73,9 @@ _MAX_READINGS = 400
 
 class Known(NamedTuple):
     """
-    A device's readings by time. [us]
+    A device's readings by time [us], and its channels with any value.
 
-    Channels with any value: name, unit, and the quantity of a register (empty for others).
+    `channels`: name, unit, and the quantity of a register (empty for others).
     """
 
     channels: list[tuple[str, str, str]]
@@ -179,7 +179,7 @@ def _charts(
 def _behind(
     at: str, rows: list[Any], known: Known, edges: tuple[datetime, datetime]
 ) -> dict[str, Any]:
-    """Return an interval's values, its readings, the last before and the first after."""
+    """Return an interval's values and readings, with the last before and the first after."""
     start = datetime.fromisoformat(at)
     if not edges[0] <= start < edges[1]:
         raise ProblemError(
@@ -217,8 +217,8 @@ def _sums(rows: list[Any], wanted: set[str]) -> dict[str, Any]:
     """
     Return a day's value and times by quantity, and the device's avoided emissions.
 
-    An interval's emissions belong to the device and are added once, whatever its quantities.  None
-    if unknown.
+    An interval's emissions belong to the device and are added once, even if it has several
+    quantities.  None if unknown.
     """
     result = [row for row in rows if row[1] in wanted]
     avoided = {row[0]: row[6] for row in result if row[6] is not None}
@@ -295,7 +295,7 @@ def page(ask: View, language: Language, job: JobId) -> Response:
 
 @router.get("/console/{language}/jobs/{job}/file")
 def file(ask: View, language: Language, job: JobId) -> Response:
-    """Return the file; redirect to its page while it is not made."""
+    """Return the file of a job; redirect to the job's page until it is finished."""
     signed_in(ask, "the file")
     with ask.reading() as conn:
         file_job = own_job(ask, conn, job)
@@ -318,7 +318,7 @@ def evidence(ask: View, language: Language, statement: StatementId) -> Response:
 @router.get("/console/{language}/statements/{statement}/exports/{form}.zip")
 def exported(
     ask: View,
-    language: Language,  # noqa: ARG001 - its address says it
+    language: Language,  # noqa: ARG001 - part of its URL
     statement: StatementId,
     form: Literal["cdop", "cad-trust", "jcm"],
 ) -> Response:

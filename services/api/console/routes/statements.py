@@ -288,9 +288,9 @@ def exact(value: str | int, base: str, words: ReportWords) -> tuple[str, str]:
 
 def _emitted(claims: Claims, t: Words) -> list[str]:
     """
-    Return tonnes without and with the project, and their difference, as in the chart of the
-    account; those with the project are the difference of the others, so that the reader's
-    subtraction agrees.
+    Return emissions without and with the project, and the reduction, as texts. [t]
+
+    The second value is the difference of the other two as rounded, so that the three agree.
     """
     before = claims.emissions_before_deductions
     without, less = (

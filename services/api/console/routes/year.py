@@ -26,7 +26,7 @@ _SILENT = {"silent", "never heard"}
 _LATE = "not commissioned"
 _PLAN_HOURS = {"hours", "most"}
 Name = Callable[[str, str, str], str]
-# of sites and projects: their places, and the persons responsible
+# returns the places of sites and projects, and the persons responsible, as text
 Where = Callable[[Iterable[str], Iterable[str]], str]
 
 
@@ -68,7 +68,7 @@ def finding(
     t: Words,
     name: Name,
 ) -> Finding:
-    """Return the finding on the counted projects of a year."""
+    """Return the first sentence on a year's projects that count for the programme."""
     counted = [of_year for of_year in project_years if of_year.counted]
     avoided, expected = (
         added(getattr(p, of) for p in counted) for of in ("avoided_t", "expected_t")
@@ -88,7 +88,7 @@ def judged(
     year: int,
     t: Words,
 ) -> Finding:
-    """Return the finding on a year's sums, without its cause."""
+    """Return the first sentence on a year's sums, without its cause."""
     if avoided is None:
         return Finding(
             outside(beside, t, year) or t("finding.none", year=year), None, "", None, None
@@ -116,7 +116,7 @@ def outside(
     """
     Return the text of avoided and expected tonnes outside any action; None without any.
 
-    With a `year` it states that the programme has none, otherwise that no project falls short.
+    With a `year`: the programme has no avoided tonnes; without: no project has a shortfall.
     """
     known = [
         avoided or Decimal(0)
@@ -214,10 +214,10 @@ def shortfalls(
             if own is not None
             else t("fault.nothing")
         )
-        unknown = own is None and not silent  # an account that is not made yet is no shortfall
+        unknown = own is None and not silent  # its emissions are not calculated yet
         severity = "critical" if silent else "major" if own is not None and own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
-        if not silent and of_year.project in plans:  # a finding on the plan concerns no device
+        if not silent and of_year.project in plans:  # the plan is wrong, not a device
             why, todo = plan_why(plans[of_year.project], t), "fault.next.plan"
         faults.append(
             Fault(
@@ -317,7 +317,7 @@ class Action(NamedTuple):
 
 class Progress(NamedTuple):
     """
-    Tonnes of a year on one scale, None if unknown, with their ends in per cent.
+    Tonnes of a year as bars on one scale; None if unknown.
 
     Issued is a part of avoided; the forecast is avoided plus expected for the rest of the year.
     """
